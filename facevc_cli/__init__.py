@@ -1,0 +1,24 @@
+"""facevc: face-driven zero-shot voice conversion.
+
+The Python surface is two names, loaded when first asked for: `load_model` gives the assembled torch module of a
+checkpoint, `Converter` turns a recording and a face (or a voice) into converted speech.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Converter", "FaceVCError", "__version__", "load_model"]
+
+if TYPE_CHECKING:
+    from facevc_cli.converter import Converter
+    from facevc_cli.errors import FaceVCError
+    from facevc_cli.io.checkpoint import load_model
+
+_HOMES = {"Converter": "facevc_cli.converter", "load_model": "facevc_cli.io.checkpoint", "FaceVCError": "facevc_cli.errors"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'facevc_cli' has no attribute {name!r}")

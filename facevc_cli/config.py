@@ -1,0 +1,225 @@
+"""What a model is and how it is trained: frozen dataclasses whose defaults are the paper's, and YAML presets of differences.
+
+Precedence: --set on the command line, then --config FILE, then --preset NAME, then the defaults below.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from facevc_cli.errors import FaceVCError
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class ContentEncoderConfig:
+    """`vq`: the paper's encoder with its code book. `distilled`: a Whisper-shaped encoder taught by Whisper's own output."""
+
+    kind: str = "vq"
+    channels: int = 512
+    layers: int = 4
+    codes: int = 512  # vq
+    context_dim: int = 256  # vq: of the LSTM that CPC predicts from
+    commitment: float = 0.25  # vq
+    decay: float = 0.999  # vq: of the code book's moving averages
+    heads: int = 8  # distilled
+    teacher_dim: int = 512  # distilled: of the features store's frames/content
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """`recurrent`: the paper's, with a postnet. `convolutional`: ConvNeXt-like blocks with the voice in their norms."""
+
+    kind: str = "recurrent"
+    channels: int = 512
+    recurrent_dim: int = 1024  # recurrent
+    postnet_channels: int = 512  # recurrent
+    blocks: int = 8  # convolutional
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    mel: str = "fvmvc"
+    n_mels: int = 80
+    z_dim: int = 64
+    voice_dim: int = 256
+    dvector_dim: int = 256
+    speaker_encoder: str = "dvector"  # "dvector" (channel attention), "mel" (convolutions on the mel) or "identity" (the d-vector itself)
+    normalise_mel_embedding: bool = True  # "mel" only: FVMVC L2-normalises, VQMIVC does not
+    face_dim: int = 512
+    slots: int = 96
+    temperature: float = 1.0
+    pitch: str = "normalised"  # or "comb": the absolute F0 as a harmonic comb's log-mel
+    content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    learning_rate: float = 1e-3
+    warmup_steps: int = 1000
+    schedule: str = "milestones"  # or "cosine", down to a fiftieth
+    milestones: tuple[float, ...] = (0.6, 0.8, 1.0)  # shares of the run, after each the rate is halved
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    gradient_clip: float | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What both trainings have in common."""
+
+    steps: int = 100_000
+    batch_size: int = 256
+    crop_frames: int = 128
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    checkpoint_every: int = 1000  # steps: what a killed run can lose
+    validate_every: int = 1000
+    validation_batches: int = 8
+    log_every: int = 20
+    workers: int = 2  # processes that read crops ahead
+
+
+@dataclass(frozen=True)
+class PretrainConfig(RunConfig):
+    reconstruction: str = "mse_l1"  # or "l1_delta": L1 + .5 L1 of time differences
+    cpc: float = 1.0  # weight; 0 switches a term off
+    cpc_steps: int = 6
+    cpc_negatives: int = 10
+    vq: float = 1.0
+    mi_content_voice: float = 0.01
+    mi_content_pitch: float = 0.01
+    mi_pitch_voice: float = 0.01
+    mi_steps: int = 5  # estimator steps a model step
+    mi_learning_rate: float = 3e-4
+    distillation: float = 0.0  # content encoder against the teacher's bottleneck; above 0 needs a store with a teacher
+    distilled_from: float = 0.6  # share of the run after which the decoder hears the content encoder instead of the teacher
+    content_learning_rate: float = 3e-4  # of a distilled content encoder
+    adversarial: float = 0.0  # mel discriminator, least squares
+    feature_matching: float = 0.0
+    adversarial_from: float = 0.4  # share of the run
+    pitch_level: float = 0.0  # mean and spread of log F0 out of the voice embedding
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(learning_rate=2.5e-4, milestones=(0.4, 0.6, 0.8), gradient_clip=1.0)
+    )
+    reconstruction: float = 1.0  # with the recalled face embedding; a weight of 0 switches any term off
+    recall: float = 1.0  # MSE of the voice embedding against its recall
+    address: float = 10.0  # KL(voice address || face address)
+    inter_speaker: float = 0.2  # another speaker's face against the frozen teacher with that speaker's voice
+    voice_reconstruction: float = 0.0  # keeps the decoder able to speak with the voice embedding itself
+    pitch_level: float = 0.0  # log F0 level out of the recalled face embedding
+    freeze_decoder: bool = False
+    init_memory: str = "random"  # or "kmeans": values start at the centres of the training voices
+
+
+@dataclass(frozen=True)
+class Config:
+    name: str = "fvmvc"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def preset_names() -> list[str]:
+    """The presets that come with the package."""
+    return sorted(p.name.removesuffix(".yaml") for p in files("facevc_cli.presets").iterdir() if p.name.endswith(".yaml"))
+
+
+def load_config(preset: str = "fvmvc", file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """A preset, with a YAML file's and then `key.path=value` differences on top. FaceVCError names an unknown key and a near one."""
+    if preset not in preset_names():
+        raise FaceVCError(f"--preset {preset!r}: expected one of {', '.join(preset_names())}.")
+    tree = _parse(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
+    tree["name"] = preset
+    if file is not None:
+        try:
+            _merge(tree, _parse(file.read_text(encoding="utf-8"), str(file)))
+        except (OSError, UnicodeDecodeError) as error:
+            raise FaceVCError(f"--config {file}: cannot be read ({error}).") from error
+    for override in overrides:
+        path, equals, value = override.partition("=")
+        if not equals:
+            raise FaceVCError(f"--set {override!r}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
+        branch: Any = _parse(value, f"--set {override}", scalar=True)
+        for key in reversed(path.split(".")):
+            branch = {key: branch}
+        _merge(tree, branch)
+    return from_dict(Config, tree, file.name if file else f"preset {preset}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain dicts and lists, ready for YAML or JSON."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in ((k, _plain(v)) for k, v in dataclasses.asdict(config).items())}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+def from_dict(kind: type[C], tree: Mapping[str, Any], where: str) -> C:
+    """A dataclass out of nested dicts; unknown keys and values of the wrong type are FaceVCErrors."""
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in tree.items():
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1)
+            advice = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(hints)}."
+            raise FaceVCError(f"{where}: {kind.__name__} has no setting {key!r}.{advice}")
+        values[key] = _typed(hints[key], value, f"{where}: {key}")
+    return kind(**values)
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise FaceVCError(f"{where}: expected a group of settings, found {value!r}.")
+        return from_dict(hint, value, where)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise FaceVCError(f"{where}: expected a list, found {value!r}.")
+        return tuple(_typed(typing.get_args(hint)[0], v, where) for v in value)
+    if isinstance(hint, types.UnionType):
+        return None if value is None else _typed(typing.get_args(hint)[0], value, where)
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-3 as text
+        except ValueError:
+            pass
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise FaceVCError(f"{where}: expected {hint.__name__}, found {value!r}.")
+    return value
+
+
+def _parse(text: str, where: str, scalar: bool = False) -> Any:
+    try:
+        parsed = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise FaceVCError(f"{where}: not YAML ({error}).") from error
+    if scalar:
+        return parsed
+    if not isinstance(parsed or {}, dict):
+        raise FaceVCError(f"{where}: expected a YAML mapping of settings, found {type(parsed).__name__}.")
+    return parsed or {}
+
+
+def _merge(tree: dict[str, Any], differences: Mapping[str, Any]) -> None:
+    for key, value in differences.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value

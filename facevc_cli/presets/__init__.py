@@ -1,0 +1,1 @@
+"""YAML presets: each holds only what differs from the defaults in `facevc_cli.config`."""

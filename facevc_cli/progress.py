@@ -1,0 +1,71 @@
+"""How a stage tells what it is doing without printing: a `Reporter` is given to it, and a `Tally` keeps the count."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Reporter(Protocol):
+    """What a stage calls while it works; the command line draws it, tests and Python callers may ignore it."""
+
+    def begin(self, total: int | None, unit: str, what: str) -> None: ...
+    def advance(self, item: str, **figures: float | str) -> None: ...
+    def skip(self, item: str) -> None: ...
+    def fail(self, item: str, reason: str) -> None: ...
+    def note(self, text: str) -> None: ...
+    def end(self) -> None: ...
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def begin(self, total: int | None, unit: str, what: str) -> None: ...
+    def advance(self, item: str, **figures: float | str) -> None: ...
+    def skip(self, item: str) -> None: ...
+    def fail(self, item: str, reason: str) -> None: ...
+    def note(self, text: str) -> None: ...
+    def end(self) -> None: ...
+
+
+SILENT: Reporter = Silent()
+
+
+@dataclass
+class Summary:
+    """What a stage did: counts, failures by item, where the result lies and which command comes next."""
+
+    done: int = 0
+    skipped: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    output: Path | None = None
+    next_command: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class Tally:
+    """Counts what a stage did while passing it on to the reporter."""
+
+    def __init__(self, reporter: Reporter):
+        self.reporter = reporter
+        self._summary = Summary()
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        return self._summary.failures
+
+    def done(self, item: str, **figures: float | str) -> None:
+        self._summary.done += 1
+        self.reporter.advance(item, **figures)
+
+    def skip(self, item: str) -> None:
+        self._summary.skipped += 1
+        self.reporter.skip(item)
+
+    def fail(self, item: str, reason: str) -> None:
+        self._summary.failures.append((item, reason))
+        self.reporter.fail(item, reason)
+
+    def summary(self, output: Path | None = None, next_command: str | None = None, **data: Any) -> Summary:
+        self.reporter.end()
+        self._summary.output, self._summary.next_command, self._summary.data = output, next_command, data
+        return self._summary

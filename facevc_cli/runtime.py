@@ -1,0 +1,96 @@
+"""The machine: which device, how many threads and processes, and the seed."""
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import TYPE_CHECKING, TypeVar
+
+from facevc_cli.errors import FaceVCError
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def resolve_device(name: str = "auto") -> "torch.device":
+    """'auto' (cuda, else mps, else cpu), 'cpu', 'cuda', 'cuda:N' or 'mps'; one asked for and not there is an error."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise FaceVCError(f"--device {name!r}: expected auto, cpu, cuda, cuda:N or mps.") from error
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise FaceVCError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices that torch can use. Use --device auto.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise FaceVCError("--device mps: torch finds no Apple GPU here. Use --device auto.")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise FaceVCError(f"--device {name!r}: expected auto, cpu, cuda, cuda:N or mps.")
+    return device
+
+
+def seed_everything(seed: int) -> None:
+    """The same seed for Python, numpy and torch."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def default_jobs() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _one_thread() -> None:
+    """A pool's worker keeps to one core: the pool has a process for each."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def parallel_map(
+    function: Callable[[T], R], items: Sequence[T], jobs: int
+) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
+    """`function` over `items` in `jobs` processes: (item, result, error) as each is done; only FaceVCErrors are passed on.
+
+    jobs = 1 stays in this process. Results wait for the reader (at most four a process), so that memory stays bounded.
+    """
+    if jobs <= 1 or len(items) <= 1:
+        for item in items:
+            yield item, *_attempt(function, item)
+        return
+    from multiprocessing import get_context
+
+    waiting = iter(items)
+    pending: dict[Future, T] = {}
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        try:
+            while True:
+                while len(pending) < 4 * jobs and (item := next(waiting, None)) is not None:
+                    pending[pool.submit(_attempt, function, item)] = item
+                if not pending:
+                    return
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    yield pending.pop(future), *future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _attempt(function: Callable[[T], R], item: T) -> tuple[R | None, FaceVCError | None]:
+    try:
+        return function(item), None
+    except FaceVCError as error:
+        return None, FaceVCError(str(error))
