@@ -1,0 +1,1 @@
+"""Joining stores by utterance, pairing faces with voices, crops."""

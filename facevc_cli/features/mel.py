@@ -1,0 +1,126 @@
+"""Log-mel spectrograms in the two definitions that the models and vocoders know.
+
+`fvmvc` is the paper's (16 kHz, Parallel WaveGAN's bands), `hifigan` the starter model's (22.05 kHz, HiFi-GAN's bands).
+Every audio constant of the project stands in `MEL_DEFINITIONS`; frame rates follow by exact division.
+"""
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class MelDefinition:
+    """How a log-mel is computed; two stores or models fit together only where all of this is equal."""
+
+    name: str
+    rate: int  # Hz
+    n_fft: int
+    win_samples: int
+    hop_samples: int
+    n_mels: int
+    fmin_hz: float
+    fmax_hz: float
+    log: str  # "log10" or "ln", of the filtered MAGNITUDE spectrum
+    floor: float
+    centred: bool  # True: frame t is centred on sample t * hop; False: HiFi-GAN's (n_fft - hop) / 2 padding
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames a second, exact."""
+        return Fraction(self.rate, self.hop_samples)
+
+    @property
+    def frame_period_ms(self) -> float:
+        return 1000 * self.hop_samples / self.rate
+
+    def as_settings(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+MEL_DEFINITIONS = {
+    "fvmvc": MelDefinition("fvmvc", 16000, 400, 400, 160, 80, 80.0, 7600.0, "log10", 1e-10, True),
+    "hifigan": MelDefinition("hifigan", 22050, 1024, 1024, 256, 80, 0.0, 8000.0, "ln", 1e-5, False),
+}
+
+
+def _hz_to_slaney(hz: np.ndarray) -> np.ndarray:
+    """Slaney's mel scale (Auditory Toolbox): linear below 1 kHz, logarithmic above."""
+    return np.where(hz < 1000.0, hz * 3 / 200, 15 + np.log(np.maximum(hz, 1e-9) / 1000.0) * 27 / np.log(6.4))
+
+
+def _slaney_to_hz(mel: np.ndarray) -> np.ndarray:
+    return np.where(mel < 15, mel * 200 / 3, 1000.0 * np.exp((mel - 15) * np.log(6.4) / 27))
+
+
+@lru_cache
+def mel_filters(definition: MelDefinition) -> np.ndarray:
+    """Slaney mel filters (n_mels, 1 + n_fft / 2) float32: triangles of equal area. Equal to librosa.filters.mel's (tested).
+
+    Written out because training machines and a quick start must do without librosa.
+    """
+    d = definition
+    edges = _slaney_to_hz(np.linspace(*_hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz])), d.n_mels + 2))
+    bins = np.fft.rfftfreq(d.n_fft, 1 / d.rate)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling))
+    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+
+
+def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> np.ndarray:
+    """The log-mel of a waveform at the definition's rate.
+
+    wav: (n,) float, at least one sample, in [-1, 1]; returns (T, n_mels) float32, not normalised. T = 1 + n // hop where
+    centred, else n // hop (at least 1): a clip shorter than a window is padded with zeros first.
+    """
+    import torch
+    from torch.nn.functional import pad
+
+    d = definition
+    y = torch.as_tensor(np.ascontiguousarray(wav, dtype=np.float32), device=device)
+    side = d.n_fft // 2 if d.centred else (d.n_fft - d.hop_samples) // 2
+    if len(y) <= side:  # reflection needs more samples than it mirrors
+        y = pad(y, (0, side + 1 - len(y)))
+    y = pad(y[None, None], (side, side), mode="reflect")[0]
+    window = torch.hann_window(d.win_samples, device=device)
+    spectrum = torch.stft(y, d.n_fft, d.hop_samples, d.win_samples, window=window, center=False, return_complex=True)[0].abs()
+    mel = torch.clamp(torch.from_numpy(mel_filters(d)).to(device) @ spectrum, min=d.floor)
+    logged = torch.log10(mel) if d.log == "log10" else torch.log(mel)
+    return logged.T.contiguous().cpu().numpy()
+
+
+def sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 2048, hop_samples: int = 512) -> tuple[int, int]:
+    """First and one past the last sample once leading and trailing silence, `top_db` below the loudest frame, is cut off.
+
+    wav: (n,); the samples kept are those that librosa.effects.trim keeps (RMS of centred, zero-padded frames; tested). All of
+    a recording that is silent throughout is kept.
+    """
+    count = 1 + len(wav) // hop_samples
+    energy = np.concatenate([[0.0], np.cumsum(np.pad(wav.astype(np.float64), frame_samples // 2) ** 2)])
+    starts = np.minimum(np.arange(count) * hop_samples, len(wav))
+    power = (energy[starts + frame_samples] - energy[starts]) / frame_samples
+    loud = np.flatnonzero(power > max(power.max() * 10 ** (-top_db / 10), 1e-10))
+    if len(loud) == 0:
+        return 0, len(wav)
+    return int(loud[0]) * hop_samples, min(len(wav), (int(loud[-1]) + 1) * hop_samples)
+
+
+WHISPER_MEL = MelDefinition("whisper", 16000, 400, 400, 160, 80, 0.0, 8000.0, "log10", 1e-10, True)
+
+
+def whisper_mel_power(wav: np.ndarray) -> np.ndarray:
+    """(n,) at 16 kHz -> (80, T) power mel spectrogram as Whisper takes it, T = n // 160 made even by a last silent frame."""
+    import torch
+
+    d = WHISPER_MEL
+    y = torch.as_tensor(np.ascontiguousarray(wav, dtype=np.float32))
+    if len(y) <= d.n_fft // 2:
+        y = torch.nn.functional.pad(y, (0, d.n_fft))
+    window = torch.hann_window(d.win_samples)
+    spectrum = torch.stft(y, d.n_fft, d.hop_samples, window=window, center=True, return_complex=True)[:, :-1].abs() ** 2
+    power = torch.from_numpy(mel_filters(d)) @ spectrum
+    return torch.nn.functional.pad(power, (0, power.shape[1] % 2)).numpy()

@@ -1,0 +1,1 @@
+"""Files in and out: audio, images, video, tables, stores, checkpoints. Everything written appears only when complete."""

@@ -1,0 +1,75 @@
+"""Audio files: any format soundfile or PyAV opens in, mono float32 out; 16-bit files written whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.atomic import atomic_path
+
+LONGEST_S = 6 * 3600.0  # a longer file is refused rather than filling the memory
+
+
+def load_audio(path: Path | str, rate: int | None = None) -> tuple[np.ndarray, int]:
+    """A file's sound as (wav (n,) float32 mono, rate in Hz), resampled to `rate` where given.
+
+    Channels are averaged. FaceVCError for a missing, empty or unreadable file, one without samples, and one with NaN samples.
+    """
+    path = Path(path)
+    wav, found = _decode(path)
+    if wav.size == 0:
+        raise FaceVCError(f"{path}: the file holds no sound (no samples). Record or export it again.")
+    if not np.isfinite(wav).all():
+        raise FaceVCError(f"{path}: expected finite samples, found NaN or infinity. Export the file again as 16-bit PCM.")
+    return (resample(wav, found, rate), rate) if rate else (wav, found)
+
+
+def resample(wav: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
+    """(n,) at `rate` -> (about n * to_rate / rate,) float32, by soxr at high quality."""
+    if rate == to_rate:
+        return wav.astype(np.float32, copy=False)
+    import soxr
+
+    return np.asarray(soxr.resample(wav, rate, to_rate, quality="HQ"), dtype=np.float32)
+
+
+def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None = None) -> None:
+    """(n,) float in [-1, 1] -> a file whose suffix says the format (wav, flac, ogg), 16-bit, atomically.
+
+    `comment` goes into the file's own metadata.
+    """
+    import soundfile
+
+    path = Path(path)
+    formats = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+    if path.suffix.lower() not in formats:
+        raise FaceVCError(f"{path}: the output's suffix must be one of {', '.join(formats)}, found {path.suffix!r}.")
+    kind, subtype = formats[path.suffix.lower()]
+    clipped = np.clip(wav, -1.0, 1.0)
+    try:
+        with atomic_path(path) as temporary, soundfile.SoundFile(temporary, "w", rate, 1, subtype, format=kind) as file:
+            if comment:
+                file.comment = comment
+                file.software = "facevc"
+            file.write(clipped)
+    except soundfile.LibsndfileError as error:
+        raise FaceVCError(f"{path} could not be written: {error}. Is the disk full, or the folder read-only?") from error
+
+
+def _decode(path: Path) -> tuple[np.ndarray, int]:
+    import soundfile
+
+    if not path.is_file():
+        raise FaceVCError(f"{path}: no such audio file. Check the path.")
+    if path.stat().st_size == 0:
+        raise FaceVCError(f"{path}: the file is empty (zero bytes). Copy or record it again.")
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames > LONGEST_S * file.samplerate:
+                raise FaceVCError(f"{path}: longer than {LONGEST_S / 3600:.0f} hours. Cut it into pieces first.")
+            samples = file.read(dtype="float32", always_2d=True)
+            return samples.mean(axis=1), int(file.samplerate)
+    except soundfile.LibsndfileError:
+        from facevc_cli.io.video import read_audio
+
+        return read_audio(path, None)

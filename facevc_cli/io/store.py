@@ -1,0 +1,327 @@
+"""HDF5 stores between the stages: one row an item, per-frame arrays of all items in one contiguous dataset each.
+
+Layout of a store (schema 1):
+
+    attributes       schema, stage, version, settings (JSON), settings_hash, and whatever the stage adds
+    index/id, index/speaker, index/<column>             one value an item
+    index/offset/<frames>, index/length/<frames>        where the item's rows lie in frames/<frames>
+    frames/<name>    (sum of lengths, ...)              contiguous, so that a crop is one read
+    vectors/<name>   (items, ...)
+    statistics/<name>                                   what the stage computed over all items
+
+Writing is crash-safe: items gather in memory, each full shard is written to `<store>.parts/` under a temporary name and
+renamed, and the store itself is merged from the parts at the end. A killed run loses the shard in hand; the next run, or
+another machine's `--shard`, goes on from the parts.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from facevc_cli import __version__
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.atomic import atomic_path
+
+SCHEMA = 1
+Value = str | int | float | bool
+
+
+@dataclass
+class Item:
+    """What a stage found out about one utterance, image or clip."""
+
+    id: str
+    speaker: str
+    frames: dict[str, np.ndarray] = field(default_factory=dict)
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    columns: dict[str, Value] = field(default_factory=dict)
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """Sixteen hex digits that differ where any setting differs."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class Store:
+    """A finished store, read lazily; safe to hand to worker processes. FaceVCError where it is not what was expected."""
+
+    def __init__(self, path: Path | str, stage: str | None = None):
+        self.path = Path(path)
+        self._file: h5py.File | None = None
+        file = self._open()
+        self.attributes: dict[str, Any] = dict(file.attrs)
+        if self.attributes.get("schema") != SCHEMA or "settings" not in self.attributes:
+            raise FaceVCError(
+                f"{self.path}: expected a facevc store of schema {SCHEMA}, found schema {self.attributes.get('schema', 'none')}. "
+                "Make it again with this version's extracting command."
+            )
+        if stage is not None and self.attributes["stage"] != stage:
+            raise FaceVCError(f"{self.path}: expected a store made by {stage}, found one made by {self.attributes['stage']}. Pass the right file.")
+        self.settings: dict[str, Any] = json.loads(self.attributes["settings"])
+        self.ids = _strings(file["index/id"])
+        self.speakers = _strings(file["index/speaker"])
+        self.position = {identifier: i for i, identifier in enumerate(self.ids)}
+        self._columns: dict[str, list[Any]] = {}
+        self._extents = {n: (file[f"index/offset/{n}"][:], file[f"index/length/{n}"][:]) for n in file.get("frames", {})}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> h5py.File:
+        if self._file is None:
+            if not self.path.is_file():
+                raise FaceVCError(f"{self.path}: no such store. Run the extracting command that makes it, or check the path.")
+            try:
+                self._file = h5py.File(self.path, "r")
+            except OSError as error:
+                raise FaceVCError(
+                    f"{self.path}: expected an HDF5 store, found a file that HDF5 cannot open ({error}): it is truncated or of another kind. "
+                    "Delete it and run the extracting command again."
+                ) from error
+        return self._file
+
+    @property
+    def columns(self) -> list[str]:
+        return [n for n in self._open()["index"] if n not in ("id", "speaker", "offset", "length")]
+
+    @property
+    def frame_names(self) -> list[str]:
+        return list(self._extents)
+
+    @property
+    def vector_names(self) -> list[str]:
+        return list(self._open().get("vectors", {}))
+
+    def column(self, name: str) -> list[Any]:
+        """One value an item; strings as str."""
+        if name not in self.columns:
+            raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
+        if name not in self._columns:
+            dataset = self._open()["index"][name]
+            self._columns[name] = _strings(dataset) if h5py.check_string_dtype(dataset.dtype) else dataset[:].tolist()
+        return self._columns[name]
+
+    def length(self, name: str) -> np.ndarray:
+        """(items,) frames of each item."""
+        return self._frames_of(name)[1]
+
+    def frames(self, name: str, item: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Rows [start, stop) of one item's frames: a single contiguous read."""
+        offsets, lengths = self._frames_of(name)
+        stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
+        first = int(offsets[item])
+        return self._open()["frames"][name][first + start : first + stop]
+
+    def vectors(self, name: str) -> np.ndarray:
+        """(items, ...) all rows."""
+        if name not in self.vector_names:
+            raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
+        return self._open()["vectors"][name][:]
+
+    def statistics(self, name: str) -> np.ndarray:
+        file = self._open()
+        if "statistics" not in file or name not in file["statistics"]:
+            raise FaceVCError(f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again.")
+        return file["statistics"][name][:]
+
+    def _frames_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        if name not in self._extents:
+            raise FaceVCError(f"{self.path}: expected frames {name!r}, found {', '.join(self._extents) or 'none'}.")
+        return self._extents[name]
+
+    def item(self, index: int) -> Item:
+        """Everything about one item, as it was added."""
+        return Item(
+            self.ids[index],
+            self.speakers[index],
+            {n: self.frames(n, index) for n in self.frame_names},
+            {n: self._open()["vectors"][n][index] for n in self.vector_names},
+            {n: self.column(n)[index] for n in self.columns},
+        )
+
+
+class StoreWriter:
+    """Gathers items into shards and merges them; use as a context manager. `done` holds the ids that need no work."""
+
+    def __init__(self, path: Path | str, stage: str, settings: Mapping[str, Any], *, overwrite: bool = False, shard_items: int = 64):
+        self.path, self.stage, self.settings, self.shard_items = Path(path), stage, dict(settings), shard_items
+        self.parts = self.path.with_name(self.path.name + ".parts")
+        self.hash = settings_hash(settings)
+        self._waiting: list[Item] = []
+        self.done: set[str] = set()
+        if overwrite:
+            self.path.unlink(missing_ok=True)
+            shutil.rmtree(self.parts, ignore_errors=True)
+        for existing in [self.path, *self._finished_parts()]:
+            if existing.is_file():
+                self.done.update(self._checked(existing).ids)
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()  # also after Ctrl-C: what is in hand is finished work
+
+    def add(self, item: Item) -> None:
+        """Keeps an item; every `shard_items` items go to disk."""
+        self._waiting.append(item)
+        self.done.add(item.id)
+        if len(self._waiting) >= self.shard_items:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the shard in hand."""
+        if self._waiting:
+            rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
+            self._write(self.parts / f"part-{uuid.uuid4().hex}.h5", self._waiting, rows)
+            self._waiting = []
+
+    def merge(
+        self,
+        order: Sequence[str],
+        columns: Mapping[str, Mapping[str, Value]] | None = None,
+        statistics: Mapping[str, np.ndarray] | None = None,
+        attributes: Mapping[str, Value] | None = None,
+    ) -> None:
+        """Writes the store: the items of `order` that are done, then any other; the parts are removed.
+
+        columns: name -> {id: value}, computed over all items; statistics: name -> array; attributes: name -> value.
+        """
+        self.flush()
+        sources = [Store(p) for p in [self.path, *self._finished_parts()] if p.is_file()]
+        if not sources:
+            return
+        home = {identifier: (s, i) for s in sources for i, identifier in enumerate(s.ids)}
+        ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
+        rows = {n: sum(int(home[i][0].length(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
+        items = (_with(home[i][0].item(home[i][1]), columns or {}) for i in ids)
+        self._write(self.path, items, rows, statistics or {}, attributes or {})
+        for source in sources:
+            source.close()
+        shutil.rmtree(self.parts, ignore_errors=True)
+
+    def readers(self) -> list[Store]:
+        """The store (if any) and the parts, to compute statistics from before merging."""
+        self.flush()
+        return [Store(p) for p in [self.path, *self._finished_parts()] if p.is_file()]
+
+    def _finished_parts(self) -> list[Path]:
+        return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
+
+    def _checked(self, existing: Path) -> Store:
+        store = Store(existing, self.stage)
+        if store.attributes["settings_hash"] != self.hash:
+            changed = sorted(k for k in {*store.settings, *self.settings} if store.settings.get(k) != self.settings.get(k))
+            raise FaceVCError(
+                f"{existing} was made with other settings ({', '.join(changed)}: "
+                f"{', '.join(f'{store.settings.get(k)!r} there, {self.settings.get(k)!r} now' for k in changed)}). "
+                "Choose another output, or pass --overwrite to make it anew."
+            )
+        store.close()
+        return store
+
+    def _write(
+        self,
+        path: Path,
+        items: Iterable[Item],
+        rows: Mapping[str, int],
+        statistics: Mapping[str, np.ndarray] | None = None,
+        attributes: Mapping[str, Value] | None = None,
+    ) -> None:
+        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+            file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
+            file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
+            file.attrs.update(attributes or {})
+            writer = _ItemsWriter(file, rows)
+            for item in items:
+                writer.add(item)
+            writer.finish()
+            for name, array in (statistics or {}).items():
+                file[f"statistics/{name}"] = array
+            file.flush()
+            os.fsync(file.id.get_vfd_handle())
+
+
+class _ItemsWriter:
+    """Streams items into an open file: frames go to contiguous datasets of known size, the index is written at the end."""
+
+    def __init__(self, file: h5py.File, rows: Mapping[str, int]):
+        self.file, self.rows = file, rows
+        self.index: dict[str, list[Value]] = {"id": [], "speaker": []}
+        self.offsets: dict[str, list[int]] = {}
+        self.lengths: dict[str, list[int]] = {}
+        self.vectors: dict[str, list[np.ndarray]] = {}
+        self.count = 0
+
+    def add(self, item: Item) -> None:
+        self.index["id"].append(item.id)
+        self.index["speaker"].append(item.speaker)
+        for name, value in item.columns.items():
+            column = self.index.setdefault(name, [])
+            column.extend([_empty_like(value)] * (self.count - len(column)))
+            column.append(value)
+        for name, array in item.frames.items():
+            self._write_frames(name, array)
+        for name, array in item.vectors.items():
+            self.vectors.setdefault(name, []).append(array)
+        self.count += 1
+
+    def _write_frames(self, name: str, array: np.ndarray) -> None:
+        offsets, lengths = self.offsets.setdefault(name, []), self.lengths.setdefault(name, [])
+        first = offsets[-1] + lengths[-1] if offsets else 0
+        offsets.append(first)
+        lengths.append(len(array))
+        path = f"frames/{name}"
+        if path not in self.file:
+            self.file.create_dataset(path, shape=(self.rows.get(name, 0), *array.shape[1:]), dtype=array.dtype)
+        self.file[path][first : first + len(array)] = array
+
+    def finish(self) -> None:
+        text = h5py.string_dtype("utf-8")
+        for name, values in self.index.items():
+            values.extend([_empty_like(values[0])] * (self.count - len(values)) if values else [])
+            self.file[f"index/{name}"] = np.array(values, dtype=text) if any(isinstance(v, str) for v in values) else np.array(values)
+        for name in self.offsets:
+            if len(self.offsets[name]) != self.count:
+                raise FaceVCError(f"frames {name!r} are missing from {self.count - len(self.offsets[name])} items; every item must have them.")
+            self.file[f"index/offset/{name}"] = np.array(self.offsets[name], dtype=np.int64)
+            self.file[f"index/length/{name}"] = np.array(self.lengths[name], dtype=np.int64)
+        for name, rows in self.vectors.items():
+            self.file[f"vectors/{name}"] = np.stack(rows)
+
+
+def _empty_like(value: Value) -> Value:
+    return type(value)()
+
+
+def _with(item: Item, columns: Mapping[str, Mapping[str, Value]]) -> Item:
+    for name, values in columns.items():
+        item.columns[name] = values[item.id]
+    return item
+
+
+def _strings(dataset: h5py.Dataset) -> list[str]:
+    return [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in dataset[:]]
