@@ -1,0 +1,87 @@
+"""Recurrent decoder: content, pitch and voice -> log-mel, refined by a convolutional postnet.
+
+Sources: Qian et al., "AutoVC", 2019 (the decoder's and the postnet's shape); Wang et al., arXiv 2106.10132.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from facevc_cli.errors import FaceVCError
+
+
+class ConvNorm(nn.Module):
+    """Same-length convolution and BatchNorm: (B, in, T) -> (B, out, T). `gain` names the non-linearity that follows."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, gain: str) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel, padding=kernel // 2)
+        nn.init.xavier_uniform_(self.conv.weight, gain=nn.init.calculate_gain(gain))
+        self.norm = nn.BatchNorm1d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class Postnet(nn.Module):
+    """What the decoder missed, added to its log-mel: `layers` ConvNorms, tanh between them."""
+
+    def __init__(self, n_mels: int = 80, channels: int = 512, layers: int = 5, kernel: int = 5) -> None:
+        super().__init__()
+        sizes = [n_mels, *[channels] * (layers - 1), n_mels]
+        gains = ["tanh"] * (layers - 1) + ["linear"]
+        self.convolutions = nn.ModuleList(
+            ConvNorm(sizes[i], sizes[i + 1], kernel, gains[i]) for i in range(layers)
+        )
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """`mel` (B, T, n_mels) -> the refined log-mel, same shape."""
+        x = mel.transpose(1, 2)
+        *hidden, last = self.convolutions
+        for layer in hidden:
+            x = layer(x).tanh()
+        return mel + last(x).transpose(1, 2)
+
+
+class RecurrentDecoder(nn.Module):
+    """LSTM, convolutions, two-layer LSTM, projection, postnet (24.8 M by default)."""
+
+    def __init__(
+        self,
+        z_dim: int = 64,
+        pitch_dim: int = 1,
+        speaker_dim: int = 256,
+        n_mels: int = 80,
+        channels: int = 512,
+        recurrent_dim: int = 1024,
+        convolutions: int = 3,
+        kernel: int = 5,
+        postnet_channels: int = 512,
+        postnet_layers: int = 5,
+    ) -> None:
+        super().__init__()
+        self.lstm_in = nn.LSTM(z_dim + pitch_dim + speaker_dim, channels, batch_first=True)
+        self.convolutions = nn.ModuleList(ConvNorm(channels, channels, kernel, "relu") for _ in range(convolutions))
+        self.lstm_out = nn.LSTM(channels, recurrent_dim, num_layers=2, batch_first=True)
+        self.projection = nn.Linear(recurrent_dim, n_mels)
+        self.postnet = Postnet(n_mels, postnet_channels, postnet_layers, kernel)
+
+    def forward(self, z: Tensor, pitch: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised log-mel before and after the postnet, both (B, T, n_mels).
+
+        z: (B, T/2 rounded up, z_dim), each frame held for two; pitch: (B, T, pitch_dim), normalised log-F0; speaker: (B, speaker_dim).
+        Raises FaceVCError where z is too short for the pitch.
+        """
+        frames = pitch.shape[1]
+        z = z.repeat_interleave(2, dim=1)[:, :frames]
+        if z.shape[1] < frames:
+            raise FaceVCError(
+                f"The decoder was given {frames} frames of pitch but content for {z.shape[1]} only; "
+                "content runs at half the mel's frame rate, so give both from the same utterance."
+            )
+        x, _ = self.lstm_in(torch.cat([z, pitch, speaker.unsqueeze(1).expand(-1, frames, -1)], dim=-1))
+        x = x.transpose(1, 2)
+        for layer in self.convolutions:
+            x = layer(x).relu()
+        x, _ = self.lstm_out(x.transpose(1, 2))
+        before = self.projection(x)
+        return before, self.postnet(before)

@@ -1,0 +1,81 @@
+"""Content encoder taught by Whisper: its first layers on our own log-mel, trained to give a bottleneck of its last layer.
+
+Normalising the bottleneck over time takes out what is constant in an utterance, the speaker first of all.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facevc_cli.models.content_encoder import ContentOutput
+from facevc_cli.models.whisper import WHISPER_FRAME_RATE, WhisperEncoder, whisper_log_mel
+
+# log10 power of Whisper's mel against our log magnitude: scale, offset (least squares over 40 recordings of speech).
+WHISPER_SCALE = {"ln": (0.8686, 0.69), "log10": (2.0, 1.73)}
+WINDOW_S = 20.0  # longer input is encoded in windows of this length ...
+CONTEXT_S = 2.0  # ... that see this much of their neighbours
+
+
+def over_time(z: Tensor) -> Tensor:
+    """(B, T, dim) to zero mean and unit deviation over T."""
+    return (z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True, unbiased=False) + 1e-3)
+
+
+def resample_frames(x: Tensor, frames: int) -> Tensor:
+    """(B, T, dim) -> (B, frames, dim), linear interpolation."""
+    return F.interpolate(x.transpose(1, 2), size=frames, mode="linear").transpose(1, 2)
+
+
+class TeacherBottleneck(nn.Module):
+    """The teacher's output cut down to what the decoder needs; in pretraining only, for the content encoder learns to do it alone."""
+
+    def __init__(self, teacher_dim: int = 512, z_dim: int = 64):
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(teacher_dim), nn.Linear(teacher_dim, z_dim)
+
+    def forward(self, content: Tensor, frames: int) -> Tensor:
+        """content: (B, T50, teacher_dim) -> (B, frames, z_dim), normalised over time."""
+        return over_time(resample_frames(self.linear(self.norm(content)), frames))
+
+
+class DistilledContentEncoder(nn.Module):
+    """Normalised log-mel (B, n_mels, T) -> content z (B, ceil(T / 2), z_dim), normalised over time; no code book."""
+
+    def __init__(self, frame_rate: float, log: str, n_mels: int = 80, z_dim: int = 64, dim: int = 512, layers: int = 4, heads: int = 8):
+        super().__init__()
+        self.frame_rate = frame_rate  # of the mel, Hz
+        self.encoder = WhisperEncoder(layers, dim, heads, n_mels, final_norm=False)
+        self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, z_dim))
+        scale, offset = WHISPER_SCALE[log]
+        self.band_scale = nn.Parameter(torch.full((n_mels, 1), scale))
+        self.band_offset = nn.Parameter(torch.full((n_mels, 1), offset))
+        self.register_buffer("mel_mean", torch.zeros(n_mels))
+        self.register_buffer("mel_std", torch.ones(n_mels))
+        self.mel_mean: Tensor
+        self.mel_std: Tensor
+
+    def forward(self, mel: Tensor) -> ContentOutput:
+        """The context is the last layer's output at z's frames; there are no indices (-1 throughout) and no loss of its own."""
+        half = (mel.shape[-1] + 1) // 2
+        hidden = resample_frames(self._windows(self._whisper_mel(mel)), half)
+        z_before = self.head(hidden)
+        zero = mel.new_zeros(())
+        indices = torch.full(z_before.shape[:2], -1, dtype=torch.long, device=mel.device)
+        return ContentOutput(over_time(z_before), hidden, indices, zero, zero, z_before)
+
+    def _whisper_mel(self, mel: Tensor) -> Tensor:
+        raw = mel * self.mel_std[:, None] + self.mel_mean[:, None]
+        frames = max(2, 2 * round(mel.shape[-1] / self.frame_rate * WHISPER_FRAME_RATE / 2))
+        log_power = F.interpolate(raw * self.band_scale + self.band_offset, size=frames, mode="linear")
+        return whisper_log_mel(10.0 ** log_power.clamp(-10, 10))
+
+    def _windows(self, mel: Tensor) -> Tensor:
+        window, context = int(WINDOW_S * WHISPER_FRAME_RATE), int(CONTEXT_S * WHISPER_FRAME_RATE)
+        if mel.shape[-1] <= window + context:
+            return self.encoder(mel)
+        parts = []
+        for start in range(0, mel.shape[-1], window):
+            left = min(start, context)
+            hidden = self.encoder(mel[..., start - left : start + window + context])
+            parts.append(hidden[:, left // 2 : (left + window) // 2])
+        return torch.cat(parts, dim=1)

@@ -1,0 +1,47 @@
+"""Learning rate: linear warm-up, then a constant rate cut at milestones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from facevc_cli.errors import FaceVCError
+
+
+@dataclass(frozen=True)
+class WarmupMilestones:
+    """Rate by step: `start` to `peak` over `warmup` steps, times `factor` from each of `milestones` (steps) on."""
+
+    start: float = 1e-6
+    peak: float = 1e-3
+    warmup: int = 0
+    milestones: tuple[int, ...] = ()
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.peak <= 0 or self.start < 0 or self.warmup < 0:
+            raise FaceVCError(
+                f"A learning rate schedule needs peak > 0, start >= 0 and warm-up >= 0 steps; "
+                f"found peak {self.peak}, start {self.start}, warm-up {self.warmup}."
+            )
+
+    @classmethod
+    def over(
+        cls, total: int, peak: float, warmup: int, fractions: Sequence[float], start: float = 1e-6, factor: float = 0.5
+    ) -> "WarmupMilestones":
+        """The schedule of a run of `total` steps, its milestones given as fractions of the run."""
+        milestones = tuple(round(fraction * total) for fraction in fractions)
+        return cls(start=start, peak=peak, warmup=min(warmup, total), milestones=milestones, factor=factor)
+
+    def at(self, step: int) -> float:
+        """Learning rate at `step`, counted from 0."""
+        if step < self.warmup:
+            return self.start + (self.peak - self.start) * step / self.warmup
+        return self.peak * self.factor ** sum(step >= milestone for milestone in self.milestones)
+
+    def attach(self, optimizer: Optimizer) -> LambdaLR:
+        """A torch scheduler (its state is the step alone). Sets every group of `optimizer` to this schedule's rate."""
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] = self.peak
+        return LambdaLR(optimizer, lambda step: self.at(step) / self.peak)
