@@ -1,0 +1,44 @@
+"""Which faces go with which utterance: by a table, else the same clip, else the same person."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.store import Store
+
+
+def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[Mapping[str, str]] | None) -> dict[int, np.ndarray]:
+    """Row of the features store -> rows of the faces store, at least one; utterances without a face are left out.
+
+    table: rows with `face` (a face's id or person) and `utterance` or `speaker`. Without one, a face belongs to the utterance of
+    the same id, else to all utterances of the same person. FaceVCError where nothing can be joined.
+    """
+    of_person: dict[str, list[int]] = defaultdict(list)
+    for i, person in enumerate(faces.speakers):
+        of_person[person].append(i)
+    joined: dict[str, list[int]] = defaultdict(list)
+    unknown: list[str] = []
+    for line in table or ():
+        key, face = line.get("utterance") or line.get("speaker") or "", line["face"]
+        found = [faces.position[face]] if face in faces.position else of_person.get(face, [])
+        joined[key].extend(found)
+        if not found:
+            unknown.append(face)
+    pairs = {}
+    for row in rows.tolist():
+        utterance, speaker = features.ids[row], features.speakers[row]
+        if table is not None:
+            found = joined.get(utterance, []) or joined.get(speaker, [])
+        else:
+            found = [faces.position[utterance]] if utterance in faces.position else of_person.get(speaker, [])
+        if found:
+            pairs[row] = np.array(found)
+    if not pairs:
+        advice = f"The table names faces that the store lacks, such as {unknown[0]!r}." if unknown else "Pass --pairs TABLE.csv that joins them."
+        raise FaceVCError(
+            f"{features.path} and {faces.path}: no utterance has a face ({len(rows)} utterances such as {features.ids[int(rows[0])]!r}, {len(faces)} faces "
+            f"such as {faces.ids[0] if faces.ids else '-'!r}). {advice}"
+        )
+    return pairs

@@ -1,0 +1,169 @@
+"""Checkpoints: a folder of `model.safetensors`, `config.yaml` and `metrics.json`; what only training needs lies apart in `training/`.
+
+`config.yaml` holds the configuration, the front-end, the embedders' settings and the weights' sha256, which is checked on loading.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from facevc_cli import __version__
+from facevc_cli.config import Config, from_dict, to_dict
+from facevc_cli.errors import FaceVCError
+from facevc_cli.features.frontend import Frontend
+from facevc_cli.models.facevc import FaceVC
+
+FORMAT = 1
+WEIGHTS, CONFIG, METRICS, TRAINING = "model.safetensors", "config.yaml", "metrics.json", "training"
+
+
+@dataclass
+class Checkpoint:
+    """A model and what must be known to use it."""
+
+    model: FaceVC
+    config: Config
+    frontend: Frontend
+    stage: str  # "pretrain", "train" or "import-checkpoint"
+    step: int = 0
+    embedders: dict[str, Any] = field(default_factory=dict)  # settings of the voices and faces stores
+    metrics: dict[str, Any] = field(default_factory=dict)
+    origin: str = ""  # one line for people: what it was trained on
+
+
+def load_model(folder: Path | str | None = None, device: str = "cpu") -> FaceVC:
+    """The assembled torch module of a checkpoint folder or run (None: the bundled starter), in eval mode, float32."""
+    return load_checkpoint(folder, device).model
+
+
+def bundled_checkpoint() -> Path:
+    """The starter model's folder; FaceVCError where this installation lacks it."""
+    folder = Path(__file__).resolve().parent.parent / "assets" / "starter"
+    if not (folder / WEIGHTS).is_file():
+        raise FaceVCError("this installation has no bundled starter model. Install a release of facevc, or pass --checkpoint FOLDER.")
+    return folder
+
+
+def locate(folder: Path | str | None) -> Path:
+    """A checkpoint's own folder: given itself, a run (its best, else its last), or None (the bundled one)."""
+    if folder is None:
+        return bundled_checkpoint()
+    folder = Path(folder)
+    for candidate in (folder, folder / "checkpoints" / "best", folder / "checkpoints" / "last", folder / "checkpoints" / ".last.old"):
+        if (candidate / WEIGHTS).is_file() and (candidate / CONFIG).is_file():
+            return candidate
+    raise FaceVCError(
+        f"{folder}: expected a checkpoint ({WEIGHTS} beside {CONFIG}) or a run folder with one in checkpoints/, found neither. "
+        "Check the path; a published .pt file goes through 'facevc import-checkpoint' first."
+    )
+
+
+def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Checkpoint:
+    """Reads and verifies a checkpoint; the model is in eval mode. FaceVCError says what does not fit."""
+    folder = locate(folder)
+    try:
+        header = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FaceVCError(f"{folder / CONFIG}: cannot be read ({error}).") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise FaceVCError(f"{folder / CONFIG}: expected a facevc checkpoint of format {FORMAT}. Make it again, or update facevc.")
+    found = file_sha256(folder / WEIGHTS)
+    if found != header["weights_sha256"]:
+        raise FaceVCError(
+            f"{folder / WEIGHTS}: expected sha256 {header['weights_sha256'][:16]}..., found {found[:16]}...: the file is damaged or was "
+            "changed. Copy it again."
+        )
+    config = from_dict(Config, header["config"], str(folder / CONFIG))
+    model = FaceVC(config.model)
+    load_weights(model, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    metrics_file = folder / METRICS
+    return Checkpoint(
+        model.to(device).eval(),
+        config,
+        Frontend.from_settings(header["frontend"], str(folder / CONFIG)),
+        header["stage"],
+        header["step"],
+        header.get("embedders", {}),
+        json.loads(metrics_file.read_text(encoding="utf-8")) if metrics_file.is_file() else {},
+        header.get("origin", ""),
+    )
+
+
+def save_checkpoint(
+    folder: Path, checkpoint: Checkpoint, training: Mapping[str, Mapping[str, Tensor]] | None = None, dtype: torch.dtype = torch.float32
+) -> None:
+    """Writes a checkpoint beside its final place and swaps it in; a crash leaves the old one or the new one.
+
+    training: name -> tensors, written to training/<name>.safetensors; dtype: of floating-point weights on disk.
+    """
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        state = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
+        save_file(state, temporary / WEIGHTS)
+        header = {
+            "format": FORMAT,
+            "facevc": __version__,
+            "stage": checkpoint.stage,
+            "step": checkpoint.step,
+            "origin": checkpoint.origin,
+            "weights_sha256": file_sha256(temporary / WEIGHTS),
+            "frontend": checkpoint.frontend.as_settings(),
+            "embedders": checkpoint.embedders,
+            "config": to_dict(checkpoint.config),
+        }
+        (temporary / CONFIG).write_text(yaml.safe_dump(header, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        (temporary / METRICS).write_text(json.dumps(checkpoint.metrics, indent=1) + "\n", encoding="utf-8")
+        for name, tensors in (training or {}).items():
+            (temporary / TRAINING).mkdir(exist_ok=True)
+            save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, temporary / TRAINING / f"{name}.safetensors")
+        old = folder.with_name(f".{folder.name}.old")
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        raise FaceVCError(f"{folder}: the checkpoint could not be written ({error}). Free space, then run the same command: it resumes.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Exactly these weights into a module; FaceVCError names what is missing, left over or of another shape."""
+    wanted = module.state_dict()
+    wrong = [f"{k} {tuple(tensors[k].shape)} instead of {tuple(v.shape)}" for k, v in wanted.items() if k in tensors and tensors[k].shape != v.shape]
+    missing, extra = [k for k in wanted if k not in tensors], [k for k in tensors if k not in wanted]
+    if wrong or missing or extra:
+        parts = [f"{label}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}" for label, names in (("wrong shape", wrong), ("missing", missing), ("unknown", extra)) if names]
+        raise FaceVCError(f"{where}: the weights do not fit the configuration ({'; '.join(parts)}). Use the config.yaml they were trained with.")
+    module.load_state_dict({k: v.to(wanted[k].dtype) for k, v in tensors.items()})
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; FaceVCError where it is truncated or of another kind."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise FaceVCError(f"{path}: not a whole safetensors file ({error}). Copy or make it again.") from error
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FaceVCError(f"{path}: cannot be read ({error.strerror}).") from error

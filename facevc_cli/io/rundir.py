@@ -1,0 +1,147 @@
+"""A run's folder: resolved configuration, what it ran on and with, its losses as CSV, and its checkpoints."""
+
+import csv
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from facevc_cli import __version__
+from facevc_cli.config import Config, to_dict
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.atomic import write_text
+from facevc_cli.io.manifest import read_table, write_table
+
+PACKAGES = ("torch", "accelerate", "h5py", "numpy", "safetensors")
+
+
+class RunDirectory:
+    """`config.yaml`, `run.json`, `losses.csv` and `checkpoints/` below one folder."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.losses = path / "losses.csv"
+        self._rows: list[dict[str, Any]] = []
+
+    def open(self, config: Config, stage: str, inputs: Mapping[str, str], overwrite: bool) -> bool:
+        """Prepares the folder; True where a run with the same configuration is there to be resumed.
+
+        inputs: name -> hash of the stores' settings. A run with another configuration or other inputs is refused unless overwritten.
+        """
+        header = self.path / "config.yaml"
+        resolved = {"stage": stage, "inputs": dict(inputs), **to_dict(config)}
+        if header.is_file() and not overwrite:
+            found = yaml.safe_load(header.read_text(encoding="utf-8"))
+            changed = _differences(_resumable(found), _resumable(resolved))
+            if changed:
+                raise FaceVCError(
+                    f"{self.path} holds a run with other settings ({', '.join(changed[:6])}). Choose another folder, or pass --overwrite to begin anew."
+                )
+            return (self.checkpoints / "last").is_dir() or (self.checkpoints / ".last.old").is_dir()
+        if overwrite and self.checkpoints.exists():
+            import shutil
+
+            shutil.rmtree(self.checkpoints)
+            self.losses.unlink(missing_ok=True)
+        write_text(header, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+        return False
+
+    def describe(self, seed: int, device: str) -> None:
+        """Command line, versions, git state and seed of this start, appended to `run.json`."""
+        path = self.path / "run.json"
+        starts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        starts.append(
+            {
+                "command": sys.argv,
+                "facevc": __version__,
+                "python": platform.python_version(),
+                "packages": {name: _version(name) for name in PACKAGES},
+                "git": _git_state(),
+                "seed": seed,
+                "device": device,
+            }
+        )
+        write_text(path, json.dumps(starts, indent=1) + "\n")
+
+    def resume_losses(self, step: int) -> None:
+        """Keeps the rows up to a step: what came after it is about to be done again."""
+        if self.losses.is_file():
+            self._rows = [dict(row) for row in read_table_or_nothing(self.losses) if int(row["step"]) <= step]
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        self._rows.append(dict(row))
+
+    def write_losses(self) -> None:
+        """`losses.csv` whole, and `losses.png` where matplotlib is there."""
+        if self._rows:
+            columns = list(dict.fromkeys(k for row in self._rows for k in row))
+            write_table(self.losses, [{k: row.get(k, "") for k in columns} for row in self._rows], columns)
+            _plot(self.losses, self.path / "losses.png")
+
+
+def read_table_or_nothing(path: Path) -> list[dict[str, str]]:
+    try:
+        return read_table(path)
+    except (FaceVCError, csv.Error):
+        return []
+
+
+def _resumable(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration less what a resumed run may change: how long it goes on, how often it speaks."""
+    free = {"log_every", "checkpoint_every", "workers", "validate_every", "validation_batches"}
+    return {k: _resumable(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
+
+
+def _differences(a: Any, b: Any, path: str = "") -> list[str]:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return [d for key in dict.fromkeys([*a, *b]) for d in _differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
+    return [] if a == b else [f"{path}: {a!r} there, {b!r} now"]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_state() -> str | None:
+    try:
+        done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _plot(table: Path, picture: Path) -> None:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError:
+        return
+    rows = read_table(table)
+    names = [n for n in rows[0] if n not in ("step", "steps_per_s", "data_wait", "learning_rate")]
+    width = 4
+    height = -(-len(names) // width)
+    figure, axes = pyplot.subplots(height, width, figsize=(4 * width, 2.6 * height), squeeze=False)
+    for axis, name in zip(axes.flat, names, strict=False):
+        points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
+        axis.plot(*zip(*points, strict=True), linewidth=1)
+        axis.set_title(name, fontsize=9)
+        axis.tick_params(labelsize=7)
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    figure.tight_layout()
+    temporary = picture.with_name(".losses.tmp.png")
+    figure.savefig(temporary, dpi=90)
+    temporary.replace(picture)
+    pyplot.close(figure)

@@ -1,0 +1,76 @@
+"""`pretrain`: the voice-to-voice model out of a features store and a voices store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from facevc_cli.config import load_config
+from facevc_cli.data.training_inputs import read_inputs
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.checkpoint import Checkpoint
+from facevc_cli.io.ctranslate2 import read_ctranslate2
+from facevc_cli.io.rundir import RunDirectory
+from facevc_cli.io.store import Store
+from facevc_cli.models.distilled_content import DistilledContentEncoder
+from facevc_cli.models.facevc import FaceVC
+from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.runtime import seed_everything
+from facevc_cli.training.loop import Loop, make_accelerator
+from facevc_cli.training.pretraining import PretrainTask
+
+STAGE = "pretrain"
+
+
+@dataclass(frozen=True)
+class PretrainStageConfig:
+    features: Path
+    voices: Path
+    output: Path
+    preset: str = "fvmvc"
+    config_file: Path | None = None
+    overrides: tuple[str, ...] = ()
+    encoder_init: Path | None = None  # folder of a CTranslate2 Whisper model: the distilled encoder starts from its first layers
+    weights: Path | None = None  # table: utterance, weight
+    device: str = "auto"
+    precision: str = "no"
+    seed: int = 0
+    overwrite: bool = False
+    stop_at: int | None = None
+
+
+def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
+    """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints."""
+    config = load_config(stage.preset, stage.config_file, stage.overrides)
+    seed_everything(stage.seed)
+    accelerator = make_accelerator(stage.device, stage.precision)
+    with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
+        inputs = read_inputs(
+            features, voices, config, config.pretrain, stage.seed, teacher=config.pretrain.distillation > 0, weights=stage.weights,
+            rank=accelerator.process_index, processes=accelerator.num_processes,
+        )  # fmt: skip
+        folder = RunDirectory(stage.output)
+        hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
+        resume = folder.open(config, STAGE, hashes, stage.overwrite)
+        if accelerator.is_main_process:
+            folder.describe(stage.seed, str(accelerator.device))
+        model = FaceVC(config.model)
+        model.set_statistics(*map(torch.from_numpy, inputs.statistics))
+        if stage.encoder_init is not None and not resume:
+            _start_from_whisper(model, stage.encoder_init)
+        checkpoint = Checkpoint(model, config, inputs.frontend, STAGE, embedders={"voice": voices.settings})
+        loop = Loop(PretrainTask(model, config, stage.seed), config.pretrain, inputs.training, inputs.validation, folder, checkpoint, accelerator)
+        tally = Tally(reporter)
+        progress = loop.fit(tally, resume, stage.stop_at)
+    return tally.summary(
+        stage.output, f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train",
+        step=progress.step, validation=progress.validation,
+    )  # fmt: skip
+
+
+def _start_from_whisper(model: FaceVC, folder: Path) -> None:
+    encoder = model.content_encoder
+    if not isinstance(encoder, DistilledContentEncoder):
+        raise FaceVCError("--encoder-init starts a distilled content encoder, but this configuration's is of another kind. Use preset starter.")
+    arrays = {name: torch.from_numpy(array.astype("float32")) for name, array in read_ctranslate2(folder, "encoder/").items()}
+    encoder.encoder.load_ctranslate2(arrays)

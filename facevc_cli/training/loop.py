@@ -1,0 +1,214 @@
+"""The loop that both trainings run in: batches, steps, validation, checkpoints, exact resume.
+
+A step's batch and its random draws depend on (seed, step) alone, and the optimisers' state travels with the checkpoint, so that a
+resumed run computes the very losses of an uninterrupted one.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader, Dataset
+
+from facevc_cli.config import RunConfig
+from facevc_cli.data.crops import Batch
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.checkpoint import WEIGHTS, Checkpoint, load_weights, read_tensors, save_checkpoint
+from facevc_cli.io.rundir import RunDirectory
+from facevc_cli.progress import Tally
+from facevc_cli.training.task import Figures, Task
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved with every checkpoint."""
+
+    step: int = 0
+    best_loss: float = float("inf")
+    validation: dict[str, float] = field(default_factory=dict)
+
+
+class Loop:
+    """Runs a task to its last step. `template` is the checkpoint to fill in: model, configuration, front-end, stage."""
+
+    def __init__(
+        self, task: Task, run: RunConfig, training: Dataset, validation: Dataset | None, folder: RunDirectory, template: Checkpoint, accelerator: Accelerator
+    ):
+        self.task, self.run, self.training, self.validation = task, run, training, validation
+        self.folder, self.template, self.accelerator = folder, template, accelerator
+        self.progress = Progress()
+        task.prepare(accelerator)
+
+    def fit(self, tally: Tally, resume: bool, stop_at: int | None = None) -> Progress:
+        """Trains from where the run stands to its end (or `stop_at`); logs, validates and saves on the way."""
+        if resume:
+            self._load()
+            tally.reporter.note(f"resumed at step {self.progress.step}")
+        last = min(self.run.steps, stop_at or self.run.steps)
+        tally.reporter.begin(last - self.progress.step, "steps", self.template.stage)
+        self.task.auxiliary.train()
+        self.task.model.train()
+        batches = self._batches(self.progress.step, last)
+        meter = _Meter()
+        for step in range(self.progress.step, last):
+            batch = meter.waiting(batches)
+            figures = self.task.step(self._on_device(batch), step)
+            meter.step(figures)
+            self.progress.step = step + 1
+            tally.done(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.shown()))
+            if (step + 1) % self.run.log_every == 0 or step + 1 == last:
+                self._log(meter)
+            if (step + 1) % self.run.validate_every == 0 or step + 1 == last:
+                self._validate()
+            if (step + 1) % self.run.checkpoint_every == 0 or step + 1 == last:
+                self._save("last")
+        return self.progress
+
+    def _batches(self, first: int, last: int) -> Iterator[Batch]:
+        workers = self.run.workers
+        context = "spawn" if workers else None  # forked workers would share torch's threads and the store's handle
+        loader = DataLoader(
+            self.training, batch_size=None, sampler=range(first, last), num_workers=workers, multiprocessing_context=context,
+            prefetch_factor=8 if workers else None, pin_memory=self.accelerator.device.type == "cuda",
+        )  # fmt: skip
+        return iter(loader)
+
+    def _on_device(self, batch: Batch) -> Batch:
+        return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+
+    def _log(self, meter: "_Meter") -> None:
+        row = {"step": self.progress.step, **meter.means()}
+        bad = [name for name, value in row.items() if value != value]
+        if bad:
+            raise FaceVCError(
+                f"{self.folder.path}: {', '.join(bad)} became NaN at step {self.progress.step}. The last checkpoint is kept; resume with a lower "
+                "learning rate (--set), or look for broken recordings."
+            )
+        if self.accelerator.is_main_process:
+            self.folder.log(row)
+
+    def _validate(self) -> None:
+        if self.validation is None:
+            return
+        self.task.auxiliary.eval()
+        self.task.model.eval()
+        totals: dict[str, float] = {}
+        for i in range(self.run.validation_batches):
+            for name, value in self.task.validate(self._on_device(self.validation[i]), self.progress.step).items():
+                totals[name] = totals.get(name, 0.0) + float(value) / self.run.validation_batches
+        self.task.auxiliary.train()
+        self.task.model.train()
+        self.progress.validation = totals
+        if self.accelerator.is_main_process:
+            self.folder.log({"step": self.progress.step, **{f"valid_{k}": round(v, 6) for k, v in totals.items()}})
+        if totals["loss"] < self.progress.best_loss:
+            self.progress.best_loss = totals["loss"]
+            self._save("best")
+
+    def _save(self, name: str) -> None:
+        self.accelerator.wait_for_everyone()
+        if not self.accelerator.is_main_process:
+            return
+        self.folder.write_losses()
+        self.template.step = self.progress.step
+        self.template.metrics = {"step": self.progress.step, "best_loss": self.progress.best_loss, "validation": self.progress.validation}
+        self.template.model = self.accelerator.unwrap_model(self.task.model)
+        training = self._training_state() if name == "last" else None
+        save_checkpoint(self.folder.checkpoints / name, self.template, training)
+
+    def _training_state(self) -> dict[str, dict[str, Tensor]]:
+        auxiliary = {k: v for k, v in self._auxiliary_state().items() if ".model." not in k}
+        return {"auxiliary": auxiliary, **{f"optimiser_{n}": optimiser_tensors(o) for n, o in self.task.optimisers.items()}}
+
+    def _auxiliary_state(self) -> dict[str, Tensor]:
+        modules = {name: self.accelerator.unwrap_model(m) for name, m in self.task.auxiliary.items()}
+        return {f"{name}.{k}": v for name, m in modules.items() for k, v in m.state_dict().items()}
+
+    def _load(self) -> None:
+        folder = next(p for p in (self.folder.checkpoints / "last", self.folder.checkpoints / ".last.old") if (p / WEIGHTS).is_file())
+        load_weights(self.accelerator.unwrap_model(self.task.model), read_tensors(folder / WEIGHTS), str(folder))
+        saved = read_tensors(folder / "training" / "auxiliary.safetensors")
+        with torch.no_grad():
+            for name, tensor in self._auxiliary_state().items():
+                if name in saved:
+                    tensor.copy_(saved[name])
+        for name, optimiser in self.task.optimisers.items():
+            load_optimiser(optimiser, read_tensors(folder / "training" / f"optimiser_{name}.safetensors"))
+        metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        self.progress = Progress(metrics["step"], metrics["best_loss"], metrics["validation"])
+        self.folder.resume_losses(self.progress.step)
+
+
+class _Meter:
+    """Means of the figures since the last log line, steps a second, and the share of time spent waiting for data."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.sums: Figures = {}
+        self.steps, self.waited, self.started = 0, 0.0, time.perf_counter()
+
+    def waiting(self, batches: Iterator[Batch]) -> Batch:
+        before = time.perf_counter()
+        batch = next(batches)
+        self.waited += time.perf_counter() - before
+        return batch
+
+    def step(self, figures: Figures) -> None:
+        self.steps += 1
+        for name, value in figures.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+
+    def shown(self) -> dict[str, float]:
+        return {"loss": float(self.sums["loss"]) / self.steps}
+
+    def means(self) -> dict[str, float]:
+        elapsed = time.perf_counter() - self.started
+        row = {name: round(float(value) / self.steps, 6) for name, value in self.sums.items()}
+        row |= {"steps_per_s": round(self.steps / elapsed, 4), "data_wait": round(self.waited / elapsed, 4)}
+        self.reset()
+        return row
+
+
+def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as flat tensors: `<parameter>/<name>`."""
+    state = optimiser.state_dict()["state"]
+    return {f"{index}/{name}": torch.as_tensor(value) for index, values in state.items() for name, value in values.items()}
+
+
+def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """The inverse of `optimiser_tensors`; the groups' settings stay as configured."""
+    whole = optimiser.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split("/")
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+
+
+def make_accelerator(device: str, precision: str) -> Accelerator:
+    """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: 'no' or 'bf16'."""
+    import os
+
+    from accelerate.utils import DistributedDataParallelKwargs
+
+    from facevc_cli.runtime import resolve_device
+
+    resolved = resolve_device(device)
+    if resolved.type == "cuda" and resolved.index is not None and "LOCAL_RANK" not in os.environ:
+        torch.cuda.set_device(resolved)
+    return Accelerator(
+        cpu=resolved.type == "cpu",
+        mixed_precision=precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+

@@ -1,0 +1,214 @@
+"""A step of pretraining: voice to voice, with CPC, VQ and the mutual-information terms, or with a teacher and a discriminator.
+
+Every term has a weight in `PretrainConfig`; a term of weight 0 has no modules and costs nothing.
+"""
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
+
+from facevc_cli import losses
+from facevc_cli.config import Config
+from facevc_cli.data.crops import Batch
+from facevc_cli.models.content_encoder import ContentOutput
+from facevc_cli.models.cpc import CPCPredictor
+from facevc_cli.models.discriminator import MelDiscriminator
+from facevc_cli.models.distilled_content import TeacherBottleneck
+from facevc_cli.models.facevc import FaceVC
+from facevc_cli.models.mutual_information import CLUBEstimator, PitchEncoder
+from facevc_cli.training.task import Figures, frozen, generator, learning_rate, ramp, set_learning_rate
+
+MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
+DISCRIMINATOR_RATE = 0.4  # of the model's learning rate
+
+
+class Reconstruction(nn.Module):
+    """One forward pass of everything that the model's own optimiser moves; wrapped as a whole for several devices."""
+
+    def __init__(self, model: FaceVC, config: Config):
+        super().__init__()
+        self.model, p, m = model, config.pretrain, config.model
+        self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
+        self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
+        self.pitch_encoder = PitchEncoder(dim=m.z_dim) if p.mi_content_pitch > 0 or p.mi_pitch_voice > 0 else None
+
+    def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
+        """The tensors that the losses are made of."""
+        mel = batch["mel"].transpose(1, 2)
+        content: ContentOutput = self.model.content_encoder(mel)
+        speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
+        out = {"z": content.z, "context": content.context, "vq": content.loss, "perplexity": content.perplexity, "speaker": speaker}
+        heard = content.z
+        if self.bottleneck is not None:
+            out["taught"] = self.bottleneck(batch["content"], content.z.shape[1])
+            if not hear_student:
+                heard = out["taught"]
+        level = (batch["level"][:, 0], batch["level"][:, 1])
+        out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
+        if self.cpc is not None:
+            out |= {f"cpc_{k}": prediction for k, prediction in enumerate(self.cpc(content.context))}
+        if self.pitch_encoder is not None:
+            out["pitch"] = self.pitch_encoder(batch["lf0"])
+        if self.model.pitch_level is not None:
+            out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
+        return out
+
+
+class PretrainTask:
+    def __init__(self, model: FaceVC, config: Config, seed: int):
+        self.model, self.config, self.p, self.seed = model, config, config.pretrain, seed
+        p, m = config.pretrain, config.model
+        reconstruction = Reconstruction(model, config)
+        estimators = nn.ModuleDict()
+        pitch_dim = m.z_dim if reconstruction.pitch_encoder is not None else 1
+        sizes = {"content_voice": (m.voice_dim, m.z_dim), "content_pitch": (pitch_dim, m.z_dim), "pitch_voice": (m.voice_dim, pitch_dim)}
+        for name in MI_TERMS:
+            if self._mi_weight(name) > 0:
+                estimators[name] = CLUBEstimator(*sizes[name])
+        self.auxiliary = nn.ModuleDict({"reconstruction": reconstruction, "estimators": estimators})
+        if p.adversarial > 0 or p.feature_matching > 0:
+            self.auxiliary["discriminator"] = MelDiscriminator()
+        self.optimisers = self._make_optimisers()
+
+    def _make_optimisers(self) -> dict[str, Optimizer]:
+        p = self.p
+        content = {id(x) for x in self.model.content_encoder.parameters()} if p.distillation > 0 else set()
+        memory = {id(x) for module in (self.model.face_encoder, self.model.memory) for x in module.parameters()}
+        own = [x for x in self.auxiliary["reconstruction"].parameters() if id(x) not in memory]
+        groups = [{"params": [x for x in own if id(x) not in content]}]
+        if content:
+            groups.append({"params": [x for x in own if id(x) in content], "scale": p.content_learning_rate / p.optimiser.learning_rate})
+        optimisers: dict[str, Optimizer] = {"model": AdamW(groups, p.optimiser.learning_rate, p.optimiser.betas, weight_decay=p.optimiser.weight_decay)}
+        if len(self.auxiliary["estimators"]):
+            optimisers["estimators"] = torch.optim.Adam(self.auxiliary["estimators"].parameters(), p.mi_learning_rate)
+        if "discriminator" in self.auxiliary:
+            rate = DISCRIMINATOR_RATE * p.optimiser.learning_rate
+            optimisers["discriminator"] = AdamW(self.auxiliary["discriminator"].parameters(), rate, (0.5, 0.9))
+        return optimisers
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.model.to(accelerator.device)
+        for name in list(self.auxiliary):
+            if name != "estimators":
+                self.auxiliary[name] = accelerator.prepare(self.auxiliary[name])
+        self.auxiliary["estimators"].to(accelerator.device)
+        self.optimisers = {name: accelerator.prepare(o) for name, o in self.optimisers.items()}
+
+    def step(self, batch: Batch, step: int) -> Figures:
+        p = self.p
+        set_learning_rate(self.optimisers["model"], learning_rate(p.optimiser, step, p.steps))
+        out = self.auxiliary["reconstruction"](batch, self._hears_student(step))
+        figures: Figures = {}
+        if "estimators" in self.optimisers:
+            figures |= self._train_estimators({k: v.detach() for k, v in out.items()})
+        adversarial = ramp(step, p, p.adversarial_from)
+        if "discriminator" in self.optimisers and adversarial > 0:
+            figures["discriminator"] = self._train_discriminator(batch["mel"], out["after"].detach())
+        terms = self._terms(batch, out, step, adversarial)
+        loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
+        self.optimisers["model"].zero_grad()
+        with frozen([self.auxiliary["estimators"]]):
+            self.accelerator.backward(loss)
+        if p.optimiser.gradient_clip is not None:
+            self.accelerator.clip_grad_norm_(self.auxiliary["reconstruction"].parameters(), p.optimiser.gradient_clip)
+        self.optimisers["model"].step()
+        return figures | self._figures(terms, out, loss)
+
+    @torch.no_grad()
+    def validate(self, batch: Batch, step: int) -> Figures:
+        out = self.auxiliary["reconstruction"](batch, self.p.distillation > 0)
+        terms = self._terms(batch, out, step, 0.0)
+        return self._figures(terms, out, terms["reconstruction"][1] + self.p.distillation * terms.get("distillation", (0, 0))[1])
+
+    def _hears_student(self, step: int) -> bool:
+        """From `distilled_from` on the decoder learns to speak from the content encoder; the teacher keeps every fourth step."""
+        return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
+
+    def _mi_weight(self, name: str) -> float:
+        return float(getattr(self.p, f"mi_{name}"))
+
+    def _mi_inputs(self, out: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        """What each estimator predicts from what: (x, y), as VQMIVC pairs them."""
+        pitch = out.get("pitch")
+        pairs = {"content_voice": (out["speaker"], out["z"])}
+        if pitch is not None:
+            pairs |= {"content_pitch": (pitch, out["z"]), "pitch_voice": (out["speaker"], pitch)}
+        return pairs
+
+    def _train_estimators(self, out: dict[str, Tensor]) -> Figures:
+        figures: Figures = {}
+        for _ in range(self.p.mi_steps):
+            total = torch.zeros((), device=out["z"].device)
+            for name, estimator in self.auxiliary["estimators"].items():
+                likelihood = estimator.loglikelihood(*self._mi_inputs(out)[name])
+                figures[f"likelihood_{name}"] = likelihood.detach()
+                total = total - likelihood
+            self.optimisers["estimators"].zero_grad()
+            self.accelerator.backward(total)
+            if self.accelerator.num_processes > 1:
+                for parameter in self.auxiliary["estimators"].parameters():
+                    parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
+            self.optimisers["estimators"].step()
+        return figures
+
+    def _train_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        judge = self.auxiliary["discriminator"]
+        loss = ((judge(real)[0] - 1) ** 2).mean() + (judge(fake)[0] ** 2).mean()
+        self.optimisers["discriminator"].zero_grad()
+        self.accelerator.backward(loss)
+        self.optimisers["discriminator"].step()
+        return loss.detach()
+
+    def _terms(self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float) -> dict[str, tuple[float, Tensor]]:
+        """Loss terms by name: (weight, value)."""
+        p, mel = self.p, batch["mel"]
+        terms = {"reconstruction": (1.0, reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))}
+        if p.vq > 0:
+            terms["vq"] = (p.vq, out["vq"])
+        if p.cpc > 0:
+            predictions = [out[f"cpc_{k}"] for k in range(p.cpc_steps)]
+            terms["cpc"] = (p.cpc, losses.cpc_loss(predictions, out["z"], p.cpc_negatives, generator(self.seed, step))[0])
+        for salt, (name, (x, y)) in enumerate(self._mi_inputs(out).items(), start=1):
+            if self._mi_weight(name) > 0:
+                bound = self.auxiliary["estimators"][name].mi_estimate(x, y, generator=generator(self.seed, step, salt))
+                terms[f"mi_{name}"] = (self._mi_weight(name), bound)
+        if p.distillation > 0:
+            taught = out["taught"].detach()
+            distance = F.smooth_l1_loss(out["z"], taught, beta=0.3) + 1 - F.cosine_similarity(out["z"], taught, dim=-1).mean()
+            terms["distillation"] = (p.distillation, distance)
+        if p.pitch_level > 0 and "level_mean" in out:
+            distance = F.smooth_l1_loss(out["level_mean"], batch["level"][:, 0], beta=0.1) + F.smooth_l1_loss(out["level_std"], batch["level"][:, 1], beta=0.1)
+            terms["pitch_level"] = (p.pitch_level, distance)
+        if adversarial > 0 and "discriminator" in self.auxiliary:
+            terms |= self._adversarial_terms(mel, out["after"], adversarial)
+        return terms
+
+    def _adversarial_terms(self, real: Tensor, fake: Tensor, strength: float) -> dict[str, tuple[float, Tensor]]:
+        judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
+        with frozen([judge]):
+            scores, features = judge(fake)
+            with torch.no_grad():
+                wanted = judge(real)[1]
+            matching = torch.stack([F.l1_loss(a, b) for a, b in zip(features, wanted, strict=True)]).sum()
+        return {
+            "adversarial": (self.p.adversarial * strength, ((scores - 1) ** 2).mean()),
+            "feature_matching": (self.p.feature_matching * strength, matching),
+        }
+
+    def _figures(self, terms: dict[str, tuple[float, Tensor]], out: dict[str, Tensor], loss: Tensor) -> Figures:
+        figures = {"loss": loss.detach(), **{name: value.detach() for name, (_, value) in terms.items()}}
+        if self.p.vq > 0:
+            figures["perplexity"] = out["perplexity"].detach()
+        if "taught" in out:
+            figures["content_cosine"] = F.cosine_similarity(out["z"], out["taught"], dim=-1).mean().detach()
+        return figures
+
+
+def reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:
+    """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + .5 L1 of differences over time."""
+    if kind == "mse_l1":
+        return losses.reconstruction(before, after, mel)
+    return F.l1_loss(after, mel) + 0.5 * F.l1_loss(after.diff(dim=1), mel.diff(dim=1))

@@ -1,0 +1,78 @@
+"""What the loop asks of a training: its modules, its optimisers, one step."""
+
+import contextlib
+import math
+from collections.abc import Iterable
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from facevc_cli.config import OptimiserConfig, RunConfig
+from facevc_cli.data.crops import Batch
+from facevc_cli.models.facevc import FaceVC
+from facevc_cli.training.schedule import WarmupMilestones
+
+Figures = dict[str, Tensor]
+
+
+class Task(Protocol):
+    """One kind of training. `auxiliary` modules train beside the model and are not part of it."""
+
+    model: FaceVC
+    auxiliary: nn.ModuleDict
+    optimisers: dict[str, Optimizer]
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        """Wraps modules and optimisers for the accelerator."""
+
+    def step(self, batch: Batch, step: int) -> Figures:
+        """One optimisation step; the figures to log, detached scalars."""
+
+    def validate(self, batch: Batch, step: int) -> Figures:
+        """The same figures without learning; `loss` decides which checkpoint is best."""
+
+
+def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
+    """At a step counted from 0, of a run of `steps`."""
+    if config.schedule == "cosine":
+        warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+        return config.learning_rate * warm * (0.49 * (1 + math.cos(math.pi * min(1.0, step / steps))) + 0.02)
+    return WarmupMilestones.over(steps, config.learning_rate, config.warmup_steps, config.milestones).at(step)
+
+
+def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group.get("scale", 1.0)
+
+
+def ramp(step: int, config: RunConfig, start: float, length: float = 0.1) -> float:
+    """0 before the share `start` of the run, then up to 1 over the share `length`."""
+    return min(1.0, max(0.0, (step / config.steps - start) / length))
+
+
+@contextlib.contextmanager
+def frozen(modules: Iterable[nn.Module]):
+    """No gradients for the modules' parameters inside the block."""
+    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
+    for p in parameters:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in parameters:
+            p.requires_grad_(True)
+
+
+def freeze(module: nn.Module) -> None:
+    """For good: eval mode whatever the parent does, and no gradients."""
+    module.requires_grad_(False)
+    module.eval()
+    module.train = lambda mode=True: module  # type: ignore[method-assign,assignment]
+
+
+def generator(seed: int, step: int, salt: int = 0) -> torch.Generator:
+    """A CPU generator that depends on nothing but the seed and the step."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 8 + salt)
