@@ -1,0 +1,1 @@
+"""The command line: parses, reports, maps errors to exit codes. Only this package knows typer and rich."""

@@ -1,0 +1,52 @@
+"""The `facevc` command: registers the subcommands."""
+
+from typing import Annotated
+
+import typer
+
+from facevc_cli import __version__
+from facevc_cli.cli.convert import convert
+from facevc_cli.cli.evaluate import evaluate
+from facevc_cli.cli.extract_face import extract_face
+from facevc_cli.cli.extract_features import extract_features
+from facevc_cli.cli.extract_spkemb import extract_spkemb
+from facevc_cli.cli.extract_wav import extract_wav
+from facevc_cli.cli.import_checkpoint import import_checkpoint
+from facevc_cli.cli.info import info
+from facevc_cli.cli.pretrain import pretrain
+from facevc_cli.cli.train import train
+
+app = typer.Typer(
+    name="facevc",
+    help="Face-driven zero-shot voice conversion: an utterance and one face in, the utterance in the voice that fits the face out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+)
+
+PREPARE, LEARN, USE = "Prepare", "Learn", "Use"
+for panel, commands in {
+    PREPARE: (extract_wav, extract_features, extract_face, extract_spkemb),
+    LEARN: (pretrain, train, import_checkpoint),
+    USE: (convert, evaluate, info),
+}.items():
+    for command in commands:
+        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel, no_args_is_help=command is not info)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"facevc {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def facevc(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
+    pass
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,54 @@
+"""`facevc extract-face`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facevc_cli.cli import options as opt
+from facevc_cli.cli.report import run_stage
+
+
+def extract_face(
+    sources: opt.Sources,
+    output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example faces.h5.")],
+    detector: Annotated[
+        str, typer.Option("--detector", help="dlib, face-alignment (S3FD, an extra) or mtcnn (the paper's, extra facenet).")
+    ] = "dlib",
+    embedder: Annotated[str, typer.Option("--embedder", help="dlib (128 numbers) or facenet (512, the paper's, an extra).")] = "dlib",
+    on_many: Annotated[str, typer.Option("--on-many", help="Several faces: take the largest, or skip the picture.")] = "largest",
+    every: Annotated[int, typer.Option("--every", min=1, help="Look at each n-th frame of a video.")] = 5,
+    max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Look at no more than N frames of a video.")] = None,
+    save_crops: Annotated[
+        Path | None, typer.Option("--save-crops", metavar="DIR", help="Also write what the network saw, as pictures, one a frame.")
+    ] = None,
+    speaker_pattern: opt.SpeakerPattern = None,
+    speakers: opt.SpeakersTable = None,
+    jobs: opt.Jobs = 0,
+    device: opt.Device = "cpu",
+    shard: opt.Shard = None,
+    limit: opt.Limit = None,
+    overwrite: opt.Overwrite = False,
+    dry_run: opt.DryRun = False,
+    fail_fast: opt.FailFast = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Find, align and embed the face in every image, and in every n-th frame of every video.
+
+    Examples:
+
+        facevc extract-face photos/ -o faces.h5 --save-crops crops/
+
+        facevc extract-face clips/ -o faces.h5 --every 10 --on-many skip
+    """
+    from facevc_cli.stages.extract_face import ExtractFaceConfig, run
+
+    config = ExtractFaceConfig(
+        tuple(sources), output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
+        overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast, detector=detector, embedder=embedder, on_many=on_many,
+        every=every, max_frames=max_frames, save_crops=save_crops, device=device,
+    )  # fmt: skip
+    run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug)

@@ -1,0 +1,59 @@
+"""`facevc extract-features`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facevc_cli.cli import options as opt
+from facevc_cli.cli.report import run_stage
+
+
+def extract_features(
+    sources: opt.Sources,
+    output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example features.h5.")],
+    mel: Annotated[str, typer.Option("--mel", help="fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's).")] = "fvmvc",
+    split: Annotated[
+        Path | None, typer.Option("--split", metavar="TABLE.csv", help="Columns utterance or speaker, and split: train, valid or test.")
+    ] = None,
+    valid_share: Annotated[float, typer.Option("--valid-share", help="Share of the speakers drawn for validation where no table is given.")] = 0.05,
+    teacher: Annotated[
+        Path | None,
+        typer.Option("--teacher", metavar="FOLDER", help="A CTranslate2 Whisper model: stores its encoder's output for preset starter."),
+    ] = None,
+    speaker_pattern: opt.SpeakerPattern = None,
+    speakers: opt.SpeakersTable = None,
+    jobs: opt.Jobs = 0,
+    device: opt.Device = "cpu",
+    seed: opt.Seed = 0,
+    shard: opt.Shard = None,
+    limit: opt.Limit = None,
+    overwrite: opt.Overwrite = False,
+    dry_run: opt.DryRun = False,
+    fail_fast: opt.FailFast = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Compute log-mel and F0 of every recording, draw the splits and take the training split's statistics.
+
+    Examples:
+
+        facevc extract-features wavs/ -o features.h5 --mel hifigan
+
+        facevc extract-features wavs/ -o features.h5 --split splits.csv --shard 1/4
+    """
+    from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
+
+    run_stage(
+        lambda reporter: run(
+            ExtractFeaturesConfig(
+                tuple(sources), output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
+                overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast, mel=mel, split_table=split, valid_share=valid_share, seed=seed,
+                teacher=teacher, device=device,
+            ),  # fmt: skip
+            reporter,
+        ),
+        json_out=json, quiet=quiet, verbose=verbose, debug=debug,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""`facevc extract-spkemb`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facevc_cli.cli import options as opt
+from facevc_cli.cli.report import run_stage
+
+
+def extract_spkemb(
+    sources: opt.Sources,
+    output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example voices.h5.")],
+    speaker_pattern: opt.SpeakerPattern = None,
+    speakers: opt.SpeakersTable = None,
+    jobs: opt.Jobs = 0,
+    device: opt.Device = "cpu",
+    shard: opt.Shard = None,
+    limit: opt.Limit = None,
+    overwrite: opt.Overwrite = False,
+    dry_run: opt.DryRun = False,
+    fail_fast: opt.FailFast = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Embed the voice of every recording: Resemblyzer d-vectors (256 numbers), one an utterance.
+
+    Examples:
+
+        facevc extract-spkemb wavs/ -o voices.h5
+
+        facevc extract-spkemb @train.txt -o voices.h5 --speaker-pattern '^([^/]+)/'
+    """
+    from facevc_cli.stages.extract_spkemb import ExtractSpkembConfig, run
+
+    config = ExtractSpkembConfig(
+        tuple(sources), output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, device=device, shard=shard,
+        limit=limit, overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast,
+    )  # fmt: skip
+    run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug)

@@ -1,0 +1,45 @@
+"""`facevc pretrain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facevc_cli.cli import options as opt
+from facevc_cli.cli.report import run_stage
+
+
+def pretrain(
+    features: Annotated[Path, typer.Argument(help="The store of extract-features.", show_default=False)],
+    voices: Annotated[Path, typer.Option("--voices", help="The store of extract-spkemb.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
+    preset: opt.Preset = "fvmvc",
+    config: opt.ConfigFile = None,
+    settings: opt.Settings = None,
+    encoder_init: Annotated[
+        Path | None, typer.Option("--encoder-init", metavar="FOLDER", help="A CTranslate2 Whisper model to start a distilled content encoder from.")
+    ] = None,
+    weights: opt.Weights = None,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "no",
+    seed: opt.Seed = 0,
+    stop_at: opt.StopAt = None,
+    overwrite: opt.Overwrite = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Train the voice-to-voice model: content encoder with CPC and VQ, CLUB terms, decoder. The same command resumes a run.
+
+    Examples:
+
+        facevc pretrain features.h5 --voices voices.h5 -o runs/pretrain --preset fvmvc
+
+        accelerate launch --multi_gpu --no_python facevc pretrain features.h5 --voices voices.h5 -o runs/pretrain --precision bf16
+    """
+    from facevc_cli.stages.pretrain import PretrainStageConfig, run
+
+    stage = PretrainStageConfig(
+        features, voices, output, preset, config, tuple(settings or ()), encoder_init, weights, device, precision, seed, overwrite, stop_at
+    )
+    run_stage(lambda reporter: run(stage, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -1,0 +1,142 @@
+"""Progress, summaries and exit codes: the only module that prints. stdout is data, everything else goes to stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import typer
+
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.progress import Reporter, Summary
+
+LINE_EVERY_S = 10.0  # between progress lines off a terminal
+FAILURES_SHOWN = 20
+
+
+class ConsoleReporter:
+    """A progress bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, quiet: bool = False, verbose: bool = False):
+        from rich.console import Console
+
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.quiet, self.verbose = quiet, verbose
+        self._bar = None
+        self._started = self._last_line = time.monotonic()
+        self._count, self._total, self._unit, self._what = 0, None, "", ""
+
+    def begin(self, total: int | None, unit: str, what: str) -> None:
+        self.end()
+        self._count, self._total, self._unit, self._what = 0, total, unit, what
+        self._started = self._last_line = time.monotonic()
+        if self.quiet or not self.console.is_terminal:
+            if not self.quiet:
+                self._print(f"{what}: {total if total is not None else 'unknown number of'} {unit}")
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[item]}", style="dim"), console=self.console, transient=True,
+        )  # fmt: skip
+        self._bar.start()
+        self._task = self._bar.add_task(what, total=total, item="", rate="")
+
+    def advance(self, item: str, **figures: float | str) -> None:
+        self._step(item, figures)
+        if self.verbose:
+            self._print(f"done  {item} {_figures(figures)}".rstrip())
+
+    def skip(self, item: str) -> None:
+        self._step(item, {})
+        if self.verbose:
+            self._print(f"skip  {item}")
+
+    def fail(self, item: str, reason: str) -> None:
+        self._step(item, {})
+        if not self.quiet:
+            self._print(f"failed  {item}: {reason}", style="red")
+
+    def note(self, text: str) -> None:
+        if not self.quiet:
+            self._print(text)
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table of results on stderr."""
+        from rich.table import Table
+
+        drawn = Table(title=title)
+        for i, column in enumerate(columns):
+            drawn.add_column(column, justify="left" if i == 0 else "right")
+        for row in rows:
+            drawn.add_row(*row)
+        self.console.print(drawn)
+
+    def _step(self, item: str, figures: dict[str, float | str]) -> None:
+        self._count += 1
+        now = time.monotonic()
+        rate = self._count / max(1e-9, now - self._started)
+        if self._bar is not None:
+            text = f"{rate:.3g} {self._unit}/s {_figures(figures)}".rstrip()
+            self._bar.update(self._task, advance=1, item=item[-40:], rate=text)
+        elif not self.quiet and now - self._last_line >= LINE_EVERY_S:
+            self._last_line = now
+            left = f", {(self._total - self._count) / rate:.0f} s left" if self._total else ""
+            self._print(f"{self._what}: {self._count}/{self._total or '?'} {self._unit}, {rate:.3g}/s{left} {_figures(figures)} {item}".rstrip())
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self.console.print(text, style=style, markup=False)
+
+
+def run_stage(
+    stage: Callable[[Reporter], Summary],
+    *,
+    json_out: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    debug: bool = False,
+    show: Callable[[ConsoleReporter, Summary], None] | None = None,
+) -> None:
+    """Runs a stage, prints its summary (and what `show` adds), and ends the process with 0, 1, 2 or 130."""
+    reporter = ConsoleReporter(quiet, verbose)
+    try:
+        summary = stage(reporter)
+    except KeyboardInterrupt:
+        reporter.end()
+        reporter.note("Stopped. What is finished is kept; run the same command again to go on.")
+        raise typer.Exit(130) from None
+    except FaceVCError as error:
+        reporter.end()
+        if debug:
+            raise
+        reporter.console.print(f"error: {error}", style="bold red", markup=False)
+        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+    if show is not None and not quiet:
+        show(reporter, summary)
+    _print_summary(reporter, summary, json_out)
+    raise typer.Exit(1 if summary.failures else 0)
+
+
+def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) -> None:
+    if json_out:
+        failures = [{"item": item, "reason": reason} for item, reason in summary.failures]
+        counts = {"done": summary.done, "skipped": summary.skipped, "failures": failures}
+        sys.stdout.write(json.dumps({**counts, "output": str(summary.output) if summary.output else None, **summary.data}) + "\n")
+    for item, reason in summary.failures[:FAILURES_SHOWN] if reporter.quiet else ():
+        reporter._print(f"failed  {item}: {reason}", style="red")
+    if reporter.quiet:
+        return
+    where = f" -> {summary.output}" if summary.output else ""
+    reporter.note(f"{summary.done} done, {summary.skipped} skipped, {len(summary.failures)} failed{where}")
+    if summary.next_command and not summary.failures:
+        reporter.note(f"next: {summary.next_command}")
+
+
+def _figures(figures: dict[str, float | str]) -> str:
+    return " ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())

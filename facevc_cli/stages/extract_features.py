@@ -1,0 +1,142 @@
+"""`extract-features`: recordings -> a store of raw log-mel and F0, with splits and the training split's statistics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.data.extraction import ExtractionConfig, Finish, extract_into_store
+from facevc_cli.errors import FaceVCError
+from facevc_cli.features.frontend import Frontend
+from facevc_cli.features.pitch import PitchStatistics
+from facevc_cli.io.audio import load_audio, resample
+from facevc_cli.io.inputs import AUDIO_SUFFIXES, Input
+from facevc_cli.io.manifest import read_table
+from facevc_cli.io.store import Item, Store
+from facevc_cli.progress import SILENT, Reporter, Summary
+
+STAGE = "extract-features"
+SPLITS = ("train", "valid", "test")
+TEACHER_RATE = 16000  # Hz, Whisper's
+
+
+@dataclass(frozen=True)
+class ExtractFeaturesConfig(ExtractionConfig):
+    mel: str = "fvmvc"
+    split_table: Path | None = None  # columns utterance or speaker, and split
+    valid_share: float = 0.05  # of the speakers, drawn where no table is given
+    seed: int = 0
+    teacher: Path | None = None  # folder of a CTranslate2 Whisper model: its encoder's output is stored too
+    device: str = "cpu"  # where the mel is computed
+    frontend: Frontend = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frontend", Frontend.standard(self.mel))
+        if not 0 <= self.valid_share < 1:
+            raise FaceVCError(f"--valid-share {self.valid_share}: expected a share of the speakers from 0 to below 1.")
+
+
+def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
+    """Writes frames/mel (T, n_mels) float32 raw log-mel and frames/f0 (T,) float32 Hz, 0 unvoiced; index/split, index/seconds;
+    statistics/mel_mean and mel_std (n_mels,) over the training split. With a teacher also frames/content (T50, 512) float16."""
+    settings = {**config.frontend.as_settings(), "teacher": config.teacher.name if config.teacher else None}
+    splits = _SplitRule(read_table(config.split_table, ("split",)) if config.split_table else [], config.valid_share, config.seed)
+    return extract_into_store(
+        config,
+        stage=STAGE,
+        suffixes=AUDIO_SUFFIXES,
+        settings=settings,
+        extract=partial(_extract, config.frontend, config.teacher, config.device),
+        reporter=reporter,
+        finish=partial(_finish, splits),
+        next_command=f"facevc extract-spkemb WAVS -o voices.h5, then facevc pretrain {config.output} --voices voices.h5 -o runs/pretrain",
+    )
+
+
+def _extract(frontend: Frontend, teacher: Path | None, device: str, source: Input) -> Item:
+    recorded, found_rate = load_audio(source.path)
+    rate = frontend.definition.rate
+    wav = frontend.prepare(resample(recorded, found_rate, rate))
+    mel, f0 = frontend.features(wav, device)
+    frames = {"mel": mel, "f0": f0}
+    if teacher is not None:
+        frames["content"] = _teacher(teacher)(resample(wav, rate, TEACHER_RATE))
+    pitch = PitchStatistics.of(f0)
+    return Item(
+        source.id,
+        source.speaker,
+        frames,
+        columns={"seconds": len(wav) / rate, "log_f0_mean": pitch.mean, "log_f0_std": pitch.std, "voiced_share": float((f0 > 0).mean())},
+    )
+
+
+class _Teacher:
+    """Whisper's encoder on a wav: (n,) at 16 kHz -> (T50, 512) float16 at 50 Hz, in windows of at most 28 s."""
+
+    WINDOW_FRAMES = 2800
+
+    def __init__(self, folder: Path):
+        import torch
+
+        from facevc_cli.io.ctranslate2 import read_ctranslate2
+        from facevc_cli.models.whisper import WhisperEncoder
+
+        arrays = {name: torch.from_numpy(array.astype(np.float32)) for name, array in read_ctranslate2(folder, "encoder/").items()}
+        self.encoder = WhisperEncoder(dim=arrays["encoder/conv1/weight"].shape[0]).eval()
+        self.encoder.load_ctranslate2(arrays)
+
+    def __call__(self, wav: np.ndarray) -> np.ndarray:
+        import torch
+
+        from facevc_cli.features.mel import whisper_mel_power
+        from facevc_cli.models.whisper import whisper_log_mel
+
+        with torch.inference_mode():
+            mel = whisper_log_mel(torch.from_numpy(whisper_mel_power(wav)))
+            windows = [self.encoder(part[None])[0] for part in mel.split(self.WINDOW_FRAMES, dim=1)]
+        return torch.cat(windows).half().numpy()
+
+
+@lru_cache(maxsize=1)
+def _teacher(folder: Path) -> _Teacher:
+    return _Teacher(folder)
+
+
+class _SplitRule:
+    """Which split an utterance is in: what the table says of it or of its speaker, else drawn by speaker."""
+
+    def __init__(self, table: Sequence[Mapping[str, str]], valid_share: float, seed: int):
+        self.by_name = {row[key]: row["split"] for row in table for key in ("utterance", "speaker") if row.get(key)}
+        wrong = sorted(set(self.by_name.values()) - set(SPLITS))
+        if wrong:
+            raise FaceVCError(f"the split table names {', '.join(map(repr, wrong))}: expected {', '.join(SPLITS)}.")
+        self.valid_share, self.seed = valid_share, seed
+
+    def split(self, speakers: Mapping[str, str]) -> dict[str, str]:
+        """{utterance: speaker} -> {utterance: split}; a share above zero of several speakers takes at least one."""
+        names = sorted(set(speakers.values()))
+        drawn: set[str] = set()
+        if not self.by_name and self.valid_share > 0 and len(names) > 1:
+            count = max(1, round(self.valid_share * len(names)))
+            drawn = set(np.random.default_rng(self.seed).permutation(names)[:count].tolist())
+        return {u: self.by_name.get(u, self.by_name.get(s, "valid" if s in drawn else "train")) for u, s in speakers.items()}
+
+
+def _finish(splits: _SplitRule, stores: list[Store]) -> Finish:
+    speakers = {u: s for store in stores for u, s in zip(store.ids, store.speakers, strict=True)}
+    split = splits.split(speakers)
+    total, squares, count = 0.0, 0.0, 0
+    for store in stores:
+        for i, utterance in enumerate(store.ids):
+            if split[utterance] == "train":
+                mel = store.frames("mel", i).astype(np.float64)
+                total, squares, count = total + mel.sum(0), squares + (mel**2).sum(0), count + len(mel)
+    if count == 0:
+        if speakers:
+            raise FaceVCError("no utterance is in the training split, so there are no statistics to normalise with. Change the split table.")
+        return Finish({"split": split}, {})
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return Finish({"split": split}, {"mel_mean": np.float32(mean), "mel_std": np.float32(std)})

@@ -1,0 +1,41 @@
+"""`extract-spkemb`: recordings -> a store of d-vectors, one an utterance."""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from facevc_cli.data.extraction import ExtractionConfig, extract_into_store
+from facevc_cli.features.voice import VOICE_RATE, VoiceEmbedder, embedder_version
+from facevc_cli.io.audio import load_audio
+from facevc_cli.io.inputs import AUDIO_SUFFIXES, Input
+from facevc_cli.io.store import Item
+from facevc_cli.progress import SILENT, Reporter, Summary
+
+STAGE = "extract-spkemb"
+
+
+@dataclass(frozen=True)
+class ExtractSpkembConfig(ExtractionConfig):
+    device: str = "cpu"
+
+
+@lru_cache(maxsize=1)
+def _embedder(device: str) -> VoiceEmbedder:
+    return VoiceEmbedder(device)
+
+
+def _extract(device: str, source: Input) -> Item:
+    wav, _ = load_audio(source.path, VOICE_RATE)
+    return Item(source.id, source.speaker, vectors={"dvector": _embedder(device).embed(wav)})
+
+
+def run(config: ExtractSpkembConfig, reporter: Reporter = SILENT) -> Summary:
+    """Writes vectors/dvector (utterances, 256) float32, L2-normalised."""
+    return extract_into_store(
+        config,
+        stage=STAGE,
+        suffixes=AUDIO_SUFFIXES,
+        settings={"embedder": "resemblyzer", "version": embedder_version(), "rate": VOICE_RATE},
+        extract=partial(_extract, config.device),
+        reporter=reporter,
+        next_command=f"facevc pretrain features.h5 --voices {config.output} -o runs/pretrain",
+    )
