@@ -29,11 +29,11 @@ def address_entropy(log_address: Tensor) -> Tensor:
 
 
 def gaussian_loglikelihood(mean: Tensor, logvar: Tensor, y: Tensor) -> Tensor:
-    """Twice the log-likelihood of `y` (B, T, dim) without its constant: summed over dim, mean over frames.
+    """Log-likelihood in nats of `y` (B, T, dim) without its constant: summed over dim, mean over frames.
 
-    mean, logvar: (B, T or 1, dim). The factor two is CLUB's published scale.
+    mean, logvar: (B, T or 1, dim).
     """
-    return -((mean - y).pow(2) / logvar.exp() + logvar).sum(dim=-1).mean()
+    return -((mean - y).pow(2) / logvar.exp() + logvar).sum(dim=-1).mean() / 2
 
 
 def club_upper_bound(mean: Tensor, logvar: Tensor, y: Tensor, index: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.features.pitch import PitchStatistics, normalised_log_f0
 from facevc_cli.io.store import Store
 
 CONTENT_RATE = 50  # Hz, the teacher's frames
@@ -59,9 +60,8 @@ class CropReader:
         first = int(rng.integers(0, max(1, length - self.crop + 1)))
         mel = _tiled(self.store.frames("mel", row, first, first + self.crop), self.crop)
         f0 = _tiled(self.store.frames("f0", row, first, first + self.crop), self.crop)
-        mean, std = self.level[row]
-        lf0 = np.where(f0 > 0, (np.log(np.where(f0 > 0, f0, 1.0)) - mean) / (std + 1e-8), 0.0)
-        item = {"mel": ((mel - self.mean) / self.std).astype(np.float32), "lf0": lf0.astype(np.float32), "level": self.level[row]}
+        lf0 = normalised_log_f0(f0, PitchStatistics(*map(float, self.level[row])))
+        item = {"mel": ((mel - self.mean) / self.std).astype(np.float32), "lf0": lf0, "level": self.level[row]}
         if self.teacher:
             start, count = round(first / self.frame_rate * CONTENT_RATE), round(self.crop / self.frame_rate * CONTENT_RATE)
             own = min(count, max(1, round(min(length, self.crop) / self.frame_rate * CONTENT_RATE)))
@@ -78,7 +78,10 @@ def _tiled(frames: np.ndarray, count: int) -> np.ndarray:
 
 
 class CropBatches(Dataset):
-    """`self[step]` is that step's batch. Utterances are drawn by weight; with faces, each brings one of its faces and another speaker's."""
+    """`self[step]` is that step's batch. Utterances are drawn by weight; with faces, each brings one of its faces and another speaker's.
+
+    other_mel: bring that speaker's mel too, for a speaker encoder that hears it.
+    """
 
     def __init__(
         self,
@@ -90,11 +93,12 @@ class CropBatches(Dataset):
         weights: np.ndarray | None = None,
         faces: Sequence[np.ndarray] | None = None,
         face_embeddings: np.ndarray | None = None,
+        other_mel: bool = False,
         rank: int = 0,
     ):
         self.reader, self.voices, self.batch_size, self.seed, self.rank = reader, voices, batch_size, seed, rank
         self.weights = None if weights is None else weights / weights.sum()
-        self.faces, self.face_embeddings = faces, face_embeddings
+        self.faces, self.face_embeddings, self.other_mel = faces, face_embeddings, other_mel
 
     def __len__(self) -> int:
         return 2**31
@@ -114,6 +118,8 @@ class CropBatches(Dataset):
             item["other_face"] = self.face_embeddings[rng.choice(self.faces[other])]
             item["other_dvector"] = self.voices.dvectors[other]
             item["other_level"] = self.reader.level[self.voices.rows[other]]
+            if self.other_mel:
+                item["other_mel"] = self.reader.read(int(self.voices.rows[other]), rng)["mel"]
         return item
 
     def _another(self, i: int, rng: np.random.Generator) -> int:

@@ -36,7 +36,12 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
         if found:
             pairs[row] = np.array(found)
     if not pairs:
-        advice = f"The table names faces that the store lacks, such as {unknown[0]!r}." if unknown else "Pass --pairs TABLE.csv that joins them."
+        if unknown:
+            advice = f"The table names faces that the store lacks, such as {unknown[0]!r}."
+        elif table is not None:
+            advice = f"The table names none of these utterances or their speakers but, for example, {next(iter(joined), 'nothing')!r}."
+        else:
+            advice = "Pass --pairs TABLE.csv that joins them."
         raise FaceVCError(
             f"{features.path} and {faces.path}: no utterance has a face ({len(rows)} utterances such as {features.ids[int(rows[0])]!r}, {len(faces)} faces "
             f"such as {faces.ids[0] if faces.ids else '-'!r}). {advice}"

@@ -1,6 +1,7 @@
 """What both trainings read: the features store joined with the voices, as batches for training and for validation."""
 
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,16 @@ def read_inputs(
             f"{features.path} holds no teacher's content, which pretrain.distillation needs. Extract the features with --teacher FOLDER, or switch the "
             "term off with --set pretrain.distillation=0."
         )
+    if teacher:
+        _check_size(features, "teacher's content", features.frames("content", 0, 0, 1), "model.content_encoder.teacher_dim", config)
+    _check_size(voices, "d-vectors", voices.vectors("dvector"), "model.dvector_dim", config)
     if faces is not None:
-        _check_faces(faces.store, config)
+        _check_size(faces.store, "face embeddings", faces.store.vectors("embedding"), "model.face_dim", config)
     reader = CropReader(features, run.crop_frames, teacher)
     table = read_table(faces.table, ("face",)) if faces is not None and faces.table else None
     training = join_voices(features, voices, "train")
     share = -(-run.batch_size // processes)
+    hears_mel = config.model.speaker_encoder == "mel"
 
     def batches(chosen: Voices, seed: int, weighted: bool) -> CropBatches:
         pairs = None
@@ -65,7 +70,7 @@ def read_inputs(
             pairs = [joined[row] for row in chosen.rows.tolist()]
         drawn = utterance_weights(read_table(weights, ("utterance", "weight")), features, chosen.rows, weights) if weighted and weights else None
         embeddings = faces.store.vectors("embedding").astype(np.float32) if faces is not None else None
-        return CropBatches(reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, rank=rank)
+        return CropBatches(reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, other_mel=hears_mel, rank=rank)
 
     train = batches(training, seed, True)
     try:
@@ -75,10 +80,11 @@ def read_inputs(
     return TrainingInputs(train, valid, train.voices, (reader.mean, reader.std - 1e-8), frontend)
 
 
-def _check_faces(store: Store, config: Config) -> None:
-    found = store.vectors("embedding").shape[1]
-    if found != config.model.face_dim:
+def _check_size(store: Store, what: str, rows: np.ndarray, setting: str, config: Config) -> None:
+    """The rows must have as many numbers as the setting (model.<...>) says."""
+    wanted = reduce(getattr, setting.split("."), config)
+    if rows.shape[1] != wanted:
         raise FaceVCError(
-            f"{store.path}: its face embeddings have {found} numbers, but the configuration says model.face_dim {config.model.face_dim}. "
-            f"Pass --set model.face_dim={found}, or extract the faces with another --embedder."
+            f"{store.path}: its {what} have {rows.shape[1]} numbers, but the configuration says {setting} {wanted}. "
+            f"Pass --set {setting}={rows.shape[1]}, or extract again with what the model was made for."
         )

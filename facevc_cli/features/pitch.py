@@ -7,6 +7,7 @@ import numpy as np
 F0_FLOOR_HZ = 50.0
 F0_CEIL_HZ = 800.0
 MEAN_ADULT_F0_HZ = 150.0  # what an utterance without one voiced frame is said to have
+SMALLEST_LOG_F0_STD = 0.01  # a monotone must not blow rounding errors up
 
 
 def extract_f0(wav: np.ndarray, rate: int, hop_samples: int, frames: int | None = None) -> np.ndarray:
@@ -43,8 +44,11 @@ class PitchStatistics:
 
 
 def normalised_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = None) -> np.ndarray:
-    """(T,) Hz, 0 unvoiced -> (T,) float32: (ln F0 - mean) / std over voiced frames, 0 where unvoiced."""
+    """(T,) Hz, 0 unvoiced -> (T,) float32: (ln F0 - mean) / std over voiced frames, 0 where unvoiced.
+
+    A spread below one percent counts as one percent.
+    """
     statistics = statistics or PitchStatistics.of(f0_hz)
     voiced = f0_hz > 0
     logged = np.log(np.where(voiced, f0_hz, 1.0))
-    return np.where(voiced, (logged - statistics.mean) / (statistics.std + 1e-8), 0.0).astype(np.float32)
+    return np.where(voiced, (logged - statistics.mean) / max(statistics.std, SMALLEST_LOG_F0_STD), 0.0).astype(np.float32)

@@ -4,6 +4,7 @@ Source: Cheng et al., "CLUB: A Contrastive Log-ratio Upper Bound of Mutual Infor
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facevc_cli.losses import club_upper_bound, gaussian_loglikelihood
@@ -33,8 +34,9 @@ class CLUBEstimator(nn.Module):
         return self.mean(x), self.logvar(x)
 
     def loglikelihood(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scalar to maximise in the estimator's own steps."""
-        return gaussian_loglikelihood(*self(x), y)
+        """Scalar to maximise in the estimator's own steps; at frame level twice the log-likelihood, the scale that was published."""
+        scale = 1 if x.ndim == 2 else 2
+        return scale * gaussian_loglikelihood(*self(x), y)
 
     def mi_estimate(
         self, x: Tensor, y: Tensor, index: Tensor | None = None, generator: torch.Generator | None = None
@@ -48,15 +50,24 @@ class CLUBEstimator(nn.Module):
         return club_upper_bound(*self(x), y, index.to(y.device))
 
 
-class PitchEncoder(nn.Module):
-    """Normalised log-F0 -> pitch embedding at half the frame rate: convolutions with GroupNorm, bidirectional LSTM."""
+def half_rate(lf0: Tensor) -> Tensor:
+    """Log-F0 at the content's frame rate, the mean of each two frames: (B, T) -> (B, T/2 rounded up, 1)."""
+    return F.avg_pool1d(lf0.unsqueeze(1), kernel_size=2, ceil_mode=True).transpose(1, 2)
 
-    def __init__(self, channels: int = 256, dim: int = 64, layers: int = 3, kernel: int = 5, group_channels: int = 16) -> None:
+
+class PitchEncoder(nn.Module):
+    """Normalised log-F0 -> pitch embedding at half the frame rate: convolutions with GroupNorm, bidirectional LSTM.
+
+    `groups` divides `channels`; `dim` is even; the last convolution has the stride of two.
+    """
+
+    def __init__(self, channels: int = 256, dim: int = 64, layers: int = 3, kernel: int = 5, groups: int = 16) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(channels if i else 1, channels, kernel, stride=1 if i else 2, padding=kernel // 2) for i in range(layers)
+            nn.Conv1d(channels if i else 1, channels, kernel, stride=2 if i == layers - 1 else 1, padding=kernel // 2)
+            for i in range(layers)
         )
-        self.norms = nn.ModuleList(nn.GroupNorm(max(1, channels // group_channels), channels) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.GroupNorm(groups, channels) for _ in range(layers))
         self.lstm = nn.LSTM(channels, dim // 2, batch_first=True, bidirectional=True)
 
     def forward(self, lf0: Tensor) -> Tensor:

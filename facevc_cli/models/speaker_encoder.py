@@ -27,9 +27,8 @@ class ChannelAttention(nn.Module):
 
     def forward(self, vector: Tensor) -> Tensor:
         """`vector` (B, in_dim) -> (B, out_dim), of unit length."""
-        energy = self.query(vector).unsqueeze(2) * self.key(vector).unsqueeze(1)
-        attention = energy.softmax(dim=-1)
-        mixed = torch.bmm(attention, self.value(vector).unsqueeze(2)).squeeze(2)
+        attention = (self.query(vector).unsqueeze(2) * self.key(vector).unsqueeze(1)).softmax(dim=-1)
+        mixed = torch.bmm(self.value(vector).unsqueeze(1), attention.transpose(1, 2)).squeeze(1)
         return F.normalize(mixed, dim=-1)
 
 

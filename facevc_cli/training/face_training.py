@@ -15,6 +15,7 @@ from torch.optim import Adam, Optimizer
 from facevc_cli import losses
 from facevc_cli.config import Config, TrainConfig
 from facevc_cli.data.crops import Batch
+from facevc_cli.errors import FaceVCError
 from facevc_cli.models.facevc import FaceVC
 from facevc_cli.training.pretraining import reconstruction_loss
 from facevc_cli.training.task import Figures, freeze, learning_rate, set_learning_rate
@@ -68,7 +69,7 @@ class MixedSupervision(nn.Module):
             _, other_recall = self._face(batch["other_face"])
             other_level = (batch["other_level"][:, 0], level[1])
             with torch.no_grad():
-                other_voice = self._voice(batch["other_dvector"], mel)
+                other_voice = self._voice(batch["other_dvector"], batch.get("other_mel", mel))
                 taught = self.teacher["decoder"](z, self.teacher["pitch"](lf0, *other_level), other_voice)[1]
             terms["inter_speaker"] = reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, other_recall, other_level), taught)
         return terms
@@ -86,6 +87,8 @@ class MixedSupervision(nn.Module):
 class TrainTask:
     def __init__(self, model: FaceVC, config: Config, seed: int):
         self.model, self.config, self.t = model, config, config.train
+        if not any(getattr(config.train, name) > 0 for name in TERMS):
+            raise FaceVCError(f"every weight of the training loss is 0 (train.{', train.'.join(TERMS)}). Set at least one above 0.")
         supervision = MixedSupervision(model, config.train, config.pretrain.reconstruction)
         self.auxiliary = nn.ModuleDict({"supervision": supervision})
         o = config.train.optimiser

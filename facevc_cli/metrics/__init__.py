@@ -1,0 +1,1 @@
+"""What `facevc evaluate` measures: one metric a file."""

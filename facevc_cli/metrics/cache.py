@@ -1,0 +1,59 @@
+"""What judges said about files, remembered by the files' content: a second run over the same files takes seconds."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.atomic import atomic_path
+
+SAVE_EVERY = 100  # new rows
+
+
+class Cache:
+    """Rows of numbers or texts by key, in one npz file; without a path they last as long as the run.
+
+    A file that is damaged or of another version is started anew. Rows of one cache have one length.
+    """
+
+    def __init__(self, path: Path | None):
+        self._path = path
+        self._rows: dict[str, np.ndarray] = {}
+        self._new = 0
+        if path is not None and path.is_file():
+            try:
+                with np.load(path, allow_pickle=False) as stored:
+                    self._rows = dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+                self._rows = {}
+
+    def get(self, key: str) -> np.ndarray | None:
+        return self._rows.get(key)
+
+    def put(self, key: str, row: np.ndarray) -> None:
+        self._rows[key] = row
+        self._new += 1
+        if self._new >= SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Writes what is new, atomically; a folder that cannot be written to costs only the memory."""
+        if self._path is None or not self._new:
+            return
+        try:
+            with atomic_path(self._path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, keys=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
+            self._new = 0
+        except FaceVCError:
+            self._path = None
+
+
+def content_hash(path: str) -> str:
+    """sha256 of a file's bytes; FaceVCError where there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FaceVCError(f"{path}: the file cannot be read ({error.strerror}). Convert it again or take its row out.") from error

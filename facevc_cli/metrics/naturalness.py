@@ -1,0 +1,77 @@
+"""Naturalness: the mean opinion score (1 to 5) that DistillMOS predicts for a recording."""
+
+import contextlib
+import io
+import sys
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Protocol
+
+import numpy as np
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.metrics.bootstrap import Terms
+from facevc_cli.metrics.consistency import Part, converted
+from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.voices import JUDGE_RATE
+
+LONGEST_S = 60  # of a recording, from its start: DistillMOS takes all its windows at once
+
+
+class NaturalnessJudge(Protocol):
+    """(n,) float32 at 16 kHz -> predicted MOS."""
+
+    name: str
+
+    def score(self, wav: np.ndarray) -> float: ...
+
+
+class DistillMOS:
+    """Stahl and Gamper's DistillMOS (2025), its weights from its package."""
+
+    name = "distillmos"
+
+    def __init__(self) -> None:
+        try:
+            with _torchaudio_optional(), contextlib.redirect_stdout(io.StringIO()):
+                from distillmos import ConvTransformerSQAModel
+
+                self._model = ConvTransformerSQAModel().eval()
+        except ImportError as error:
+            raise FaceVCError(
+                f"naturalness needs DistillMOS, which does not import here ({error}). Install it with 'pip install \"facevc[eval]\"'."
+            ) from error
+
+    def score(self, wav: np.ndarray) -> float:
+        import torch
+
+        with torch.inference_mode():
+            return float(self._model(torch.from_numpy(np.ascontiguousarray(wav[: LONGEST_S * JUDGE_RATE], np.float32))[None])[0])
+
+
+def naturalness_available() -> bool:
+    """Whether DistillMOS is installed."""
+    return find_spec("distillmos") is not None and find_spec("xls_r_sqa") is not None
+
+
+def naturalness_terms(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = converted) -> Terms:
+    """Predicted MOS of the conversions; with `part` = source, of the sources."""
+    return Terms.of([(scores[part(c)], c) for c in conversions if part(c) in scores])
+
+
+@contextlib.contextmanager
+def _torchaudio_optional() -> Iterator[None]:
+    """DistillMOS imports torchaudio for its own command only: an empty stand-in does where the real one does not import."""
+    try:
+        import torchaudio  # noqa: F401
+    except (ImportError, OSError):
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+        sys.modules["torchaudio"] = types.ModuleType("torchaudio")
+        try:
+            yield
+        finally:
+            sys.modules.pop("torchaudio", None)
+    else:
+        yield

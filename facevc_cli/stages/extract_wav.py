@@ -1,0 +1,165 @@
+"""`extract-wav`: the sound of videos and recordings as mono 16-bit wavs, the folders mirrored, with a manifest."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from facevc_cli.data.extraction import ExtractionConfig
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.io.atomic import write_text
+from facevc_cli.io.audio import load_audio, save_audio, wav_header
+from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, inside, parse_shard
+from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.runtime import default_jobs, parallel_map
+
+STAGE = "extract-wav"
+MANIFEST = "manifest.csv"
+SETTINGS = ".facevc-extract-wav.json"
+COLUMNS = ("utterance", "speaker", "file", "duration", "rate")  # duration in s, rate in Hz
+SAVE_EVERY_S = 10.0  # the manifest on disk is at most this old
+RATES_HZ = (4000, 192_000)
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class ExtractWavConfig(ExtractionConfig):
+    rate: int = 16000  # Hz
+
+    def inputs(self, suffixes: frozenset[str]) -> list[Input]:
+        """As everywhere, less what an earlier run put into an output folder that lies among the inputs."""
+        found = replace(self, limit=None)._found(suffixes)
+        if (self.output / SETTINGS).is_file():
+            own = self.output.absolute()
+            found = [s for s in found if not (s.path.suffix == ".wav" and s.path.absolute().is_relative_to(own))]
+        return found[: self.limit]
+
+    def _found(self, suffixes: frozenset[str]) -> list[Input]:
+        return super().inputs(suffixes)
+
+
+def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
+    """Writes `<output>/<id>.wav` for every input and `<output>/manifest.csv` (COLUMNS), complete also after a resumed run.
+
+    Rows of earlier runs stay as long as their file does. An input without sound is a failure.
+    """
+    if not RATES_HZ[0] <= config.rate <= RATES_HZ[1]:
+        raise UsageError(f"--rate {config.rate}: expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz.")
+    inputs = config.inputs(VIDEO_SUFFIXES | AUDIO_SUFFIXES)
+    index, count = parse_shard(config.shard)
+    mine = inputs[index - 1 :: count]
+    targets = [_target(config.output, source) for source in mine]
+    ours = _made_with_these_settings(config)
+    manifest = _Manifest(config)
+    waiting = [s for s in mine if config.overwrite or not (ours and manifest.holds(s))]
+    if not ours and not config.overwrite and (taken := next((t for t in targets if t.exists()), None)):
+        raise FaceVCError(f"{taken} exists and was not made by {STAGE}. Choose another output, or pass --overwrite to replace it.")
+    tally = Tally(reporter)
+    if config.dry_run:
+        reporter.note(f"would extract {len(waiting)} of {len(mine)} files into {config.output}")
+        return tally.summary(config.output, inputs=len(mine), waiting=len(waiting))
+    write_text(config.output / SETTINGS, json.dumps(_settings(config)) + "\n")
+    reporter.begin(len(mine), "files", STAGE)
+    busy = {source.id for source in waiting}
+    for source in mine:
+        if source.id not in busy:
+            tally.skip(source.id)
+    try:
+        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs()):
+            if row is not None:
+                manifest.add(row)
+                tally.done(source.id)
+                continue
+            tally.fail(source.id, str(error))
+            if config.fail_fast and error is not None:
+                raise error
+    finally:
+        manifest.write()
+    following = f"facevc extract-features {config.output} -o features.h5 --speakers {config.output / MANIFEST}"
+    if count > 1:
+        following = "run every shard, then the same command without --shard, which completes the manifest"
+    return tally.summary(config.output, following, manifest=str(config.output / MANIFEST), seconds=manifest.seconds(mine))
+
+
+def _extract(config: ExtractWavConfig, source: Input) -> Row:
+    wav, rate = load_audio(source.path, config.rate)
+    save_audio(_target(config.output, source), wav, rate)
+    return _row(source, len(wav), rate)
+
+
+def _row(source: Input, samples: int, rate: int) -> Row:
+    return {"utterance": source.id, "speaker": source.speaker, "file": f"{source.id}.wav", "duration": f"{samples / rate:.6f}", "rate": str(rate)}
+
+
+def _target(folder: Path, source: Input) -> Path:
+    target = inside(folder, f"{source.id}.wav")
+    if target.resolve() == source.path.resolve():
+        raise FaceVCError(f"{source.path} would be replaced by its own extract. Choose an output folder that does not hold the inputs.")
+    return target
+
+
+def _settings(config: ExtractWavConfig) -> dict[str, str | int]:
+    return {"stage": STAGE, "rate": config.rate}
+
+
+def _made_with_these_settings(config: ExtractWavConfig) -> bool:
+    """Whether the output was begun with the same settings; FaceVCError where it was with others, unless overwritten."""
+    path = config.output / SETTINGS
+    if not path.is_file():
+        return False
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FaceVCError(f"{path}: cannot be read ({error}). Delete it and pass --overwrite.") from error
+    if found == _settings(config):
+        return True
+    if not config.overwrite:
+        raise FaceVCError(
+            f"{config.output} was made with other settings ({found} there, {_settings(config)} now). Choose another output, or pass --overwrite "
+            "to make it anew."
+        )
+    return False
+
+
+class _Manifest:
+    """The output folder's table: rows by utterance, those of earlier runs whose file is still there among them."""
+
+    def __init__(self, config: ExtractWavConfig):
+        self.folder, self.path, self.rate = config.output, config.output / MANIFEST, config.rate
+        self.rows: dict[str, Row] = {}
+        self._merge()
+        self._written = time.monotonic()
+
+    def holds(self, source: Input) -> bool:
+        """Whether a source is done: its row is there, or a whole wav that a killed run had no time to enter."""
+        found = self.rows.get(source.id)
+        if found is None:
+            samples, rate = wav_header(self.folder / f"{source.id}.wav")
+            if samples == 0 or rate != self.rate:
+                return False
+            found = self.rows[source.id] = _row(source, samples, rate)
+        found["speaker"] = source.speaker  # what this command line says of it
+        return True
+
+    def add(self, row: Row) -> None:
+        self.rows[row["utterance"]] = row
+        if time.monotonic() - self._written > SAVE_EVERY_S:
+            self.write()
+
+    def write(self) -> None:
+        """Writes the table, sorted, with the rows that another shard has entered meanwhile."""
+        self._merge()
+        write_table(self.path, [self.rows[utterance] for utterance in sorted(self.rows)], COLUMNS)
+        self._written = time.monotonic()
+
+    def seconds(self, sources: Sequence[Input]) -> float:
+        return round(sum(float(self.rows[s.id]["duration"]) for s in sources if s.id in self.rows), 3)
+
+    def _merge(self) -> None:
+        for row in read_table(self.path, COLUMNS) if self.path.is_file() else ():
+            if row["rate"] == str(self.rate) and (self.folder / row["file"]).is_file():
+                self.rows.setdefault(row["utterance"], row)

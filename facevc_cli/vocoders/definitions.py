@@ -1,0 +1,44 @@
+"""Does a vocoder's own audio configuration match a mel definition?"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.features.mel import MEL_DEFINITIONS
+
+_COMPARED = ("rate", "n_fft", "win_samples", "hop_samples", "n_mels", "fmin_hz", "fmax_hz", "log")
+
+
+def require_definition(audio: Mapping[str, Any], mel: str, config: Path) -> None:
+    """Refuse (FaceVCError) a vocoder whose settings `audio`, named as MelDefinition's fields, are not those of `mel`.
+
+    Floor and padding are not compared: published configs do not state them, and vocoders bear the difference.
+    """
+    definition = MEL_DEFINITIONS[mel]
+    wrong = []
+    for field in _COMPARED:
+        expected, found = getattr(definition, field), audio.get(field)
+        if expected != found:
+            wrong.append(f"{field} {found} instead of {expected}")
+    if not wrong:
+        return
+    others = [name for name, other in MEL_DEFINITIONS.items() if all(getattr(other, f) == audio.get(f) for f in _COMPARED)]
+    advice = f"It fits models of the mel definition {others[0]!r}." if others else "It fits none of the mel definitions known here."
+    raise FaceVCError(
+        f"{config}: this vocoder was trained on other log-mels than the mel definition {mel!r} that the model makes: "
+        f"{', '.join(wrong)}. It would give noise. {advice} Choose a vocoder trained at {definition.rate} Hz, hop "
+        f"{definition.hop_samples}, window {definition.win_samples}, {definition.n_mels} bands "
+        f"{definition.fmin_hz:g}-{definition.fmax_hz:g} Hz, {definition.log}, or leave --vocoder out."
+    )
+
+
+def require_sizes(rates: Sequence[int], n_mels: int, mel: str, name: str) -> None:
+    """A generator must take the definition's bands and make as many samples a frame as its hop says, else FaceVCError."""
+    definition = MEL_DEFINITIONS[mel]
+    if prod(rates) != definition.hop_samples or n_mels != definition.n_mels:
+        raise FaceVCError(
+            f"vocoder {name}: its generator takes {n_mels} bands and makes {'x'.join(map(str, rates))} = {prod(rates)} samples a frame; "
+            f"the mel definition {mel!r} has {definition.n_mels} bands and hop {definition.hop_samples}. The config contradicts itself."
+        )

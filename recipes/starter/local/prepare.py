@@ -1,0 +1,81 @@
+"""prepare.py DATA OUT: the tables that the starter recipe works from, out of DATA/speech.csv and DATA/faces.csv.
+
+Writes speech.txt (files to use), speakers.csv, splits.csv (24 English speakers, 12 of each gender, are held out for testing, 12 more
+for validation), weights.csv (how often an utterance is drawn), faces.txt and people.csv (gender and age bin of speakers and faces,
+by which `train` joins them). Same input, same tables.
+"""
+
+import csv
+import random
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+HELD_OUT = {"librispeech": 7, "vctk": 2, "speechocean762": 3}  # speakers of each gender kept for testing
+VALIDATION = {"librispeech": 4, "speechocean762": 2}
+# Clean, native speech counts more: Common Voice is noisy, speechocean762 one accent.
+CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 1.0, "commonvoice": 0.4}
+SHORTEST_S, LONGEST_S = 1.5, 16.1
+LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
+FACES = 2400
+
+
+def age_bin(age: str) -> str:
+    """FairFace's bins out of a number, a decade's name (Common Voice) or a bin; empty where unknown."""
+    names = {"teens": 15, "twenties": 25, "thirties": 35, "fourties": 45, "forties": 45, "fifties": 55, "sixties": 65, "seventies": 75, "eighties": 75}
+    digits = age.split("-")[0].removeprefix("more than ")
+    years = names.get(age, int(digits) if digits.isdigit() else None)
+    if years is None:
+        return ""
+    return next(label for low, label in ((60, "60+"), (40, "40-59"), (20, "20-39"), (0, "0-19")) if years >= low)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main(data: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(0)
+    speech = read(data / "speech.csv")
+    by_group: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in speech:
+        if row["language"] == "en" and 3.5 <= float(row["seconds"]) <= 12:
+            by_group[row["corpus"], row["gender"]].add(row["speaker"])
+    split: dict[str, str] = {}
+    for (corpus, _), speakers in sorted(by_group.items()):
+        drawn = rng.sample(sorted(speakers), k=min(len(speakers), HELD_OUT.get(corpus, 0) + VALIDATION.get(corpus, 0)))
+        split |= {s: "test" if i < HELD_OUT.get(corpus, 0) else "valid" for i, s in enumerate(drawn)}
+    seen: Counter[str] = Counter()
+    used = []
+    for row in speech:
+        seen[row["speaker"]] += 1
+        repeated = {"commonvoice": seen[row["speaker"]] > 1, "speechocean762": seen[row["speaker"]] % 2 == 1}.get(row["corpus"], False)
+        if SHORTEST_S < float(row["seconds"]) < LONGEST_S and (not repeated or row["speaker"] in split):
+            used.append(row)
+    rng.shuffle(used)
+    (out / "speech.txt").write_text("".join(f"{(data / r['path']).resolve()}\n" for r in used), encoding="utf-8")
+    write(out / "speakers.csv", [{"utterance": Path(r["path"]).stem, "speaker": r["speaker"]} for r in used])
+    write(out / "splits.csv", [{"speaker": s, "split": split.get(s, "train")} for s in dict.fromkeys(r["speaker"] for r in used)])
+    weights = {r["path"]: CORPUS_WEIGHT[r["corpus"]] * min(float(r["seconds"]), LONGEST_CROP_S) for r in used}
+    write(out / "weights.csv", [{"utterance": Path(path).stem, "weight": f"{weight:.3f}"} for path, weight in weights.items()])
+    write(out / "texts.csv", [{"utterance": Path(r["path"]).stem, "path": r["path"], "split": split.get(r["speaker"], "train"), "text": r["text"]} for r in used])
+    faces = [f for f in read(data / "faces.csv") if f["gender"] and f["age_bin"] not in ("0-2", "3-9")]
+    rng.shuffle(faces)
+    faces = faces[:FACES]
+    (out / "faces.txt").write_text("".join(f"{(data / f['path']).resolve()}\n" for f in faces), encoding="utf-8")
+    people = {r["speaker"]: {"name": r["speaker"], "kind": "voice", "corpus": r["corpus"], "gender": r["gender"], "age": age_bin(r["age"])} for r in used}
+    shown = [{"name": Path(f["path"]).stem, "kind": "face", "corpus": f["corpus"], "gender": f["gender"], "age": age_bin(f["age_bin"])} for f in faces]
+    write(out / "people.csv", [*people.values(), *shown])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

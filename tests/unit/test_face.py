@@ -1,0 +1,186 @@
+"""features/face.py on drawn faces: what is found, what is refused, and that numbers repeat."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+from faces import draw_face, noise
+
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.features import face
+from facevc_cli.features.face import FaceAnalyser, ManyFacesError, NoFaceError, embed_image, margin_crop
+
+
+@pytest.fixture(scope="module")
+def analyser():
+    return FaceAnalyser()
+
+
+def _two(left, right, size=256):
+    return np.hstack([draw_face(left, size), draw_face(right, size, scale=0.7)])
+
+
+def test_no_face(analyser):
+    for image in (noise(0, 192), np.zeros((200, 160, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)):
+        with pytest.raises(NoFaceError, match="found none in"):
+            analyser.analyse(image)
+
+
+def test_a_face_of_sixteen_pixels_is_none(analyser):
+    with pytest.raises(NoFaceError, match="16 x 16"):
+        analyser.analyse(draw_face(1, 16))
+    with pytest.raises(NoFaceError):
+        analyser.analyse(draw_face(1, 160, scale=0.1))
+
+
+@pytest.mark.parametrize("image", [np.zeros((50, 50), np.uint8), np.zeros((50, 50, 4), np.uint8), np.zeros((50, 50, 3), np.float32)])
+def test_arrays_that_are_no_rgb_image(analyser, image):
+    with pytest.raises(FaceVCError, match="expected an image as"):
+        analyser.analyse(image)
+
+
+def test_unknown_choices():
+    for arguments in ({"detector": "haar"}, {"embedder": "arcface"}, {"on_many": "all"}):
+        with pytest.raises(UsageError, match="expected"):
+            FaceAnalyser(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, module, extra",
+    [
+        ({"detector": "face-alignment"}, "face_alignment", r"facevc\[face-alignment\]"),
+        ({"embedder": "facenet"}, "facenet_pytorch", r"facevc\[facenet\]"),
+        ({"detector": "mtcnn"}, "facenet_pytorch", r"facevc\[facenet\]"),
+    ],
+)
+def test_a_missing_extra_is_named(monkeypatch, arguments, module, extra):
+    find = face.importlib.util.find_spec
+    monkeypatch.setattr(face.importlib.util, "find_spec", lambda name: None if name == module else find(name))
+    with pytest.raises(FaceVCError, match=extra):
+        FaceAnalyser(**arguments)
+
+
+def test_damaged_weights_are_refused(monkeypatch):
+    monkeypatch.setitem(face.DLIB_WEIGHTS, "shape_predictor_5_face_landmarks.dat", "0" * 64)
+    with pytest.raises(FaceVCError, match="expected sha256"):
+        face.DlibEmbedder()
+
+
+def test_one_face(analyser):
+    image = draw_face(3)
+    found = analyser.analyse(image)
+    left, top, right, bottom = found.box
+    assert found.faces == 1 and found.score > 0.5
+    assert found.box.dtype == np.float32 and 0 <= left < 100 < 150 < right <= 256 and 0 <= top < 128 < bottom <= 256
+    assert found.embedding.shape == (128,) and found.embedding.dtype == np.float32 and 1 < np.linalg.norm(found.embedding) < 2
+    assert found.crop.shape == (150, 150, 3) and found.crop.dtype == np.uint8
+    np.testing.assert_array_equal(embed_image(analyser, image), found.embedding)
+
+
+def test_embeddings_tell_people_apart_and_repeat_over_place_and_size(analyser):
+    first = embed_image(analyser, draw_face(3))
+    moved = embed_image(analyser, draw_face(3, 384, centre=(0.46, 0.53), scale=0.8))
+    other = embed_image(analyser, draw_face(4))
+    assert np.linalg.norm(first - moved) < 0.15 < np.linalg.norm(first - other)
+    np.testing.assert_array_equal(embed_image(FaceAnalyser(), draw_face(3)), first)
+
+
+@pytest.mark.parametrize("size", [64, 1600])
+def test_small_and_large_images_give_boxes_in_their_own_pixels(analyser, size):
+    box = analyser.analyse(draw_face(5, size)).box / size
+    np.testing.assert_allclose(box, analyser.analyse(draw_face(5)).box / 256, atol=0.12)
+
+
+def test_the_network_finds_what_hog_does_not(monkeypatch):
+    monkeypatch.setattr(face.DlibDetector, "_hog_faces", lambda self, image, scale: [])
+    (found,) = face.DlibDetector()(draw_face(6))
+    assert found.score > 0.5 and abs(found.box[[0, 2]].mean() - 128) < 25
+
+
+def test_two_faces(analyser):
+    image = _two(7, 8)
+    found = analyser.analyse(image)
+    assert found.faces == 2 and found.box[2] < 256  # the left one is larger
+    found = analyser.analyse(np.ascontiguousarray(image[:, ::-1]))
+    assert found.faces == 2 and found.box[0] > 256
+    with pytest.raises(ManyFacesError, match="found 2"):
+        FaceAnalyser(on_many="skip").analyse(image)
+
+
+def test_views_that_are_not_contiguous(analyser):
+    image = draw_face(9)
+    np.testing.assert_array_equal(embed_image(analyser, image[:, ::-1][:, ::-1]), embed_image(analyser, image))
+
+
+def test_margin_crop_fills_side_less_margin_with_the_box():
+    image = np.zeros((300, 300, 3), np.uint8)
+    image[100:178, 100:178] = 255
+    crop = margin_crop(image, np.array([100, 100, 178, 178], np.float32), 128, 50)
+    assert crop.shape == (128, 128, 3)
+    assert abs(int((crop[64, :, 0] > 127).sum()) - 78) <= 1
+    assert margin_crop(image, np.array([0, 0, 300, 300], np.float32), 128, 50).shape == (128, 128, 3)
+
+
+def _module(name, **content):
+    module = types.ModuleType(name)
+    vars(module).update(content, __spec__=types.SimpleNamespace(origin="stand-in"))
+    return module
+
+
+def _stand_in_facenet():
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self, pretrained):
+            super().__init__()
+            assert pretrained == "vggface2"
+
+        def forward(self, pixels):
+            assert pixels.shape == (1, 3, 128, 128) and pixels.abs().max() <= 1.0
+            return pixels.mean((2, 3)).repeat(1, 171)[:, :512]
+
+    class MTCNN:
+        def __init__(self, keep_all, device):
+            assert keep_all
+
+        def detect(self, image):
+            return (None, [None]) if image.mean() < 5 else (np.array([[60.0, 60.0, 190.0, 200.0]]), np.array([0.99]))
+
+    return _module("facenet_pytorch", InceptionResnetV1=Network, MTCNN=MTCNN)
+
+
+def test_the_papers_face_features_with_a_stand_in_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "facenet_pytorch", _stand_in_facenet())
+    analyser = FaceAnalyser("mtcnn", "facenet")
+    found = analyser.analyse(draw_face(1))
+    assert analyser.dim == 512 and found.embedding.shape == (512,) and found.crop.shape == (128, 128, 3)
+    np.testing.assert_allclose(found.embedding[:3], (found.crop.mean((0, 1)) - 127.5) / 128, atol=1e-4)
+    with pytest.raises(NoFaceError):
+        analyser.analyse(np.zeros((200, 200, 3), np.uint8))
+
+
+def test_s3fd_with_a_stand_in_package(monkeypatch):
+    class Detector:
+        def __init__(self, device, verbose):
+            assert device == "cpu"
+
+        def detect_from_image(self, image):
+            return [np.array([60, 60, 190, 200, 0.9], np.float32)]
+
+    for name in ("face_alignment", "face_alignment.detection", "face_alignment.detection.sfd"):
+        monkeypatch.setitem(sys.modules, name, _module(name, FaceDetector=Detector))
+    found = FaceAnalyser("face-alignment").analyse(draw_face(1))
+    assert found.score == pytest.approx(0.9) and found.embedding.shape == (128,)
+
+
+def test_a_failed_download_says_what_to_do(monkeypatch):
+    module = _stand_in_facenet()
+
+    def refuse(pretrained):
+        raise OSError("no route to host")
+
+    module.InceptionResnetV1 = refuse
+    monkeypatch.setitem(sys.modules, "facenet_pytorch", module)
+    with pytest.raises(FaceVCError, match="no route to host"):
+        FaceAnalyser(embedder="facenet")
