@@ -138,12 +138,19 @@ def preset_names() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in files("facevc_cli.presets").iterdir() if p.name.endswith(".yaml"))
 
 
-def load_config(preset: str = "fvmvc", file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
-    """A preset, with a YAML file's and then `key.path=value` differences on top. FaceVCError names an unknown key and a near one."""
+def load_config(
+    preset: str = "fvmvc", file: Path | None = None, overrides: Sequence[str] = (), model: ModelConfig | None = None
+) -> Config:
+    """A preset, with a YAML file's and then `key.path=value` differences on top. FaceVCError names an unknown key and a near one.
+
+    model: stands in for the preset's, under the differences.
+    """
     if preset not in preset_names():
         raise FaceVCError(f"--preset {preset!r}: expected one of {', '.join(preset_names())}.")
     tree = _parse(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
     tree["name"] = preset
+    if model is not None:
+        tree["model"] = to_dict(model)
     if file is not None:
         try:
             _merge(tree, _parse(file.read_text(encoding="utf-8"), str(file)))

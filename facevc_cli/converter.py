@@ -62,8 +62,9 @@ class Converter:
     """Loads a checkpoint (None: the bundled starter) and a vocoder once; the face and voice networks when first needed."""
 
     def __init__(
-        self, checkpoint: Path | str | None = None, vocoder: Path | str | None = None, device: str = "auto", *, on_many: str = "largest", reporter: Reporter = SILENT
-    ):
+        self, checkpoint: Path | str | None = None, vocoder: Path | str | None = None, device: str = "auto",
+        *, on_many: str = "largest", reporter: Reporter = SILENT,
+    ):  # fmt: skip
         self.device = resolve_device(device)
         self.checkpoint = load_checkpoint(checkpoint, str(self.device))
         self.model, self.frontend = self.checkpoint.model, self.checkpoint.frontend
@@ -91,8 +92,7 @@ class Converter:
     def analyse(self, source: Recording) -> Source:
         """What conversion needs of an utterance."""
         with self._timed("load"):
-            recorded, rate = _load(source)
-            wav = resample(recorded, rate, self.rate)
+            wav = self._heard(source)
         with self._timed("features"):
             start, end = self.frontend.bounds(wav)
             prepared = self.frontend.prepare(wav)
@@ -109,22 +109,19 @@ class Converter:
     def target_from_face(self, face: Picture, temperature: float | None = None) -> Target:
         """The voice that the memory recalls for a face. FaceVCError where there is no usable face, or the model knows none."""
         embedding = torch.from_numpy(self.embed_face(face)).to(self.device)[None]
-        return self._recalled(*self.model.recall_face(embedding, temperature))
+        recalled, address = self.model.recall_face(embedding, temperature)
+        return Target(recalled, None, address)
 
     @torch.inference_mode()
     def target_from_voice(self, voice: Recording) -> Target:
         """The voice of a recording: its own embedding and its own mean pitch."""
-        recorded, rate = _load(voice)
-        if self.model.config.speaker_encoder == "mel":
-            wav = self.frontend.prepare(resample(recorded, rate, self.rate))
-            mel, f0 = self.frontend.features(wav)
-            embedded = self.model.embed_voice(self.model.normalise(torch.from_numpy(mel).to(self.device)).T[None])
-        else:
-            with self._timed("voice"):
-                dvector = self._voice_embedder().embed(resample(recorded, rate, VOICE_RATE))
-            embedded = self.model.embed_voice(torch.from_numpy(dvector).to(self.device)[None])
-            _, f0 = self.frontend.features(self.frontend.prepare(resample(recorded, rate, self.rate)))
-        return Target(embedded, PitchStatistics.of(f0).mean if (f0 > 0).any() else None)
+        with self._timed("voice"), _naming(voice):
+            mel, f0 = self.frontend.features(self.frontend.prepare(self._heard(voice)))
+            if self.model.config.speaker_encoder == "mel":
+                given = self.model.normalise(torch.from_numpy(mel).to(self.device)).T
+            else:
+                given = torch.from_numpy(self._voice_embedder().embed(resample(*_load(voice), VOICE_RATE))).to(self.device)
+            return Target(self.model.embed_voice(given[None]), PitchStatistics.of(f0).mean if (f0 > 0).any() else None)
 
     @torch.inference_mode()
     def speak(self, source: Source, target: Target) -> np.ndarray:
@@ -141,24 +138,32 @@ class Converter:
 
     def embed_face(self, face: Picture) -> np.ndarray:
         """The face embedding (face_dim,) float32 that this model was trained with."""
-        with self._timed("face"):
+        analyser = self._face_analyser()
+        with self._timed("face"), _naming(face):
             if isinstance(face, np.ndarray):
                 image = face
             else:
                 from facevc_cli.io.image import load_image
 
                 image = load_image(face)
-            return np.asarray(self._face_analyser().analyse(image).embedding, dtype=np.float32)
+            return np.asarray(analyser.analyse(image).embedding, dtype=np.float32)
 
-    def _recalled(self, recalled: Tensor, address: Tensor) -> Target:
-        return Target(recalled, None, address)
+    def prepare_faces(self) -> None:
+        """Loads the face networks now; FaceVCError where the checkpoint knows no faces or its embedder is not installed."""
+        self._face_analyser()
+
+    def _heard(self, recording: Recording) -> np.ndarray:
+        """(n,) float32 at the model's rate, at least one sample."""
+        wav = resample(*_load(recording), self.rate)
+        return wav if len(wav) else np.zeros(1, np.float32)
 
     def _face_analyser(self) -> "FaceAnalyser":
         if self._faces is None:
             settings = self.checkpoint.embedders.get("face")
             if settings is None:
                 raise FaceVCError(
-                    "this checkpoint was never trained on faces (it is from pretraining). Pass --voice WAV instead of --face, or a checkpoint of 'facevc train'."
+                    f"this checkpoint (of {self.checkpoint.stage}) was never trained on faces, so it knows no voice for one. "
+                    "Pass --voice WAV instead of --face, or a checkpoint of 'facevc train'."
                 )
             from facevc_cli.features.face import FaceAnalyser
 
@@ -177,20 +182,40 @@ class Converter:
         started = time.perf_counter()
         try:
             yield
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
         finally:
             self.timings[step] = self.timings.get(step, 0.0) + time.perf_counter() - started
 
 
+@contextmanager
+def _naming(given: object) -> Iterator[None]:
+    """Errors of what knows only arrays get the name of the file."""
+    try:
+        yield
+    except FaceVCError as error:
+        if isinstance(given, str | Path) and str(given) not in str(error):
+            raise type(error)(f"{given}: {error}") from error
+        raise
+
+
 def _load(recording: Recording) -> tuple[np.ndarray, int]:
+    """(n,) float32 mono and its rate; integer samples are scaled to [-1, 1]."""
     if not isinstance(recording, tuple):
         return load_audio(recording)
-    wav, rate = recording
-    wav = np.asarray(wav, dtype=np.float32)
-    if wav.ndim == 2:
-        wav = wav.mean(axis=1)
-    if wav.ndim != 1 or len(wav) == 0 or not np.isfinite(wav).all():
-        raise FaceVCError(f"a recording given as an array must be (n,) or (n, channels) finite samples, found the shape {wav.shape}.")
-    return wav, rate
+    wav, rate = np.asarray(recording[0]), recording[1]
+    usable = wav.size > 0 and (wav.ndim == 1 or (wav.ndim == 2 and wav.shape[0] >= wav.shape[1])) and wav.dtype.kind in "fiu"
+    if not usable or not np.isfinite(wav).all() or rate <= 0:
+        raise FaceVCError(
+            f"a recording given as an array must be (samples, rate in Hz), the samples (n,) or (n, channels), finite floats or integers; "
+            f"found the shape {wav.shape}, {wav.dtype}, rate {rate}."
+        )
+    if wav.dtype.kind in "iu":
+        limits = np.iinfo(wav.dtype)
+        half = (float(limits.max) - float(limits.min) + 1) / 2
+        wav = (wav - (float(limits.min) + half)) / half
+    mono = wav.mean(axis=1) if wav.ndim == 2 else wav
+    return mono.astype(np.float32), int(rate)
 
 
 def _levelled(wav: np.ndarray, rms: float) -> np.ndarray:

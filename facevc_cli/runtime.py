@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, TypeVar
 
 from facevc_cli.errors import FaceVCError
@@ -55,10 +56,7 @@ def _one_thread() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
-    import torch
-
-    torch.set_num_threads(1)
+        os.environ[name] = "1"  # torch, where a worker imports it, reads this
 
 
 def parallel_map(
@@ -79,12 +77,17 @@ def parallel_map(
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         try:
             while True:
-                while len(pending) < 4 * jobs and (item := next(waiting, None)) is not None:
-                    pending[pool.submit(_attempt, function, item)] = item
+                while len(pending) < 4 * jobs and (following := next(waiting, None)) is not None:
+                    pending[pool.submit(_attempt, function, following)] = following
                 if not pending:
                     return
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     yield pending.pop(future), *future.result()
+        except BrokenProcessPool as error:
+            raise FaceVCError(
+                "a worker process died, most often because the memory ran out. Run the same command again with fewer --jobs: what is "
+                "finished is kept."
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -1,5 +1,6 @@
 """`facevc evaluate`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,25 +11,24 @@ from facevc_cli.cli.report import ConsoleReporter, run_stage
 from facevc_cli.progress import Summary
 
 KNOWN, JUDGED = "What is known", "What is judged"
+_known = partial(typer.Option, metavar="TABLE.csv", rich_help_panel=KNOWN)
 
 
 def evaluate(
-    manifest: Annotated[Path, typer.Argument(help="The manifest.csv that convert wrote, its folder, or a table like it.", show_default=False)],
+    manifest: Annotated[Path, typer.Argument(help="The manifest.csv that convert wrote, or its folder.", show_default=False)],
     output: Annotated[Path | None, typer.Option("--out", "-o", help="A folder for metrics.json and metrics.csv.")] = None,
     labels: Annotated[
-        Path | None,
-        typer.Option("--labels", metavar="TABLE.csv", help="About targets: target, gender, references (recordings, between |).", rich_help_panel=KNOWN),
+        Path | None, _known("--labels", help="About targets: target, gender, references (recordings between |).")
     ] = None,
-    sources: Annotated[
-        Path | None, typer.Option("--sources", metavar="TABLE.csv", help="About sources: source_id, gender, transcript.", rich_help_panel=KNOWN)
-    ] = None,
+    sources: Annotated[Path | None, _known("--sources", help="About sources: source_id, gender, transcript.")] = None,
     recogniser: Annotated[
-        str, typer.Option(help="For WER and CER: auto, none, a Whisper folder (CTranslate2), or a model's name.", rich_help_panel=JUDGED)
+        str, typer.Option(help="For WER, CER: auto, none, a CTranslate2 Whisper folder or name.", rich_help_panel=JUDGED)
     ] = "auto",
-    naturalness: Annotated[bool, typer.Option("--naturalness/--no-naturalness", help="Predict MOS by DistillMOS.", rich_help_panel=JUDGED)] = True,
+    naturalness: Annotated[
+        bool, typer.Option("--naturalness/--no-naturalness", help="Predict MOS by DistillMOS.", rich_help_panel=JUDGED)
+    ] = True,
     calibrate: Annotated[
-        Path | None,
-        typer.Option(metavar="TABLE.csv", help="Real recordings (file, speaker) to set SHR's and SDR's threshold by.", rich_help_panel=JUDGED),
+        Path | None, _known("--calibrate", help="Real recordings (file, speaker) to set the threshold of SHR and SDR by.")
     ] = None,
     seed: opt.Seed = 0,
     jobs: opt.Jobs = 0,
@@ -63,8 +63,9 @@ def _show(reporter: ConsoleReporter, summary: Summary) -> None:
             for name, f in metrics.items()
         ]
         reporter.table(system, columns, rows)
-    threshold = summary.data["threshold"]
-    reporter.note(f"threshold {threshold['theta']:.3f} (equal error {threshold['eer']:.1%}): {threshold['origin']}; gender by {summary.data['gender_judge']}")
+    threshold, judge = summary.data["threshold"], summary.data["gender_judge"]
+    reporter.note(f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}")
+    reporter.note(f"gender heard by {judge}")
 
 
 def _interval(figure: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ class ConsoleReporter:
     def __init__(self, quiet: bool = False, verbose: bool = False):
         from rich.console import Console
 
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self.quiet, self.verbose = quiet, verbose
         self._bar = None
         self._started = self._last_line = time.monotonic()
@@ -36,9 +36,12 @@ class ConsoleReporter:
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+        # markup=False: names of files may hold brackets
+        what_column, rate_column = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[rate]}", markup=False)
+        item_column = TextColumn("{task.fields[item]}", style="dim", markup=False)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[item]}", style="dim"), console=self.console, transient=True,
+            what_column, BarColumn(), MofNCompleteColumn(), rate_column, TimeElapsedColumn(), TimeRemainingColumn(), item_column,
+            console=self.console, transient=True,
         )  # fmt: skip
         self._bar.start()
         self._task = self._bar.add_task(what, total=total, item="", rate="")

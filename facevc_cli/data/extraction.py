@@ -1,5 +1,6 @@
 """The loop that the extracting stages share: inputs, one extractor, a crash-safe store."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from facevc_cli.errors import UsageError
 from facevc_cli.io.inputs import Input, SpeakerRule, find_inputs, parse_shard
 from facevc_cli.io.store import Item, Store, StoreWriter
 from facevc_cli.progress import Reporter, Summary, Tally
@@ -52,24 +54,28 @@ def extract_into_store(
     reporter: Reporter,
     next_command: str,
     finish: Callable[[list[Store]], Finish] | None = None,
+    finish_settings: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Runs `extract` over the inputs that are not done and merges the store; a bad input is listed and the rest goes on.
 
-    `extract` must be picklable: it runs in worker processes.
+    `extract` must be picklable: it runs in worker processes. `finish_settings`: what `finish` depends on; where a finished store has
+    others, its items stay and `finish` alone is done again.
     """
     inputs = config.inputs(suffixes)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
+    if count > 1 and config.overwrite:
+        raise UsageError(f"--overwrite with --shard: every shard would delete the others' work. Delete {config.output} and its .parts first.")
     tally = Tally(reporter)
     if config.dry_run:
         reporter.note(f"would work on {len(mine)} files and write {config.output}")
         return tally.summary(config.output, inputs=len(mine))
     with StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer:
         reporter.begin(len(mine), "files", stage)
-        for item in mine:
-            if item.id in writer.done:
-                tally.skip(item.id)
-        waiting = [item for item in mine if item.id not in writer.done]
+        waiting = [source for source in mine if source.id not in writer.done]
+        for source in mine:
+            if source.id in writer.done:
+                tally.skip(source.id)
         for source, item, error in parallel_map(extract, waiting, config.jobs or default_jobs()):
             if item is not None:
                 writer.add(item)
@@ -81,10 +87,18 @@ def extract_into_store(
         if count > 1:
             writer.flush()
             return tally.summary(writer.parts, "run every shard, then the same command without --shard to merge them")
-        if waiting or writer.parts.exists():
+        attributes = {"finish_settings": json.dumps(finish_settings or {}, sort_keys=True)}
+        if waiting or writer.parts.exists() or _finished_otherwise(config.output, attributes):
             stores = writer.readers()
             added = finish(stores) if finish else Finish({}, {})
             for store in stores:
                 store.close()
-            writer.merge([item.id for item in inputs], added.columns, added.statistics)
+            writer.merge([item.id for item in inputs], added.columns, added.statistics, attributes)
     return tally.summary(config.output if config.output.exists() else None, next_command)
+
+
+def _finished_otherwise(path: Path, attributes: Mapping[str, str]) -> bool:
+    if not path.is_file():
+        return False
+    with Store(path) as store:
+        return any(store.attributes.get(name) != value for name, value in attributes.items())

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -18,7 +19,8 @@ class VoiceEmbedder:
 
     def __init__(self, device: str = "cpu"):
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # webrtcvad's pkg_resources
                 from resemblyzer import VoiceEncoder
 
                 self._encoder = VoiceEncoder(device, verbose=False)

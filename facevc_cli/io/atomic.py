@@ -13,9 +13,10 @@ from facevc_cli.errors import FaceVCError
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; renamed to `path` on success, removed on any failure.
 
-    The temporary name keeps the suffix, which some writers read. A full disk or a missing permission becomes a FaceVCError.
+    The temporary name keeps the suffix, which some writers read, and is short even where the name is not. A full disk or a missing
+    permission becomes a FaceVCError.
     """
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -6,6 +6,7 @@ import numpy as np
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.inputs import VIDEO_SUFFIXES
 
 LONGEST_S = 6 * 3600.0  # a longer file is refused rather than filling the memory
 
@@ -56,6 +57,17 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
         raise FaceVCError(f"{path} could not be written: {error}. Is the disk full, or the folder read-only?") from error
 
 
+def wav_header(path: Path) -> tuple[int, int]:
+    """(samples, rate in Hz) of a mono 16-bit wav; (0, 0) where there is none at `path`."""
+    import soundfile
+
+    try:
+        found = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError):
+        return 0, 0
+    return (found.frames, found.samplerate) if (found.format, found.subtype, found.channels) == ("WAV", "PCM_16", 1) else (0, 0)
+
+
 def _decode(path: Path) -> tuple[np.ndarray, int]:
     import soundfile
 
@@ -63,13 +75,19 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
         raise FaceVCError(f"{path}: no such audio file. Check the path.")
     if path.stat().st_size == 0:
         raise FaceVCError(f"{path}: the file is empty (zero bytes). Copy or record it again.")
+    if path.suffix.lower() in VIDEO_SUFFIXES:  # libsndfile takes some streams for MP3 and decodes noise
+        return _from_container(path)
     try:
         with soundfile.SoundFile(path) as file:
             if file.frames > LONGEST_S * file.samplerate:
                 raise FaceVCError(f"{path}: longer than {LONGEST_S / 3600:.0f} hours. Cut it into pieces first.")
             samples = file.read(dtype="float32", always_2d=True)
             return samples.mean(axis=1), int(file.samplerate)
-    except soundfile.LibsndfileError:
-        from facevc_cli.io.video import read_audio
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: libsndfile knows the suffix .raw but wants its rate
+        return _from_container(path)
 
-        return read_audio(path, None)
+
+def _from_container(path: Path) -> tuple[np.ndarray, int]:
+    from facevc_cli.io.video import read_audio  # which needs this module's resample
+
+    return read_audio(path)

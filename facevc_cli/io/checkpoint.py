@@ -26,6 +26,7 @@ from facevc_cli.features.frontend import Frontend
 from facevc_cli.models.facevc import FaceVC
 
 FORMAT = 1
+HEADER = {"stage", "step", "weights_sha256", "frontend", "config"}  # keys that config.yaml must have
 WEIGHTS, CONFIG, METRICS, TRAINING = "model.safetensors", "config.yaml", "metrics.json", "training"
 
 
@@ -73,21 +74,11 @@ def locate(folder: Path | str | None) -> Path:
 def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Checkpoint:
     """Reads and verifies a checkpoint; the model is in eval mode. FaceVCError says what does not fit."""
     folder = locate(folder)
-    try:
-        header = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FaceVCError(f"{folder / CONFIG}: cannot be read ({error}).") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise FaceVCError(f"{folder / CONFIG}: expected a facevc checkpoint of format {FORMAT}. Make it again, or update facevc.")
-    found = file_sha256(folder / WEIGHTS)
-    if found != header["weights_sha256"]:
-        raise FaceVCError(
-            f"{folder / WEIGHTS}: expected sha256 {header['weights_sha256'][:16]}..., found {found[:16]}...: the file is damaged or was "
-            "changed. Copy it again."
-        )
+    header = _header(folder)
+    tensors = read_weights(folder)
     config = from_dict(Config, header["config"], str(folder / CONFIG))
     model = FaceVC(config.model)
-    load_weights(model, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    load_weights(model, tensors, str(folder / WEIGHTS))
     metrics_file = folder / METRICS
     return Checkpoint(
         model.to(device).eval(),
@@ -99,6 +90,26 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
         json.loads(metrics_file.read_text(encoding="utf-8")) if metrics_file.is_file() else {},
         header.get("origin", ""),
     )
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """A checkpoint folder's weights; FaceVCError where they are not the ones that its configuration names by sha256."""
+    wanted, found = _header(folder)["weights_sha256"], file_sha256(folder / WEIGHTS)
+    if found != wanted:
+        raise FaceVCError(
+            f"{folder / WEIGHTS}: expected sha256 {wanted[:16]}..., found {found[:16]}...: the file is damaged or was changed. Copy it again."
+        )
+    return read_tensors(folder / WEIGHTS)
+
+
+def _header(folder: Path) -> dict[str, Any]:
+    try:
+        header = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FaceVCError(f"{folder / CONFIG}: cannot be read ({error}).") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT or not header.keys() >= HEADER:
+        raise FaceVCError(f"{folder / CONFIG}: expected a facevc checkpoint of format {FORMAT}. Make it again, or update facevc.")
+    return header
 
 
 def save_checkpoint(

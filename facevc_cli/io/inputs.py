@@ -1,5 +1,6 @@
 """From what the user names (files, folders, @lists) to a sorted list of inputs with ids and speakers."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class SpeakerRule:
             if groups < 1:
                 raise FaceVCError(f"--speaker-pattern {pattern!r} has no group: put the part that names the speaker in parentheses.")
         rows = read_table(table, ("utterance", "speaker")) if table else []
+        if table and not rows:
+            raise FaceVCError(f"{table}: the speakers table has no rows. Add one for each utterance.")
         return cls(pattern, {row["utterance"]: row["speaker"] for row in rows})
 
     def speaker_of(self, utterance: str, path: Path) -> str:
@@ -44,7 +47,7 @@ class SpeakerRule:
             if not found:
                 raise FaceVCError(f"{path}: --speaker-pattern {self.pattern!r} does not match the utterance id {utterance!r}.")
             return found.group(1)
-        return path.resolve().parent.name
+        return Path(os.path.abspath(path)).parent.name  # not resolve(): a link stands in the folder of the speaker it is put under
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def _named(sources: Sequence[str | Path]) -> Iterator[Path]:
             continue
         listed = Path(text[1:])
         try:
-            lines = listed.read_text(encoding="utf-8").splitlines()
+            lines = listed.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise FaceVCError(f"{listed}: the list of inputs cannot be read ({error}). Give a UTF-8 file with one path a line.") from error
         yield from (listed.parent / line.strip() for line in lines if line.strip())
@@ -85,6 +88,8 @@ def find_files(sources: Sequence[str | Path], suffixes: frozenset[str]) -> list[
         else:
             raise FaceVCError(f"{source}: no such file or folder. Check the path.")
         for path, identifier in pairs:
+            if not _is_text(str(path)):
+                raise FaceVCError(f"the file name {str(path)!r} is not UTF-8, so no table or store can hold it. Rename the file.")
             other = found.setdefault(identifier, path)
             if other.resolve() != path.resolve():
                 raise FaceVCError(
@@ -95,6 +100,14 @@ def find_files(sources: Sequence[str | Path], suffixes: frozenset[str]) -> list[
             f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}. Name files or a folder that does."
         )
     return [(path, identifier) for identifier, path in found.items()]
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_inputs(sources: Sequence[str | Path], suffixes: frozenset[str], speakers: SpeakerRule | None = None) -> list[Input]:

@@ -4,7 +4,6 @@ Such a file is a dict of state dicts by scope: `encoder` (content), `encoder_spk
 memory with both its encoders in FVMVC), `decoder`, and what else training needed.
 """
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,15 +74,17 @@ def read_published(path: str | Path) -> dict[str, StateDict]:
         raise FaceVCError(f"There is no checkpoint at {path}. Give the .pt file that VQMIVC or FVMVC training wrote.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file makes the unpickler raise almost anything
         raise FaceVCError(
-            f"{path} cannot be read as a checkpoint of plain tensors ({str(error).splitlines()[0] if str(error) else type(error).__name__}). "
+            f"{path} cannot be read as a checkpoint of plain tensors ({type(error).__name__}). "
             "Give an undamaged .pt file; files that need code to be unpickled are refused."
         ) from error
     scopes = {name: _tensors(value) for name, value in content.items()} if isinstance(content, Mapping) else {}
     scopes = {name: tensors for name, tensors in scopes.items() if tensors}
     if not scopes:
-        raise FaceVCError(f"{path} holds no state dicts by scope; expected a dict with `encoder`, `encoder_spk` and `decoder`.")
+        raise FaceVCError(
+            f"{path} holds no state dicts by scope; expected a dict with `encoder`, `encoder_spk` and `decoder`."
+        )
     return scopes
 
 
@@ -132,7 +133,8 @@ def load_converted(module: nn.Module, tensors: Mapping[str, Tensor], source: str
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise FaceVCError(
-            f"The weights of {source} do not fit the model: {'; '.join(faults[:5])}{more}. Choose the sizes of the configuration that they were trained with."
+            f"The weights of {source} do not fit the model: {'; '.join(faults[:5])}{more}. "
+            "Choose the configuration that they were trained with."
         )
     module.load_state_dict(dict(tensors))
 
@@ -142,7 +144,9 @@ def _rename(scope: str, key: str) -> str:
         match = re.fullmatch(pattern, key.removeprefix("module."))
         if match:
             return match.expand(ours)
-    raise FaceVCError(f"The published checkpoint's scope `{scope}` holds `{key}`, which neither VQMIVC nor FVMVC has there.")
+    raise FaceVCError(
+        f"The published checkpoint's scope `{scope}` holds `{key}`, which neither VQMIVC nor FVMVC has there."
+    )
 
 
 def _prefixed(prefix: str, tensors: StateDict) -> StateDict:

@@ -1,8 +1,10 @@
 """A run's folder: resolved configuration, what it ran on and with, its losses as CSV, and its checkpoints."""
 
 import csv
+import hashlib
 import json
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -30,28 +32,42 @@ class RunDirectory:
         self.losses = path / "losses.csv"
         self._rows: list[dict[str, Any]] = []
 
-    def open(self, config: Config, stage: str, inputs: Mapping[str, str], overwrite: bool) -> bool:
+    def open(self, config: Config, stage: str, inputs: Mapping[str, str], seed: int, overwrite: bool) -> bool:
         """Prepares the folder; True where a run with the same configuration is there to be resumed.
 
-        inputs: name -> hash of the stores' settings. A run with another configuration or other inputs is refused unless overwritten.
+        inputs: name -> hash of the stores' settings. A run with another configuration, seed or inputs is refused unless overwritten.
         """
         header = self.path / "config.yaml"
-        resolved = {"stage": stage, "inputs": dict(inputs), **to_dict(config)}
+        resolved = {"stage": stage, "seed": seed, "inputs": dict(inputs), **to_dict(config)}
         if header.is_file() and not overwrite:
-            found = yaml.safe_load(header.read_text(encoding="utf-8"))
+            found = _read_header(header)
             changed = _differences(_resumable(found), _resumable(resolved))
             if changed:
                 raise FaceVCError(
                     f"{self.path} holds a run with other settings ({', '.join(changed[:6])}). Choose another folder, or pass --overwrite to begin anew."
                 )
-            return (self.checkpoints / "last").is_dir() or (self.checkpoints / ".last.old").is_dir()
+            return self._resumable_or_none() is not None
         if overwrite and self.checkpoints.exists():
-            import shutil
-
             shutil.rmtree(self.checkpoints)
             self.losses.unlink(missing_ok=True)
         write_text(header, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
         return False
+
+    def resumable(self) -> Path:
+        """The checkpoint to go on from: the last, or the one before where a crash fell between the two renames."""
+        folder = self._resumable_or_none()
+        if folder is None:
+            raise FaceVCError(f"{self.checkpoints}: expected the checkpoint 'last' of a run to resume, found none. Pass --overwrite to begin anew.")
+        return folder
+
+    def remove_leftovers(self) -> None:
+        """What a killed run left half written."""
+        for path in self.checkpoints.glob(".*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _resumable_or_none(self) -> Path | None:
+        candidates = (self.checkpoints / "last", self.checkpoints / ".last.old")
+        return next((p for p in candidates if (p / "config.yaml").is_file() and (p / "training").is_dir()), None)
 
     def describe(self, seed: int, device: str) -> None:
         """Command line, versions, git state and seed of this start, appended to `run.json`."""
@@ -86,6 +102,14 @@ class RunDirectory:
             _plot(self.losses, self.path / "losses.png")
 
 
+def table_hashes(**tables: Path | None) -> dict[str, str]:
+    """name -> sixteen hex digits of each table's content; those that are None are left out."""
+    try:
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in tables.items() if path is not None}
+    except OSError as error:
+        raise FaceVCError(f"{error.filename}: the table cannot be read ({error.strerror}). Check the path.") from error
+
+
 def read_table_or_nothing(path: Path) -> list[dict[str, str]]:
     try:
         return read_table(path)
@@ -93,9 +117,21 @@ def read_table_or_nothing(path: Path) -> list[dict[str, str]]:
         return []
 
 
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FaceVCError(f"{path}: cannot be read ({error}). Choose another folder, or pass --overwrite to begin anew.") from error
+    if not isinstance(found, dict) or "stage" not in found:
+        raise FaceVCError(f"{path}: expected the settings of a run, found something else. Choose another folder for the run.")
+    return found
+
+
 def _resumable(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration less what a resumed run may change: how long it goes on, how often it speaks."""
+    """A configuration less what a resumed run may change: how often it speaks, and what a later stage is to do."""
     free = {"log_every", "checkpoint_every", "workers", "validate_every", "validation_batches"}
+    if resolved.get("stage") == "pretrain":
+        free |= {"train"}
     return {k: _resumable(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
 
 

@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
 
 SCHEMA = 1
+MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a process is often 256
 Value = str | int | float | bool
 
 
@@ -99,7 +100,7 @@ class Store:
             except OSError as error:
                 raise FaceVCError(
                     f"{self.path}: expected an HDF5 store, found a file that HDF5 cannot open ({error}): it is truncated or of another kind. "
-                    "Delete it and run the extracting command again."
+                    "Name a store; where this was one, delete it and run the extracting command again."
                 ) from error
         return self._file
 
@@ -140,6 +141,10 @@ class Store:
         if name not in self.vector_names:
             raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
         return self._open()["vectors"][name][:]
+
+    @property
+    def statistics_names(self) -> list[str]:
+        return list(self._open().get("statistics", {}))
 
     def statistics(self, name: str) -> np.ndarray:
         file = self._open()
@@ -211,22 +216,27 @@ class StoreWriter:
         columns: name -> {id: value}, computed over all items; statistics: name -> array; attributes: name -> value.
         """
         self.flush()
-        sources = [Store(p) for p in [self.path, *self._finished_parts()] if p.is_file()]
+        sources = self.readers()
         if not sources:
             return
         home = {identifier: (s, i) for s in sources for i, identifier in enumerate(s.ids)}
         ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
         rows = {n: sum(int(home[i][0].length(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
-        items = (_with(home[i][0].item(home[i][1]), columns or {}) for i in ids)
+        items = (_with(item, columns or {}) for item in _read(home[i] for i in ids))
         self._write(self.path, items, rows, statistics or {}, attributes or {})
         for source in sources:
             source.close()
         shutil.rmtree(self.parts, ignore_errors=True)
 
     def readers(self) -> list[Store]:
-        """The store (if any) and the parts, to compute statistics from before merging."""
+        """The store (if any) and the parts, to compute statistics from before merging. They come closed, for there may be more of
+        them than a process may open; reading opens them."""
         self.flush()
-        return [Store(p) for p in [self.path, *self._finished_parts()] if p.is_file()]
+        stores = []
+        for path in (p for p in [self.path, *self._finished_parts()] if p.is_file()):
+            stores.append(Store(path))
+            stores[-1].close()
+        return stores
 
     def _finished_parts(self) -> list[Path]:
         return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
@@ -310,7 +320,19 @@ class _ItemsWriter:
             self.file[f"index/offset/{name}"] = np.array(self.offsets[name], dtype=np.int64)
             self.file[f"index/length/{name}"] = np.array(self.lengths[name], dtype=np.int64)
         for name, rows in self.vectors.items():
+            if len(rows) != self.count:
+                raise FaceVCError(f"vectors {name!r} are missing from {self.count - len(rows)} items; every item must have them.")
             self.file[f"vectors/{name}"] = np.stack(rows)
+
+
+def _read(places: Iterable[tuple[Store, int]]) -> Iterator[Item]:
+    """Items out of many stores, of which few are open at a time."""
+    opened: dict[Path, Store] = {}
+    for store, index in places:
+        if store.path not in opened and len(opened) >= MOST_OPEN:
+            opened.pop(next(iter(opened))).close()
+        opened[store.path] = store
+        yield store.item(index)
 
 
 def _empty_like(value: Value) -> Value:

@@ -37,7 +37,9 @@ class Terms:
     owners: tuple[tuple[Conversion, ...], ...]
 
     @classmethod
-    def of(cls, terms: Sequence[tuple[float, *tuple[Conversion, ...]]], weights: Iterable[float] | None = None) -> "Terms":
+    def of(
+        cls, terms: Sequence[tuple[float, *tuple[Conversion, ...]]], weights: Iterable[float] | None = None
+    ) -> "Terms":
         """From (value, conversion) or (value, conversion, conversion); all weights 1 unless given."""
         values = np.array([term[0] for term in terms], dtype=np.float64)
         return cls(
@@ -72,8 +74,15 @@ def figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
     across = bool((first != second).any())
     if len(names) < (3 if across else 2):
         return Figure(value, len(terms), None, None)
-    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws).astype(float)
-    sums, totals = _cells(first, second, terms.values * terms.weights, len(names)), _cells(first, second, terms.weights, len(names))
+    counts = (
+        np.random.default_rng(seed)
+        .multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+        .astype(float)
+    )
+    sums, totals = (
+        _cells(first, second, terms.values * terms.weights, len(names)),
+        _cells(first, second, terms.weights, len(names)),
+    )
     if across:
         top, bottom = (np.einsum("di,ij,dj->d", counts, cells, counts, optimize=True) for cells in (sums, totals))
     else:

@@ -56,4 +56,6 @@ def content_hash(path: str) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise FaceVCError(f"{path}: the file cannot be read ({error.strerror}). Convert it again or take its row out.") from error
+        raise FaceVCError(
+            f"{path}: the file cannot be read ({error.strerror}). Convert it again or take its row out."
+        ) from error

@@ -27,11 +27,15 @@ def real_voices(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) 
     names: dict[str, dict[str, None]] = {}
     for conversion in conversions:
         names.setdefault(conversion.target, {}).update(dict.fromkeys(conversion.references))
-    people = {target: [voices[name] for name in files if name in voices][:UTTERANCES] for target, files in names.items()}
+    people = {
+        target: [voices[name] for name in files if name in voices][:UTTERANCES] for target, files in names.items()
+    }
     return {target: heard for target, heard in people.items() if heard}
 
 
-def control_people(conversions: Sequence[Conversion], real: Mapping[str, list[Heard]], seed: int = 0) -> dict[str, list[str]]:
+def control_people(
+    conversions: Sequence[Conversion], real: Mapping[str, list[Heard]], seed: int = 0
+) -> dict[str, list[str]]:
     """For each target of known gender up to ten others of that gender with real utterances, drawn once by the seed."""
     genders = {c.target: c.gender for c in conversions if c.gender and c.target in real}
     chosen = {}
@@ -48,14 +52,22 @@ def nearness(heard: Heard, real: Sequence[Heard]) -> float:
 
 
 def consistency_terms(
-    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], part: Part = converted
+    conversions: Sequence[Conversion],
+    voices: Mapping[str, Heard],
+    real: Mapping[str, list[Heard]],
+    part: Part = converted,
 ) -> Terms:
     """Mean cosine to the target's real utterances; with `part` = source, of the unchanged source."""
-    return Terms.of([(nearness(voices[part(c)], real[c.target]), c) for c in conversions if c.target in real and part(c) in voices])
+    return Terms.of(
+        [(nearness(voices[part(c)], real[c.target]), c) for c in conversions if c.target in real and part(c) in voices]
+    )
 
 
 def control_terms(
-    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], others: Mapping[str, list[str]]
+    conversions: Sequence[Conversion],
+    voices: Mapping[str, Heard],
+    real: Mapping[str, list[Heard]],
+    others: Mapping[str, list[str]],
 ) -> Terms:
     """The same to the control people: their mean."""
     return Terms.of(

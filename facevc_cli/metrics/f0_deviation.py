@@ -11,7 +11,10 @@ from facevc_cli.metrics.voices import Heard
 
 
 def f0_deviation_terms(
-    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], part: Part = converted
+    conversions: Sequence[Conversion],
+    voices: Mapping[str, Heard],
+    real: Mapping[str, list[Heard]],
+    part: Part = converted,
 ) -> Terms:
     """|mean voiced F0 - that of the target's real utterances (mean of their means)|, Hz; unvoiced recordings do not count."""
     pitch = {}

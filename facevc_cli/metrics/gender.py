@@ -106,6 +106,10 @@ def packaged_judge() -> GenderJudge | None:
     return LinearGenderJudge(tensors["weight"].astype(np.float64), float(tensors["bias"][0]))
 
 
-def gender_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard], judge: GenderJudge, part: Part = converted) -> Terms:
+def gender_terms(
+    conversions: Sequence[Conversion], voices: Mapping[str, Heard], judge: GenderJudge, part: Part = converted
+) -> Terms:
     """1 where the voice is heard as the target's labelled gender, else 0; conversions without a label do not count."""
-    return Terms.of([(float(judge.hear(voices[part(c)]) == c.gender), c) for c in conversions if c.gender and part(c) in voices])
+    return Terms.of(
+        [(float(judge.hear(voices[part(c)]) == c.gender), c) for c in conversions if c.gender and part(c) in voices]
+    )

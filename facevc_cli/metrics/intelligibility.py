@@ -48,7 +48,9 @@ class WhisperRecogniser:
         try:
             from faster_whisper import WhisperModel
         except ImportError as error:
-            raise FaceVCError(f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'.") from error
+            raise FaceVCError(
+                f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'."
+            ) from error
         self.name = "whisper-base" if model == PACKAGED else Path(model).name
         folder = str(packaged_folder()) if model == PACKAGED else model
         try:
@@ -62,7 +64,12 @@ class WhisperRecogniser:
     def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
         """Beam of one, no conditioning on earlier text: the same sound gives the same words."""
         segments, about = self._model.transcribe(
-            wav, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False, without_timestamps=True
+            wav,
+            language=language,
+            beam_size=1,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
         )
         return Transcript(" ".join(segment.text.strip() for segment in segments), about.language)
 

@@ -11,5 +11,9 @@ from facevc_cli.metrics.voices import Heard, cosine
 def leakage_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard], part: Part = converted) -> Terms:
     """Cosine to the source utterance; with `part` = source, of the unchanged source (1, the most there can be)."""
     return Terms.of(
-        [(cosine(voices[part(c)], voices[c.source]), c) for c in conversions if c.source in voices and part(c) in voices]
+        [
+            (cosine(voices[part(c)], voices[c.source]), c)
+            for c in conversions
+            if c.source in voices and part(c) in voices
+        ]
     )

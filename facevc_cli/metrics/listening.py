@@ -1,10 +1,9 @@
 """Lets the judges listen to files: each content once, remembered, a bad file listed and the rest heard."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from facevc_cli.runtime import default_jobs, parallel_map
 
 FEW_FILES = 16  # up to here starting processes costs more than it gives
 CACHE_VERSION = 1
-V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,9 @@ class Listening:
         embedder = self._judges.embedder
         jobs = 1 if embedder is not None or len(waiting) <= FEW_FILES else self._jobs or default_jobs()
         hear = _hear_file if embedder is None else lambda path: listen(load_audio(path, JUDGE_RATE)[0], embedder)
-        for path, result, error in parallel_map(hear, waiting, jobs):
+        for path, result, problem in parallel_map(hear, waiting, jobs):
             if result is None:
-                self._tally.fail(path, str(error))
+                self._tally.fail(path, str(problem))
                 continue
             heard[path] = result
             cache.put(self._hashes[path], result.to_row())
@@ -92,8 +90,10 @@ class Listening:
         found = self._each(paths, f"mos-{judge.name}", "naturalness", score, lambda path: self._hashes[path])
         return {path: float(row[0]) for path, row in found.items()}
 
-    def texts(self, conversions: Sequence[Conversion], recogniser: Recogniser) -> dict[str, Transcript]:
-        """Transcripts by path: sources first, so that a conversion is read in its source's language."""
+    def texts(
+        self, conversions: Sequence[Conversion], heard: Mapping[str, Heard], recogniser: Recogniser
+    ) -> dict[str, Transcript]:
+        """Transcripts by path of what was heard: sources first, so that a conversion is read in its source's language."""
         languages: dict[str, str | None] = {}
 
         def read(path: str) -> np.ndarray:
@@ -104,9 +104,12 @@ class Listening:
             return f"{self._hashes[path]} {languages.get(path) or ''}"
 
         kind = f"texts-{recogniser.name}"
-        found = self._each(list(dict.fromkeys(c.source for c in conversions if c.source in self._hashes)), kind, "reading sources", read, key)
+        sources = list(dict.fromkeys(c.source for c in conversions if c.source in heard))
+        found = self._each(sources, kind, "reading sources", read, key)
         languages.update({c.converted: str(found[c.source][1]) for c in conversions if c.source in found})
-        found |= self._each(list(dict.fromkeys(c.converted for c in conversions)), kind, "reading conversions", read, key)
+        found |= self._each(
+            list(dict.fromkeys(c.converted for c in conversions)), kind, "reading conversions", read, key
+        )
         return {path: Transcript(str(row[0]), str(row[1])) for path, row in found.items()}
 
     def _each(

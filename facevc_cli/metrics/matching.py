@@ -9,7 +9,10 @@ from facevc_cli.metrics.voices import Heard
 
 
 def matching_terms(
-    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], others: Mapping[str, list[str]]
+    conversions: Sequence[Conversion],
+    voices: Mapping[str, Heard],
+    real: Mapping[str, list[Heard]],
+    others: Mapping[str, list[str]],
 ) -> Terms:
     """A conversion's share of right choices against each control person; a tie is half right, so that chance is .5."""
     terms = []
@@ -17,5 +20,10 @@ def matching_terms(
         if conversion.target in others:
             own = nearness(voices[conversion.converted], real[conversion.target])
             against = [nearness(voices[conversion.converted], real[name]) for name in others[conversion.target]]
-            terms.append((sum(1.0 if own > other else 0.5 if own == other else 0.0 for other in against) / len(against), conversion))
+            terms.append(
+                (
+                    sum(1.0 if own > other else 0.5 if own == other else 0.0 for other in against) / len(against),
+                    conversion,
+                )
+            )
     return Terms.of(terms)

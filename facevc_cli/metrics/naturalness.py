@@ -47,7 +47,9 @@ class DistillMOS:
         import torch
 
         with torch.inference_mode():
-            return float(self._model(torch.from_numpy(np.ascontiguousarray(wav[: LONGEST_S * JUDGE_RATE], np.float32))[None])[0])
+            return float(
+                self._model(torch.from_numpy(np.ascontiguousarray(wav[: LONGEST_S * JUDGE_RATE], np.float32))[None])[0]
+            )
 
 
 def naturalness_available() -> bool:

@@ -22,7 +22,11 @@ def same_target(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) 
 
 def different_target(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) -> list[Pair]:
     """(cosine, a, b) over pairs with the same source and different targets."""
-    return [(cosine(voices[a.converted], voices[b.converted]), a, b) for a, b in _same_source(conversions) if a.target != b.target]
+    return [
+        (cosine(voices[a.converted], voices[b.converted]), a, b)
+        for a, b in _same_source(conversions)
+        if a.target != b.target
+    ]
 
 
 def sho_terms(pairs: Sequence[Pair]) -> Terms:

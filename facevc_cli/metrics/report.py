@@ -78,12 +78,16 @@ def metric_terms(
         terms[f"F0_deviation{suffix}"] = f0_deviation.f0_deviation_terms(heard, voices, real, part)
         terms[f"leakage{suffix}"] = leakage.leakage_terms(heard, voices, part)
         terms[f"WER{suffix}"] = intelligibility.error_terms(told if suffix else heard, evidence.texts, "word", part)
-        terms[f"CER{suffix}"] = intelligibility.error_terms(told if suffix else heard, evidence.texts, "character", part)
+        terms[f"CER{suffix}"] = intelligibility.error_terms(
+            told if suffix else heard, evidence.texts, "character", part
+        )
         terms[f"naturalness{suffix}"] = naturalness.naturalness_terms(heard, evidence.scores, part)
     return {name: terms[name] for name in BETTER if len(terms[name])}
 
 
-def figures(terms: Mapping[str, Terms], keep: Callable[[Conversion], bool] | None = None, seed: int = 0) -> dict[str, Figure]:
+def figures(
+    terms: Mapping[str, Terms], keep: Callable[[Conversion], bool] | None = None, seed: int = 0
+) -> dict[str, Figure]:
     """Each metric's figure over the terms whose conversions `keep` accepts; a metric without terms is absent."""
     found = {name: figure(part.where(keep) if keep else part, seed) for name, part in terms.items()}
     return {name: value for name, value in found.items() if value is not None}

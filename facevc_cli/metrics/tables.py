@@ -25,7 +25,9 @@ class Conversions:
     notes: list[str]
 
 
-def read_conversions(manifest: Path, labels: Path | None = None, sources: Path | None = None, limit: int | None = None) -> Conversions:
+def read_conversions(
+    manifest: Path, labels: Path | None = None, sources: Path | None = None, limit: int | None = None
+) -> Conversions:
     """The finished conversions of a manifest (or of the folder that holds manifest.csv), joined with the tables.
 
     Columns: converted and target are needed; system, source, source_id, face, voice, gender, source_gender, references,
@@ -37,22 +39,34 @@ def read_conversions(manifest: Path, labels: Path | None = None, sources: Path |
     rows = read_table(manifest, ["converted", "target"])
     done = [row for row in rows if row.get("status", DONE) == DONE]
     if not done:
-        raise FaceVCError(f"{manifest}: expected conversions with status '{DONE}', found none in {len(rows)} rows. Run 'facevc convert' first.")
+        raise FaceVCError(
+            f"{manifest}: expected conversions with status '{DONE}', found none in {len(rows)} rows. Run 'facevc convert' first."
+        )
     by_target = _join(labels, "target", {row["target"] for row in done})
     by_source = _join(sources, "source_id", {_source_id(row) for row in done})
     conversions = [_conversion(row, manifest, by_target, by_source, labels) for row in done[:limit]]
-    notes = [f"{len(rows) - len(done)} of {len(rows)} rows are left out: their status is not '{DONE}'"] if len(done) < len(rows) else []
+    notes = (
+        [f"{len(rows) - len(done)} of {len(rows)} rows are left out: their status is not '{DONE}'"]
+        if len(done) < len(rows)
+        else []
+    )
     unknown = sorted({c.target for c in conversions if not c.gender})
     if unknown and len(unknown) < len({c.target for c in conversions}):
-        notes.append(f"no gender (male or female) for {len(unknown)} targets: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}")
+        notes.append(
+            f"no gender (male or female) for {len(unknown)} targets: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
+        )
     return Conversions(conversions, len(rows) - len(done), notes)
 
 
-def _conversion(row: Row, manifest: Path, by_target: dict[str, list[Row]], by_source: dict[str, list[Row]], labels: Path | None) -> Conversion:
+def _conversion(
+    row: Row, manifest: Path, by_target: dict[str, list[Row]], by_source: dict[str, list[Row]], labels: Path | None
+) -> Conversion:
     about, spoken = by_target.get(row["target"], []), by_source.get(_source_id(row), [])
     references = [resolve(name, manifest) for name in row.get("references", "").split(SEPARATOR) if name.strip()]
     if not references and labels:
-        references = [resolve(n, labels) for other in about for n in (other.get("references") or "").split(SEPARATOR) if n.strip()]
+        references = [
+            resolve(n, labels) for other in about for n in (other.get("references") or "").split(SEPARATOR) if n.strip()
+        ]
     source = row.get("source", "").strip()
     return Conversion(
         system=row.get("system", "").strip() or SYSTEM,
@@ -64,7 +78,8 @@ def _conversion(row: Row, manifest: Path, by_target: dict[str, list[Row]], by_so
         gender=gender_of(row.get("gender", "")) or _first(about, "gender"),
         source_gender=gender_of(row.get("source_gender", "")) or _first(spoken, "gender"),
         references=tuple(dict.fromkeys(references)),
-        transcript=row.get("transcript", "").strip() or next((r["transcript"].strip() for r in spoken if r.get("transcript")), ""),
+        transcript=row.get("transcript", "").strip()
+        or next((r["transcript"].strip() for r in spoken if r.get("transcript")), ""),
     )
 
 

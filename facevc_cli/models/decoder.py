@@ -3,6 +3,8 @@
 Sources: Qian et al., "AutoVC", 2019 (the decoder's and the postnet's shape); Wang et al., arXiv 2106.10132.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,9 @@ from facevc_cli.errors import FaceVCError
 class ConvNorm(nn.Module):
     """Same-length convolution and BatchNorm: (B, in, T) -> (B, out, T). `gain` names the non-linearity that follows."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, gain: str) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, gain: Literal["relu", "tanh", "linear"]
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv1d(in_channels, out_channels, kernel, padding=kernel // 2)
         nn.init.xavier_uniform_(self.conv.weight, gain=nn.init.calculate_gain(gain))
@@ -28,9 +32,8 @@ class Postnet(nn.Module):
     def __init__(self, n_mels: int = 80, channels: int = 512, layers: int = 5, kernel: int = 5) -> None:
         super().__init__()
         sizes = [n_mels, *[channels] * (layers - 1), n_mels]
-        gains = ["tanh"] * (layers - 1) + ["linear"]
         self.convolutions = nn.ModuleList(
-            ConvNorm(sizes[i], sizes[i + 1], kernel, gains[i]) for i in range(layers)
+            ConvNorm(sizes[i], sizes[i + 1], kernel, "tanh" if i < layers - 1 else "linear") for i in range(layers)
         )
 
     def forward(self, mel: Tensor) -> Tensor:

@@ -20,9 +20,7 @@ class VoiceMemory(nn.Module):
     It works on embeddings already made by the speaker and the face encoder. Addresses are log-probabilities over the slots.
     """
 
-    def __init__(
-        self, voice_dim: int = 256, slots: int = 96, temperature: float = 1.0, init_std: float = 0.5
-    ) -> None:
+    def __init__(self, voice_dim: int = 256, slots: int = 96, temperature: float = 1.0, init_std: float = 0.5) -> None:
         super().__init__()
         self.temperature = _positive(temperature)
         self.init_std = init_std
@@ -66,7 +64,9 @@ class VoiceMemory(nn.Module):
         """
         slots, dim = self.values.shape
         if vectors.ndim != 2 or vectors.shape[1] != dim or len(vectors) == 0:
-            raise FaceVCError(f"The memory's values need voice embeddings of shape (n, {dim}), n >= 1; found {tuple(vectors.shape)}.")
+            raise FaceVCError(
+                f"The memory's values need voice embeddings of shape (n, {dim}), n >= 1; found {tuple(vectors.shape)}."
+            )
         generator = torch.Generator().manual_seed(seed)
         points = vectors.detach().float().cpu()
         centres = _kmeans(points, slots, generator)
@@ -89,5 +89,7 @@ def _kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 def _positive(temperature: float) -> float:
     if not temperature > 0:
-        raise FaceVCError(f"The memory's temperature must be above zero; found {temperature}. The paper uses 1, lower is sharper.")
+        raise FaceVCError(
+            f"The memory's temperature must be above zero; found {temperature}. The paper uses 1, lower is sharper."
+        )
     return float(temperature)

@@ -36,7 +36,8 @@ class CLUBEstimator(nn.Module):
     def loglikelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """Scalar to maximise in the estimator's own steps; at frame level twice the log-likelihood, the scale that was published."""
         scale = 1 if x.ndim == 2 else 2
-        return scale * gaussian_loglikelihood(*self(x), y)
+        mean, logvar = self(x)
+        return scale * gaussian_loglikelihood(mean, logvar, y)
 
     def mi_estimate(
         self, x: Tensor, y: Tensor, index: Tensor | None = None, generator: torch.Generator | None = None
@@ -47,7 +48,8 @@ class CLUBEstimator(nn.Module):
         """
         if index is None:
             index = torch.randperm(len(y), generator=generator)
-        return club_upper_bound(*self(x), y, index.to(y.device))
+        mean, logvar = self(x)
+        return club_upper_bound(mean, logvar, y, index.to(y.device))
 
 
 def half_rate(lf0: Tensor) -> Tensor:

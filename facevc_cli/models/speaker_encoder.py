@@ -68,7 +68,9 @@ class MelSpeakerEncoder(nn.Module):
         self.bank = nn.ModuleList(nn.Conv1d(n_mels, channels, size) for size in range(1, bank_kernels + 1))
         self.merge = nn.Conv1d(channels * bank_kernels + n_mels, channels, 1)
         self.conv_first = nn.ModuleList(nn.Conv1d(channels, channels, kernel) for _ in self.subsample)
-        self.conv_second = nn.ModuleList(nn.Conv1d(channels, channels, kernel, stride=stride) for stride in self.subsample)
+        self.conv_second = nn.ModuleList(
+            nn.Conv1d(channels, channels, kernel, stride=stride) for stride in self.subsample
+        )
         self.dense_first = nn.ModuleList(nn.Linear(channels, channels) for _ in range(dense_blocks))
         self.dense_second = nn.ModuleList(nn.Linear(channels, channels) for _ in range(dense_blocks))
         self.output = nn.Linear(channels, voice_dim)

@@ -1,6 +1,7 @@
 """`convert`: every source with every face (or voice), one model load; a manifest that `evaluate` reads and a rerun resumes from."""
 
-import hashlib
+import re
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,18 +10,19 @@ from pathlib import Path
 
 from facevc_cli import __version__
 from facevc_cli.converter import Converter, Source, Target
+from facevc_cli.data.conversions import NAME, Job, is_file_name, job_keys, plan_conversions
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.audio import save_audio
-from facevc_cli.io.checkpoint import WEIGHTS, file_sha256, locate
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_files, inside
+from facevc_cli.io.checkpoint import locate
 from facevc_cli.io.manifest import read_table, write_table
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 
 STAGE = "convert"
-NAME = "{source}__{face}.wav"
 MANIFEST = "manifest.csv"
-COLUMNS = ("converted", "status", "source", "source_id", "face", "voice", "face_id", "target", "seconds", "model", "vocoder", "key", "reason")
-SAVE_EVERY_S = 10.0  # the manifest on disk is at most this old
+COLUMNS = (
+    "converted", "status", "source", "source_id", "face", "voice", "face_id", "target", "seconds", "model", "vocoder", "key", "reason"
+)  # fmt: skip
+SAVING_SHARE = 0.05  # of the time may go into keeping the manifest on disk up to date
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,63 @@ class ConvertConfig:
     fail_fast: bool = False
 
 
-@dataclass(frozen=True)
-class Job:
-    """One conversion to be."""
+def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
+    """Writes the conversions and, into a folder, `manifest.csv` with a row for each (COLUMNS)."""
+    if config.temperature is not None and not config.temperature > 0:
+        raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
+    jobs = plan_conversions(
+        config.sources, config.faces, config.voices, config.output, name=config.name, pairs=config.pairs, limit=config.limit
+    )
+    tally = Tally(reporter)
+    if config.dry_run:
+        for job in jobs:
+            reporter.note(f"{job.source} + {job.target} -> {job.output}")
+        return tally.summary(config.output, conversions=len(jobs))
+    manifest = _Manifest(None if is_file_name(config.output) else config.output / MANIFEST)
+    keys = job_keys(jobs, locate(config.checkpoint), config.vocoder, config.temperature, config.on_many)
+    waiting = _waiting(jobs, keys, manifest, config.overwrite)
+    if waiting:
+        converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, reporter=reporter)
+        if any(job.by == "face" for job in waiting):
+            converter.prepare_faces()
+        reporter.note(f"model {converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}")
+    reporter.begin(len(jobs), "files", STAGE)
+    for job in jobs:
+        if job not in waiting:
+            tally.skip(job.relative)
+    if waiting:
+        manifest.save()  # an output folder that cannot be written to is found before any work
+        try:
+            _convert_all(list(waiting), keys, converter, config, manifest, tally)
+        finally:
+            manifest.save()
+    following = None
+    if manifest.path is not None:
+        following = f"facevc evaluate {shlex.quote(str(manifest.path))} -o {shlex.quote(str(config.output / 'evaluation'))}"
+    return tally.summary(config.output, following)
 
-    source: Path
-    source_id: str
-    target: Path
-    target_id: str
-    by: str  # "face" or "voice"
-    output: Path
-    relative: str
+
+class _Manifest:
+    """The rows of `manifest.csv` by output; those of earlier runs stay, with any columns that were added to them."""
+
+    def __init__(self, path: Path | None):
+        self.path = path  # None: one output file, no manifest
+        known = read_table(path, COLUMNS) if path is not None and path.is_file() else []
+        self.rows = {row["converted"]: row for row in known}
+        self._columns = list(dict.fromkeys([*COLUMNS, *(known[0] if known else ())]))
+        self._save_at = 0.0
+
+    def put(self, row: dict[str, str]) -> None:
+        self.rows[row["converted"]] = {**self.rows.get(row["converted"], {}), **row}
+        if time.monotonic() >= self._save_at:
+            self.save()
+
+    def save(self) -> None:
+        if self.path is None:
+            return
+        started = time.monotonic()
+        write_table(self.path, list(self.rows.values()), self._columns)
+        self._save_at = time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
 
 
 @dataclass
@@ -61,137 +109,50 @@ class _Targets:
 
     converter: Converter
     temperature: float | None
-    known: dict[Path, Target | FaceVCError] = field(default_factory=dict)
+    known: dict[tuple[str, Path], Target | FaceVCError] = field(default_factory=dict)
 
     def get(self, job: Job) -> Target:
-        if job.target not in self.known:
+        place = (job.by, job.target)
+        if place not in self.known:
             try:
-                make = self.converter.target_from_voice if job.by == "voice" else lambda p: self.converter.target_from_face(p, self.temperature)
-                self.known[job.target] = make(job.target)
+                if job.by == "voice":
+                    self.known[place] = self.converter.target_from_voice(job.target)
+                else:
+                    self.known[place] = self.converter.target_from_face(job.target, self.temperature)
             except FaceVCError as error:
-                self.known[job.target] = error
-        found = self.known[job.target]
+                self.known[place] = error
+        found = self.known[place]
         if isinstance(found, FaceVCError):
             raise found
         return found
 
 
-def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes the conversions and, into a folder, `manifest.csv` with a row for each (COLUMNS)."""
-    jobs = plan(config)
-    tally = Tally(reporter)
-    if config.dry_run:
-        for job in jobs:
-            reporter.note(f"{job.source} + {job.target} -> {job.output}")
-        return tally.summary(config.output, conversions=len(jobs))
-    single = is_file_name(config.output)
-    manifest = config.output / MANIFEST
-    rows = {} if single or not manifest.is_file() else {row["converted"]: row for row in read_table(manifest, COLUMNS)}
-    weights = locate(config.checkpoint) / WEIGHTS
-    keys = _keys(jobs, file_sha256(weights), config)
-    waiting = _waiting(jobs, keys, rows, config, single)
-    reporter.begin(len(jobs), "files", STAGE)
+def _waiting(jobs: Sequence[Job], keys: Mapping[Job, str], manifest: _Manifest, overwrite: bool) -> dict[Job, None]:
+    """The jobs still to do; a file made with other settings is refused unless it may be overwritten.
+
+    A file says itself what it was made from: after a kill it may be finished without its row.
+    """
+    waiting: dict[Job, None] = {}
     for job in jobs:
-        if job not in waiting:
-            tally.skip(job.relative)
-    if waiting:
-        converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, reporter=reporter)
-        try:
-            _convert_all(waiting, keys, converter, config, rows, tally, None if single else manifest)
-        finally:
-            if not single:
-                write_table(manifest, list(rows.values()), COLUMNS)
-    following = None if single else f"facevc evaluate {manifest} -o {config.output / 'evaluation'}"
-    return tally.summary(config.output, following)
-
-
-def plan(config: ConvertConfig) -> list[Job]:
-    """All conversions asked for, sources outermost; FaceVCError where two would be written to one file."""
-    if not config.faces and not config.voices:
-        raise UsageError("convert needs a face or a voice: pass --face IMAGE_OR_FOLDER or --voice WAV_OR_FOLDER.")
-    sources = find_files(config.sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES)
-    targets = [(p, i, "face") for p, i in (find_files(config.faces, IMAGE_SUFFIXES) if config.faces else ())]
-    targets += [(p, i, "voice") for p, i in (find_files(config.voices, AUDIO_SUFFIXES) if config.voices else ())]
-    wanted = _wanted(config.pairs, sources, targets) if config.pairs else None
-    single = is_file_name(config.output)
-    jobs: dict[Path, Job] = {}
-    for source, source_id in sources:
-        for target, target_id, by in targets:
-            if wanted is not None and (source, target) not in wanted:
-                continue
-            relative = config.output.name if single else _name(config.name, source_id, target_id)
-            output = config.output if single else inside(config.output, relative)
-            job = Job(source, source_id, target, target_id, by, output, relative)
-            other = jobs.setdefault(output, job)
-            if other is not job:
-                raise FaceVCError(
-                    f"{other.source} with {other.target} and {source} with {target} would both be written to {output}. "
-                    + ("Give a folder as the output." if single else f"Give a --name that tells them apart; now {config.name!r}.")
-                )
-    if not jobs:
-        raise FaceVCError(f"{config.pairs}: none of its pairs is among the sources and targets given. Check the names.")
-    return list(jobs.values())[: config.limit]
-
-
-def is_file_name(output: Path) -> bool:
-    """Whether the output names one audio file rather than a folder."""
-    return output.suffix.lower() in (".wav", ".flac", ".ogg") and not output.is_dir()
-
-
-def _name(template: str, source_id: str, target_id: str) -> str:
-    try:
-        return template.format(source=source_id, face=target_id.replace("/", "-"), voice=target_id.replace("/", "-"))
-    except (KeyError, IndexError, ValueError) as error:
-        raise UsageError(f"--name {template!r}: expected a pattern with {{source}} and {{face}}, such as {NAME!r} ({error}).") from error
-
-
-def _wanted(table: Path, sources: Sequence[tuple[Path, str]], targets: Sequence[tuple[Path, str, str]]) -> set[tuple[Path, Path]]:
-    """The (source, target) paths of a table whose cells are ids or paths."""
-    rows = read_table(table, ("source",))
-    by_source = {name: p for p, i in sources for name in (i, str(p), p.name)}
-    by_target = {name: p for p, i, _ in targets for name in (i, str(p), p.name)}
-    wanted, unknown = set(), []
-    for row in rows:
-        target = row.get("face") or row.get("voice") or ""
-        if row["source"] in by_source and target in by_target:
-            wanted.add((by_source[row["source"]], by_target[target]))
-        else:
-            unknown.append(f"{row['source']} with {target}")
-    if unknown:
-        raise FaceVCError(f"{table}: {len(unknown)} pairs name a source or target that was not given, first {unknown[0]!r}. Give it, or drop the row.")
-    return wanted
-
-
-def _keys(jobs: Sequence[Job], weights: str, config: ConvertConfig) -> dict[Job, str]:
-    """What each result depends on, as sixteen hex digits: weights, vocoder, settings, and both inputs' contents."""
-    contents: Mapping[Path, str] = {path: _content(path) for path in {p for job in jobs for p in (job.source, job.target)}}
-    shared = f"{weights} {config.vocoder} {config.temperature} {config.on_many}"
-    return {job: hashlib.sha256(f"{shared} {contents[job.source]} {contents[job.target]} {job.by}".encode()).hexdigest()[:16] for job in jobs}
-
-
-def _content(path: Path) -> str:
-    return file_sha256(path) if path.is_file() else ""
-
-
-def _waiting(jobs: Sequence[Job], keys: Mapping[Job, str], rows: Mapping[str, Mapping[str, str]], config: ConvertConfig, single: bool) -> list[Job]:
-    """The jobs still to do; a file made with other settings is refused unless --overwrite."""
-    waiting = []
-    for job in jobs:
-        row = rows.get(job.relative)
-        if config.overwrite or not job.output.exists() or (row is not None and row["status"] != "done"):
-            waiting.append(job)
-        elif row is None or row["key"] != keys[job]:
-            reason = "is there already" if single or row is None else "was made from another model, input or setting"
-            raise FaceVCError(f"{job.output} {reason}. Pass --overwrite to make it anew, or choose another output.")
+        if overwrite or not job.output.exists():
+            waiting[job] = None
+            continue
+        if made_with(job.output) != keys[job]:
+            raise FaceVCError(
+                f"{job.output} is there already, made from another model, input or setting, or not by this command. "
+                "Pass --overwrite to make it anew, or choose another output."
+            )
+        row = manifest.rows.get(job.relative, {})
+        if manifest.path is not None and (row.get("status"), row.get("key")) != ("done", keys[job]):
+            waiting[job] = None
     return waiting
 
 
 def _convert_all(
-    jobs: Sequence[Job], keys: Mapping[Job, str], converter: Converter, config: ConvertConfig, rows: dict, tally: Tally, manifest: Path | None
+    jobs: Sequence[Job], keys: Mapping[Job, str], converter: Converter, config: ConvertConfig, manifest: _Manifest, tally: Tally
 ) -> None:
     targets = _Targets(converter, config.temperature)
     last: tuple[Path, Source | FaceVCError] | None = None
-    saved = time.monotonic()
     for job in jobs:
         row = _row(job, keys[job], converter)
         try:
@@ -201,17 +162,14 @@ def _convert_all(
             if isinstance(last[1], FaceVCError):
                 raise last[1]
             wav = converter.speak(last[1], target)
-            save_audio(job.output, wav, converter.rate, comment=provenance(job))
-            rows[job.relative] = row | {"status": "done", "seconds": f"{len(wav) / converter.rate:.3f}"}
+            save_audio(job.output, wav, converter.rate, comment=provenance(job, keys[job]))
+            manifest.put(row | {"status": "done", "seconds": f"{len(wav) / converter.rate:.3f}"})
             tally.done(job.relative)
         except FaceVCError as error:
-            rows[job.relative] = row | {"status": "failed", "reason": str(error)}
+            manifest.put(row | {"status": "failed", "reason": str(error)})
             tally.fail(job.relative, str(error))
             if config.fail_fast:
                 raise
-        if manifest is not None and time.monotonic() - saved > SAVE_EVERY_S:
-            write_table(manifest, list(rows.values()), COLUMNS)
-            saved = time.monotonic()
 
 
 def _analysed(converter: Converter, source: Path) -> Source | FaceVCError:
@@ -223,13 +181,28 @@ def _analysed(converter: Converter, source: Path) -> Source | FaceVCError:
 
 def _row(job: Job, key: str, converter: Converter) -> dict[str, str]:
     person = job.target.parent.name if "/" in job.target_id else job.target.stem
+    target = str(job.target.absolute())
     return {
-        "converted": job.relative, "source": str(job.source), "source_id": job.source_id, "face_id": job.target_id, "target": person,
-        "face": str(job.target) if job.by == "face" else "", "voice": str(job.target) if job.by == "voice" else "",
+        "converted": job.relative, "source": str(job.source.absolute()), "source_id": job.source_id,
+        "face_id": job.target_id, "target": person,
+        "face": target if job.by == "face" else "", "voice": target if job.by == "voice" else "",
         "model": converter.checkpoint.config.name, "vocoder": converter.vocoder.name, "key": key, "seconds": "", "reason": "",
     }  # fmt: skip
 
 
-def provenance(job: Job) -> str:
-    """The comment that every converted file carries."""
-    return f"synthetic speech: voice converted by facevc {__version__} on {date.today().isoformat()} from {job.source.name} to the {job.by} {job.target.name}"
+def provenance(job: Job, key: str) -> str:
+    """The comment that every converted file carries: what it is, and the key of what it was made from."""
+    what = f"voice converted by facevc {__version__} on {date.today().isoformat()}"
+    return f"synthetic speech: {what} from {job.source.name} to the {job.by} {job.target.name} [{key}]"
+
+
+def made_with(path: Path) -> str | None:
+    """The key in a converted file's comment; None where it is none of ours."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            found = re.search(r"^synthetic speech: .*\[([0-9a-f]{16})\]$", file.comment, re.DOTALL)
+    except (soundfile.LibsndfileError, OSError):
+        return None
+    return found[1] if found else None

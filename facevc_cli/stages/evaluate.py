@@ -1,4 +1,4 @@
-"""`evaluate`: a manifest of conversions -> figures with intervals, as METRICS in README defines them, for each system in it."""
+"""`evaluate`: a manifest of conversions -> every metric with its interval, for each system in it."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
         voices,
         threshold.theta,
         judges.gender,
-        listening.texts(heard, judges.recogniser) if judges.recogniser else {},
+        listening.texts(heard, voices, judges.recogniser) if judges.recogniser else {},
         listening.scores(sound, judges.naturalness) if judges.naturalness else {},
     )
     slices = _slices(heard, evidence, config.seed)
@@ -87,20 +87,31 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     }
     if config.output is not None:
         write_text(config.output / "metrics.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        write_table(config.output / "metrics.csv", _long(slices), ["system", "slice", "metric", "value", "n", "low", "high"])
+        write_table(
+            config.output / "metrics.csv", _long(slices), ["system", "slice", "metric", "value", "n", "low", "high"]
+        )
     return tally.summary(config.output, None, **data)
 
 
 def _judges(config: EvaluateConfig, notes: list[str]) -> Judges:
+    """What was asked for by name must load; what is there by default is left out, with a note, where it does not."""
     judges = Judges()
     if config.recogniser == "auto" and not packaged_available():
         notes.append(f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)")
+    elif config.recogniser == "auto":
+        try:
+            judges = replace(judges, recogniser=WhisperRecogniser(PACKAGED))
+        except FaceVCError as error:
+            notes.append(f"WER and CER are off: {error}")
     elif config.recogniser != "none":
-        judges = replace(judges, recogniser=WhisperRecogniser(PACKAGED if config.recogniser == "auto" else config.recogniser))
+        judges = replace(judges, recogniser=WhisperRecogniser(config.recogniser))
     if config.naturalness and not naturalness_available():
         notes.append(f"naturalness is off: DistillMOS is not installed ({EVAL_EXTRA})")
     elif config.naturalness:
-        judges = replace(judges, naturalness=DistillMOS())
+        try:
+            judges = replace(judges, naturalness=DistillMOS())
+        except FaceVCError as error:
+            notes.append(f"naturalness is off: {error}")
     return judges
 
 
@@ -118,7 +129,9 @@ def _threshold(config: EvaluateConfig, listening: Listening, judges: Judges) -> 
     voices = listening.voices(list(dict.fromkeys(name for name, _ in rows)))
     heard = [(voices[name].embedding, speaker) for name, speaker in rows if name in voices]
     origin = f"{judges.name} on {len(heard)} recordings of {table.name}"
-    return calibrate(np.stack([e for e, _ in heard]) if heard else np.zeros((0, 1)), [speaker for _, speaker in heard], origin)
+    return calibrate(
+        np.stack([e for e, _ in heard]) if heard else np.zeros((0, 1)), [speaker for _, speaker in heard], origin
+    )
 
 
 def _slices(conversions: Sequence[Conversion], evidence: Evidence, seed: int) -> Slices:
@@ -136,7 +149,9 @@ def _missing(slices: Slices, conversions: Sequence[Conversion], evidence: Eviden
     if "consistency" not in present:
         lacks = [text for text in lacks if text != LACKS["consistency_control"]]
     if not any(len(parts) > 1 for parts in slices.values()):
-        lacks.append("figures by gender pair are off: the genders of sources (source_gender, or gender in --sources) or targets are unknown")
+        lacks.append(
+            "figures by gender pair are off: the gender of sources (source_gender, or gender in --sources) or of targets is unknown"
+        )
     if evidence.texts and "CER" not in present:
         lacks.append("WER and CER are off: neither transcripts nor sources in which words are recognised")
     if len({c.target for c in conversions}) < 3:

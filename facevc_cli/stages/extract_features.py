@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from facevc_cli.features.pitch import PitchStatistics
 from facevc_cli.io.audio import load_audio, resample
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, Input
 from facevc_cli.io.manifest import read_table
-from facevc_cli.io.store import Item, Store
+from facevc_cli.io.store import Item, Store, settings_hash
 from facevc_cli.progress import SILENT, Reporter, Summary
 
 STAGE = "extract-features"
@@ -51,6 +52,7 @@ def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
         extract=partial(_extract, config.frontend, config.teacher, config.device),
         reporter=reporter,
         finish=partial(_finish, splits),
+        finish_settings=splits.as_settings(),
         next_command=f"facevc extract-spkemb WAVS -o voices.h5, then facevc pretrain {config.output} --voices voices.h5 -o runs/pretrain",
     )
 
@@ -108,15 +110,23 @@ class _SplitRule:
     """Which split an utterance is in: what the table says of it or of its speaker, else drawn by speaker."""
 
     def __init__(self, table: Sequence[Mapping[str, str]], valid_share: float, seed: int):
-        self.by_name = {row[key]: row["split"] for row in table for key in ("utterance", "speaker") if row.get(key)}
+        self.by_name = {row.get("utterance") or row.get("speaker", ""): row["split"] for row in table}
         wrong = sorted(set(self.by_name.values()) - set(SPLITS))
         if wrong:
             raise FaceVCError(f"the split table names {', '.join(map(repr, wrong))}: expected {', '.join(SPLITS)}.")
+        if "" in self.by_name:
+            raise FaceVCError("the split table has a row that names neither an utterance nor a speaker. Fill in one of the two columns.")
         self.valid_share, self.seed = valid_share, seed
+
+    def as_settings(self) -> dict[str, Any]:
+        """What the splits depend on besides the utterances."""
+        return {"table": settings_hash(self.by_name)} if self.by_name else {"valid_share": self.valid_share, "seed": self.seed}
 
     def split(self, speakers: Mapping[str, str]) -> dict[str, str]:
         """{utterance: speaker} -> {utterance: split}; a share above zero of several speakers takes at least one."""
         names = sorted(set(speakers.values()))
+        if self.by_name and speakers and not self.by_name.keys() & {*speakers, *names}:
+            raise FaceVCError(f"the split table names none of the utterances or speakers at hand, such as {next(iter(speakers))!r}.")
         drawn: set[str] = set()
         if not self.by_name and self.valid_share > 0 and len(names) > 1:
             count = max(1, round(self.valid_share * len(names)))
@@ -133,6 +143,7 @@ def _finish(splits: _SplitRule, stores: list[Store]) -> Finish:
             if split[utterance] == "train":
                 mel = store.frames("mel", i).astype(np.float64)
                 total, squares, count = total + mel.sum(0), squares + (mel**2).sum(0), count + len(mel)
+        store.close()
     if count == 0:
         if speakers:
             raise FaceVCError("no utterance is in the training split, so there are no statistics to normalise with. Change the split table.")

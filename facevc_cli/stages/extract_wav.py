@@ -11,7 +11,7 @@ from facevc_cli.data.extraction import ExtractionConfig
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.atomic import write_text
 from facevc_cli.io.audio import load_audio, save_audio, wav_header
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, inside, parse_shard
+from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
 from facevc_cli.io.manifest import read_table, write_table
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, parallel_map
@@ -31,15 +31,13 @@ class ExtractWavConfig(ExtractionConfig):
     rate: int = 16000  # Hz
 
     def inputs(self, suffixes: frozenset[str]) -> list[Input]:
-        """As everywhere, less what an earlier run put into an output folder that lies among the inputs."""
-        found = replace(self, limit=None)._found(suffixes)
+        """As everywhere, less what an earlier run wrote where the output folder lies among the inputs."""
+        rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
+        files = find_files(self.sources, suffixes)
         if (self.output / SETTINGS).is_file():
             own = self.output.absolute()
-            found = [s for s in found if not (s.path.suffix == ".wav" and s.path.absolute().is_relative_to(own))]
-        return found[: self.limit]
-
-    def _found(self, suffixes: frozenset[str]) -> list[Input]:
-        return super().inputs(suffixes)
+            files = [(p, i) for p, i in files if not (p.suffix == ".wav" and p.absolute().is_relative_to(own))]
+        return [Input(path, identifier, rule.speaker_of(identifier, path)) for path, identifier in files[: self.limit]]
 
 
 def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
@@ -92,7 +90,8 @@ def _extract(config: ExtractWavConfig, source: Input) -> Row:
 
 
 def _row(source: Input, samples: int, rate: int) -> Row:
-    return {"utterance": source.id, "speaker": source.speaker, "file": f"{source.id}.wav", "duration": f"{samples / rate:.6f}", "rate": str(rate)}
+    duration_s = f"{samples / rate:.6f}"
+    return {"utterance": source.id, "speaker": source.speaker, "file": f"{source.id}.wav", "duration": duration_s, "rate": str(rate)}
 
 
 def _target(folder: Path, source: Input) -> Path:
@@ -119,8 +118,8 @@ def _made_with_these_settings(config: ExtractWavConfig) -> bool:
         return True
     if not config.overwrite:
         raise FaceVCError(
-            f"{config.output} was made with other settings ({found} there, {_settings(config)} now). Choose another output, or pass --overwrite "
-            "to make it anew."
+            f"{config.output} was made with other settings ({found} there, {_settings(config)} now). Choose another output, or pass "
+            "--overwrite to make it anew."
         )
     return False
 

@@ -10,7 +10,7 @@ from facevc_cli.data.training_inputs import read_inputs
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import Checkpoint
 from facevc_cli.io.ctranslate2 import read_ctranslate2
-from facevc_cli.io.rundir import RunDirectory
+from facevc_cli.io.rundir import RunDirectory, table_hashes
 from facevc_cli.io.store import Store
 from facevc_cli.models.distilled_content import DistilledContentEncoder
 from facevc_cli.models.facevc import FaceVC
@@ -51,8 +51,10 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         )  # fmt: skip
         folder = RunDirectory(stage.output)
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
-        resume = folder.open(config, STAGE, hashes, stage.overwrite)
+        with accelerator.main_process_first():
+            resume = folder.open(config, STAGE, hashes | table_hashes(weights=stage.weights), stage.seed, stage.overwrite and accelerator.is_main_process)
         if accelerator.is_main_process:
+            folder.remove_leftovers()
             folder.describe(stage.seed, str(accelerator.device))
         model = FaceVC(config.model)
         model.set_statistics(*map(torch.from_numpy, inputs.statistics))

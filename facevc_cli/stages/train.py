@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from facevc_cli.config import Config, load_config
+from facevc_cli.config import Config, load_config, preset_names
 from facevc_cli.data.training_inputs import FacePairs, read_inputs
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import Checkpoint, load_checkpoint
-from facevc_cli.io.rundir import RunDirectory
+from facevc_cli.io.rundir import RunDirectory, table_hashes
 from facevc_cli.io.store import Store
 from facevc_cli.models.facevc import FaceVC
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
@@ -59,8 +59,11 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             )
         folder = RunDirectory(stage.output)
         hashes = {s.attributes["stage"]: s.attributes["settings_hash"] for s in (features, voices, faces)}
-        resume = folder.open(config, STAGE, hashes, stage.overwrite)
+        hashes |= table_hashes(weights=stage.weights, pairs=stage.pairs)
+        with accelerator.main_process_first():
+            resume = folder.open(config, STAGE, hashes, stage.seed, stage.overwrite and accelerator.is_main_process)
         if accelerator.is_main_process:
+            folder.remove_leftovers()
             folder.describe(stage.seed, str(accelerator.device))
         model = _start(pretrained, config, torch.from_numpy(inputs.voices.dvectors), stage.seed)
         checkpoint = Checkpoint(model, config, inputs.frontend, STAGE, embedders={"voice": voices.settings, "face": faces.settings})
@@ -75,7 +78,8 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
 
 def _config(stage: TrainStageConfig, pretrained: Checkpoint) -> Config:
     """The pretraining's model with this command's training settings; the memory and the face side may differ from it."""
-    config = load_config(stage.preset or pretrained.config.name, stage.config_file, stage.overrides)
+    name = pretrained.config.name if pretrained.config.name in preset_names() else "fvmvc"
+    config = load_config(stage.preset or name, stage.config_file, stage.overrides, None if stage.preset else pretrained.config.model)
     free = ("slots", "temperature", "face_dim")
     own = dataclasses.replace(config.model, **{name: getattr(pretrained.config.model, name) for name in free})
     if own != pretrained.config.model:

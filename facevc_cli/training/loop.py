@@ -5,7 +5,10 @@ resumed run computes the very losses of an uninterrupted one.
 """
 
 import json
+import math
+import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +16,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
@@ -20,9 +25,10 @@ from torch.utils.data import DataLoader, Dataset
 from facevc_cli.config import RunConfig
 from facevc_cli.data.crops import Batch
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import WEIGHTS, Checkpoint, load_weights, read_tensors, save_checkpoint
+from facevc_cli.io.checkpoint import METRICS, TRAINING, WEIGHTS, Checkpoint, load_weights, read_tensors, read_weights, save_checkpoint
 from facevc_cli.io.rundir import RunDirectory
 from facevc_cli.progress import Tally
+from facevc_cli.runtime import resolve_device
 from facevc_cli.training.task import Figures, Task
 
 
@@ -52,7 +58,7 @@ class Loop:
             self._load()
             tally.reporter.note(f"resumed at step {self.progress.step}")
         last = min(self.run.steps, stop_at or self.run.steps)
-        tally.reporter.begin(last - self.progress.step, "steps", self.template.stage)
+        tally.reporter.begin(max(0, last - self.progress.step), "steps", self.template.stage)
         self.task.auxiliary.train()
         self.task.model.train()
         batches = self._batches(self.progress.step, last)
@@ -85,14 +91,16 @@ class Loop:
 
     def _log(self, meter: "_Meter") -> None:
         row = {"step": self.progress.step, **meter.means()}
-        bad = [name for name, value in row.items() if value != value]
-        if bad:
-            raise FaceVCError(
-                f"{self.folder.path}: {', '.join(bad)} became NaN at step {self.progress.step}. The last checkpoint is kept; resume with a lower "
-                "learning rate (--set), or look for broken recordings."
-            )
+        self._refuse([name for name, value in row.items() if not math.isfinite(value)])
         if self.accelerator.is_main_process:
             self.folder.log(row)
+
+    def _refuse(self, broken: list[str]) -> None:
+        if broken:
+            raise FaceVCError(
+                f"{self.folder.path}: {', '.join(broken[:4])} became infinite or NaN by step {self.progress.step}. The checkpoints before are kept. "
+                f"Look for broken recordings, or begin anew (--overwrite) with a lower {self.template.stage}.optimiser.learning_rate."
+            )
 
     def _validate(self) -> None:
         if self.validation is None:
@@ -105,6 +113,9 @@ class Loop:
                 totals[name] = totals.get(name, 0.0) + float(value) / self.run.validation_batches
         self.task.auxiliary.train()
         self.task.model.train()
+        if self.accelerator.num_processes > 1:  # all must agree on which checkpoint is best: saving waits for everyone
+            means = self.accelerator.reduce(torch.tensor(list(totals.values()), device=self.accelerator.device), "mean")
+            totals = dict(zip(totals, means.tolist(), strict=True))
         self.progress.validation = totals
         if self.accelerator.is_main_process:
             self.folder.log({"step": self.progress.step, **{f"valid_{k}": round(v, 6) for k, v in totals.items()}})
@@ -113,12 +124,15 @@ class Loop:
             self._save("best")
 
     def _save(self, name: str) -> None:
+        # The figures are looked at less often than that, and a step's update can break what its loss did not show.
+        self._refuse([n for n, tensor in self.task.model.state_dict().items() if not bool(torch.isfinite(tensor).all())])
         self.accelerator.wait_for_everyone()
         if not self.accelerator.is_main_process:
             return
         self.folder.write_losses()
         self.template.step = self.progress.step
-        self.template.metrics = {"step": self.progress.step, "best_loss": self.progress.best_loss, "validation": self.progress.validation}
+        best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON knows no infinity
+        self.template.metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation}
         self.template.model = self.accelerator.unwrap_model(self.task.model)
         training = self._training_state() if name == "last" else None
         save_checkpoint(self.folder.checkpoints / name, self.template, training)
@@ -132,17 +146,18 @@ class Loop:
         return {f"{name}.{k}": v for name, m in modules.items() for k, v in m.state_dict().items()}
 
     def _load(self) -> None:
-        folder = next(p for p in (self.folder.checkpoints / "last", self.folder.checkpoints / ".last.old") if (p / WEIGHTS).is_file())
-        load_weights(self.accelerator.unwrap_model(self.task.model), read_tensors(folder / WEIGHTS), str(folder))
-        saved = read_tensors(folder / "training" / "auxiliary.safetensors")
+        folder = self.folder.resumable()
+        load_weights(self.accelerator.unwrap_model(self.task.model), read_weights(folder), str(folder / WEIGHTS))
+        saved = read_tensors(folder / TRAINING / "auxiliary.safetensors")
         with torch.no_grad():
             for name, tensor in self._auxiliary_state().items():
                 if name in saved:
                     tensor.copy_(saved[name])
         for name, optimiser in self.task.optimisers.items():
-            load_optimiser(optimiser, read_tensors(folder / "training" / f"optimiser_{name}.safetensors"))
-        metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        self.progress = Progress(metrics["step"], metrics["best_loss"], metrics["validation"])
+            load_optimiser(optimiser, read_tensors(folder / TRAINING / f"optimiser_{name}.safetensors"))
+        metrics: dict[str, Any] = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        best = metrics["best_loss"]
+        self.progress = Progress(metrics["step"], float("inf") if best is None else best, metrics["validation"])
         self.folder.resume_losses(self.progress.step)
 
 
@@ -154,6 +169,7 @@ class _Meter:
 
     def reset(self) -> None:
         self.sums: Figures = {}
+        self.counts: Counter[str] = Counter()  # a term may begin in the middle of the run
         self.steps, self.waited, self.started = 0, 0.0, time.perf_counter()
 
     def waiting(self, batches: Iterator[Batch]) -> Batch:
@@ -166,13 +182,14 @@ class _Meter:
         self.steps += 1
         for name, value in figures.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] += 1
 
     def shown(self) -> dict[str, float]:
         return {"loss": float(self.sums["loss"]) / self.steps}
 
     def means(self) -> dict[str, float]:
         elapsed = time.perf_counter() - self.started
-        row = {name: round(float(value) / self.steps, 6) for name, value in self.sums.items()}
+        row = {name: round(float(value) / self.counts[name], 6) for name, value in self.sums.items()}
         row |= {"steps_per_s": round(self.steps / elapsed, 4), "data_wait": round(self.waited / elapsed, 4)}
         self.reset()
         return row
@@ -196,15 +213,12 @@ def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
 
 def make_accelerator(device: str, precision: str) -> Accelerator:
     """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: 'no' or 'bf16'."""
-    import os
-
-    from accelerate.utils import DistributedDataParallelKwargs
-
-    from facevc_cli.runtime import resolve_device
-
     resolved = resolve_device(device)
-    if resolved.type == "cuda" and resolved.index is not None and "LOCAL_RANK" not in os.environ:
-        torch.cuda.set_device(resolved)
+    if "LOCAL_RANK" not in os.environ:
+        if resolved.type == "cuda" and resolved.index is not None:
+            torch.cuda.set_device(resolved)
+        # accelerate keeps a process' first device and precision; a second training in one process may want others.
+        AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
         cpu=resolved.type == "cpu",
         mixed_precision=precision,

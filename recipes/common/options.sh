@@ -31,7 +31,7 @@ parse_options() {
     for limit in stage stop_stage; do
         [[ ${!limit} =~ ^[0-9]+$ ]] || die "--${limit/_/-} '${!limit}': expected a whole number"
     done
-    [ "$stage" -le "$stop_stage" ] || die "--stage $stage comes after --stop-stage $stop_stage"
+    [ "${stage:?}" -le "${stop_stage:?}" ] || die "--stage $stage comes after --stop-stage $stop_stage"
     command -v facevc >/dev/null || die "the command facevc is not installed here; see the project's README"
 }
 

@@ -66,7 +66,8 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
     folder = tmp_path_factory.mktemp("published")
     torch.save({s: scopes[s] for s in ("encoder", "encoder_spk", "decoder", "encoder_lf0")}, folder / "fvmvc.pt")
     torch.save(
-        {"encoder": scopes["encoder"], "encoder_spk": scopes["encoder_spk_mel"], "decoder": scopes["decoder"]}, folder / "vqmivc.pt"
+        {"encoder": scopes["encoder"], "encoder_spk": scopes["encoder_spk_mel"], "decoder": scopes["decoder"]},
+        folder / "vqmivc.pt",
     )
     tensors, kind = convert_published(read_published(folder / "fvmvc.pt"))
     mel_tensors, mel_kind = convert_published(read_published(folder / "vqmivc.pt"))
@@ -120,8 +121,9 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
         out["mi.cp_loglikelihood"] = estimator("cp_mi_net", 1, 64).loglikelihood(half_rate(lf0), content.z)
         out["mi.ps_loglikelihood"] = estimator("ps_mi_net", 256, 1).loglikelihood(voice, lf0.unsqueeze(-1))
 
-    quantizer = _module(VectorQuantizer(), convert_scope("codebook", scopes["codebook"])).train()
-    step = quantizer(content.z_before.requires_grad_())
+    quantizer = VectorQuantizer()
+    _module(quantizer, convert_scope("codebook", scopes["codebook"])).train()
+    step = quantizer(content.z_before.clone().requires_grad_())
     out |= {
         "codebook.loss": step.loss.detach(),
         "codebook.perplexity": step.perplexity,
@@ -135,8 +137,8 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
 with np.load(REFERENCE) as _file:
     NAMES = [name for name in _file.files if not name.startswith("in.") and name not in ("shapes", "base_seed")]
 
-# The address KL of the reference differs from the same formulas in float64 by 5.2e-5 of itself: two log-addresses are subtracted
-# that agree to a few per cent. End to end, another processor's rounding moves it as much; the formula is held to 1e-5 below.
+# The reference's address KL lies 5.2e-5 of itself from the same formulas in float64: it is a small mean of differences of larger
+# log-addresses. End to end another processor's rounding may move it as much; the formula itself is held to 1e-5 below.
 ROUNDING = {"memory.kl_address": 1e-4}
 
 

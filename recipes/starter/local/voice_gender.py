@@ -36,7 +36,9 @@ log = logging.getLogger("voice_gender")
 
 def choose(rows: list[dict[str, str]], rng: random.Random) -> list[dict[str, str]]:
     """Balanced over corpora, genders and speakers; each row gets `part`: train or held-out, by speaker."""
-    groups: dict[tuple[str, str], dict[str, list[dict[str, str]]]] = collections.defaultdict(lambda: collections.defaultdict(list))
+    groups: dict[tuple[str, str], dict[str, list[dict[str, str]]]] = collections.defaultdict(
+        lambda: collections.defaultdict(list)
+    )
     for row in rows:
         if row["gender"] in ("male", "female"):
             groups[row["corpus"], row["gender"]][row["speaker"]].append(row)
@@ -99,7 +101,9 @@ def main() -> None:
     wild = []
     if (arguments.data / "pairs.csv").exists():
         with open(arguments.data / "pairs.csv", newline="", encoding="utf-8") as file:
-            first = {row["speaker"]: row for row in csv.DictReader(file) if int(row["face_gender_confidence"] or 0) >= 99}
+            first = {
+                row["speaker"]: row for row in csv.DictReader(file) if int(row["face_gender_confidence"] or 0) >= 99
+            }
         wild = [
             {"file": str(arguments.data / r["wav"]), "gender": r["face_gender_estimate"], "corpus": "in the wild"}
             for r in first.values()
@@ -118,13 +122,18 @@ def main() -> None:
         ridge=RIDGE,
     )
     names = [f"{len({r['speaker'] for r in test if r['corpus'] == c})} of {c}" for c in sorted(corpora)]
-    origin = f"speech by {len({r['speaker'] for r in test})} held-out speakers ({', '.join(names)}), pairs within a corpus"
+    origin = (
+        f"speech by {len({r['speaker'] for r in test})} held-out speakers ({', '.join(names)}), pairs within a corpus"
+    )
     embeddings = np.stack([heard[row["file"]].embedding for row in test])
-    theta = threshold.calibrate(embeddings, [r["speaker"] for r in test], f"Resemblyzer on {origin}", [r["corpus"] for r in test])
+    theta = threshold.calibrate(
+        embeddings, [r["speaker"] for r in test], f"Resemblyzer on {origin}", [r["corpus"] for r in test]
+    )
     tensors = save({"weight": judge.weight.astype(np.float32), "bias": np.array([judge.bias], np.float32)})
     card = {
         "sha256": hashlib.sha256(tensors).hexdigest(),
-        "trained_on": f"{len(train)} utterances of {len({r['speaker'] for r in train})} speakers: " + ", ".join(sorted(corpora)),
+        "trained_on": f"{len(train)} utterances of {len({r['speaker'] for r in train})} speakers: "
+        + ", ".join(sorted(corpora)),
         "held_out": accuracies(judge, test, heard),
         "held_out_f0_alone": accuracies(gender.PitchGenderJudge(), test, heard),
         "measured_in_the_wild": accuracies(judge, wild, heard),

@@ -84,12 +84,6 @@ def draw_face(
     return np.clip(np.asarray(whole) + grain, 0, 255).astype(np.uint8)
 
 
-def noise(seed: int, size: int = 256) -> np.ndarray:
-    """A picture without a face -> (size, size, 3) uint8."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8)
-    return np.array(Image.fromarray(coarse).resize((size, size), Image.Resampling.BILINEAR))
-
-
 def _shaded(picture: Image.Image, half_width: float, half_height: float) -> Image.Image:
     """Light from the front: the head darkens towards its rim."""
     y, x = np.mgrid[:CANVAS, :CANVAS] - CANVAS / 2

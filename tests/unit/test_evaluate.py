@@ -1,0 +1,243 @@
+"""`evaluate` on planted systems: sounds whose voice is known, judged by their spectrum."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.audio import save_audio
+from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.metrics.gender import PitchGenderJudge
+from facevc_cli.metrics.intelligibility import Transcript
+from facevc_cli.metrics.listening import Judges
+from facevc_cli.stages import evaluate
+from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
+
+RATE = 16000
+TARGETS = {"anna": "female", "berta": "female", "carl": "male", "dora": "female", "emil": "male", "fritz": "male"}
+SOURCES = {"s1": "male", "s2": "female"}
+
+
+class SpectrumEmbedder:
+    """64 bands of the mean magnitude spectrum above 1 kHz: a voice is where its energy lies."""
+
+    calls = 0
+
+    def embed(self, wav: np.ndarray) -> np.ndarray:
+        SpectrumEmbedder.calls += 1
+        bands = np.abs(np.fft.rfft(wav, RATE))[1000:7400].reshape(64, 100).mean(1)
+        return (bands / np.linalg.norm(bands)).astype(np.float32)
+
+
+class EchoRecogniser:
+    """Understands every file as the same words."""
+
+    name = "echo"
+    languages: list[str | None] = []  # noqa: RUF012
+
+    def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
+        self.languages.append(language)
+        return Transcript("two words", language or "de")
+
+
+class LoudnessJudge:
+    name = "loudness"
+
+    def score(self, wav: np.ndarray) -> float:
+        return 3.0
+
+
+def sound(name: str, gender: str, take: int = 0) -> np.ndarray:
+    """Half a second: a pulse train at a man's or woman's pitch, and a person's own bands."""
+    rng = np.random.default_rng([ord(c) for c in name])
+    time = np.arange(RATE // 2) / RATE
+    f0 = 220.0 if gender == "female" else 110.0
+    low = sum(np.sin(2 * np.pi * f0 * k * time + 0.3 * take) for k in range(1, 5))
+    high = sum(np.sin(2 * np.pi * hz * time + take) for hz in rng.uniform(1100, 7300, 6))
+    return (0.08 * low + 0.1 * high).astype(np.float32)
+
+
+def plant(folder, system: str, heard_as, images: int = 2) -> list[dict[str, str]]:
+    """Converted files of one system: `heard_as(source, target, image)` says whose (name, gender) voice comes out."""
+    rows = []
+    for source in SOURCES:
+        for target, gender in TARGETS.items():
+            for image in range(images):
+                name = f"{system}/{source}__{target}-{image}.wav"
+                (folder / system).mkdir(parents=True, exist_ok=True)
+                save_audio(folder / name, sound(*heard_as(source, target, image), take=image + 1), RATE)
+                rows.append({
+                    "system": system, "converted": name, "source": f"{source}.wav", "source_id": source, "face": f"{target}/{image}.jpg",
+                    "target": target, "gender": gender, "source_gender": SOURCES[source], "references": f"{target}-r1.wav|{target}-r2.wav",
+                    "transcript": "two words", "status": "done",
+                })  # fmt: skip
+    return rows
+
+
+def random_person(source: str, target: str, image: int) -> tuple[str, str]:
+    return f"{source}{target}{image}", "female" if (len(target) + image) % 2 else "male"
+
+
+SYSTEMS = {
+    "perfect": lambda source, target, image: (target, TARGETS[target]),
+    "one-voice": lambda source, target, image: ("everyone", "male"),
+    "unchanged": lambda source, target, image: (source, SOURCES[source]),
+    "random": random_person,
+}
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    for source, gender in SOURCES.items():
+        save_audio(folder / f"{source}.wav", sound(source, gender), RATE)
+    for target, gender in TARGETS.items():
+        for take in (1, 2):
+            save_audio(folder / f"{target}-r{take}.wav", sound(target, gender, take + 5), RATE)
+    write_table(folder / "manifest.csv", [row for name, heard_as in SYSTEMS.items() for row in plant(folder, name, heard_as)])
+    return folder
+
+
+def judges(**more) -> Judges:
+    return Judges(SpectrumEmbedder(), "spectrum", PitchGenderJudge(), **more)
+
+
+def values(systems: dict, name: str) -> dict[str, float]:
+    return {metric: figure["value"] for metric, figure in systems[name].items()}
+
+
+def test_planted_systems_land_where_theory_says(planted, tmp_path):
+    summary = run(EvaluateConfig(planted, tmp_path), judges=judges(recogniser=EchoRecogniser(), naturalness=LoudnessJudge()))
+    systems = summary.data["systems"]
+    assert list(systems) == list(SYSTEMS) and not summary.failures
+    perfect, one, unchanged, chance = (values(systems, name) for name in SYSTEMS)
+    assert perfect["SHO"] > 0.95 and perfect["SHR"] == 1 and perfect["SDO"] < 0.6 and perfect["SDR"] > 0.9
+    assert perfect["GA"] == 1 and perfect["consistency"] > 0.95 > perfect["consistency_control"] + 0.3
+    assert perfect["matching"] == 1 and perfect["F0_deviation"] < 2 and perfect["leakage"] < 0.6
+    assert one["SHO"] > 0.95 and one["SDO"] > 0.95 and one["SDR"] == 0 and one["GA"] == 0.5
+    assert one["matching"] == pytest.approx(0.5, abs=0.25)
+    assert unchanged["SDO"] > 0.95 and unchanged["leakage"] > 0.95 and unchanged["GA"] == 0.5
+    assert unchanged["consistency"] == pytest.approx(perfect["consistency_source"], abs=0.05)
+    assert chance["SHO"] == pytest.approx(chance["SDO"], abs=0.2) and chance["SHR"] < 0.3
+    assert perfect["leakage_source"] == pytest.approx(1.0) and perfect["WER"] == perfect["CER"] == 0 and perfect["naturalness"] == 3
+    assert systems["perfect"]["SHO"]["n"] == 12 and systems["perfect"]["SDO"]["n"] == 2 * 15 * 4
+    assert systems["perfect"]["GA"] == {"value": 1.0, "n": 24, "low": 1.0, "high": 1.0}
+    low, high = (systems["one-voice"]["GA"][key] for key in ("low", "high"))
+    assert low < 0.5 < high
+
+
+def test_report_files_agree_with_the_summary(planted, tmp_path):
+    summary = run(EvaluateConfig(planted / "manifest.csv", tmp_path / "new"), judges=judges())
+    stored = json.loads((tmp_path / "new" / "metrics.json").read_text())
+    assert stored == summary.data
+    with open(tmp_path / "new" / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["system", "slice", "metric", "value", "n", "low", "high"]
+    assert {row["slice"] for row in rows} == {"all", "F>F", "F>M", "M>F", "M>M"}
+    ga = next(row for row in rows if (row["system"], row["slice"], row["metric"]) == ("one-voice", "M>F", "GA"))
+    assert float(ga["value"]) == 0.0 and ga["n"] == "6"
+
+
+def test_swapped_gender_column_is_caught(planted):
+    rows = [row for row in read_table(planted / "manifest.csv") if row["system"] == "perfect"]
+    for row in rows:
+        row["gender"] = "male" if row["gender"] == "female" else "female"
+    write_table(planted / "swapped.csv", rows)
+    assert run(EvaluateConfig(planted / "swapped.csv"), judges=judges()).data["systems"]["perfect"]["GA"]["value"] == 0
+
+
+def test_second_run_hears_nothing_again_and_says_the_same(planted):
+    first = run(EvaluateConfig(planted, seed=7), judges=judges(recogniser=EchoRecogniser()))
+    calls, read = SpectrumEmbedder.calls, len(EchoRecogniser.languages)
+    second = run(EvaluateConfig(planted, seed=7), judges=judges(recogniser=EchoRecogniser()))
+    assert (SpectrumEmbedder.calls, len(EchoRecogniser.languages)) == (calls, read)
+    assert second.done == 0 and second.skipped == first.done + first.skipped and second.data == first.data
+    assert (planted / CACHE_FOLDER).is_dir() and set(EchoRecogniser.languages) == {None, "de"}
+
+
+def bare(folder, rows, columns=("converted", "target")):
+    for row in rows:
+        save_audio(folder / row["converted"], sound(row["target"], "male"), RATE)
+    write_table(folder / "manifest.csv", rows, columns)
+    return folder
+
+
+def test_missing_columns_switch_metrics_off_with_a_note(tmp_path):
+    folder = bare(tmp_path, [{"converted": f"{t}.wav", "target": t, "source": "gone"} for t in "abc"], ("converted", "target", "source_id"))
+    write_table(folder / "manifest.csv", [{"converted": f"{t}.wav", "target": t, "source_id": "s"} for t in "abc"])
+    data = run(EvaluateConfig(folder), judges=judges()).data
+    assert set(data["systems"]["facevc"]) == {"SDO", "SDR"} and data["slices"]["facevc"] == {}
+    notes = "\n".join(data["notes"])
+    assert all(f"{word} " in notes for word in ("SHO", "GA", "consistency,", "leakage"))
+    assert "control" not in notes and "nan" not in json.dumps(data).lower()
+
+
+def test_labels_and_sources_are_joined(tmp_path):
+    folder = bare(tmp_path, [{"converted": f"{t}.wav", "target": t, "source_id": "s"} for t in "abc"], ("converted", "target", "source_id"))
+    people = tmp_path / "people"
+    people.mkdir()
+    save_audio(people / "real.wav", sound("a", "male", 3), RATE)
+    known = [{"target": "a", "gender": "M", "references": "real.wav"}, {"target": "b", "gender": "f", "references": ""}]
+    write_table(people / "labels.csv", known)
+    write_table(people / "sources.csv", [{"source_id": "s", "gender": "female", "transcript": "two words more"}])
+    config = EvaluateConfig(folder, labels=people / "labels.csv", sources=people / "sources.csv")
+    data = run(config, judges=judges(recogniser=EchoRecogniser())).data
+    figures = data["systems"]["facevc"]
+    assert figures["GA"]["value"] == 0.5 and figures["GA"]["n"] == 2 and figures["consistency"]["n"] == 1
+    assert figures["WER"]["value"] == pytest.approx(1 / 3) and set(data["slices"]["facevc"]) == {"F>M", "F>F"}
+    assert any("no gender" in note and "c" in note for note in data["notes"])
+    write_table(people / "labels.csv", [{"target": "somebody", "gender": "male"}])
+    with pytest.raises(FaceVCError, match="somebody"):
+        run(config, judges=judges())
+
+
+def test_broken_files_are_listed_and_the_rest_goes_on(tmp_path):
+    folder = bare(tmp_path, [{"converted": f"{t}.wav", "target": t, "source_id": "s"} for t in "abcd"])
+    (folder / "a.wav").write_bytes(b"RIFF broken")
+    (folder / "b.wav").unlink()
+    rows = [{"converted": f"{t}.wav", "target": t, "source_id": "s", "status": "done"} for t in "abcd"]
+    write_table(folder / "manifest.csv", [*rows, {"converted": "e.wav", "target": "e", "source_id": "s", "status": "failed"}])
+    summary = run(EvaluateConfig(folder), judges=judges())
+    assert sorted(name.rsplit("/")[-1] for name, _ in summary.failures) == ["a.wav", "b.wav"]
+    assert summary.data["systems"]["facevc"]["SDO"] | {"value": 0} == {"value": 0, "n": 1, "low": None, "high": None}
+    assert summary.data["excluded"] == 1 and "1 of 5 rows" in summary.data["notes"][0]
+
+
+def test_nothing_to_evaluate_is_an_error(tmp_path):
+    write_table(tmp_path / "manifest.csv", [{"converted": "a.wav", "target": "a", "status": "failed"}])
+    with pytest.raises(FaceVCError, match="found none in 1 rows"):
+        run(EvaluateConfig(tmp_path), judges=judges())
+    write_table(tmp_path / "manifest.csv", [{"converted": "a.wav", "target": "a", "status": "done"}])
+    with pytest.raises(FaceVCError, match="none of its 1"):
+        run(EvaluateConfig(tmp_path), judges=judges())
+    write_table(tmp_path / "manifest.csv", [{"file": "a.wav"}])
+    with pytest.raises(FaceVCError, match="converted"):
+        run(EvaluateConfig(tmp_path), judges=judges())
+
+
+def test_threshold_from_a_table(planted):
+    rows = [{"file": f"{target}-r{take}.wav", "speaker": target} for target in TARGETS for take in (1, 2)]
+    write_table(planted / "real.csv", [*rows, {"file": "gone.wav", "speaker": "x"}])
+    summary = run(EvaluateConfig(planted, calibrate=planted / "real.csv"), judges=judges())
+    found = summary.data["threshold"]
+    assert (found["same"], found["different"], found["eer"]) == (6, 60, 0.0) and "real.csv" in found["origin"]
+    assert summary.data["systems"]["perfect"]["SHR"]["value"] == summary.data["systems"]["perfect"]["SDR"]["value"] == 1
+    assert [name for name, _ in summary.failures] == [str(planted / "gone.wav")]
+
+
+def test_limit_takes_the_first_rows(planted):
+    assert list(run(EvaluateConfig(planted, limit=24), judges=judges()).data["systems"]) == ["perfect"]
+
+
+def test_judges_that_are_not_installed_are_said_once(monkeypatch):
+    monkeypatch.setattr(evaluate, "packaged_available", lambda: False)
+    monkeypatch.setattr(evaluate, "naturalness_available", lambda: False)
+    notes: list[str] = []
+    found = evaluate._judges(EvaluateConfig(Path("unused")), notes)
+    assert found.recogniser is None and found.naturalness is None
+    assert [note.split(" off:")[0] for note in notes] == ["WER and CER are", "naturalness is"]
+    evaluate._judges(EvaluateConfig(Path("unused"), recogniser="none", naturalness=False), notes)
+    assert len(notes) == 2

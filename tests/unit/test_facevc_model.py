@@ -1,0 +1,174 @@
+"""The assembled model's public surface: shapes for every length and batch, faces, voices, mixes and temperatures."""
+
+import math
+
+import pytest
+import torch
+from stores import FACE_DIM, STARTER, TOY, VOICE_DIM
+
+from facevc_cli.config import load_config, preset_names
+from facevc_cli.errors import FaceVCError
+from facevc_cli.models.facevc import FaceVC
+
+SMALL = {"toy": TOY, "starter": STARTER}
+
+
+def _model(preset: str = "toy", *overrides: str) -> FaceVC:
+    torch.manual_seed(0)
+    return FaceVC(load_config(preset, overrides=(*SMALL[preset], *overrides)).model).eval()
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def model(request: pytest.FixtureRequest) -> FaceVC:
+    return _model(request.param)
+
+
+@pytest.mark.parametrize("dim", [(FACE_DIM + 1,), (2, FACE_DIM + 1), (1, 2, FACE_DIM)])
+def test_faces_of_another_embedder_are_refused(model: FaceVC, dim: tuple[int, ...]):
+    with pytest.raises(FaceVCError, match=f"face embeddings of {FACE_DIM} numbers.*Extract the faces"):
+        model.recall_face(torch.zeros(dim))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["model.mel=cepstrum", "model.decoder.kind=transformer", "model.pitch=hum", "model.speaker_encoder=ear", "model.content_encoder.kind=hubert"],
+)
+def test_unknown_parts_are_named(override: str):
+    with pytest.raises(FaceVCError, match=f"{override.split('=')[1]}'?.*expected one of"):
+        _model("toy", override)
+
+
+@pytest.mark.parametrize("override", ["model.n_mels=40", "model.temperature=0", "model.voice_dim=20"])
+def test_settings_that_do_not_fit(override: str):
+    with pytest.raises(FaceVCError):
+        _model("starter", override)
+
+
+@pytest.mark.parametrize("weights", [[-1.0, 2.0], [0.0, 0.0], [1.0], [float("nan"), 1.0]])
+def test_weights_that_do_not_mix(model: FaceVC, weights: list[float]):
+    with pytest.raises(FaceVCError, match="cannot mix 2 faces"):
+        model.mix_faces(torch.randn(2, FACE_DIM), torch.tensor(weights))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("frames", [1, 2, 17, 64])
+@torch.no_grad()
+def test_shapes(model: FaceVC, batch: int, frames: int):
+    half = (frames + 1) // 2
+    z, context, indices = model.encode_content(torch.randn(batch, 80, frames))
+    assert z.shape == (batch, half, 8) and context.shape[:2] == (batch, half) and indices.shape == (batch, half)
+    voice = model.embed_voice(torch.randn(batch, VOICE_DIM))
+    level = model.predict_pitch(voice)
+    assert voice.shape == (batch, VOICE_DIM) and level[0].shape == level[1].shape == (batch,)
+    for given in (None, level):
+        mel = model.decode(z, torch.randn(batch, frames), voice, given)
+        assert mel.shape == (batch, frames, 80) and torch.isfinite(mel).all()
+    before, after = model.decode_both(z, torch.zeros(batch, frames), voice)
+    assert before.shape == after.shape == (batch, frames, 80) and torch.isfinite(after).all()
+
+
+@torch.no_grad()
+def test_half_a_minute_goes_through_in_windows(model: FaceVC):
+    z, _, _ = model.encode_content(torch.randn(1, 80, 3000))
+    assert z.shape == (1, 1500, 8) and torch.isfinite(z).all()
+
+
+@torch.no_grad()
+def test_windows_agree_with_one_pass(monkeypatch: pytest.MonkeyPatch):
+    """Away from the borders the window's neighbours are context enough; here the order of frames must survive, not the last digit."""
+    model = _model("starter", "model.content_encoder.layers=0")  # the stem alone sees no further than the context
+    mel = torch.randn(1, 80, 3000)
+    in_windows = model.encode_content(mel)[0]
+    monkeypatch.setattr("facevc_cli.models.distilled_content.WINDOW_S", 1000.0)
+    monkeypatch.setattr("facevc_cli.models.distilled_content.sinusoids", lambda length, channels: torch.zeros(length, channels))
+    alone = model.encode_content(mel)[0]
+    monkeypatch.setattr("facevc_cli.models.distilled_content.WINDOW_S", 20.0)
+    assert torch.nn.functional.cosine_similarity(in_windows, alone, dim=-1).mean() > 0.5
+    assert in_windows.shape == alone.shape
+
+
+@torch.no_grad()
+def test_faces_and_voices_are_recalled(model: FaceVC):
+    faces = torch.randn(3, FACE_DIM)
+    recalled, address = model.recall_face(faces)
+    assert recalled.shape == (3, VOICE_DIM) and address.shape == (3, 6)
+    assert torch.allclose(address.sum(1), torch.ones(3), atol=1e-6)
+    assert torch.allclose(recalled, address @ model.memory.values, atol=1e-6)
+    recalled, address = model.recall_voice(torch.randn(2, VOICE_DIM))
+    assert recalled.shape == (2, VOICE_DIM) and torch.allclose(address.sum(1), torch.ones(2), atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_mix_is_over_addresses(model: FaceVC, count: int):
+    faces, weights = torch.randn(count, FACE_DIM), torch.arange(1.0, count + 1)
+    recalled, address = model.mix_faces(faces, weights)
+    singly = model.recall_face(faces)[1]
+    expected = (weights / weights.sum()) @ singly
+    assert recalled.shape == (1, VOICE_DIM) and address.shape == (1, 6)
+    assert torch.allclose(address[0], expected, atol=1e-6)
+    assert torch.allclose(recalled[0], expected @ model.memory.values, atol=1e-6)
+    only_last = model.mix_faces(faces, torch.eye(count)[-1])[1]  # a weight of zero takes no part
+    assert torch.allclose(only_last[0], singly[-1], atol=1e-6) and torch.isfinite(only_last).all()
+
+
+@torch.no_grad()
+def test_temperature_sharpens(model: FaceVC):
+    face = torch.randn(1, FACE_DIM)
+    entropy = [-(a * a.log()).sum().item() for a in (model.recall_face(face, t)[1] for t in (10.0, 1.0, 0.1))]
+    assert entropy[0] > entropy[1] > entropy[2]
+    assert torch.equal(model.recall_face(face, model.config.temperature)[1], model.recall_face(face)[1])
+    for wrong in (0.0, -1.0):
+        with pytest.raises(FaceVCError, match="temperature must be above zero"):
+            model.recall_face(face, wrong)
+
+
+@torch.no_grad()
+def test_the_address_at_the_start_is_almost_uniform_without_a_temperature():
+    """The paper's temperature of 1 lets cosines near 0 give a uniform address: what the starter's .1 is for."""
+    entropies = {}
+    for temperature in (1.0, 0.1):
+        torch.manual_seed(0)
+        config = load_config("fvmvc", overrides=("model.decoder={channels: 8, recurrent_dim: 8, postnet_channels: 8}",)).model
+        model = FaceVC(config).eval()
+        address = model.recall_face(torch.nn.functional.normalize(torch.randn(8, 512), dim=1), temperature)[1]
+        entropies[temperature] = -(address * address.log()).sum(1).mean().item() / math.log(config.slots)
+    assert entropies[1.0] > 0.999
+    assert entropies[0.1] < entropies[1.0] - 0.01
+
+
+def test_statistics_travel_with_the_weights():
+    model = _model("starter")
+    mean, std = torch.randn(80), torch.rand(80) + 0.5
+    model.set_statistics(mean, std)
+    mel = torch.randn(2, 5, 80)
+    assert torch.allclose(model.normalise(mel), (mel - mean) / std, atol=1e-5)
+    assert torch.allclose(model.denormalise(model.normalise(mel)), mel, atol=1e-5)
+    state = model.state_dict()
+    assert torch.equal(state["mel_mean"], mean) and torch.equal(state["content_encoder.mel_std"], std)
+
+
+@torch.no_grad()
+def test_distilled_content_does_not_depend_on_the_batch():
+    model, mel = _model("starter"), torch.randn(2, 80, 33)
+    assert torch.allclose(model.encode_content(mel)[0][1:], model.encode_content(mel[1:])[0], atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_papers_size():
+    config = load_config("fvmvc").model
+    with torch.device("meta"):
+        sizes = {n: sum(p.numel() for p in m.parameters()) for n, m in _bare(config).named_children()}
+    assert round((sizes["content_encoder"] + 512 * 64) / 1e6, 2) == pytest.approx(1.58, abs=0.03)
+    assert round(sizes["decoder"] / 1e6, 1) == 24.8
+    assert sizes["memory"] == 2 * 96 * 256
+
+
+def _bare(config) -> torch.nn.Module:
+    return FaceVC(config)
+
+
+def test_every_preset_loads():
+    assert {"fvmvc", "starter", "toy"} <= set(preset_names())
+    for name in preset_names():
+        assert load_config(name).name == name

@@ -1,0 +1,47 @@
+import copy
+
+import pytest
+import torch
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.training.schedule import WarmupMilestones
+
+
+@pytest.mark.parametrize("settings", [{"peak": 0.0}, {"start": -1.0}, {"warmup": -1}])
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(FaceVCError, match="learning rate schedule"):
+        WarmupMilestones(**settings)
+
+
+def test_milestones_are_fractions_of_the_run():
+    schedule = WarmupMilestones.over(100, peak=1.0, warmup=10, fractions=(0.4, 0.6, 0.8), start=0.0)
+    assert schedule.milestones == (40, 60, 80)
+    assert [schedule.at(step) for step in (0, 5, 10, 39, 40, 60, 80, 1000)] == [0, 0.5, 1, 1, 0.5, 0.25, 0.125, 0.125]
+
+
+def test_no_warm_up_starts_at_the_peak():
+    assert WarmupMilestones(peak=0.1).at(0) == 0.1
+
+
+def test_optimiser_follows_and_resumes():
+    schedule = WarmupMilestones(start=1e-6, peak=1e-3, warmup=3, milestones=(5,))
+
+    def start():
+        optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=9.0)
+        return optimizer, schedule.attach(optimizer)
+
+    optimizer, scheduler = start()
+    rates = []
+    for step in range(8):
+        if step == 4:
+            kept = copy.deepcopy((optimizer.state_dict(), scheduler.state_dict()))
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([schedule.at(step) for step in range(8)])
+    again, scheduler = start()
+    again.load_state_dict(kept[0])
+    scheduler.load_state_dict(kept[1])
+    again.step()
+    scheduler.step()
+    assert again.param_groups[0]["lr"] == pytest.approx(schedule.at(5))

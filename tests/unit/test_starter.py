@@ -1,0 +1,53 @@
+"""The bundled starter model on the bundled example: what the README's first command does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facevc_cli import Converter, load_model
+from facevc_cli.features.pitch import extract_f0
+from facevc_cli.io.audio import load_audio
+from facevc_cli.io.checkpoint import WEIGHTS, bundled_checkpoint
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def converter() -> Converter:
+    return Converter(device="cpu")
+
+
+def test_bundle_is_small_and_whole():
+    size = sum(p.stat().st_size for p in bundled_checkpoint().rglob("*") if p.is_file())
+    assert size < 60e6
+    assert (bundled_checkpoint() / WEIGHTS).is_file()
+    model = load_model()
+    assert not model.training
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_the_examples_voice_follows_the_face(converter):
+    """A man's utterance with a woman's portrait: as long, as loud, the words' rhythm kept, the pitch a woman's."""
+    source, rate = load_audio(EXAMPLES / "speech.wav")
+    wav, out_rate = converter.convert(EXAMPLES / "speech.wav", face=EXAMPLES / "face.jpg")
+    assert out_rate == 22050
+    assert len(wav) / out_rate == pytest.approx(len(source) / rate, abs=0.01)
+    assert np.sqrt(np.mean(wav**2)) == pytest.approx(np.sqrt(np.mean(source**2)), rel=0.25)
+    before, after = (extract_f0(w, r, r // 100) for w, r in ((source, rate), (wav, out_rate)))
+    assert np.median(before[before > 0]) < 140
+    assert 160 < np.median(after[after > 0]) < 300
+    frames = min(len(before), len(after))
+    assert np.mean((before[:frames] > 0) == (after[:frames] > 0)) > 0.75
+
+
+def test_a_womans_and_a_mans_address_differ(converter):
+    """The memory tells the portrait from its own mirror image by little, and from a mixture of all slots by much."""
+    from facevc_cli.io.image import load_image
+
+    image = load_image(EXAMPLES / "face.jpg")
+    face, mirrored = (converter.target_from_face(i) for i in (image, np.ascontiguousarray(image[:, ::-1])))
+    assert face.address is not None and mirrored.address is not None
+    assert float((face.address - mirrored.address).abs().sum()) < 1.0
+    entropy = float(-(face.address * face.address.clamp_min(1e-12).log()).sum())
+    assert entropy < 0.95 * np.log(face.address.shape[1])
