@@ -27,7 +27,7 @@ def resolve_device(name: str = "auto") -> "torch.device":
     except RuntimeError as error:
         raise FaceVCError(f"--device {name!r}: expected auto, cpu, cuda, cuda:N or mps.") from error
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise FaceVCError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices that torch can use. Use --device auto.")
+        raise FaceVCError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices for torch. Use --device auto.")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise FaceVCError("--device mps: torch finds no Apple GPU here. Use --device auto.")
     if device.type not in ("cpu", "cuda", "mps"):

@@ -6,6 +6,10 @@ import pytest
 from stores import TEACHER_DIM, Stores, make_stores, pretrain
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: starts several processes; leave out with -m 'not slow'")
+
+
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the pictures out: drawing one takes longer than the training it shows."""
@@ -26,7 +30,9 @@ def starter_stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
 def toy_run(toy_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished pretraining of the shrunk preset toy; not to be written to."""
     folder = tmp_path_factory.mktemp("runs") / "toy"
-    pretrain(toy_stores, folder, "toy", "pretrain.steps=4")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facevc_cli.io.rundir._plot", lambda table, picture: None)
+        pretrain(toy_stores, folder, "toy", "pretrain.steps=4")
     return folder
 
 
@@ -34,5 +40,7 @@ def toy_run(toy_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def starter_run(starter_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished pretraining of the shrunk preset starter; not to be written to."""
     folder = tmp_path_factory.mktemp("runs") / "starter"
-    pretrain(starter_stores, folder, "starter", "pretrain.steps=4")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facevc_cli.io.rundir._plot", lambda table, picture: None)
+        pretrain(starter_stores, folder, "starter", "pretrain.steps=4")
     return folder

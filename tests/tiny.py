@@ -13,7 +13,10 @@ from facevc_cli.io.checkpoint import Checkpoint, save_checkpoint
 from facevc_cli.models.facevc import FaceVC
 
 SHRUNKEN = {
-    "toy": ("model.content_encoder.channels=16", "model.decoder.channels=16", "model.decoder.recurrent_dim=16", "model.decoder.postnet_channels=16"),
+    "toy": (
+        "model.content_encoder.channels=16", "model.decoder.channels=16", "model.decoder.recurrent_dim=16",
+        "model.decoder.postnet_channels=16",
+    ),
     "starter": (
         "model.content_encoder.channels=32", "model.content_encoder.layers=1", "model.content_encoder.heads=2",
         "model.decoder.channels=32", "model.decoder.blocks=1", "model.slots=8",

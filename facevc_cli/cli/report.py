@@ -4,11 +4,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.progress import Reporter, Summary
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINE_EVERY_S = 10.0  # between progress lines off a terminal
 FAILURES_SHOWN = 20
@@ -22,9 +26,10 @@ class ConsoleReporter:
 
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self.quiet, self.verbose = quiet, verbose
-        self._bar = None
+        self._bar: Progress | None = None
         self._started = self._last_line = time.monotonic()
-        self._count, self._total, self._unit, self._what = 0, None, "", ""
+        self._count, self._unit, self._what = 0, "", ""
+        self._total: int | None = None
 
     def begin(self, total: int | None, unit: str, what: str) -> None:
         self.end()
@@ -91,7 +96,8 @@ class ConsoleReporter:
         elif not self.quiet and now - self._last_line >= LINE_EVERY_S:
             self._last_line = now
             left = f", {(self._total - self._count) / rate:.0f} s left" if self._total else ""
-            self._print(f"{self._what}: {self._count}/{self._total or '?'} {self._unit}, {rate:.3g}/s{left} {_figures(figures)} {item}".rstrip())
+            counted = f"{self._what}: {self._count}/{self._total or '?'} {self._unit}, {rate:.3g}/s{left}"
+            self._print(f"{counted} {_figures(figures)} {item}".rstrip())
 
     def _print(self, text: str, style: str | None = None) -> None:
         self.console.print(text, style=style, markup=False)

@@ -62,7 +62,7 @@ def plan_conversions(
                 break
             relative = output.name if single else _name(name, source_id, target_id)
             path = output if single else inside(output, relative)
-            job = Job(_encodable(source), source_id, _encodable(target), target_id, by, path, relative)
+            job = Job(source, source_id, target, target_id, by, path, relative)
             other = jobs.setdefault(path, job)
             if other is not job:
                 raise FaceVCError(
@@ -83,7 +83,7 @@ def job_keys(jobs: Sequence[Job], checkpoint: Path, vocoder: str | None, *settin
     contents = {path: _content(path) for path in {p for job in jobs for p in (job.source, job.target)}}
     shared = f"{model} {_vocoder_content(vocoder)} {settings}"
     parts = {job: f"{shared} {contents[job.source]} {contents[job.target]} {job.by}" for job in jobs}
-    return {job: hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16] for job, text in parts.items()}
+    return {job: hashlib.sha256(text.encode()).hexdigest()[:16] for job, text in parts.items()}
 
 
 def _check_output(output: Path, name: str) -> None:
@@ -101,16 +101,6 @@ def _name(template: str, source_id: str, target_id: str) -> str:
         return template.format(source=source_id, face=target_id.replace("/", "-"), voice=target_id.replace("/", "-"))
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"--name {template!r}: expected a pattern with {{source}} and {{face}}, such as {NAME!r} ({error}).") from error
-
-
-def _encodable(path: Path) -> Path:
-    """The path, refused where no manifest could hold it."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError as error:
-        shown = str(path).encode("utf-8", "backslashreplace").decode()
-        raise FaceVCError(f"{shown}: the file's name is not valid UTF-8, so that no table can hold it. Rename the file.") from error
-    return path
 
 
 def _wanted(table: Path, sources: Sequence[Named], targets: dict[str, list[Named]]) -> set[tuple[Path, str, Path]]:

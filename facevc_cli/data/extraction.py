@@ -65,7 +65,7 @@ def extract_into_store(
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
     if count > 1 and config.overwrite:
-        raise UsageError(f"--overwrite with --shard: every shard would delete the others' work. Delete {config.output} and its .parts first.")
+        raise UsageError(f"--overwrite with --shard: each shard would delete the others' work. Delete {config.output} and its .parts.")
     tally = Tally(reporter)
     if config.dry_run:
         reporter.note(f"would work on {len(mine)} files and write {config.output}")

@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facevc_cli.errors import FaceVCError
@@ -27,7 +27,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             "command again: what is finished is kept."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where a file stands for the folder, not even that can be looked up
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

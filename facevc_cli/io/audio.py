@@ -26,12 +26,13 @@ def load_audio(path: Path | str, rate: int | None = None) -> tuple[np.ndarray, i
 
 
 def resample(wav: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
-    """(n,) at `rate` -> (about n * to_rate / rate,) float32, by soxr at high quality."""
+    """(n,) at `rate` -> (about n * to_rate / rate,) float32, by soxr at high quality; some sound stays some."""
     if rate == to_rate:
         return wav.astype(np.float32, copy=False)
     import soxr
 
-    return np.asarray(soxr.resample(wav, rate, to_rate, quality="HQ"), dtype=np.float32)
+    resampled = np.asarray(soxr.resample(wav, rate, to_rate, quality="HQ"), dtype=np.float32)
+    return resampled if len(resampled) else wav[:1].astype(np.float32)
 
 
 def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None = None) -> None:

@@ -97,7 +97,8 @@ def find_files(sources: Sequence[str | Path], suffixes: frozenset[str]) -> list[
                 )
     if not found:
         raise FaceVCError(
-            f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}. Name files or a folder that does."
+            f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}. "
+            "Name files or a folder that does."
         )
     return [(path, identifier) for identifier, path in found.items()]
 

@@ -39,6 +39,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
     """Rows as CSV, atomically; columns in order of first appearance unless given."""
     names = list(columns) if columns else list(dict.fromkeys(name for row in rows for name in row))
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n", extrasaction="ignore")
+        # the csv module leaves a lone carriage return unquoted, and then reads it as a line's end
+        quoting = csv.QUOTE_ALL if any("\r" in str(value) for row in rows for value in row.values()) else csv.QUOTE_MINIMAL
+        writer = csv.DictWriter(file, names, lineterminator="\n", extrasaction="ignore", quoting=quoting)
         writer.writeheader()
         writer.writerows(rows)

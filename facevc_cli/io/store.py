@@ -66,7 +66,8 @@ class Store:
                 "Make it again with this version's extracting command."
             )
         if stage is not None and self.attributes["stage"] != stage:
-            raise FaceVCError(f"{self.path}: expected a store made by {stage}, found one made by {self.attributes['stage']}. Pass the right file.")
+            found = self.attributes["stage"]
+            raise FaceVCError(f"{self.path}: expected a store made by {stage}, found one made by {found}. Pass the right file.")
         self.settings: dict[str, Any] = json.loads(self.attributes["settings"])
         self.ids = _strings(file["index/id"])
         self.speakers = _strings(file["index/speaker"])
@@ -99,8 +100,8 @@ class Store:
                 self._file = h5py.File(self.path, "r")
             except OSError as error:
                 raise FaceVCError(
-                    f"{self.path}: expected an HDF5 store, found a file that HDF5 cannot open ({error}): it is truncated or of another kind. "
-                    "Name a store; where this was one, delete it and run the extracting command again."
+                    f"{self.path}: expected an HDF5 store, found a file that HDF5 cannot open ({error}): it is truncated or of another "
+                    "kind. Name a store; where this was one, delete it and run the extracting command again."
                 ) from error
         return self._file
 
@@ -316,7 +317,8 @@ class _ItemsWriter:
             self.file[f"index/{name}"] = np.array(values, dtype=text) if any(isinstance(v, str) for v in values) else np.array(values)
         for name in self.offsets:
             if len(self.offsets[name]) != self.count:
-                raise FaceVCError(f"frames {name!r} are missing from {self.count - len(self.offsets[name])} items; every item must have them.")
+                absent = self.count - len(self.offsets[name])
+                raise FaceVCError(f"frames {name!r} are missing from {absent} items; every item must have them.")
             self.file[f"index/offset/{name}"] = np.array(self.offsets[name], dtype=np.int64)
             self.file[f"index/length/{name}"] = np.array(self.lengths[name], dtype=np.int64)
         for name, rows in self.vectors.items():

@@ -146,8 +146,8 @@ def _finish(splits: _SplitRule, stores: list[Store]) -> Finish:
         store.close()
     if count == 0:
         if speakers:
-            raise FaceVCError("no utterance is in the training split, so there are no statistics to normalise with. Change the split table.")
+            raise FaceVCError("no utterance is in the training split, so there are no statistics to normalise with. Change the splits.")
         return Finish({"split": split}, {})
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return Finish({"split": split}, {"mel_mean": np.float32(mean), "mel_std": np.float32(std)})
+    return Finish({"split": split}, {"mel_mean": np.asarray(mean, np.float32), "mel_std": np.asarray(std, np.float32)})

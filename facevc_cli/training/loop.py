@@ -129,7 +129,8 @@ class Loop:
         self.accelerator.wait_for_everyone()
         if not self.accelerator.is_main_process:
             return
-        self.folder.write_losses()
+        if name == "last":
+            self.folder.write_losses()
         self.template.step = self.progress.step
         best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON knows no infinity
         self.template.metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation}

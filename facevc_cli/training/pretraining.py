@@ -17,7 +17,7 @@ from facevc_cli.models.cpc import CPCPredictor
 from facevc_cli.models.discriminator import MelDiscriminator
 from facevc_cli.models.distilled_content import TeacherBottleneck
 from facevc_cli.models.facevc import FaceVC
-from facevc_cli.models.mutual_information import CLUBEstimator, PitchEncoder
+from facevc_cli.models.mutual_information import CLUBEstimator, half_rate
 from facevc_cli.training.task import Figures, frozen, generator, learning_rate, ramp, set_learning_rate
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
@@ -32,7 +32,6 @@ class Reconstruction(nn.Module):
         self.model, p, m = model, config.pretrain, config.model
         self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
-        self.pitch_encoder = PitchEncoder(dim=m.z_dim) if p.mi_content_pitch > 0 or p.mi_pitch_voice > 0 else None
 
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
         """The tensors that the losses are made of."""
@@ -49,8 +48,6 @@ class Reconstruction(nn.Module):
         out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
         if self.cpc is not None:
             out |= {f"cpc_{k}": prediction for k, prediction in enumerate(self.cpc(content.context))}
-        if self.pitch_encoder is not None:
-            out["pitch"] = self.pitch_encoder(batch["lf0"])
         if self.model.pitch_level is not None:
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
         return out
@@ -62,8 +59,7 @@ class PretrainTask:
         p, m = config.pretrain, config.model
         reconstruction = Reconstruction(model, config)
         estimators = nn.ModuleDict()
-        pitch_dim = m.z_dim if reconstruction.pitch_encoder is not None else 1
-        sizes = {"content_voice": (m.voice_dim, m.z_dim), "content_pitch": (pitch_dim, m.z_dim), "pitch_voice": (m.voice_dim, pitch_dim)}
+        sizes = {"content_voice": (m.voice_dim, m.z_dim), "content_pitch": (1, m.z_dim), "pitch_voice": (m.voice_dim, 1)}
         for name in MI_TERMS:
             if self._mi_weight(name) > 0:
                 estimators[name] = CLUBEstimator(*sizes[name])
@@ -103,7 +99,7 @@ class PretrainTask:
         out = self.auxiliary["reconstruction"](batch, self._hears_student(step))
         figures: Figures = {}
         if "estimators" in self.optimisers:
-            figures |= self._train_estimators({k: v.detach() for k, v in out.items()})
+            figures |= self._train_estimators(self._mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
         adversarial = ramp(step, p, p.adversarial_from)
         if "discriminator" in self.optimisers and adversarial > 0:
             figures["discriminator"] = self._train_discriminator(batch["mel"], out["after"].detach())
@@ -130,20 +126,17 @@ class PretrainTask:
     def _mi_weight(self, name: str) -> float:
         return float(getattr(self.p, f"mi_{name}"))
 
-    def _mi_inputs(self, out: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-        """What each estimator predicts from what: (x, y), as VQMIVC pairs them."""
-        pitch = out.get("pitch")
-        pairs = {"content_voice": (out["speaker"], out["z"])}
-        if pitch is not None:
-            pairs |= {"content_pitch": (pitch, out["z"]), "pitch_voice": (out["speaker"], pitch)}
-        return pairs
+    def _mi_inputs(self, batch: Batch, out: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        """What each estimator predicts from what: (x, y), as VQMIVC pairs them; content runs at half the pitch's rate."""
+        lf0, z, speaker = batch["lf0"], out["z"], out["speaker"]
+        return {"content_voice": (speaker, z), "content_pitch": (half_rate(lf0), z), "pitch_voice": (speaker, lf0[..., None])}
 
-    def _train_estimators(self, out: dict[str, Tensor]) -> Figures:
+    def _train_estimators(self, pairs: dict[str, tuple[Tensor, Tensor]]) -> Figures:
         figures: Figures = {}
         for _ in range(self.p.mi_steps):
-            total = torch.zeros((), device=out["z"].device)
+            total = torch.zeros((), device=self.accelerator.device)
             for name, estimator in self.auxiliary["estimators"].items():
-                likelihood = estimator.loglikelihood(*self._mi_inputs(out)[name])
+                likelihood = estimator.loglikelihood(*pairs[name])
                 figures[f"likelihood_{name}"] = likelihood.detach()
                 total = total - likelihood
             self.optimisers["estimators"].zero_grad()
@@ -171,7 +164,7 @@ class PretrainTask:
         if p.cpc > 0:
             predictions = [out[f"cpc_{k}"] for k in range(p.cpc_steps)]
             terms["cpc"] = (p.cpc, losses.cpc_loss(predictions, out["z"], p.cpc_negatives, generator(self.seed, step))[0])
-        for salt, (name, (x, y)) in enumerate(self._mi_inputs(out).items(), start=1):
+        for salt, (name, (x, y)) in enumerate(self._mi_inputs(batch, out).items(), start=1):
             if self._mi_weight(name) > 0:
                 bound = self.auxiliary["estimators"][name].mi_estimate(x, y, generator=generator(self.seed, step, salt))
                 terms[f"mi_{name}"] = (self._mi_weight(name), bound)

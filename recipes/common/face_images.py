@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--each", type=int, default=2, help="pictures a speaker")
     given = parser.parse_args()
-    found = {p.relative_to(given.clips).with_suffix("").as_posix(): p for p in sorted(given.clips.rglob("*")) if p.suffix.lower() in VIDEO_SUFFIXES}
+    videos = sorted(p for p in given.clips.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    found = {p.relative_to(given.clips).with_suffix("").as_posix(): p for p in videos}
     clips_of: dict[str, list[Path]] = defaultdict(list)
     with open(given.table, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

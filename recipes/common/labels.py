@@ -40,7 +40,8 @@ def main() -> None:
     recordings: dict[str, list[str]] = defaultdict(list)
     for row in read(given.targets):
         recordings[row["speaker"]].append(str((given.wavs / f"{row['utterance']}.wav").resolve()))
-    write(given.out / "targets.csv", ["target", "gender", "references"], [[s, genders.get(s, ""), "|".join(files)] for s, files in recordings.items()])
+    people = [[speaker, genders.get(speaker, ""), "|".join(files)] for speaker, files in recordings.items()]
+    write(given.out / "targets.csv", ["target", "gender", "references"], people)
     about = [[r["utterance"], genders.get(r["speaker"], ""), transcript(given.texts, r["utterance"])] for r in read(given.sources)]
     write(given.out / "sources.csv", ["source_id", "gender", "transcript"], about)
 

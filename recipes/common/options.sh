@@ -35,6 +35,16 @@ parse_options() {
     command -v facevc >/dev/null || die "the command facevc is not installed here; see the project's README"
 }
 
+# --judges light|all -> $heard, options of `facevc evaluate`: without the recogniser and the MOS predictor it takes seconds.
+# shellcheck disable=SC2034  # run.sh uses it
+set_judges() {
+    case "${judges:?}" in
+        light) heard=(--recogniser none --no-naturalness) ;;
+        all) heard=() ;;
+        *) die "--judges '$judges': expected light or all" ;;
+    esac
+}
+
 # stage_is N TITLE: whether stage N is among those asked for; says so, with the seconds that the run has taken.
 stage_is() {
     [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1

@@ -10,6 +10,8 @@
 #   --stop-stage N     last stage to run (8)
 #   --speakers N       training speakers (200)
 #   --valid-clips N    validation clips (500)
+#   --sources N        test speakers that one utterance each is taken from (4)
+#   --targets N        test speakers towards whom these are converted (8)
 #   --genders TABLE    speaker,gender of test speakers: as many women as men are drawn, and figures by gender (LRS3 has none)
 #   --detector NAME    mtcnn, the paper's, or dlib (mtcnn)
 #   --embedder NAME    facenet, the paper's, 512 numbers, or dlib, 128 (facenet; both of the paper's need the extra [facenet])
@@ -18,6 +20,7 @@
 #   --vocoder PATH     a Parallel WaveGAN checkpoint trained on this log-mel, as the paper's; else Griffin-Lim (auto)
 #   --device NAME      (auto)
 #   --precision NAME   of the trainings: no or bf16 (no)
+#   --judges NAME      of the figures: light, or all: a recogniser for CER and predicted MOS too, with the extra [eval] (all)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #
 #   0 choose clips   1 extract-wav   2 extract-features   3 extract-face   4 extract-spkemb   5 pretrain   6 train
@@ -25,13 +28,15 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="lrs3 out stage stop_stage speakers valid_clips genders detector embedder preset config vocoder device precision jobs"
+options="lrs3 out stage stop_stage speakers valid_clips sources targets genders detector embedder preset config vocoder device precision judges jobs"
 lrs3=""
 out=exp/lrs3
 stage=0
 stop_stage=8
 speakers=200
 valid_clips=500
+sources=4
+targets=8
 genders=""
 detector=mtcnn
 embedder=facenet
@@ -40,10 +45,12 @@ config=$here/conf/fvmvc.yaml
 vocoder=auto
 device=auto
 precision=no
+judges=all
 jobs=0
 # shellcheck source=recipes/common/options.sh
 . "$here/../common/options.sh"
 parse_options "$@"
+set_judges
 
 case "$embedder" in
     facenet) face_dim=512 ;;
@@ -57,7 +64,8 @@ mkdir -p "$out"
 
 if stage_is 0 "choosing clips"; then
     [ -d "$lrs3" ] || die "--lrs3 '$lrs3': expected the folder that holds pretrain, trainval and test"
-    python3 "$here/local/select_speakers.py" "$lrs3" "$out" --speakers "$speakers" --valid-clips "$valid_clips" "${known_genders[@]}"
+    python3 "$here/local/select_speakers.py" "$lrs3" "$out" --speakers "$speakers" --valid-clips "$valid_clips" \
+        --sources "$sources" --targets "$targets" "${known_genders[@]}"
 fi
 
 if stage_is 1 "sound of the clips"; then
@@ -85,7 +93,7 @@ if stage_is 6 "training, face to voice"; then
     facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/train" "${learning[@]}"
 fi
 
-if stage_is 7 "4 sources towards 8 targets"; then
+if stage_is 7 "$sources sources towards $targets targets"; then
     python3 "$here/../common/face_images.py" "$out/clips" "$out/targets.csv" "$out/faces" --each 3
     python3 "$here/../common/pair_up.py" "$out/sources.csv" "$out/faces" "$out/pairs.csv"
     some_may_fail "$out/converted/manifest.csv" facevc convert "$out/wav" --face "$out/faces" --pairs "$out/pairs.csv" \
@@ -95,6 +103,6 @@ fi
 if stage_is 8 "figures"; then
     mkdir -p "$out/known"
     python3 "$here/../common/labels.py" "$out/targets.csv" "$out/sources.csv" "$out/wav" "$out/known" --texts "$out/clips" "${known_genders[@]}"
-    facevc evaluate "$out/converted/manifest.csv" -o "$out/evaluation" --labels "$out/known/targets.csv" --sources "$out/known/sources.csv"
+    facevc evaluate "$out/converted/manifest.csv" -o "$out/evaluation" --labels "$out/known/targets.csv" --sources "$out/known/sources.csv" "${heard[@]}"
 fi
 echo "== $SECONDS s: done, in $out" >&2

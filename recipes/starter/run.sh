@@ -80,7 +80,8 @@ if stage_is 8 "training, face to voice"; then
 fi
 
 if stage_is 9 "the folder to bundle"; then
-    facevc import-checkpoint "$out/train" -o "$out/starter" --half
+    facevc import-checkpoint "$out/train" -o "$out/starter" --half \
+        --origin "recipes/starter: speech and faces of different people, joined by gender and age"
 fi
 
 if stage_is 10 "held-out utterances towards held-out faces"; then

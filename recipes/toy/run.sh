@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The whole pipeline on a handful of short talking-face clips: does everything work together?
-# Cost: one to two minutes on two cores, 100 MB. What comes out does not speak: that takes hours of speech, not seconds.
+# Cost: two minutes on two cores, 50 MB. What comes out does not speak: that takes hours of speech, not seconds.
 #
-# run.sh [--data DIR] [--out DIR] [--stage N] [--stop-stage N] [--jobs N] [--vocoder NAME] [--device NAME]
+# run.sh [--data DIR] [--out DIR] [--stage N] [--stop-stage N] [--jobs N] [--vocoder NAME] [--device NAME] [--judges light|all]
 #
 #   --data DIR         clips, as DIR/SPEAKER/CLIP.mp4, or DIR/CLIP.mp4 with one person a clip; at least three people.
 #                      DIR/people.csv (speaker,gender) is used where it exists. Default: drawn faces with synthetic speech.
@@ -12,12 +12,13 @@
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --vocoder NAME     of stage 7 (griffin-lim)
 #   --device NAME      of the trainings and of stage 7 (cpu)
+#   --judges NAME      of stage 8: light, or all: a recogniser for CER and predicted MOS too, with the extra [eval] (light)
 #
 #   1 extract-wav   2 extract-features   3 extract-face   4 extract-spkemb   5 pretrain   6 train   7 convert   8 evaluate
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="data out stage stop_stage jobs vocoder device"
+options="data out stage stop_stage jobs vocoder device judges"
 data=""
 out=exp/toy
 stage=1
@@ -25,9 +26,11 @@ stop_stage=8
 jobs=0
 vocoder=griffin-lim
 device=cpu
+judges=light
 # shellcheck source=recipes/common/options.sh
 . "$here/../common/options.sh"
 parse_options "$@"
+set_judges
 
 # The person: the folder that a clip lies in, or the clip itself where there are no folders.
 person='^(?:.*?/)??([^/]+)(?:/[^/]+)?$'
@@ -77,6 +80,6 @@ if stage_is 8 "figures"; then
     genders=()
     if [ -e "$data/people.csv" ]; then genders=(--genders "$data/people.csv"); fi
     python3 "$here/../common/labels.py" "$out/test.csv" "$out/test.csv" "$out/wav" "$out" "${genders[@]}"
-    facevc evaluate "$out/converted/manifest.csv" -o "$out/evaluation" --labels "$out/targets.csv" --sources "$out/sources.csv"
+    facevc evaluate "$out/converted/manifest.csv" -o "$out/evaluation" --labels "$out/targets.csv" --sources "$out/sources.csv" "${heard[@]}"
 fi
 echo "== $SECONDS s: done, in $out" >&2

@@ -114,7 +114,7 @@ def test_half_precision_on_disk_is_float32_in_memory(saved: Path):
     half = saved.with_name("half")
     assert (half / "model.safetensors").stat().st_size < 0.6 * (saved / "model.safetensors").stat().st_size
     loaded = load_checkpoint(half).model.state_dict()
-    assert all(v.dtype == torch.float32 for v in loaded.values())
+    assert {v.dtype for k, v in loaded.items() if "num_batches" not in k} == {torch.float32}
     assert torch.allclose(loaded["memory.values"], checkpoint.model.state_dict()["memory.values"], atol=2e-3)
 
 

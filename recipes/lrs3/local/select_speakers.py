@@ -114,7 +114,8 @@ def main() -> None:
     write(given.out / "sources.csv", ["utterance", "speaker"], spoken)
     write(given.out / "targets.csv", ["utterance", "speaker"], [(u, s) for s in targets for u in test[s]])
     valid_people = len({u.split("/")[1] for u in valid})
-    print(f"{len(training)} speakers, {sum(u[1] == 'train' for u in splits)} clips to train on; {len(valid)} clips of {valid_people} people to validate")
+    clips = sum(len(pretrain[s]) for s in training)
+    print(f"{len(training)} speakers, {clips} clips to train on; {len(valid)} clips of {valid_people} people to validate")
     print(f"sources: {', '.join(sources)}; targets: {', '.join(targets)}")
 
 

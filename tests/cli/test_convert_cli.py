@@ -1,0 +1,126 @@
+"""`facevc convert` as a command: exit codes, what goes to stdout and what to stderr, pipes."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from tiny import FakeAnalyser, buzz, checkpoint, recording
+from typer.testing import CliRunner
+
+from facevc_cli.cli.convert import convert
+from facevc_cli.converter import Converter
+from facevc_cli.io.image import save_image
+
+app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+app.command()(convert)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return checkpoint(tmp_path_factory.mktemp("model") / "run")
+
+
+@pytest.fixture(autouse=True)
+def no_dlib(monkeypatch):
+    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+
+
+@pytest.fixture
+def call(tmp_path, model, monkeypatch):
+    """Runs the command in a folder with a source and a face."""
+    monkeypatch.chdir(tmp_path)
+    recording(tmp_path / "s.wav", 0.2)
+    save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
+
+    def run(*arguments, given=None):
+        return CliRunner().invoke(app, [*arguments, "--checkpoint", str(model), "--vocoder", "griffin-lim", "-d", "cpu"], input=given)
+
+    return run
+
+
+def test_done_then_skipped(call, tmp_path):
+    result = call("s.wav", "--face", "f.png", "-o", "out")
+    assert result.exit_code == 0 and result.stdout == ""
+    assert "1 done, 0 skipped, 0 failed -> out" in result.stderr and "next: facevc evaluate out/manifest.csv" in result.stderr
+    assert (tmp_path / "out" / "s__f.wav").is_file()
+    again = call("s.wav", "--face", "f.png", "-o", "out")
+    assert again.exit_code == 0 and "0 done, 1 skipped" in again.stderr
+
+
+def test_a_failed_item_is_exit_code_1(call, tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"")
+    result = call("bad.wav", "s.wav", "--face", "f.png", "-o", "out", "--json")
+    assert result.exit_code == 1
+    printed = json.loads(result.stdout)
+    assert printed["done"] == 1 and printed["failures"][0]["item"] == "bad__f.wav" and "zero bytes" in printed["failures"][0]["reason"]
+    assert "failed  bad__f.wav" in result.stderr and (tmp_path / "out" / "s__f.wav").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("s.wav", "--face", "f.png"), 2, "--out"),
+        (("--face", "f.png", "-o", "out"), 2, "sources"),
+        (("s.wav", "-o", "out"), 2, "--voice"),
+        (("s.wav", "--face", "f.png", "-o", "out.mp3"), 2, "out.mp3"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--temperature", "0"), 2, "--temperature"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--limit", "0"), 2, "--limit"),
+        (("nowhere.wav", "--face", "f.png", "-o", "out"), 1, "nowhere.wav: no such file"),
+    ],
+)
+def test_exit_codes(call, arguments, code, said):
+    result = call(*arguments)
+    assert result.exit_code == code and said.lower() in result.stderr.lower() and result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_control_c_is_130_and_keeps_what_is_done(call, tmp_path, monkeypatch):
+    recording(tmp_path / "t.wav", 0.2)
+    speak = Converter.speak
+
+    def interrupted(self, source, target):
+        if (tmp_path / "out" / "s__f.wav").exists():
+            raise KeyboardInterrupt
+        return speak(self, source, target)
+
+    monkeypatch.setattr(Converter, "speak", interrupted)
+    result = call("s.wav", "t.wav", "--face", "f.png", "-o", "out")
+    assert result.exit_code == 130 and "run the same command again" in result.stderr
+    assert "s__f.wav,done" in (tmp_path / "out" / "manifest.csv").read_text()
+
+
+def test_pipes(call, tmp_path):
+    wav = io.BytesIO()
+    soundfile.write(wav, buzz(0.25, 22050), 22050, format="WAV", subtype="PCM_16")
+    streamed = bytearray(wav.getvalue())
+    at = streamed.find(b"data") + 4
+    streamed[4:8] = streamed[at : at + 4] = b"\xff\xff\xff\xff"  # a writer that could not seek back
+    result = call("-", "--face", "f.png", "-o", "-", "--json", given=bytes(streamed))
+    assert result.exit_code == 0
+    spoken, rate = soundfile.read(io.BytesIO(result.stdout_bytes))
+    assert rate == 16000 and len(spoken) == 4000
+    assert "tmp" not in result.stderr.lower()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f.png", "s.wav"]
+    assert call("-", "--face", "f.png", "-o", "-", given=b"").exit_code == 1
+
+
+def test_quiet_and_debug(call):
+    assert call("s.wav", "--face", "f.png", "-o", "out", "-q").stderr == ""
+    result = call("s.wav", "--face", "f.png", "-o", "other", "--temperature", "-1", "--debug")
+    assert result.exit_code == 1 and type(result.exception).__name__ == "UsageError"
+
+
+def test_help_is_quick():
+    """No torch behind --help; half a second is checked where machines are idle."""
+    code = (
+        "import sys, typer\nfrom facevc_cli.cli.convert import convert\napp = typer.Typer()\napp.command()(convert)\n"
+        "try: app(['--help'])\nexcept SystemExit: pass\nsys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'librosa')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 0 and "--temperature" in done.stdout

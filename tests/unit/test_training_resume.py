@@ -1,0 +1,179 @@
+"""A stopped, killed or crashed run goes on as if nothing had happened: the same losses and weights, bit for bit."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from stores import TOY, Recorder, Stores, pretrain, same_weights, train, weights
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.checkpoint import load_checkpoint
+from facevc_cli.io.manifest import read_table
+
+pytestmark = pytest.mark.usefixtures("no_plots")
+Run = Callable[..., Recorder]
+
+
+@pytest.fixture(params=["pretrain", "pretrain-starter", "train", "train-starter"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """One kind of training: CPC, VQ and CLUB; distillation and discriminator; the face-voice memory on either."""
+    kind, _, preset = request.param.partition("-")
+    preset = preset or "toy"
+    stores = request.getfixturevalue(f"{preset}_stores")
+    if kind == "pretrain":
+        return lambda output, *overrides, **stage: pretrain(stores, output, preset, *overrides, **stage)
+    init = request.getfixturevalue(f"{preset}_run")
+    return lambda output, *overrides, **stage: train(stores, init, output, *overrides, **stage)
+
+
+def _values(output: Path) -> list[dict[str, str]]:
+    """The run's loss curves, less what time it took."""
+    rows = read_table(output / "losses.csv")
+    return [{k: v for k, v in row.items() if k not in ("steps_per_s", "data_wait")} for row in rows]
+
+
+def test_resumed_equals_uninterrupted(run: Run, tmp_path: Path):
+    whole, first = run(tmp_path / "whole"), run(tmp_path / "parts", stop_at=3)
+    second = run(tmp_path / "parts")
+    assert second.notes == ["resumed at step 3"]
+    assert len(whole.losses) == 6 and {**first.losses, **second.losses} == whole.losses
+    for name in ("last", "best"):
+        assert same_weights(tmp_path / "whole" / "checkpoints" / name, tmp_path / "parts" / "checkpoints" / name)
+    assert _values(tmp_path / "whole") == _values(tmp_path / "parts")
+    assert len({*whole.losses.values()}) == 6  # the losses do move
+
+
+def test_the_seed_decides(run: Run, tmp_path: Path):
+    one, again, other = run(tmp_path / "1", seed=5, stop_at=2), run(tmp_path / "2", seed=5, stop_at=2), run(tmp_path / "3", seed=6, stop_at=2)
+    assert one.losses == again.losses
+    assert not set(one.losses.values()) & set(other.losses.values())
+    with pytest.raises(FaceVCError, match="seed: 5 there, 6 now"):
+        run(tmp_path / "1", seed=6)
+
+
+def test_a_finished_run_has_nothing_to_do(toy_stores: Stores, toy_run: Path, tmp_path: Path):
+    shutil.copytree(toy_run, tmp_path / "run")
+    assert pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.steps=4").losses == {}
+    assert same_weights(tmp_path / "run" / "checkpoints" / "last", toy_run / "checkpoints" / "last")
+
+
+def test_a_checkpoint_caught_between_its_renames(toy_stores: Stores, tmp_path: Path):
+    whole = pretrain(toy_stores, tmp_path / "whole")
+    pretrain(toy_stores, tmp_path / "run", stop_at=3)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (checkpoints / "last").rename(checkpoints / ".last.old")
+    half = checkpoints / ".last.0a1b2c3d.tmp"
+    shutil.copytree(checkpoints / ".last.old", half)
+    (half / "config.yaml").unlink()
+    assert load_checkpoint(tmp_path / "run").step == 3
+    second = pretrain(toy_stores, tmp_path / "run")
+    assert second.notes == ["resumed at step 3"] and second.losses["step 6"] == whole.losses["step 6"]
+    assert sorted(p.name for p in checkpoints.iterdir()) == ["best", "last"]
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "training/optimiser_model.safetensors", "training/auxiliary.safetensors"])
+def test_a_damaged_checkpoint_is_not_resumed(toy_stores: Stores, toy_run: Path, tmp_path: Path, file: str):
+    shutil.copytree(toy_run, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "last" / file
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(FaceVCError, match=f"{path.name}: .*(damaged|not a whole safetensors file)"):
+        pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.steps=4")
+
+
+def test_other_settings_are_not_resumed(toy_stores: Stores, tmp_path: Path):
+    pretrain(toy_stores, tmp_path, stop_at=1)
+    with pytest.raises(FaceVCError, match="pretrain.cpc: 1.0 there, 0.0 now.*--overwrite"):
+        pretrain(toy_stores, tmp_path, "toy", "pretrain.cpc=0")
+    assert len(pretrain(toy_stores, tmp_path, "toy", "pretrain.cpc=0", overwrite=True, stop_at=2).losses) == 2
+
+
+def test_another_table_is_not_resumed(toy_stores: Stores, tmp_path: Path):
+    table = tmp_path / "w.csv"
+    table.write_text("utterance,weight\nbert/b 1,2\n")
+    pretrain(toy_stores, tmp_path / "run", weights=table, stop_at=1)
+    table.write_text("utterance,weight\nbert/b 1,3\n")
+    with pytest.raises(FaceVCError, match="inputs.weights"):
+        pretrain(toy_stores, tmp_path / "run", weights=table)
+
+
+def test_worker_processes_change_nothing(toy_stores: Stores, tmp_path: Path):
+    alone = pretrain(toy_stores, tmp_path / "alone", stop_at=2)
+    helped = pretrain(toy_stores, tmp_path / "helped", "toy", "pretrain.workers=1", stop_at=2)
+    assert helped.losses == alone.losses
+
+
+def test_a_killed_run_loses_at_most_an_interval(toy_stores: Stores, tmp_path: Path):
+    """SIGKILL in the middle; then the same command. The rest's losses are those of a run that was never killed."""
+    steps = ("pretrain.steps=60", "pretrain.checkpoint_every=4", "pretrain.validate_every=100")
+    output = tmp_path / "killed"
+    code = (
+        "import sys, time; from pathlib import Path; import facevc_cli.io.rundir as r, stores\n"
+        "r._plot = lambda *_: None\n"
+        "class Telling(stores.Recorder):\n"
+        "    def advance(self, item, **figures):\n"
+        "        print(item, flush=True); time.sleep(0.01)\n"
+        "stores.Recorder = Telling\n"
+        "f, v, o, *s = sys.argv[1:]\n"
+        "stores.pretrain(stores.Stores(Path(f), Path(v), Path()), Path(o), 'toy', *s)\n"
+    )
+    command = [sys.executable, "-c", code, str(toy_stores.features), str(toy_stores.voices), str(output), *steps]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    seen = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen = int(line.split()[1])
+            if seen >= 10:
+                process.send_signal(signal.SIGKILL)
+                break
+        seen = max([seen, *(int(line.split()[1]) for line in process.stdout)])
+    assert process.returncode == -signal.SIGKILL and 10 <= seen < 60
+    saved = load_checkpoint(output / "checkpoints" / "last").step
+    assert saved % 4 == 0 and seen - 4 <= saved <= seen
+    resumed = pretrain(toy_stores, output, "toy", *steps, stop_at=saved + 3)
+    assert resumed.notes == [f"resumed at step {saved}"]
+    whole = pretrain(toy_stores, tmp_path / "whole", "toy", *steps, stop_at=saved + 3)
+    assert {k: v for k, v in whole.losses.items() if k in resumed.losses} == resumed.losses and len(resumed.losses) == 3
+
+
+def test_a_loss_that_became_nan_stops_before_it_is_saved(toy_stores: Stores, tmp_path: Path):
+    wild = ("pretrain.optimiser={learning_rate: 1e30, warmup_steps: 0, milestones: []}", "pretrain.log_every=100", "pretrain.steps=40")
+    with pytest.raises(FaceVCError, match="became infinite or NaN by step.*checkpoints before are kept.*lower pretrain.optimiser.learning_rate"):
+        pretrain(toy_stores, tmp_path, "toy", *wild)
+    for folder in (tmp_path / "checkpoints").glob("*"):
+        assert all(torch.isfinite(v).all() for v in weights(folder).values())
+
+
+def test_two_precisions_in_one_process(toy_stores: Stores, tmp_path: Path):
+    """accelerate remembers a process' first device and precision; a training must get its own."""
+    half = pretrain(toy_stores, tmp_path / "half", precision="bf16", stop_at=3)
+    full = pretrain(toy_stores, tmp_path / "full", stop_at=3)
+    for step, loss in full.losses.items():
+        assert half.losses[step] != loss and half.losses[step] == pytest.approx(loss, rel=0.05)
+    assert {v.dtype for k, v in weights(tmp_path / "half" / "checkpoints" / "last").items() if "num_batches" not in k} == {torch.float32}
+
+
+@pytest.mark.slow
+def test_two_processes(toy_stores: Stores, tmp_path: Path):
+    """`accelerate launch`: each of two processes works on its half of the batch; one writes. Each saves when the other does."""
+    settings = [x for o in (*TOY, "pretrain.validate_every=2") for x in ("--set", o)]
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
+        *("--dynamo_backend", "no", "--main_process_port", "0", "-m", "facevc_cli", "pretrain", str(toy_stores.features)),
+        *("--voices", str(toy_stores.voices), "-o", str(tmp_path / "run"), "--preset", "toy", "--device", "cpu", "--quiet", *settings),
+    ]
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert time.monotonic() - began < 240
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last").step == 6
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["pretrain"]["steps"] == 6
+    assert len([r for r in read_table(tmp_path / "run" / "losses.csv") if r["valid_loss"]]) == 3
