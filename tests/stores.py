@@ -9,7 +9,7 @@ import numpy as np
 
 from facevc_cli.features.frontend import Frontend
 from facevc_cli.features.pitch import PitchStatistics
-from facevc_cli.io.store import Item, StoreWriter
+from facevc_cli.io.store import Item, StoreWriter, Value
 
 VOICE_DIM, FACE_DIM, TEACHER_DIM = 16, 12, 10
 
@@ -21,7 +21,10 @@ UTTERANCES = {
     "cleo/ç.1": ("cleo", "train", 27),
     "vera/v1": ("vera", "valid", 33),
 }
-RUN = ("steps=6", "batch_size=3", "crop_frames=16", "validate_every=3", "checkpoint_every=3", "validation_batches=1", "log_every=1", "workers=0")
+RUN = (
+    *("steps=6", "batch_size=3", "crop_frames=16", "validate_every=3", "checkpoint_every=3"),
+    *("validation_batches=1", "log_every=1", "workers=0"),
+)
 MODEL = (f"voice_dim={VOICE_DIM}", f"dvector_dim={VOICE_DIM}", f"face_dim={FACE_DIM}", "z_dim=8", "slots=6")
 TOY = (
     *(f"{part}.{setting}" for part in ("pretrain", "train") for setting in (*RUN, "optimiser.warmup_steps=2")),
@@ -74,7 +77,7 @@ def make_stores(
                 seconds = frames * frontend.definition.hop_samples / frontend.definition.rate
                 item["content"] = rng.normal(size=(max(1, round(50 * seconds)), teacher_dim)).astype(np.float16)
             pitch = PitchStatistics.of(item["f0"])
-            columns = {"split": split, "log_f0_mean": pitch.mean, "log_f0_std": pitch.std}
+            columns: dict[str, Value] = {"split": split, "log_f0_mean": pitch.mean, "log_f0_std": pitch.std}
             writer.add(Item(identifier, speaker, item, columns=columns))
         training = np.concatenate([mels[i] for i, (_, split, _) in utterances.items() if split == "train"])
         writer.merge(list(utterances), statistics={"mel_mean": training.mean(0), "mel_std": training.std(0)})
@@ -125,7 +128,8 @@ def pretrain(stores: Stores, output: Path, preset: str = "toy", *overrides: str,
 
     small = {"toy": TOY, "starter": STARTER}[preset]
     recorder = Recorder()
-    run(PretrainStageConfig(stores.features, stores.voices, output, preset, overrides=(*small, *overrides), device="cpu", **stage), recorder)
+    overrides = (*small, *overrides)
+    run(PretrainStageConfig(stores.features, stores.voices, output, preset, overrides=overrides, device="cpu", **stage), recorder)
     return recorder
 
 

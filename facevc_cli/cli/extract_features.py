@@ -52,8 +52,8 @@ def extract_features(
                 tuple(sources), output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
                 overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast, mel=mel, split_table=split, valid_share=valid_share, seed=seed,
                 teacher=teacher, device=device,
-            ),  # fmt: skip
+            ),
             reporter,
         ),
         json_out=json, quiet=quiet, verbose=verbose, debug=debug,
-    )  # fmt: skip
+    )

@@ -25,7 +25,9 @@ Shard = Annotated[
 ]
 SpeakerPattern = Annotated[
     str | None,
-    typer.Option("--speaker-pattern", metavar="REGEX", help="The speaker is the first group on the utterance id; default: the parent folder.", rich_help_panel=SPEAKERS),
+    typer.Option(
+        "--speaker-pattern", metavar="REGEX", help="The speaker is the first group on the utterance id; default: the parent folder.", rich_help_panel=SPEAKERS
+    ),
 ]
 SpeakersTable = Annotated[
     Path | None, typer.Option("--speakers", metavar="TABLE.csv", help="A table with the columns utterance,speaker.", rich_help_panel=SPEAKERS)

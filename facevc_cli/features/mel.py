@@ -63,7 +63,8 @@ def mel_filters(definition: MelDefinition) -> np.ndarray:
     Written out because training machines and a quick start must do without librosa.
     """
     d = definition
-    edges = _slaney_to_hz(np.linspace(*_hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz])), d.n_mels + 2))
+    lowest, highest = _hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))
+    edges = _slaney_to_hz(np.linspace(lowest, highest, d.n_mels + 2))
     bins = np.fft.rfftfreq(d.n_fft, 1 / d.rate)
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]

@@ -158,7 +158,8 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
     wrong = [f"{k} {tuple(tensors[k].shape)} instead of {tuple(v.shape)}" for k, v in wanted.items() if k in tensors and tensors[k].shape != v.shape]
     missing, extra = [k for k in wanted if k not in tensors], [k for k in tensors if k not in wanted]
     if wrong or missing or extra:
-        parts = [f"{label}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}" for label, names in (("wrong shape", wrong), ("missing", missing), ("unknown", extra)) if names]
+        faults = {"wrong shape": wrong, "missing": missing, "unknown": extra}
+        parts = [f"{label}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}" for label, names in faults.items() if names]
         raise FaceVCError(f"{where}: the weights do not fit the configuration ({'; '.join(parts)}). Use the config.yaml they were trained with.")
     module.load_state_dict({k: v.to(wanted[k].dtype) for k, v in tensors.items()})
 

@@ -40,7 +40,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
     names = list(columns) if columns else list(dict.fromkeys(name for row in rows for name in row))
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         # the csv module leaves a lone carriage return unquoted, and then reads it as a line's end
-        quoting = csv.QUOTE_ALL if any("\r" in str(value) for row in rows for value in row.values()) else csv.QUOTE_MINIMAL
-        writer = csv.DictWriter(file, names, lineterminator="\n", extrasaction="ignore", quoting=quoting)
+        quote_all = any("\r" in str(value) for row in rows for value in row.values())
+        writer = csv.DictWriter(file, names, lineterminator="\n", extrasaction="ignore", quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL)
         writer.writeheader()
         writer.writerows(rows)

@@ -73,13 +73,14 @@ class Store:
         self.speakers = _strings(file["index/speaker"])
         self.position = {identifier: i for i, identifier in enumerate(self.ids)}
         self._columns: dict[str, list[Any]] = {}
+        self._datasets: dict[str, h5py.Dataset] = {}  # looking one up costs more than a crop's read
         self._extents = {n: (file[f"index/offset/{n}"][:], file[f"index/length/{n}"][:]) for n in file.get("frames", {})}
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None}
+        return {**self.__dict__, "_file": None, "_datasets": {}}
 
     def __enter__(self) -> "Store":
         return self
@@ -91,6 +92,7 @@ class Store:
         if self._file is not None:
             self._file.close()
             self._file = None
+            self._datasets = {}
 
     def _open(self) -> h5py.File:
         if self._file is None:
@@ -135,7 +137,9 @@ class Store:
         offsets, lengths = self._frames_of(name)
         stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
         first = int(offsets[item])
-        return self._open()["frames"][name][first + start : first + stop]
+        if name not in self._datasets:
+            self._datasets[name] = self._open()["frames"][name]
+        return self._datasets[name][first + start : first + stop]
 
     def vectors(self, name: str) -> np.ndarray:
         """(items, ...) all rows."""

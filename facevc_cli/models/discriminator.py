@@ -1,5 +1,7 @@
 """A small patch discriminator on log-mels: it takes the blur out of what an L1 loss alone would give."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,7 +13,7 @@ class MelDiscriminator(nn.Module):
         super().__init__()
         norm = nn.utils.parametrizations.weight_norm
         self.layers = nn.ModuleList(
-            norm(nn.Conv2d(a, b, 5, stride=(2 if a > 1 else 1, 2), padding=2)) for a, b in zip(widths, widths[1:], strict=False)
+            norm(nn.Conv2d(a, b, 5, stride=(2 if a > 1 else 1, 2), padding=2)) for a, b in pairwise(widths)
         )
         self.output = norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
 

@@ -34,8 +34,8 @@ class FaceVC(nn.Module):
         self.speaker_encoder = _SPEAKER_ENCODERS[_known("speaker encoder", c.speaker_encoder, _SPEAKER_ENCODERS)](c)
         self.face_encoder = FaceEncoder(c.face_dim, c.voice_dim)
         self.memory = VoiceMemory(c.voice_dim, c.slots, c.temperature)
-        self.pitch = _PITCH_INPUTS[_known("pitch input", c.pitch, _PITCH_INPUTS)](definition)
-        self.decoder = _DECODERS[_known("decoder", c.decoder.kind, _DECODERS)](c, int(self.pitch.dim))
+        self.pitch = pitch = _PITCH_INPUTS[_known("pitch input", c.pitch, _PITCH_INPUTS)](definition)
+        self.decoder = _DECODERS[_known("decoder", c.decoder.kind, _DECODERS)](c, pitch.dim)
         self.pitch_level = PitchLevel(c.voice_dim) if c.pitch == "comb" else None
         self.register_buffer("mel_mean", torch.zeros(c.n_mels))
         self.register_buffer("mel_std", torch.ones(c.n_mels))
@@ -44,10 +44,10 @@ class FaceVC(nn.Module):
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """The training split's mean and standard deviation per band, (n_mels,) each."""
-        for module in (self, self.content_encoder):
-            if hasattr(module, "mel_mean"):
-                module.mel_mean.copy_(mean)
-                module.mel_std.copy_(std)
+        for name, values in (("mel_mean", mean), ("mel_std", std)):
+            for module in (self, self.content_encoder):
+                if name in dict(module.named_buffers(recurse=False)):
+                    module.get_buffer(name).copy_(values)
 
     def normalise(self, mel: Tensor) -> Tensor:
         """Raw log-mel (..., n_mels) -> normalised."""
@@ -153,7 +153,7 @@ _SPEAKER_ENCODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "mel": lambda c: MelSpeakerEncoder(c.n_mels, voice_dim=c.voice_dim, normalize=c.normalise_mel_embedding),
     "identity": _identity,
 }
-_PITCH_INPUTS: dict[str, Callable[[MelDefinition], nn.Module]] = {
+_PITCH_INPUTS: dict[str, Callable[[MelDefinition], NormalisedPitch | HarmonicCombPitch]] = {
     "normalised": lambda d: NormalisedPitch(),
     "comb": lambda d: HarmonicCombPitch(mel_filters(d), d.rate, d.n_fft),
 }

@@ -3,6 +3,8 @@
 Every term has a weight in `PretrainConfig`; a term of weight 0 has no modules and costs nothing.
 """
 
+from typing import Any
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -58,12 +60,13 @@ class PretrainTask:
         self.model, self.config, self.p, self.seed = model, config, config.pretrain, seed
         p, m = config.pretrain, config.model
         reconstruction = Reconstruction(model, config)
-        estimators = nn.ModuleDict()
+        self.club: dict[str, CLUBEstimator] = {}  # mutual-information estimators by term
         sizes = {"content_voice": (m.voice_dim, m.z_dim), "content_pitch": (1, m.z_dim), "pitch_voice": (m.voice_dim, 1)}
         for name in MI_TERMS:
             if self._mi_weight(name) > 0:
-                estimators[name] = CLUBEstimator(*sizes[name])
-        self.auxiliary = nn.ModuleDict({"reconstruction": reconstruction, "estimators": estimators})
+                self.club[name] = CLUBEstimator(*sizes[name])
+        self.estimators = nn.ModuleDict(self.club)
+        self.auxiliary = nn.ModuleDict({"reconstruction": reconstruction, "estimators": self.estimators})
         if p.adversarial > 0 or p.feature_matching > 0:
             self.auxiliary["discriminator"] = MelDiscriminator()
         self.optimisers = self._make_optimisers()
@@ -73,12 +76,12 @@ class PretrainTask:
         content = {id(x) for x in self.model.content_encoder.parameters()} if p.distillation > 0 else set()
         memory = {id(x) for module in (self.model.face_encoder, self.model.memory) for x in module.parameters()}
         own = [x for x in self.auxiliary["reconstruction"].parameters() if id(x) not in memory]
-        groups = [{"params": [x for x in own if id(x) not in content]}]
+        groups: list[dict[str, Any]] = [{"params": [x for x in own if id(x) not in content]}]
         if content:
             groups.append({"params": [x for x in own if id(x) in content], "scale": p.content_learning_rate / p.optimiser.learning_rate})
         optimisers: dict[str, Optimizer] = {"model": AdamW(groups, p.optimiser.learning_rate, p.optimiser.betas, weight_decay=p.optimiser.weight_decay)}
-        if len(self.auxiliary["estimators"]):
-            optimisers["estimators"] = torch.optim.Adam(self.auxiliary["estimators"].parameters(), p.mi_learning_rate)
+        if len(self.estimators):
+            optimisers["estimators"] = torch.optim.Adam(self.estimators.parameters(), p.mi_learning_rate)
         if "discriminator" in self.auxiliary:
             rate = DISCRIMINATOR_RATE * p.optimiser.learning_rate
             optimisers["discriminator"] = AdamW(self.auxiliary["discriminator"].parameters(), rate, (0.5, 0.9))
@@ -90,7 +93,7 @@ class PretrainTask:
         for name in list(self.auxiliary):
             if name != "estimators":
                 self.auxiliary[name] = accelerator.prepare(self.auxiliary[name])
-        self.auxiliary["estimators"].to(accelerator.device)
+        self.estimators.to(accelerator.device)
         self.optimisers = {name: accelerator.prepare(o) for name, o in self.optimisers.items()}
 
     def step(self, batch: Batch, step: int) -> Figures:
@@ -106,7 +109,7 @@ class PretrainTask:
         terms = self._terms(batch, out, step, adversarial)
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
         self.optimisers["model"].zero_grad()
-        with frozen([self.auxiliary["estimators"]]):
+        with frozen([self.estimators]):
             self.accelerator.backward(loss)
         if p.optimiser.gradient_clip is not None:
             self.accelerator.clip_grad_norm_(self.auxiliary["reconstruction"].parameters(), p.optimiser.gradient_clip)
@@ -135,14 +138,14 @@ class PretrainTask:
         figures: Figures = {}
         for _ in range(self.p.mi_steps):
             total = torch.zeros((), device=self.accelerator.device)
-            for name, estimator in self.auxiliary["estimators"].items():
+            for name, estimator in self.club.items():
                 likelihood = estimator.loglikelihood(*pairs[name])
                 figures[f"likelihood_{name}"] = likelihood.detach()
                 total = total - likelihood
             self.optimisers["estimators"].zero_grad()
             self.accelerator.backward(total)
             if self.accelerator.num_processes > 1:
-                for parameter in self.auxiliary["estimators"].parameters():
+                for parameter in self.estimators.parameters():
                     parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
             self.optimisers["estimators"].step()
         return figures
@@ -166,7 +169,7 @@ class PretrainTask:
             terms["cpc"] = (p.cpc, losses.cpc_loss(predictions, out["z"], p.cpc_negatives, generator(self.seed, step))[0])
         for salt, (name, (x, y)) in enumerate(self._mi_inputs(batch, out).items(), start=1):
             if self._mi_weight(name) > 0:
-                bound = self.auxiliary["estimators"][name].mi_estimate(x, y, generator=generator(self.seed, step, salt))
+                bound = self.club[name].mi_estimate(x, y, generator=generator(self.seed, step, salt))
                 terms[f"mi_{name}"] = (self._mi_weight(name), bound)
         if p.distillation > 0:
             taught = out["taught"].detach()

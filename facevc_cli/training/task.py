@@ -70,7 +70,7 @@ def freeze(module: nn.Module) -> None:
     """For good: eval mode whatever the parent does, and no gradients."""
     module.requires_grad_(False)
     module.eval()
-    module.train = lambda mode=True: module  # type: ignore[method-assign,assignment]
+    module.train = lambda mode=True: module  # type: ignore[method-assign]
 
 
 def generator(seed: int, step: int, salt: int = 0) -> torch.Generator:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The paper's run on LRS3: the 200 speakers with most clips of pretrain/, trainval/ for validation, 4 sources x 8 targets of test/.
-# Cost: 60 GB of disk beside LRS3 itself; some hours on 16 cores to extract; 12 GB and one to two days on a GPU for each training.
+# Cost (estimated from its parts, not yet run whole): 20 GB of disk beside LRS3 itself; hours on 16 cores to extract; 12 GB and about
+# a day on one GPU for each training.
 #
 # run.sh --lrs3 DIR [--out DIR] [--stage N] [--stop-stage N] [other options]
 #

@@ -65,7 +65,7 @@ def test_help_says_cost_and_options(name: str) -> None:
     options = next(line for line in (RECIPES / name / "run.sh").read_text(encoding="utf-8").splitlines() if line.startswith("options="))
     for option in options.split('"')[1].split():
         assert f"--{option.replace('_', '-')}" in run.stdout
-    assert "Cost:" in run.stdout
+    assert "\nCost" in run.stdout
     assert "set -e" not in run.stdout
 
 
@@ -155,6 +155,12 @@ def test_lrs3_chooses_by_clips_and_split(lrs3_names: Path, tmp_path: Path) -> No
     first = (out / "splits.csv").read_text(), (out / "sources.csv").read_text()
     assert run_recipe("lrs3", *options).returncode == 0
     assert first == ((out / "splits.csv").read_text(), (out / "sources.csv").read_text())
+
+    (out / "wav").mkdir()
+    another = run_recipe("lrs3", *options, "--speakers", 1)
+    assert another.returncode == 1
+    assert "holds the recordings of another choice" in another.stderr
+    assert run_recipe("lrs3", *options).returncode == 0
 
 
 def test_lrs3_draws_as_many_women_as_men(lrs3_names: Path) -> None:

@@ -22,7 +22,8 @@ from facevc_cli.models.facevc import FaceVC
 def saved(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     config = load_config("toy", overrides=TOY)
-    save_checkpoint(tmp_path / "ckpt", Checkpoint(FaceVC(config.model), config, Frontend.standard("fvmvc"), "pretrain", 7, metrics={"loss": 1.5}))
+    checkpoint = Checkpoint(FaceVC(config.model), config, Frontend.standard("fvmvc"), "pretrain", 7, metrics={"loss": 1.5})
+    save_checkpoint(tmp_path / "ckpt", checkpoint)
     return tmp_path / "ckpt"
 
 
@@ -34,7 +35,7 @@ def _rehash(folder: Path, tensors: dict) -> None:
 
 
 def test_nothing_there(tmp_path: Path):
-    with pytest.raises(FaceVCError, match="expected a checkpoint.*found neither.*import-checkpoint"):
+    with pytest.raises(FaceVCError, match=r"expected a checkpoint.*found neither.*import-checkpoint"):
         load_checkpoint(tmp_path)
 
 
@@ -43,10 +44,10 @@ def test_damaged_weights(saved: Path):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(FaceVCError, match="expected sha256 .*damaged or was changed. Copy it again"):
+    with pytest.raises(FaceVCError, match=r"expected sha256 .*damaged or was changed. Copy it again"):
         load_checkpoint(saved)
     file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(FaceVCError, match="sha256"):
+    with pytest.raises(FaceVCError, match=r"sha256"):
         load_checkpoint(saved)
 
 
@@ -55,7 +56,7 @@ def test_truncated_though_its_sum_was_taken_after(saved: Path):
     file.write_bytes(file.read_bytes()[:-100])
     header = yaml.safe_load((saved / "config.yaml").read_text())
     (saved / "config.yaml").write_text(yaml.safe_dump({**header, "weights_sha256": file_sha256(file)}))
-    with pytest.raises(FaceVCError, match="not a whole safetensors file.*Copy or make it again"):
+    with pytest.raises(FaceVCError, match=r"not a whole safetensors file.*Copy or make it again"):
         load_checkpoint(saved)
 
 
@@ -70,14 +71,14 @@ def test_weights_that_do_not_fit_are_named(saved: Path, change: str):
     else:
         tensors[name := "memory.colours"] = torch.zeros(1)
     _rehash(saved, tensors)
-    with pytest.raises(FaceVCError, match=f"do not fit the configuration .{'wrong shape' if change == 'shape' else change}: {name}"):
+    with pytest.raises(FaceVCError, match=rf"do not fit the configuration .{'wrong shape' if change == 'shape' else change}: {name}"):
         load_checkpoint(saved)
 
 
 @pytest.mark.parametrize("text", ["", "[", "format: 99\n", "format: 1\n", "- 1\n"])
 def test_headers_that_are_none(saved: Path, text: str):
     (saved / "config.yaml").write_text(text)
-    with pytest.raises(FaceVCError, match="config.yaml: "):
+    with pytest.raises(FaceVCError, match=r"config.yaml: "):
         load_checkpoint(saved)
 
 
@@ -85,7 +86,7 @@ def test_settings_of_another_version(saved: Path):
     header = yaml.safe_load((saved / "config.yaml").read_text())
     header["config"]["model"]["tempreature"] = 1.0
     (saved / "config.yaml").write_text(yaml.safe_dump(header))
-    with pytest.raises(FaceVCError, match="no setting 'tempreature'. Did you mean 'temperature'"):
+    with pytest.raises(FaceVCError, match=r"no setting 'tempreature'. Did you mean 'temperature'"):
         load_checkpoint(saved)
 
 
@@ -93,7 +94,7 @@ def test_a_pickle_is_never_loaded(tmp_path: Path, saved: Path):
     torch.save({"model": 1}, saved / "model.safetensors")
     _header = yaml.safe_load((saved / "config.yaml").read_text())
     (saved / "config.yaml").write_text(yaml.safe_dump({**_header, "weights_sha256": file_sha256(saved / "model.safetensors")}))
-    with pytest.raises(FaceVCError, match="not a whole safetensors file"):
+    with pytest.raises(FaceVCError, match=r"not a whole safetensors file"):
         load_checkpoint(saved)
 
 
@@ -150,7 +151,7 @@ def test_a_full_disk_says_so_and_keeps_the_old(saved: Path, monkeypatch: pytest.
 
     checkpoint = load_checkpoint(saved)
     monkeypatch.setattr("facevc_cli.io.checkpoint.save_file", full)
-    with pytest.raises(FaceVCError, match="could not be written.*No space left.*Free space"):
+    with pytest.raises(FaceVCError, match=r"could not be written.*No space left.*Free space"):
         save_checkpoint(saved, checkpoint)
     monkeypatch.undo()
     assert load_checkpoint(saved).step == 7 and [p.name for p in saved.parent.iterdir()] == ["ckpt"]

@@ -20,11 +20,11 @@ def _faces(path: Path, people: list[str]) -> Store:
 
 def test_strangers_are_refused_with_advice(tmp_path: Path, toy_stores: Stores):
     features, faces = Store(toy_stores.features), _faces(tmp_path / "f.h5", ["zoe"])
-    with pytest.raises(FaceVCError, match="no utterance has a face.*'anna/a_1'.*'zoe/face'.*Pass --pairs"):
+    with pytest.raises(FaceVCError, match=r"no utterance has a face.*'anna/a_1'.*'zoe/face'.*Pass --pairs"):
         pair_faces(features, ROWS, faces, None)
-    with pytest.raises(FaceVCError, match="names faces that the store lacks, such as 'nobody'"):
+    with pytest.raises(FaceVCError, match=r"names faces that the store lacks, such as 'nobody'"):
         pair_faces(features, ROWS, faces, [{"speaker": "anna", "face": "nobody"}])
-    with pytest.raises(FaceVCError, match="names none of these utterances or their speakers but, for example, 'ann'"):
+    with pytest.raises(FaceVCError, match=r"names none of these utterances or their speakers but, for example, 'ann'"):
         pair_faces(features, ROWS, faces, [{"speaker": "ann", "face": "zoe"}])
 
 

@@ -29,25 +29,25 @@ def _open(path: Path, *overrides: str, stage: str = "train", inputs: dict | None
 )
 def test_a_run_with_other_settings_is_refused(tmp_path: Path, other: dict, named: str):
     _open(tmp_path)
-    with pytest.raises(FaceVCError, match=f"other settings .*{named}.*another folder, or pass --overwrite"):
+    with pytest.raises(FaceVCError, match=rf"other settings .*{named}.*another folder, or pass --overwrite"):
         _open(tmp_path, *other.pop("overrides", ()), **other)
 
 
 @pytest.mark.parametrize("text", ["", "[", "format: 1\n", "just text\n"])
 def test_a_folder_that_is_no_run(tmp_path: Path, text: str):
     (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(FaceVCError, match="Choose another folder"):
+    with pytest.raises(FaceVCError, match=r"Choose another folder"):
         _open(tmp_path)
 
 
 def test_a_file_in_the_way(tmp_path: Path):
     (tmp_path / "run").write_text("")
-    with pytest.raises(FaceVCError, match="could not be written"):
+    with pytest.raises(FaceVCError, match=r"could not be written"):
         _open(tmp_path / "run")
 
 
 def test_a_table_that_is_not_there(tmp_path: Path):
-    with pytest.raises(FaceVCError, match="w.csv: the table cannot be read"):
+    with pytest.raises(FaceVCError, match=r"w.csv: the table cannot be read"):
         table_hashes(weights=tmp_path / "w.csv", pairs=None)
 
 
@@ -62,7 +62,7 @@ def test_the_same_settings_go_on_only_from_a_checkpoint(tmp_path: Path):
         assert _open(tmp_path) and _open(tmp_path, "train.log_every=1", "train.checkpoint_every=5", "train.workers=1")
         assert RunDirectory(tmp_path).resumable().name == name
         (tmp_path / "checkpoints" / name / "config.yaml").unlink()
-    with pytest.raises(FaceVCError, match="found none"):
+    with pytest.raises(FaceVCError, match=r"found none"):
         RunDirectory(tmp_path).resumable()
 
 

@@ -52,10 +52,10 @@ def test_resumed_equals_uninterrupted(run: Run, tmp_path: Path):
 
 
 def test_the_seed_decides(run: Run, tmp_path: Path):
-    one, again, other = run(tmp_path / "1", seed=5, stop_at=2), run(tmp_path / "2", seed=5, stop_at=2), run(tmp_path / "3", seed=6, stop_at=2)
+    one, again, other = (run(tmp_path / str(n), seed=seed, stop_at=2) for n, seed in enumerate((5, 5, 6), start=1))
     assert one.losses == again.losses
     assert not set(one.losses.values()) & set(other.losses.values())
-    with pytest.raises(FaceVCError, match="seed: 5 there, 6 now"):
+    with pytest.raises(FaceVCError, match=r"seed: 5 there, 6 now"):
         run(tmp_path / "1", seed=6)
 
 
@@ -84,13 +84,13 @@ def test_a_damaged_checkpoint_is_not_resumed(toy_stores: Stores, toy_run: Path, 
     shutil.copytree(toy_run, tmp_path / "run")
     path = tmp_path / "run" / "checkpoints" / "last" / file
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(FaceVCError, match=f"{path.name}: .*(damaged|not a whole safetensors file)"):
+    with pytest.raises(FaceVCError, match=rf"{path.name}: .*(damaged|not a whole safetensors file)"):
         pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.steps=4")
 
 
 def test_other_settings_are_not_resumed(toy_stores: Stores, tmp_path: Path):
     pretrain(toy_stores, tmp_path, stop_at=1)
-    with pytest.raises(FaceVCError, match="pretrain.cpc: 1.0 there, 0.0 now.*--overwrite"):
+    with pytest.raises(FaceVCError, match=r"pretrain.cpc: 1.0 there, 0.0 now.*--overwrite"):
         pretrain(toy_stores, tmp_path, "toy", "pretrain.cpc=0")
     assert len(pretrain(toy_stores, tmp_path, "toy", "pretrain.cpc=0", overwrite=True, stop_at=2).losses) == 2
 
@@ -100,7 +100,7 @@ def test_another_table_is_not_resumed(toy_stores: Stores, tmp_path: Path):
     table.write_text("utterance,weight\nbert/b 1,2\n")
     pretrain(toy_stores, tmp_path / "run", weights=table, stop_at=1)
     table.write_text("utterance,weight\nbert/b 1,3\n")
-    with pytest.raises(FaceVCError, match="inputs.weights"):
+    with pytest.raises(FaceVCError, match=r"inputs.weights"):
         pretrain(toy_stores, tmp_path / "run", weights=table)
 
 
@@ -146,7 +146,7 @@ def test_a_killed_run_loses_at_most_an_interval(toy_stores: Stores, tmp_path: Pa
 
 def test_a_loss_that_became_nan_stops_before_it_is_saved(toy_stores: Stores, tmp_path: Path):
     wild = ("pretrain.optimiser={learning_rate: 1e30, warmup_steps: 0, milestones: []}", "pretrain.log_every=100", "pretrain.steps=40")
-    with pytest.raises(FaceVCError, match="became infinite or NaN by step.*checkpoints before are kept.*lower pretrain.optimiser.learning_rate"):
+    with pytest.raises(FaceVCError, match=r"infinite or NaN by step.*checkpoints before are kept.*lower pretrain.optimiser.learning_rate"):
         pretrain(toy_stores, tmp_path, "toy", *wild)
     for folder in (tmp_path / "checkpoints").glob("*"):
         assert all(torch.isfinite(v).all() for v in weights(folder).values())
@@ -166,8 +166,8 @@ def test_two_processes(toy_stores: Stores, tmp_path: Path):
     """`accelerate launch`: each of two processes works on its half of the batch; one writes. Each saves when the other does."""
     settings = [x for o in (*TOY, "pretrain.validate_every=2") for x in ("--set", o)]
     command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
-        *("--dynamo_backend", "no", "--main_process_port", "0", "-m", "facevc_cli", "pretrain", str(toy_stores.features)),
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "facevc_cli", "pretrain", str(toy_stores.features)),
         *("--voices", str(toy_stores.voices), "-o", str(tmp_path / "run"), "--preset", "toy", "--device", "cpu", "--quiet", *settings),
     ]
     began = time.monotonic()

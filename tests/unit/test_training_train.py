@@ -16,11 +16,17 @@ from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import load_checkpoint
 from facevc_cli.io.manifest import read_table
 from facevc_cli.io.store import Store
-from facevc_cli.training.face_training import TERMS, TrainTask
+from facevc_cli.training.face_training import TERMS, MixedSupervision, TrainTask
 from facevc_cli.training.loop import make_accelerator
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 FROZEN = ("content_encoder.", "speaker_encoder.", "pitch_level.", "mel_")
+
+
+def _supervision(task: TrainTask) -> MixedSupervision:
+    supervision = task.auxiliary["supervision"]
+    assert isinstance(supervision, MixedSupervision)
+    return supervision
 
 
 def _only(*terms: str) -> dict[str, float]:
@@ -31,9 +37,7 @@ def _task(stores: Stores, run: Path, **settings) -> tuple[TrainTask, dict[str, T
     """A task on top of a pretraining, in training mode, and its first batch."""
     pretrained = load_checkpoint(run)
     config: Config = dataclasses.replace(pretrained.config, train=dataclasses.replace(pretrained.config.train, **settings))
-    inputs = read_inputs(
-        Store(stores.features), Store(stores.voices), config, config.train, 0, faces=FacePairs(Store(stores.faces))
-    )
+    inputs = read_inputs(Store(stores.features), Store(stores.voices), config, config.train, 0, faces=FacePairs(Store(stores.faces)))
     task = TrainTask(pretrained.model, config, 0)
     task.prepare(make_accelerator("cpu", "no"))
     task.model.train()
@@ -55,44 +59,44 @@ def _moved(before: dict[str, Tensor], module: torch.nn.Module) -> set[str]:
 def test_faces_of_another_size(toy_stores: Stores, toy_run: Path, tmp_path: Path):
     other = make_stores(tmp_path, face_dim=FACE_DIM + 3)
     mixed = Stores(toy_stores.features, toy_stores.voices, other.faces)
-    with pytest.raises(FaceVCError, match=f"face embeddings have {FACE_DIM + 3} numbers.*face_dim {FACE_DIM}.*--set model.face_dim={FACE_DIM + 3}"):
+    with pytest.raises(FaceVCError, match=rf"have {FACE_DIM + 3} numbers.*face_dim {FACE_DIM}.*--set model.face_dim={FACE_DIM + 3}"):
         train(mixed, toy_run, tmp_path / "run")
     train(mixed, toy_run, tmp_path / "run", f"model.face_dim={FACE_DIM + 3}", stop_at=1)  # the advice works
 
 
 def test_features_of_another_mel(starter_stores: Stores, toy_run: Path, tmp_path: Path):
-    with pytest.raises(FaceVCError, match="log-mel is 'hifigan'.*works on 'fvmvc'"):
+    with pytest.raises(FaceVCError, match=r"log-mel is 'hifigan'.*works on 'fvmvc'"):
         train(starter_stores, toy_run, tmp_path / "run")
 
 
 def test_another_model_than_the_pretraining(toy_stores: Stores, toy_run: Path, tmp_path: Path):
     for overrides, stage in [(("model.decoder.channels=8",), {}), ((), {"preset": "starter"})]:
-        with pytest.raises(FaceVCError, match="pretrained with another model.*slots, temperature, face_dim, or pretrain again"):
+        with pytest.raises(FaceVCError, match=r"pretrained with another model.*slots, temperature, face_dim, or pretrain again"):
             train(toy_stores, toy_run, tmp_path / "run", *overrides, **stage)
 
 
 def test_no_pretraining(toy_stores: Stores, tmp_path: Path):
-    with pytest.raises(FaceVCError, match="expected a checkpoint"):
+    with pytest.raises(FaceVCError, match=r"expected a checkpoint"):
         train(toy_stores, tmp_path, tmp_path / "run")
 
 
 def test_strangers_faces(toy_stores: Stores, toy_run: Path, tmp_path: Path):
     other = make_stores(tmp_path, utterances={"zoe/z": ("zoe", "train", 20)})
     mixed = Stores(toy_stores.features, toy_stores.voices, other.faces)
-    with pytest.raises(FaceVCError, match="no utterance has a face.*--pairs"):
+    with pytest.raises(FaceVCError, match=r"no utterance has a face.*--pairs"):
         train(mixed, toy_run, tmp_path / "run")
     table = tmp_path / "pairs.csv"
     table.write_text("speaker,person\nanna,zoe\n")
-    with pytest.raises(FaceVCError, match="pairs.csv: expected the columns face"):
+    with pytest.raises(FaceVCError, match=r"pairs.csv: expected the columns face"):
         train(mixed, toy_run, tmp_path / "run", pairs=table)
     table.write_text("speaker,face\nanna,zoe\nbert,zoe\n")
     assert len(train(mixed, toy_run, tmp_path / "run", pairs=table, stop_at=2).losses) == 2
 
 
 def test_settings_that_make_no_sense(toy_stores: Stores, toy_run: Path, tmp_path: Path):
-    with pytest.raises(FaceVCError, match="every weight of the training loss is 0"):
+    with pytest.raises(FaceVCError, match=r"every weight of the training loss is 0"):
         train(toy_stores, toy_run, tmp_path / "1", *(f"train.{term}=0" for term in TERMS))
-    with pytest.raises(FaceVCError, match="init_memory 'zeros': expected random or kmeans"):
+    with pytest.raises(FaceVCError, match=r"init_memory 'zeros': expected random or kmeans"):
         train(toy_stores, toy_run, tmp_path / "2", "train.init_memory=zeros")
 
 
@@ -136,7 +140,7 @@ def test_each_term_reaches_what_it_should(starter_stores: Stores, starter_run: P
     value.backward()
     reached = {n for n, p in task.model.named_parameters() if p.grad is not None and bool(p.grad.abs().sum() > 0)}
     assert {n if n.startswith("memory") else n.split(".")[0] for n in reached} == expected
-    assert all(p.grad is None for p in task.auxiliary["supervision"].teacher.parameters())
+    assert all(p.grad is None for p in _supervision(task).teacher.parameters())
 
 
 def test_the_loss_is_the_weighted_sum(toy_stores: Stores, toy_run: Path):
@@ -170,7 +174,8 @@ def test_frozen_parts_are_equal_after_a_hundred_steps(preset: str, freeze_decode
     """Code book, counts and BatchNorm statistics included: in the published code they drift."""
     stores, run = request.getfixturevalue(f"{preset}_stores"), request.getfixturevalue(f"{preset}_run")
     every = ("train.steps=100", "train.checkpoint_every=100", "train.validate_every=50", "train.log_every=50", "train.batch_size=2")
-    train(stores, run, tmp_path, *every, f"train.freeze_decoder={str(freeze_decoder).lower()}", "train.pitch_level=1", "train.init_memory=random")
+    freeze = f"train.freeze_decoder={str(freeze_decoder).lower()}"
+    train(stores, run, tmp_path, *every, freeze, "train.pitch_level=1", "train.init_memory=random")
     before, last = weights(run / "checkpoints" / "best"), tmp_path / "checkpoints" / "last"
     after, teacher = weights(last), load_file(last / "training" / "auxiliary.safetensors")
     frozen = [k for k in before if k.startswith(FROZEN) or (freeze_decoder and k.startswith("decoder."))]
@@ -190,7 +195,7 @@ def test_frozen_parts_are_equal_after_a_hundred_steps(preset: str, freeze_decode
 
 def test_frozen_means_eval_whatever_the_loop_says(toy_stores: Stores, toy_run: Path):
     task, _ = _task(toy_stores, toy_run)
-    supervision = task.auxiliary["supervision"]
+    supervision = _supervision(task)
     for module in (task.model.content_encoder, task.model.speaker_encoder, supervision.teacher):
         assert not any(m.training for m in module.modules())
         assert not any(p.requires_grad for p in module.parameters())
@@ -212,7 +217,7 @@ def test_the_memory_can_start_at_the_training_voices(starter_stores: Stores, sta
         training = torch.from_numpy(voices.vectors("dvector")[:4])
     assert torch.cdist(training, values).min(1).values.max() < 0.2  # each of four voices has one of six slots
     pretrain(make_stores(tmp_path / "s"), tmp_path / "mel", "toy", "model.speaker_encoder=mel", stop_at=1)
-    with pytest.raises(FaceVCError, match="kmeans needs a speaker encoder that takes d-vectors"):
+    with pytest.raises(FaceVCError, match=r"kmeans needs a speaker encoder that takes d-vectors"):
         train(make_stores(tmp_path / "s2"), tmp_path / "mel", tmp_path / "run", "train.init_memory=kmeans")
 
 

@@ -79,6 +79,15 @@ def link_clips(root: Path, utterances: Iterable[str], out: Path) -> None:
                 link.symlink_to(original.resolve())
 
 
+def refuse_another_choice(out: Path, splits: list[tuple[str, str]]) -> None:
+    """Recordings of an earlier choice would be trained on with this one's."""
+    listed = out / "splits.csv"
+    if (out / "wav").exists() and listed.is_file():
+        with open(listed, newline="", encoding="utf-8") as file:
+            if [tuple(row) for row in csv.reader(file)][1:] != splits:
+                sys.exit(f"{out} holds the recordings of another choice of clips. Choose another --out, or remove it.")
+
+
 def write(path: Path, columns: list[str], rows: Iterable[tuple]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *rows])
@@ -108,6 +117,7 @@ def main() -> None:
     splits = [(u, "train") for s in training for u in pretrain[s]] + [(u, "valid") for u in valid]
     splits += [(u, "test") for u, _ in spoken] + [(u, "test") for s in targets for u in test[s]]
     given.out.mkdir(parents=True, exist_ok=True)
+    refuse_another_choice(given.out, splits)
     link_clips(given.lrs3, [u for u, _ in splits], given.out / "clips")
     write(given.out / "splits.csv", ["utterance", "split"], splits)
     write(given.out / "speakers.csv", ["speaker", "split", "clips"], [(s, "train", len(pretrain[s])) for s in training])

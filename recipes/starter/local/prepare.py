@@ -67,7 +67,8 @@ def main(data: Path, out: Path) -> None:
     write(out / "splits.csv", [{"speaker": s, "split": split.get(s, "train")} for s in dict.fromkeys(r["speaker"] for r in used)])
     weights = {r["path"]: CORPUS_WEIGHT[r["corpus"]] * min(float(r["seconds"]), LONGEST_CROP_S) for r in used}
     write(out / "weights.csv", [{"utterance": Path(path).stem, "weight": f"{weight:.3f}"} for path, weight in weights.items()])
-    write(out / "texts.csv", [{"utterance": Path(r["path"]).stem, "path": r["path"], "split": split.get(r["speaker"], "train"), "text": r["text"]} for r in used])
+    texts = [{"utterance": Path(r["path"]).stem, "path": r["path"], "split": split.get(r["speaker"], "train"), "text": r["text"]} for r in used]
+    write(out / "texts.csv", texts)
     faces = [f for f in read(data / "faces.csv") if f["gender"] and f["age_bin"] not in ("0-2", "3-9")]
     rng.shuffle(faces)
     faces = faces[:FACES]

@@ -1,0 +1,163 @@
+"""The directions of imports, held by parsing every file; and that training machines need no audio or vision library."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import facevc_cli
+
+ROOT = Path(facevc_cli.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# From the bottom up; a file may import from its own layer and below. `converter` is the Python surface beneath the commands.
+LAYERS = (
+    {"errors", "progress", "config", "runtime"},
+    {"losses", "models", "vocoders", "features", "io"},
+    {"training", "data", "metrics"},
+    {"converter"},
+    {"stages"},
+    {"cli"},
+)
+# Within the layer of torch modules and arrays, who may import whom besides itself. A checkpoint knows the assembly it stores.
+SIDEWAYS = {"models": {"features"}, "losses": {"models"}, "vocoders": {"io", "features"}, "features": set(), "io": {"features", "models"}}
+ONLY_CLI = {"typer", "rich", "click"}
+TRAINING_NEEDS = {"torch", "h5py", "accelerate", "safetensors", "numpy", "yaml", "matplotlib"}
+BLOCKED = ("librosa", "soundfile", "soxr", "pyworld", "av", "dlib", "PIL", "resemblyzer", "scipy", "torchaudio", "torchvision")
+
+
+def imported(path: Path, *, top_level: bool = False) -> Iterator[str]:
+    """Full names of the modules that a file imports, also inside functions unless `top_level`; not what only types need."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in tree.body if top_level else ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def package(path: Path) -> str:
+    """'stages' of .../stages/convert.py, 'config' of .../config.py."""
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def own(names: Iterator[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(name.split(".")[1:]) for name in names if name.startswith("facevc_cli."))
+
+
+def layer(name: str) -> int | None:
+    return next((i for i, names in enumerate(LAYERS) if name in names), None)
+
+
+def outside(path: Path, *, top_level: bool = False) -> set[str]:
+    return {name.split(".")[0] for name in imported(path, top_level=top_level)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    if package(path) in ("__init__", "__main__", "presets", "assets"):
+        return
+    here = layer(package(path))
+    assert here is not None, f"{package(path)} has no place in LAYERS"
+    for parts in own(imported(path)):
+        there = layer(parts[0])
+        if there is None:  # the package's own names, such as __version__
+            assert parts[0].startswith("__"), parts
+            continue
+        assert there <= here, f"{path.name} imports {'.'.join(parts)}, which lies above it"
+        if package(path) in SIDEWAYS and there == here and parts[0] != package(path):
+            assert parts[0] in SIDEWAYS[package(path)], f"{path.name} imports {'.'.join(parts)}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda p: p.name)
+def test_stages_meet_in_files_only(path):
+    assert not [parts for parts in own(imported(path)) if parts[0] == "stages"]
+
+
+def test_only_the_command_line_imports_typer_and_rich():
+    assert not [p for p in FILES if package(p) != "cli" and outside(p) & ONLY_CLI]
+    assert any(outside(p) & ONLY_CLI for p in FILES)
+
+
+def test_commands_import_nothing_heavy_at_the_top():
+    light = {"facevc_cli", "typer", "collections", "json", "os", "pathlib", "sys", "time", "typing"}
+    for path in sorted((ROOT / "cli").glob("*.py")):
+        assert outside(path, top_level=True) <= light, path.name
+        assert {parts[0] for parts in own(imported(path, top_level=True))} <= {"__version__", "cli", "errors", "progress"}, path.name
+
+
+def test_models_and_losses_know_no_files():
+    for path in [*(ROOT / "models").glob("*.py"), ROOT / "losses.py"]:
+        assert not outside(path) & {"h5py", "pathlib", "os", "io", "safetensors", "yaml"}, path.name
+
+
+def test_stores_know_no_torch():
+    for name in ("store", "manifest", "inputs", "audio", "atomic", "video", "image"):
+        assert "torch" not in outside(ROOT / "io" / f"{name}.py")
+    assert _alone("import sys, facevc_cli.io.store; assert 'torch' not in sys.modules") == ""
+
+
+def test_modules_and_commands_stay_small():
+    assert not [p.name for p in FILES if len(p.read_text(encoding="utf-8").splitlines()) > 400]
+    shared = {"options.py", "report.py", "app.py"}
+    commands = [p for p in (ROOT / "cli").glob("*.py") if p.name not in shared]
+    assert not [p.name for p in commands if len(p.read_text(encoding="utf-8").splitlines()) > 80]
+
+
+def test_nothing_prints_asserts_or_exits():
+    """Library code raises and reports; `cli` alone writes, and nothing checks what users give with `assert`."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not isinstance(node, ast.Assert), f"{path}:{node.lineno}"
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("print", "sys.exit", "exit", "quit"), f"{path}:{node.lineno}"
+                assert not called.startswith(("pickle.load", "pickle.dump")), f"{path}:{node.lineno}"
+                if called == "torch.load":
+                    assert "weights_only=True" in ast.unparse(node), f"{path}:{node.lineno}"
+
+
+def _alone(code: str) -> str:
+    """What a new process writes to stderr while it runs `code`."""
+    return subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False).stderr
+
+
+def test_training_needs_no_audio_or_vision_library():
+    code = f"""
+import sys
+for name in {BLOCKED!r}:
+    sys.modules[name] = None  # importing it raises ImportError
+import facevc_cli.stages.pretrain, facevc_cli.stages.train
+"""
+    assert _alone(code) == ""
+
+
+def test_training_imports_the_packages_it_may(tmp_path):
+    """Followed through our own files, functions included: what pretrain and train can reach."""
+    reached, waiting = set(), [ROOT / "stages/pretrain.py", ROOT / "stages/train.py", ROOT / "cli/pretrain.py", ROOT / "cli/train.py"]
+    found: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        found |= outside(path, top_level=True)
+        for parts in own(imported(path, top_level=True)):
+            candidates = [ROOT.joinpath(*parts[:n]).with_suffix(".py") for n in range(1, len(parts) + 1)]
+            waiting += [p for p in candidates if p.is_file()]
+    foreign = {name for name in found if name not in sys.stdlib_module_names and name != "facevc_cli"}
+    assert foreign <= TRAINING_NEEDS | {"typer", "rich"}
+    assert {"torch", "h5py", "accelerate"} <= foreign
