@@ -122,6 +122,8 @@ class TrainConfig(RunConfig):
     voice_reconstruction: float = 0.0  # keeps the decoder able to speak with the voice embedding itself
     pitch_level: float = 0.0  # log F0 level out of the recalled face embedding
     freeze_decoder: bool = False
+    standardise_faces: bool = False  # face embeddings to zero mean and unit deviation over the training faces
+    face_noise: float = 0.0  # deviation of noise on standardised face embeddings, against learning faces by heart
     init_memory: str = "random"  # or "kmeans": values start at the centres of the training voices
 
 

@@ -103,6 +103,12 @@ class CropBatches(Dataset):
     def __len__(self) -> int:
         return 2**31
 
+    def used_faces(self) -> np.ndarray:
+        """(n, face_dim): the embeddings of all faces that these batches can draw."""
+        if self.faces is None or self.face_embeddings is None:
+            raise FaceVCError("these batches have no faces.")
+        return self.face_embeddings[np.unique(np.concatenate(list(self.faces)))]
+
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step, self.rank])
         chosen = rng.choice(len(self.voices.rows), self.batch_size, p=self.weights)

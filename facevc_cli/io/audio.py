@@ -55,7 +55,7 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
                 file.software = "facevc"
             file.write(clipped)
     except soundfile.LibsndfileError as error:
-        raise FaceVCError(f"{path} could not be written: {error}. Is the disk full, or the folder read-only?") from error
+        raise FaceVCError(f"{path} could not be written ({error}). Is the disk full, or the folder read-only?") from error
 
 
 def wav_header(path: Path) -> tuple[int, int]:

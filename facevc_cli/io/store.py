@@ -16,7 +16,6 @@ another machine's `--shard`, goes on from the parts.
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ import numpy as np
 from facevc_cli import __version__
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.steady import SteadyFile
 
 SCHEMA = 1
 MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a process is often 256
@@ -266,18 +266,19 @@ class StoreWriter:
         statistics: Mapping[str, np.ndarray] | None = None,
         attributes: Mapping[str, Value] | None = None,
     ) -> None:
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
-            file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
-            file.attrs.update(attributes or {})
-            writer = _ItemsWriter(file, rows)
-            for item in items:
-                writer.add(item)
-            writer.finish()
-            for name, array in (statistics or {}).items():
-                file[f"statistics/{name}"] = array
-            file.flush()
-            os.fsync(file.id.get_vfd_handle())
+        with atomic_path(path) as temporary, SteadyFile(temporary) as disk:
+            with h5py.File(disk, "w") as file:
+                file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
+                file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
+                file.attrs.update(attributes or {})
+                writer = _ItemsWriter(file, rows)
+                for item in items:
+                    writer.add(item)
+                    disk.check()
+                writer.finish()
+                for name, array in (statistics or {}).items():
+                    file[f"statistics/{name}"] = array
+            disk.sync()
 
 
 class _ItemsWriter:

@@ -39,8 +39,12 @@ class FaceVC(nn.Module):
         self.pitch_level = PitchLevel(c.voice_dim) if c.pitch == "comb" else None
         self.register_buffer("mel_mean", torch.zeros(c.n_mels))
         self.register_buffer("mel_std", torch.ones(c.n_mels))
+        self.register_buffer("face_mean", torch.zeros(c.face_dim))
+        self.register_buffer("face_std", torch.ones(c.face_dim))
         self.mel_mean: Tensor
         self.mel_std: Tensor
+        self.face_mean: Tensor
+        self.face_std: Tensor
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """The training split's mean and standard deviation per band, (n_mels,) each."""
@@ -48,6 +52,11 @@ class FaceVC(nn.Module):
             for module in (self, self.content_encoder):
                 if name in dict(module.named_buffers(recurse=False)):
                     module.get_buffer(name).copy_(values)
+
+    def set_face_statistics(self, embeddings: Tensor) -> None:
+        """Standardises face embeddings from now on by the mean and deviation of these, (n, face_dim); the paper does not."""
+        self.face_mean.copy_(embeddings.mean(0))
+        self.face_std.copy_(embeddings.std(0, unbiased=False).clamp_min(1e-6))
 
     def normalise(self, mel: Tensor) -> Tensor:
         """Raw log-mel (..., n_mels) -> normalised."""
@@ -66,14 +75,23 @@ class FaceVC(nn.Module):
         """d-vector (B, 256), or normalised mel (B, n_mels, T) where the speaker encoder is `mel`, -> voice embedding (B, voice_dim)."""
         return self.speaker_encoder(voice)
 
+    def embed_face(self, embedding: Tensor) -> Tensor:
+        """Face embedding (B, face_dim), as the face network gives it, -> (B, voice_dim), of unit length."""
+        if embedding.ndim != 2 or embedding.shape[1] != self.config.face_dim:
+            raise FaceVCError(
+                f"this model takes face embeddings of {self.config.face_dim} numbers, found the shape {tuple(embedding.shape)}. "
+                "Extract the faces with the embedder that the model was trained with."
+            )
+        return self.face_encoder((embedding - self.face_mean) / self.face_std)
+
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
         """Face embedding (B, face_dim) -> recalled voice embedding (B, voice_dim) and its address (B, slots), rows summing to 1."""
-        log_address = self.memory.address(self.face_encoder(self._face(embedding)), "face", temperature)
+        log_address = self.memory.address(self.embed_face(embedding), "face", temperature)
         return self.memory.recall(log_address), log_address.exp()
 
     def mix_faces(self, embeddings: Tensor, weights: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
         """Faces (K, face_dim) with weights (K,) -> the voice recalled at the weighted mean of their ADDRESSES (1, voice_dim), and it."""
-        log_addresses = self.memory.address(self.face_encoder(self._face(embeddings)), "face", temperature)
+        log_addresses = self.memory.address(self.embed_face(embeddings), "face", temperature)
         mixed = self.memory.mix(log_addresses, weights)
         return self.memory.recall(mixed), mixed.exp()
 
@@ -99,14 +117,6 @@ class FaceVC(nn.Module):
         """`decode` before and after the postnet; the two are one where there is none."""
         mean, std = level if level is not None else self.predict_pitch(speaker)
         return self.decoder(z, self.pitch(lf0, mean, std), speaker)
-
-    def _face(self, embedding: Tensor) -> Tensor:
-        if embedding.ndim != 2 or embedding.shape[1] != self.config.face_dim:
-            raise FaceVCError(
-                f"this model takes face embeddings of {self.config.face_dim} numbers, found the shape {tuple(embedding.shape)}. "
-                "Extract the faces with the embedder that the model was trained with."
-            )
-        return embedding
 
 
 def _definition(config: ModelConfig) -> MelDefinition:

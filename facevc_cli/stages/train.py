@@ -19,7 +19,7 @@ from facevc_cli.training.face_training import TrainTask
 from facevc_cli.training.loop import Loop, make_accelerator
 
 STAGE = "train"
-FROM_FACES = ("face_encoder.", "memory.")  # what pretraining did not train
+FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # what pretraining did not train
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             folder.remove_leftovers()
             folder.describe(stage.seed, str(accelerator.device))
         model = _start(pretrained, config, torch.from_numpy(inputs.voices.dvectors), stage.seed)
+        if config.train.standardise_faces:
+            model.set_face_statistics(torch.from_numpy(inputs.training.used_faces()))
         checkpoint = Checkpoint(model, config, inputs.frontend, STAGE, embedders={"voice": voices.settings, "face": faces.settings})
         loop = Loop(TrainTask(model, config, stage.seed), config.train, inputs.training, inputs.validation, folder, checkpoint, accelerator)
         tally = Tally(reporter)

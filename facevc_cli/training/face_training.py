@@ -18,7 +18,7 @@ from facevc_cli.data.crops import Batch
 from facevc_cli.errors import FaceVCError
 from facevc_cli.models.facevc import FaceVC
 from facevc_cli.training.pretraining import reconstruction_loss
-from facevc_cli.training.task import Figures, freeze, learning_rate, set_learning_rate
+from facevc_cli.training.task import Figures, freeze, generator, learning_rate, set_learning_rate
 
 TERMS = ("reconstruction", "recall", "address", "inter_speaker", "voice_reconstruction", "pitch_level")
 
@@ -29,6 +29,7 @@ class MixedSupervision(nn.Module):
     def __init__(self, model: FaceVC, train: TrainConfig, reconstruction: str):
         super().__init__()
         self.model, self.train_config, self.reconstruction = model, train, reconstruction
+        self.noise = generator(0, 0)  # of the faces; set anew for every step
         self.teacher = copy.deepcopy(nn.ModuleDict({"decoder": model.decoder, "pitch": model.pitch}))
         for module in (model.content_encoder, model.speaker_encoder, self.teacher):
             freeze(module)
@@ -80,13 +81,16 @@ class MixedSupervision(nn.Module):
 
     def _face(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Log-address and recalled voice embedding of faces."""
-        address = self.model.memory.address(self.model.face_encoder(embedding), "face")
+        if self.training and self.train_config.face_noise > 0:
+            noise = torch.randn(embedding.shape, generator=self.noise).to(embedding)
+            embedding = embedding + self.train_config.face_noise * self.model.face_std * noise
+        address = self.model.memory.address(self.model.embed_face(embedding), "face")
         return address, self.model.memory.recall(address)
 
 
 class TrainTask:
     def __init__(self, model: FaceVC, config: Config, seed: int):
-        self.model, self.config, self.t = model, config, config.train
+        self.model, self.config, self.t, self.seed = model, config, config.train, seed
         if not any(getattr(config.train, name) > 0 for name in TERMS):
             raise FaceVCError(f"every weight of the training loss is 0 (train.{', train.'.join(TERMS)}). Set at least one above 0.")
         supervision = MixedSupervision(model, config.train, config.pretrain.reconstruction)
@@ -104,6 +108,7 @@ class TrainTask:
     def step(self, batch: Batch, step: int) -> Figures:
         o = self.t.optimiser
         set_learning_rate(self.optimisers["model"], learning_rate(o, step, self.t.steps))
+        self.accelerator.unwrap_model(self.auxiliary["supervision"]).noise = generator(self.seed, step, self.accelerator.process_index % 8)
         terms = self.auxiliary["supervision"](batch)
         loss = self._total(terms)
         self.optimisers["model"].zero_grad()

@@ -35,6 +35,9 @@ set_judges
 # The person: the folder that a clip lies in, or the clip itself where there are no folders.
 person='^(?:.*?/)??([^/]+)(?:/[^/]+)?$'
 
+# So small a model gains nothing from a second thread, and on a busy machine waits for it.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+
 mkdir -p "$out"
 if [ -z "$data" ]; then
     data=$out/clips

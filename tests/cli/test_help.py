@@ -24,7 +24,7 @@ SHARED = {
     "--json": set(COMMANDS),
     "--debug": set(COMMANDS),
     "--quiet": set(COMMANDS) - {"info"},
-    "--overwrite": set(COMMANDS) - {"info"},
+    "--overwrite": set(COMMANDS) - {"info", "evaluate"},
     "--limit": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
     "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
     "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
@@ -56,7 +56,6 @@ def test_every_option_and_argument_has_a_help_text(name):
     assert command.help
     for parameter in command.params:
         assert getattr(parameter, "help", None), f"{name}: {parameter.name}"
-        assert parameter.help[0].isupper() or parameter.name not in ("sources",), parameter.name
 
 
 @pytest.mark.parametrize("option", SHARED)
@@ -81,9 +80,9 @@ def test_version_and_no_arguments():
     assert runner.invoke(app, []).exit_code in (0, 2)
 
 
-@pytest.mark.parametrize("arguments", [["unknown"], ["extract-wav", "x", "--unknown"], ["extract-wav", "x", "-o", "y", "--rate", "fast"], ["convert", "x"]])
+@pytest.mark.parametrize("arguments", ["unknown", "extract-wav x --unknown", "extract-wav x -o y --rate fast", "convert x", "info --limit 3"])
 def test_wrong_command_lines_exit_2(arguments):
-    assert runner.invoke(app, arguments).exit_code == 2
+    assert runner.invoke(app, arguments.split()).exit_code == 2
 
 
 HELP = """

@@ -119,7 +119,7 @@ def test_losses_after_the_checkpoint_are_forgotten(tmp_path: Path, no_plots: Non
 
 
 def test_curves_as_table_and_picture(tmp_path: Path, toy_stores: Stores):
-    pretrain(toy_stores, tmp_path / "run")
+    pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.checkpoint_every=6")
     rows = read_table(tmp_path / "run" / "losses.csv")
     training = [r for r in rows if r["loss"]]
     assert [int(r["step"]) for r in training] == [1, 2, 3, 4, 5, 6]
