@@ -124,6 +124,7 @@ def save_checkpoint(
         temporary.mkdir(parents=True)
         state = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
         save_file(state, temporary / WEIGHTS)
+        (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         header = {
             "format": FORMAT,
             "facevc": __version__,

@@ -62,14 +62,16 @@ class WhisperRecogniser:
             ) from error
 
     def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
-        """Beam of one, no conditioning on earlier text: the same sound gives the same words."""
+        """Beam of five at temperature 0, no conditioning on earlier text: the same sound gives the same words.
+
+        With timestamps, for without them Whisper sometimes repeats its last words without end.
+        """
         segments, about = self._model.transcribe(
             wav,
             language=language,
-            beam_size=1,
+            beam_size=5,
             temperature=0.0,
             condition_on_previous_text=False,
-            without_timestamps=True,
         )
         return Transcript(" ".join(segment.text.strip() for segment in segments), about.language)
 

@@ -56,7 +56,8 @@ class FaceVC(nn.Module):
     def set_face_statistics(self, embeddings: Tensor) -> None:
         """Standardises face embeddings from now on by the mean and deviation of these, (n, face_dim); the paper does not."""
         self.face_mean.copy_(embeddings.mean(0))
-        self.face_std.copy_(embeddings.std(0, unbiased=False).clamp_min(1e-6))
+        std = embeddings.std(0, unbiased=False)
+        self.face_std.copy_(torch.where(std > 1e-6, std, 1.0))  # a single training face says nothing of how far faces differ
 
     def normalise(self, mel: Tensor) -> Tensor:
         """Raw log-mel (..., n_mels) -> normalised."""

@@ -174,8 +174,8 @@ def test_frozen_parts_are_equal_after_a_hundred_steps(preset: str, freeze_decode
     """Code book, counts and BatchNorm statistics included: in the published code they drift."""
     stores, run = request.getfixturevalue(f"{preset}_stores"), request.getfixturevalue(f"{preset}_run")
     every = ("train.steps=100", "train.checkpoint_every=100", "train.validate_every=50", "train.log_every=50", "train.batch_size=2")
-    freeze = f"train.freeze_decoder={str(freeze_decoder).lower()}"
-    train(stores, run, tmp_path, *every, freeze, "train.pitch_level=1", "train.init_memory=random")
+    settings = ("pitch_level=1", "init_memory=random", "reconstruction=1", "inter_speaker=0.2", f"freeze_decoder={str(freeze_decoder).lower()}")
+    train(stores, run, tmp_path, *every, *(f"train.{s}" for s in settings))
     before, last = weights(run / "checkpoints" / "best"), tmp_path / "checkpoints" / "last"
     after, teacher = weights(last), load_file(last / "training" / "auxiliary.safetensors")
     frozen = [k for k in before if k.startswith(FROZEN) or (freeze_decoder and k.startswith("decoder."))]
@@ -225,6 +225,27 @@ def test_slots_and_temperature_may_differ_from_the_pretraining(toy_stores: Store
     train(toy_stores, toy_run, tmp_path, "model.slots=9", "model.temperature=0.1", stop_at=1)
     model = load_checkpoint(tmp_path).model
     assert model.memory.values.shape[0] == 9 and model.memory.temperature == 0.1
+
+
+def test_faces_are_standardised_by_the_training_faces(toy_stores: Stores, toy_run: Path, tmp_path: Path):
+    train(toy_stores, toy_run, tmp_path, "train.standardise_faces=true", stop_at=2)
+    model = load_checkpoint(tmp_path).model
+    with Store(toy_stores.faces) as faces:
+        training = torch.from_numpy(faces.vectors("embedding")[[i for i, s in enumerate(faces.speakers) if s != "vera"]])
+    assert torch.allclose(model.face_mean, training.mean(0), atol=1e-6)
+    assert torch.allclose(model.face_std, training.std(0, unbiased=False), atol=1e-6)
+    plain = load_checkpoint(toy_run).model
+    assert torch.equal(plain.face_mean, torch.zeros(FACE_DIM)) and torch.equal(plain.face_std, torch.ones(FACE_DIM))
+    plain.set_face_statistics(training[:1])  # one face has no spread to divide by
+    assert torch.equal(plain.face_mean, training[0]) and torch.equal(plain.face_std, torch.ones(FACE_DIM))
+
+
+def test_noise_on_faces_is_for_learning_alone(toy_stores: Stores, toy_run: Path):
+    task, batch = _task(toy_stores, toy_run, **_only("address"), face_noise=0.5)
+    supervision = task.auxiliary["supervision"]
+    drawn = {supervision(batch)["address"].item() for _ in range(3)}
+    task.auxiliary.eval()
+    assert len(drawn) == 3 and len({task.validate(batch, 3)["address"].item() for _ in range(3)}) == 1
 
 
 # ---- figures, and awkward corpora
