@@ -24,6 +24,9 @@ def evaluate(
     recogniser: Annotated[
         str, typer.Option(help="For WER, CER: auto, none, a CTranslate2 Whisper folder or name.", rich_help_panel=JUDGED)
     ] = "auto",
+    language: Annotated[
+        str | None, typer.Option(help="Spoken in the sources, such as en; by default recognised for each.", rich_help_panel=JUDGED)
+    ] = None,
     naturalness: Annotated[
         bool, typer.Option("--naturalness/--no-naturalness", help="Predict MOS by DistillMOS.", rich_help_panel=JUDGED)
     ] = True,
@@ -48,7 +51,7 @@ def evaluate(
     """
     from facevc_cli.stages.evaluate import EvaluateConfig, run
 
-    config = EvaluateConfig(manifest, output, labels, sources, recogniser, naturalness, calibrate, seed, jobs, limit)
+    config = EvaluateConfig(manifest, output, labels, sources, recogniser, language, naturalness, calibrate, seed, jobs, limit)
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug, show=_show)
 
 

@@ -43,16 +43,20 @@ class Recogniser(Protocol):
 
 
 class WhisperRecogniser:
-    """faster-whisper with a model folder, a model's name (which may have to be downloaded), or the packaged Whisper base."""
+    """faster-whisper with a model folder, a model's name (which may have to be downloaded), or the packaged Whisper base.
 
-    def __init__(self, model: str = PACKAGED):
+    language: of all that is spoken, such as "en"; None recognises each source's.
+    """
+
+    def __init__(self, model: str = PACKAGED, language: str | None = None):
         try:
             from faster_whisper import WhisperModel
         except ImportError as error:
             raise FaceVCError(
                 f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'."
             ) from error
-        self.name = f"{'whisper-base' if model == PACKAGED else Path(model).name}, beam {BEAM}"  # names the cache too
+        self.name = f"{'whisper-base' if model == PACKAGED else Path(model).name}, beam {BEAM}{f', {language}' if language else ''}"  # names the cache too
+        self.language = language
         folder = str(packaged_folder()) if model == PACKAGED else model
         try:
             self._model = WhisperModel(folder, device="cpu", compute_type="int8")
@@ -69,7 +73,7 @@ class WhisperRecogniser:
         """
         segments, about = self._model.transcribe(
             wav,
-            language=language,
+            language=language or self.language,
             beam_size=BEAM,
             temperature=0.0,
             condition_on_previous_text=False,

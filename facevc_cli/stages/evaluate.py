@@ -37,6 +37,7 @@ class EvaluateConfig:
     labels: Path | None = None
     sources: Path | None = None
     recogniser: str = "auto"
+    language: str | None = None  # spoken, such as "en"; None recognises each source's
     naturalness: bool = True
     calibrate: Path | None = None
     seed: int = 0
@@ -100,11 +101,11 @@ def _judges(config: EvaluateConfig, notes: list[str]) -> Judges:
         notes.append(f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)")
     elif config.recogniser == "auto":
         try:
-            judges = replace(judges, recogniser=WhisperRecogniser(PACKAGED))
+            judges = replace(judges, recogniser=WhisperRecogniser(PACKAGED, config.language))
         except FaceVCError as error:
             notes.append(f"WER and CER are off: {error}")
     elif config.recogniser != "none":
-        judges = replace(judges, recogniser=WhisperRecogniser(config.recogniser))
+        judges = replace(judges, recogniser=WhisperRecogniser(config.recogniser, config.language))
     if config.naturalness and not naturalness_available():
         notes.append(f"naturalness is off: DistillMOS is not installed ({EVAL_EXTRA})")
     elif config.naturalness:
