@@ -93,7 +93,8 @@ def _published(config: ImportCheckpointConfig) -> Checkpoint:
     seed_everything(0)  # for what VQMIVC has no weights of
     model = FaceVC(resolved.model)
     own = model.state_dict()
-    rest = {k: v for k, v in own.items() if k in ("mel_mean", "mel_std") or (kind == "vqmivc" and k.startswith(RANDOM_IN_VQMIVC))}
+    statistics = ("mel_mean", "mel_std", "face_mean", "face_std")  # the published code keeps the first two apart, and has no others
+    rest = {k: v for k, v in own.items() if k in statistics or (kind == "vqmivc" and k.startswith(RANDOM_IN_VQMIVC))}
     load_weights(model, {**rest, **tensors}, str(config.source))
     model.set_statistics(mean, std)
     origin = f"published {kind.upper()} checkpoint {config.source.name}"

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch.nn.functional import cosine_similarity
 
 from facevc_cli import Converter, load_model
 from facevc_cli.features.pitch import extract_f0
 from facevc_cli.io.audio import load_audio
 from facevc_cli.io.checkpoint import WEIGHTS, bundled_checkpoint
+from facevc_cli.io.image import load_image
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -28,26 +30,24 @@ def test_bundle_is_small_and_whole():
 
 
 def test_the_examples_voice_follows_the_face(converter):
-    """A man's utterance with a woman's portrait: as long, as loud, the words' rhythm kept, the pitch a woman's."""
+    """As long, as loud, the words' rhythm kept, the pitch where the model says that the face's voice lies."""
     source, rate = load_audio(EXAMPLES / "speech.wav")
     wav, out_rate = converter.convert(EXAMPLES / "speech.wav", face=EXAMPLES / "face.jpg")
     assert out_rate == 22050
     assert len(wav) / out_rate == pytest.approx(len(source) / rate, abs=0.01)
     assert np.sqrt(np.mean(wav**2)) == pytest.approx(np.sqrt(np.mean(source**2)), rel=0.25)
     before, after = (extract_f0(w, r, r // 100) for w, r in ((source, rate), (wav, out_rate)))
-    assert np.median(before[before > 0]) < 140
-    assert 160 < np.median(after[after > 0]) < 300
+    target = converter.target_from_face(EXAMPLES / "face.jpg")
+    wanted_hz = float(converter.model.predict_pitch(target.speaker)[0].exp())
+    assert 160 < wanted_hz < 280  # a woman's
+    assert np.exp(np.log(after[after > 0]).mean()) == pytest.approx(wanted_hz, rel=0.1)
     frames = min(len(before), len(after))
     assert np.mean((before[:frames] > 0) == (after[:frames] > 0)) > 0.75
 
 
-def test_a_womans_and_a_mans_address_differ(converter):
-    """The memory tells the portrait from its own mirror image by little, and from a mixture of all slots by much."""
-    from facevc_cli.io.image import load_image
-
+def test_a_mirrored_face_recalls_nearly_the_same_voice(converter):
     image = load_image(EXAMPLES / "face.jpg")
     face, mirrored = (converter.target_from_face(i) for i in (image, np.ascontiguousarray(image[:, ::-1])))
-    assert face.address is not None and mirrored.address is not None
-    assert float((face.address - mirrored.address).abs().sum()) < 1.0
+    assert float(cosine_similarity(face.speaker, mirrored.speaker)) > 0.8
     entropy = float(-(face.address * face.address.clamp_min(1e-12).log()).sum())
-    assert entropy < 0.95 * np.log(face.address.shape[1])
+    assert entropy < 0.8 * np.log(face.address.shape[1])  # the face chooses among the slots
