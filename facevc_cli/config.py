@@ -126,6 +126,11 @@ class TrainConfig(RunConfig):
     face_noise: float = 0.0  # deviation of noise on standardised face embeddings, against learning faces by heart
     init_memory: str = "random"  # or "kmeans": values start at the centres of the training voices
 
+    @property
+    def decodes(self) -> bool:
+        """Whether any weighted term needs the decoder, and with it mel and F0."""
+        return self.reconstruction + self.inter_speaker + self.voice_reconstruction > 0
+
 
 @dataclass(frozen=True)
 class Config:

@@ -80,7 +80,8 @@ def _tiled(frames: np.ndarray, count: int) -> np.ndarray:
 class CropBatches(Dataset):
     """`self[step]` is that step's batch. Utterances are drawn by weight; with faces, each brings one of its faces and another speaker's.
 
-    other_mel: bring that speaker's mel too, for a speaker encoder that hears it.
+    other_mel: bring that speaker's mel too, for a speaker encoder that hears it. frames: without them nothing is read but vectors, for
+    trainings that decode nothing.
     """
 
     def __init__(
@@ -94,11 +95,12 @@ class CropBatches(Dataset):
         faces: Sequence[np.ndarray] | None = None,
         face_embeddings: np.ndarray | None = None,
         other_mel: bool = False,
+        frames: bool = True,
         rank: int = 0,
     ):
         self.reader, self.voices, self.batch_size, self.seed, self.rank = reader, voices, batch_size, seed, rank
         self.weights = None if weights is None else weights / weights.sum()
-        self.faces, self.face_embeddings, self.other_mel = faces, face_embeddings, other_mel
+        self.faces, self.face_embeddings, self.other_mel, self.frames = faces, face_embeddings, other_mel, frames
 
     def __len__(self) -> int:
         return 2**31
@@ -116,7 +118,8 @@ class CropBatches(Dataset):
         return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
 
     def _item(self, i: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        item = self.reader.read(int(self.voices.rows[i]), rng)
+        row = int(self.voices.rows[i])
+        item = self.reader.read(row, rng) if self.frames else {"level": self.reader.level[row]}
         item["dvector"] = self.voices.dvectors[i]
         if self.faces is not None and self.face_embeddings is not None:
             other = self._another(i, rng)

@@ -60,6 +60,7 @@ def read_inputs(
     training = join_voices(features, voices, "train")
     share = -(-run.batch_size // processes)
     hears_mel = config.model.speaker_encoder == "mel"
+    frames = faces is None or hears_mel or config.train.decodes
 
     def batches(chosen: Voices, seed: int, weighted: bool) -> CropBatches:
         pairs = None
@@ -70,7 +71,9 @@ def read_inputs(
             pairs = [joined[row] for row in chosen.rows.tolist()]
         drawn = utterance_weights(read_table(weights, ("utterance", "weight")), features, chosen.rows, weights) if weighted and weights else None
         embeddings = faces.store.vectors("embedding").astype(np.float32) if faces is not None else None
-        return CropBatches(reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, other_mel=hears_mel, rank=rank)
+        return CropBatches(
+            reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, other_mel=hears_mel, frames=frames, rank=rank
+        )
 
     train = batches(training, seed, True)
     try:

@@ -41,7 +41,7 @@ class MixedSupervision(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Unweighted terms by name, and the entropies of both addresses (nats)."""
         model, weights = self.model, self.train_config
-        mel, lf0 = batch["mel"], batch["lf0"]
+        mel = batch.get("mel")
         level = (batch["level"][:, 0], batch["level"][:, 1])
         voice = self._voice(batch["dvector"], mel)
         voice_address = model.memory.address(voice, "voice")
@@ -54,10 +54,10 @@ class MixedSupervision(nn.Module):
         }
         if weights.pitch_level > 0 and model.pitch_level is not None:
             terms["pitch_level"] = F.smooth_l1_loss(model.pitch_level(face_recall)[0], level[0], beta=0.1)
-        if weights.reconstruction + weights.inter_speaker + weights.voice_reconstruction > 0:
+        if weights.decodes:
             with torch.no_grad():
-                z = model.content_encoder(mel.transpose(1, 2)).z
-            terms |= self._decoded(batch, z, mel, lf0, level, voice, face_recall)
+                z = model.content_encoder(batch["mel"].transpose(1, 2)).z
+            terms |= self._decoded(batch, z, batch["mel"], batch["lf0"], level, voice, face_recall)
         return terms
 
     def _decoded(self, batch, z, mel, lf0, level, voice, face_recall) -> dict[str, Tensor]:
@@ -75,9 +75,10 @@ class MixedSupervision(nn.Module):
             terms["inter_speaker"] = reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, other_recall, other_level), taught)
         return terms
 
-    def _voice(self, dvector: Tensor, mel: Tensor) -> Tensor:
+    def _voice(self, dvector: Tensor, mel: Tensor | None) -> Tensor:
+        """The frozen voice embedding; mel (B, T, n_mels) is needed by a mel speaker encoder only."""
         with torch.no_grad():
-            return self.model.embed_voice(mel.transpose(1, 2) if self.model.config.speaker_encoder == "mel" else dvector)
+            return self.model.embed_voice(dvector if mel is None or self.model.config.speaker_encoder != "mel" else mel.transpose(1, 2))
 
     def _face(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Log-address and recalled voice embedding of faces."""

@@ -148,3 +148,12 @@ def test_the_other_speaker_is_another(toy_stores: Stores):
     alone = Voices(voices.rows[:2], voices.dvectors[:2], voices.speakers[:2])
     one = CropBatches(CropReader(features, 16, False), alone, 4, 0, faces=faces[:2], face_embeddings=np.eye(4, dtype=np.float32))
     assert torch.equal(one[0]["face"], one[0]["other_face"])  # a single speaker still trains
+
+
+def test_without_frames_only_vectors_are_read(toy_stores):
+    features = Store(toy_stores.features)
+    voices = join_voices(features, Store(toy_stores.voices), "train")
+    faces = [np.array([0])] * len(voices.rows)
+    batch = CropBatches(CropReader(features, 16, False), voices, 4, 0, faces=faces, face_embeddings=np.eye(2, dtype=np.float32), frames=False)[0]
+    assert "mel" not in batch and "lf0" not in batch
+    assert {"level", "dvector", "face", "other_face", "other_dvector"} <= batch.keys()
