@@ -1,4 +1,4 @@
-"""Convolutional decoder: ConvNeXt-like blocks whose norms the voice scales and shifts. Six times faster than the LSTMs on a CPU."""
+"""Convolutional decoder: ConvNeXt-like blocks whose norms the voice scales and shifts."""
 
 from torch import Tensor, cat, full, nn
 from torch.nn import functional as F
