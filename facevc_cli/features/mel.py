@@ -33,10 +33,6 @@ class MelDefinition:
         """Frames a second, exact."""
         return Fraction(self.rate, self.hop_samples)
 
-    @property
-    def frame_period_ms(self) -> float:
-        return 1000 * self.hop_samples / self.rate
-
     def as_settings(self) -> dict[str, Any]:
         return asdict(self)
 

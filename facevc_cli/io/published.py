@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from facevc_cli.errors import FaceVCError
 
@@ -115,28 +115,6 @@ def convert_published(state_dicts: Mapping[str, Mapping[str, Tensor]]) -> tuple[
         converted |= _prefixed("speaker_encoder", convert_scope("encoder_spk_mel", state_dicts["encoder_spk"]))
     converted |= _prefixed("decoder", convert_scope("decoder", state_dicts["decoder"]))
     return converted, kind
-
-
-def load_converted(module: nn.Module, tensors: Mapping[str, Tensor], source: str = "the published checkpoint") -> None:
-    """Load `tensors` into `module`, whose keys and shapes must be the same; nothing is loaded otherwise.
-
-    Raises FaceVCError that names what is missing, left over or of another shape.
-    """
-    own = module.state_dict()
-    faults = [f"{key} is missing" for key in own if key not in tensors]
-    faults += [f"{key} is not part of the model" for key in tensors if key not in own]
-    faults += [
-        f"{key} is {tuple(tensors[key].shape)}, the model's is {tuple(own[key].shape)}"
-        for key in own
-        if key in tensors and tensors[key].shape != own[key].shape
-    ]
-    if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise FaceVCError(
-            f"The weights of {source} do not fit the model: {'; '.join(faults[:5])}{more}. "
-            "Choose the configuration that they were trained with."
-        )
-    module.load_state_dict(dict(tensors))
 
 
 def _rename(scope: str, key: str) -> str:

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from facevc_cli import losses
-from facevc_cli.io.published import convert_published, convert_scope, load_converted, read_published
+from facevc_cli.io.checkpoint import load_weights
+from facevc_cli.io.published import convert_published, convert_scope, read_published
 from facevc_cli.models.content_encoder import VQContentEncoder
 from facevc_cli.models.decoder import RecurrentDecoder
 from facevc_cli.models.face_encoder import FaceEncoder
@@ -57,7 +58,7 @@ def scopes(reference) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def _module(module: nn.Module, tensors: dict[str, torch.Tensor], prefix: str = "") -> nn.Module:
-    load_converted(module, {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)})
+    load_weights(module, {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}, "the reference")
     return module.eval()
 
 

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.published import convert_published, convert_scope, load_converted, read_published
+from facevc_cli.io.checkpoint import load_weights
+from facevc_cli.io.published import convert_published, convert_scope, read_published
 
 
 class Harmless:
@@ -78,9 +79,9 @@ def test_loading_names_every_fault_and_changes_nothing():
     module = nn.Linear(3, 2)
     before = module.weight.detach().clone()
     with pytest.raises(
-        FaceVCError, match=r"bias is missing; extra is not part.*; weight is \(2, 4\), the model's is \(2, 3\)"
+        FaceVCError, match=r"a\.pt: .*wrong shape: weight \(2, 4\) instead of \(2, 3\); missing: bias; unknown: extra"
     ):
-        load_converted(module, {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)})
+        load_weights(module, {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}, "a.pt")
     assert torch.equal(module.weight, before)
-    load_converted(module, {"weight": torch.ones(2, 3), "bias": torch.ones(2)})
+    load_weights(module, {"weight": torch.ones(2, 3), "bias": torch.ones(2)}, "a.pt")
     assert module.weight.sum().item() == 6
