@@ -32,6 +32,8 @@ class ContentEncoderConfig:
     commitment: float = 0.25  # vq
     decay: float = 0.999  # vq: of the code book's moving averages
     heads: int = 8  # distilled
+    window_s: float = 1.0  # distilled: longer input is encoded in windows of this length ...
+    context_s: float = 0.5  # ... that see this much of their neighbours; both together no longer than the crops it was trained on
     teacher_dim: int = 512  # distilled: of the features store's frames/content
 
 
@@ -58,6 +60,7 @@ class ModelConfig:
     face_dim: int = 512
     slots: int = 96
     temperature: float = 1.0
+    unit_recall: bool = False  # what the memory recalls is scaled to unit length, as d-vectors are
     pitch: str = "normalised"  # or "comb": the absolute F0 as a harmonic comb's log-mel
     content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
@@ -108,6 +111,8 @@ class PretrainConfig(RunConfig):
     feature_matching: float = 0.0
     adversarial_from: float = 0.4  # share of the run
     pitch_level: float = 0.0  # mean and spread of log F0 out of the voice embedding
+    cross_voice: float = 0.0  # speech decoded in another's voice: a critic that knows voices must hear the other
+    cross_content: float = 0.0  # ... and the content encoder must find the content again
 
 
 @dataclass(frozen=True)
@@ -154,20 +159,20 @@ def load_config(
     """
     if preset not in preset_names():
         raise FaceVCError(f"--preset {preset!r}: expected one of {', '.join(preset_names())}.")
-    tree = _parse(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
+    tree = parse_yaml(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
     tree["name"] = preset
     if model is not None:
         tree["model"] = to_dict(model)
     if file is not None:
         try:
-            _merge(tree, _parse(file.read_text(encoding="utf-8"), str(file)))
+            _merge(tree, parse_yaml(file.read_text(encoding="utf-8"), str(file)))
         except (OSError, UnicodeDecodeError) as error:
             raise FaceVCError(f"--config {file}: cannot be read ({error}).") from error
     for override in overrides:
         path, equals, value = override.partition("=")
         if not equals:
             raise FaceVCError(f"--set {override!r}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
-        branch: Any = _parse(value, f"--set {override}", scalar=True)
+        branch: Any = parse_yaml(value, f"--set {override}", scalar=True)
         for key in reversed(path.split(".")):
             branch = {key: branch}
         _merge(tree, branch)
@@ -219,7 +224,7 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
-def _parse(text: str, where: str, scalar: bool = False) -> Any:
+def parse_yaml(text: str, where: str, scalar: bool = False) -> Any:
     try:
         parsed = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -19,6 +19,7 @@ def pretrain(
     encoder_init: Annotated[
         Path | None, typer.Option("--encoder-init", metavar="FOLDER", help="A CTranslate2 Whisper model to start a distilled content encoder from.")
     ] = None,
+    init: Annotated[Path | None, typer.Option("--init", metavar="RUN", help="A pretraining run or checkpoint to go on from, with other settings.")] = None,
     weights: opt.Weights = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "no",
@@ -40,6 +41,7 @@ def pretrain(
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
     stage = PretrainStageConfig(
-        features, voices, output, preset, config, tuple(settings or ()), encoder_init, weights, device, precision, seed, overwrite, stop_at
-    )
+        features, voices, output, preset, config, tuple(settings or ()), encoder_init, init, weights, device, precision, seed, overwrite,
+        stop_at,
+    )  # fmt: skip
     run_stage(lambda reporter: run(stage, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -33,7 +33,7 @@ class FaceVC(nn.Module):
         self.content_encoder = _CONTENT_ENCODERS[_known("content encoder", c.content_encoder.kind, _CONTENT_ENCODERS)](c, definition)
         self.speaker_encoder = _SPEAKER_ENCODERS[_known("speaker encoder", c.speaker_encoder, _SPEAKER_ENCODERS)](c)
         self.face_encoder = FaceEncoder(c.face_dim, c.voice_dim)
-        self.memory = VoiceMemory(c.voice_dim, c.slots, c.temperature)
+        self.memory = VoiceMemory(c.voice_dim, c.slots, c.temperature, unit_recall=c.unit_recall)
         self.pitch = pitch = _PITCH_INPUTS[_known("pitch input", c.pitch, _PITCH_INPUTS)](definition)
         self.decoder = _DECODERS[_known("decoder", c.decoder.kind, _DECODERS)](c, pitch.dim)
         self.pitch_level = PitchLevel(c.voice_dim) if c.pitch == "comb" else None
@@ -140,7 +140,7 @@ def _vq(c: ModelConfig, _: MelDefinition) -> nn.Module:
 
 def _distilled(c: ModelConfig, d: MelDefinition) -> nn.Module:
     e = c.content_encoder
-    return DistilledContentEncoder(float(d.frame_rate), d.log, c.n_mels, c.z_dim, e.channels, e.layers, e.heads)
+    return DistilledContentEncoder(float(d.frame_rate), d.log, c.n_mels, c.z_dim, e.channels, e.layers, e.heads, e.window_s, e.context_s)
 
 
 def _recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:

@@ -20,8 +20,9 @@ class VoiceMemory(nn.Module):
     It works on embeddings already made by the speaker and the face encoder. Addresses are log-probabilities over the slots.
     """
 
-    def __init__(self, voice_dim: int = 256, slots: int = 96, temperature: float = 1.0, init_std: float = 0.5) -> None:
+    def __init__(self, voice_dim: int = 256, slots: int = 96, temperature: float = 1.0, init_std: float = 0.5, unit_recall: bool = False) -> None:
         super().__init__()
+        self.unit_recall = unit_recall  # d-vectors have unit length, a mean of several has not
         self.temperature = _positive(temperature)
         self.init_std = init_std
         self.values = nn.Parameter(init_std * torch.randn(slots, voice_dim))
@@ -39,7 +40,8 @@ class VoiceMemory(nn.Module):
 
     def recall(self, log_address: Tensor) -> Tensor:
         """Recalled voice embedding (B, voice_dim) at `log_address` (B, slots)."""
-        return log_address.exp() @ self.values
+        recalled = log_address.exp() @ self.values
+        return F.normalize(recalled, dim=-1) if self.unit_recall else recalled
 
     @staticmethod
     def mix(log_addresses: Tensor, weights: Tensor) -> Tensor:

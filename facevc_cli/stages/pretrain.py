@@ -8,7 +8,8 @@ import torch
 from facevc_cli.config import load_config
 from facevc_cli.data.training_inputs import read_inputs
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import Checkpoint
+from facevc_cli.features.frontend import Frontend
+from facevc_cli.io.checkpoint import TRAINING, Checkpoint, load_checkpoint, load_weights, locate, read_tensors
 from facevc_cli.io.ctranslate2 import read_ctranslate2
 from facevc_cli.io.rundir import RunDirectory, table_hashes
 from facevc_cli.io.store import Store
@@ -20,6 +21,7 @@ from facevc_cli.training.loop import Loop, make_accelerator
 from facevc_cli.training.pretraining import PretrainTask
 
 STAGE = "pretrain"
+HELPERS = "auxiliary.safetensors"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class PretrainStageConfig:
     config_file: Path | None = None
     overrides: tuple[str, ...] = ()
     encoder_init: Path | None = None  # folder of a CTranslate2 Whisper model: the distilled encoder starts from its first layers
+    init: Path | None = None  # a run or checkpoint of this stage whose weights to start from
     weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
     precision: str = "no"
@@ -60,14 +63,30 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         model.set_statistics(*map(torch.from_numpy, inputs.statistics))
         if stage.encoder_init is not None and not resume:
             _start_from_whisper(model, stage.encoder_init)
+        task = PretrainTask(model, config, stage.seed)
+        if stage.init is not None and not resume:
+            _start_from_run(task, stage.init, inputs.frontend)
         checkpoint = Checkpoint(model, config, inputs.frontend, STAGE, embedders={"voice": voices.settings})
-        loop = Loop(PretrainTask(model, config, stage.seed), config.pretrain, inputs.training, inputs.validation, folder, checkpoint, accelerator)
+        loop = Loop(task, config.pretrain, inputs.training, inputs.validation, folder, checkpoint, accelerator)
         tally = Tally(reporter)
         progress = loop.fit(tally, resume, stage.stop_at)
     return tally.summary(
         stage.output, f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train",
         step=progress.step, validation=progress.validation,
     )  # fmt: skip
+
+
+def _start_from_run(task: PretrainTask, init: Path, frontend: Frontend) -> None:
+    """The model's weights and mel statistics of another run, and of its helpers (the teacher's bottleneck, the discriminator) those that fit."""
+    source = load_checkpoint(init)
+    if source.frontend != frontend:
+        raise FaceVCError(f"--init {init} was trained on {source.frontend}, these features are {frontend}. Extract the features as for that run.")
+    load_weights(task.model, source.model.state_dict(), f"--init {init}")
+    helpers = locate(init) / TRAINING / HELPERS
+    if not helpers.is_file():  # the best checkpoint travels without them; the last has them
+        helpers = Path(init) / "checkpoints" / "last" / TRAINING / HELPERS
+    if helpers.is_file():
+        task.load_helpers(read_tensors(helpers))
 
 
 def _start_from_whisper(model: FaceVC, folder: Path) -> None:

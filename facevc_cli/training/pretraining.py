@@ -3,6 +3,7 @@
 Every term has a weight in `PretrainConfig`; a term of weight 0 has no modules and costs nothing.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,16 +15,19 @@ from torch.optim import AdamW, Optimizer
 from facevc_cli import losses
 from facevc_cli.config import Config
 from facevc_cli.data.crops import Batch
+from facevc_cli.errors import FaceVCError
 from facevc_cli.models.content_encoder import ContentOutput
 from facevc_cli.models.cpc import CPCPredictor
 from facevc_cli.models.discriminator import MelDiscriminator
 from facevc_cli.models.distilled_content import TeacherBottleneck
 from facevc_cli.models.facevc import FaceVC
 from facevc_cli.models.mutual_information import CLUBEstimator, half_rate
+from facevc_cli.models.voice_critic import VoiceCritic
 from facevc_cli.training.task import Figures, frozen, generator, learning_rate, ramp, set_learning_rate
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
 DISCRIMINATOR_RATE = 0.4  # of the model's learning rate
+CRITIC_RATE = 5e-4  # of the voice critic's own optimiser
 
 
 class Reconstruction(nn.Module):
@@ -33,6 +37,8 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.model, p, m = model, config.pretrain, config.model
         self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
+        self.crosses = p.cross_voice > 0 or p.cross_content > 0
+        self.cycles = p.cross_content > 0
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
 
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
@@ -48,10 +54,22 @@ class Reconstruction(nn.Module):
                 heard = out["taught"]
         level = (batch["level"][:, 0], batch["level"][:, 1])
         out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
+        if self.crosses:
+            out |= self._crossed(heard.detach(), batch["lf0"], speaker.detach(), level)
         if self.cpc is not None:
             out |= {f"cpc_{k}": prediction for k, prediction in enumerate(self.cpc(content.context))}
         if self.model.pitch_level is not None:
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
+        return out
+
+    def _crossed(self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """What conversion does: everyone's content and pitch movement in the voice of the batch's next, and the content heard in that."""
+        voice = speaker.roll(1, 0)
+        mel = self.model.decode(heard, lf0, voice, (level[0].roll(1, 0), level[1]))
+        out = {"crossed": mel, "crossed_voice": voice, "crossed_from": speaker, "crossed_content": heard}
+        if self.cycles:
+            with frozen([self.model.content_encoder]):  # the decoder must speak clearly, not the listener lower its standards
+                out["cycled"] = self.model.content_encoder(mel.transpose(1, 2)).z
         return out
 
 
@@ -69,6 +87,10 @@ class PretrainTask:
         self.auxiliary = nn.ModuleDict({"reconstruction": reconstruction, "estimators": self.estimators})
         if p.adversarial > 0 or p.feature_matching > 0:
             self.auxiliary["discriminator"] = MelDiscriminator()
+        if p.cross_voice > 0:
+            if m.voice_dim != m.dvector_dim or m.speaker_encoder != "identity":
+                raise FaceVCError("pretrain.cross_voice needs a voice embedding that does not move: model.speaker_encoder identity. Or set it to 0.")
+            self.auxiliary["critic"] = VoiceCritic(m.n_mels, m.voice_dim)
         self.optimisers = self._make_optimisers()
 
     def _make_optimisers(self) -> dict[str, Optimizer]:
@@ -85,7 +107,15 @@ class PretrainTask:
         if "discriminator" in self.auxiliary:
             rate = DISCRIMINATOR_RATE * p.optimiser.learning_rate
             optimisers["discriminator"] = AdamW(self.auxiliary["discriminator"].parameters(), rate, (0.5, 0.9))
+        if "critic" in self.auxiliary:
+            optimisers["critic"] = AdamW(self.auxiliary["critic"].parameters(), CRITIC_RATE, (0.9, 0.98))
         return optimisers
+
+    def load_helpers(self, tensors: Mapping[str, Tensor]) -> None:
+        """Weights of another run's auxiliary modules by name; those that this one has not, or in another shape, are left."""
+        for name, own in self.auxiliary.state_dict().items():
+            if name in tensors and tensors[name].shape == own.shape:
+                own.copy_(tensors[name])  # a state_dict shares its memory with the module
 
     def prepare(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
@@ -105,7 +135,10 @@ class PretrainTask:
             figures |= self._train_estimators(self._mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
         adversarial = ramp(step, p, p.adversarial_from)
         if "discriminator" in self.optimisers and adversarial > 0:
-            figures["discriminator"] = self._train_discriminator(batch["mel"], out["after"].detach())
+            fakes = [out[name].detach() for name in ("after", "crossed") if name in out]
+            figures["discriminator"] = self._train_discriminator(batch["mel"], fakes)
+        if "critic" in self.optimisers:
+            figures["critic"] = self._train_critic(batch["mel"], out["speaker"].detach())
         terms = self._terms(batch, out, step, adversarial)
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
         self.optimisers["model"].zero_grad()
@@ -150,12 +183,21 @@ class PretrainTask:
             self.optimisers["estimators"].step()
         return figures
 
-    def _train_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def _train_discriminator(self, real: Tensor, fakes: list[Tensor]) -> Tensor:
         judge = self.auxiliary["discriminator"]
-        loss = ((judge(real)[0] - 1) ** 2).mean() + (judge(fake)[0] ** 2).mean()
+        loss = ((judge(real)[0] - 1) ** 2).mean() + torch.stack([(judge(fake)[0] ** 2).mean() for fake in fakes]).mean()
         self.optimisers["discriminator"].zero_grad()
         self.accelerator.backward(loss)
         self.optimisers["discriminator"].step()
+        return loss.detach()
+
+    def _train_critic(self, real: Tensor, voice: Tensor) -> Tensor:
+        critic = self.auxiliary["critic"]
+        loss = self.accelerator.unwrap_model(critic).loss(real, voice)
+        self.optimisers["critic"].zero_grad()
+        self.accelerator.backward(loss)
+        self.optimisers["critic"].step()
+        self.accelerator.unwrap_model(critic).remember(voice)
         return loss.detach()
 
     def _terms(self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float) -> dict[str, tuple[float, Tensor]]:
@@ -172,14 +214,22 @@ class PretrainTask:
                 bound = self.club[name].mi_estimate(x, y, generator=generator(self.seed, step, salt))
                 terms[f"mi_{name}"] = (self._mi_weight(name), bound)
         if p.distillation > 0:
-            taught = out["taught"].detach()
-            distance = F.smooth_l1_loss(out["z"], taught, beta=0.3) + 1 - F.cosine_similarity(out["z"], taught, dim=-1).mean()
-            terms["distillation"] = (p.distillation, distance)
+            terms["distillation"] = (p.distillation, content_distance(out["z"], out["taught"].detach()))
         if p.pitch_level > 0 and "level_mean" in out:
             distance = F.smooth_l1_loss(out["level_mean"], batch["level"][:, 0], beta=0.1) + F.smooth_l1_loss(out["level_std"], batch["level"][:, 1], beta=0.1)
             terms["pitch_level"] = (p.pitch_level, distance)
+        if p.cross_voice > 0:
+            critic = self.accelerator.unwrap_model(self.auxiliary["critic"])
+            with frozen([critic]):
+                terms["cross_voice"] = (p.cross_voice, critic.loss(out["crossed"], out["crossed_voice"], out["crossed_from"]))
+        if p.cross_content > 0:
+            terms["cross_content"] = (p.cross_content, content_distance(out["cycled"], out["crossed_content"]))
         if adversarial > 0 and "discriminator" in self.auxiliary:
             terms |= self._adversarial_terms(mel, out["after"], adversarial)
+            if "crossed" in out:
+                judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
+                with frozen([judge]):
+                    terms["cross_adversarial"] = (p.adversarial * adversarial, ((judge(out["crossed"])[0] - 1) ** 2).mean())
         return terms
 
     def _adversarial_terms(self, real: Tensor, fake: Tensor, strength: float) -> dict[str, tuple[float, Tensor]]:
@@ -201,6 +251,11 @@ class PretrainTask:
         if "taught" in out:
             figures["content_cosine"] = F.cosine_similarity(out["z"], out["taught"], dim=-1).mean().detach()
         return figures
+
+
+def content_distance(z: Tensor, wanted: Tensor) -> Tensor:
+    """Smooth L1 + 1 - cosine of two contents (B, T / 2, z_dim)."""
+    return F.smooth_l1_loss(z, wanted, beta=0.3) + 1 - F.cosine_similarity(z, wanted, dim=-1).mean()
 
 
 def reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:

@@ -1,0 +1,47 @@
+"""Voice critic: hears in a log-mel whose voice it is, so that a decoder can be held to the voice that it was asked for."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+REMEMBERED = 256  # d-vectors of earlier batches, to choose among
+
+
+class VoiceCritic(nn.Module):
+    """Strided convolutions, mean and deviation over time, a vector of unit length in the d-vectors' space.
+
+    It learns on real speech which of many d-vectors belongs to a log-mel (InfoNCE, van den Oord et al., 2018); it is no copy of the
+    network that made the d-vectors, whose gradients nobody sees.
+    """
+
+    def __init__(self, n_mels: int = 80, voice_dim: int = 256, channels: int = 192):
+        super().__init__()
+        widths = (n_mels, channels, channels, channels)
+        self.layers = nn.ModuleList(nn.Conv1d(a, b, 5, stride=2, padding=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.norms = nn.ModuleList(nn.GroupNorm(8, channels) for _ in self.layers)
+        self.output = nn.Linear(2 * channels, voice_dim)
+        self.log_scale = nn.Parameter(torch.tensor(2.3))
+        self.register_buffer("remembered", F.normalize(torch.randn(REMEMBERED, voice_dim), dim=-1))
+        self.remembered: Tensor
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """mel: (B, T, n_mels) normalised -> (B, voice_dim), of unit length."""
+        x = mel.transpose(1, 2)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = F.leaky_relu(norm(layer(x)), 0.1)
+        return F.normalize(self.output(torch.cat([x.mean(-1), (x.var(-1, unbiased=False) + 1e-5).sqrt()], -1)), dim=-1)
+
+    def loss(self, mel: Tensor, voice: Tensor, others: Tensor | None = None) -> Tensor:
+        """Cross entropy of choosing each mel's own voice (B, voice_dim) among it, `others` (B, voice_dim) and the remembered ones."""
+        heard = self(mel)
+        own = (heard * voice).sum(-1, keepdim=True)
+        against = [heard @ self.remembered.T]
+        if others is not None:
+            against.append((heard * others).sum(-1, keepdim=True))
+        logits = self.log_scale.exp().clamp(max=50) * torch.cat([own, *against], -1)
+        return F.cross_entropy(logits, torch.zeros(len(mel), dtype=torch.long, device=mel.device))
+
+    @torch.no_grad()
+    def remember(self, voices: Tensor) -> None:
+        """Puts a batch's voices (B, voice_dim) in place of the oldest ones."""
+        self.remembered.copy_(torch.cat([self.remembered, voices.to(self.remembered)])[-len(self.remembered) :])
