@@ -7,7 +7,7 @@ A conversion has two halves that can be kept: a `Source` (what is said, and how 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,11 +105,21 @@ class Converter:
         rms = float(np.sqrt(np.mean(np.square(wav[start:end], dtype=np.float64))))
         return Source(z, lf0, pitch, rms, start / self.rate, len(wav) / self.rate)
 
-    @torch.inference_mode()
     def target_from_face(self, face: Picture, temperature: float | None = None) -> Target:
         """The voice that the memory recalls for a face. FaceVCError where there is no usable face, or the model knows none."""
-        embedding = torch.from_numpy(self.embed_face(face)).to(self.device)[None]
-        recalled, address = self.model.recall_face(embedding, temperature)
+        return self.target_from_embedding(self.embed_face(face), temperature)
+
+    def target_from_faces(self, faces: Sequence[Picture], temperature: float | None = None) -> Target:
+        """The voice recalled for the mean of several faces' embeddings, such as photographs of one person. FaceVCError as for one."""
+        if not len(faces):
+            raise FaceVCError("target_from_faces needs at least one face, found none.")
+        return self.target_from_embedding(np.mean([self.embed_face(face) for face in faces], axis=0), temperature)
+
+    @torch.inference_mode()
+    def target_from_embedding(self, embedding: np.ndarray, temperature: float | None = None) -> Target:
+        """The voice recalled for a face embedding (face_dim,), as `embed_face` gives it, or for a mean of several."""
+        given = torch.from_numpy(np.asarray(embedding, dtype=np.float32)).to(self.device)[None]
+        recalled, address = self.model.recall_face(given, temperature)
         return Target(recalled, None, address)
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""CSV tables: read with errors that name the line, written atomically."""
+"""CSV tables: read with errors that name the line, written atomically; the paths in them."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -44,3 +44,10 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
         writer = csv.DictWriter(file, names, lineterminator="\n", extrasaction="ignore", quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def resolve(name: str, table: Path) -> str:
+    """A path as a table has it, taken from the table's folder where it is there, else from the working directory."""
+    path = Path(name.strip())
+    beside = table.parent / path  # an absolute path stays what it is
+    return str(beside if beside.exists() or not path.exists() else path)

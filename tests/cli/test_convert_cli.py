@@ -71,6 +71,11 @@ def test_a_failed_item_is_exit_code_1(call, tmp_path):
         (("s.wav", "--face", "f.png", "-o", "out.mp3"), 2, "out.mp3"),
         (("s.wav", "--face", "f.png", "-o", "out", "--temperature", "0"), 2, "--temperature"),
         (("s.wav", "--face", "f.png", "-o", "out", "--limit", "0"), 2, "--limit"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--degrade", "blur=0"), 2, "--degrade"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--baseline", "face"), 2, "--baseline"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--protocol", "hyface"), 2, "--protocol"),
+        (("s.wav", "--face", "f.png", "-o", "-", "--baseline", "source"), 2, "--baseline"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--baseline", "shuffled-faces"), 1, "at least two targets"),
         (("nowhere.wav", "--face", "f.png", "-o", "out"), 1, "nowhere.wav: no such file"),
     ],
 )
@@ -78,6 +83,15 @@ def test_exit_codes(call, arguments, code, said):
     result = call(*arguments)
     assert result.exit_code == code and said.lower() in result.stderr.lower() and result.stdout == ""
     assert "Traceback" not in result.stderr
+
+
+def test_a_benchmark(call, tmp_path):
+    (tmp_path / "labels.csv").write_text("target,gender\nf,female\n")
+    more = ("--baseline", "mean-face", "--baseline", "source", "--degrade", "blur=1,dark=0", "--degrade", "jpeg=50", "--labels", "labels.csv")
+    result = call("s.wav", "--face", "f.png", "-o", "out", "--system", "ours", *more)
+    assert result.exit_code == 1 and "4 done, 0 skipped, 1 failed" in result.stderr and "failed  degraded/dark=0/s__f.wav" in result.stderr
+    rows = (tmp_path / "out" / "manifest.csv").read_text().splitlines()[1:]
+    assert len(rows) == 6 and all(",ours," in row and ",female," in row for row in rows)
 
 
 def test_control_c_is_130_and_keeps_what_is_done(call, tmp_path, monkeypatch):

@@ -9,14 +9,16 @@ import soundfile
 from tiny import FakeAnalyser, buzz, checkpoint, recording
 
 from facevc_cli.converter import Converter
-from facevc_cli.data.conversions import job_keys, plan_conversions
+from facevc_cli.data import conversion_manifest
+from facevc_cli.data.conversion_manifest import MANIFEST
+from facevc_cli.data.conversions import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.audio import load_audio
 from facevc_cli.io.image import save_image
 from facevc_cli.io.manifest import read_table, write_table
 from facevc_cli.progress import Silent
 from facevc_cli.stages import convert
-from facevc_cli.stages.convert import MANIFEST, ConvertConfig, made_with, run
+from facevc_cli.stages.convert import ConvertConfig, made_with, run
 
 
 class Notes(Silent):
@@ -171,7 +173,7 @@ def test_a_finished_file_whose_row_was_lost(inputs, model):
 
 def test_the_manifest_on_disk_keeps_up(inputs, model, monkeypatch):
     seen = []
-    monkeypatch.setattr(convert, "SAVING_SHARE", 1e9)
+    monkeypatch.setattr(conversion_manifest, "SAVING_SHARE", 1e9)
     monkeypatch.setattr(Notes, "advance", lambda self, item, **_: seen.append(len(table(inputs / "out"))))
     run(config(inputs, model), Notes())
     assert seen == [1, 2, 3, 4]
@@ -209,7 +211,8 @@ def test_other_settings_are_refused(inputs, model, tmp_path):
 
 
 def test_the_vocoder_counts_among_the_settings(inputs, model, tmp_path):
-    jobs = plan_conversions([inputs / "wavs"], [inputs / "faces"], [], inputs / "out")
+    naming = Naming(inputs / "out")
+    jobs = jobs_of(plan_conversions([inputs / "wavs"], [inputs / "faces"], [], naming), naming)
     path = tmp_path / "vocoder.pkl"
     path.write_bytes(b"one")
     keys = [job_keys(jobs, model, vocoder)[jobs[0]] for vocoder in (None, "auto", "griffin-lim", str(path))]

@@ -162,6 +162,22 @@ def test_another_face_is_another_voice_and_temperature_sharpens(converters):
         converter.target_from_face(FACE, 0.0)
 
 
+def test_several_faces_are_one_voice(converters):
+    converter = converters["toy"]
+    one, two = (converter.embed_face(face) for face in (FACE, FACE + 40))
+    both = converter.target_from_faces([FACE, FACE + 40])
+    mean = converter.target_from_embedding((one + two) / 2)
+    assert both.address.shape == (1, 16) and torch.allclose(both.speaker, mean.speaker, atol=1e-6)
+    assert not torch.allclose(both.speaker, converter.target_from_face(FACE).speaker)
+    assert torch.equal(converter.target_from_faces([FACE, FACE]).speaker, converter.target_from_face(FACE).speaker)
+    with pytest.raises(FaceVCError, match="at least one face"):
+        converter.target_from_faces([])
+    with pytest.raises(FaceVCError, match="expected a face"):
+        converter.target_from_faces([FACE, np.zeros((40, 40, 3), np.uint8)])
+    with pytest.raises(FaceVCError, match="face embeddings of 128 numbers"):
+        converter.target_from_embedding(np.zeros(512, np.float32))
+
+
 def test_the_target_sets_the_pitch_of_a_comb(converters):
     converter = converters["starter"]
     source = converter.analyse((buzz(0.5), 16000))

@@ -1,0 +1,126 @@
+"""What lies beside conversions: `manifest.csv` with a row for each, and `addresses.safetensors` with what the memory answered to each face."""
+
+import json
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from facevc_cli.errors import FaceVCError
+from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.manifest import read_table, write_table
+
+MANIFEST, ADDRESSES = "manifest.csv", "addresses.safetensors"
+COLUMNS = (
+    "converted", "status", "system", "baseline", "degradation", "source", "source_id", "target", "face", "voice", "face_id", "driver",
+    "gender", "references", "seconds", "model", "vocoder", "key", "reason",
+)  # fmt: skip
+FILE_COLUMNS = ("status", "seconds", "model", "vocoder", "key", "reason")  # what all rows of one file share
+NEEDED = ("converted", "status", "key")  # also in manifests of earlier versions
+SAVING_SHARE = 0.05  # of the time may go into keeping both on disk up to date
+
+Line = dict[str, str]
+LineKey = tuple[str, ...]
+
+
+def line_key(line: Line) -> LineKey:
+    """What a line is about, so that a later run replaces it: a file of the system's own, or one conversion's stand-in under a baseline."""
+    if line.get("baseline"):
+        return tuple(line.get(column, "") for column in ("baseline", "system", "source", "target", "face"))
+    return (line["converted"],)
+
+
+class Manifest:
+    """The rows of `manifest.csv`; those of earlier runs stay, with any columns that were added to them."""
+
+    def __init__(self, folder: Path | None):
+        self.path = folder / MANIFEST if folder is not None else None  # None: one output file, no manifest
+        known = read_table(self.path, NEEDED) if self.path is not None and self.path.is_file() else []
+        self.lines: dict[LineKey, Line] = {line_key(line): line for line in known}
+        self.done = {line["converted"]: line for line in known if line["status"] == "done" and line["key"]}  # by file
+        self._columns = dict.fromkeys([*COLUMNS, *(known[0] if known else ())])
+        self._changed, self._save_at = False, 0.0
+
+    def put(self, line: Line) -> None:
+        key = line_key(line)
+        merged = {**self.lines.get(key, {}), **line}
+        self._changed |= merged != self.lines.get(key)
+        self._columns |= dict.fromkeys(line)
+        self.lines[key] = merged
+
+    def rename(self, old: Collection[str], system: str) -> None:
+        """The rows of these systems bear another name from now on."""
+        if old:
+            lines = [{**line, "system": system} if line.get("system", "") in old else line for line in self.lines.values()]
+            self.lines, self._changed = {line_key(line): line for line in lines}, True
+
+    def forget(self, stale: Callable[[Line], bool]) -> None:
+        kept = {key: line for key, line in self.lines.items() if not stale(line)}
+        self._changed |= len(kept) < len(self.lines)
+        self.lines = kept
+
+    def due(self) -> bool:
+        """Whether enough time went by since it was last saved."""
+        return time.monotonic() >= self._save_at
+
+    def save(self, *, always: bool = False) -> None:
+        """Writes it where something changed, or `always`."""
+        if self.path is None or not (self._changed or always):
+            return
+        started = time.monotonic()
+        write_table(self.path, list(self.lines.values()), list(self._columns))
+        self._changed, self._save_at = False, time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
+
+
+class Addresses:
+    """`addresses.safetensors`: `address` (faces, slots) float32, rows summing to 1; `slots` (slots, voice_dim) float32, the memory's
+    values; the metadata's `faces` is a JSON list of the images' paths in the order of the rows. Those of earlier runs stay while the
+    memory is the same.
+    """
+
+    def __init__(self, folder: Path | None, slots: np.ndarray):
+        self.path = folder / ADDRESSES if folder is not None else None
+        self.slots = np.ascontiguousarray(slots, dtype=np.float32)
+        self.rows: dict[str, np.ndarray] = {}
+        self._changed = False
+        if self.path is not None and self.path.is_file():
+            faces, address, known = read_addresses(self.path)
+            if np.array_equal(known, self.slots):
+                self.rows = dict(zip(faces, address, strict=True))
+
+    def put(self, face: Path, address: np.ndarray) -> None:
+        self.rows[str(face.absolute())] = address.astype(np.float32)
+        self._changed = True
+
+    def save(self) -> None:
+        if self.path is None or not self._changed:
+            return
+        tensors = {"address": np.stack(list(self.rows.values())), "slots": self.slots}
+        with atomic_path(self.path) as temporary:
+            try:
+                save_file(tensors, temporary, {"faces": json.dumps(list(self.rows))})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
+            temporary.chmod(0o644)  # safetensors writes for the owner alone
+        self._changed = False
+
+
+def read_addresses(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """`addresses.safetensors` -> image paths, their addresses (faces, slots) and the slots (slots, voice_dim); FaceVCError where it is none."""
+    try:
+        with safe_open(path, "np") as file:
+            faces = json.loads((file.metadata() or {})["faces"])
+            address, slots = file.get_tensor("address"), file.get_tensor("slots")
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise FaceVCError(f"{path}: not the addresses that convert writes ({error}). Remove the file.") from error
+    if len(faces) != len(address) or address.shape[1:] != slots.shape[:1]:
+        raise FaceVCError(f"{path}: {len(faces)} faces, addresses of {address.shape} and slots of {slots.shape} do not fit. Remove the file.")
+    return faces, address, slots
+
+
+def shared_columns(line: Line) -> Line:
+    """What a row takes from another row of the same file."""
+    return {column: line.get(column, "") for column in FILE_COLUMNS}

@@ -1,0 +1,191 @@
+"""data/baselines.py and data/labels.py: what is set beside a system's own conversions, and what tables say about them."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from facevc_cli.data.baselines import BASELINES, derangement, plan_baselines, plan_degraded
+from facevc_cli.data.conversions import Driver, Naming, Row, jobs_of, person_of
+from facevc_cli.data.labels import about_sources, about_targets
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.progress import Silent
+
+OUT = Naming(Path("out"))
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def faces(**images):
+    """p=2 -> two images in the folder p."""
+    return [(Path(f"faces/{person}/{i}.png"), f"{person}/{i}") for person, count in images.items() for i in range(count)]
+
+
+def own(named, sources=("s", "t"), naming=OUT):
+    return [
+        Row(Path(f"{s}.wav"), s, "face", path, identifier, naming.job(Path(f"{s}.wav"), s, Driver.of("face", path), identifier))
+        for s in sources
+        for path, identifier in named
+    ]
+
+
+ABOUT = {"a": {"gender": "female", "references": "/r/a1.wav|/r/a2.wav"}, "b": {"gender": "F"}, "c": {"gender": "m"}, "d": {"gender": "man"}}
+
+
+def test_person_is_the_folder_or_the_file_alone():
+    assert person_of(Path("faces/ann/1.png"), "ann/1") == "ann"
+    assert person_of(Path("faces/x/ann/1.png"), "x/ann/1") == "ann"
+    assert person_of(Path("faces/ann.png"), "ann") == "ann"
+
+
+@pytest.mark.parametrize("images", [{"a": 1, "b": 1}, {"a": 3, "b": 1, "c": 2}, {"a": 2, "b": 2}, {"a": 1, "b": 1, "c": 1, "d": 4, "e": 1}])
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_is_driven_by_themselves_and_each_image_drives_once(images, seed):
+    named = faces(**images)
+    drivers = derangement(named, str(seed))
+    assert set(drivers) == {path for path, _ in named} and sorted(drivers.values()) == sorted(named)
+    assert all(path.parent != other.parent for path, (other, _) in drivers.items())
+
+
+def test_one_seed_is_one_derangement_in_any_order():
+    named = faces(**{f"p{i}": 1 for i in range(10)})
+    assert derangement(named, "0") == derangement(named[::-1], "0")
+    assert len({tuple(sorted(str(d) for d in derangement(named, str(seed)).items())) for seed in range(10)}) == 10
+
+
+def test_images_of_one_person_are_driven_by_one_other():
+    """So that the shuffled system can be as alike within a target as the system itself."""
+    drivers = derangement(faces(a=3, b=3, c=3), "1")
+    for person in "abc":
+        assert len({other.parent for path, (other, _) in drivers.items() if path.parent.name == person}) == 1
+
+
+@pytest.mark.parametrize("images", [{"a": 3}, {"a": 3, "b": 2}, {"a": 5, "b": 2, "c": 2}])
+def test_no_derangement(images):
+    with pytest.raises(FaceVCError, match=r"at least two targets, none with more than half.* of 'a'"):
+        derangement(faces(**images), "0")
+
+
+def test_shuffled_rows_share_the_files_that_are_made_anyway():
+    rows = own(faces(a=1, b=1, c=1))
+    shuffled = plan_baselines(["shuffled-faces"], rows, OUT, {}, 3)
+    assert len(shuffled) == 6 and {row.baseline for row in shuffled} == {"shuffled-faces"}
+    assert jobs_of([*rows, *shuffled], OUT) == [row.job for row in rows]
+    for row in shuffled:
+        assert row.job.driver.file.parent.name != row.person and row.job.source == row.source
+
+
+def test_shuffled_rows_without_their_file_get_their_own():
+    """As with --limit: the last source has the first face only."""
+    rows = own(faces(a=1, b=1))[:3]
+    shuffled = plan_baselines(["shuffled-faces"], rows, OUT, {}, 0)
+    assert [row.job.relative for row in shuffled] == ["s__b-0.wav", "s__a-0.wav", "baselines/shuffled-faces/t__b-0.wav"]
+    assert shuffled[2].job.driver == Driver.of("face", Path("faces/b/0.png")) and shuffled[2].person == "a"
+
+
+def test_shuffled_within_gender():
+    rows = own(faces(a=1, b=1, c=1, d=1))
+    for row in plan_baselines(["shuffled-within-gender"], rows, OUT, ABOUT, 5):
+        assert {row.person, row.job.driver.file.parent.name} in ({"a", "b"}, {"c", "d"})
+
+
+@pytest.mark.parametrize(
+    ("people", "about", "reason"),
+    [
+        ({"a": 1, "b": 1}, {}, r"2 have none, such as 'a'.*--labels"),
+        ({"a": 1, "b": 1, "x": 1}, ABOUT, "1 have none, such as 'x'"),
+        ({"a": 1, "b": 1, "c": 1}, ABOUT, "gender male: expected at least two targets"),
+    ],
+)
+def test_shuffled_within_gender_needs_two_of_each(people, about, reason):
+    with pytest.raises(FaceVCError, match=reason):
+        plan_baselines(["shuffled-within-gender"], own(faces(**people)), OUT, about)
+
+
+def test_the_mean_face_is_one_file_a_source():
+    rows = own(faces(a=2, b=1))
+    mean = plan_baselines(["mean-face"], rows, OUT, {})
+    assert len(mean) == 6 and [row.person for row in mean] == ["a", "a", "b"] * 2
+    assert [job.relative for job in jobs_of(mean, OUT)] == ["baselines/mean-face/s__mean-face.wav", "baselines/mean-face/t__mean-face.wav"]
+    driver = mean[0].job.driver
+    assert [len(files) for files in driver.people] == [2, 1] and driver.file is None and str(driver) == "mean of 3 faces"
+
+
+def test_the_source_makes_no_file():
+    rows = plan_baselines(["source"], own(faces(a=1, b=1)), OUT, {})
+    assert [row.job for row in rows] == [None] * 4 and jobs_of(rows, OUT) == []
+
+
+def test_the_voice_is_the_first_reference():
+    reporter = Notes()
+    rows = plan_baselines(["voice"], own(faces(a=2, b=1)), OUT, ABOUT, reporter=reporter)
+    assert [row.job.relative for row in rows] == ["baselines/voice/s__a.wav"] * 2 + ["baselines/voice/t__a.wav"] * 2
+    assert {row.job.driver for row in rows} == {Driver.of("voice", Path("/r/a1.wav"))}
+    assert len(jobs_of(rows, OUT)) == 2
+    assert reporter.notes == ["baseline voice: 1 of 2 targets have no real recording and are left out, such as b"]
+    with pytest.raises(FaceVCError, match=r"none of 1 targets has any.*--labels"):
+        plan_baselines(["voice"], own(faces(b=1)), OUT, ABOUT)
+
+
+def test_degraded_faces():
+    rows = own(faces(a=1, b=1), sources=("s",))
+    worse = plan_degraded(["blur=4", "blur=2+dark=0.3"], rows, OUT)
+    assert [row.job.relative for row in worse] == [
+        "degraded/blur=4/s__a-0.wav", "degraded/blur=4/s__b-0.wav",
+        "degraded/blur=2+dark=0.3/s__a-0.wav", "degraded/blur=2+dark=0.3/s__b-0.wav",
+    ]  # fmt: skip
+    assert worse[3].job.driver == Driver.of("face", Path("faces/b/0.png"), "blur=2+dark=0.3") and worse[3].baseline == ""
+
+
+def test_what_is_asked_for_in_vain():
+    rows = own(faces(a=1, b=1))
+    with pytest.raises(UsageError, match="shuffled-faces, shuffled-within-gender, mean-face, source, voice"):
+        plan_baselines(["shuffled"], rows, OUT, {})
+    one = Naming(Path("o.wav"))
+    with pytest.raises(UsageError, match="--baseline .*folder"):
+        plan_baselines(["source"], rows, one, {})
+    with pytest.raises(UsageError, match="--degrade .*folder"):
+        plan_degraded(["blur=4"], rows, one)
+    voices = [Row(Path("s.wav"), "s", "voice", Path("v.wav"), "v", None)]
+    with pytest.raises(UsageError, match="--face"):
+        plan_baselines(["source"], voices, OUT, {})
+    assert plan_baselines([], voices, one, {}) == plan_degraded([], voices, one) == []
+    assert Counter(row.baseline for row in plan_baselines(["source", "source"], rows, OUT, {})) == {"source": 4}
+    assert len(plan_baselines(BASELINES, own(faces(a=1, b=1, c=1, d=1)), OUT, ABOUT)) == 4 * 8 + 2
+
+
+def test_two_things_in_one_place():
+    """A source and a face that are called after a baseline's file."""
+    rows = own([*faces(a=1), (Path("mean-face.png"), "mean-face")], sources=("s", "baselines/mean-face/s"))
+    planned = [*rows, *plan_baselines(["mean-face"], rows, OUT, {})]
+    with pytest.raises(FaceVCError, match=r"mean-face/s\.wav with mean-face\.png and s\.wav with mean of 2 faces would both be written to .*--name"):
+        jobs_of(planned, OUT)
+
+
+def test_labels_become_columns(tmp_path):
+    (tmp_path / "a1.wav").write_bytes(b"")
+    table, reporter = tmp_path / "labels.csv", Notes()
+    rows = [
+        {"target": "a", "gender": "", "references": "a1.wav", "age_bin": "20-29", "model": "x", "parallel": "p.wav"},
+        {"target": "a", "gender": "female", "references": f"/far/a2.wav| {tmp_path}/a1.wav|", "age_bin": "30-39", "model": "x", "parallel": ""},
+        {"target": "z", "gender": "male", "references": "", "age_bin": "", "model": "", "parallel": ""},
+    ]
+    about = about_targets(table, rows, ["a", "b"], ["model", "face"], reporter)
+    assert about == {"a": {"gender": "female", "references": f"{tmp_path}/a1.wav|/far/a2.wav", "age_bin": "20-29"}}
+    assert reporter.notes == [f"{table}: no row for 1 of 2 targets, such as b", f"{table}: not taken into the manifest: model, parallel"]
+    with pytest.raises(FaceVCError, match=r"column target names such as 'q', found 'a', 'z'"):
+        about_targets(table, rows, ["q"], [])
+
+
+def test_what_is_known_of_sources(tmp_path):
+    rows = [{"source_id": "s", "gender": "f", "transcript": " hello ", "speaker": "1"}]
+    assert about_sources(tmp_path / "t.csv", rows, ["s"]) == {"s": {"source_gender": "f", "transcript": "hello"}}
+    assert about_sources(tmp_path / "t.csv", [{"source_id": "s", "gender": "f"}], ["s"]) == {"s": {"source_gender": "f"}}
+    with pytest.raises(FaceVCError, match="column source_id"):
+        about_sources(tmp_path / "t.csv", rows, ["t"])
