@@ -2,37 +2,44 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.report import ConsoleReporter, run_stage
-from facevc_cli.progress import Summary
+from facevc_cli.cli.evaluate_tables import show
+from facevc_cli.cli.report import run_stage
 
-KNOWN, JUDGED = "What is known", "What is judged"
-_known = partial(typer.Option, metavar="TABLE.csv", rich_help_panel=KNOWN)
+_known = partial(typer.Option, rich_help_panel="What is known")
+_judged = partial(typer.Option, rich_help_panel="What is judged")
+_written = partial(typer.Option, rich_help_panel="What is written")
+TABLE, TEST = "TABLE.csv", "FILE.html"
+ABOUT_TARGETS = "About targets: target, gender, references (recordings between |), parallel (of the source's words)."
+JUDGE = "Whose embeddings are compared: resemblyzer, or one that an installed package brings."
+ANSWERS = "Answers to a listening test, for MOS and CPR; may be repeated."
 
 
 def evaluate(
-    manifest: Annotated[Path, typer.Argument(help="The manifest.csv that convert wrote, or its folder.", show_default=False)],
-    output: Annotated[Path | None, typer.Option("--out", "-o", help="A folder for metrics.json and metrics.csv.")] = None,
-    labels: Annotated[
-        Path | None, _known("--labels", help="About targets: target, gender, references (recordings between |).")
+    manifest: Annotated[
+        Path, typer.Argument(help="The manifest.csv that convert wrote, or its folder; any table of conversions; a folder with --pattern.", show_default=False)
+    ],
+    output: Annotated[Path | None, typer.Option("--out", "-o", help="A folder for metrics.json, metrics.csv and report.html.")] = None,
+    pattern: Annotated[
+        str | None, _known("--pattern", metavar="TEXT", help="How files are named: {source}, {target}, {system}, {face}, as in '{source}__{target}.wav'.")
     ] = None,
-    sources: Annotated[Path | None, _known("--sources", help="About sources: source_id, gender, transcript.")] = None,
-    recogniser: Annotated[
-        str, typer.Option(help="For WER, CER: auto, none, a CTranslate2 Whisper folder or name.", rich_help_panel=JUDGED)
-    ] = "auto",
-    language: Annotated[
-        str | None, typer.Option(help="Spoken in the sources, such as en; by default recognised for each.", rich_help_panel=JUDGED)
-    ] = None,
-    naturalness: Annotated[
-        bool, typer.Option("--naturalness/--no-naturalness", help="Predict MOS by DistillMOS.", rich_help_panel=JUDGED)
-    ] = True,
-    calibrate: Annotated[
-        Path | None, _known("--calibrate", help="Real recordings (file, speaker) to set the threshold of SHR and SDR by.")
-    ] = None,
+    labels: Annotated[Path | None, _known("--labels", metavar=TABLE, help=ABOUT_TARGETS)] = None,
+    sources: Annotated[Path | None, _known("--sources", metavar=TABLE, help="About sources: source_id, file, gender, transcript.")] = None,
+    calibrate: Annotated[Path | None, _known("--calibrate", metavar=TABLE, help="Real recordings (file, speaker) to set SHR's and SDR's threshold by.")] = None,
+    answers: Annotated[list[Path] | None, _known("--answers", metavar=TABLE, help=ANSWERS)] = None,
+    by: Annotated[list[str] | None, _judged("--by", metavar="COLUMN", help="Figures for each value of a column, too; may be repeated.")] = None,
+    speaker_judge: Annotated[str, _judged(help=JUDGE)] = "resemblyzer",
+    recogniser: Annotated[str, _judged(help="For WER, CER: auto, none, a CTranslate2 Whisper folder or name.")] = "auto",
+    language: Annotated[str | None, _judged(help="Spoken in the sources, such as en; by default recognised for each.")] = None,
+    naturalness: Annotated[bool, _judged("--naturalness/--no-naturalness", help="Predict MOS by DistillMOS, and DNSMOS where installed.")] = True,
+    html: Annotated[bool, _written("--html/--no-html", help="Write report.html, to look at and listen to.")] = True,
+    grid: Annotated[int, _written(min=0, help="Sources and faces with players on the page, at most.")] = 8,
+    listening_test: Annotated[Path | None, _written(metavar=TEST, help="Write a page that asks people, for MOS and CPR.")] = None,
+    listening_items: Annotated[int, _written(min=1, help="Recordings to rate, and pairs to compare, over all systems.")] = 30,
     seed: opt.Seed = 0,
     jobs: opt.Jobs = 0,
     limit: opt.Limit = None,
@@ -47,33 +54,12 @@ def evaluate(
 
         facevc evaluate out/ -o report/ --labels people.csv --sources utterances.csv
 
-        facevc evaluate out/manifest.csv --recogniser none --no-naturalness --json
+        facevc evaluate others/ --pattern '{system}/{source}__{target}.wav' --recogniser none --json
     """
     from facevc_cli.stages.evaluate import EvaluateConfig, run
 
-    config = EvaluateConfig(manifest, output, labels, sources, recogniser, language, naturalness, calibrate, seed, jobs, limit)
-    run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug, show=_show)
-
-
-def _show(reporter: ConsoleReporter, summary: Summary) -> None:
-    from facevc_cli.metrics.report import BETTER
-
-    for system, metrics in summary.data["systems"].items():
-        slices = summary.data["slices"][system]
-        columns = ["metric", "better", "value", "95 % interval", "n", *slices]
-        rows = [
-            [name, BETTER[name], f"{f['value']:.3f}", _interval(f), str(f["n"]), *(_value(part.get(name)) for part in slices.values())]
-            for name, f in metrics.items()
-        ]
-        reporter.table(system, columns, rows)
-    threshold, judge = summary.data["threshold"], summary.data["gender_judge"]
-    reporter.note(f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}")
-    reporter.note(f"gender heard by {judge}")
-
-
-def _interval(figure: dict[str, Any]) -> str:
-    return "" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
-
-
-def _value(figure: dict[str, Any] | None) -> str:
-    return "" if figure is None else f"{figure['value']:.3f}"
+    config = EvaluateConfig(
+        manifest, output, labels, sources, recogniser, language, naturalness, calibrate, seed, jobs, limit, pattern, tuple(by or ()),
+        speaker_judge, html, grid, listening_test, listening_items, tuple(answers or ()),
+    )  # fmt: skip
+    run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug, show=show)

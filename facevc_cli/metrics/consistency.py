@@ -3,9 +3,11 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from facevc_cli.metrics.bootstrap import Terms
 from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.voices import Heard, cosine
+from facevc_cli.metrics.voices import Heard
 
 UTTERANCES = 10  # real utterances of a person, at most
 OTHERS = 10  # other people in the control, at most
@@ -42,13 +44,13 @@ def control_people(
     for target, gender in sorted(genders.items()):
         others = sorted(name for name, other in genders.items() if other == gender and name != target)
         if others:
-            chosen[target] = random.Random(f"{seed} {target}").sample(others, min(OTHERS, len(others)))
+            chosen[target] = random.Random(f"{seed} {target}".encode(errors="surrogateescape")).sample(others, min(OTHERS, len(others)))
     return chosen
 
 
-def nearness(heard: Heard, real: Sequence[Heard]) -> float:
-    """Mean cosine to real utterances."""
-    return sum(cosine(heard, other) for other in real) / len(real)
+def centres(real: Mapping[str, Sequence[Heard]]) -> dict[str, np.ndarray]:
+    """The mean embedding (D,) float64 of each person's real utterances: a cosine to it is the mean of the cosines to them."""
+    return {name: np.stack([heard.embedding for heard in utterances]).mean(axis=0, dtype=np.float64) for name, utterances in real.items()}
 
 
 def consistency_terms(
@@ -58,9 +60,23 @@ def consistency_terms(
     part: Part = converted,
 ) -> Terms:
     """Mean cosine to the target's real utterances; with `part` = source, of the unchanged source."""
+    centre = centres(real)
     return Terms.of(
-        [(nearness(voices[part(c)], real[c.target]), c) for c in conversions if c.target in real and part(c) in voices]
+        [(float(voices[part(c)].embedding @ centre[c.target]), c) for c in conversions if c.target in centre and part(c) in voices]
     )
+
+
+def nearness_to_others(
+    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], others: Mapping[str, list[str]]
+) -> list[tuple[float, np.ndarray, Conversion]]:
+    """(mean cosine to the target's real utterances, those (K,) to each control person's, conversion) where there are any."""
+    centre = centres(real)
+    people = {target: np.stack([centre[name] for name in names]) for target, names in others.items()}
+    return [
+        (float(voices[c.converted].embedding @ centre[c.target]), people[c.target] @ voices[c.converted].embedding, c)
+        for c in conversions
+        if c.target in others
+    ]
 
 
 def control_terms(
@@ -70,10 +86,4 @@ def control_terms(
     others: Mapping[str, list[str]],
 ) -> Terms:
     """The same to the control people: their mean."""
-    return Terms.of(
-        [
-            (sum(nearness(voices[c.converted], real[name]) for name in others[c.target]) / len(others[c.target]), c)
-            for c in conversions
-            if c.target in others
-        ]
-    )
+    return Terms.of([(float(against.mean()), c) for _, against, c in nearness_to_others(conversions, voices, real, others)])

@@ -1,46 +1,31 @@
 """Lets the judges listen to files: each content once, remembered, a bad file listed and the rest heard."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.features.voice import VoiceEmbedder, embedder_version
 from facevc_cli.io.audio import load_audio
 from facevc_cli.metrics.cache import Cache, content_hash
 from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.gender import GenderJudge, PitchGenderJudge, packaged_judge
 from facevc_cli.metrics.intelligibility import Recogniser, Transcript
+from facevc_cli.metrics.judges import RESEMBLYZER, Judges, speaker_judge, speaker_judge_name
+from facevc_cli.metrics.mel_cepstral_distortion import mel_cepstral_distortion, mel_cepstrum
 from facevc_cli.metrics.naturalness import NaturalnessJudge
-from facevc_cli.metrics.voices import JUDGE_RATE, Embedder, Heard, listen
+from facevc_cli.metrics.voices import JUDGE_RATE, Heard, listen
 from facevc_cli.progress import Tally
 from facevc_cli.runtime import default_jobs, parallel_map
 
 FEW_FILES = 16  # up to here starting processes costs more than it gives
 CACHE_VERSION = 1
+CEPSTRA = 256  # of parallel recordings kept at a time: one is compared with a conversion of every system
+BESIDE = " against "
 
 
-@dataclass(frozen=True)
-class Judges:
-    """Who listens. embedder None: Resemblyzer, loaded in each process. name: the embedder's, under which rows are remembered."""
-
-    embedder: Embedder | None = None
-    name: str = field(default_factory=lambda: f"resemblyzer-{embedder_version()}")
-    gender: GenderJudge = field(default_factory=lambda: packaged_judge() or PitchGenderJudge())
-    recogniser: Recogniser | None = None
-    naturalness: NaturalnessJudge | None = None
-
-
-@lru_cache(maxsize=1)
-def _resemblyzer() -> VoiceEmbedder:
-    return VoiceEmbedder("cpu")
-
-
-def _hear_file(path: str) -> Heard:
-    return listen(load_audio(path, JUDGE_RATE)[0], _resemblyzer())
+def _hear(path: str, speaker: str) -> Heard:
+    return listen(load_audio(path, JUDGE_RATE)[0], speaker_judge(speaker))
 
 
 class Listening:
@@ -51,35 +36,49 @@ class Listening:
         self._hashes: dict[str, str] = {}
 
     def voices(self, paths: Sequence[str]) -> dict[str, Heard]:
-        """d-vector and pitch of every file that can be heard."""
-        cache = self._cache(f"voices-{self._judges.name}")
+        """Embedding and pitch of every file that can be heard, by the speaker judge."""
+        embedder = self._judges.embedder
+        if embedder is None:
+            return self._voices(paths, self._judges.name, partial(_hear, speaker=self._judges.speaker), self._tally)
+        return self._voices(paths, self._judges.name, lambda path: listen(load_audio(path, JUDGE_RATE)[0], embedder), self._tally, 1)
+
+    def dvectors(self, paths: Sequence[str]) -> dict[str, Heard]:
+        """The same by Resemblyzer, whoever the speaker judge is, of files that were heard before: the tally counts them once."""
+        return self._voices(paths, speaker_judge_name(RESEMBLYZER), partial(_hear, speaker=RESEMBLYZER), Tally(self._tally.reporter))
+
+    def _voices(self, paths: Sequence[str], name: str, hear: Callable[[str], Heard], tally: Tally, jobs: int | None = None) -> dict[str, Heard]:
+        cache = self._cache(f"voices-{name}")
         heard: dict[str, Heard] = {}
-        waiting: list[str] = []
-        self._tally.reporter.begin(len(paths), "files", "listening")
+        waiting: dict[str, list[str]] = {}  # of one content the first is heard
+        tally.reporter.begin(len(paths), "files", "listening")
         for path in paths:
             try:
-                self._hashes[path] = content_hash(path)
+                row = cache.get(self._hash(path))
             except FaceVCError as error:
-                self._tally.fail(path, str(error))
+                tally.fail(path, str(error))
                 continue
-            row = cache.get(self._hashes[path])
             if row is None:
-                waiting.append(path)
+                waiting.setdefault(self._hash(path), []).append(path)
             else:
                 heard[path] = Heard.from_row(row)
-                self._tally.skip(path)
-        embedder = self._judges.embedder
-        jobs = 1 if embedder is not None or len(waiting) <= FEW_FILES else self._jobs or default_jobs()
-        hear = _hear_file if embedder is None else lambda path: listen(load_audio(path, JUDGE_RATE)[0], embedder)
-        for path, result, problem in parallel_map(hear, waiting, jobs):
-            if result is None:
-                self._tally.fail(path, str(problem))
-                continue
-            heard[path] = result
-            cache.put(self._hashes[path], result.to_row())
-            self._tally.done(path)
+                tally.skip(path)
+        jobs = jobs or (1 if len(waiting) <= FEW_FILES else self._jobs or default_jobs())
+        for first, result, problem in parallel_map(hear, [alike[0] for alike in waiting.values()], jobs):
+            if result is not None:
+                cache.put(self._hash(first), result.to_row())
+            for path in waiting[self._hash(first)]:
+                if result is None:
+                    tally.fail(path, str(problem))
+                else:
+                    heard[path] = result
+                    tally.done(path)
         cache.save()
         return heard
+
+    def _hash(self, path: str) -> str:
+        if path not in self._hashes:
+            self._hashes[path] = content_hash(path)
+        return self._hashes[path]
 
     def scores(self, paths: Sequence[str], judge: NaturalnessJudge) -> dict[str, float]:
         """Predicted MOS by path."""
@@ -87,7 +86,7 @@ class Listening:
         def score(path: str) -> np.ndarray:
             return np.array([judge.score(load_audio(path, JUDGE_RATE)[0])], np.float32)
 
-        found = self._each(paths, f"mos-{judge.name}", "naturalness", score, lambda path: self._hashes[path])
+        found = self._each(paths, f"mos-{judge.name}", f"naturalness by {judge.name}", score, self._hash)
         return {path: float(row[0]) for path, row in found.items()}
 
     def texts(
@@ -101,7 +100,7 @@ class Listening:
             return np.array([text.text, text.language])
 
         def key(path: str) -> str:
-            return f"{self._hashes[path]} {languages.get(path) or ''}"
+            return f"{self._hash(path)} {languages.get(path) or ''}"
 
         kind = f"texts-{recogniser.name}"
         sources = list(dict.fromkeys(c.source for c in conversions if c.source in heard))
@@ -112,6 +111,20 @@ class Listening:
         )
         return {path: Transcript(str(row[0]), str(row[1])) for path, row in found.items()}
 
+    def distortions(self, conversions: Sequence[Conversion]) -> dict[tuple[str, str], float]:
+        """Mel-cepstral distortion in dB by (converted, parallel), where there is a parallel recording."""
+        pairs = {f"{c.converted}{BESIDE}{c.parallel}": (c.converted, c.parallel) for c in conversions if c.parallel}
+        if not pairs:
+            return {}
+        wanted = lru_cache(maxsize=CEPSTRA)(lambda path: mel_cepstrum(load_audio(path, JUDGE_RATE)[0]))
+
+        def compare(name: str) -> np.ndarray:
+            spoken, parallel = pairs[name]
+            return np.array([mel_cepstral_distortion(mel_cepstrum(load_audio(spoken, JUDGE_RATE)[0]), wanted(parallel))])
+
+        found = self._each(list(pairs), "mcd", "mel-cepstral distortion", compare, lambda name: " ".join(map(self._hash, pairs[name])))
+        return {pairs[name]: float(row[0]) for name, row in found.items()}
+
     def _each(
         self, paths: Sequence[str], kind: str, what: str, ask: Callable[[str], np.ndarray], key: Callable[[str], str]
     ) -> dict[str, np.ndarray]:
@@ -119,17 +132,17 @@ class Listening:
         found = {}
         self._tally.reporter.begin(len(paths), "files", what)
         for path in paths:
-            row = cache.get(key(path))
-            if row is None:
-                try:
+            try:
+                row = cache.get(key(path))
+                if row is None:
                     row = ask(path)
-                except FaceVCError as error:
-                    self._tally.fail(path, str(error))
-                    continue
-                cache.put(key(path), row)
-                self._tally.reporter.advance(path)
-            else:
-                self._tally.reporter.skip(path)
+                    cache.put(key(path), row)
+                    self._tally.reporter.advance(path)
+                else:
+                    self._tally.reporter.skip(path)
+            except FaceVCError as error:
+                self._tally.fail(path, str(error))
+                continue
             found[path] = row
         cache.save()
         return found

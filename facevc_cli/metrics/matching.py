@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.consistency import nearness
+from facevc_cli.metrics.consistency import nearness_to_others
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.voices import Heard
+
+TIE = 1e-6  # cosines this near are equal but for rounding
 
 
 def matching_terms(
@@ -15,15 +19,5 @@ def matching_terms(
     others: Mapping[str, list[str]],
 ) -> Terms:
     """A conversion's share of right choices against each control person; a tie is half right, so that chance is .5."""
-    terms = []
-    for conversion in conversions:
-        if conversion.target in others:
-            own = nearness(voices[conversion.converted], real[conversion.target])
-            against = [nearness(voices[conversion.converted], real[name]) for name in others[conversion.target]]
-            terms.append(
-                (
-                    sum(1.0 if own > other else 0.5 if own == other else 0.0 for other in against) / len(against),
-                    conversion,
-                )
-            )
-    return Terms.of(terms)
+    found = nearness_to_others(conversions, voices, real, others)
+    return Terms.of([(float(np.where(np.abs(own - against) < TIE, 0.5, own > against).mean()), c) for own, against, c in found])

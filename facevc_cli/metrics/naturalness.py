@@ -1,4 +1,4 @@
-"""Naturalness: the mean opinion score (1 to 5) that DistillMOS predicts for a recording."""
+"""Naturalness: the mean opinion score (1 to 5) that DistillMOS, or DNSMOS, predicts for a recording."""
 
 import contextlib
 import io
@@ -6,6 +6,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -57,8 +58,37 @@ def naturalness_available() -> bool:
     return find_spec("distillmos") is not None and find_spec("xls_r_sqa") is not None
 
 
+class DNSMOS:
+    """OVRL of DNSMOS P.835 (Reddy, Gopal and Cutler 2022), its weights from the package speechmos."""
+
+    name = "dnsmos"
+
+    def __init__(self) -> None:
+        try:
+            from onnxruntime import InferenceSession, SessionOptions
+            from speechmos import dnsmos
+        except ImportError as error:
+            raise FaceVCError(
+                f"DNSMOS needs speechmos, which does not import here ({error}). Install it with 'pip install speechmos onnxruntime requests'."
+            ) from error
+        weights = Path(dnsmos.__file__).parent / "dnsmos_models"
+        self._model = dnsmos.DNSMOS(str(weights / "sig_bak_ovr.onnx"), str(weights / "model_v8.onnx"))
+        alone = SessionOptions()
+        alone.intra_op_num_threads = 1  # the default pins a thread to each core, and waits for ever where another process holds one
+        self._model.onnx_sess = InferenceSession(weights / "sig_bak_ovr.onnx", alone)
+        self._model.p808_onnx_sess = InferenceSession(weights / "model_v8.onnx", alone)
+
+    def score(self, wav: np.ndarray) -> float:
+        return float(self._model(np.clip(wav[: LONGEST_S * JUDGE_RATE], -1, 1), JUDGE_RATE, False)["ovrl_mos"])
+
+
+def dnsmos_available() -> bool:
+    """Whether speechmos is installed, and what it runs on."""
+    return all(find_spec(name) is not None for name in ("speechmos", "onnxruntime", "requests"))
+
+
 def naturalness_terms(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = converted) -> Terms:
-    """Predicted MOS of the conversions; with `part` = source, of the sources."""
+    """Predicted MOS of the conversions, DistillMOS's or DNSMOS's; with `part` = source, of the sources."""
     return Terms.of([(scores[part(c)], c) for c in conversions if part(c) in scores])
 
 

@@ -1,36 +1,36 @@
-"""`evaluate`: a manifest of conversions -> every metric with its interval, for each system in it."""
+"""`evaluate`: conversions of one or more systems -> every metric with its interval, side by side; a page to look at and listen to."""
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import write_text
-from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.io.manifest import read_table, resolve, write_table
 from facevc_cli.metrics.bootstrap import Figure
 from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.intelligibility import PACKAGED, WhisperRecogniser, packaged_available
-from facevc_cli.metrics.listening import Judges, Listening
-from facevc_cli.metrics.naturalness import DistillMOS, naturalness_available
-from facevc_cli.metrics.report import LACKS, Evidence, figures, gender_slices, metric_terms
-from facevc_cli.metrics.tables import read_conversions, resolve
-from facevc_cli.metrics.threshold import Threshold, calibrate, packaged_threshold
+from facevc_cli.metrics.evaluation import Evaluation, measure
+from facevc_cli.metrics.judges import RESEMBLYZER, Judges, choose_judges
+from facevc_cli.metrics.listening import Listening
+from facevc_cli.metrics.report import BETTER, Evidence, check_columns, missing
+from facevc_cli.metrics.results import COLUMNS, to_json, to_rows
+from facevc_cli.metrics.tables import read_conversions
+from facevc_cli.metrics.threshold import Threshold, calibrate
+from facevc_cli.metrics.voices import Heard
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 
 CACHE_FOLDER = ".facevc-cache"
-EVAL_EXTRA = "'pip install \"facevc[eval]\"'"
-Slices = dict[str, dict[str, dict[str, Figure]]]  # system -> slice -> metric
+ADDRESSES = "addresses.safetensors"
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """manifest: the file, or the folder that holds manifest.csv. recogniser: auto (the packaged one where it is installed),
-    none, a CTranslate2 Whisper folder, or a model's name."""
+    """manifest: the file, the folder that holds manifest.csv, or with `pattern` a folder of files whose names say what they are.
+    recogniser: auto (the packaged one where it is installed), none, a CTranslate2 Whisper folder, or a model's name."""
 
     manifest: Path
     output: Path | None = None
@@ -43,77 +43,65 @@ class EvaluateConfig:
     seed: int = 0
     jobs: int = 0  # processes; 0: one a processor
     limit: int | None = None
+    pattern: str | None = None
+    by: tuple[str, ...] = ()  # columns to slice by
+    speaker_judge: str = RESEMBLYZER
+    html: bool = True
+    grid: int = 8  # sources and faces with players on the page, at most
+    listening_test: Path | None = None
+    listening_items: int = 30
+    answers: tuple[Path, ...] = ()
 
 
 def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | None = None) -> Summary:
-    """Measures every system of the manifest; with an output folder writes metrics.json and metrics.csv.
+    """Measures every system of the manifest; with an output folder writes metrics.json, metrics.csv and report.html.
 
-    `judges` replaces those that the config asks for. Summary.data is what metrics.json holds: systems (name -> metric ->
-    value, n, low, high), slices (name -> gender pair -> metric -> the same), threshold, gender_judge, excluded, notes.
-    A file that cannot be heard is a failure; its conversions do not count.
+    `judges` replaces those that the config asks for. Summary.data is what metrics.json holds: what `metrics.results.to_json` gives,
+    and speaker_judge, excluded, and with answers listening (label -> MOS, CPR). A file that cannot be heard is a failure; its
+    conversions do not count.
     """
-    found = read_conversions(config.manifest, config.labels, config.sources, config.limit)
-    tally, notes = Tally(reporter), list(found.notes)
+    found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
+    tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
     if judges is None:
-        judges = _judges(config, notes)
+        judges = choose_judges(config.speaker_judge, config.recogniser, config.language, config.naturalness, notes)
     listening = Listening(judges, _cache_folder(config), tally, config.jobs)
-    conversions = found.conversions
-    voices = listening.voices(_files(conversions))
-    if not any(c.converted in voices for c in conversions):
+    voices = listening.voices(_files(found.conversions))
+    heard = [c for c in found.conversions if c.converted in voices]
+    if not heard:
         raise FaceVCError(
-            f"{config.manifest}: none of its {len(conversions)} converted files can be heard. The first: "
+            f"{config.manifest}: none of its {len(found.conversions)} converted files can be heard. The first: "
             f"{tally.failures[0][1] if tally.failures else 'unknown'}"
         )
     threshold = _threshold(config, listening, judges)
-    heard = [c for c in conversions if c.converted in voices]
-    sound = list(dict.fromkeys([c.converted for c in heard] + [c.source for c in heard if c.source in voices]))
-    evidence = Evidence(
-        voices,
-        threshold.theta,
-        judges.gender,
-        listening.texts(heard, voices, judges.recogniser) if judges.recogniser else {},
-        listening.scores(sound, judges.naturalness) if judges.naturalness else {},
-    )
-    slices = _slices(heard, evidence, config.seed)
-    notes += _missing(slices, heard, evidence)
-    for note in notes:
+    if threshold is None:
+        notes.append(f"SHR and SDR are off: no threshold is known for {judges.name} (give real recordings with --calibrate)")
+    evidence = _evidence(heard, voices, threshold, listening, judges)
+    evaluation = measure(heard, evidence, config.by, lost=found.lost, threshold=threshold, seed=config.seed)
+    evaluation = replace(evaluation, notes=notes + missing(evaluation.systems, evaluation.slices, heard, evidence))
+    answers = _answers(config, evaluation)
+    evaluation = replace(evaluation, systems=_joined(evaluation, answers))
+    for note in evaluation.notes:
         reporter.note(note)
-    data = {
-        "systems": {name: _json(parts["all"]) for name, parts in slices.items()},
-        "slices": {name: {k: _json(v) for k, v in parts.items() if k != "all"} for name, parts in slices.items()},
-        "threshold": threshold.to_json(),
-        "gender_judge": judges.gender.name,
-        "excluded": found.excluded,
-        "notes": notes,
-    }
-    if config.output is not None:
-        write_text(config.output / "metrics.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        write_table(
-            config.output / "metrics.csv", _long(slices), ["system", "slice", "metric", "value", "n", "low", "high"]
-        )
+    data = {**to_json(evaluation), "speaker_judge": judges.name, "excluded": found.excluded}
+    if answers:
+        data["listening"] = {label: {name: figure.to_json() for name, figure in figures.items()} for label, figures in answers.items()}
+    _write(config, evaluation, json.dumps(data, indent=2, ensure_ascii=False) + "\n", reporter)
     return tally.summary(config.output, None, **data)
 
 
-def _judges(config: EvaluateConfig, notes: list[str]) -> Judges:
-    """What was asked for by name must load; what is there by default is left out, with a note, where it does not."""
-    judges = Judges()
-    if config.recogniser == "auto" and not packaged_available():
-        notes.append(f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)")
-    elif config.recogniser == "auto":
-        try:
-            judges = replace(judges, recogniser=WhisperRecogniser(PACKAGED, config.language))
-        except FaceVCError as error:
-            notes.append(f"WER and CER are off: {error}")
-    elif config.recogniser != "none":
-        judges = replace(judges, recogniser=WhisperRecogniser(config.recogniser, config.language))
-    if config.naturalness and not naturalness_available():
-        notes.append(f"naturalness is off: DistillMOS is not installed ({EVAL_EXTRA})")
-    elif config.naturalness:
-        try:
-            judges = replace(judges, naturalness=DistillMOS())
-        except FaceVCError as error:
-            notes.append(f"naturalness is off: {error}")
-    return judges
+def _evidence(heard: Sequence[Conversion], voices: dict[str, Heard], threshold: Threshold | None, listening: Listening, judges: Judges) -> Evidence:
+    converted = list(dict.fromkeys(c.converted for c in heard))
+    sound = list(dict.fromkeys(converted + [c.source for c in heard if c.source in voices]))
+    return Evidence(
+        voices,
+        threshold.theta if threshold else None,
+        judges.gender,
+        texts=listening.texts(heard, voices, judges.recogniser) if judges.recogniser else {},
+        scores=listening.scores(sound, judges.naturalness) if judges.naturalness else {},
+        dnsmos=listening.scores(sound, judges.dnsmos) if judges.dnsmos else {},
+        distortions=listening.distortions(heard),
+        gender_voices=listening.dvectors(converted) if judges.gender_needs_dvectors else None,
+    )
 
 
 def _files(conversions: Sequence[Conversion]) -> list[str]:
@@ -122,9 +110,9 @@ def _files(conversions: Sequence[Conversion]) -> list[str]:
     return list(dict.fromkeys(names + [name for c in conversions for name in c.references]))
 
 
-def _threshold(config: EvaluateConfig, listening: Listening, judges: Judges) -> Threshold:
+def _threshold(config: EvaluateConfig, listening: Listening, judges: Judges) -> Threshold | None:
     if config.calibrate is None:
-        return packaged_threshold()
+        return judges.threshold
     table = config.calibrate
     rows = [(resolve(row["file"], table), row["speaker"]) for row in read_table(table, ["file", "speaker"])]
     voices = listening.voices(list(dict.fromkeys(name for name, _ in rows)))
@@ -135,29 +123,38 @@ def _threshold(config: EvaluateConfig, listening: Listening, judges: Judges) -> 
     )
 
 
-def _slices(conversions: Sequence[Conversion], evidence: Evidence, seed: int) -> Slices:
-    slices: Slices = {}
-    for system in dict.fromkeys(c.system for c in conversions):
-        terms = metric_terms([c for c in conversions if c.system == system], evidence, conversions, seed)
-        slices[system] = {"all": figures(terms, seed=seed), **gender_slices(terms, seed)}
-    return slices
+def _answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[str, Figure]]:
+    if not config.answers:
+        return {}
+    from facevc_cli.reporting.listening_test import read_answers
+
+    return read_answers(list(config.answers), evaluation)
 
 
-def _missing(slices: Slices, conversions: Sequence[Conversion], evidence: Evidence) -> list[str]:
-    """One line for every metric that no system has, and why."""
-    present = {name for parts in slices.values() for name in parts["all"]}
-    lacks = [text for name, text in LACKS.items() if name not in present]
-    if "consistency" not in present:
-        lacks = [text for text in lacks if text != LACKS["consistency_control"]]
-    if not any(len(parts) > 1 for parts in slices.values()):
-        lacks.append(
-            "figures by gender pair are off: the gender of sources (source_gender, or gender in --sources) or of targets is unknown"
+def _joined(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
+    """The systems' figures with the listeners' in BETTER's order."""
+    joined = {label: {**figures, **answers.get(label, {})} for label, figures in evaluation.systems.items()}
+    return {label: {name: figures[name] for name in BETTER if name in figures} for label, figures in joined.items()}
+
+
+def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporter: Reporter) -> None:
+    home = config.manifest if config.manifest.is_dir() else config.manifest.parent
+    if config.output is not None:
+        write_text(config.output / "metrics.json", metrics)
+        write_table(config.output / "metrics.csv", to_rows(evaluation), COLUMNS)
+    if config.output is not None and config.html:
+        from facevc_cli.reporting.page import write_page
+
+        addresses = home / ADDRESSES
+        title = f"Face-driven voices: {', '.join(dict.fromkeys(c.base for c in evaluation.conversions))}"
+        write_page(
+            evaluation, config.output / "report.html", title=title, grid=config.grid, addresses=addresses if addresses.is_file() else None
         )
-    if evidence.texts and "CER" not in present:
-        lacks.append("WER and CER are off: neither transcripts nor sources in which words are recognised")
-    if len({c.target for c in conversions}) < 3:
-        lacks.append("fewer than three targets: some or all figures have no interval")
-    return lacks
+    if config.listening_test is not None:
+        from facevc_cli.reporting.listening_test import write_listening_test
+
+        for note in write_listening_test(evaluation, config.listening_test, items=config.listening_items, seed=config.seed):
+            reporter.note(note)
 
 
 def _cache_folder(config: EvaluateConfig) -> Path | None:
@@ -166,16 +163,3 @@ def _cache_folder(config: EvaluateConfig) -> Path | None:
     if os.access(home, os.W_OK):
         return home / CACHE_FOLDER
     return config.output / CACHE_FOLDER if config.output else None
-
-
-def _json(metrics: Mapping[str, Figure]) -> dict[str, Any]:
-    return {name: value.to_json() for name, value in metrics.items()}
-
-
-def _long(slices: Slices) -> list[dict[str, Any]]:
-    return [
-        {"system": system, "slice": part, "metric": metric, **value.to_json()}
-        for system, parts in slices.items()
-        for part, metrics in parts.items()
-        for metric, value in metrics.items()
-    ]

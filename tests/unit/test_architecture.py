@@ -18,6 +18,7 @@ LAYERS = (
     {"errors", "progress", "config", "runtime"},
     {"losses", "models", "vocoders", "features", "io"},
     {"training", "data", "metrics"},
+    {"reporting"},
     {"converter"},
     {"stages"},
     {"cli"},

@@ -2,18 +2,19 @@
 
 import csv
 import json
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError
+from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.audio import save_audio
 from facevc_cli.io.manifest import read_table, write_table
-from facevc_cli.metrics.gender import PitchGenderJudge
+from facevc_cli.metrics import listening
+from facevc_cli.metrics.bootstrap import Figure
+from facevc_cli.metrics.gender import LinearGenderJudge, PitchGenderJudge
 from facevc_cli.metrics.intelligibility import Transcript
 from facevc_cli.metrics.listening import Judges
-from facevc_cli.stages import evaluate
 from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
 
 RATE = 16000
@@ -110,19 +111,19 @@ def values(systems: dict, name: str) -> dict[str, float]:
 
 
 def test_planted_systems_land_where_theory_says(planted, tmp_path):
-    summary = run(EvaluateConfig(planted, tmp_path), judges=judges(recogniser=EchoRecogniser(), naturalness=LoudnessJudge()))
+    summary = run(EvaluateConfig(planted, tmp_path, html=False), judges=judges(recogniser=EchoRecogniser(), naturalness=LoudnessJudge()))
     systems = summary.data["systems"]
     assert list(systems) == list(SYSTEMS) and not summary.failures
     perfect, one, unchanged, chance = (values(systems, name) for name in SYSTEMS)
     assert perfect["SHO"] > 0.95 and perfect["SHR"] == 1 and perfect["SDO"] < 0.6 and perfect["SDR"] > 0.9
-    assert perfect["GA"] == 1 and perfect["consistency"] > 0.95 > perfect["consistency_control"] + 0.3
-    assert perfect["matching"] == 1 and perfect["F0_deviation"] < 2 and perfect["leakage"] < 0.6
+    assert perfect["GA"] == 1 and perfect["consistency"] > 0.95 > perfect["consistency control"] + 0.3
+    assert perfect["matching"] == 1 and perfect["F0 deviation"] < 2 and perfect["leakage"] < 0.6
     assert one["SHO"] > 0.95 and one["SDO"] > 0.95 and one["SDR"] == 0 and one["GA"] == 0.5
     assert one["matching"] == pytest.approx(0.5, abs=0.25)
     assert unchanged["SDO"] > 0.95 and unchanged["leakage"] > 0.95 and unchanged["GA"] == 0.5
-    assert unchanged["consistency"] == pytest.approx(perfect["consistency_source"], abs=0.05)
+    assert unchanged["consistency"] == pytest.approx(perfect["consistency source"], abs=0.05)
     assert chance["SHO"] == pytest.approx(chance["SDO"], abs=0.2) and chance["SHR"] < 0.3
-    assert perfect["leakage_source"] == pytest.approx(1.0) and perfect["WER"] == perfect["CER"] == 0 and perfect["naturalness"] == 3
+    assert perfect["leakage source"] == pytest.approx(1.0) and perfect["WER"] == perfect["CER"] == 0 and perfect["naturalness"] == 3
     assert systems["perfect"]["SHO"]["n"] == 12 and systems["perfect"]["SDO"]["n"] == 2 * 15 * 4
     assert systems["perfect"]["GA"] == {"value": 1.0, "n": 24, "low": 1.0, "high": 1.0}
     low, high = (systems["one-voice"]["GA"][key] for key in ("low", "high"))
@@ -130,7 +131,7 @@ def test_planted_systems_land_where_theory_says(planted, tmp_path):
 
 
 def test_report_files_agree_with_the_summary(planted, tmp_path):
-    summary = run(EvaluateConfig(planted / "manifest.csv", tmp_path / "new"), judges=judges())
+    summary = run(EvaluateConfig(planted / "manifest.csv", tmp_path / "new", html=False), judges=judges())
     stored = json.loads((tmp_path / "new" / "metrics.json").read_text())
     assert stored == summary.data
     with open(tmp_path / "new" / "metrics.csv", newline="") as file:
@@ -232,12 +233,96 @@ def test_limit_takes_the_first_rows(planted):
     assert list(run(EvaluateConfig(planted, limit=24), judges=judges()).data["systems"]) == ["perfect"]
 
 
-def test_judges_that_are_not_installed_are_said_once(monkeypatch):
-    monkeypatch.setattr(evaluate, "packaged_available", lambda: False)
-    monkeypatch.setattr(evaluate, "naturalness_available", lambda: False)
-    notes: list[str] = []
-    found = evaluate._judges(EvaluateConfig(Path("unused")), notes)
-    assert found.recogniser is None and found.naturalness is None
-    assert [note.split(" off:")[0] for note in notes] == ["WER and CER are", "naturalness is"]
-    evaluate._judges(EvaluateConfig(Path("unused"), recogniser="none", naturalness=False), notes)
-    assert len(notes) == 2
+def test_systems_are_compared_over_the_same_conversions(planted):
+    data = run(EvaluateConfig(planted), judges=judges()).data
+    assert list(data["differences"]) == [f"{a} - {b}" for i, a in enumerate(SYSTEMS) for b in list(SYSTEMS)[i + 1 :]]
+    found = data["differences"]["perfect - one-voice"]
+    assert found["GA"]["value"] == 0.5 and found["GA"]["n"] == 24 and found["SDO"]["n"] == 2 * 15 * 4 and found["SDO"]["high"] < -0.3
+    assert found["consistency"]["low"] > 0.2 and not [name for name in found if name.endswith((" source", " control"))]
+
+
+def test_baselines_and_degradations_are_compared_with_their_own_system(planted):
+    rows = [row for row in read_table(planted / "manifest.csv") if row["system"] in ("perfect", "one-voice")]
+    for row in rows:
+        named = row["system"] == "one-voice"
+        row |= {"system": "ours", "baseline": "mean-face" if named else "", "degradation": ""}
+    blurred = [row | {"degradation": "blur=4", "status": "failed" if row["face"].startswith("anna") else "done"} for row in rows if not row["baseline"]]
+    gone = [row | {"degradation": "dark=9", "status": "failed"} for row in rows if not row["baseline"]]
+    write_table(planted / "changed.csv", [*rows, *blurred, *gone])
+    data = run(EvaluateConfig(planted / "changed.csv"), judges=judges()).data
+    assert list(data["systems"]) == ["ours", "ours/mean-face", "ours/blur=4"]
+    assert list(data["differences"]) == ["ours/mean-face - ours", "ours/blur=4 - ours"] and data["lost"] == {"ours/blur=4": 4, "ours/dark=9": 24}
+    table = data["degradations"]["ours"]
+    assert (table["blur=4"]["lost"], table["blur=4"]["rows"], table["dark=9"]["lost"], table["dark=9"]["figures"]) == (4, 24, 24, {})
+    assert table["blur=4"]["figures"]["GA"]["n"] == 20 and set(table["blur=4"]["differences"]) == {"GA", "consistency", "SHO"}
+    assert table["blur=4"]["differences"]["GA"] == {"value": 0.0, "n": 20, "low": 0.0, "high": 0.0}  # the lost person is not in it
+    assert data["differences"]["ours/mean-face - ours"]["GA"]["value"] == -0.5
+
+
+def test_slices_by_a_column_and_by_none_that_there_is(planted):
+    rows = [row | {"age": "20s" if row["target"] < "c" else "40s", "empty": ""} for row in read_table(planted / "manifest.csv")]
+    write_table(planted / "ages.csv", rows)
+    data = run(EvaluateConfig(planted / "ages.csv", by=("age", "source_gender", "empty")), judges=judges()).data
+    assert set(data["slices"]["perfect"]) == {"F>F", "F>M", "M>F", "M>M", "age=20s", "age=40s", "source_gender=female", "source_gender=male"}
+    young, old = (data["slices"]["one-voice"][f"age={age}"] for age in ("20s", "40s"))
+    assert (young["GA"]["value"], young["GA"]["n"], old["GA"]["value"], old["GA"]["n"]) == (0.0, 8, 0.75, 16)
+    assert young["SDO"]["n"] == 2 * 4 and old["SDO"]["n"] == 2 * 6 * 4 and "figures by empty are off: the column is empty" in data["notes"]
+    with pytest.raises(UsageError, match="--by height: .*There are: .*age, empty"):
+        run(EvaluateConfig(planted / "ages.csv", by=("height",)), judges=judges())
+
+
+def test_parallel_recordings_give_the_distortion(planted, tmp_path):
+    rows = [row for row in read_table(planted / "manifest.csv") if row["system"] == "perfect"][:6]
+    for i, row in enumerate(rows):
+        row["parallel"] = row["converted"] if i < 3 else "fritz-r1.wav" if i < 5 else ""
+    write_table(planted / "parallel.csv", rows)
+    data = run(EvaluateConfig(planted / "parallel.csv"), judges=judges()).data
+    found = data["systems"]["perfect"]["MCD"]
+    assert found["n"] == 5 and found["value"] > 1 and not any(note.startswith("MCD") for note in data["notes"])
+    rows[3]["parallel"] = "gone.wav"
+    write_table(planted / "parallel.csv", rows[:4])
+    summary = run(EvaluateConfig(planted / "parallel.csv"), judges=judges())
+    assert summary.data["systems"]["perfect"]["MCD"] | {"low": 0, "high": 0} == {"value": 0.0, "n": 3, "low": 0, "high": 0}
+    assert len(summary.failures) == 1 and "gone.wav" in summary.failures[0][0]
+
+
+def test_another_speaker_judge_has_no_threshold_until_one_is_measured(planted):
+    other = replace(judges(), threshold=None)
+    data = run(EvaluateConfig(planted), judges=other).data
+    assert data["threshold"] is None and not {"SHR", "SDR"} & set(data["systems"]["perfect"]) and "SHO" in data["systems"]["perfect"]
+    assert any(note.startswith("SHR and SDR are off") and "--calibrate" in note for note in data["notes"])
+    write_table(planted / "real.csv", [{"file": f"{target}-r{take}.wav", "speaker": target} for target in TARGETS for take in (1, 2)])
+    assert run(EvaluateConfig(planted, calibrate=planted / "real.csv"), judges=other).data["systems"]["perfect"]["SHR"]["value"] == 1
+
+
+def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_voices(planted, monkeypatch):
+    asked = []
+
+    class Dvectors:
+        def embed(self, wav: np.ndarray) -> np.ndarray:
+            asked.append(len(wav))
+            return np.array([1, 0, 0], np.float32)
+
+    monkeypatch.setattr(listening, "speaker_judge", lambda name: Dvectors())
+    weights = LinearGenderJudge(np.array([-1000.0, 0, 0, 0]), 0.0, "first of three")  # a man's voice, whatever the pitch
+    summary = run(EvaluateConfig(planted, limit=6, html=False), judges=replace(judges(), gender=weights))
+    assert summary.data["systems"]["perfect"]["GA"] | {"low": 0, "high": 0} == {"value": 1 / 3, "n": 6, "low": 0, "high": 0}
+    assert len(asked) == 6 and summary.data["systems"]["perfect"]["consistency"]["value"] > 0.9
+
+
+def test_answers_join_the_figures_and_the_test_is_written(planted, tmp_path, monkeypatch):
+    from facevc_cli.reporting import listening_test as asking
+
+    written = []
+    monkeypatch.setattr(asking, "write_listening_test", lambda evaluation, path, *, items, seed: written.append((path, items, seed)) or ["a note"])
+    monkeypatch.setattr(asking, "read_answers", lambda paths, evaluation: {"perfect": {"CPR": Figure(0.9, 10, 0.8, 1.0), "MOS": Figure(4.0, 5, None, None)}})
+    config = EvaluateConfig(planted, listening_test=tmp_path / "ask.html", listening_items=7, seed=3, answers=(tmp_path / "a.csv",))
+    data = run(config, judges=judges()).data
+    assert written == [(tmp_path / "ask.html", 7, 3)] and data["listening"]["perfect"]["MOS"]["value"] == 4.0
+    assert list(data["systems"]["perfect"])[-2:] == ["MOS", "CPR"] and "MOS" not in data["systems"]["random"]
+
+
+def test_the_page_is_written_unless_not_wanted(planted, tmp_path):
+    run(EvaluateConfig(planted, tmp_path / "with", limit=24, grid=1), judges=judges())
+    run(EvaluateConfig(planted, tmp_path / "without", limit=24, html=False), judges=judges())
+    assert "<html" in (tmp_path / "with" / "report.html").read_text(encoding="utf-8") and not (tmp_path / "without" / "report.html").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.metrics import consistency, f0_deviation, gender, intelligibility, leakage, matching, pairs, threshold
-from facevc_cli.metrics.bootstrap import Terms, figure
+from facevc_cli.metrics.bootstrap import Terms, difference, figure
 from facevc_cli.metrics.cache import Cache
 from facevc_cli.metrics.conversion import Conversion, gender_of
 from facevc_cli.metrics.intelligibility import Transcript, edit_distance, normalise
@@ -175,6 +175,44 @@ def test_bootstrap_over_pairs_covers_the_truth():
     assert 0.87 <= covered / 150 <= 0.99
 
 
+def test_difference_by_hand():
+    rows = [conversion(s, t, f"{t}1") for s in "su" for t in "abc"]
+    ours = Terms.of([(float(i), row) for i, row in enumerate(rows)])
+    same = difference(ours, Terms.of([(i - 0.5, row) for i, row in enumerate(rows)]), draws=200)
+    assert same.n == 6 and [same.value, same.low, same.high] == pytest.approx([0.5] * 3)  # a steady lead has no spread, however much the faces differ
+    part = difference(ours, Terms.of([(10.0, rows[1]), (20.0, rows[3]), (7.0, conversion("s", "z", "z1"))]), draws=200)
+    assert (part.value, part.n) == ((1 + 3) / 2 - 15, 2)
+    assert difference(ours, Terms.of([(1.0, conversion("elsewhere", "a", "a1"))])) is None and difference(ours, Terms.of([])) is None
+
+
+def test_difference_weighs_terms_and_knows_pairs_in_either_order():
+    a, b, c = (conversion("s", t, f"{t}1") for t in "abc")
+    found = difference(Terms.of([(1.0, a), (0.0, b)], [3, 1]), Terms.of([(0.0, b), (0.0, a)], [1, 3]))
+    assert found.value == 0.75
+    pairwise = difference(Terms.of([(1.0, a, b), (0.5, a, c), (0.9, b, c)]), Terms.of([(0.2, b, a), (0.1, c, a), (0.5, c, b)]))
+    assert pairwise.n == 3 and pairwise.value == pytest.approx((0.8 + 0.4 + 0.4) / 3) and 0.4 <= pairwise.low <= pairwise.high <= 0.8 + 1e-9
+
+
+def test_difference_falls_back_on_targets_where_faces_have_other_names():
+    ours = Terms.of([(0.0, conversion("s", "a", "a1.jpg")), (1.0, conversion("s", "a", "a2.jpg")), (3.0, conversion("s", "b", "b1.jpg"))])
+    theirs = Terms.of([(0.0, conversion("s", "a", "x")), (1.0, conversion("s", "b", "y"))])
+    found = difference(ours, theirs)
+    assert (found.value, found.n) == ((0.5 * 2 + 3) / 3 - 0.5, 2)  # the two terms of one target are one of double weight
+
+
+def test_paired_interval_is_narrower_than_the_figures_and_covers_the_truth():
+    """Faces differ far more than systems do: what they share drops out of the difference, whose truth is 0.2."""
+    rng = np.random.default_rng(5)
+    rows, covered = [conversion("s", str(i), "f") for i in range(24)], 0
+    for trial in range(200):
+        face = rng.normal(0, 1, 24)
+        ours, theirs = (Terms.of([(f + lead + rng.normal(0, 0.1), r) for f, r in zip(face, rows, strict=True)]) for lead in (0.2, 0.0))
+        found, alone = difference(ours, theirs, trial, 400), figure(ours, trial, 400)
+        covered += found.low <= 0.2 <= found.high
+        assert found.high - found.low < (alone.high - alone.low) / 3
+    assert 0.88 <= covered / 200 <= 0.98
+
+
 def test_no_interval_where_none_can_be_and_no_figure_without_terms():
     one = figure(Terms.of([(1.0, conversion("s", "a", "1")), (0.0, conversion("s", "a", "2"))]))
     assert (one.value, one.n, one.low, one.high) == (0.5, 2, None, None)
@@ -188,6 +226,7 @@ def test_no_interval_where_none_can_be_and_no_figure_without_terms():
 def test_error_rates_by_hand():
     assert edit_distance("kitten", "sitting") == 3
     assert edit_distance("", "abc") == edit_distance("abc", "") == 3
+    assert edit_distance("abcd" * 40, "abd" * 40) == 40 and edit_distance("", "") == 0 and edit_distance("ab", "ba") == 2
     assert normalise("Don’t — STOP, \tnow!") == "dont stop now"
     rows = [conversion("s", "a", "1", transcript="one two three four"), conversion("u", "b", "1", transcript="yes")]
     texts = {"s-a-1": Transcript("One, two three!", "en"), "u-b-1": Transcript("no", "en")}

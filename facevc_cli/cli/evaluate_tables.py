@@ -1,0 +1,79 @@
+"""What `facevc evaluate` shows on a terminal: systems side by side, slices, differences, and what damaged faces cost."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from facevc_cli.cli.report import ConsoleReporter
+from facevc_cli.progress import Summary
+
+Figures = Mapping[str, Mapping[str, Any]]
+OTHERS_WIDTH, CELL_WIDTH = 42, len("-0.000 (-0.000 to -0.000)")  # of the columns that are no systems, and of theirs
+FALLING = ("GA", "consistency", "SHO")
+
+
+def show(reporter: ConsoleReporter, summary: Summary) -> None:
+    """The tables of a summary's data, and what the figures rest on."""
+    data = summary.data
+    _side_by_side(reporter, "systems", data["systems"])
+    for label, parts in _plain(data["slices"], data["systems"]).items():
+        for title, slices in _groups(parts).items():
+            _side_by_side(reporter, f"{label}, by {title}", slices)
+    _side_by_side(reporter, "paired differences", data["differences"])
+    for system, conditions in data["degradations"].items():
+        rows = [
+            [name, f"{found['lost']} of {found['rows']}", *(_change(found["figures"].get(m), found["differences"].get(m)) for m in FALLING)]
+            for name, found in conditions.items()
+        ]
+        first = ["clean", "", *(_change(data["systems"].get(system, {}).get(m), None) for m in FALLING)]
+        reporter.table(f"{system}, damaged faces (and the change from clean ones)", ["faces", "lost", *FALLING], [first, *rows])
+    if threshold := data["threshold"]:
+        reporter.note(f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}")
+    reporter.note(f"gender heard by {data['gender_judge']}; voices compared by {data['speaker_judge']}")
+
+
+def _side_by_side(reporter: ConsoleReporter, title: str, columns: Mapping[str, Figures]) -> None:
+    """Metrics down, systems (or slices, or differences) across, as many in one table as the terminal has room for."""
+    from facevc_cli.metrics.report import BETTER
+
+    for part in _fitting(list(columns), reporter.console.width):
+        cells = {name: [columns[label].get(name) for label in part] for name in BETTER}
+        rows = [[name, BETTER[name], *map(_cell, found), _count(found)] for name, found in cells.items() if any(found)]
+        if rows:
+            reporter.table(title, ["metric", "better", *part, "n"], rows)
+
+
+def _fitting(labels: Sequence[str], width: int) -> Iterator[list[str]]:
+    """Labels in groups whose columns fit; at least one each."""
+    part: list[str] = []
+    for label in labels:
+        if part and OTHERS_WIDTH + sum(max(len(name), CELL_WIDTH) + 3 for name in [*part, label]) > width:
+            yield part
+            part = []
+        part.append(label)
+    if part:
+        yield part
+
+
+def _plain(slices: Mapping[str, Any], systems: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of plain systems: the others' are in metrics.csv."""
+    return {label: parts for label, parts in slices.items() if not any(label.startswith(f"{other}/") for other in systems)}
+
+
+def _groups(parts: Mapping[str, Figures]) -> dict[str, dict[str, Figures]]:
+    groups: dict[str, dict[str, Figures]] = {}
+    for name, figures in parts.items():
+        groups.setdefault(name.split("=")[0] if "=" in name else "gender, source > target", {})[name] = figures
+    return groups
+
+
+def _cell(figure: Mapping[str, Any] | None) -> str:
+    return "" if not figure else f"{figure['value']:.3f}" + ("" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})")
+
+
+def _change(figure: Mapping[str, Any] | None, change: Mapping[str, Any] | None) -> str:
+    return "" if figure is None else f"{figure['value']:.3f}" + (f" ({change['value']:+.3f})" if change else "")
+
+
+def _count(figures: Sequence[Mapping[str, Any] | None]) -> str:
+    counts = sorted({figure["n"] for figure in figures if figure})
+    return "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))

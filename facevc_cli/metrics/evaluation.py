@@ -1,0 +1,73 @@
+"""An evaluation: every system's figures, its slices, and how far the systems differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from facevc_cli.metrics.bootstrap import Figure, Terms, difference
+from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.report import BETTER, Evidence, column_slices, figures, gender_slices, metric_terms
+from facevc_cli.metrics.threshold import Threshold
+
+Figures = dict[str, Figure]  # metric -> figure
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found; systems go by their label ('starter', 'starter/mean-face', 'starter/blur=4'), metrics in BETTER's order.
+
+    slices: label -> slice ("F>M", "age_bin=20-29") -> metric. differences: (label, other label) -> metric -> paired difference
+    label - other. lost: label -> rows whose conversion failed (a degraded face that was not found).
+    """
+
+    conversions: list[Conversion]  # those that were heard
+    evidence: Evidence
+    systems: dict[str, Figures]
+    slices: dict[str, dict[str, Figures]]
+    differences: dict[tuple[str, str], Figures]
+    lost: dict[str, int]
+    threshold: Threshold | None
+    notes: list[str]
+
+
+def measure(
+    conversions: Sequence[Conversion],
+    evidence: Evidence,
+    by: Sequence[str] = (),
+    *,
+    lost: Mapping[str, int] | None = None,
+    threshold: Threshold | None = None,
+    notes: Sequence[str] = (),
+    seed: int = 0,
+) -> Evaluation:
+    """Every metric of every system, its slices by gender pair and by the columns `by`, and the paired differences.
+
+    Control people are chosen among all systems' targets, the same for each.
+    """
+    labels = dict.fromkeys(c.system for c in conversions)
+    terms = {label: metric_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
+    slices = {label: {**gender_slices(found, seed), **column_slices(found, by, seed)} for label, found in terms.items()}
+    differences = {pair: _differences(terms[pair[0]], terms[pair[1]], seed) for pair in compared(conversions)}
+    return Evaluation(
+        conversions=list(conversions),
+        evidence=evidence,
+        systems={label: figures(found, seed=seed) for label, found in terms.items()},
+        slices=slices,
+        differences={pair: found for pair, found in differences.items() if found},
+        lost=dict(lost or {}),
+        threshold=threshold,
+        notes=list(notes),
+    )
+
+
+def compared(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
+    """Which labels are compared: each baseline and degradation with its plain system, and plain systems among themselves."""
+    about = {c.system: c for c in conversions}
+    plain = [label for label, c in about.items() if not (c.baseline or c.degradation)]
+    changed = [(label, c.base) for label, c in about.items() if label not in plain and c.base in about]
+    return changed + list(combinations(plain, 2))
+
+
+def _differences(a: Mapping[str, Terms], b: Mapping[str, Terms], seed: int) -> Figures:
+    found = {name: difference(a[name], b[name], seed) for name, better in BETTER.items() if better and name in a and name in b}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,90 @@
+"""`facevc evaluate` as a command: its tables on stderr, one JSON object on stdout, exit codes."""
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from facevc_cli.cli.evaluate import evaluate
+from facevc_cli.io.audio import save_audio
+from facevc_cli.io.manifest import write_table
+from facevc_cli.metrics import listening
+
+app = typer.Typer()
+app.command()(evaluate)
+QUICK = ["--recogniser", "none", "--no-naturalness", "--no-html"]
+
+
+class Bands:
+    """256 bands of the mean magnitude spectrum."""
+
+    def embed(self, wav: np.ndarray) -> np.ndarray:
+        bands = np.abs(np.fft.rfft(wav, 16000))[:7936].reshape(256, 31).mean(1)
+        return (bands / np.linalg.norm(bands)).astype(np.float32)
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Runs the command in a folder with three systems of two sources and three targets each, among them a baseline and blurred faces."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(listening, "speaker_judge", lambda name: Bands())
+    rng = np.random.default_rng(0)
+    rows = []
+    for baseline, degradation in (("", ""), ("mean-face", ""), ("", "blur=4")):
+        for source in ("s1", "s2"):
+            for target in ("anna", "bert", "carl"):
+                name = f"{baseline}{degradation[:4]}-{source}__{target}.wav"
+                save_audio(tmp_path / name, rng.normal(0, 0.1, 4000).astype(np.float32), 16000)
+                rows.append({
+                    "system": "ours", "converted": name, "target": target, "source_id": source, "baseline": baseline, "degradation": degradation,
+                    "gender": "f" if target == "anna" else "m", "source_gender": "f", "group": "x" if target == "carl" else "y",
+                    "status": "failed" if degradation and target == "bert" else "done",
+                })  # fmt: skip
+    write_table(tmp_path / "manifest.csv", rows)
+
+    def run(*arguments: str, columns: int = 220):
+        return CliRunner().invoke(app, [*arguments, *QUICK], env={"COLUMNS": str(columns)})
+
+    return run
+
+
+def test_json_is_alone_on_stdout_and_has_what_is_promised(call):
+    found = call("manifest.csv", "--json", "--by", "group")
+    assert found.exit_code == 0, found.output
+    data = json.loads(found.stdout)
+    assert list(data["systems"]) == ["ours", "ours/mean-face", "ours/blur=4"] and set(data["systems"]["ours"]["SDO"]) == {"value", "n", "low", "high"}
+    assert {"F>F", "F>M", "group=x", "group=y"} == set(data["slices"]["ours"])
+    assert list(data["differences"]) == ["ours/mean-face - ours", "ours/blur=4 - ours"] and data["lost"] == {"ours/blur=4": 2}
+    assert data["degradations"]["ours"]["blur=4"]["lost"] == 2 and data["excluded"] == 2 and data["threshold"]["theta"] > 0.5
+    assert data["gender_judge"] and data["speaker_judge"].startswith("resemblyzer") and any("SHO and SHR are off" in note for note in data["notes"])
+
+
+@pytest.mark.parametrize(("columns", "tables"), [(220, 1), (70, 3)])
+def test_systems_stand_side_by_side_where_the_terminal_has_room(call, columns, tables):
+    text = call("manifest.csv", "-o", "out", columns=columns).stderr
+    systems = text[: text.index("ours, by gender")]
+    assert systems.count("SDO ") == tables and "ours/mean-face" in systems and "ours/blur=4" in systems
+    assert "paired differences" in text and "ours/mean-face - ours" in text and "damaged faces" in text and "2 of 6" in text
+
+
+def test_a_folder_by_the_names_of_its_files(call):
+    data = json.loads(call(".", "--pattern", "mean-face-{source}__{target}.wav", "--json").stdout)
+    (figures,) = data["systems"].values()
+    assert figures["SDO"]["n"] == 6 and "GA" not in figures
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["manifest.csv", "--by", "height"], 2, "There are: source_id, target"),
+        (["manifest.csv", "--speaker-judge", "nobody"], 2, "There are: resemblyzer"),
+        ([".", "--pattern", "{source}.wav"], 2, "expected the fields"),
+        ([".", "--pattern", "{source}+{target}.wav"], 1, "such as '-s1__anna.wav'"),
+        (["elsewhere.csv"], 1, "elsewhere.csv"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_paragraph(call, arguments, code, words):
+    found = call(*arguments)
+    assert found.exit_code == code and words in " ".join(found.stderr.split()) and found.stdout == ""

@@ -1,0 +1,108 @@
+"""Who listens: speaker judges of other packages, and judges that are there only where they are installed."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.io.audio import save_audio
+from facevc_cli.metrics import judges
+from facevc_cli.metrics.judges import GROUP, Judges, choose_judges, speaker_judge, speaker_judge_name
+from facevc_cli.metrics.listening import FEW_FILES, Listening
+from facevc_cli.progress import SILENT, Tally
+
+PLUGIN = """
+import numpy as np
+
+class Loudness:
+    name = "loud & clear"
+    def embed(self, wav):
+        return np.array([3.0, 4.0 * (len(wav) > 1000)])
+
+class Broken(Loudness):
+    def embed(self, wav):
+        raise RuntimeError("no such thing")
+
+class Shapeless(Loudness):
+    def embed(self, wav):
+        return np.zeros((2, 2))
+
+def unloadable():
+    raise OSError("weights are gone")
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    (tmp_path / "loudness_judge.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # for processes that are spawned
+    package = tmp_path / "loudness_judge-2.5.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: loudness-judge\nVersion: 2.5\n")
+    names = {"loudness": "Loudness", "broken": "Broken", "shapeless": "Shapeless", "gone": "unloadable"}
+    (package / "entry_points.txt").write_text(f"[{GROUP}]\n" + "".join(f"{k} = loudness_judge:{v}\n" for k, v in names.items()))
+    judges.speaker_judge.cache_clear()
+    yield tmp_path
+    judges.speaker_judge.cache_clear()
+    sys.modules.pop("loudness_judge", None)
+
+
+def test_a_judge_of_another_package_is_found_named_and_normalised(plugin):
+    assert speaker_judge("loudness").embed(np.ones(2000, np.float32)) == pytest.approx([0.6, 0.8])
+    assert speaker_judge_name("loudness") == "loudness-2.5-loud-clear"
+    found = choose_judges("loudness", "none", None, False, [])
+    assert found.threshold is None and found.gender_needs_dvectors and not Judges().gender_needs_dvectors
+
+
+def test_what_is_wrong_with_a_judge_is_said(plugin):
+    with pytest.raises(UsageError, match="--speaker-judge ecapa: .*There are: resemblyzer, broken, gone, loudness, shapeless"):
+        speaker_judge("ecapa")
+    with pytest.raises(FaceVCError, match="does not load .*weights are gone"):
+        speaker_judge("gone")
+    with pytest.raises(FaceVCError, match="RuntimeError: no such thing"):
+        speaker_judge("broken").embed(np.ones(9, np.float32))
+    with pytest.raises(FaceVCError, match="found shape \\(2, 2\\) of zeros"):
+        speaker_judge("shapeless").embed(np.ones(9, np.float32))
+
+
+@pytest.mark.parametrize("files", [2, FEW_FILES + 1])
+def test_it_listens_in_this_process_and_in_others(plugin, files):
+    paths = [str(plugin / f"{i}.wav") for i in range(files)]
+    for i, path in enumerate(paths):
+        save_audio(path, np.full(2000 if i else 900, 0.1 + i / 100, np.float32), 16000)
+    heard = Listening(Judges(speaker="loudness", name="loudness"), plugin / "cache", Tally(SILENT), jobs=2).voices(paths)
+    assert len(heard) == files and heard[paths[0]].embedding.tolist() == [1, 0]
+    assert all(heard[path].embedding == pytest.approx([0.6, 0.8]) for path in paths[1:])
+    assert [path.name for path in (plugin / "cache").iterdir()] == ["voices-loudness-v1.npz"]
+
+
+def test_judges_that_are_not_installed_are_said_once(monkeypatch):
+    for name in ("packaged_available", "naturalness_available", "dnsmos_available"):
+        monkeypatch.setattr(judges, name, lambda: False)
+    notes: list[str] = []
+    found = choose_judges("resemblyzer", "auto", None, True, notes)
+    assert found.recogniser is None and found.naturalness is None and found.dnsmos is None and found.threshold is not None
+    assert [note.split(" off:")[0] for note in notes] == ["WER and CER are", "naturalness is", "DNSMOS is"]
+    choose_judges("resemblyzer", "none", None, False, notes)
+    assert len(notes) == 3
+
+
+def test_a_judge_that_does_not_load_is_left_out_with_its_reason(monkeypatch):
+    def fail() -> None:
+        raise FaceVCError("weights are damaged")
+
+    monkeypatch.setattr(judges, "naturalness_available", lambda: True)
+    monkeypatch.setattr(judges, "DistillMOS", fail)
+    monkeypatch.setattr(judges, "dnsmos_available", lambda: False)
+    notes: list[str] = []
+    assert choose_judges("resemblyzer", "none", None, True, notes).naturalness is None
+    assert notes[0] == "naturalness is off: weights are damaged"
+
+
+def test_dnsmos_finds_noise_bad():
+    pytest.importorskip("speechmos")
+    judge = judges.DNSMOS()
+    score = judge.score(np.random.default_rng(0).normal(0, 0.5, 16000).astype(np.float32))  # some of it clipped
+    assert 0.5 < score < 2.5 and judge.name == "dnsmos"

@@ -1,0 +1,391 @@
+"""The metrics against theory: one small world worked out by hand, planted systems, wrong labels, intervals that cover."""
+
+import shutil
+from dataclasses import replace
+from math import cos, exp, sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from planted import (  # isort: skip
+    AWAY, COUNTS, DIM, EACH, GENDERED, GENDERS, PEOPLE, RATE, SPEAKERS, THETA, YX, EnvelopeEmbedder, Planted, X, Y, consistency_of, cos_of,
+    gendered, hand_world, heard, on_sphere, person_angles, plant_sounds, sdo_of, vowel,
+)  # fmt: skip
+
+from facevc_cli.io.audio import save_audio
+from facevc_cli.metrics.bootstrap import Figure, Terms, difference, figure
+from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.evaluation import Evaluation, measure
+from facevc_cli.metrics.gender import PitchGenderJudge
+from facevc_cli.metrics.intelligibility import edit_distance
+from facevc_cli.metrics.listening import Judges
+from facevc_cli.metrics.report import Evidence, figures, gender_slices, metric_terms
+from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
+
+EDGE = 1e-6  # of float32 cosines
+
+
+# A world worked out by hand: three people, two sources, one to three images, unit vectors of rational cosines.
+
+BY_HAND = {  # metric -> value, number of terms
+    "SHO": ((0.6 + 0.8 + 0.96 + 0.6 + 1) / 5, 5),
+    "SHR": (3 / 5, 5),
+    "SDO": ((0.8 + 0.48 + 0.6 + 0.36 + 0.8) / 16 + (0.8 + 0.8 + 0.48) / 16, 16),
+    "SDR": (12 / 16, 16),
+    "GA": (9 / 10, 10),
+    "consistency": ((0.8 + 0.8 + 0.88 + 0.8 + 0.96 + 0.9 + 0.8 + 0.8 + 0.48 + 0.78) / 10, 10),
+    "consistency control": ((0 + 0.64 + 0.48 + 0.4 + 0.24 + 0 + 0 + 0.88) / 8, 8),  # cal is the only man: nobody to compare with
+    "consistency source": ((3 * 0.8 + 0 + 0 + 0 + 2 * 0.4 + 0.8 + 0.3) / 10, 10),
+    "matching": (7 / 8, 8),
+    "F0 deviation": ((10 + 10 + 0 + 30 + 30 + 0 + 40 + 30 + 10) / 9, 9),  # one is unvoiced; cal's unvoiced utterance is left out
+    "F0 deviation source": ((3 * 20 + 2 * 20 + 100 + 2 * 110 + 70 + 10) / 10, 10),
+    "leakage": ((1 + 0.6 + 0.8 + 0.6 + 0.8) / 10, 10),
+    "leakage source": (1.0, 10),
+    "WER": ((0 + 1 + 4 + 1 + 0 + 1 + 0 + 2 + 2) / (5 * 4 + 4 * 2), 9),
+    "WER source": (1 / 4, 6),  # only where a transcript is given
+    "CER": ((0 + 3 + 15 + 3 + 0 + 2 + 0 + 2 + 4) / (5 * 15 + 4 * 4), 9),
+    "CER source": (1 / 15, 6),
+    "naturalness": (3.0, 10),
+    "naturalness source": ((6 * 4.0 + 4 * 3.0) / 10, 10),
+}
+
+
+def test_every_metric_of_the_small_world_has_the_value_worked_out_by_hand():
+    found = figures(metric_terms(*hand_world()))
+    assert {name: (part.value, part.n) for name, part in found.items()} == {name: (pytest.approx(value, abs=EDGE), n) for name, (value, n) in BY_HAND.items()}
+
+
+def test_every_slice_of_the_small_world_has_the_value_worked_out_by_hand():
+    slices = gender_slices(metric_terms(*hand_world()))
+    by_hand = {
+        "SHO": {"F>F": ((0.6 + 0.8 + 0.96 + 0.6) / 4, 4), "M>F": (1.0, 1)},
+        "SHR": {"F>F": (2 / 4, 4), "M>F": (1.0, 1)},
+        "SDO": {"F>F": ((0.8 + 0.48 + 0.6 + 0.36) / 6, 6), "M>F": (0.8, 2)},
+        "SDR": {"F>F": (5 / 6, 6), "M>F": (0.0, 2)},
+        "GA": {"F>F": (4 / 5, 5), "F>M": (1.0, 1), "M>F": (1.0, 3), "M>M": (1.0, 1)},
+        "consistency": {"F>F": (4.24 / 5, 5), "F>M": (0.9, 1), "M>F": (2.08 / 3, 3), "M>M": (0.78, 1)},
+        "consistency control": {"F>F": (1.76 / 5, 5), "M>F": (0.88 / 3, 3)},
+        "matching": {"F>F": (1.0, 5), "M>F": (2 / 3, 3)},
+        "F0 deviation": {"F>F": (50 / 4, 4), "F>M": (30.0, 1), "M>F": (70 / 3, 3), "M>M": (10.0, 1)},
+        "leakage": {"F>F": (2.4 / 5, 5), "F>M": (0.0, 1), "M>F": (0.6 / 3, 3), "M>M": (0.8, 1)},
+        "WER": {"F>F": (6 / 16, 4), "F>M": (0.0, 1), "M>F": (3 / 6, 3), "M>M": (1.0, 1)},
+    }
+    for metric, expected in by_hand.items():
+        found = {name: (parts[metric].value, parts[metric].n) for name, parts in slices.items() if metric in parts}
+        assert found == {name: (pytest.approx(value, abs=EDGE), n) for name, (value, n) in expected.items()}, metric
+
+
+def test_a_conversion_of_unknown_gender_counts_overall_and_in_no_slice():
+    rows, evidence = hand_world()
+    rows = [replace(row, source_gender="") if row.source_id == "u" else row for row in rows]
+    slices = gender_slices(metric_terms(rows, evidence))
+    assert set(slices) == {"F>F", "F>M"} and figures(metric_terms(rows, evidence))["leakage"].n == 10
+    rows = [replace(row, gender="") for row in rows]
+    found = figures(metric_terms(rows, evidence))
+    assert not {"GA", "consistency control", "matching"} & set(found) and found["consistency"].n == 10
+
+
+def test_without_an_images_name_no_two_conversions_are_of_different_images():
+    rows, evidence = hand_world()
+    twice = [replace(row, face="2") if row.face == "3" else row for row in rows]
+    found = figures(metric_terms(twice, evidence))
+    assert (found["SHO"].value, found["SHO"].n, found["SDO"].n) == (pytest.approx((0.6 + 0.8 + 0.6 + 1) / 4), 4, 16)
+    rows = [replace(row, face="") if row.target == "ann" else row for row in rows]
+    found = figures(metric_terms(rows, evidence))
+    assert (found["SHO"].value, found["SHO"].n, found["SDO"].n) == (pytest.approx(0.6), 1, 16)
+
+
+def test_conversions_that_were_not_heard_take_only_their_own_terms_away():
+    rows, evidence = hand_world()
+    lost = {name: voice for name, voice in evidence.voices.items() if name not in ("s-ann-1", "ann2", "u")}
+    found = figures(metric_terms(rows, replace(evidence, voices=lost)))
+    assert (found["SHO"].n, found["SDO"].n, found["GA"].n, found["consistency"].n) == (3, 13, 9, 9)
+    assert (found["leakage"].n, found["consistency source"].n) == (5, 5)
+    own = [0.6, 0.8, 0.8, 0.96, 0.9, 1, 1, 0.48, 0.78]  # ann's one utterance left is X
+    assert found["consistency"].value == pytest.approx(sum(own) / 9, abs=EDGE)
+
+
+def test_a_system_of_one_target_is_compared_with_the_other_systems_people():
+    rows, evidence = hand_world()
+    alone = [replace(row, system="theirs", base="theirs") for row in rows if row.target == "ann"]
+    found = measure([*rows, *alone], evidence)
+    assert found.systems["theirs"]["consistency control"].value == pytest.approx((0 + 0.64 + 0.48 + 0 + 0) / 5, abs=EDGE)
+    assert found.systems["theirs"]["matching"].value == 1 and found.systems["theirs"]["matching"].low is None
+    assert "matching" not in measure(alone, evidence).systems["theirs"]
+    assert found.differences["ours", "theirs"]["consistency"].n == 5 and found.differences["ours", "theirs"]["consistency"].value == 0
+
+
+def test_a_tie_is_half_a_match():
+    rows = [Conversion("ours", "c" + t, "s", t, "f", gender="male", references=("r" + t,)) for t in "abc"]
+    voices = {"ca": heard(X), "cb": heard(X), "cc": heard(X), "ra": heard(YX), "rb": heard(YX), "rc": heard(Y)}
+    terms = metric_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"]
+    assert terms.values.tolist() == [0.75, 0.75, 0.0]  # a ties with b and beats c; c loses to both
+
+
+def test_two_people_with_the_same_utterances_in_another_order_tie():
+    """Equal but for the rounding of a sum."""
+    rng = np.random.default_rng(0)
+    voices = {f"r{k}": heard(on_sphere(rng)) for k in range(7)} | {f"c{k}": heard(on_sphere(rng)) for k in range(40)}
+    orders = {"a": tuple(f"r{k}" for k in range(7)), "b": tuple(f"r{k}" for k in (6, 2, 0, 5, 1, 4, 3))}
+    rows = [Conversion("ours", f"c{k}", f"s{k}", t, "f", gender="female", references=orders[t]) for k in range(40) for t in "ab"]
+    assert set(metric_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"].values) == {0.5}
+
+
+def test_edit_distance_is_that_of_the_textbooks_table():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        reference, found = ("".join(rng.choice(list("abcd"), rng.integers(0, longest))) for longest in (80, 40))
+        table = np.zeros((len(reference) + 1, len(found) + 1), int)
+        table[:, 0], table[0] = np.arange(len(reference) + 1), np.arange(len(found) + 1)
+        for i, j in np.ndindex(len(reference), len(found)):
+            table[i + 1, j + 1] = min(table[i, j + 1] + 1, table[i + 1, j] + 1, table[i, j] + (reference[i] != found[j]))
+        assert edit_distance(reference, found) == table[-1, -1], (reference, found)
+
+
+# Planted systems: eight women and six men at random on the sphere, four sources, three images.
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[Planted, Evaluation]:
+    world, rng = Planted(), np.random.default_rng(1)
+    world.add("perfect", lambda source, target: world.voices[f"{target}-r0"])
+    world.add("random", lambda source, target: heard(on_sphere(rng), world.pitch(GENDERS[rng.integers(2)])))
+    world.add("unchanged", lambda source, target: world.voices[source])
+    everyone = heard(on_sphere(rng), 120.0)
+    world.add("one voice", lambda source, target: everyone)
+    return world, world.measured()
+
+
+def assert_exactly(found: Figure, value: float) -> None:
+    """The value, and an interval of no width, as where all terms are equal."""
+    assert (found.value, found.low, found.high) == (pytest.approx(value, abs=EDGE),) * 3
+
+
+def test_a_perfect_system_reaches_the_best_of_every_metric(planted):
+    world, evaluation = planted
+    found = evaluation.systems["perfect"]
+    for metric, value in {"SHO": 1, "SHR": 1, "GA": 1, "matching": 1, "F0 deviation": 5}.items():
+        assert_exactly(found[metric], value)  # the target's utterances lie 0, 5 and 10 Hz above the conversion
+    real = {target: [world.voices[f"{target}-r{k}"] for k in range(3)] for target in world.targets}
+    own = [np.mean([cos_of(voices[0], other) for other in voices]) for voices in real.values()]
+    assert found["consistency"].value == pytest.approx(np.mean(own), abs=EDGE) and found["consistency"].value > 0.9
+    between = [cos_of(real[a][0], real[b][0]) for a in real for b in real if a < b]
+    assert found["SDO"].value == pytest.approx(np.mean(between), abs=EDGE)
+    assert found["SDR"].value == pytest.approx(np.mean(np.array(between) < THETA), abs=EDGE)
+    left = [cos_of(world.voices[source], voices[0]) for source in world.sources for voices in real.values()]
+    assert found["leakage"].value == pytest.approx(np.mean(left), abs=EDGE)
+    others = [np.mean([cos_of(real[t][0], voice) for o in real if o != t and world.targets[o] == world.targets[t] for voice in real[o]]) for t in real]
+    assert found["consistency control"].value == pytest.approx(np.mean(others), abs=EDGE)  # under eleven of a gender: everybody
+
+
+def test_random_voices_land_at_chance(planted):
+    """Cosines of independent directions are uncorrelated, of mean 0 and deviation 1 / sqrt(D); four deviations are the bound."""
+    found, deviation = planted[1].systems["random"], 1 / sqrt(DIM)
+    for metric in ("SHO", "SDO", "leakage", "consistency", "consistency control"):
+        terms = found[metric].n if metric in ("SHO", "SDO", "leakage") else len(COUNTS)
+        assert abs(found[metric].value) < 4 * deviation / sqrt(terms), metric
+    grid = np.linspace(-1, 1, 200_001)
+    density = np.maximum(0, 1 - grid**2) ** ((DIM - 3) / 2)
+    below = float(density[grid < THETA].sum() / density.sum())
+    assert 0.8 < below < 0.87
+    assert found["SHR"].value == pytest.approx(1 - below, abs=4 * sqrt(below * (1 - below) / found["SHR"].n))
+    assert found["SDR"].value == pytest.approx(below, abs=4 * sqrt(below * (1 - below) / found["SDR"].n))
+    rank = {gender: (count + 1) / (12 * (count - 1)) for gender, count in COUNTS.items()}  # variance of a uniform rank's share
+    variance = sum(rank[gender] * count for gender, count in COUNTS.items()) / sum(COUNTS.values())
+    assert found["matching"].value == pytest.approx(0.5, abs=4 * sqrt(variance / found["matching"].n))
+    assert found["GA"].value == pytest.approx(0.5, abs=4 * 0.5 / sqrt(found["GA"].n))
+
+
+def test_the_unchanged_source_is_one_voice_a_source_and_its_own_baseline(planted):
+    systems = planted[1].systems
+    found = systems["unchanged"]
+    for metric, value in {"SHO": 1, "SHR": 1, "SDO": 1, "SDR": 0, "leakage": 1}.items():
+        assert_exactly(found[metric], value)
+    assert found["matching"].value == pytest.approx(0.5, abs=1e-9)  # of each two people one is nearer, for every source
+    assert found["matching"].low < 0.5 < found["matching"].high
+    assert_exactly(found["GA"], 0.5)  # two sources of each gender: every target gets half of them
+    for metric in ("consistency", "F0 deviation", "leakage"):
+        assert found[metric] == found[f"{metric} source"], metric
+        assert systems["perfect"][f"{metric} source"].value == pytest.approx(found[metric].value), metric
+
+
+def test_one_voice_for_all_is_at_its_best_in_sho_and_at_its_worst_in_sdo(planted):
+    world, evaluation = planted
+    found = evaluation.systems["one voice"]
+    for metric, value in {"SHO": 1, "SHR": 1, "SDO": 1, "SDR": 0}.items():
+        assert_exactly(found[metric], value)
+    voice = next(world.voices[row.converted] for row in world.rows if row.system == "one voice")
+    near = {t: np.mean([cos_of(voice, world.voices[f"{t}-r{k}"]) for k in range(3)]) for t in world.targets}
+    beaten = {t: [near[t] > near[o] for o in near if o != t and world.targets[o] == gender] for t, gender in world.targets.items()}
+    terms = metric_terms([row for row in world.rows if row.system == "one voice"], evaluation.evidence, world.rows)
+    for target in world.targets:  # a target's share is its rank among the people of its gender
+        part = figure(terms["matching"].where(lambda c, wanted=target: c.target == wanted))
+        assert part is not None and part.value == pytest.approx(np.mean(beaten[target])), target
+    assert found["matching"].value == pytest.approx(0.5, abs=1e-9)  # 0, 1 ... n - 1 of n - 1, for every gender
+    assert found["matching"].low < 0.5 < found["matching"].high
+    assert found["GA"].value == pytest.approx(COUNTS["male"] / sum(COUNTS.values())) and found["GA"].low < found["GA"].high
+    assert found["leakage"].value == pytest.approx(np.mean([cos_of(voice, world.voices[source]) for source in world.sources]), abs=EDGE)
+
+
+def test_differences_between_planted_systems_are_those_of_their_figures(planted):
+    systems, differences = planted[1].systems, planted[1].differences
+    for metric in ("SHO", "SDO", "SDR", "GA", "consistency", "matching", "F0 deviation", "leakage"):
+        found = differences["perfect", "unchanged"][metric]
+        assert found.value == pytest.approx(systems["perfect"][metric].value - systems["unchanged"][metric].value, abs=1e-9), metric
+        assert found.n == systems["perfect"][metric].n, metric
+    assert_exactly(differences["unchanged", "one voice"]["SHO"], 0.0)
+    for metric in ("consistency", "matching", "SHO"):
+        assert differences["perfect", "random"][metric].low > 0.3, metric
+
+
+# Wrong gender labels.
+
+
+def gap(found: dict[str, Figure]) -> float:
+    return found["consistency"].value - found["consistency control"].value
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_a_wholly_swapped_gender_column_turns_ga_over(failing):
+    right, wrong = gendered(failing=failing), gendered(swapped=EACH, failing=failing)
+    assert right["GA"].value == 1 - failing / EACH and wrong["GA"].value == pytest.approx(1 - right["GA"].value)
+    # the groups are the same people under the other name, so that the control cannot and must not move
+    assert wrong["consistency control"] == right["consistency control"] and wrong["consistency"] == right["consistency"]
+
+
+def test_right_labels_leave_the_gap_that_is_the_person_alone():
+    found = gendered()
+    assert_exactly(found["consistency"], 1.0)
+    assert_exactly(found["consistency control"], GENDERED)
+
+
+@pytest.mark.parametrize("swapped", [1, 2, 3])
+def test_partly_swapped_genders_lower_ga_and_widen_the_gap_to_the_control(swapped):
+    """Under one label stand EACH - k people of the one gender and k of the other: what a same-gender control no longer holds."""
+    right, wrong = gendered(), gendered(swapped)
+    assert wrong["GA"].value == 1 - swapped / EACH
+    stayed, left = (EACH - swapped - 1) - swapped, (swapped - 1) - (EACH - swapped)  # others of the own gender less those of the other
+    mean_sign = ((EACH - swapped) * stayed + swapped * left) / (EACH * (EACH - 1))
+    assert wrong["consistency control"].value == pytest.approx(GENDERED * mean_sign, abs=EDGE)
+    assert wrong["consistency"].value == pytest.approx(1.0, abs=EDGE)
+    assert gap(wrong) > gap(right) + 0.25 and gap(right) == pytest.approx(1 - GENDERED, abs=EDGE)
+
+
+# Intervals: simulations in the plane, where the means are known: E cos(N(m, s)) = cos(m) * exp(-s^2 / 2).
+
+REPETITIONS = 200
+
+
+def naive(terms: Terms, rng: np.random.Generator, draws: int = 400) -> tuple[float, float]:
+    """The interval that takes every term for an independent one."""
+    counts = rng.multinomial(len(terms), np.full(len(terms), 1 / len(terms)), size=draws)
+    low, high = np.percentile(counts @ terms.values / len(terms), [2.5, 97.5])
+    return float(low), float(high)
+
+
+@pytest.mark.parametrize(
+    ("terms_of", "shape", "truth"),
+    [
+        (consistency_of, (30, 5), cos(AWAY) * exp(-(0.7**2 + 0.2**2) / 2)),
+        (sdo_of, (20, 2), exp(-(0.7**2 + 0.2**2))),
+    ],
+    ids=["consistency", "SDO"],
+)
+def test_the_interval_over_identities_covers_and_one_over_single_terms_would_not(terms_of, shape, truth):
+    """Conversions of one person share what is peculiar to that person: the people, not their conversions, are the sample."""
+    rng = np.random.default_rng(5)
+    covered = covered_naively = 0
+    for trial in range(REPETITIONS):
+        terms = terms_of(person_angles(rng, shape, 0.7, 0.2))
+        found = figure(terms, seed=trial, draws=400)
+        covered += found.low <= truth <= found.high
+        low, high = naive(terms, rng)
+        covered_naively += low <= truth <= high
+    assert 0.88 <= covered / REPETITIONS <= 0.99
+    assert covered_naively / REPETITIONS < 0.75
+
+
+def width(found: Figure) -> float:
+    assert found.low is not None and found.high is not None
+    return found.high - found.low
+
+
+@pytest.mark.parametrize(
+    ("terms_of", "shape", "truth"),
+    [
+        (consistency_of, (30, 3), cos(AWAY) * exp(-(0.7**2 + 0.1**2) / 2) * (1 - exp(-(0.1**2) / 2))),
+        (sdo_of, (20, 2), exp(-(0.7**2 + 0.1**2)) * (1 - exp(-(0.1**2)))),
+    ],
+    ids=["consistency", "SDO"],
+)
+def test_the_paired_difference_covers_and_is_far_narrower_than_the_unpaired_one(terms_of, shape, truth):
+    """Both systems have the same people with the same difficulties; the second adds an error of its own for each person."""
+    rng = np.random.default_rng(6)
+    covered, ratios = 0, []
+    for trial in range(REPETITIONS):
+        angles = person_angles(rng, shape, 0.7, 0.1)
+        first, second = terms_of(angles, "first"), terms_of(angles + rng.normal(0, 0.1, (shape[0], 1)), "second")
+        found, a, b = difference(first, second, trial, 400), figure(first, trial, 400), figure(second, trial, 400)
+        assert found.value == pytest.approx(a.value - b.value)
+        covered += found.low <= truth <= found.high
+        ratios.append(width(found) / sqrt(width(a) ** 2 + width(b) ** 2))
+    assert 0.88 <= covered / REPETITIONS <= 0.99
+    assert np.median(ratios) < 0.25
+
+
+@pytest.mark.parametrize("terms_of", [consistency_of, sdo_of], ids=["consistency", "SDO"])
+def test_two_equal_systems_differ_by_nothing_at_all(terms_of):
+    angles = person_angles(np.random.default_rng(7), (10, 3), 0.7, 0.2)
+    assert_exactly(difference(terms_of(angles, "first"), terms_of(angles, "second"), 0), 0.0)
+
+
+# The whole with real sound: four people and two sources of two formants each, the stage from a CSV to its figures.
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sounds")
+    plant_sounds(folder)
+    return folder
+
+
+def evaluated(folder):
+    judges = Judges(EnvelopeEmbedder(), "envelope", PitchGenderJudge())
+    return run(EvaluateConfig(folder, recogniser="none", naturalness=False), judges=judges), judges.embedder.calls
+
+
+def test_from_recordings_to_figures_the_perfect_system_beats_the_source(sounds):
+    summary, _ = evaluated(sounds)
+    assert not summary.failures and list(summary.data["systems"]) == ["perfect", "perfect/source", "copies"]
+    assert summary.data["systems"]["copies"] == summary.data["systems"]["perfect/source"]
+    perfect, source, _ = ({name: part["value"] for name, part in found.items()} for found in summary.data["systems"].values())
+    assert perfect["matching"] == 1 and source["matching"] == 0.5  # each source against every target of a gender
+    assert perfect["GA"] == 1 and source["GA"] == 0.5
+    assert perfect["consistency"] > 0.9 > perfect["consistency control"] + 0.2
+    assert source["consistency"] == pytest.approx(perfect["consistency source"]) and source["consistency"] < perfect["consistency"] - 0.2
+    assert perfect["SHO"] > 0.9 > perfect["SDO"] + 0.2 and (source["SHO"], source["SDO"]) == (pytest.approx(1), pytest.approx(1))
+    assert source["leakage"] == pytest.approx(1) and perfect["leakage"] < 0.8
+    assert perfect["F0 deviation"] < 3
+    f0_gaps = [abs(speaker[0] - person[0]) for speaker in SPEAKERS.values() for person in PEOPLE.values()]
+    assert source["F0 deviation"] == pytest.approx(np.mean(f0_gaps), abs=3)
+    assert summary.data["systems"]["perfect"]["matching"]["n"] == 16
+    lost = summary.data["differences"]["perfect/source - perfect"]
+    assert lost["consistency"]["value"] == pytest.approx(source["consistency"] - perfect["consistency"])
+    assert lost["consistency"]["high"] < 0 and lost["matching"]["value"] == -0.5
+    assert set(summary.data["differences"]["perfect/source - perfect"]) == set(summary.data["differences"]["perfect - copies"])
+
+
+def test_what_was_heard_is_remembered_by_content_wherever_the_files_lie(sounds, tmp_path):
+    first, _ = evaluated(sounds)
+    moved = Path(shutil.copytree(sounds, tmp_path / "elsewhere", copy_function=shutil.copyfile))  # with its cache, with new times
+    again, calls = evaluated(moved)
+    assert calls == 0 and again.data["systems"] == first.data["systems"]
+    save_audio(moved / "perfect" / "low-ada-1.wav", vowel(*PEOPLE["ole"], 3), RATE)  # another content under an old name
+    changed, calls = evaluated(moved)
+    assert calls == 1 and changed.data["systems"]["perfect"]["GA"]["value"] == pytest.approx(15 / 16)
+
+
+def test_equal_contents_are_heard_once_even_in_the_first_run(sounds, tmp_path):
+    copied = Path(shutil.copytree(sounds, tmp_path / "anew", ignore=shutil.ignore_patterns(CACHE_FOLDER)))
+    assert evaluated(copied)[1] == 2 * len(PEOPLE) + len(SPEAKERS)  # of the speakers one take is a source
