@@ -1,0 +1,1 @@
+"""What a person looks at and listens to: self-contained HTML pages, their plots, and the media inside them."""
