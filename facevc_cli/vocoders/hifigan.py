@@ -96,7 +96,13 @@ class HifiganGenerator(nn.Module):
         )
         self.conv_post = conv_over_time(widths[-1], 1, sizes.end_kernel)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bfloat16: bool = False) -> Tensor:
+        """x: (B, n_mels, T) -> (B, 1, T * hop_samples); `bfloat16`: all but the last convolution, whose rounding would be heard as hiss."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
+            x = self._upsampled(x)
+        return torch.tanh(self.conv_post(leaky_relu(x.float(), LAST_SLOPE)))[:, :, 0]
+
+    def _upsampled(self, x: Tensor) -> Tensor:
         x = self.conv_pre(x[:, :, None].contiguous(memory_format=torch.channels_last))
         count = len(self.sizes.block_kernels)
         for i, up in enumerate(self.ups):
@@ -105,7 +111,7 @@ class HifiganGenerator(nn.Module):
             for block in list(self.resblocks)[i * count + 1 : (i + 1) * count]:
                 branches += block(x)
             x = branches.div_(count)
-        return torch.tanh(self.conv_post(leaky_relu(x, LAST_SLOPE)))[:, :, 0]
+        return x
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
         """Fill from 1-D convolutions' folded weights under these names; FaceVCError where one does not fit."""
@@ -128,10 +134,11 @@ class Hifigan(Vocoder):
         self.generator = generator
         self.register_buffer("mean", torch.zeros(self.n_mels) if mean is None else mean)
         self.register_buffer("scale", torch.ones(self.n_mels) if scale is None else scale)
+        self.in_bfloat16 = False
         self.ready()
 
     def synthesise(self, log_mel: Tensor, start_frame: int) -> Tensor:
-        return self.generator(((log_mel - self.mean) / self.scale).T[None])[0, 0]
+        return self.generator(((log_mel - self.mean) / self.scale).T[None], self.in_bfloat16)[0, 0]
 
 
 def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:

@@ -6,6 +6,7 @@ import torch
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.progress import SILENT, Reporter
+from facevc_cli.runtime import bfloat16_pays
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 from facevc_cli.vocoders.hifigan import load_hifigan, load_universal
@@ -36,7 +37,9 @@ def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device =
                 f"the HiFi-GAN that comes with facevc was trained on the mel definition 'hifigan' (22.05 kHz, hop 256), the model makes "
                 f"{mel!r} log-mels. Give --vocoder a checkpoint trained on {mel!r}, or griffin-lim."
             )
-        return load_universal().to(device)
+        vocoder = load_universal()
+        vocoder.in_bfloat16 = bfloat16_pays(torch.device(device))
+        return vocoder.to(device)
     return load_from_path(Path(spec), mel).to(device)
 
 
