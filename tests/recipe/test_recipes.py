@@ -16,7 +16,7 @@ from facevc_cli.io.store import Store
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"
-NAMES = ("toy", "lrs3", "starter")
+NAMES = ("toy", "lrs3", "starter", "benchmark")
 
 
 def run_recipe(name: str, *options: object, path: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,7 @@ def test_help_says_cost_and_options(name: str) -> None:
     assert "set -e" not in run.stdout
 
 
-@pytest.mark.parametrize(("name", "option"), [("lrs3", "--lrs3"), ("starter", "--data")])
+@pytest.mark.parametrize(("name", "option"), [("lrs3", "--lrs3"), ("starter", "--data"), ("benchmark", "--sources")])
 @pytest.mark.parametrize("given", [False, True])
 def test_missing_data_is_a_usage_error(name: str, option: str, given: bool, tmp_path: Path) -> None:
     run = run_recipe(name, "--out", tmp_path / "out", *((option, "/nowhere") if given else ()))
