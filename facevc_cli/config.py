@@ -112,6 +112,8 @@ class PretrainConfig(RunConfig):
     adversarial_from: float = 0.4  # share of the run
     pitch_level: float = 0.0  # mean and spread of log F0 out of the voice embedding
     cross_voice: float = 0.0  # speech decoded in another's voice: a critic that knows voices must hear the other
+    critic_batch: int = 32  # more crops a step, which the critic alone hears
+    critic_ahead: int = 0  # steps at the beginning in which the critic alone learns
     cross_content: float = 0.0  # ... and the content encoder must find the content again
 
 

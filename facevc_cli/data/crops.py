@@ -54,14 +54,23 @@ class CropReader:
         self.level = np.stack([store.column("log_f0_mean"), store.column("log_f0_std")], axis=1).astype(np.float32)
         self.lengths = store.length("mel")
 
+    def read_mel(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """(crop, n_mels) normalised."""
+        return self._mel(row, self._first(row, rng))
+
+    def _first(self, row: int, rng: np.random.Generator) -> int:
+        return int(rng.integers(0, max(1, int(self.lengths[row]) - self.crop + 1)))
+
+    def _mel(self, row: int, first: int) -> np.ndarray:
+        mel = _tiled(self.store.frames("mel", row, first, first + self.crop), self.crop)
+        return ((mel - self.mean) / self.std).astype(np.float32)
+
     def read(self, row: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """mel (crop, n_mels) normalised, lf0 (crop,) normalised, level (2,), with a teacher content (crop at 50 Hz, dim)."""
-        length = int(self.lengths[row])
-        first = int(rng.integers(0, max(1, length - self.crop + 1)))
-        mel = _tiled(self.store.frames("mel", row, first, first + self.crop), self.crop)
+        length, first = int(self.lengths[row]), self._first(row, rng)
         f0 = _tiled(self.store.frames("f0", row, first, first + self.crop), self.crop)
         lf0 = normalised_log_f0(f0, PitchStatistics(*map(float, self.level[row])))
-        item = {"mel": ((mel - self.mean) / self.std).astype(np.float32), "lf0": lf0, "level": self.level[row]}
+        item = {"mel": self._mel(row, first), "lf0": lf0, "level": self.level[row]}
         if self.teacher:
             start, count = round(first / self.frame_rate * CONTENT_RATE), round(self.crop / self.frame_rate * CONTENT_RATE)
             own = min(count, max(1, round(min(length, self.crop) / self.frame_rate * CONTENT_RATE)))
@@ -80,7 +89,7 @@ def _tiled(frames: np.ndarray, count: int) -> np.ndarray:
 class CropBatches(Dataset):
     """`self[step]` is that step's batch. Utterances are drawn by weight; with faces, each brings one of its faces and another speaker's.
 
-    other_mel: bring that speaker's mel too, for a speaker encoder that hears it. frames: without them nothing is read but vectors, for
+    other_mel: bring that speaker's mel too, for a speaker encoder that hears it. more: so many crops beside, mel and d-vector only. frames: without them nothing is read but vectors, for
     trainings that decode nothing.
     """
 
@@ -96,11 +105,12 @@ class CropBatches(Dataset):
         face_embeddings: np.ndarray | None = None,
         other_mel: bool = False,
         frames: bool = True,
+        more: int = 0,
         rank: int = 0,
     ):
         self.reader, self.voices, self.batch_size, self.seed, self.rank = reader, voices, batch_size, seed, rank
         self.weights = None if weights is None else weights / weights.sum()
-        self.faces, self.face_embeddings, self.other_mel, self.frames = faces, face_embeddings, other_mel, frames
+        self.faces, self.face_embeddings, self.other_mel, self.frames, self.more = faces, face_embeddings, other_mel, frames, more
 
     def __len__(self) -> int:
         return 2**31
@@ -115,7 +125,12 @@ class CropBatches(Dataset):
         rng = np.random.default_rng([self.seed, step, self.rank])
         chosen = rng.choice(len(self.voices.rows), self.batch_size, p=self.weights)
         items = [self._item(int(i), rng) for i in chosen]
-        return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
+        batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
+        if self.more:
+            beside = rng.choice(len(self.voices.rows), self.more, p=self.weights)
+            batch["more_mel"] = torch.from_numpy(np.stack([self.reader.read_mel(int(self.voices.rows[i]), rng) for i in beside]))
+            batch["more_dvector"] = torch.from_numpy(self.voices.dvectors[beside])
+        return batch
 
     def _item(self, i: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         row = int(self.voices.rows[i])

@@ -35,10 +35,13 @@ class TrainingInputs:
 
 
 def read_inputs(
-    features: Store, voices: Store, config: Config, run: RunConfig, seed: int, *, teacher: bool = False, weights: Path | None = None,
+    features: Store, voices: Store, config: Config, run: RunConfig, seed: int, *, teacher: bool = False, weights: Path | None = None, more: int = 0,
     faces: FacePairs | None = None, rank: int = 0, processes: int = 1,
 ) -> TrainingInputs:  # fmt: skip
-    """Joins the stores and checks that they fit the configuration; FaceVCError says what does not."""
+    """Joins the stores and checks that they fit the configuration; FaceVCError says what does not.
+
+    more: crops beside each training batch, mel and d-vector only.
+    """
     frontend = Frontend.from_settings(features.settings, str(features.path))
     if frontend.mel != config.model.mel:
         raise FaceVCError(
@@ -72,8 +75,9 @@ def read_inputs(
         drawn = utterance_weights(read_table(weights, ("utterance", "weight")), features, chosen.rows, weights) if weighted and weights else None
         embeddings = faces.store.vectors("embedding").astype(np.float32) if faces is not None else None
         return CropBatches(
-            reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, other_mel=hears_mel, frames=frames, rank=rank
-        )
+            reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, other_mel=hears_mel, frames=frames,
+            more=more if weighted else 0, rank=rank,
+        )  # fmt: skip
 
     train = batches(training, seed, True)
     try:

@@ -7,29 +7,43 @@ from torch.nn import functional as F
 REMEMBERED = 256  # d-vectors of earlier batches, to choose among
 
 
+class ResidualBlock(nn.Module):
+    """Dilated Conv3, normalisation, residual."""
+
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.convolution = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.norm = nn.GroupNorm(8, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, T) -> the same."""
+        return x + F.relu(self.norm(self.convolution(x)))
+
+
 class VoiceCritic(nn.Module):
-    """Strided convolutions, mean and deviation over time, a vector of unit length in the d-vectors' space.
+    """Dilated convolutions, attentive mean and deviation over time, a vector of unit length in the d-vectors' space.
 
     It learns on real speech which of many d-vectors belongs to a log-mel (InfoNCE, van den Oord et al., 2018); it is no copy of the
     network that made the d-vectors, whose gradients nobody sees.
     """
 
-    def __init__(self, n_mels: int = 80, voice_dim: int = 256, channels: int = 192):
+    def __init__(self, n_mels: int = 80, voice_dim: int = 256, channels: int = 256):
         super().__init__()
-        widths = (n_mels, channels, channels, channels)
-        self.layers = nn.ModuleList(nn.Conv1d(a, b, 5, stride=2, padding=2) for a, b in zip(widths, widths[1:], strict=False))
-        self.norms = nn.ModuleList(nn.GroupNorm(8, channels) for _ in self.layers)
-        self.output = nn.Linear(2 * channels, voice_dim)
+        self.input = nn.Conv1d(n_mels, channels, 5, stride=2, padding=2)
+        self.blocks = nn.Sequential(nn.ReLU(), *(ResidualBlock(channels, d) for d in (1, 2, 3)))
+        self.attention = nn.Conv1d(channels, channels, 1)
+        self.output = nn.Sequential(nn.LayerNorm(2 * channels), nn.Linear(2 * channels, voice_dim))
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.register_buffer("remembered", F.normalize(torch.randn(REMEMBERED, voice_dim), dim=-1))
         self.remembered: Tensor
 
     def forward(self, mel: Tensor) -> Tensor:
         """mel: (B, T, n_mels) normalised -> (B, voice_dim), of unit length."""
-        x = mel.transpose(1, 2)
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = F.leaky_relu(norm(layer(x)), 0.1)
-        return F.normalize(self.output(torch.cat([x.mean(-1), (x.var(-1, unbiased=False) + 1e-5).sqrt()], -1)), dim=-1)
+        x = self.blocks(self.input(mel.transpose(1, 2)))
+        share = self.attention(x).softmax(-1)
+        mean = (share * x).sum(-1)
+        deviation = ((share * (x - mean[..., None]) ** 2).sum(-1) + 1e-5).sqrt()
+        return F.normalize(self.output(torch.cat([mean, deviation], -1)), dim=-1)
 
     def loss(self, mel: Tensor, voice: Tensor, others: Tensor | None = None) -> Tensor:
         """Cross entropy of choosing each mel's own voice (B, voice_dim) among it, `others` (B, voice_dim) and the remembered ones."""

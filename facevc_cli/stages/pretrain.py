@@ -45,11 +45,12 @@ class PretrainStageConfig:
 def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints."""
     config = load_config(stage.preset, stage.config_file, stage.overrides)
+    p = config.pretrain
     seed_everything(stage.seed)
     accelerator = make_accelerator(stage.device, stage.precision)
     with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
         inputs = read_inputs(
-            features, voices, config, config.pretrain, stage.seed, teacher=config.pretrain.distillation > 0, weights=stage.weights,
+            features, voices, config, p, stage.seed, teacher=p.distillation > 0, weights=stage.weights, more=p.critic_batch if p.cross_voice > 0 else 0,
             rank=accelerator.process_index, processes=accelerator.num_processes,
         )  # fmt: skip
         folder = RunDirectory(stage.output)
@@ -67,7 +68,7 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         if stage.init is not None and not resume:
             _start_from_run(task, stage.init, inputs.frontend)
         checkpoint = Checkpoint(model, config, inputs.frontend, STAGE, embedders={"voice": voices.settings})
-        loop = Loop(task, config.pretrain, inputs.training, inputs.validation, folder, checkpoint, accelerator)
+        loop = Loop(task, p, inputs.training, inputs.validation, folder, checkpoint, accelerator)
         tally = Tally(reporter)
         progress = loop.fit(tally, resume, stage.stop_at)
     return tally.summary(

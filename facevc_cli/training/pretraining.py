@@ -128,6 +128,9 @@ class PretrainTask:
 
     def step(self, batch: Batch, step: int) -> Figures:
         p = self.p
+        if "critic" in self.optimisers and step < p.critic_ahead:
+            critic = self._train_critic(batch)
+            return {"loss": critic, "critic": critic}
         set_learning_rate(self.optimisers["model"], learning_rate(p.optimiser, step, p.steps))
         out = self.auxiliary["reconstruction"](batch, self._hears_student(step))
         figures: Figures = {}
@@ -138,7 +141,7 @@ class PretrainTask:
             fakes = [out[name].detach() for name in ("after", "crossed") if name in out]
             figures["discriminator"] = self._train_discriminator(batch["mel"], fakes)
         if "critic" in self.optimisers:
-            figures["critic"] = self._train_critic(batch["mel"], out["speaker"].detach())
+            figures["critic"] = self._train_critic(batch)
         terms = self._terms(batch, out, step, adversarial)
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
         self.optimisers["model"].zero_grad()
@@ -191,8 +194,9 @@ class PretrainTask:
         self.optimisers["discriminator"].step()
         return loss.detach()
 
-    def _train_critic(self, real: Tensor, voice: Tensor) -> Tensor:
+    def _train_critic(self, batch: Batch) -> Tensor:
         critic = self.auxiliary["critic"]
+        real, voice = (torch.cat([batch[name], batch[f"more_{name}"]]) if f"more_{name}" in batch else batch[name] for name in ("mel", "dvector"))
         loss = self.accelerator.unwrap_model(critic).loss(real, voice)
         self.optimisers["critic"].zero_grad()
         self.accelerator.backward(loss)

@@ -19,12 +19,12 @@ from facevc_cli.training.loop import make_accelerator
 from facevc_cli.training.pretraining import PretrainTask
 
 pytestmark = pytest.mark.usefixtures("no_plots")
-CROSS = ("pretrain.cross_voice=0.1", "pretrain.cross_content=1")
+CROSS = ("pretrain.cross_voice=0.1", "pretrain.cross_content=1", "pretrain.critic_batch=4")
 
 
 def _task(stores: Stores, *overrides: str) -> tuple[PretrainTask, dict[str, torch.Tensor]]:
     config = load_config("starter", overrides=(*STARTER, *CROSS, *overrides))
-    inputs = read_inputs(Store(stores.features), Store(stores.voices), config, config.pretrain, 0, teacher=True)
+    inputs = read_inputs(Store(stores.features), Store(stores.voices), config, config.pretrain, 0, teacher=True, more=config.pretrain.critic_batch)
     torch.manual_seed(0)
     task = PretrainTask(FaceVC(config.model), config, 0)
     task.prepare(make_accelerator("cpu", "no"))
@@ -112,6 +112,16 @@ def test_each_term_alone(starter_stores: Stores, term: str):
     figures = task.step(batch, 3)
     assert term in figures and other not in figures and all(map(math.isfinite, figures.values()))
     assert ("critic" in task.optimisers) == (term == "cross_voice")
+
+
+def test_at_first_the_critic_learns_alone_and_on_more_crops(starter_stores: Stores):
+    task, batch = _task(starter_stores, "pretrain.critic_ahead=4")
+    assert batch["more_mel"].shape == (4, 16, 80) and batch["more_dvector"].shape == (4, 16)
+    before = {k: v.clone() for k, v in task.auxiliary.state_dict().items()}
+    assert set(task.step(batch, 3)) == {"loss", "critic"}
+    moved = {k.split(".")[0] for k, v in task.auxiliary.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved == {"critic"} and torch.equal(task.auxiliary["critic"].remembered[-4:], batch["more_dvector"])
+    assert {"reconstruction", "cross_voice"} <= set(task.step(batch, 4))
 
 
 def test_resumed_equals_uninterrupted(starter_stores: Stores, tmp_path: Path):
