@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from facevc_cli.config import ModelConfig
 from facevc_cli.errors import FaceVCError
@@ -88,13 +89,22 @@ class FaceVC(nn.Module):
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
         """Face embedding (B, face_dim) -> recalled voice embedding (B, voice_dim) and its address (B, slots), rows summing to 1."""
         log_address = self.memory.address(self.embed_face(embedding), "face", temperature)
-        return self.memory.recall(log_address), log_address.exp()
+        return self.recall_address(log_address), log_address.exp()
 
     def mix_faces(self, embeddings: Tensor, weights: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
         """Faces (K, face_dim) with weights (K,) -> the voice recalled at the weighted mean of their ADDRESSES (1, voice_dim), and it."""
         log_addresses = self.memory.address(self.embed_face(embeddings), "face", temperature)
         mixed = self.memory.mix(log_addresses, weights)
-        return self.memory.recall(mixed), mixed.exp()
+        return self.recall_address(mixed), mixed.exp()
+
+    def recall_address(self, log_address: Tensor) -> Tensor:
+        """(B, slots) -> (B, voice_dim): what the memory recalls, taken away from the mean of its values by `face_contrast`."""
+        recalled = self.memory.recall(log_address)
+        if self.config.face_contrast == 1:
+            return recalled
+        centre = self.memory.values.mean(0)
+        away = centre + self.config.face_contrast * (recalled - centre)
+        return F.normalize(away, dim=-1) if self.config.unit_recall else away
 
     def recall_voice(self, voice: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
         """A voice (as for `embed_voice`) -> what the memory recalls of it (B, voice_dim), and the address (B, slots)."""

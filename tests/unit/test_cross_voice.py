@@ -171,3 +171,19 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(path)
+
+
+def test_contrast_takes_a_recalled_voice_away_from_the_mean_of_the_memorys():
+    from dataclasses import replace
+
+    config = load_config("starter", overrides=(*STARTER, "model.unit_recall=true")).model
+    torch.manual_seed(0)
+    plain, away = FaceVC(config), FaceVC(replace(config, face_contrast=2.0))
+    away.load_state_dict(plain.state_dict())
+    faces, voices = torch.randn(3, config.face_dim), F.normalize(torch.randn(2, config.voice_dim), dim=-1)
+    recalled, centre = plain.recall_face(faces)[0], plain.memory.values.mean(0)
+    torch.testing.assert_close(away.recall_face(faces)[0], F.normalize(2 * recalled - centre, dim=-1))
+    torch.testing.assert_close(away.recall_face(faces)[1], plain.recall_face(faces)[1])  # the address stays
+    torch.testing.assert_close(away.recall_voice(voices)[0], plain.recall_voice(voices)[0])  # a voice needs no contrast
+    one = torch.tensor([1.0, 0.0, 0.0])
+    torch.testing.assert_close(away.mix_faces(faces, one)[0], away.recall_face(faces[:1])[0])
