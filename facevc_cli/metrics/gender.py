@@ -2,9 +2,9 @@
 
 The judge is a logistic regression on the Resemblyzer d-vector and the mean log F0, trained on 860 utterances of 431 speakers
 (Common Voice, LibriSpeech, speechocean762, VCTK; recipes/starter/local/voice_gender.py). On 584 real utterances of 291 other
-speakers of these corpora it is right in 96.4 % (female 97.0 %, male 95.7 %; by corpus 95.2, 100, 97.6 and 66.7 %, the last of
-12 utterances, of which it takes a low-voiced woman's for a man's); on 436 people's recordings in the wild, against labels that
-were estimated from their faces, 95.6 %. F0 alone, the fallback without the weights, is right in 87.3 % and 81.9 %.
+speakers of these corpora it is right in 96.2 % (female 97.0 %, male 95.3 %; by corpus 94.8, 100, 97.6 and 66.7 %, the last of
+12 utterances, of which it takes one woman's for a man's); on 436 people's recordings in the wild, against labels that
+were estimated from their faces, 95.6 %. F0 alone, the fallback without the weights, is right in 91.8 % and 83.7 %.
 assets/voice_gender.json has the counts.
 """
 

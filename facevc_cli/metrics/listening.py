@@ -19,7 +19,7 @@ from facevc_cli.progress import Tally
 from facevc_cli.runtime import default_jobs, parallel_map
 
 FEW_FILES = 16  # up to here starting processes costs more than it gives
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 CEPSTRA = 256  # of parallel recordings kept at a time: one is compared with a conversion of every system
 BESIDE = " against "
 
