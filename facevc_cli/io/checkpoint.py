@@ -3,7 +3,6 @@
 `config.yaml` holds the configuration, the front-end, the embedders' settings and the weights' sha256, which is checked on loading.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -23,7 +22,9 @@ from facevc_cli import __version__
 from facevc_cli.config import Config, from_dict, to_dict
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.frontend import Frontend
+from facevc_cli.io.hashes import file_sha256
 from facevc_cli.models.facevc import FaceVC
+from facevc_cli.runtime import undrawn
 
 FORMAT = 1
 HEADER = {"stage", "step", "weights_sha256", "frontend", "config"}  # keys that config.yaml must have
@@ -42,6 +43,7 @@ class Checkpoint:
     embedders: dict[str, Any] = field(default_factory=dict)  # settings of the voices and faces stores
     metrics: dict[str, Any] = field(default_factory=dict)
     origin: str = ""  # one line for people: what it was trained on
+    weights_sha256: str = ""  # of the file that it was loaded from
 
 
 def load_model(folder: Path | str | None = None, device: str = "cpu") -> FaceVC:
@@ -77,8 +79,9 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
     header = _header(folder)
     tensors = read_weights(folder)
     config = from_dict(Config, header["config"], str(folder / CONFIG))
-    model = FaceVC(config.model)
-    load_weights(model, tensors, str(folder / WEIGHTS))
+    with undrawn():
+        model = FaceVC(config.model)
+    load_weights(model, tensors, str(folder / WEIGHTS), assign=True)
     metrics_file = folder / METRICS
     return Checkpoint(
         model.to(device).eval(),
@@ -89,6 +92,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
         header.get("embedders", {}),
         json.loads(metrics_file.read_text(encoding="utf-8")) if metrics_file.is_file() else {},
         header.get("origin", ""),
+        header["weights_sha256"],
     )
 
 
@@ -153,8 +157,11 @@ def save_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Exactly these weights into a module; FaceVCError names what is missing, left over or of another shape."""
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str, *, assign: bool = False) -> None:
+    """Exactly these weights into a module; FaceVCError names what is missing, left over or of another shape.
+
+    assign: in place of the module's own tensors, which nothing else may hold yet; it saves a copy.
+    """
     wanted = module.state_dict()
     wrong = [f"{k} {tuple(tensors[k].shape)} instead of {tuple(v.shape)}" for k, v in wanted.items() if k in tensors and tensors[k].shape != v.shape]
     missing, extra = [k for k in wanted if k not in tensors], [k for k in tensors if k not in wanted]
@@ -162,7 +169,7 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
         faults = {"wrong shape": wrong, "missing": missing, "unknown": extra}
         parts = [f"{label}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}" for label, names in faults.items() if names]
         raise FaceVCError(f"{where}: the weights do not fit the configuration ({'; '.join(parts)}). Use the config.yaml they were trained with.")
-    module.load_state_dict({k: v.to(wanted[k].dtype) for k, v in tensors.items()})
+    module.load_state_dict({k: v.to(wanted[k].dtype, copy=assign) for k, v in tensors.items()}, assign=assign)  # a mapped file stays its own
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -171,12 +178,3 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise FaceVCError(f"{path}: not a whole safetensors file ({error}). Copy or make it again.") from error
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise FaceVCError(f"{path}: cannot be read ({error.strerror}).") from error

@@ -80,13 +80,7 @@ def find_files(sources: Sequence[str | Path], suffixes: frozenset[str]) -> list[
     """
     found: dict[str, Path] = {}
     for source in _named(sources):
-        if source.is_dir():
-            below = sorted(p for p in source.rglob("*") if p.suffix.lower() in suffixes and p.is_file() and not p.name.startswith("."))
-            pairs = [(p, p.relative_to(source).with_suffix("").as_posix()) for p in below]
-        elif source.exists():
-            pairs = [(source, source.stem)]
-        else:
-            raise FaceVCError(f"{source}: no such file or folder. Check the path.")
+        pairs = _found(source, suffixes)
         for path, identifier in pairs:
             if not _is_text(str(path)):
                 raise FaceVCError(f"the file name {str(path)!r} is not UTF-8, so no table or store can hold it. Rename the file.")
@@ -96,11 +90,32 @@ def find_files(sources: Sequence[str | Path], suffixes: frozenset[str]) -> list[
                     f"{other} and {path} would both be called {identifier!r}. Rename one, or name their common parent folder instead."
                 )
     if not found:
-        raise FaceVCError(
-            f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}. "
-            "Name files or a folder that does."
-        )
+        raise _nothing(sources, suffixes)
     return [(path, identifier) for identifier, path in found.items()]
+
+
+def list_files(sources: Sequence[str | Path], suffixes: frozenset[str]) -> list[Path]:
+    """`find_files` for those who need no ids: every file once, whatever others are called. FaceVCError where none or a path is missing."""
+    found = {path: None for source in _named(sources) for path, _ in _found(source, suffixes)}
+    if not found:
+        raise _nothing(sources, suffixes)
+    return list(found)
+
+
+def _found(source: Path, suffixes: frozenset[str]) -> list[tuple[Path, str]]:
+    """(path, id) of a file, or of the files below a folder, sorted; FaceVCError where there is neither."""
+    if source.is_dir():
+        below = sorted(p for p in source.rglob("*") if p.suffix.lower() in suffixes and p.is_file() and not p.name.startswith("."))
+        return [(p, p.relative_to(source).with_suffix("").as_posix()) for p in below]
+    if source.exists():
+        return [(source, source.stem)]
+    raise FaceVCError(f"{source}: no such file or folder. Check the path.")
+
+
+def _nothing(sources: Sequence[str | Path], suffixes: frozenset[str]) -> FaceVCError:
+    return FaceVCError(
+        f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}. Name files or a folder that does."
+    )
 
 
 def _is_text(name: str) -> bool:

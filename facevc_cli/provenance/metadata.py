@@ -1,0 +1,155 @@
+"""What a converted file says about itself: one comment, a sentence for people and then JSON, in WAV, FLAC and Ogg; and a sidecar on request.
+
+    synthetic speech: voice converted by facevc 0.1.0 on 2026-11-03 from a.wav to the face b.png {"synthetic": true, "model": ...}
+
+Inputs are named in the sentence and known by the beginning of their sha256 in the JSON. All of it is a claim: anyone may write or remove it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from facevc_cli import __version__
+from facevc_cli.io.atomic import write_text
+from facevc_cli.io.hashes import file_sha256
+
+SHORT = 16  # hexadecimal digits kept of a sha256
+NAMED = 8  # faces or voices listed one by one; of more, one hash of all
+LONGEST_NAME = 100
+LONGEST_COMMENT = 8192  # a longer one is not ours
+_COMMENT = re.compile(r"synthetic speech: [^{]*(\{.*\})\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a converted file. Hashes are the first 16 hexadecimal digits of sha256, of files' bytes."""
+
+    key: str  # of model, vocoder, settings and inputs: what a rerun compares
+    model: str
+    model_sha256: str
+    source_sha256: str
+    face_sha256: tuple[str, ...] = ()
+    voice_sha256: tuple[str, ...] = ()
+    watermark: bool = True
+    date: str = ""
+    version: str = __version__
+    tool: str = "facevc"
+    synthetic: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """What goes into the JSON: all but the kind of target that there is not."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value != ()}
+
+
+def provenance(
+    key: str, model: str, model_sha256: str, source: Path | str, targets: Sequence[Path | str], by: str = "face", *, watermark: bool = True
+) -> Provenance:
+    """Of one conversion made today. source: a file, or the sha256 of what is none; targets: the same for faces or voices, as `by` says.
+
+    FaceVCError where a file cannot be read.
+    """
+    hashes = tuple(_short(target) for target in targets)
+    if len(hashes) > NAMED:
+        hashes = (hashlib.sha256(",".join(sorted(hashes)).encode()).hexdigest()[:SHORT],)
+    faces, voices = ((), hashes) if by == "voice" else (hashes, ())
+    return Provenance(key, model, model_sha256[:SHORT], _short(source), faces, voices, watermark, date.today().isoformat())
+
+
+def comment(made: Provenance, source: str, target: str) -> str:
+    """The comment of a file made from the source of that name to the target ("face b.png", "mean of 4 faces")."""
+    said = f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from {_plain(source)} to the {_plain(target)}"
+    return f"{said} {json.dumps(made.as_dict())}"
+
+
+def parse_comment(text: str) -> Provenance | None:
+    """What a comment says; None where it is none of ours. Whatever it holds, the fields are of their types and hold no control characters."""
+    found = _COMMENT.fullmatch(text) if len(text) <= LONGEST_COMMENT else None
+    if not found:
+        return None
+    try:
+        said = json.loads(found[1])
+    except (ValueError, RecursionError):
+        return None
+    texts: dict[str, Any] = {name: said.get(name) for name in ("key", "model", "model_sha256", "source_sha256", "date", "version", "tool")}
+    lists: dict[str, Any] = {name: said.get(name, []) for name in ("face_sha256", "voice_sha256")}
+    watermark, items = said.get("watermark"), [item for items in lists.values() if isinstance(items, list) for item in items]
+    if said.get("synthetic") is not True or not isinstance(watermark, bool) or not all(isinstance(v, list) for v in lists.values()):
+        return None
+    if not all(isinstance(item, str) for item in [*texts.values(), *items]):
+        return None
+    fields: dict[str, Any] = {name: _plain(value) for name, value in texts.items()}
+    fields |= {name: tuple(map(_plain, listed)) for name, listed in lists.items()}
+    return Provenance(**fields, watermark=watermark)
+
+
+def read_provenance(path: Path | str) -> Provenance | None:
+    """What a sound file's own metadata say; None where it has none of ours, or is none that soundfile or PyAV opens."""
+    text = _read_comment(Path(path))
+    return parse_comment(text) if text else None
+
+
+def made_with(path: Path | str) -> str | None:
+    """The key in a converted file's comment; None where it is none of ours."""
+    made = read_provenance(path)
+    return made.key if made else None
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where the sidecar of a sound file lies: `name.wav.json` beside it."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_sidecar(path: Path, made: Provenance) -> None:
+    """The same facts beside a finished file, with its name and the whole sha256 of its bytes. FaceVCError where it cannot be written."""
+    write_text(sidecar_of(path), json.dumps({"file": path.name, "sha256": file_sha256(path), **made.as_dict()}, indent=1) + "\n")
+
+
+def _read_comment(path: Path) -> str:
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.comment:
+                return str(file.comment)
+    except (soundfile.LibsndfileError, OSError, TypeError, UnicodeDecodeError):  # TypeError: headerless formats
+        pass
+    return _comment_of_container(path)
+
+
+def _comment_of_container(path: Path) -> str:
+    """What a converter may have carried over into MP3, M4A or a video."""
+    import av
+
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            tags = [container.metadata, *(stream.metadata for stream in container.streams)]
+    except (av.error.FFmpegError, OSError, ValueError):
+        return ""
+    return next((str(value) for found in tags for name, value in found.items() if name.lower() == "comment"), "")
+
+
+def _short(given: Path | str) -> str:
+    if isinstance(given, str):
+        return given[:SHORT]
+    try:
+        about = given.stat()
+    except OSError:
+        return file_sha256(given)[:SHORT]  # which says what is wrong
+    return _hashed(given, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=4096)  # one face serves many conversions
+def _hashed(path: Path, mtime_ns: int, size: int) -> str:
+    return file_sha256(path)[:SHORT]
+
+
+def _plain(text: str) -> str:
+    """Printable, short and without braces: names come from anywhere, and end up in terminals and beside the JSON."""
+    cut = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
+    return "".join(c if c.isprintable() else "?" for c in cut.replace("{", "(").replace("}", ")"))

@@ -1,0 +1,19 @@
+"""Writing a conversion with all that says what it is."""
+
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.io.audio import save_audio
+from facevc_cli.provenance.metadata import Provenance, comment, write_sidecar
+from facevc_cli.provenance.watermark import watermark
+
+
+def save_converted(path: Path, wav: np.ndarray, rate: int, made: Provenance, source: str, target: str, *, sidecar: bool = False) -> None:
+    """Writes a conversion (n,) with its mark (unless `made` says none), its comment and, if asked, its sidecar; FaceVCError where it cannot.
+
+    source, target: what people call them, such as "a.wav" and "face b.png".
+    """
+    save_audio(path, watermark(wav, rate) if made.watermark else wav, rate, comment(made, source, target))
+    if sidecar:
+        write_sidecar(path, made)
