@@ -16,6 +16,7 @@ _written = partial(typer.Option, rich_help_panel="What is written")
 TABLE, TEST = "TABLE.csv", "FILE.html"
 ABOUT_TARGETS = "About targets: target, gender, references (recordings between |), parallel (of the source's words)."
 JUDGE = "Whose embeddings are compared: resemblyzer, or one that an installed package brings."
+METRIC = "A metric that an installed package brings, too; may be repeated."
 ANSWERS = "Answers to a listening test, for MOS and CPR; may be repeated."
 
 
@@ -33,6 +34,7 @@ def evaluate(
     answers: Annotated[list[Path] | None, _known("--answers", metavar=TABLE, help=ANSWERS)] = None,
     by: Annotated[list[str] | None, _judged("--by", metavar="COLUMN", help="Figures for each value of a column, too; may be repeated.")] = None,
     speaker_judge: Annotated[str, _judged(help=JUDGE)] = "resemblyzer",
+    metric: Annotated[list[str] | None, _judged("--metric", metavar="NAME", help=METRIC)] = None,
     recogniser: Annotated[str, _judged(help="For WER, CER: auto, none, a CTranslate2 Whisper folder or name.")] = "auto",
     language: Annotated[str | None, _judged(help="Spoken in the sources, such as en; by default recognised for each.")] = None,
     naturalness: Annotated[bool, _judged("--naturalness/--no-naturalness", help="Predict MOS by DistillMOS, and DNSMOS where installed.")] = True,
@@ -61,5 +63,6 @@ def evaluate(
     config = EvaluateConfig(
         manifest, output, labels, sources, recogniser, language, naturalness, calibrate, seed, jobs, limit, pattern, tuple(by or ()),
         speaker_judge, html, grid, listening_test, listening_items, tuple(answers or ()),
+        tuple(metric or ()),
     )  # fmt: skip
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug, show=show)

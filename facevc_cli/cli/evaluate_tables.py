@@ -14,11 +14,11 @@ FALLING = ("GA", "consistency", "SHO")
 def show(reporter: ConsoleReporter, summary: Summary) -> None:
     """The tables of a summary's data, and what the figures rest on."""
     data = summary.data
-    _side_by_side(reporter, "systems", data["systems"])
+    _side_by_side(reporter, "systems", data["systems"], data["better"])
     for label, parts in _plain(data["slices"], data["systems"]).items():
         for title, slices in _groups(parts).items():
-            _side_by_side(reporter, f"{label}, by {title}", slices)
-    _side_by_side(reporter, "paired differences", data["differences"])
+            _side_by_side(reporter, f"{label}, by {title}", slices, data["better"])
+    _side_by_side(reporter, "paired differences", data["differences"], data["better"])
     for system, conditions in data["degradations"].items():
         rows = [
             [name, f"{found['lost']} of {found['rows']}", *(_change(found["figures"].get(m), found["differences"].get(m)) for m in FALLING)]
@@ -31,13 +31,11 @@ def show(reporter: ConsoleReporter, summary: Summary) -> None:
     reporter.note(f"gender heard by {data['gender_judge']}; voices compared by {data['speaker_judge']}")
 
 
-def _side_by_side(reporter: ConsoleReporter, title: str, columns: Mapping[str, Figures]) -> None:
+def _side_by_side(reporter: ConsoleReporter, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:
     """Metrics down, systems (or slices, or differences) across, as many in one table as the terminal has room for."""
-    from facevc_cli.metrics.report import BETTER
-
     for part in _fitting(list(columns), reporter.console.width):
-        cells = {name: [columns[label].get(name) for label in part] for name in BETTER}
-        rows = [[name, BETTER[name], *map(_cell, found), _count(found)] for name, found in cells.items() if any(found)]
+        cells = {name: [columns[label].get(name) for label in part] for name in better}
+        rows = [[name, better[name], *map(_cell, found), _count(found)] for name, found in cells.items() if any(found)]
         if rows:
             reporter.table(title, ["metric", "better", *part, "n"], rows)
 

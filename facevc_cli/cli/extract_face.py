@@ -15,7 +15,9 @@ def extract_face(
     detector: Annotated[
         str, typer.Option("--detector", help="dlib, face-alignment (S3FD, an extra) or mtcnn (the paper's, extra facenet).")
     ] = "dlib",
-    embedder: Annotated[str, typer.Option("--embedder", help="dlib (128 numbers) or facenet (512, the paper's, an extra).")] = "dlib",
+    embedder: Annotated[
+        str, typer.Option("--embedder", help="dlib (128 numbers), facenet (512, the paper's, an extra), or one that an installed package brings.")
+    ] = "dlib",
     on_many: Annotated[str, typer.Option("--on-many", help="Several faces: take the largest, or skip the picture.")] = "largest",
     every: Annotated[int, typer.Option("--every", min=1, help="Look at each n-th frame of a video.")] = 5,
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Look at no more than N frames of a video.")] = None,

@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.plugins import Plugins
 
 DETECTORS = ("dlib", "face-alignment", "mtcnn")
 EMBEDDERS = ("dlib", "facenet")
 ON_MANY = ("largest", "skip")
-FACE_DIM = {"dlib": 128, "facenet": 512}
+PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDDERS)
 
 SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
 SMALLEST_IMAGE_PX = 32
@@ -80,8 +81,8 @@ class Embedder(Protocol):
 class FaceAnalyser:
     """Finds a face, cuts it out and embeds it. Loads its networks once; not picklable: make one in each process.
 
-    detector: one of DETECTORS; embedder: one of EMBEDDERS; on_many: what to do with several faces, 'largest' or 'skip';
-    device: for the torch networks (face-alignment, mtcnn, facenet); dlib computes on the CPU.
+    detector: one of DETECTORS; embedder: one of EMBEDDERS, or an entry point of the group facevc.face_embedders; on_many: what to do
+    with several faces, 'largest' or 'skip'; device: for the torch networks (face-alignment, mtcnn, facenet); dlib computes on the CPU.
     """
 
     def __init__(self, detector: str = "dlib", embedder: str = "dlib", on_many: str = "largest", device: str = "cpu"):
@@ -93,8 +94,8 @@ class FaceAnalyser:
             "mtcnn": lambda: MtcnnDetector(device),
         }
         self._detect: Detector = makers[detector]()
-        self._embed: Embedder = DlibEmbedder() if embedder == "dlib" else FacenetEmbedder(device)
-        self.dim = FACE_DIM[embedder]
+        embedders: dict[str, Callable[[], Embedder]] = {"dlib": DlibEmbedder, "facenet": lambda: FacenetEmbedder(device)}
+        self._embed = embedders[embedder]() if embedder in embedders else PackagedEmbedder(embedder)
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """(H, W, 3) uint8 RGB -> the faces in it, largest first, boxes cut to the image, those under 24 px left out."""
@@ -129,9 +130,11 @@ def embed_image(analyser: FaceAnalyser, image: np.ndarray) -> np.ndarray:
 
 def check_choices(detector: str, embedder: str, on_many: str) -> None:
     """UsageError for an unknown name; FaceVCError where a package that the choice needs is not installed."""
-    for option, value, known in (("detector", detector, DETECTORS), ("embedder", embedder, EMBEDDERS), ("on-many", on_many, ON_MANY)):
+    for option, value, known in (("detector", detector, DETECTORS), ("on-many", on_many, ON_MANY)):
         if value not in known:
             raise UsageError(f"--{option} {value!r}: expected {' or '.join(known)}.")
+    if embedder not in EMBEDDERS:
+        PLUGINS.find(embedder)
     if detector == "face-alignment":
         _need("face_alignment", "--detector face-alignment", "face-alignment", "the S3FD detector (90 MB)")
     if detector == "mtcnn":
@@ -141,9 +144,26 @@ def check_choices(detector: str, embedder: str, on_many: str) -> None:
 
 
 def settings_of(detector: str, embedder: str, on_many: str) -> dict[str, str]:
-    """What decides the numbers in a store; dlib's weights by their hash."""
-    weights = DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16] if embedder == "dlib" else "vggface2"
+    """What decides the numbers in a store; dlib's weights by their hash, another package's by what it calls them."""
+    own = {"dlib": DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16], "facenet": "vggface2"}
+    weights = own[embedder] if embedder in own else PackagedEmbedder(embedder).weights
     return {"detector": detector, "embedder": embedder, "weights": weights, "on_many": on_many}
+
+
+def analyser_of(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
+    """The analyser that makes embeddings as in a store of these settings; FaceVCError where its package is missing or another."""
+    embedder, weights = settings["embedder"], settings.get("weights")
+    if embedder not in (*EMBEDDERS, *PLUGINS.installed()):
+        raise FaceVCError(
+            f"this model was trained on faces embedded by {embedder!r} ({weights}), which no installed package brings. Install the one that does."
+        )
+    analyser = FaceAnalyser(settings.get("detector", "dlib"), embedder, on_many)
+    if isinstance(analyser._embed, PackagedEmbedder) and analyser._embed.weights != weights:
+        raise FaceVCError(
+            f"this model was trained on faces embedded by {embedder!r} with the weights {weights!r}; installed are {analyser._embed.weights!r}, "
+            "which put every face elsewhere. Install the version of the package that it was trained with."
+        )
+    return analyser
 
 
 class DlibDetector:
@@ -171,13 +191,11 @@ class DlibEmbedder:
     """Five landmarks -> a level 150 px chip -> dlib's 128-D descriptor (same person: distance below about .6)."""
 
     def __init__(self) -> None:
-        self._dlib = _dlib()
-        self._landmarks = self._dlib.shape_predictor(_weights("shape_predictor_5_face_landmarks.dat"))
-        self._network = self._dlib.face_recognition_model_v1(_weights("dlib_face_recognition_resnet_model_v1.dat"))
+        self._landmarks = _landmarks()
+        self._network = _dlib().face_recognition_model_v1(_weights("dlib_face_recognition_resnet_model_v1.dat"))
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points = self._landmarks(image, self._dlib.rectangle(*(round(float(v)) for v in box)))
-        crop = self._dlib.get_face_chip(image, points, DLIB_CROP_PX)
+        crop = _level(image, box, self._landmarks, DLIB_CROP_PX)
         # no jitter: its random shifts would make two runs differ
         return np.asarray(self._network.compute_face_descriptor(crop, 0), dtype=np.float32), crop
 
@@ -223,6 +241,51 @@ class FacenetEmbedder:
         with torch.inference_mode():
             embedding = self._network((pixels - 127.5) / 128.0)[0]  # the scale the network was trained at
         return embedding.float().cpu().numpy(), crop
+
+
+class PackagedEmbedder:
+    """Another package's: an object with embed(crop (side, side, 3) uint8 RGB) -> (D,), of the group facevc.face_embedders.
+
+    Where it has them: crop(image (H, W, 3) uint8, box (4,) px) -> what it wants to see, in place of a level 150 px face; and weights,
+    the text that says which network this is (else its package's name and version): models find their embedder again by it.
+    """
+
+    def __init__(self, name: str):
+        self._name, self._made = name, PLUGINS.make(name)
+        self._crop = getattr(self._made, "crop", level_crop)
+        self.weights = str(getattr(self._made, "weights", "") or PLUGINS.release(name))
+
+    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            crop = np.asarray(self._crop(image, box))
+            embedding = np.asarray(self._made.embed(crop), dtype=np.float32)
+        except FaceVCError:
+            raise
+        except Exception as error:  # whatever another package raises about one picture must not end the others
+            raise FaceVCError(f"the face embedder {self._name} failed on this face ({type(error).__name__}: {error}).") from error
+        if embedding.ndim != 1 or not embedding.size or not np.isfinite(embedding).all():
+            raise FaceVCError(
+                f"the face embedder {self._name}: expected one embedding (D,) of finite numbers, found the shape {embedding.shape}"
+                f"{'' if np.isfinite(embedding).all() else ' with NaN or infinity'}."
+            )
+        return embedding, crop
+
+
+def level_crop(image: np.ndarray, box: np.ndarray, side_px: int = DLIB_CROP_PX, padding: float = 0.25) -> np.ndarray:
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks; padding: a share of the face, on every side."""
+    return _level(image, box, _landmarks_once(), side_px, padding)
+
+
+def _level(image: np.ndarray, box: np.ndarray, landmarks: Any, side_px: int, padding: float = 0.25) -> np.ndarray:
+    points = landmarks(image, _dlib().rectangle(*(round(float(v)) for v in box)))
+    return np.asarray(_dlib().get_face_chip(image, points, side_px, padding))
+
+
+def _landmarks() -> Any:
+    return _dlib().shape_predictor(_weights("shape_predictor_5_face_landmarks.dat"))
+
+
+_landmarks_once = lru_cache(maxsize=1)(_landmarks)
 
 
 def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int) -> np.ndarray:

@@ -1,9 +1,11 @@
 """An evaluation: every system's figures, its slices, and how far the systems differ."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
+from facevc_cli.errors import FaceVCError
+from facevc_cli.metrics.added import AddedMetric
 from facevc_cli.metrics.bootstrap import Figure, Terms, difference
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.report import BETTER, Evidence, column_slices, figures, gender_slices, metric_terms
@@ -14,10 +16,11 @@ Figures = dict[str, Figure]  # metric -> figure
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found; systems go by their label ('starter', 'starter/mean-face', 'starter/blur=4'), metrics in BETTER's order.
+    """What `evaluate` found; systems go by their label ('starter', 'starter/mean-face', 'starter/blur=4'), metrics in `better`'s order.
 
     slices: label -> slice ("F>M", "age_bin=20-29") -> metric. differences: (label, other label) -> metric -> paired difference
-    label - other. lost: label -> rows whose conversion failed (a degraded face that was not found).
+    label - other. lost: label -> rows whose conversion failed (a degraded face that was not found). better: metric -> which way,
+    BETTER and then the metrics of other packages; definitions: what those say of themselves; failed: those that failed, and why.
     """
 
     conversions: list[Conversion]  # those that were heard
@@ -28,6 +31,9 @@ class Evaluation:
     lost: dict[str, int]
     threshold: Threshold | None
     notes: list[str]
+    better: Mapping[str, str] = field(default_factory=lambda: dict(BETTER))
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def measure(
@@ -35,6 +41,7 @@ def measure(
     evidence: Evidence,
     by: Sequence[str] = (),
     *,
+    added: Sequence[AddedMetric] = (),
     lost: Mapping[str, int] | None = None,
     threshold: Threshold | None = None,
     notes: Sequence[str] = (),
@@ -42,12 +49,15 @@ def measure(
 ) -> Evaluation:
     """Every metric of every system, its slices by gender pair and by the columns `by`, and the paired differences.
 
-    Control people are chosen among all systems' targets, the same for each.
+    Control people are chosen among all systems' targets, the same for each. `added` are other packages' metrics: one that fails is
+    left out of every system.
     """
     labels = dict.fromkeys(c.system for c in conversions)
     terms = {label: metric_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
+    failed = _add(terms, added, conversions, evidence)
+    better = BETTER | {metric.name: metric.better for metric in added}
     slices = {label: {**gender_slices(found, seed), **column_slices(found, by, seed)} for label, found in terms.items()}
-    differences = {pair: _differences(terms[pair[0]], terms[pair[1]], seed) for pair in compared(conversions)}
+    differences = {pair: _differences(terms[pair[0]], terms[pair[1]], better, seed) for pair in compared(conversions)}
     return Evaluation(
         conversions=list(conversions),
         evidence=evidence,
@@ -57,7 +67,27 @@ def measure(
         lost=dict(lost or {}),
         threshold=threshold,
         notes=list(notes),
+        better=better,
+        definitions={metric.name: metric.definition for metric in added if metric.definition},
+        failed=failed,
     )
+
+
+def _add(
+    terms: Mapping[str, dict[str, Terms]], added: Sequence[AddedMetric], conversions: Sequence[Conversion], evidence: Evidence
+) -> dict[str, str]:
+    """Puts the added metrics' terms with each system's; the metrics that failed, and why."""
+    failed = {}
+    for metric in added:
+        try:
+            found = {label: metric.terms([c for c in conversions if c.system == label], evidence) for label in terms}
+        except FaceVCError as error:
+            failed[metric.name] = str(error)
+            continue
+        for label, part in found.items():
+            if len(part):
+                terms[label][metric.name] = part
+    return failed
 
 
 def compared(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
@@ -68,6 +98,6 @@ def compared(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
     return changed + list(combinations(plain, 2))
 
 
-def _differences(a: Mapping[str, Terms], b: Mapping[str, Terms], seed: int) -> Figures:
-    found = {name: difference(a[name], b[name], seed) for name, better in BETTER.items() if better and name in a and name in b}
+def _differences(a: Mapping[str, Terms], b: Mapping[str, Terms], better: Mapping[str, str], seed: int) -> Figures:
+    found = {name: difference(a[name], b[name], seed) for name, way in better.items() if way and name in a and name in b}
     return {name: value for name, value in found.items() if value is not None}

@@ -4,21 +4,21 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
 import numpy as np
 
-from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.errors import FaceVCError
 from facevc_cli.features.voice import VoiceEmbedder, embedder_version
 from facevc_cli.metrics.gender import GenderJudge, LinearGenderJudge, PitchGenderJudge, packaged_judge
 from facevc_cli.metrics.intelligibility import PACKAGED, Recogniser, WhisperRecogniser, packaged_available
 from facevc_cli.metrics.naturalness import DNSMOS, DistillMOS, NaturalnessJudge, dnsmos_available, naturalness_available
 from facevc_cli.metrics.threshold import Threshold, packaged_threshold
 from facevc_cli.metrics.voices import Embedder
+from facevc_cli.plugins import Plugins
 
-GROUP = "facevc.speaker_judges"  # entry points of other packages
 RESEMBLYZER = "resemblyzer"
+PLUGINS = Plugins("facevc.speaker_judges", "--speaker-judge", "speaker judge", (RESEMBLYZER,))
 Judge = TypeVar("Judge")
 EVAL_EXTRA = "'pip install \"facevc[eval]\"'"
 
@@ -75,14 +75,7 @@ def speaker_judge(name: str) -> Embedder:
     """
     if name == RESEMBLYZER:
         return VoiceEmbedder("cpu")
-    try:
-        return _Checked(name, _entry_point(name).load()())
-    except FaceVCError:
-        raise
-    except Exception as error:  # another package's: it may raise anything
-        raise FaceVCError(
-            f"--speaker-judge {name}: it is installed but does not load ({type(error).__name__}: {error}). See its package's own notes."
-        ) from error
+    return _Checked(name, PLUGINS.make(name))
 
 
 def speaker_judge_name(name: str) -> str:
@@ -90,19 +83,9 @@ def speaker_judge_name(name: str) -> str:
     if name == RESEMBLYZER:
         return f"{RESEMBLYZER}-{embedder_version()}"
     judge = speaker_judge(name)
-    package = _entry_point(name).dist
+    package = PLUGINS.find(name).dist
     parts = [name, package.version if package else "", str(getattr(judge._judge, "name", "")) if isinstance(judge, _Checked) else ""]
     return re.sub(r"[^\w.]+", "-", "-".join(part for part in dict.fromkeys(parts) if part))
-
-
-def _entry_point(name: str) -> EntryPoint:
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in found:
-        raise UsageError(
-            f"--speaker-judge {name}: no judge of this name is installed. There are: {', '.join([RESEMBLYZER, *sorted(found)])}. "
-            f"Others come with packages that have an entry point in the group {GROUP}."
-        )
-    return found[name]
 
 
 def choose_judges(speaker: str, recogniser: str, language: str | None, naturalness: bool, notes: list[str]) -> Judges:

@@ -17,11 +17,12 @@ Json = dict[str, Any]
 
 def to_json(evaluation: Evaluation) -> Json:
     """systems (label -> metric -> value, n, low, high), slices (label -> slice -> the same), differences ("A - B" -> metric -> the same),
-    degradations (system -> condition -> lost, rows, figures, differences), lost, threshold, gender_judge, notes."""
+    better (metric -> which way), degradations (system -> condition -> lost, rows, figures, differences), lost, threshold, gender_judge, notes."""
     return {
         "systems": {label: _figures(found) for label, found in evaluation.systems.items()},
         "slices": {label: {name: _figures(found) for name, found in parts.items()} for label, parts in evaluation.slices.items()},
         "differences": {MINUS.join(pair): _figures(found) for pair, found in evaluation.differences.items()},
+        "better": {name: way for name, way in evaluation.better.items() if any(name in found for found in evaluation.systems.values())},
         "degradations": degradations(evaluation),
         "lost": evaluation.lost,
         "threshold": evaluation.threshold.to_json() if evaluation.threshold else None,

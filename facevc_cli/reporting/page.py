@@ -110,6 +110,7 @@ def render(evaluation: Evaluation, *, title: str, grid: int = 12, addresses: Pat
     conversions = evaluation.conversions
     clean = [label for label in clean_labels(conversions) if label in evaluation.systems]
     drawn = _plots(evaluation, addresses)
+    better, told = evaluation.better, {**DEFINITIONS, **evaluation.definitions}
     environment = Environment(loader=PackageLoader("facevc_cli.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template("page.html.j2").render(
         title=title,
@@ -119,19 +120,19 @@ def render(evaluation: Evaluation, *, title: str, grid: int = 12, addresses: Pat
             "sources": len({c.source_id for c in conversions}),
             "targets": len({c.target for c in conversions}),
         },
-        figures=_figures("", {label: evaluation.systems[label] for label in clean}),
-        differences=_differences({pair: found for pair, found in evaluation.differences.items() if set(pair) <= set(clean)}),
-        slices={label: _slices(evaluation.slices.get(label, {})) for label in clean if evaluation.slices.get(label)},
+        figures=_figures("", {label: evaluation.systems[label] for label in clean}, better),
+        differences=_differences({pair: found for pair, found in evaluation.differences.items() if set(pair) <= set(clean)}, better),
+        slices={label: _slices(evaluation.slices.get(label, {}), better) for label in clean if evaluation.slices.get(label)},
         degradations=_degradations(evaluation),
         falling=_falling(evaluation),
-        definitions={name: DEFINITIONS[name] for name in _metrics(evaluation.systems.values()) if name in DEFINITIONS},
+        definitions={name: told[name] for name in _metrics(evaluation.systems.values(), better) if name in told},
         baselines={name: text for name, text in BASELINES.items() if any(c.baseline == name for c in conversions)},
         threshold=evaluation.threshold,
         theta=evaluation.evidence.theta,
         gender_judge=evaluation.evidence.gender_judge.name,
         plots=[(name, caption, Markup(svg)) for name, caption, svg in drawn],
         grid=heard,
-        notes=[*evaluation.notes, *(f"{label}: {count} conversions failed" for label, count in evaluation.lost.items() if count)],
+        notes=[*evaluation.notes, *evaluation.failed.values(), *(f"{label}: {count} conversions failed" for label, count in evaluation.lost.items() if count)],
         missing=media.missing,
         recordings=media.recordings,
         version=__version__,
@@ -158,14 +159,14 @@ def _about(metric: str) -> str:
     return metric.removesuffix(" source").removesuffix(" control")
 
 
-def _figures(caption: str, columns: Mapping[str, Mapping[str, Figure]]) -> Table:
-    metrics, rows = _metrics(columns.values()), []
+def _figures(caption: str, columns: Mapping[str, Mapping[str, Figure]], better: Mapping[str, str] = BETTER) -> Table:
+    metrics, rows = _metrics(columns.values(), better), []
     for metric in metrics:
         # a metric and what stands beside it share one scale, so that their bars compare
         family = [figures[name] for figures in columns.values() for name in metrics if name in figures and _about(name) == _about(metric)]
         scale = _scale(metric, family)
         cells = [_cell(metric, figures.get(metric), scale) for figures in columns.values()]
-        rows.append(Row(metric, ARROWS[BETTER.get(metric, "")], _about(metric) != metric, cells))
+        rows.append(Row(metric, ARROWS[better.get(metric, "")], _about(metric) != metric, cells))
     return Table(caption, list(columns), rows)
 
 
@@ -195,30 +196,30 @@ def _interval(metric: str, figure: Figure, sign: bool = False) -> str:
     return f"{low} to {shown(metric, figure.high, sign)}"
 
 
-def _differences(pairs: Mapping[tuple[str, str], Mapping[str, Figure]]) -> Table:
+def _differences(pairs: Mapping[tuple[str, str], Mapping[str, Figure]], better: Mapping[str, str]) -> Table:
     rows = [
-        Row(metric, ARROWS[BETTER.get(metric, "")], False, [_difference(metric, found.get(metric)) for found in pairs.values()])
-        for metric in _metrics(pairs.values())
+        Row(metric, ARROWS[better.get(metric, "")], False, [_difference(metric, found.get(metric), better) for found in pairs.values()])
+        for metric in _metrics(pairs.values(), better)
     ]
     return Table("", [f"{a} − {b}" for a, b in pairs], rows)
 
 
-def _difference(metric: str, figure: Figure | None) -> Cell | None:
+def _difference(metric: str, figure: Figure | None, better: Mapping[str, str] = BETTER) -> Cell | None:
     if figure is None:
         return None
     verdict = ""
-    if figure.low is not None and figure.high is not None and BETTER.get(metric) and (figure.low > 0 or figure.high < 0):
-        verdict = "better" if (figure.low > 0) == (BETTER[metric] == "higher") else "worse"
+    if figure.low is not None and figure.high is not None and better.get(metric) and (figure.low > 0 or figure.high < 0):
+        verdict = "better" if (figure.low > 0) == (better[metric] == "higher") else "worse"
     return Cell(shown(metric, figure.value, True), _interval(metric, figure, True), figure.n, verdict=verdict)
 
 
-def _slices(found: Mapping[str, Mapping[str, Figure]]) -> list[Table]:
+def _slices(found: Mapping[str, Mapping[str, Figure]], better: Mapping[str, str]) -> list[Table]:
     """One table by gender pair, and one for each column by whose values the conversions were sliced."""
     groups: dict[str, dict[str, Mapping[str, Figure]]] = {}
     for name, figures in found.items():
         column, is_value, value = name.partition("=")
         groups.setdefault(column if is_value else "source > target", {})[value if is_value else name] = figures
-    return [_figures(column, parts) for column, parts in groups.items()]
+    return [_figures(column, parts, better) for column, parts in groups.items()]
 
 
 def _degraded(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
@@ -245,10 +246,10 @@ def _falling(evaluation: Evaluation) -> list[str]:
     return [metric for metric in FALLING if any(metric in figures for figures in evaluation.systems.values())]
 
 
-def _metrics(systems: Iterable[Mapping[str, Figure]]) -> list[str]:
-    """The metrics that any system has, in the order of BETTER, unknown ones last."""
+def _metrics(systems: Iterable[Mapping[str, Figure]], better: Mapping[str, str]) -> list[str]:
+    """The metrics that any system has, in the order of `better`, unknown ones last."""
     found = dict.fromkeys(name for figures in systems for name in figures)
-    return [name for name in BETTER if name in found] + [name for name in found if name not in BETTER]
+    return [name for name in better if name in found] + [name for name in found if name not in better]
 
 
 def _plots(evaluation: Evaluation, addresses: Path | None) -> list[tuple[str, str, str]]:

@@ -11,12 +11,13 @@ import numpy as np
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import write_text
 from facevc_cli.io.manifest import read_table, resolve, write_table
+from facevc_cli.metrics.added import load_metrics
 from facevc_cli.metrics.bootstrap import Figure
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.evaluation import Evaluation, measure
 from facevc_cli.metrics.judges import RESEMBLYZER, Judges, choose_judges
 from facevc_cli.metrics.listening import Listening
-from facevc_cli.metrics.report import BETTER, Evidence, check_columns, missing
+from facevc_cli.metrics.report import Evidence, check_columns, missing
 from facevc_cli.metrics.results import COLUMNS, to_json, to_rows
 from facevc_cli.metrics.tables import read_conversions
 from facevc_cli.metrics.threshold import Threshold, calibrate
@@ -51,6 +52,7 @@ class EvaluateConfig:
     listening_test: Path | None = None
     listening_items: int = 30
     answers: tuple[Path, ...] = ()
+    metrics: tuple[str, ...] = ()  # of other packages, by the names of their entry points
 
 
 def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | None = None) -> Summary:
@@ -60,6 +62,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     and speaker_judge, excluded, and with answers listening (label -> MOS, CPR). A file that cannot be heard is a failure; its
     conversions do not count.
     """
+    added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
     if judges is None:
@@ -76,8 +79,10 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     if threshold is None:
         notes.append(f"SHR and SDR are off: no threshold is known for {judges.name} (give real recordings with --calibrate)")
     evidence = _evidence(heard, voices, threshold, listening, judges)
-    evaluation = measure(heard, evidence, config.by, lost=found.lost, threshold=threshold, seed=config.seed)
+    evaluation = measure(heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed)
     evaluation = replace(evaluation, notes=notes + missing(evaluation.systems, evaluation.slices, heard, evidence))
+    for name, reason in evaluation.failed.items():
+        tally.fail(f"--metric {name}", reason)
     answers = _answers(config, evaluation)
     evaluation = replace(evaluation, systems=_joined(evaluation, answers))
     for note in evaluation.notes:
@@ -132,9 +137,9 @@ def _answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[s
 
 
 def _joined(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
-    """The systems' figures with the listeners' in BETTER's order."""
+    """The systems' figures with the listeners' in one order."""
     joined = {label: {**figures, **answers.get(label, {})} for label, figures in evaluation.systems.items()}
-    return {label: {name: figures[name] for name in BETTER if name in figures} for label, figures in joined.items()}
+    return {label: {name: figures[name] for name in evaluation.better if name in figures} for label, figures in joined.items()}
 
 
 def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporter: Reporter) -> None:

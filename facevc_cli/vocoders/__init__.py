@@ -1,5 +1,7 @@
 """log-mel -> waveform. One small interface for every vocoder, and synthesis of any length in bounded memory."""
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -7,14 +9,22 @@ from torch import Tensor, nn
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS
+from facevc_cli.features.windows import windows
+
+SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
 
 
 class Vocoder(nn.Module):
     """Turns the raw log-mel of one mel definition into a waveform.
 
     name: what it is, for reports. mel: a key of MEL_DEFINITIONS. context_frames: how many frames on either side a frame's
-    samples depend on, or None where that has no bound. Subclasses write `synthesise`.
+    samples depend on, or None where that has no bound. Subclasses write `synthesise`, and `synthesise_batch` where they gain by it.
+    window_frames: how much is synthesised at once; `steady`: whether every new length costs (kernels are compiled for it), so that
+    shorter utterances, too, go in windows of a few fixed lengths.
     """
+
+    window_frames = 1024
+    steady = False
 
     def __init__(self, name: str, mel: str, context_frames: int | None):
         super().__init__()
@@ -36,6 +46,10 @@ class Vocoder(nn.Module):
         """(T, n_mels) float32 on this vocoder's device -> (T * hop_samples,)."""
         raise NotImplementedError
 
+    def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
+        """(B, T, n_mels), each piece with its place -> (B, T * hop_samples), the same as one by one."""
+        return torch.stack([self.synthesise(log_mel, start) for log_mel, start in zip(log_mels, start_frames, strict=True)])
+
     @torch.inference_mode()
     def forward(self, log_mel: Tensor, start_frame: int = 0) -> Tensor:
         """log_mel: (T, n_mels) RAW (not normalised), in the definition's log -> wav (T * hop_samples,) float32.
@@ -48,38 +62,73 @@ class Vocoder(nn.Module):
                 f"vocoder {self.name}: a log-mel of shape (frames, {self.n_mels}) with at least one frame was expected, "
                 f"found {tuple(log_mel.shape)}. Give one utterance at a time, time first."
             )
-        log_mel = log_mel.to(self.device, torch.float32)
-        if not torch.isfinite(log_mel).all():
+        return self.synthesise(self._checked(log_mel), start_frame)
+
+    def _checked(self, log_mels: Tensor) -> Tensor:
+        log_mels = log_mels.to(self.device, torch.float32)
+        if not torch.isfinite(log_mels).all():
             raise FaceVCError(f"vocoder {self.name}: the log-mel holds NaN or infinite values; what made it has failed.")
-        return self.synthesise(log_mel, start_frame)
+        return log_mels
+
+    @torch.inference_mode()
+    def windowed(self, log_mels: Sequence[Tensor], size: int, context: int, batch: int) -> list[Tensor]:
+        """Utterances (T, n_mels) of at least `size` frames -> wavs (T * hop_samples,) on the CPU, `batch` windows at a time."""
+        wavs = [torch.empty(len(log_mel) * self.hop_samples) for log_mel in log_mels]
+        places = ((i, *place) for i, log_mel in enumerate(log_mels) for place in windows(len(log_mel), size, context))
+        while several := list(islice(places, batch)):
+            pieces = torch.stack([log_mels[i][first : first + size] for i, first, _, _ in several])
+            made = self.synthesise_batch(self._checked(pieces), [first for _, first, _, _ in several])
+            for piece, (i, first, start, end) in zip(made.float().cpu(), several, strict=True):
+                kept = slice((start - first) * self.hop_samples, (end - first) * self.hop_samples)
+                wavs[i][start * self.hop_samples : end * self.hop_samples] = piece[kept]
+        return wavs
 
     def __call__(self, log_mel: Tensor, start_frame: int = 0) -> Tensor:
         wav: Any = super().__call__(log_mel, start_frame)
         return wav
 
 
-def vocode_long(vocoder: Vocoder, log_mel: Tensor, chunk_frames: int = 1024, overlap_frames: int | None = None) -> Tensor:
+def vocode_long(vocoder: Vocoder, log_mel: Tensor, chunk_frames: int | None = None, overlap_frames: int | None = None) -> Tensor:
     """The same waveform as `vocoder(log_mel)`, chunk by chunk: memory is bounded by the chunk, not by the utterance.
 
-    log_mel: (T, n_mels) -> (T * hop_samples,) float32 on the CPU. Each chunk is synthesised with `overlap_frames` of real
-    context on both sides, which is cut off again; by default as much as the vocoder looks at, so that seams do not exist.
-    A vocoder without such a bound (Griffin-Lim) works on the whole.
+    log_mel: (T, n_mels) -> (T * hop_samples,) float32 on the CPU. Chunks of `chunk_frames` are synthesised with `overlap_frames` of real
+    context on both sides, which is cut off again; by default the vocoder's window, and as much as it looks at, so that seams do not
+    exist. A vocoder without such a bound (Griffin-Lim) works on the whole.
     """
-    if chunk_frames < 1 or (overlap_frames is not None and overlap_frames < 0):
-        raise FaceVCError(f"chunks of {chunk_frames} frames, {overlap_frames} overlapping: expected at least 1 and at least 0.")
     context = vocoder.context_frames if overlap_frames is None else overlap_frames
-    total = len(log_mel)
-    if vocoder.context_frames is None or context is None or total <= chunk_frames:
+    if (chunk_frames is not None and chunk_frames < 1) or (context is not None and context < 0):
+        raise FaceVCError(f"chunks of {chunk_frames} frames, {overlap_frames} overlapping: expected at least 1 and at least 0.")
+    if vocoder.context_frames is None or context is None:
         return vocoder(log_mel).cpu()
-    wav = torch.empty(total * vocoder.hop_samples)
-    for start in range(0, total, chunk_frames):
-        end = min(start + chunk_frames, total)
-        first = max(0, start - context)
-        piece = vocoder(log_mel[first : min(end + context, total)], start_frame=first)
-        lead = (start - first) * vocoder.hop_samples
-        size = (end - start) * vocoder.hop_samples
-        wav[start * vocoder.hop_samples : start * vocoder.hop_samples + size] = piece[lead : lead + size].cpu()
-    return wav
+    size = _window(vocoder, len(log_mel)) if chunk_frames is None else chunk_frames + 2 * context
+    if log_mel.ndim != 2 or log_mel.shape[1] != vocoder.n_mels or len(log_mel) <= max(size, 2 * context + 1):
+        return vocoder(log_mel).cpu()
+    return vocoder.windowed([log_mel], size, context, 1)[0]
 
 
-__all__ = ["Vocoder", "vocode_long"]
+def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
+    """`vocode_long` of several utterances, `batch` windows at a time: all windows have one length, so nothing is padded."""
+    wavs: dict[int, Tensor] = {}
+    by_size: dict[int, list[int]] = {}
+    for i, log_mel in enumerate(log_mels):
+        size = _window(vocoder, len(log_mel))
+        if batch > 1 and vocoder.context_frames is not None and 2 * vocoder.context_frames < size <= len(log_mel):
+            by_size.setdefault(size, []).append(i)
+        else:
+            wavs[i] = vocode_long(vocoder, log_mel)
+    for size, several in by_size.items():
+        made = vocoder.windowed([log_mels[i] for i in several], size, vocoder.context_frames or 0, batch)
+        wavs |= dict(zip(several, made, strict=True))
+    return [wavs[i] for i in range(len(log_mels))]
+
+
+def _window(vocoder: Vocoder, frames: int) -> int:
+    """The window for an utterance: the vocoder's, or where lengths cost the largest of its halves that is not longer than the utterance."""
+    context = vocoder.context_frames or 0
+    size = max(vocoder.window_frames, 4 * context)
+    while vocoder.steady and size > frames and size // 2 >= max(SMALLEST_WINDOW, 2 * context + 1):
+        size //= 2
+    return size
+
+
+__all__ = ["Vocoder", "vocode_long", "vocode_many"]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.runtime import undrawn
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import require_definition, require_sizes
 from facevc_cli.vocoders.weights import fold_weight_norm, load_exactly, read_checkpoint
@@ -21,6 +22,7 @@ from facevc_cli.vocoders.weights import fold_weight_norm, load_exactly, read_che
 UNIVERSAL_SHA256 = "771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60"
 _AUDIO = {"sampling_rate": "rate", "n_fft": "n_fft", "win_size": "win_samples", "hop_size": "hop_samples", "num_mels": "n_mels",
           "fmin": "fmin_hz", "fmax": "fmax_hz"}
+BFLOAT16_WINDOW = 256  # frames: longer windows take longer to compile, shorter ones go into context
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 
@@ -138,7 +140,15 @@ class Hifigan(Vocoder):
         self.ready()
 
     def synthesise(self, log_mel: Tensor, start_frame: int) -> Tensor:
-        return self.generator(((log_mel - self.mean) / self.scale).T[None], self.in_bfloat16)[0, 0]
+        return self.synthesise_batch(log_mel[None], [start_frame])[0]
+
+    def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
+        return self.generator(((log_mels - self.mean) / self.scale).transpose(1, 2), self.in_bfloat16)[:, 0]
+
+    def use_bfloat16(self) -> None:
+        """On a processor with matrix units. Its kernels are compiled for each length, which takes longer than using them."""
+        self.in_bfloat16 = self.steady = True
+        self.window_frames = BFLOAT16_WINDOW
 
 
 def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:
@@ -175,7 +185,8 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, sha256: str | None = 
     if not isinstance(content.get("generator"), dict):
         raise FaceVCError(f"{checkpoint}: expected a HiFi-GAN checkpoint with 'generator' in it, found {sorted(map(str, content))[:6]}.")
     state = {re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v for k, v in fold_weight_norm(content["generator"]).items()}
-    generator = HifiganGenerator(sizes_from_config(settings, config))
+    with undrawn():
+        generator = HifiganGenerator(sizes_from_config(settings, config))
     generator.load_folded(state, checkpoint, config)
     return Hifigan(generator, mel, name or f"hifigan {checkpoint.name}")
 

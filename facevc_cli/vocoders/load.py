@@ -5,12 +5,16 @@ from pathlib import Path
 import torch
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.plugins import Plugins
 from facevc_cli.progress import SILENT, Reporter
 from facevc_cli.runtime import bfloat16_pays
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 from facevc_cli.vocoders.hifigan import load_hifigan, load_universal
 
+VOCODERS = Plugins(
+    "facevc.vocoders", "--vocoder", "vocoder", ("auto", "hifigan", "griffin-lim"), "the path of a checkpoint or its folder"
+)
 _WEIGHTS = frozenset({".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
 
 
@@ -19,7 +23,8 @@ def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device =
 
     spec: None or "auto" (HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, whose vocoders nobody
     ships), "hifigan", "griffin-lim", or the path of a checkpoint or its folder: Parallel WaveGAN's with config.yml and stats
-    beside it, or HiFi-GAN's with config.json. Raises FaceVCError where there is no such vocoder, a file is damaged or
+    beside it, or HiFi-GAN's with config.json; or the name of an entry point of the group facevc.vocoders, whose object makes a
+    Vocoder when called with (mel, device). Raises FaceVCError where there is no such vocoder, a file is damaged or
     missing, or the vocoder was trained on another mel definition.
     """
     if spec is None or spec == "auto":
@@ -38,9 +43,30 @@ def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device =
                 f"{mel!r} log-mels. Give --vocoder a checkpoint trained on {mel!r}, or griffin-lim."
             )
         vocoder = load_universal()
-        vocoder.in_bfloat16 = bfloat16_pays(torch.device(device))
+        if bfloat16_pays(torch.device(device)):
+            vocoder.use_bfloat16()
         return vocoder.to(device)
+    if isinstance(spec, str) and spec in VOCODERS.installed():
+        return _from_package(spec, mel, device)
+    if isinstance(spec, str) and _is_bare_name(spec):
+        VOCODERS.find(spec)  # says which names there are
     return load_from_path(Path(spec), mel).to(device)
+
+
+def _from_package(name: str, mel: str, device: str | torch.device) -> Vocoder:
+    vocoder = VOCODERS.make(name, mel, device)
+    if not isinstance(vocoder, Vocoder) or vocoder.mel != mel:
+        found = f"one for {vocoder.mel!r}" if isinstance(vocoder, Vocoder) else type(vocoder).__name__
+        raise FaceVCError(
+            f"--vocoder {name} ({VOCODERS.release(name)}): expected a facevc_cli.vocoders.Vocoder for log-mels of the definition {mel!r}, "
+            f"found {found}. Take another vocoder, or another version of its package."
+        )
+    return vocoder.ready().to(device)
+
+
+def _is_bare_name(spec: str) -> bool:
+    """Neither a path to be seen nor a file or folder that is there."""
+    return Path(spec).name == spec and not Path(spec).suffix and not Path(spec).exists()
 
 
 def load_from_path(path: Path, mel: str) -> Vocoder:

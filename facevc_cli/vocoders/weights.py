@@ -49,9 +49,9 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, value in state.items():
         for gain, direction in _GAINS.items():
             if key.endswith(gain):
-                v = state[key.removesuffix(gain) + direction].double()
-                norm = v.flatten(1).norm(dim=1).reshape(-1, *[1] * (v.ndim - 1))
-                folded[key.removesuffix(gain) + ".weight"] = (value.double() * v / norm).float()
+                v = state[key.removesuffix(gain) + direction].float()
+                norm = v.flatten(1).norm(dim=1, dtype=torch.float64).reshape(-1, *[1] * (v.ndim - 1))
+                folded[key.removesuffix(gain) + ".weight"] = v * (value.double() / norm).float()
                 break
             if key.endswith(direction):
                 break
@@ -72,4 +72,4 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path, con
             + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
             + ". Use the config that was written with this checkpoint."
         )
-    module.load_state_dict(dict(state))
+    module.load_state_dict(dict(state), assign=True)  # of a module just made: it saves a copy

@@ -8,7 +8,7 @@ import pytest
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.audio import save_audio
 from facevc_cli.metrics import judges
-from facevc_cli.metrics.judges import GROUP, Judges, choose_judges, speaker_judge, speaker_judge_name
+from facevc_cli.metrics.judges import PLUGINS, Judges, choose_judges, speaker_judge, speaker_judge_name
 from facevc_cli.metrics.listening import FEW_FILES, Listening
 from facevc_cli.progress import SILENT, Tally
 
@@ -42,7 +42,7 @@ def plugin(tmp_path, monkeypatch):
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: loudness-judge\nVersion: 2.5\n")
     names = {"loudness": "Loudness", "broken": "Broken", "shapeless": "Shapeless", "gone": "unloadable"}
-    (package / "entry_points.txt").write_text(f"[{GROUP}]\n" + "".join(f"{k} = loudness_judge:{v}\n" for k, v in names.items()))
+    (package / "entry_points.txt").write_text(f"[{PLUGINS.group}]\n" + "".join(f"{k} = loudness_judge:{v}\n" for k, v in names.items()))
     judges.speaker_judge.cache_clear()
     yield tmp_path
     judges.speaker_judge.cache_clear()

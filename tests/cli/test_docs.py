@@ -1,0 +1,266 @@
+"""The documentation holds: the reference is current, links lead somewhere, command lines and snippets are such as the program takes."""
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import yaml
+from faces import draw_face
+from plugged import install
+from tiny import checkpoint, recording
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from facevc_cli import __version__
+from facevc_cli.cli.app import app
+from facevc_cli.io.image import save_image
+from facevc_cli.io.inputs import SpeakerRule
+from facevc_cli.io.manifest import write_table
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("recipes/**/README.md")), *sorted(ROOT.glob("*/README.md"))]
+PAGES = list(dict.fromkeys(PAGES))
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+OTHERS = {"--multi_gpu", "--no_python", "--out", "--stage", "--stop-stage", "--check"}  # of accelerate, of recipes and of docs/make_cli.py
+
+_spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs" / "make_cli.py")
+assert _spec and _spec.loader
+make_cli = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(make_cli)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# ---- the reference
+
+
+def test_the_reference_is_current():
+    assert make_cli.PAGE.read_text(encoding="utf-8") == make_cli.reference(), "docs/cli.md is not current: run 'python docs/make_cli.py'"
+
+
+def test_the_reference_does_not_depend_on_the_terminal(monkeypatch):
+    wide = make_cli.reference()
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert make_cli.reference() == wide
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nothing_lacks_help(command):
+    about = COMMANDS[command]
+    assert make_cli.description(about)
+    lines = list(make_cli.examples(about))
+    assert any(f"facevc {command}" in line for line in lines)
+    text = make_cli.reference()
+    for parameter in about.params:
+        if "--help" in parameter.opts:
+            continue
+        assert (parameter.help or "").strip(), f"{command}: {parameter.name}"
+        assert all(f"`{option}`" in text for option in parameter.opts if option.startswith("-"))
+
+
+# ---- links
+
+
+def headings(text: str) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    titles = re.findall(r"^#{1,6} +(.+?)\s*$", plain, flags=re.M)
+    anchors = [re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title).lower()).replace(" ", "-") for title in titles]
+    return {f"{anchor}-{anchors[:i].count(anchor)}" if anchor in anchors[:i] else anchor for i, anchor in enumerate(anchors)}
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """Links of a page that lead to no file, or to no heading of one."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for link in re.findall(r"(?<!`)\[[^]]*\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        place, _, anchor = unquote(link).partition("#")
+        target = page.parent / place if place else page
+        if not target.exists() or (anchor and anchor not in headings(target.read_text(encoding="utf-8"))):
+            yield link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    assert list(broken_links(page)) == []
+
+
+def test_a_broken_link_is_found(tmp_path):
+    (tmp_path / "other.md").write_text("# A `b`: c\n\n## A `b`: c\n")
+    page = tmp_path / "page.md"
+    page.write_text("[a](other.md) [b](other.md#a-b-c) [c](other.md#a-b-c-1) [d](gone.md) [e](other.md#gone) [f](#gone) [g](https://x.y/z)\n```\n[h](gone)\n```\n")
+    assert list(broken_links(page)) == ["gone.md", "other.md#gone", "#gone"]
+
+
+# ---- command lines
+
+
+def code(text: str) -> Iterator[str]:
+    """Lines of a page's code: fenced, indented, and between backticks; continued lines joined."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S)
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    blocks = [block for kind, block in fenced if kind in ("", "bash", "sh")] + re.findall(r"(?:^    .*\n?)+", rest, flags=re.M)
+    for block in blocks:
+        yield from block.replace("\\\n", " ").splitlines()
+    yield from re.findall(r"`([^`\n]+)`", rest)
+
+
+def calls(line: str) -> Iterator[tuple[str, list[str]]]:
+    """(command, what follows it) for each `facevc COMMAND` in a line of code."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:
+        words = line.split()
+    for i, word in enumerate(words[:-1]):
+        if word.rsplit("/", 1)[-1] == "facevc" and re.fullmatch(r"[a-z][a-z-]*", words[i + 1]):
+            end = next((j for j, w in enumerate(words[i:], i) if w in ("|", "&&", "||", ";", ">", "2>")), len(words))
+            yield words[i + 1], words[i + 2 : end]
+
+
+def unknown(text: str) -> Iterator[str]:
+    """What a page's command lines name and the program does not know."""
+    for line in code(text):
+        for command, rest in calls(line):
+            if command not in COMMANDS:
+                yield f"facevc {command}"
+                continue
+            known = {option for parameter in COMMANDS[command].params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h"}
+            options = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
+            yield from (f"facevc {command} {option}" for option in options if option not in known)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_command_lines_name_only_what_there_is(page):
+    assert list(unknown(page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("page", DOCS, ids=name_of)
+def test_options_in_the_text_are_some_command_s(page):
+    known = {option for command in COMMANDS.values() for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    named = set(re.findall(r"`(--[a-z][a-z_-]*)", page.read_text(encoding="utf-8")))
+    assert named - known - OTHERS - {"--help"} == set()
+
+
+def test_an_unknown_option_is_found():
+    text = "`facevc convert a --foo 1`\n\n"
+    text += "```bash\nA=1 facevc convrt x\nfacevc train a.h5 --faces f.h5 \\\n    --bar && ls --all  # facevc info --x\n```\n\n    .venv/bin/facevc info -z\n"
+    assert sorted(unknown(text)) == ["facevc convert --foo", "facevc convrt", "facevc info -z", "facevc train --bar"]
+
+
+def test_command_lines_are_complete():
+    """What docs show can be typed: click itself parses each line of a bash block of docs/ and CONTRIBUTING."""
+    count = 0
+    for page in [*DOCS, ROOT / "CONTRIBUTING.md"]:
+        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                for command, rest in calls(line):
+                    with COMMANDS[command].make_context(command, list(rest)):
+                        count += 1
+    assert count > 40
+
+
+# ---- what the pages say about speakers
+
+
+def test_speakers_of_the_corpora():
+    text = (ROOT / "docs" / "own-corpus.md").read_text(encoding="utf-8")
+    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ") and line.count("|") == 6]
+    rows = [row for row in rows if row[0] != "corpus" and set(row[0]) != {"-"}]
+    assert len(rows) >= 5
+    for corpus, root, identifier, option, speaker in rows:
+        pattern = shlex.split(option)[1] if option != "none" else None
+        assert SpeakerRule(pattern).speaker_of(identifier, Path("/data") / root / f"{identifier}.mp4") == speaker, corpus
+
+
+# ---- snippets
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A working directory with a recording, two faces and a trained run of random weights."""
+    monkeypatch.chdir(tmp_path)
+    recording(tmp_path / "speech.wav", 1.0)
+    for i, name in enumerate(("face.jpg", "other.jpg")):
+        save_image(tmp_path / name, draw_face(i))
+    checkpoint(tmp_path / "runs" / "train", "starter")
+    return tmp_path
+
+
+def test_the_python_snippets_run(folder, capsys):
+    names: dict[str, object] = {}
+    for block in blocks("docs/python.md", "python"):
+        exec(compile(block, "docs/python.md", "exec"), names)
+    said = capsys.readouterr().out
+    assert "nobody.jpg" in said and said.strip().endswith("1")
+    assert {p.name for p in folder.glob("*.wav")} == {"speech.wav", "out.wav", "anna.wav", "bert.wav"}
+    crop, mel = names["crop"], names["mel"]
+    assert isinstance(crop, np.ndarray) and isinstance(mel, np.ndarray) and (crop == mel[10:20]).all() and crop.shape == (10, 80)
+
+
+def test_the_store_is_as_described(folder):
+    from facevc_cli.io.store import Store
+
+    assert CliRunner().invoke(app, ["extract-features", "speech.wav", "-o", "features.h5", "-j", "1"]).exit_code == 0
+    names: dict[str, object] = {}
+    (block,) = blocks("docs/store-format.md", "python")
+    exec(compile(block, "docs/store-format.md", "exec"), names)
+    with Store("features.h5") as store:
+        assert np.array_equal(store.frames("mel", 0), names["mel"]) and np.array_equal(store.frames("f0", 0), names["f0"])  # type: ignore[arg-type]
+        assert store.columns == ["log_f0_mean", "log_f0_std", "seconds", "split", "voiced_share"] and store.statistics_names == ["mel_mean", "mel_std"]
+    described = (ROOT / "docs" / "store-format.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in described for name in [*store.columns, *store.statistics_names, *store.frame_names])
+
+
+def additions(toml: str) -> Mapping[str, Mapping[str, str]]:
+    import tomllib
+
+    return tomllib.loads(toml)["project"]["entry-points"]
+
+
+def test_the_additions_of_contributing_work(folder, monkeypatch):
+    """CONTRIBUTING's own file and entry points, installed, through the commands that it shows."""
+    (toml,) = blocks("CONTRIBUTING.md", "toml")
+    groups, code = additions(toml), "\n\n".join(blocks("CONTRIBUTING.md", "python"))
+    assert set(groups) == {f"facevc.{kind}" for kind in ("face_embedders", "vocoders", "metrics", "speaker_judges")}
+    names = {group: {name: target.partition(":")[2] for name, target in found.items()} for group, found in groups.items()}
+    for i, (group, found) in enumerate(names.items()):
+        install(folder / f"site{i}", monkeypatch, f"additions_{i}", code, group, found)
+    ((embedder, vocoder, metric, judge),) = [[next(iter(found)) for found in names.values()]]
+
+    def call(*arguments: str):
+        found = CliRunner().invoke(app, [*arguments])
+        assert found.exit_code == 0, found.stderr
+        return found
+
+    call("extract-face", "face.jpg", "other.jpg", "-o", "faces.h5", "--embedder", embedder, "-j", "1")
+    from facevc_cli.io.store import Store
+
+    with Store("faces.h5") as store:
+        assert store.vectors("embedding").shape == (2, 64) and store.settings["weights"] == "none"
+    call("convert", "speech.wav", "--face", "face.jpg", "--face", "other.jpg", "-o", "converted", "--checkpoint", "runs/train", "--vocoder", vocoder)
+    rows = [{"file": "speech.wav", "speaker": "a"}, {"file": "converted/speech__face.wav", "speaker": "b"}, {"file": "speech.wav", "speaker": "a"}]
+    recording(folder / "second.wav", 0.7)
+    write_table(folder / "real.csv", [*rows, {"file": "second.wav", "speaker": "a"}])
+    quick = ["--recogniser", "none", "--no-naturalness", "--no-html", "--json"]
+    found = call("evaluate", "converted", "--metric", metric, "--speaker-judge", judge, "--calibrate", "real.csv", *quick).stdout
+    assert '"speaking time": {"value"' in found and '"speaker_judge": "spectrum-1.0"' in found
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (cited["version"], cited["license"]) == (__version__, "MIT")
+    assert [reference["identifiers"][0]["value"] for reference in cited["references"]] == ["arXiv:2309.09470", "arXiv:2106.10132"]
