@@ -1,0 +1,47 @@
+"""`facevc serve`."""
+
+from typing import Annotated
+
+from typer import Option
+
+from facevc_cli.cli import convert_options as convert
+from facevc_cli.cli import options as opt
+from facevc_cli.cli.report import run_stage
+
+PAGE = "Page"
+
+Host = Annotated[str, Option("--host", help="Address to listen at; 0.0.0.0 lets other machines in.", rich_help_panel=PAGE)]
+Port = Annotated[int, Option("--port", min=0, max=65535, help="Port, or the next free one; 0 takes any.", rich_help_panel=PAGE)]
+MaxSeconds = Annotated[float, Option("--max-seconds", help="Longest speech, in seconds.", rich_help_panel=PAGE)]
+MaxMb = Annotated[float, Option("--max-mb", help="Largest upload, in megabytes.", rich_help_panel=PAGE)]
+Open = Annotated[bool, Option("--open/--no-browser", help="Open the page in the browser.", rich_help_panel=PAGE)]
+
+
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 7860,
+    max_seconds: MaxSeconds = 60.0,
+    max_mb: MaxMb = 50.0,
+    open_browser: Open = False,
+    checkpoint: opt.Checkpoint = None,
+    vocoder: convert.Vocoder = None,
+    device: opt.Device = "auto",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Convert in the browser: record or drop speech, take or drop a photo, listen, mix two people. Ends with Ctrl-C.
+
+    The page is for this machine alone unless --host says otherwise; it asks no other host, and deletes uploads after use. It needs
+    'pip install "facevc[demo]"'.
+
+    Examples:
+
+        facevc serve
+
+        facevc serve --open --max-seconds 20 --checkpoint runs/train
+    """
+    from facevc_cli.stages.serve import ServeConfig, run
+
+    config = ServeConfig(host, port, checkpoint, vocoder, device, max_seconds, max_mb, open_browser)
+    run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -1,0 +1,80 @@
+"""`serve`: the page in a browser, until Ctrl-C."""
+
+import signal
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from facevc_cli.converter import Converter
+from facevc_cli.errors import UsageError
+from facevc_cli.progress import SILENT, Reporter, Summary
+from facevc_cli.serving.page import build, prepare
+from facevc_cli.serving.server import bind, is_loopback, serving, upload_folder
+from facevc_cli.serving.studio import Studio
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    host: str = "127.0.0.1"
+    port: int = 7860
+    checkpoint: Path | None = None
+    vocoder: str | None = None
+    device: str = "auto"
+    max_seconds: float = 60.0  # of speech
+    max_mb: float = 50.0  # of an upload
+    open_browser: bool = False
+
+
+@dataclass(frozen=True)
+class Running:
+    """A page that answers: its address, what it has done so far, and the thread that serves it."""
+
+    url: str
+    studio: Studio
+    thread: threading.Thread
+
+
+@contextmanager
+def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Running]:
+    """Serves the page while the block lasts; then its folder is gone. FaceVCError where the model, Gradio or the port is not to be had."""
+    if not config.max_seconds > 0:
+        raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
+    if not config.max_mb > 0:
+        raise UsageError(f"--max-mb {config.max_mb:g}: expected a number above 0.")
+    with upload_folder() as folder:
+        prepare(folder)
+        listener = bind(config.host, config.port)
+        converter = Converter(config.checkpoint, config.vocoder, config.device, reporter=reporter)
+        converter.prepare_faces()
+        studio = Studio(converter, folder, config.max_seconds)
+        model = f"{converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}"
+        with serving(build(studio, model), listener, folder, int(config.max_mb * MEGABYTE)) as thread:
+            host, port = listener.getsockname()[:2]
+            yield Running(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)
+
+
+def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
+    """Serves until Ctrl-C or a termination; counts the conversions that were made."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a termination cleans up as Ctrl-C does
+    try:
+        with running(config, reporter) as page:
+            if not is_loopback(config.host):
+                reporter.note(
+                    f"warning: --host {config.host} lets everyone who reaches this machine use the page, unencrypted and without a password. "
+                    "Their browsers will give it no microphone or camera without https."
+                )
+            reporter.note(f"The page is at {page.url} (Ctrl-C ends it).")
+            if config.open_browser:
+                webbrowser.open(page.url)
+            try:
+                page.thread.join()
+            except KeyboardInterrupt:
+                reporter.note("Closed; what was uploaded is deleted.")
+            return Summary(done=page.studio.conversions)
+    finally:
+        signal.signal(signal.SIGTERM, before)

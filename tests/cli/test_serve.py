@@ -1,0 +1,405 @@
+"""`facevc serve`: what it refuses, what it keeps and deletes, and the page itself in a browser from upload to audible result."""
+
+import hashlib
+import importlib.util
+import io
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from faces import noise
+from tiny import FakeAnalyser, buzz, checkpoint, recording
+from typer.testing import CliRunner
+
+from facevc_cli.cli.serve import serve
+from facevc_cli.converter import Converter
+from facevc_cli.errors import FaceVCError
+from facevc_cli.features.face import FaceObservation
+from facevc_cli.features.pitch import PitchRule
+from facevc_cli.io.image import save_image
+from facevc_cli.provenance.metadata import read_provenance
+from facevc_cli.provenance.watermark import detect
+from facevc_cli.serving import page as page_module
+from facevc_cli.serving import views
+from facevc_cli.serving.server import bind, is_loopback, upload_folder
+from facevc_cli.serving.studio import FIRST, SECOND, Studio
+from facevc_cli.stages.serve import ServeConfig, running
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_gradio = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
+needs_browser = pytest.mark.skipif(
+    not CHROMIUM or importlib.util.find_spec("playwright") is None, reason="needs Chromium and the package playwright"
+)
+A, B = "page a", "page b"
+
+app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+app.command()(serve)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
+
+
+@pytest.fixture(scope="module")
+def converter(model):
+    made = Converter(model, "griffin-lim", "cpu")
+    made._faces = FakeAnalyser()  # type: ignore[assignment]
+    return made
+
+
+@pytest.fixture
+def studio(converter, tmp_path):
+    return Studio(converter, tmp_path, max_seconds=1.0)
+
+
+def sound(studio: Studio, seconds: float = 0.4, name: str = "s.wav", f0_hz: float = 120.0) -> dict[str, str]:
+    """An upload as Gradio leaves one: in a folder of its own."""
+    folder = studio.folder / uuid.uuid4().hex
+    folder.mkdir()
+    return {"path": str(recording(folder / name, seconds, 16000, f0_hz)), "orig_name": name}
+
+
+def photo(studio: Studio, grey: int, name: str = "f.png") -> dict[str, str]:
+    folder = studio.folder / uuid.uuid4().hex
+    folder.mkdir()
+    save_image(folder / name, np.full((40, 40, 3), grey, np.uint8))
+    return {"path": str(folder / name), "orig_name": name}
+
+
+# what is refused
+
+
+def test_without_gradio_one_paragraph_and_exit_1(monkeypatch):
+    monkeypatch.setattr(page_module.importlib.util, "find_spec", lambda name: None)
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 1 and result.stdout == ""
+    assert "facevc[demo]" in result.stderr and "Traceback" not in result.stderr
+
+
+@needs_gradio
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--port", "70000"), 2, "--port"),
+        (("--max-seconds", "0"), 2, "--max-seconds 0"),
+        (("--max-mb", "nan"), 2, "--max-mb nan"),
+        (("--host", "203.0.113.7"), 1, "--host 203.0.113.7"),  # an address that is nobody's
+        (("--host", "no such host"), 1, "--host no such host"),
+        (("--port", "0", "--checkpoint", "nowhere"), 1, "nowhere"),
+        (("--port", "0", "--device", "tpu"), 1, "--device"),
+    ],
+)
+def test_wrong_options(arguments, code, said, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code and said in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_faces_is_refused_before_the_page_opens(tmp_path):
+    folder = checkpoint(tmp_path / "run", "starter", faces=False)
+    with pytest.raises(FaceVCError, match="never trained on faces"), running(ServeConfig(port=0, checkpoint=folder, vocoder="griffin-lim")):
+        pass
+
+
+def test_a_taken_port_gives_the_next_and_none_left_is_said():
+    with bind("127.0.0.1", 0) as first:
+        taken = first.getsockname()[1]
+        with bind("127.0.0.1", taken) as second:
+            assert taken < second.getsockname()[1] < taken + 20
+    with socket.socket() as last:
+        last.bind(("127.0.0.1", 65535))
+        last.listen()
+        with pytest.raises(FaceVCError, match=r"--port 65535: neither"):
+            bind("127.0.0.1", 65535)
+
+
+@pytest.mark.parametrize(
+    ("host", "only_here"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("192.168.0.2", False), ("a.org", False)],
+)
+def test_loopback(host, only_here):
+    assert is_loopback(host) is only_here
+
+
+# what is kept and deleted
+
+
+def test_the_folder_is_private_and_goes():
+    with upload_folder() as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "x.wav").write_bytes(b"x")
+        assert os.name != "posix" or stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists()
+
+
+def test_nothing_given_is_said(studio):
+    with pytest.raises(FaceVCError, match="no speech yet"):
+        studio.convert(A)
+    studio.hear(A, sound(studio))
+    with pytest.raises(FaceVCError, match="no face yet"):
+        studio.convert(A)
+
+
+def test_what_cannot_be_used_is_named_and_said_again(studio):
+    text = sound(studio, name="notes.wav")
+    Path(text["path"]).write_text("not a sound at all " * 20)
+    for call in (lambda: studio.hear(A, text), lambda: studio.convert(A)):
+        with pytest.raises(FaceVCError, match=r"notes\.wav") as told:
+            call()
+        assert str(studio.folder) not in str(told.value)
+    studio.hear(A, sound(studio))
+    for call in (lambda: studio.look(A, FIRST, photo(studio, 0, "dark.png")), lambda: studio.convert(A)):
+        with pytest.raises(FaceVCError, match=r"dark\.png: expected a face"):
+            call()
+    assert studio.look(A, FIRST, None) is None
+    with pytest.raises(FaceVCError, match="no face yet"):
+        studio.convert(A)
+
+
+def test_a_long_recording_is_refused_before_it_is_decoded(studio, monkeypatch):
+    assert studio.hear(A, sound(studio, 1.0)).seconds == 1.0
+    monkeypatch.setattr("facevc_cli.serving.studio.load_audio", lambda path: pytest.fail("decoded"))
+    with pytest.raises(FaceVCError, match=r"long\.wav: expected at most 1 s of speech, found 2 s"):
+        studio.hear(A, sound(studio, 1.6, "long.wav"))
+
+
+def test_only_our_own_folder_is_read_and_emptied(studio, tmp_path_factory):
+    foreign = recording(tmp_path_factory.mktemp("home") / "secret.wav")
+    for path in (str(foreign), f"{studio.folder}/../{foreign.parent.name}/secret.wav", "http://example.org/x.wav", "", None):
+        with pytest.raises(FaceVCError, match="not here any more"):
+            studio.hear(A, {"path": path, "orig_name": "x.wav"})
+    studio.leave(A)
+    assert foreign.is_file()
+
+
+def test_uploads_go_after_a_conversion_and_another_needs_none(studio):
+    given = [sound(studio), photo(studio, 90)]
+    digests = [hashlib.sha256(Path(upload["path"]).read_bytes()).hexdigest() for upload in given]
+    studio.hear(A, given[0])
+    studio.look(A, FIRST, given[1])
+    first = studio.convert(A)
+    assert not any(Path(upload["path"]).exists() for upload in given) and first.path.name == "s__f.wav"
+    heard, rate = soundfile.read(first.path)
+    assert len(heard) == round(0.4 * rate) and np.abs(heard).max() > 0.01 and first.seconds == pytest.approx(0.4)
+    comment = soundfile.SoundFile(first.path).comment
+    assert comment.startswith("synthetic speech: voice converted by facevc") and "from s.wav to the face f.png" in comment
+    made = read_provenance(first.path)
+    assert made and made.watermark and [made.source_sha256, *made.face_sha256] == [digest[:16] for digest in digests]
+    again = studio.convert(A)
+    assert not first.path.exists() and np.array_equal(soundfile.read(again.path)[0], heard) and studio.conversions == 2
+    studio.look(A, FIRST, photo(studio, 30))
+    assert not np.array_equal(soundfile.read(studio.convert(A).path)[0], heard)
+
+
+def test_leaving_deletes_and_forgets_one_page(studio):
+    for page in (A, B):
+        studio.hear(page, sound(studio))
+        studio.look(page, FIRST, photo(studio, 90))
+    result, waiting = studio.convert(A).path, sound(studio)
+    studio.hear(A, waiting)
+    studio.leave(A)
+    assert not result.exists() and not Path(waiting["path"]).exists()
+    with pytest.raises(FaceVCError, match="no speech yet"):
+        studio.convert(A)
+    assert studio.convert(B).path.exists()
+    studio.leave("never seen")
+
+
+def test_a_page_closed_on_the_way_leaves_no_result(studio, monkeypatch):
+    studio.hear(A, sound(studio))
+    studio.look(A, FIRST, photo(studio, 90))
+    speak = studio.converter.speak
+    monkeypatch.setattr(studio.converter, "speak", lambda *given: (studio.leave(A), speak(*given))[1])
+    with pytest.raises(FaceVCError, match="closed"):
+        studio.convert(A)
+    assert list(studio.folder.rglob("*.wav")) == []
+
+
+def test_the_slider_mixes_addresses(studio, monkeypatch):
+    targets = []
+    speak = studio.converter.speak
+    monkeypatch.setattr(studio.converter, "speak", lambda source, target: (targets.append(target), speak(source, target))[1])
+    studio.hear(A, sound(studio))
+    studio.look(A, FIRST, photo(studio, 90, "a.png"))
+    studio.look(A, SECOND, photo(studio, 30, "b.png"))
+    names = [studio.convert(A, share).path.name for share in (0.0, 1.0)]
+    last = studio.convert(A, 0.25).path
+    comment = soundfile.SoundFile(last).comment
+    names.append(last.name)
+    first, second, mixed = (target.address for target in targets)
+    assert names == ["s__a.wav", "s__b.wav", "s__a_b.wav"] and "to the mix of a.png 0.75 and b.png 0.25" in comment
+    np.testing.assert_allclose(mixed, 0.75 * first + 0.25 * second, atol=1e-6)
+    assert float(abs(first - second).max()) > 1e-4
+    studio.look(A, FIRST, None)
+    studio.convert(A, 0.0)  # the second alone is the whole voice, whatever the slider says
+    np.testing.assert_array_equal(targets[-1].address, second)
+
+
+def test_pitch_is_passed_on(studio, monkeypatch):
+    rules = []
+    speak = studio.converter.speak
+    monkeypatch.setattr(studio.converter, "speak", lambda source, target: (rules.append(target.pitch), speak(source, target))[1])
+    studio.hear(A, sound(studio))
+    studio.look(A, FIRST, photo(studio, 90))
+    for rule in (PitchRule("keep"), PitchRule("semitones", 3.0)):
+        studio.convert(A, 0.5, rule)
+    assert rules == [PitchRule("keep"), PitchRule("semitones", 3.0)] and studio.pitched
+
+
+def test_names_become_safe_file_names(studio):
+    studio.hear(A, sound(studio) | {"orig_name": "../../étude <b>1</b> " + "x" * 80 + ".wav"})
+    studio.look(A, FIRST, photo(studio, 90) | {"orig_name": "...png"})
+    path = studio.convert(A).path
+    assert path.is_relative_to(studio.folder) and path.name.startswith("b_") and len(path.name) < 60 and "<" not in path.name
+
+
+def test_views_escape_and_draw():
+    assert "<img" not in views.failure("<img src=x>: no face") and 'role="alert"' in views.failure("x")
+    image = noise(0, 640)
+    found = FaceObservation(np.array([100, 200, 300, 400], np.float32), 1.0, 3, np.zeros(128, np.float32), image[:150, :150])
+    shown = views.face(image, found)
+    assert shown.count("data:image/jpeg;base64,") == 2 and "200 px wide: the largest of 3." in shown
+    boxed = np.asarray(views._boxed(image, found.box))
+    assert boxed.shape == (320, 320, 3) and tuple(boxed[150, 50]) == (34, 197, 94) and tuple(boxed[150, 100]) != (34, 197, 94)
+
+
+# the page
+
+
+@needs_gradio
+@pytest.mark.slow
+def test_the_page_is_for_this_machine_alone(model):
+    with running(ServeConfig(port=0, checkpoint=model, vocoder="griffin-lim", device="cpu", max_mb=0.01)) as page:
+        assert page.url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(page.url) as answer:
+            policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'") and "http" not in policy
+        with pytest.raises(urllib.error.HTTPError) as foreign:
+            urllib.request.urlopen(urllib.request.Request(page.url, headers={"Host": "evil.example"}))
+        assert foreign.value.code == 400
+        body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\n' + bytes(20_000) + b"\r\n--x--\r\n"
+        large = urllib.request.Request(f"{page.url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=x"})
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(large)
+        assert refused.value.code == 413
+        folder, address = page.studio.folder, page.url
+    assert not folder.exists()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address, timeout=2)
+
+
+@needs_gradio
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_termination_ends_it_as_ctrl_c_does(model, tmp_path):
+    command = [sys.executable, "-m", "facevc_cli", "serve", "--port", "0", "--checkpoint", str(model), "--vocoder", "griffin-lim", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert process.stderr is not None
+    assert "The page is at http://127.0.0.1:" in process.stderr.readline()
+    assert len(list(tmp_path.glob("facevc-serve-*"))) == 1
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and '"done": 0' in out and "Closed" in err and "Traceback" not in err
+    assert list(tmp_path.glob("facevc-serve-*")) == []
+
+
+@pytest.fixture(scope="module")
+def starter_page():
+    with running(ServeConfig(port=0, device="cpu", max_seconds=20)) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def tab(browser, starter_page):
+    """An open page, and the addresses that it asked."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.set_default_timeout(60_000)
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(starter_page.url)
+    tab.wait_for_selector("#convert")
+    yield tab, asked
+    tab.close()
+
+
+def give(tab, field: str, path: Path) -> None:
+    tab.set_input_files(f"{field} input[type=file]", str(path))
+
+
+@needs_gradio
+@needs_browser
+@pytest.mark.slow
+def test_from_upload_to_audible_result(tab, starter_page):
+    tab, asked = tab
+    give(tab, "#speech", EXAMPLES / "speech.wav")
+    give(tab, "#face-0", EXAMPLES / "face.jpg")
+    tab.wait_for_selector("#heard :text('4.5 s of sound')")
+    tab.wait_for_selector("#seen-0 img.crop")
+    tab.click("#convert")
+    tab.wait_for_selector("#told :text('4.5 s of synthetic speech')")
+    address = tab.get_attribute("#result a[download='speech__face.wav']", "href")
+    with urllib.request.urlopen(address) as answer:
+        file = soundfile.SoundFile(io.BytesIO(answer.read()))
+        assert answer.headers["cache-control"] == "no-store"
+    heard, source = file.read(), soundfile.info(EXAMPLES / "speech.wav")
+    assert len(heard) / file.samplerate == pytest.approx(source.duration, abs=0.01)
+    assert np.sqrt(np.mean(heard**2)) > 0.01 and np.abs(heard).max() < 1 and file.comment.startswith("synthetic speech: ")
+    assert detect(heard, file.samplerate).marked
+    folder = starter_page.studio.folder
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["speech__face.wav"]  # the uploads are gone
+    tab.click("#speech button[aria-label*='Play']")  # and can be heard all the same
+    tab.wait_for_function("document.querySelector('#speech #time').textContent != '0:00'")
+    assert {url.split("/")[2] for url in asked if url.startswith("http")} == {starter_page.url.split("/")[2]}
+    tab.close()
+    deadline = time.monotonic() + 10
+    while any(path.is_file() for path in folder.rglob("*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(path.is_file() for path in folder.rglob("*"))
+
+
+@needs_gradio
+@needs_browser
+@pytest.mark.slow
+def test_errors_are_said_in_the_page(tab, tmp_path):
+    tab, _ = tab
+    (tmp_path / "text.wav").write_text("not a sound at all " * 20)
+    soundfile.write(tmp_path / "long.wav", np.tile(buzz(1.0), 21), 16000)
+    save_image(tmp_path / "noface.png", noise(1))
+    tab.click("#convert")
+    tab.wait_for_selector(".toast-body.error :text('There is no speech yet')")
+    give(tab, "#speech", tmp_path / "text.wav")
+    give(tab, "#face-0", tmp_path / "noface.png")
+    tab.wait_for_selector("#heard [role=alert]:has-text('text.wav: expected')")
+    tab.wait_for_selector("#seen-0 [role=alert]:has-text('noface.png: expected a face')")
+    tab.click("#convert")
+    tab.wait_for_selector(".toast-body.error :text('text.wav: expected')")
+    tab.click("#speech button[aria-label=Clear]")
+    tab.wait_for_selector("#heard [role=alert]", state="detached")
+    give(tab, "#speech", tmp_path / "long.wav")
+    tab.wait_for_selector("#heard [role=alert]:has-text('at most 20 s of speech, found 21 s')")
