@@ -7,9 +7,11 @@ A conversion has two halves that can be kept: a `Source` (what is said, and how 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,23 +19,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facevc_cli import __version__
 from facevc_cli.errors import FaceVCError
-from facevc_cli.features.pitch import PitchStatistics, normalised_log_f0
+from facevc_cli.features.pitch import AUTO_PITCH, PitchRule, PitchStatistics, normalised_log_f0
 from facevc_cli.features.voice import VOICE_RATE
 from facevc_cli.io.audio import load_audio, resample
 from facevc_cli.io.checkpoint import load_checkpoint
+from facevc_cli.io.voice_card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, load_card
 from facevc_cli.progress import SILENT, Reporter
 from facevc_cli.runtime import resolve_device
-from facevc_cli.vocoders import vocode_long
+from facevc_cli.vocoders import vocode_many
 from facevc_cli.vocoders.load import load_vocoder
 
 if TYPE_CHECKING:
-    from facevc_cli.features.face import FaceAnalyser
+    from facevc_cli.features.face import FaceAnalyser, FaceObservation
     from facevc_cli.features.voice import VoiceEmbedder
 
 Recording = Path | str | tuple[np.ndarray, int]  # a file, or (wav (n,) or (n, channels), rate in Hz)
 Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
 PEAK = 0.99
+BLOCK_SAMPLES = 1 << 20
 LEVEL_FLOOR = 1e-4  # RMS: a quieter source is silence
 
 
@@ -50,12 +55,24 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """What the front-end makes of an utterance: log-mel (T, n_mels), F0 (T,) Hz with 0 where unvoiced; the rest as in Source."""
+
+    mel: np.ndarray
+    f0: np.ndarray
+    rms: float
+    start_s: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Target:
-    """A voice to speak in: embedding (1, voice_dim), the mean of its ln F0 where known, its address (1, slots) where recalled."""
+    """A voice to speak in: embedding (1, voice_dim), the mean of its ln F0 where known, its address (1, slots) where recalled, its pitch."""
 
     speaker: Tensor
     log_f0_mean: float | None = None
     address: Tensor | None = None
+    pitch: PitchRule = AUTO_PITCH
 
 
 class Converter:
@@ -76,37 +93,51 @@ class Converter:
         self._voices: VoiceEmbedder | None = None
 
     def convert(
-        self, source: Recording, face: Picture | None = None, voice: Recording | None = None, *, temperature: float | None = None
+        self, source: Recording, face: Picture | None = None, voice: Recording | None = None, *, temperature: float | None = None, pitch: str = "auto"
     ) -> tuple[np.ndarray, int]:
         """The source's words in the voice that fits the face, or in the voice given: (wav (n,) float32, rate in Hz).
 
-        The result is as long as the source and as loud. Exactly one of `face` and `voice` must be given. FaceVCError where the
-        recording or the picture cannot be used.
+        The result is as long as the source and as loud. Exactly one of `face` and `voice` must be given; a face may be a voice card's
+        path. pitch: auto, keep, semitones such as "+3", or a median such as "180hz". FaceVCError where the recording or the picture
+        cannot be used.
         """
         if (face is None) == (voice is None):
             raise FaceVCError("convert needs either a face or a voice, not both and not neither.")
         target = self.target_from_face(face, temperature) if face is not None else self.target_from_voice(voice)  # type: ignore[arg-type]
-        return self.speak(self.analyse(source), target), self.rate
+        return self.speak(self.analyse(source), self.pitched(target, PitchRule.parse(pitch))), self.rate
 
-    @torch.inference_mode()
     def analyse(self, source: Recording) -> Source:
         """What conversion needs of an utterance."""
+        return self.encode(self.hear(source))
+
+    def hear(self, source: Recording) -> Heard:
+        """The half of `analyse` that needs no network: another thread may do it meanwhile."""
         with self._timed("load"):
             wav = self._heard(source)
         with self._timed("features"):
             start, end = self.frontend.bounds(wav)
+            rms, seconds = root_mean_square(wav[start:end]), len(wav) / self.rate
             prepared = self.frontend.prepare(wav)
-            mel, f0 = self.frontend.features(prepared)
-            pitch = PitchStatistics.of(f0)
+            del wav  # an hour's is 300 MB
+            return Heard(*self.frontend.features(prepared), rms, start / self.rate, seconds)
+
+    @torch.inference_mode()
+    def encode(self, heard: Heard) -> Source:
+        """The other half: the content."""
         with self._timed("content"):
-            normalised = self.model.normalise(torch.from_numpy(mel).to(self.device))
+            normalised = self.model.normalise(torch.from_numpy(heard.mel).to(self.device))
             z, _, _ = self.model.encode_content(normalised.T[None])
-        lf0 = torch.from_numpy(normalised_log_f0(f0, pitch)).to(self.device)[None]
-        rms = float(np.sqrt(np.mean(np.square(wav[start:end], dtype=np.float64))))
-        return Source(z, lf0, pitch, rms, start / self.rate, len(wav) / self.rate)
+        pitch = PitchStatistics.of(heard.f0)
+        lf0 = torch.from_numpy(normalised_log_f0(heard.f0, pitch)).to(self.device)[None]
+        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds)
 
     def target_from_face(self, face: Picture, temperature: float | None = None) -> Target:
-        """The voice that the memory recalls for a face. FaceVCError where there is no usable face, or the model knows none."""
+        """The voice that the memory recalls for a face, or that a voice card keeps (then `temperature` says nothing).
+
+        FaceVCError where there is no usable face, or the model knows none.
+        """
+        if isinstance(face, str | Path) and Path(face).suffix.lower() == CARD_SUFFIX:
+            return self.target_from_card(face)
         return self.target_from_embedding(self.embed_face(face), temperature)
 
     def target_from_faces(self, faces: Sequence[Picture], temperature: float | None = None) -> Target:
@@ -134,20 +165,97 @@ class Converter:
             return Target(self.model.embed_voice(given[None]), PitchStatistics.of(f0).mean if (f0 > 0).any() else None)
 
     @torch.inference_mode()
+    def target_from_mix(self, targets: Sequence[Target], weights: Sequence[float], temperature: float | None = None) -> Target:
+        """The voice recalled at the weighted mean of the targets' ADDRESSES, of one target at its own.
+
+        A recording is addressed by its voice, at `temperature`: what the memory does not know of it is lost.
+        """
+        memory = self.model.memory
+        addresses = [memory.address(target.speaker, "voice", temperature) if target.address is None else target.address.log() for target in targets]
+        if not addresses:
+            raise FaceVCError("target_from_mix needs at least one target, found none.")
+        mixed = memory.mix(torch.cat(addresses), torch.tensor(weights))
+        return Target(self.model.recall_address(mixed), None, mixed.exp())
+
+    def target_from_card(self, card: VoiceCard | Path | str) -> Target:
+        """The voice that a card keeps. FaceVCError where the card is damaged, or another model made it."""
+        path = "the voice card" if isinstance(card, VoiceCard) else card
+        card = card if isinstance(card, VoiceCard) else load_card(Path(card))
+        own = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
+        shapes = (len(card.speaker), len(card.address))
+        if card.weights_sha256 != own or shapes != self.model.memory.values.shape[::-1]:
+            raise FaceVCError(
+                f"{path}: this voice was recalled by the model {card.model!r} with the weights {card.weights_sha256}, and here is "
+                f"{self.checkpoint.config.name!r} with {own}: a card says nothing to another model. Pass that model as --checkpoint, "
+                "or make the card anew with 'facevc voice-card'."
+            )
+        speaker, address = (torch.from_numpy(vector).to(self.device)[None] for vector in (card.speaker, card.address))
+        return Target(speaker, None, address)
+
+    def card_of(self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None) -> VoiceCard:
+        """A recalled target as a card. origin: as in VoiceCard."""
+        if target.address is None:
+            raise FaceVCError("card_of needs a target with an address, found none.")
+        speaker, address = (vector[0].float().cpu().numpy() for vector in (target.speaker, target.address))
+        scale = self.model.memory.temperature if temperature is None else temperature
+        weights = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
+        return VoiceCard(speaker, address, self.checkpoint.config.name, weights, scale, tuple(origin), date.today().isoformat(), __version__)
+
+    def pitched(self, target: Target, rule: PitchRule) -> Target:
+        """The target with that rule of pitch. FaceVCError as of `check_pitch`."""
+        self.check_pitch(rule)
+        return replace(target, pitch=rule)
+
+    def check_pitch(self, rule: PitchRule) -> None:
+        """FaceVCError where the rule is not auto and the model leaves the pitch to the voice."""
+        if rule != AUTO_PITCH and self.model.pitch_level is None:
+            raise FaceVCError(
+                f"--pitch {rule}: the model {self.checkpoint.config.name!r} is told how the pitch moves, not how high it lies (model.pitch "
+                f"{self.model.config.pitch!r}): the level comes with the voice. Leave --pitch out, or choose a checkpoint with model.pitch 'comb'."
+            )
+
+    @torch.inference_mode()
+    def own_log_f0(self, target: Target) -> float:
+        """The mean ln F0 (Hz) of the target's own voice: as measured, else as the model predicts it."""
+        return target.log_f0_mean if target.log_f0_mean is not None else float(self.model.predict_pitch(target.speaker)[0])
+
+    def log_f0_mean(self, source: Source, target: Target) -> float:
+        """The mean ln F0 (Hz) of the source spoken by the target, as the target's rule of pitch has it."""
+        return target.pitch.log_f0_mean(self.own_log_f0(target), source.pitch, source.lf0[0].cpu().numpy())
+
     def speak(self, source: Source, target: Target) -> np.ndarray:
         """The source's content and pitch movement in the target's voice: (n,) float32 at `self.rate`, as long and loud as the source."""
-        mean = target.log_f0_mean
-        if mean is None:
-            mean = float(self.model.predict_pitch(target.speaker)[0])
-        level = tuple(torch.tensor([v], device=self.device, dtype=torch.float32) for v in (mean, source.pitch.std))
+        return self.speak_many([(source, target)])[0]
+
+    @torch.inference_mode()
+    def speak_many(self, pairs: Sequence[tuple[Source, Target]]) -> list[np.ndarray]:
+        """`speak` of each pair, the network's work in batches: the same sound, sooner where a processor has room. Nothing is padded.
+
+        All log-mels lie in memory at once. A source's targets should stand side by side: what they share is computed once.
+        """
+        mels: list[Tensor] = []
         with self._timed("decoder"):
-            mel = self.model.denormalise(self.model.decode(source.z, source.lf0, target.speaker, level))[0]  # type: ignore[arg-type]
+            for _, same in groupby(pairs, key=lambda pair: id(pair[0])):
+                mels += self._decoded(list(same))
         with self._timed("vocoder"):
-            spoken = vocode_long(self.vocoder, mel.float()).numpy()
-        return _placed(_levelled(spoken, source.rms), source, self.rate)
+            spoken = vocode_many(self.vocoder, mels, len(pairs))
+        return [_placed(_levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
+
+    def _decoded(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
+        """Raw log-mels (T, n_mels) of one source in the voices of its targets."""
+        source = pairs[0][0]
+        means = torch.tensor([self.log_f0_mean(source, target) for _, target in pairs], device=self.device, dtype=torch.float32)
+        level = means, torch.full_like(means, source.pitch.std)
+        speakers = torch.cat([target.speaker for _, target in pairs])
+        z, lf0 = (shared.expand(len(pairs), *shared.shape[1:]) for shared in (source.z, source.lf0))
+        return list(self.model.denormalise(self.model.decode(z, lf0, speakers, level)).float())
 
     def embed_face(self, face: Picture) -> np.ndarray:
         """The face embedding (face_dim,) float32 that this model was trained with."""
+        return np.asarray(self.find_face(face).embedding, dtype=np.float32)
+
+    def find_face(self, face: Picture) -> "FaceObservation":
+        """The face that is taken from a picture, with its box, crop and embedding. FaceVCError where there is none."""
         analyser = self._face_analyser()
         with self._timed("face"), _naming(face):
             if isinstance(face, np.ndarray):
@@ -156,7 +264,7 @@ class Converter:
                 from facevc_cli.io.image import load_image
 
                 image = load_image(face)
-            return np.asarray(analyser.analyse(image).embedding, dtype=np.float32)
+            return analyser.analyse(image)
 
     def prepare_faces(self) -> None:
         """Loads the face networks now; FaceVCError where the checkpoint knows no faces or its embedder is not installed."""
@@ -175,9 +283,9 @@ class Converter:
                     f"this checkpoint (of {self.checkpoint.stage}) was never trained on faces, so it knows no voice for one. "
                     "Pass --voice WAV instead of --face, or a checkpoint of 'facevc train'."
                 )
-            from facevc_cli.features.face import FaceAnalyser
+            from facevc_cli.features.face import analyser_of
 
-            self._faces = FaceAnalyser(settings.get("detector", "dlib"), settings["embedder"], self.on_many)
+            self._faces = analyser_of(settings, self.on_many)
         return self._faces
 
     def _voice_embedder(self) -> "VoiceEmbedder":
@@ -228,13 +336,17 @@ def _load(recording: Recording) -> tuple[np.ndarray, int]:
     return mono.astype(np.float32), int(rate)
 
 
+def root_mean_square(wav: np.ndarray) -> float:
+    """Of (n,), added up in float64 without a copy of it all."""
+    return float(np.sqrt(sum(np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum() for i in range(0, len(wav), BLOCK_SAMPLES)) / len(wav)))
+
+
 def _levelled(wav: np.ndarray, rms: float) -> np.ndarray:
-    """To the source's RMS, short of clipping; a silent source gives silence."""
-    own = float(np.sqrt(np.mean(np.square(wav, dtype=np.float64))))
-    if rms < LEVEL_FLOOR or own == 0:
-        return np.zeros_like(wav)
-    gain = min(rms / own, PEAK / float(np.abs(wav).max()))
-    return (wav * gain).astype(np.float32)
+    """To the source's RMS, short of clipping; a silent source gives silence. In place."""
+    own = root_mean_square(wav)
+    gain = 0.0 if rms < LEVEL_FLOOR or own == 0 else min(rms / own, PEAK / max(float(wav.max()), -float(wav.min())))
+    wav *= np.float32(gain)
+    return wav
 
 
 def _placed(wav: np.ndarray, source: Source, rate: int) -> np.ndarray:

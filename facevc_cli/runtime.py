@@ -5,7 +5,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from facevc_cli.errors import FaceVCError
 
@@ -51,6 +52,23 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Modules made in here keep whatever lay in memory as their weights: for those that are read from a file at once."""
+    from torch.nn import init
+    from torch.overrides import TorchFunctionMode
+
+    class Undrawn(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function in skipped:
+                return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
+            return function(*args, **(kwargs or {}))
+
+    skipped = {init.uniform_, init.normal_, init.kaiming_uniform_, init.kaiming_normal_, init.xavier_uniform_, init.xavier_normal_}
+    with Undrawn():
+        yield
 
 
 def default_jobs() -> int:

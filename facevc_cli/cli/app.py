@@ -13,8 +13,12 @@ from facevc_cli.cli.extract_spkemb import extract_spkemb
 from facevc_cli.cli.extract_wav import extract_wav
 from facevc_cli.cli.import_checkpoint import import_checkpoint
 from facevc_cli.cli.info import info
+from facevc_cli.cli.nearest import nearest
 from facevc_cli.cli.pretrain import pretrain
+from facevc_cli.cli.serve import serve
 from facevc_cli.cli.train import train
+from facevc_cli.cli.verify import verify
+from facevc_cli.cli.voice_card import voice_card
 
 app = typer.Typer(
     name="facevc",
@@ -30,10 +34,10 @@ PREPARE, LEARN, USE = "Prepare", "Learn", "Use"
 for panel, commands in {
     PREPARE: (extract_wav, extract_features, extract_face, extract_spkemb),
     LEARN: (pretrain, train, import_checkpoint),
-    USE: (convert, evaluate, info),
+    USE: (convert, voice_card, nearest, serve, evaluate, verify, info),
 }.items():
     for command in commands:
-        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel, no_args_is_help=command is not info)(command)
+        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel, no_args_is_help=command not in (info, serve))(command)
 
 
 def _version(wanted: bool) -> None:

@@ -1,13 +1,10 @@
 """`facevc convert`."""
 
-import shutil
-import sys
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.pipes import piped
 from facevc_cli.cli.report import run_stage
 
 
@@ -15,7 +12,11 @@ def convert(
     sources: opt.Sources,
     output: own.Out,
     faces: own.Faces = None,
+    persons: own.Persons = None,
+    mixes: own.Mixes = None,
+    sweep: own.Sweep = None,
     voices: own.Voices = None,
+    pitch: own.Pitch = "auto",
     pairs: own.Pairs = None,
     name: own.Name = "{source}__{face}.wav",
     checkpoint: opt.Checkpoint = None,
@@ -31,10 +32,13 @@ def convert(
     device: opt.Device = "auto",
     seed: opt.Seed = 0,
     limit: opt.Limit = None,
+    batch_size: own.BatchSize = None,
+    watermark: own.Watermark = True,
+    sidecar: own.Sidecar = False,
     overwrite: opt.Overwrite = False,
     dry_run: opt.DryRun = False,
     fail_fast: opt.FailFast = False,
-    json: opt.Json = False,
+    json: own.Json = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
@@ -47,34 +51,24 @@ def convert(
 
         facevc convert wavs/ --face faces/ -o converted/ --name '{source}__{face}.flac'
 
+        facevc convert speech.wav --person anna/ --pitch +2 -o anna.wav
+
+        facevc convert speech.wav --mix 'a.jpg=.6 b.jpg=.4' --sweep 5 -o steps/
+
         facevc convert wavs/ --face faces/ -o benchmark/ --baseline shuffled-faces --degrade blur=4
     """
+    from facevc_cli.data.conversion_targets import Control, take_mix_words
     from facevc_cli.stages.convert import Benchmark, ConvertConfig, run
 
-    with tempfile.TemporaryDirectory() as temporary:
-        piped_out = str(output) == "-"
-        if "-" in sources:
-            piped_in = str(_stdin(Path(temporary)))
-            sources = [piped_in if s == "-" else s for s in sources]
-        out = Path(temporary) / "converted.wav" if piped_out else output
+    words, mixes = take_mix_words(sources, mixes or ())
+    with piped(words, output) as (named, out):
         config = ConvertConfig(
-            tuple(sources), out, tuple(faces or ()), tuple(voices or ()), pairs, checkpoint, vocoder, name, temperature, on_many, device, limit,
+            tuple(named), out, tuple(faces or ()), tuple(voices or ()), pairs, checkpoint, vocoder, name, temperature, on_many, device, limit,
             overwrite, dry_run, fail_fast, system, Benchmark(tuple(baselines or ()), tuple(degrade or ()), labels, sources_table, protocol, seed),
+            Control(tuple(persons or ()), tuple(mixes), sweep, pitch), batch_size, watermark, sidecar,
         )  # fmt: skip
-        try:
-            run_stage(
-                # the file behind a pipe is nobody's business
-                lambda reporter: replace(run(config, reporter), output=None if piped_out else output),
-                json_out=json and not piped_out, quiet=quiet, verbose=verbose, debug=debug,
-            )  # fmt: skip
-        finally:
-            if piped_out and out.exists():
-                with open(out, "rb") as file:
-                    shutil.copyfileobj(file, sys.stdout.buffer)
-
-
-def _stdin(folder: Path) -> Path:
-    path = folder / "stdin.wav"
-    with open(path, "wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return path
+        shown = output if out is output else None  # the file behind a pipe is nobody's business
+        run_stage(
+            lambda reporter: replace(run(config, reporter), output=shown),
+            json_out=json and shown is not None, json_lines=True, quiet=quiet, verbose=verbose, debug=debug,
+        )  # fmt: skip

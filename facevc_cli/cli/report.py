@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,11 +21,11 @@ FAILURES_SHOWN = 20
 class ConsoleReporter:
     """A progress bar on a terminal, plain lines elsewhere."""
 
-    def __init__(self, quiet: bool = False, verbose: bool = False):
+    def __init__(self, quiet: bool = False, verbose: bool = False, json_lines: bool = False):
         from rich.console import Console
 
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-        self.quiet, self.verbose = quiet, verbose
+        self.quiet, self.verbose, self.json_lines = quiet, verbose, json_lines
         self._bar: Progress | None = None
         self._started = self._last_line = time.monotonic()
         self._count, self._unit, self._what = 0, "", ""
@@ -70,6 +70,12 @@ class ConsoleReporter:
         if not self.quiet:
             self._print(text)
 
+    def record(self, data: dict[str, Any]) -> None:
+        """A line of data on stdout as it comes, where lines were asked for."""
+        if self.json_lines:
+            sys.stdout.write(json.dumps(data) + "\n")
+            sys.stdout.flush()
+
     def end(self) -> None:
         if self._bar is not None:
             self._bar.stop()
@@ -107,13 +113,17 @@ def run_stage(
     stage: Callable[[Reporter], Summary],
     *,
     json_out: bool = False,
+    json_lines: bool = False,
     quiet: bool = False,
     verbose: bool = False,
     debug: bool = False,
     show: Callable[[ConsoleReporter, Summary], None] | None = None,
 ) -> None:
-    """Runs a stage, prints its summary (and what `show` adds), and ends the process with 0, 1, 2 or 130."""
-    reporter = ConsoleReporter(quiet, verbose)
+    """Runs a stage, prints its summary (and what `show` adds), and ends the process with 0, 1, 2 or 130.
+
+    json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
+    """
+    reporter = ConsoleReporter(quiet, verbose, json_out and json_lines)
     try:
         summary = stage(reporter)
     except KeyboardInterrupt:
@@ -136,7 +146,8 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
     if json_out:
         failures = [{"item": item, "reason": reason} for item, reason in summary.failures]
         counts = {"done": summary.done, "skipped": summary.skipped, "failures": failures}
-        sys.stdout.write(json.dumps({**counts, "output": str(summary.output) if summary.output else None, **summary.data}) + "\n")
+        kind = {"type": "summary"} if reporter.json_lines else {}
+        sys.stdout.write(json.dumps({**kind, **counts, "output": str(summary.output) if summary.output else None, **summary.data}) + "\n")
     for item, reason in summary.failures[:FAILURES_SHOWN] if reporter.quiet else ():
         reporter._print(f"failed  {item}: {reason}", style="red")
     if reporter.quiet:

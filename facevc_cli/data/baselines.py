@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from facevc_cli.data.conversions import Driver, Named, Naming, Row, person_of
+from facevc_cli.data.conversion_targets import Driver, Named
+from facevc_cli.data.conversions import Naming, Row, person_of
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.metrics.conversion import gender_of
 from facevc_cli.progress import SILENT, Reporter

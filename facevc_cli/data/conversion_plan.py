@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facevc_cli.data.baselines import SEPARATOR, plan_baselines, plan_degraded
 from facevc_cli.data.conversion_manifest import COLUMNS, Line
+from facevc_cli.data.conversion_targets import Control
 from facevc_cli.data.conversions import Draw, Naming, Row, plan_conversions
 from facevc_cli.data.labels import about_sources, about_targets
 from facevc_cli.data.protocol import draw, limit_references, load_protocol
@@ -42,7 +43,7 @@ class Plan:
 
 def plan_benchmark(
     sources: Sequence[str | Path], faces: Sequence[str | Path], voices: Sequence[str | Path], naming: Naming, benchmark: Benchmark,
-    *, pairs: Path | None = None, limit: int | None = None, reporter: Reporter = SILENT,
+    *, pairs: Path | None = None, limit: int | None = None, control: Control = Control(), reporter: Reporter = SILENT,
 ) -> Plan:  # fmt: skip
     """The rows of `plan_conversions` (`pairs` and `limit` are about them), with them those of baselines and degraded faces.
 
@@ -52,7 +53,7 @@ def plan_benchmark(
     labels = read_table(benchmark.labels, ["target"]) if benchmark.labels else []
     known_sources = read_table(benchmark.sources_table, ["source_id"]) if benchmark.sources_table else []
     chosen = _draw(benchmark, known_sources, labels, pairs)
-    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen)
+    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen, control=control)
     by_target: dict[str, Line] = {}
     by_source: dict[str, Line] = {}
     if benchmark.labels:
@@ -95,6 +96,6 @@ def _line(row: Row, system: str) -> Line:
         "converted": row.job.relative if row.job else str(row.source.absolute()),
         "system": system, "baseline": row.baseline, "degradation": driver.degradation if driver else "",
         "source": str(row.source.absolute()), "source_id": row.source_id, "target": row.person, "face_id": row.target_id,
-        "face": target if row.by == "face" else "", "voice": target if row.by == "voice" else "",
+        "face": target if row.by in ("face", "person") else "", "voice": target if row.by == "voice" else "",
         "driver": str(driver.file.absolute()) if driver and driver.file else "",
     }  # fmt: skip

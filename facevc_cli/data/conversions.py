@@ -5,43 +5,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from facevc_cli.data.conversion_targets import FACE_SUFFIXES, MIX_EXAMPLE, Asked, Control, Driver, Named, faces_asked, is_mix_word, voices_asked
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.checkpoint import file_sha256
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_files, inside
+from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files, inside
 from facevc_cli.io.manifest import read_table
+from facevc_cli.vocoders.load import VOCODERS
 
 NAME = "{source}__{face}.wav"
 OUTPUT_SUFFIXES = (".wav", ".flac", ".ogg")
-PACKAGED_VOCODERS = ("auto", "hifigan", "griffin-lim")
-Named = tuple[Path, str]  # a file and its id
+T = TypeVar("T")
 Draw = Callable[[list[Named], list[Named]], tuple[list[Named], list[Named]]]  # the sources and faces found -> those to take
-
-
-@dataclass(frozen=True)
-class Driver:
-    """Whose voice: a recording's, or what is recalled for a picture. The mean face has every picture of every person."""
-
-    by: str  # "face" or "voice"
-    people: tuple[tuple[Path, ...], ...]  # their files; one of one, but for the mean face
-    degradation: str = ""  # of the picture, as in features/degradation.py
-
-    @classmethod
-    def of(cls, by: str, file: Path, degradation: str = "") -> "Driver":
-        return cls(by, ((file,),), degradation)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return tuple(file for files in self.people for file in files)
-
-    @property
-    def file(self) -> Path | None:
-        """The one file that drives; None for a mean of several."""
-        return self.files[0] if len(self.files) == 1 else None
-
-    def __str__(self) -> str:
-        what = f"{self.by} {self.file.name}" if self.file else f"mean of {len(self.files)} faces"
-        return f"{what} ({self.degradation})" if self.degradation else what
 
 
 @dataclass(frozen=True)
@@ -61,15 +37,16 @@ class Row:
 
     source: Path
     source_id: str
-    by: str  # "face" or "voice"
-    target: Path  # the picture or recording that is asked for
+    by: str  # "face", "person", "mix", "card" or "voice"
+    target: Path  # the picture, card or recording that is asked for; of several the first
     target_id: str
     job: Job | None  # None: the source itself, unchanged
     baseline: str = ""
+    who: str = ""  # whose voice, where the file does not say it
 
     @property
     def person(self) -> str:
-        return person_of(self.target, self.target_id)
+        return self.who or person_of(self.target, self.target_id)
 
 
 @dataclass(frozen=True)
@@ -103,32 +80,36 @@ def is_file_name(output: Path) -> bool:
 
 def plan_conversions(
     sources: Sequence[str | Path], faces: Sequence[str | Path], voices: Sequence[str | Path], naming: Naming,
-    *, pairs: Path | None = None, limit: int | None = None, draw: Draw | None = None,
+    *, pairs: Path | None = None, limit: int | None = None, draw: Draw | None = None, control: Control = Control(),
 ) -> list[Row]:  # fmt: skip
     """Every source with every target, or the pairs of a table, sources outermost, at most `limit`; `draw` first takes its choice.
 
     FaceVCError where an input is missing or a name would leave the output folder.
     """
-    if not faces and not voices:
-        raise UsageError("convert needs a face or a voice: pass --face IMAGE_OR_FOLDER or --voice WAV_OR_FOLDER.")
+    if not (faces or voices or control.persons or control.mixes):
+        raise UsageError("convert needs a face or a voice: pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER.")
+    control.check()
+    loose = [str(word) for word in sources if is_mix_word(str(word))] if control.mixes else []
+    if loose:
+        raise UsageError(f"{loose[0]} may belong to any of {len(control.mixes)} mixes. Quote each, as in {MIX_EXAMPLE}.")
+    if not sources:
+        raise UsageError("convert needs a source to convert: name recordings or a folder before the options.")
     _check_output(naming)
     heard = find_files(sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES)
-    targets = {
-        "face": find_files(faces, IMAGE_SUFFIXES) if faces else [],
-        "voice": find_files(voices, AUDIO_SUFFIXES) if voices else [],
-    }
+    seen = find_files(faces, FACE_SUFFIXES) if faces else []
     if draw is not None:
-        heard, targets["face"] = draw(heard, targets["face"])
+        heard, seen = draw(heard, seen)
+    targets = [*faces_asked(seen), *control.targets(), *voices_asked(find_files(voices, AUDIO_SUFFIXES) if voices else [])]
     wanted = _wanted(pairs, heard, targets) if pairs else None
     rows: list[Row] = []
     for source, source_id in heard:
-        for by, target, target_id in ((by, *named) for by, several in targets.items() for named in several):
-            if wanted is not None and (source, by, target) not in wanted:
+        for asked in targets:
+            if wanted is not None and (source, asked) not in wanted:
                 continue
             if len(rows) == limit:
                 break
-            job = naming.job(source, source_id, Driver.of(by, target), target_id)
-            rows.append(Row(source, source_id, by, target, target_id, job))
+            job = naming.job(source, source_id, asked.driver, asked.id)
+            rows.append(Row(source, source_id, asked.by, asked.path, asked.id, job, who=asked.who))
     if not rows:
         raise FaceVCError(f"{pairs}: the table has no rows, so there is nothing to convert. Add pairs, or leave --pairs out.")
     return rows
@@ -162,6 +143,8 @@ def job_keys(jobs: Sequence[Job], checkpoint: Path, vocoder: str | None, *settin
 
 
 def _driver_content(driver: Driver, contents: dict[Path, str]) -> str:
+    if driver.parts:
+        return "mix " + " ".join(sorted(f"{share:.6f} ({_driver_content(part, contents)})" for part, share in driver.parts))
     people = "/".join(sorted("+".join(sorted(contents[file] for file in files)) for files in driver.people))
     return f"{people} {driver.by} {driver.degradation}".rstrip()
 
@@ -188,15 +171,16 @@ def _name(template: str, source_id: str, target_id: str) -> str:
         raise UsageError(f"--name {template!r}: expected a pattern with {{source}} and {{face}}, such as {NAME!r} ({error}).") from error
 
 
-def _wanted(table: Path, sources: Sequence[Named], targets: dict[str, list[Named]]) -> set[tuple[Path, str, Path]]:
-    """(source, "face" or "voice", target) of a table whose cells are ids, paths, or file names that occur once."""
-    by_source, by_target = _by_name(sources), {kind: _by_name(named) for kind, named in targets.items()}
+def _wanted(table: Path, sources: Sequence[Named], targets: Sequence[Asked]) -> set[tuple[Path, Asked]]:
+    """(source, target) of a table whose cells are ids, paths, or file names that occur once. All but recordings stand in its column face."""
+    by_source = _by_name([(path, identifier, path) for path, identifier in sources])
+    by_target = {kind: _by_name([(_own_file(one), one.id, one) for one in targets if (one.by == "voice") == (kind == "voice")]) for kind in ("face", "voice")}
     wanted, unknown = set(), []
     for row in read_table(table, ("source",)):
-        asked = [(kind, row[kind]) for kind in targets if row.get(kind)]
+        asked = [(kind, row[kind]) for kind in by_target if row.get(kind)]
         for kind, target in asked:
             if row["source"] in by_source and target in by_target[kind]:
-                wanted.add((by_source[row["source"]], kind, by_target[kind][target]))
+                wanted.add((by_source[row["source"]], by_target[kind][target]))
             else:
                 unknown.append(f"{row['source']} with {target}")
         if not asked:
@@ -208,17 +192,25 @@ def _wanted(table: Path, sources: Sequence[Named], targets: dict[str, list[Named
     return wanted
 
 
-def _by_name(named: Sequence[Named]) -> dict[str, Path]:
-    count = Counter(path.name for path, _ in named)
-    found = {path.name: path for path, _ in named if count[path.name] == 1}
-    for path, _ in named:
-        found |= {str(path): path, str(path.absolute()): path}
-    return found | {identifier: path for path, identifier in named}
+def _own_file(asked: Asked) -> Path | None:
+    """The file that names a target; people of several pictures and mixes have none."""
+    return None if asked.by in ("person", "mix") else asked.path
+
+
+def _by_name(named: Sequence[tuple[Path | None, str, T]]) -> dict[str, T]:
+    count = Counter(path.name for path, _, _ in named if path)
+    found = {path.name: item for path, _, item in named if path and count[path.name] == 1}
+    for path, _, item in named:
+        if path:
+            found |= {str(path): item, str(path.absolute()): item}
+    return found | {identifier: item for _, identifier, item in named}
 
 
 def _vocoder_content(vocoder: str | None) -> str:
-    if vocoder in (None, *PACKAGED_VOCODERS):
+    if vocoder is None or vocoder in VOCODERS.own:
         return vocoder or "auto"
+    if vocoder in VOCODERS.installed():
+        return f"{vocoder} {VOCODERS.release(vocoder)}"
     path = Path(vocoder)
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     return " ".join(_content(file) for file in files)

@@ -89,8 +89,8 @@ def _tiled(frames: np.ndarray, count: int) -> np.ndarray:
 class CropBatches(Dataset):
     """`self[step]` is that step's batch. Utterances are drawn by weight; with faces, each brings one of its faces and another speaker's.
 
-    other_mel: bring that speaker's mel too, for a speaker encoder that hears it. more: so many crops beside, mel and d-vector only. frames: without them nothing is read but vectors, for
-    trainings that decode nothing.
+    other_mel: bring that speaker's mel too, for a speaker encoder that hears it. more: so many crops beside, mel and d-vector only.
+    frames: without them nothing is read but vectors, for trainings that decode nothing.
     """
 
     def __init__(

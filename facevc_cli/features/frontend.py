@@ -54,7 +54,7 @@ class Frontend:
         wav = wav[start:end]
         if self.peak is not None:
             wav = wav * (self.peak / max(0.05, float(np.abs(wav).max(initial=0.0))))
-        return wav.astype(np.float32)
+        return wav.astype(np.float32, copy=False)
 
     def features(self, wav: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
         """A prepared wav (n,) -> (log-mel (T, n_mels) float32, F0 (T,) float32 Hz, 0 unvoiced)."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+FRAMES_AT_ONCE = 16384
+
 
 @dataclass(frozen=True)
 class MelDefinition:
@@ -83,11 +85,16 @@ def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> 
     if len(y) <= side:  # reflection needs more samples than it mirrors
         y = pad(y, (0, side + 1 - len(y)))
     y = pad(y[None, None], (side, side), mode="reflect")[0]
-    window = torch.hann_window(d.win_samples, device=device)
-    spectrum = torch.stft(y, d.n_fft, d.hop_samples, d.win_samples, window=window, center=False, return_complex=True)[0].abs()
-    mel = torch.clamp(torch.from_numpy(mel_filters(d)).to(device) @ spectrum, min=d.floor)
-    logged = torch.log10(mel) if d.log == "log10" else torch.log(mel)
-    return logged.T.contiguous().cpu().numpy()
+    window, filters = torch.hann_window(d.win_samples, device=device), torch.from_numpy(mel_filters(d)).to(device)
+    frames = 1 + (y.shape[1] - d.n_fft) // d.hop_samples
+    logged = np.empty((frames, d.n_mels), np.float32)
+    for start in range(0, frames, FRAMES_AT_ONCE):  # the spectrum of an hour would take gigabytes
+        end = min(start + FRAMES_AT_ONCE, frames)
+        piece = y[:, start * d.hop_samples : (end - 1) * d.hop_samples + d.n_fft]
+        spectrum = torch.stft(piece, d.n_fft, d.hop_samples, d.win_samples, window=window, center=False, return_complex=True)[0].abs()
+        mel = torch.clamp(filters @ spectrum, min=d.floor)
+        logged[start:end] = (torch.log10(mel) if d.log == "log10" else torch.log(mel)).T.cpu().numpy()
+    return logged
 
 
 def sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 2048, hop_samples: int = 512) -> tuple[int, int]:
@@ -97,9 +104,14 @@ def sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 204
     a recording that is silent throughout is kept.
     """
     count = 1 + len(wav) // hop_samples
-    energy = np.concatenate([[0.0], np.cumsum(np.pad(wav.astype(np.float64), frame_samples // 2) ** 2)])
-    starts = np.minimum(np.arange(count) * hop_samples, len(wav))
-    power = (energy[starts + frame_samples] - energy[starts]) / frame_samples
+    padded = np.pad(wav, (frame_samples // 2, frame_samples))  # zeros for the last frame to end in
+    power = np.empty(count)
+    for first in range(0, count, FRAMES_AT_ONCE):  # in float64 an hour would take gigabytes
+        last = min(first + FRAMES_AT_ONCE, count)
+        piece = padded[first * hop_samples : (last - 1) * hop_samples + frame_samples]
+        energy = np.concatenate([[0.0], np.cumsum(piece.astype(np.float64) ** 2)])
+        starts = np.arange(last - first) * hop_samples
+        power[first:last] = (energy[starts + frame_samples] - energy[starts]) / frame_samples
     loud = np.flatnonzero(power > max(power.max() * 10 ** (-top_db / 10), 1e-10))
     if len(loud) == 0:
         return 0, len(wav)

@@ -1,25 +1,24 @@
 """`convert`: every source with every face (or voice), one model load; a manifest that `evaluate` reads and a rerun resumes from."""
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from facevc_cli import __version__
-from facevc_cli.converter import Converter, Source, Target
+from facevc_cli.converter import Converter
 from facevc_cli.data.conversion_manifest import Addresses, Line, Manifest, line_key, shared_columns
 from facevc_cli.data.conversion_plan import Benchmark, plan_benchmark
-from facevc_cli.data.conversions import NAME, Driver, Job, Naming, Row, job_keys, jobs_of
+from facevc_cli.data.conversion_targets import Control, Driver
+from facevc_cli.data.conversions import NAME, Job, Naming, Row, job_keys, jobs_of
 from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.degradation import degrade
-from facevc_cli.io.audio import save_audio
 from facevc_cli.io.checkpoint import locate
-from facevc_cli.io.image import load_image
+from facevc_cli.pipeline import convert_jobs
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.provenance.metadata import made_with, provenance
+from facevc_cli.provenance.saving import save_converted
+from facevc_cli.targets import Targets
 
 STAGE = "convert"
 
@@ -43,6 +42,15 @@ class ConvertConfig:
     fail_fast: bool = False
     system: str | None = None  # its name in the manifest; None: the model's
     benchmark: Benchmark = field(default_factory=Benchmark)
+    control: Control = field(default_factory=Control)  # people of several pictures, mixes, pitch
+    batch_size: int | None = None  # conversions that go through the network at once; None: 1 on a processor, else 16
+    watermark: bool = True
+    sidecar: bool = False
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What every result depends on besides its inputs; nothing where all is as it is by default."""
+        return (*self.control.settings, *(() if self.watermark else ("no watermark",)))
 
 
 def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
@@ -50,7 +58,10 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
     naming = Naming(config.output, config.name)
-    plan = plan_benchmark(config.sources, config.faces, config.voices, naming, config.benchmark, pairs=config.pairs, limit=config.limit, reporter=reporter)
+    plan = plan_benchmark(
+        config.sources, config.faces, config.voices, naming, config.benchmark,
+        pairs=config.pairs, limit=config.limit, control=config.control, reporter=reporter,
+    )  # fmt: skip
     rows, jobs = plan.rows, jobs_of(plan.rows, naming)
     tally = Tally(reporter)
     if config.dry_run:
@@ -59,19 +70,21 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
         return tally.summary(config.output, conversions=len(jobs))
     folder = None if naming.single else config.output
     manifest = Manifest(folder)
-    keys = job_keys(jobs, locate(config.checkpoint), config.vocoder, config.temperature, config.on_many)
+    keys = job_keys(jobs, locate(config.checkpoint), config.vocoder, config.temperature, config.on_many, *config.settings)
     waiting = _waiting(jobs, keys, manifest, config.overwrite)
     converter = None
     if waiting:
         converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, reporter=reporter)
-        if any(job.driver.by == "face" for job in waiting):
+        if any(job.driver.sees for job in waiting):
             converter.prepare_faces()
+        converter.check_pitch(config.control.pitch_rule())
         reporter.note(f"model {converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}")
     lines = plan.lines(_system(config.system, rows, waiting, converter, manifest))
     _put_what_is_known(rows, lines, keys, waiting, manifest)
     reporter.begin(len(jobs), "files", STAGE)
     for job in jobs:
         if job not in waiting:
+            reporter.record(_record(job, {"status": "skipped"}))
             tally.skip(job.relative)
     if converter is not None:
         addresses = Addresses(folder, converter.model.memory.values.detach().cpu().numpy())
@@ -116,55 +129,6 @@ def _put_what_is_known(rows: Sequence[Row], lines: Sequence[Line], keys: Mapping
             manifest.put(line | shared_columns(manifest.done[row.job.relative]))
 
 
-@dataclass
-class _Targets:
-    """Targets by what drives them, and embeddings by picture; each looked at once, and kept as what it gave or why it failed."""
-
-    converter: Converter
-    temperature: float | None
-    addresses: Addresses
-    reporter: Reporter
-    known: dict[Driver, Target | FaceVCError] = field(default_factory=dict)
-    embeddings: dict[tuple[Path, str], np.ndarray | FaceVCError] = field(default_factory=dict)
-
-    def get(self, driver: Driver) -> Target:
-        if driver not in self.known:
-            try:
-                self.known[driver] = self._voice(driver) if driver.by == "voice" else self._face(driver)
-            except FaceVCError as error:
-                self.known[driver] = error
-        found = self.known[driver]
-        if isinstance(found, FaceVCError):
-            raise found
-        return found
-
-    def _voice(self, driver: Driver) -> Target:
-        return self.converter.target_from_voice(driver.files[0])
-
-    def _face(self, driver: Driver) -> Target:
-        people = [[self._embedding(file, driver.degradation) for file in files] for files in driver.people]
-        failed = [found for person in people for found in person if isinstance(found, FaceVCError)]
-        usable = [[found for found in person if not isinstance(found, FaceVCError)] for person in people]
-        means = [np.mean(person, axis=0) for person in usable if person]
-        if not means:
-            raise failed[0]
-        if failed:
-            self.reporter.note(f"{driver}: {len(failed)} of them cannot be used, the first: {failed[0]}")
-        target = self.converter.target_from_embedding(np.mean(means, axis=0), self.temperature)
-        if driver.file and not driver.degradation and target.address is not None:
-            self.addresses.put(driver.file, target.address[0].float().cpu().numpy())
-        return target
-
-    def _embedding(self, file: Path, degradation: str) -> np.ndarray | FaceVCError:
-        place = (file, degradation)
-        if place not in self.embeddings:
-            try:
-                self.embeddings[place] = self.converter.embed_face(degrade(load_image(file), degradation) if degradation else file)
-            except FaceVCError as error:
-                self.embeddings[place] = FaceVCError(f"{file} degraded by {degradation}: {error}") if degradation else error
-        return self.embeddings[place]
-
-
 def _waiting(jobs: Sequence[Job], keys: Mapping[Job, str], manifest: Manifest, overwrite: bool) -> dict[Job, None]:
     """The jobs still to do; a file made with other settings is refused unless it may be overwritten.
 
@@ -190,60 +154,40 @@ def _convert_all(
     manifest: Manifest, addresses: Addresses, tally: Tally,
 ) -> None:  # fmt: skip
     """Makes each file and puts all rows that it answers."""
-    targets = _Targets(converter, config.temperature, addresses, tally.reporter)
-    last: tuple[Path, Source | FaceVCError] | None = None
-    for job, lines in jobs.items():
-        made = {"model": converter.checkpoint.config.name, "vocoder": converter.vocoder.name, "key": keys[job]}
-        failure: FaceVCError | None = None
-        try:
-            target = targets.get(job.driver)
-            if last is None or last[0] != job.source:
-                last = (job.source, _analysed(converter, job.source))
-            if isinstance(last[1], FaceVCError):
-                raise last[1]
-            wav = converter.speak(last[1], target)
-            save_audio(job.output, wav, converter.rate, comment=provenance(job, keys[job]))
-            made |= {"status": "done", "seconds": f"{len(wav) / converter.rate:.3f}"}
-        except FaceVCError as error:
-            failure = error
-            made |= {"status": "failed", "reason": str(error)}
-        for line in lines:
+    targets = Targets(converter, config.temperature, addresses, tally.reporter, config.control.pitch_rule())
+    model = converter.checkpoint
+
+    def save(job: Job, wav: np.ndarray) -> None:
+        made = provenance(
+            keys[job], model.config.name, model.weights_sha256, job.source, targets.used(job.driver), job.driver.by, watermark=config.watermark
+        )
+        save_converted(job.output, wav, converter.rate, made, job.source.name, str(job.driver), sidecar=config.sidecar)
+
+    def finish(job: Job, seconds: float, error: FaceVCError | None) -> None:
+        made = {"model": model.config.name, "vocoder": converter.vocoder.name, "key": keys[job]}
+        made |= {"status": "failed", "reason": str(error)} if error else {"status": "done", "seconds": f"{seconds:.3f}"}
+        for line in jobs[job]:
             manifest.put(line | shared_columns(made))
         if manifest.due():
             manifest.save()
             addresses.save()
-        if failure is None:
+        tally.reporter.record(_record(job, made))
+        if error is None:
             tally.done(job.relative)
-            continue
-        tally.fail(job.relative, str(failure))
+            return
+        tally.fail(job.relative, str(error))
         if config.fail_fast:
-            raise failure
+            raise error
+
+    convert_jobs(list(jobs), converter, targets, save, finish, config.batch_size)
 
 
-def _analysed(converter: Converter, source: Path) -> Source | FaceVCError:
-    try:
-        return converter.analyse(source)
-    except FaceVCError as error:
-        return error
+def _record(job: Job, made: Mapping[str, str]) -> dict[str, str]:
+    """One finished, failed or skipped item, for scripts."""
+    reason = {"reason": made["reason"]} if made.get("reason") else {}
+    what = {"converted": str(job.output), "source": str(job.source), "face": str(job.driver.file or job.driver)}
+    return {"type": "item", **what, "status": made["status"], **reason}
 
 
 def _named(driver: Driver) -> str:
     return " degraded by ".join(filter(None, (str(driver.file or driver), driver.degradation if driver.file else "")))
-
-
-def provenance(job: Job, key: str) -> str:
-    """The comment that every converted file carries: what it is, and the key of what it was made from."""
-    what = f"voice converted by facevc {__version__} on {date.today().isoformat()}"
-    return f"synthetic speech: {what} from {job.source.name} to the {job.driver} [{key}]"
-
-
-def made_with(path: Path) -> str | None:
-    """The key in a converted file's comment; None where it is none of ours."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(path) as file:
-            found = re.search(r"^synthetic speech: .*\[([0-9a-f]{16})\]$", file.comment, re.DOTALL)
-    except (soundfile.LibsndfileError, OSError):
-        return None
-    return found[1] if found else None

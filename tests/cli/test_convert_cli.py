@@ -57,7 +57,13 @@ def test_a_failed_item_is_exit_code_1(call, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"")
     result = call("bad.wav", "s.wav", "--face", "f.png", "-o", "out", "--json")
     assert result.exit_code == 1
-    printed = json.loads(result.stdout)
+    *items, printed = map(json.loads, result.stdout.splitlines())
+    out = tmp_path.joinpath("out").relative_to(tmp_path)
+    assert [(item["type"], item["converted"], item["source"], item["face"], item["status"]) for item in items] == [
+        ("item", str(out / "bad__f.wav"), "bad.wav", "f.png", "failed"), ("item", str(out / "s__f.wav"), "s.wav", "f.png", "done"),
+    ]  # fmt: skip
+    assert "zero bytes" in items[0]["reason"] and "reason" not in items[1]
+    assert printed["type"] == "summary" and printed["output"] == "out" and printed["skipped"] == 0
     assert printed["done"] == 1 and printed["failures"][0]["item"] == "bad__f.wav" and "zero bytes" in printed["failures"][0]["reason"]
     assert "failed  bad__f.wav" in result.stderr and (tmp_path / "out" / "s__f.wav").is_file()
 
@@ -96,14 +102,15 @@ def test_a_benchmark(call, tmp_path):
 
 def test_control_c_is_130_and_keeps_what_is_done(call, tmp_path, monkeypatch):
     recording(tmp_path / "t.wav", 0.2)
-    speak = Converter.speak
+    speak, spoken = Converter.speak_many, []
 
-    def interrupted(self, source, target):
-        if (tmp_path / "out" / "s__f.wav").exists():
+    def interrupted(self, pairs):
+        if spoken:
             raise KeyboardInterrupt
-        return speak(self, source, target)
+        spoken.append(1)
+        return speak(self, pairs)
 
-    monkeypatch.setattr(Converter, "speak", interrupted)
+    monkeypatch.setattr(Converter, "speak_many", interrupted)
     result = call("s.wav", "t.wav", "--face", "f.png", "-o", "out")
     assert result.exit_code == 130 and "run the same command again" in result.stderr
     assert "s__f.wav,done" in (tmp_path / "out" / "manifest.csv").read_text()

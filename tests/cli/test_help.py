@@ -16,21 +16,22 @@ from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 
 COMMANDS = [
-    "extract-wav", "extract-features", "extract-face", "extract-spkemb", "pretrain", "train", "import-checkpoint", "convert", "evaluate", "info",
+    "extract-wav", "extract-features", "extract-face", "extract-spkemb", "pretrain", "train", "import-checkpoint", "convert",
+    "voice-card", "nearest", "serve", "evaluate", "verify", "info",
 ]  # fmt: skip
 # What ARCHITECTURE calls the same names everywhere: option -> commands that must have it
 SHARED = {
-    "--out": set(COMMANDS) - {"info"},
+    "--out": set(COMMANDS) - {"info", "serve", "nearest", "verify"},
     "--json": set(COMMANDS),
     "--debug": set(COMMANDS),
     "--quiet": set(COMMANDS) - {"info"},
-    "--overwrite": set(COMMANDS) - {"info", "evaluate"},
+    "--overwrite": set(COMMANDS) - {"info", "serve", "evaluate", "nearest", "verify"},
     "--limit": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
     "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
     "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
     "--shard": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
     "--jobs": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
-    "--device": {"extract-features", "extract-face", "pretrain", "train", "convert"},
+    "--device": {"extract-features", "extract-face", "pretrain", "train", "convert", "serve", "voice-card", "nearest"},
     "--seed": {"extract-features", "pretrain", "train"},
 }
 runner = CliRunner()

@@ -13,13 +13,14 @@ import facevc_cli
 ROOT = Path(facevc_cli.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-# From the bottom up; a file may import from its own layer and below. `converter` is the Python surface beneath the commands.
+# From the bottom up; a file may import from its own layer and below. `converter` is the Python surface beneath the commands; `targets` gives it voices.
 LAYERS = (
-    {"errors", "progress", "config", "runtime"},
-    {"losses", "models", "vocoders", "features", "io"},
+    {"errors", "progress", "config", "runtime", "plugins"},
+    {"losses", "models", "vocoders", "features", "io", "provenance"},
     {"training", "data", "metrics"},
     {"reporting"},
     {"converter"},
+    {"targets", "serving", "pipeline"},
     {"stages"},
     {"cli"},
 )
@@ -30,6 +31,7 @@ SIDEWAYS: dict[str, set[str]] = {
     "vocoders": {"io", "features"},
     "features": set(),
     "io": {"features", "models"},
+    "provenance": {"io"},
 }
 ONLY_CLI = {"typer", "rich", "click"}
 TRAINING_NEEDS = {"torch", "h5py", "accelerate", "safetensors", "numpy", "yaml", "matplotlib"}

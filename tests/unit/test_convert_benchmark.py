@@ -107,7 +107,7 @@ def test_all_baselines(inputs, model, analyser):
     assert {row["driver"] for row in lines(inputs, baseline="mean-face")} == {""}
     assert [row["age_bin"] for row in lines(inputs, baseline="", source_id="one")] == ["60s", "90s", "150s", "200s"]
     with soundfile.SoundFile(inputs / "out" / mean[0]) as file:
-        assert "to the mean of 4 faces [" in file.comment
+        assert "to the mean of 4 faces {" in file.comment
 
 
 def test_the_mean_face_is_the_mean_of_people(inputs, model, analyser, monkeypatch):
@@ -260,27 +260,27 @@ def test_other_settings_are_refused(inputs, model):
 
 def test_a_stopped_run_goes_on(inputs, model, monkeypatch):
     asked = config(inputs, model, baselines=ALL, degrade=("blur=1",))
-    speak, spoken = Converter.speak, []
+    speak, spoken = Converter.speak_many, []
 
-    def dying(self, source, target):
+    def dying(self, pairs):
         if len(spoken) == 10:
             raise KeyboardInterrupt
         spoken.append(1)
-        return speak(self, source, target)
+        return speak(self, pairs)
 
-    monkeypatch.setattr(Converter, "speak", dying)
+    monkeypatch.setattr(Converter, "speak_many", dying)
     with pytest.raises(KeyboardInterrupt):
         run(asked)
     assert {row["source_id"] for row in lines(inputs)} == {"one"}  # one source after the other
-    monkeypatch.setattr(Converter, "speak", speak)
+    monkeypatch.setattr(Converter, "speak_many", speak)
     rest = run(asked)
     assert rest.skipped == 10 and rest.failures == [] and len(read_addresses(inputs / "out" / ADDRESSES)[0]) == 4
     assert len(lines(inputs)) == 8 + 8 * 4 + 6 + 8 and {row["status"] for row in lines(inputs)} == {"done"}
 
 
 def test_each_source_is_analysed_once(inputs, model, monkeypatch):
-    analyse, heard = Converter.analyse, []
-    monkeypatch.setattr(Converter, "analyse", lambda self, source: (heard.append(source.stem), analyse(self, source))[1])
+    hear, heard = Converter.hear, []
+    monkeypatch.setattr(Converter, "hear", lambda self, source: (heard.append(source.stem), hear(self, source))[1])
     run(config(inputs, model, baselines=ALL, degrade=("blur=1", "jpeg=50")))
     assert heard == ["one", "two"]
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import yaml
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS, log_mel
 from facevc_cli.progress import Silent
-from facevc_cli.vocoders import Vocoder, vocode_long
+from facevc_cli.vocoders import Vocoder, vocode_long, vocode_many
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
 from facevc_cli.vocoders.load import load_vocoder
 from facevc_cli.vocoders.parallel_wavegan import ParallelWavegan, noise_at
@@ -311,17 +312,50 @@ def test_the_stated_context_is_the_reach(tmp_path: Path) -> None:
         assert middle - context <= touched.min() < middle < touched.max() <= middle + context
 
 
-def test_chunks_hand_over_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_hand_over_little_at_a_time_and_always_as_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vocoder = load_vocoder(write_hifigan(tmp_path), "hifigan")
-    synthesise, sizes = vocoder.synthesise, []
+    synthesise, sizes = vocoder.synthesise_batch, []
 
-    def counting(mel: torch.Tensor, start: int) -> torch.Tensor:
-        sizes.append(len(mel))
-        return synthesise(mel, start)
+    def counting(mels: torch.Tensor, starts: list[int]) -> torch.Tensor:
+        sizes.append(tuple(mels.shape[:2]))
+        return synthesise(mels, starts)
 
-    monkeypatch.setattr(vocoder, "synthesise", counting)
+    monkeypatch.setattr(vocoder, "synthesise_batch", counting)
+    context = vocoder.context_frames
+    assert context is not None and context < 25
     vocode_long(vocoder, torch.zeros(300, 80), 50)
-    assert vocoder.context_frames is not None and len(sizes) == 6 and max(sizes) == 50 + 2 * vocoder.context_frames
+    # the first and the last see context on one side only and so keep 50 + context; between them 200 - 2 * context in fifties
+    assert sizes == [(1, 50 + 2 * context)] * (2 + math.ceil((200 - 2 * context) / 50))
+
+
+def test_several_utterances_in_batches_are_the_same(tmp_path: Path) -> None:
+    """Of different lengths, without padding: what is batched are windows."""
+    for kind, vocoder in (
+        ("hifigan", load_vocoder(write_hifigan(tmp_path / "h"), "hifigan")), ("wavegan", load_vocoder(write_pwg(tmp_path / "w", "wavegan"), "fvmvc")),
+    ):  # fmt: skip
+        vocoder.window_frames = 128
+        draw = torch.Generator().manual_seed(3)
+        mels = [torch.randn(frames, 80, generator=draw) for frames in (300, 70, 128, 129, 20)]
+        for steady in (False, True):
+            vocoder.steady = steady
+            for single, batched in zip((vocoder(mel) for mel in mels), vocode_many(vocoder, mels, 3), strict=True):
+                assert single.std() > 0.01 and single.shape == batched.shape and (single - batched).abs().max() < 1e-4, kind
+    griffin_lim = load_vocoder("griffin-lim", "fvmvc")
+    assert all(torch.equal(griffin_lim(mel), wav) for mel, wav in zip(mels, vocode_many(griffin_lim, mels, 4), strict=True))
+
+
+def test_in_bfloat16_every_length_is_made_of_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vocoder = load_vocoder(write_hifigan(tmp_path), "hifigan")
+    assert isinstance(vocoder, Hifigan)
+    vocoder.use_bfloat16()
+    vocoder.in_bfloat16 = False  # here the numbers matter
+    synthesise, sizes = vocoder.synthesise_batch, set()
+    monkeypatch.setattr(vocoder, "synthesise_batch", lambda mels, starts: (sizes.add(mels.shape[1]), synthesise(mels, starts))[1])
+    for frames in (64, 65, 127, 128, 200, 256, 257, 700):
+        mel = torch.randn(frames, 80, generator=torch.Generator().manual_seed(frames))
+        whole = synthesise(mel[None], [0])[0]
+        assert (vocode_long(vocoder, mel) - whole).abs().max() < 1e-4
+    assert sizes == {64, 128, 256}
 
 
 def test_bad_chunks() -> None:

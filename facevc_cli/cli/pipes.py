@@ -1,0 +1,29 @@
+"""`-` on the command line: stdin among the sources, stdout as the output. Both go through files of a temporary folder."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def piped(sources: Sequence[str], output: Path) -> Iterator[tuple[list[str], Path]]:
+    """Sources and output to work with; what was written for stdout goes there in the end, also after a failure."""
+    with tempfile.TemporaryDirectory() as temporary:
+        named = [_stdin(Path(temporary)) if source == "-" else source for source in dict.fromkeys(sources)]
+        out = Path(temporary) / "converted.wav" if str(output) == "-" else output
+        try:
+            yield named, out
+        finally:
+            if out is not output and out.exists():
+                with open(out, "rb") as file:
+                    shutil.copyfileobj(file, sys.stdout.buffer)
+
+
+def _stdin(folder: Path) -> str:
+    path = folder / "stdin.wav"
+    with open(path, "wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return str(path)

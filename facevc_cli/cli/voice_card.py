@@ -1,0 +1,55 @@
+"""`facevc voice-card`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facevc_cli.cli import convert_options as own
+from facevc_cli.cli import options as opt
+from facevc_cli.cli.report import ConsoleReporter, run_stage
+from facevc_cli.progress import Summary
+
+MIX = "Instead of faces: people mixed, pictures or voice cards with weights, as in 'a.jpg=.6 b.safetensors=.4'."
+
+
+def voice_card(
+    output: Annotated[Path, typer.Option("--out", "-o", help="The card, such as anna.safetensors.")],
+    faces: Annotated[list[str] | None, typer.Argument(help="Pictures of ONE person, or a folder of them.", show_default=False)] = None,
+    mix: Annotated[str | None, typer.Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)] = None,
+    checkpoint: opt.Checkpoint = None,
+    temperature: own.Temperature = None,
+    on_many: own.OnMany = "largest",
+    device: opt.Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over a card that is there.")] = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Keep the voice recalled for a face as a small file, to be used and mixed without the picture.
+
+    The card holds numbers, the names and the sha256 of the pictures, the model and the date; no picture.
+
+    Examples:
+
+        facevc voice-card anna1.jpg anna2.jpg -o anna.safetensors
+
+        facevc convert speech.wav --face anna.safetensors -o anna.wav
+
+        facevc voice-card --mix 'anna.safetensors=.7 bob.jpg=.3' -o between.safetensors
+    """
+    from facevc_cli.data.conversion_targets import take_mix_words
+    from facevc_cli.stages.voice_card import VoiceCardConfig, run
+
+    pictures, mixes = take_mix_words(faces or (), [mix] if mix else ())
+    config = VoiceCardConfig(tuple(pictures), output, mixes[0] if mixes else None, checkpoint, temperature, on_many, device, overwrite)
+    run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug, show=_show)
+
+
+def _show(reporter: ConsoleReporter, summary: Summary) -> None:
+    found = summary.data
+    pitch = f"{found['pitch_hz']:.0f} Hz" if found["pitch_hz"] else "not predicted by this model"
+    top = ", ".join(f"{one['slot']} ({one['share']:.2f})" for one in found["top_slots"])
+    reporter.note(f"median pitch   {pitch}")
+    reporter.note(f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of {found['slots']} voices")
+    reporter.note(f"most of it     voices {top}")

@@ -1,0 +1,170 @@
+"""Many conversions: sources are heard ahead and results written behind, in threads, while the network works; errors stay with their item."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.converter import Converter, Heard, Source, Target
+from facevc_cli.data.conversions import Job
+from facevc_cli.errors import FaceVCError
+from facevc_cli.runtime import default_jobs
+from facevc_cli.targets import Targets
+
+GPU_BATCH = 16
+GPU_HEARERS = 8  # there the network waits for the sources
+BATCH_FRAMES = 30_000  # of log-mel, six minutes: what a batch may hold besides its first
+WRITES_AHEAD, WRITES_AHEAD_S = 4, 600.0
+
+Save = Callable[[Job, np.ndarray], None]  # wav (n,) -> the job's file
+Finish = Callable[[Job, float, FaceVCError | None], None]  # seconds of sound, and what went wrong
+
+
+def convert_jobs(jobs: Sequence[Job], converter: Converter, targets: Targets, save: Save, finish: Finish, batch_size: int | None = None) -> None:
+    """Makes each job's file and says so, in the order of the jobs; those of one source stand together.
+
+    batch_size: how many conversions go through the network at once; None: 1 on a processor, where more do not pay, else 16. `save` runs
+    in another thread. What is being written is finished, and told of, before any exception leaves, Ctrl-C included.
+    """
+    on_cpu = converter.device.type == "cpu"
+    groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
+    with ThreadPoolExecutor(1, "write") as writer:
+        behind = _Behind(writer, save, finish, converter.rate)
+        hearers = 1 if on_cpu else min(GPU_HEARERS, default_jobs())
+        with _ahead(converter.hear, [source for source, _ in groups], hearers) as heard:
+            try:
+                spoken = _batches(_prepared(groups, heard, converter, targets), batch_size or (1 if on_cpu else GPU_BATCH))
+                for batch in spoken:
+                    for job, result in _spoken(batch, converter):
+                        behind.put(job, result)
+                behind.finish_all()
+            except BaseException:
+                with suppress(FaceVCError):  # one is on its way already
+                    behind.finish_all()
+                raise
+
+
+_Prepared = tuple[Job, tuple[Source, Target] | FaceVCError]
+
+
+def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Heard | FaceVCError], converter: Converter, targets: Targets) -> Iterator[_Prepared]:
+    """Each job with its source and its target, or with what is wrong with one of them."""
+    for (_, jobs), ears in zip(groups, heard, strict=True):
+        source: Source | None = None
+        for job in jobs:
+            try:
+                target = targets.get(job.driver)
+                if isinstance(ears, FaceVCError):
+                    raise ears
+                source = source or converter.encode(ears)
+            except FaceVCError as error:
+                yield job, error
+            else:
+                yield job, (source, target)
+
+
+def _batches(prepared: Iterable[_Prepared], size: int) -> Iterator[list[_Prepared]]:
+    """Up to `size` at once that can be converted, fewer where they are long; those that cannot go with them, in their order."""
+    batch: list[_Prepared] = []
+    count = frames = 0
+    for job, given in prepared:
+        here = 0 if isinstance(given, FaceVCError) else given[0].lf0.shape[1]
+        if count and frames + here > BATCH_FRAMES:
+            yield batch
+            batch, count, frames = [], 0, 0
+        batch.append((job, given))
+        count, frames = count + bool(here), frames + here
+        if count in (0, size):  # what failed is told at once where nothing before it waits
+            yield batch
+            batch, count, frames = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _spoken(batch: Sequence[_Prepared], converter: Converter) -> Iterator[tuple[Job, np.ndarray | FaceVCError]]:
+    pairs = [given for _, given in batch if not isinstance(given, FaceVCError)]
+    try:
+        wavs: Iterator[np.ndarray | FaceVCError] = iter(converter.speak_many(pairs) if pairs else [])
+    except FaceVCError:  # of one of them: which, each alone will tell
+        wavs = (_alone(converter, *pair) for pair in pairs)
+    for job, given in batch:
+        yield job, given if isinstance(given, FaceVCError) else next(wavs)
+
+
+def _alone(converter: Converter, source: Source, target: Target) -> np.ndarray | FaceVCError:
+    try:
+        return converter.speak(source, target)
+    except FaceVCError as error:
+        return error
+
+
+@contextmanager
+def _ahead(hear: Callable[[Path], Heard], sources: Sequence[Path], threads: int) -> Iterator[Iterator[Heard | FaceVCError]]:
+    """`hear` of each in order, done by threads beforehand: as many as there are threads."""
+
+    def attempt(source: Path) -> Heard | FaceVCError:
+        try:
+            return hear(source)
+        except FaceVCError as error:
+            return error
+
+    def results() -> Iterator[Heard | FaceVCError]:
+        waiting: deque[Future[Heard | FaceVCError]] = deque()
+        following = iter(sources)
+        while True:
+            while len(waiting) < threads and (source := next(following, None)) is not None:
+                waiting.append(pool.submit(attempt, source))
+            if not waiting:
+                return
+            done = waiting.popleft().result()
+            if (source := next(following, None)) is not None:
+                waiting.append(pool.submit(attempt, source))
+            yield done
+
+    pool = ThreadPoolExecutor(threads, "hear")
+    try:
+        yield results()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Behind:
+    """Results on their way to the disk, in order; `finish` hears of each in this thread."""
+
+    def __init__(self, writer: ThreadPoolExecutor, save: Save, finish: Finish, rate: int):
+        self.writer, self.save, self.finish, self.rate = writer, save, finish, rate
+        self.waiting: deque[tuple[Job, float, Future[None] | FaceVCError]] = deque()
+
+    def put(self, job: Job, result: np.ndarray | FaceVCError) -> None:
+        if isinstance(result, FaceVCError):
+            self.waiting.append((job, 0.0, result))
+            self.finish_all()  # told before anything else begins: `finish` may want to stop here
+            return
+        self.waiting.append((job, len(result) / self.rate, self.writer.submit(self.save, job, result)))
+        while self.waiting and self._ready():
+            self._finish_first()
+
+    def finish_all(self) -> None:
+        while self.waiting:
+            self._finish_first()
+
+    def _ready(self) -> bool:
+        """Whether the first is done, or must be waited for lest too much piles up."""
+        first = self.waiting[0][2]
+        too_much = len(self.waiting) > WRITES_AHEAD or sum(seconds for _, seconds, _ in self.waiting) > WRITES_AHEAD_S
+        return too_much or isinstance(first, FaceVCError) or first.done()
+
+    def _finish_first(self) -> None:
+        job, seconds, outcome = self.waiting[0]
+        error = outcome if isinstance(outcome, FaceVCError) else None
+        if not isinstance(outcome, FaceVCError):
+            try:
+                outcome.result()
+            except FaceVCError as failure:
+                error = failure
+        self.waiting.popleft()
+        self.finish(job, seconds, error)

@@ -1,0 +1,80 @@
+"""`nearest`: which faces fit a voice, and which voices fit a face, by what the memory recalls of either.
+
+The score is the cosine of two recalled voices, both taken from the middle of the memory's slots: without that, a face whose voice lies
+near the middle is near every voice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from facevc_cli.converter import Converter, Target
+from facevc_cli.data.conversion_manifest import Addresses
+from facevc_cli.data.conversion_targets import FACE_SUFFIXES, Asked, Driver, faces_asked, voices_asked
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.io.inputs import AUDIO_SUFFIXES, find_files
+from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.targets import Targets
+
+STAGE = "nearest"
+
+
+@dataclass(frozen=True)
+class NearestConfig:
+    candidates: tuple[str | Path, ...]  # faces and voice cards for a voice, recordings for a face
+    voice: Path | None = None
+    face: Path | None = None  # a picture or a voice card
+    top: int | None = None
+    checkpoint: Path | None = None
+    on_many: str = "largest"
+    device: str = "auto"
+
+
+def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
+    """Summary.data: `ranking`, best first: rank, id, file, score (-1 to 1). What cannot be used is a failure, the rest is ranked.
+
+    FaceVCError where what is asked about cannot be used.
+    """
+    if (config.voice is None) == (config.face is None):
+        raise UsageError("nearest needs either --voice WAV, to rank faces, or --face IMAGE_OR_CARD, to rank voices.")
+    query, candidates = _query(config), _candidates(config)
+    converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
+    if query.sees or any(asked.driver.sees for asked in candidates):
+        converter.prepare_faces()
+    targets = Targets(converter, None, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), reporter)
+    asked_about = place(converter, targets.get(query))
+    tally, found = Tally(reporter), []
+    reporter.begin(len(candidates), "candidates", STAGE)
+    for asked in candidates:
+        try:
+            found.append((float(asked_about @ place(converter, targets.get(asked.driver))), asked))
+            tally.done(asked.id)
+        except FaceVCError as error:
+            tally.fail(asked.id, str(error))
+    ranked = sorted(found, key=lambda pair: (-pair[0], pair[1].id))[: config.top]
+    ranking = [{"rank": i, "id": asked.id, "file": str(asked.path), "score": round(score, 4)} for i, (score, asked) in enumerate(ranked, 1)]
+    return tally.summary(ranking=ranking)
+
+
+def place(converter: Converter, target: Target) -> Tensor:
+    """Where a target lies among the recalled voices: (voice_dim,), of unit length, seen from the mean of the memory's slots."""
+    recalled = converter.target_from_mix([target], [1.0]).speaker[0]
+    middle = F.normalize(converter.model.memory.values.detach(), dim=-1).mean(0)
+    return F.normalize(F.normalize(recalled, dim=-1) - middle, dim=-1)
+
+
+def _query(config: NearestConfig) -> Driver:
+    path = config.voice or config.face or Path()
+    named = find_files([path], AUDIO_SUFFIXES if config.voice else FACE_SUFFIXES)
+    if len(named) > 1:
+        raise UsageError(f"{path}: expected one file to ask about, found {len(named)}. Name one of them.")
+    return (voices_asked if config.voice else faces_asked)(named)[0].driver
+
+
+def _candidates(config: NearestConfig) -> Sequence[Asked]:
+    if config.voice:
+        return faces_asked(find_files(config.candidates, FACE_SUFFIXES))
+    return voices_asked(find_files(config.candidates, AUDIO_SUFFIXES))

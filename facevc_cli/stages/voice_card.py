@@ -1,0 +1,85 @@
+"""`voice-card`: keeps the voice that is recalled for a face, so that it can be used and mixed without the picture."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facevc_cli.converter import Converter, Target
+from facevc_cli.data.conversion_manifest import Addresses
+from facevc_cli.data.conversion_targets import MIX_EXAMPLE, Driver, is_card, mix_driver, parse_mix
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.io.hashes import file_sha256
+from facevc_cli.io.inputs import IMAGE_SUFFIXES, find_files
+from facevc_cli.io.voice_card import CARD_SUFFIX, save_card
+from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.targets import Targets
+
+STAGE = "voice-card"
+TOP_SLOTS = 5
+
+
+@dataclass(frozen=True)
+class VoiceCardConfig:
+    faces: tuple[str | Path, ...]  # pictures or folders of ONE person
+    output: Path
+    mix: str | None = None  # instead of faces, as in parse_mix
+    checkpoint: Path | None = None
+    temperature: float | None = None
+    on_many: str = "largest"
+    device: str = "auto"
+    overwrite: bool = False
+
+
+def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
+    """Writes the card; Summary.data says what was recalled, as `described`. FaceVCError where no picture shows a usable face."""
+    if config.output.suffix.lower() != CARD_SUFFIX:
+        raise UsageError(f"--out {config.output}: expected a file name that ends in {CARD_SUFFIX}, such as anna{CARD_SUFFIX}.")
+    if config.temperature is not None and not config.temperature > 0:
+        raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
+    driver = _driver(config)
+    if config.output.exists() and not config.overwrite:
+        raise FaceVCError(f"{config.output} is there already. Pass --overwrite to make it anew, or choose another output.")
+    converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
+    if driver.sees:
+        converter.prepare_faces()
+    targets = Targets(converter, config.temperature, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), reporter)
+    tally = Tally(reporter)
+    reporter.begin(1, "cards", STAGE)
+    target = targets.get(driver)
+    save_card(config.output, converter.card_of(target, _origin(driver, targets), config.temperature))
+    tally.done(config.output.name)
+    return tally.summary(config.output, f"facevc convert SPEECH.wav --face {config.output} -o converted.wav", **described(converter, target))
+
+
+def described(converter: Converter, target: Target) -> dict[str, Any]:
+    """What was recalled: the predicted median pitch (Hz, None where the model predicts none), the address's entropy (bits) and the slots
+    that weigh most."""
+    if target.address is None:
+        raise FaceVCError("described needs a target with an address, found none.")
+    address = target.address[0].double()
+    median_hz = math.exp(converter.own_log_f0(target)) if converter.model.pitch_level is not None else None
+    weights, slots = address.topk(min(TOP_SLOTS, len(address)))
+    entropy = float(-(address * address.clamp_min(1e-30).log2()).sum())
+    top = [{"slot": int(slot), "share": round(float(share), 4)} for slot, share in zip(slots, weights, strict=True)]
+    return {"pitch_hz": median_hz and round(median_hz, 1), "address_entropy_bits": round(entropy, 3), "slots": len(address), "top_slots": top}
+
+
+def _driver(config: VoiceCardConfig) -> Driver:
+    if (config.mix is None) == (not config.faces):
+        raise UsageError(f"voice-card needs either pictures of one person or a mix, such as {MIX_EXAMPLE}.")
+    if config.mix is not None:
+        return mix_driver(parse_mix(config.mix))
+    files = [path for path, _ in find_files(config.faces, IMAGE_SUFFIXES)]
+    cards = [path for path in files if is_card(path)]
+    if cards:
+        raise UsageError(f"{cards[0]} is a voice card already. Pass pictures of one person, or mix cards, as in --mix 'a{CARD_SUFFIX}=.6 b.jpg=.4'.")
+    return Driver.person(config.output.stem, files)
+
+
+def _origin(driver: Driver, targets: Targets) -> list[dict[str, str]]:
+    """The files that the voice comes from, by name alone: a card must not tell of somebody's folders."""
+    parts: Sequence[tuple[Driver, float]] = driver.parts or ((driver, 1.0),)
+    used = [(file, share / len(files)) for part, share in parts for files in [targets.used(part)] for file in files]
+    return [{"file": file.name, "sha256": file_sha256(file), "share": f"{share:.4f}"} for file, share in used]

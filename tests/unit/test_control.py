@@ -1,0 +1,294 @@
+"""Whose voice and how high: people of several pictures, mixes, sweeps, pitch, and the keys of what is made so."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tiny import FakeAnalyser, checkpoint, recording
+
+from facevc_cli.converter import Converter, Target
+from facevc_cli.data.conversion_manifest import MANIFEST
+from facevc_cli.data.conversion_plan import Benchmark
+from facevc_cli.data.conversion_targets import Control, Driver, is_mix_word, parse_mix, take_mix_words
+from facevc_cli.data.conversions import Naming, job_keys, jobs_of, plan_conversions
+from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.features.pitch import AUTO_PITCH, PitchRule, PitchStatistics
+from facevc_cli.io.audio import load_audio, save_audio
+from facevc_cli.io.image import load_image, save_image
+from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.progress import Silent
+from facevc_cli.stages.convert import ConvertConfig, run
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
+
+
+@pytest.fixture(autouse=True)
+def analyser(monkeypatch):
+    fake = FakeAnalyser()
+    monkeypatch.setattr(Converter, "_face_analyser", lambda self: fake)
+    return fake
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    recording(tmp_path / "s.wav", 0.3)
+    for name, value in {"anna/1": 90, "anna/2": 91, "bob": 160, "eve": 40}.items():
+        save_image(tmp_path / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+    return tmp_path
+
+
+@pytest.fixture
+def go(inputs, model):
+    def convert(reporter=None, **changes):
+        control = Control(**{name: changes.pop(name) for name in ("persons", "mixes", "sweep", "pitch") if name in changes})
+        given = {"sources": (inputs / "s.wav",), "output": inputs / "out", "checkpoint": model, "vocoder": "griffin-lim", "device": "cpu", "watermark": False}
+        return run(ConvertConfig(**{**given, **changes}, control=control), reporter or Notes())
+
+    return convert
+
+
+def table(folder):
+    return {row["converted"]: row for row in read_table(folder / MANIFEST)}
+
+
+# what cannot be
+
+
+@pytest.mark.parametrize("text", ["", "a.jpg", "a.jpg=", "a.jpg=1", "a=0 b=0", "a=.5 b=.5 c", "a=-1 b=2", "a=nan b=1", "a=.5 =.5"])
+def test_mixes_that_cannot_be_read(text):
+    with pytest.raises(UsageError, match="--mix"):
+        parse_mix(text)
+
+
+@pytest.mark.parametrize("text", ["", "high", "180", "25", "-25", "20hz", "900hz", "+", "1e9hz", "nan", "inf", "hz"])
+def test_pitches_that_cannot_be(text):
+    with pytest.raises(UsageError, match="--pitch"):
+        PitchRule.parse(text)
+
+
+def test_controls_that_cannot_be(inputs, go):
+    bob, eve = inputs / "bob.png", inputs / "eve.png"
+    two = f"{bob}=.5 {eve}=.5"
+    for changes, kind, reason in (
+        ({}, UsageError, "--face"),
+        ({"faces": (bob,), "sweep": 3}, UsageError, "--sweep"),
+        ({"mixes": (two,), "sweep": 1}, UsageError, "2 to 101"),
+        ({"mixes": (two,), "sweep": 102}, UsageError, "2 to 101"),
+        ({"mixes": (f"{two} {eve}=1",), "sweep": 3}, UsageError, "mix of two, found 3"),
+        ({"mixes": (two, two)}, FaceVCError, "both be called"),
+        ({"mixes": (f"{bob}=.5 nowhere.png=.5",)}, FaceVCError, "nowhere.png: no such"),
+        ({"mixes": (two, two), "sources": (inputs / "s.wav", "c.png=.5")}, UsageError, "any of 2 mixes. Quote"),
+        ({"persons": ("nowhere",)}, FaceVCError, "no such"),
+        ({"persons": (" , ",)}, UsageError, "--person"),
+        ({"persons": (str(inputs / "anna"),) * 2}, FaceVCError, "both be called 'anna'"),
+        ({"persons": (f"{bob},card.safetensors",)}, FaceVCError, "voice card"),
+        ({"faces": (bob,), "sources": ()}, UsageError, "needs a source"),
+        ({"faces": (bob,), "pitch": "high"}, UsageError, "--pitch"),
+        ({"mixes": (two,), "benchmark": Benchmark(baselines=("mean-face",))}, UsageError, "--face"),
+    ):
+        with pytest.raises(kind, match=reason):
+            go(**changes)
+    assert not (inputs / "out").exists()
+
+
+def test_a_person_without_a_usable_face_fails_and_the_rest_goes_on(inputs, go):
+    save_image(inputs / "dark" / "a.png", np.zeros((40, 40, 3), np.uint8))
+    save_image(inputs / "dark" / "b.png", np.zeros((40, 40, 3), np.uint8))
+    summary = go(persons=(str(inputs / "dark"), str(inputs / "anna")), mixes=(f"{inputs / 'dark'}=1 {inputs / 'bob.png'}=1",))
+    assert summary.done == 1 and [item for item, _ in summary.failures] == ["s__dark.wav", "s__dark=0.50+bob=0.50.wav"]
+    assert "person dark (2 pictures): none of them can be used" in summary.failures[0][1]
+
+
+def test_a_model_without_an_absolute_pitch_says_so(inputs, go, tmp_path):
+    toy = checkpoint(tmp_path / "toy")
+    with pytest.raises(FaceVCError, match=r"--pitch keep: the model 'toy'.*Leave --pitch out"):
+        go(faces=(inputs / "bob.png",), checkpoint=toy, pitch="keep")
+    assert not (inputs / "out").exists()
+    assert go(faces=(inputs / "bob.png",), checkpoint=toy).done == 1
+
+
+# what it means
+
+
+def test_a_mix_is_read_as_written():
+    assert parse_mix("a.jpg=.6 b.jpg=.4") == [("a.jpg", 0.6), ("b.jpg", 0.4)]
+    assert parse_mix("my photo.jpg=3, x=1/b.jpg=1.0") == [("my photo.jpg", 3.0), ("x=1/b.jpg", 1.0)]
+
+
+def test_words_of_an_unquoted_mix(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert take_mix_words(["b.jpg=.4", "s.wav", "c.jpg=1"], ["a.jpg=.6"]) == (["s.wav"], ["a.jpg=.6 b.jpg=.4 c.jpg=1"])
+    assert take_mix_words(["b.jpg=.4", "s.wav"], []) == (["b.jpg=.4", "s.wav"], [])
+    assert take_mix_words(["b.jpg=.4"], ["a=1", "c=1"]) == (["b.jpg=.4"], ["a=1", "c=1"])
+    (tmp_path / "take=1").mkdir()
+    assert not is_mix_word("take=1") and is_mix_word("take=2") and not is_mix_word("take=2.wav")
+
+
+def test_pitch_rules_by_hand():
+    source, lf0 = PitchStatistics(math.log(100), 0.2), np.array([0.0, 1.5, -0.5, -1.0, 0.0], np.float32)  # the median of the voiced is -.5
+    voice = math.log(200)
+    means = {text: math.exp(PitchRule.parse(text).log_f0_mean(voice, source, lf0)) for text in ("auto", "keep", "+12", "-12", "-2.5 st", "180Hz", "0")}
+    assert means == pytest.approx(
+        {"auto": 200, "keep": 100, "+12": 400, "-12": 100, "-2.5 st": 200 * 2 ** (-2.5 / 12), "180Hz": 180 * math.exp(0.2 * 0.5), "0": 200}
+    )
+    contour = np.exp(PitchRule.parse("180hz").log_f0_mean(voice, source, lf0) + source.std * lf0[lf0 != 0])
+    assert np.median(contour) == pytest.approx(180)
+    assert PitchRule.parse("180hz").log_f0_mean(voice, source, np.zeros(4)) == pytest.approx(math.log(180))  # unvoiced throughout
+    assert PitchRule.parse("+0") == AUTO_PITCH and [str(PitchRule.parse(text)) for text in ("3", "KEEP", "180 hz")] == ["+3", "keep", "180hz"]
+
+
+def test_the_decoder_is_told_the_pitch(model, monkeypatch):
+    converter = Converter(model, "griffin-lim", "cpu")
+    told, decode = [], converter.model.decode
+    monkeypatch.setattr(converter.model, "decode", lambda z, lf0, speaker, level: told.append(float(level[0][0])) or decode(z, lf0, speaker, level))
+    rate = converter.rate
+    wav = 0.1 * np.sin(2 * np.pi * 150 * np.arange(rate) / rate).astype(np.float32)
+    source, target = converter.analyse((wav, rate)), Target(torch.ones(1, 256) / 16, math.log(220))
+    for text in ("auto", "keep", "-12", "90hz"):
+        converter.speak(source, converter.pitched(target, PitchRule.parse(text)))
+    assert np.exp(told) == pytest.approx([220, 150, 110, 90], rel=0.02)
+
+
+def test_several_pictures_are_one_person(inputs, go, model, analyser):
+    recording(inputs / "t.wav", 0.2)
+    save_image(inputs / "anna" / "dark.png", np.zeros((40, 40, 3), np.uint8))
+    notes = Notes()
+    assert go(notes, sources=(inputs / "s.wav", inputs / "t.wav"), persons=(str(inputs / "anna"),)).done == 2
+    assert analyser.asked == 3  # each picture once, not once a source
+    assert [note for note in notes.notes if "person anna (3 pictures): 1 of them cannot be used" in note and "dark.png" in note]
+    row = table(inputs / "out")["s__anna.wav"]
+    assert (row["target"], row["face_id"], row["driver"]) == ("anna", "anna", "") and row["face"].endswith("1.png")
+    one, two = inputs / "anna" / "1.png", inputs / "anna" / "2.png"
+    assert go(output=inputs / "list", persons=(f"{one}, {two}",), name="{face}.wav").done == 1
+    converter = Converter(model, "griffin-lim", "cpu")
+    mean = np.mean([analyser.analyse(load_image(path)).embedding for path in (one, two)], axis=0)
+    expected = converter.speak(converter.analyse(inputs / "s.wav"), converter.target_from_embedding(mean))
+    for made in (inputs / "out" / "s__anna.wav", inputs / "list" / "1.wav"):
+        np.testing.assert_allclose(load_audio(made)[0], expected, atol=1e-3)
+
+
+def test_one_picture_is_a_face(inputs):
+    assert Driver.person("bob", [inputs / "bob.png"]) == Driver.of("face", inputs / "bob.png")
+
+
+def test_a_mix_is_over_addresses(inputs, go, model, analyser):
+    bob, eve = inputs / "bob.png", inputs / "eve.png"
+    assert go(mixes=(f"{bob}=3 {eve}=1",)).done == 1
+    row = table(inputs / "out")["s__bob=0.75+eve=0.25.wav"]
+    assert row["target"] == "bob=0.75+eve=0.25" and row["face"] == row["voice"] == row["driver"] == ""
+    converter = Converter(model, "griffin-lim", "cpu")
+    targets = [converter.target_from_face(path) for path in (bob, eve)]
+    mixed = converter.target_from_mix(targets, [0.75, 0.25])
+    torch.testing.assert_close(mixed.address, 0.75 * targets[0].address + 0.25 * targets[1].address)
+    values = converter.model.memory.values.detach()
+    recalled = torch.nn.functional.normalize(mixed.address @ values, dim=-1)
+    centre, contrast = values.mean(0), converter.model.config.face_contrast
+    away = recalled if contrast == 1 else torch.nn.functional.normalize(centre + contrast * (recalled - centre), dim=-1)
+    torch.testing.assert_close(mixed.speaker, away)
+    embeddings = torch.stack([torch.from_numpy(converter.embed_face(path)) for path in (bob, eve)])
+    torch.testing.assert_close(mixed.speaker, converter.model.mix_faces(embeddings, torch.tensor([0.75, 0.25]))[0])
+    torch.testing.assert_close(converter.target_from_mix(targets[:1], [1.0]).speaker, targets[0].speaker)
+    expected = converter.speak(converter.analyse(inputs / "s.wav"), mixed)
+    np.testing.assert_allclose(load_audio(inputs / "out" / "s__bob=0.75+eve=0.25.wav")[0], expected, atol=1e-3)
+    with pytest.raises(FaceVCError, match="at least one target"):
+        converter.target_from_mix([], [])
+
+
+def test_a_recording_is_mixed_by_what_the_memory_knows_of_it(model):
+    converter = Converter(model, "griffin-lim", "cpu")
+    slot = converter.model.memory.values[2].detach()[None]
+    sharp = converter.target_from_mix([Target(slot, math.log(100))], [1.0], temperature=0.001)
+    assert sharp.address[0, 2] > 0.99 and sharp.log_f0_mean is None
+    _, address = converter.model.recall_voice(slot)
+    torch.testing.assert_close(converter.target_from_mix([Target(slot)], [2.0]).address, address)
+
+
+def test_a_sweep_goes_from_the_first_to_the_second(inputs, go):
+    bob, eve = inputs / "bob.png", inputs / "eve.png"
+    assert go(mixes=(f"{bob}=.6 {eve}=.4",), sweep=3, faces=(bob, eve)).done == 5
+    made = {name: load_audio(inputs / "out" / f"s__{name}.wav")[0] for name in ("bob", "eve", "bob=1.00+eve=0.00", "bob=0.50+eve=0.50", "bob=0.00+eve=1.00")}
+    np.testing.assert_allclose(made["bob=1.00+eve=0.00"], made["bob"], atol=1e-3)
+    np.testing.assert_allclose(made["bob=0.00+eve=1.00"], made["eve"], atol=1e-3)
+    assert not np.allclose(made["bob=0.50+eve=0.50"], made["bob"], atol=1e-2)
+
+
+def test_parts_of_one_name_are_told_apart_by_their_folder(inputs, go):
+    save_image(inputs / "zoe" / "1.png", np.full((40, 40, 3), 70, np.uint8))
+    go(mixes=(f"{inputs / 'anna' / '1.png'}=1 {inputs / 'zoe' / '1.png'}=1", f"{inputs / 'anna'}=1 {inputs / 'bob.png'}=1"))
+    assert set(table(inputs / "out")) == {"s__anna-1=0.50+zoe-1=0.50.wav", "s__anna=0.50+bob=0.50.wav"}
+
+
+def test_pairs_name_people_and_mixes(inputs, go):
+    mix = f"{inputs / 'bob.png'}=1 {inputs / 'eve.png'}=1"
+    write_table(inputs / "pairs.csv", [{"source": "s", "face": "anna"}, {"source": "s", "face": "bob=0.50+eve=0.50"}])
+    assert go(persons=(str(inputs / "anna"),), mixes=(mix,), faces=(inputs / "bob.png",), pairs=inputs / "pairs.csv").done == 2
+    assert set(table(inputs / "out")) == {"s__anna.wav", "s__bob=0.50+eve=0.50.wav"}
+
+
+def test_baselines_are_about_single_faces(inputs, go):
+    summary = go(faces=(inputs / "bob.png", inputs / "eve.png"), persons=(str(inputs / "anna"),), benchmark=Benchmark(baselines=("shuffled-faces",)))
+    assert summary.done == 3
+    assert sorted(row["target"] for row in read_table(inputs / "out" / MANIFEST) if row["baseline"]) == ["bob", "eve"]
+
+
+# keys and loudness
+
+
+def keys_of(folder, *, faces=(), voices=(), settings=(), **control):
+    naming, asked = Naming(folder / "out"), Control(**control)
+    jobs = jobs_of(plan_conversions([folder / "s.wav"], faces, voices, naming, control=asked), naming)
+    return list(job_keys(jobs, folder / "model", None, None, "largest", *asked.settings).values())
+
+
+@pytest.fixture
+def fixed(tmp_path):
+    """Files of known contents; keys depend on nothing else."""
+    (tmp_path / "model").mkdir()
+    weights = {"model/model.safetensors": b"weights", "model/config.yaml": b"config"}
+    for name, content in {**weights, "s.wav": b"speech", "f.png": b"face", "v.wav": b"voice", "g.png": b"other"}.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def test_default_keys_stay_what_they_were(fixed):
+    """As version 0.1.0 has them: a release that changes one makes everybody's folders anew."""
+    assert keys_of(fixed, faces=[fixed / "f.png"], voices=[fixed / "v.wav"]) == ["fb6cdff428eecead", "58f7ac3a2be09264"]
+
+
+def test_pitch_people_and_mixes_count_in_the_key(fixed):
+    face, other = fixed / "f.png", fixed / "g.png"
+    keys = [key for pitch in ("auto", "keep", "+3", "180hz") for key in keys_of(fixed, faces=[face], pitch=pitch)]
+    keys += keys_of(fixed, persons=(f"{face},{other}",)) + keys_of(fixed, mixes=(f"{face}=1 {other}=1",)) + keys_of(fixed, mixes=(f"{face}=2 {other}=1",))
+    assert len(set(keys)) == len(keys) == 7
+    assert keys_of(fixed, faces=[face], pitch="3") == keys_of(fixed, faces=[face], pitch="+3.0")
+    assert keys_of(fixed, mixes=(f"{face}=.2 {other}=.2",)) == keys_of(fixed, mixes=(f"{other}=1 {face}=1",))
+
+
+def test_another_pitch_is_another_file(inputs, go):
+    bob = inputs / "bob.png"
+    assert go(faces=(bob,)).done == 1 and go(faces=(bob,), pitch="auto").skipped == 1
+    with pytest.raises(FaceVCError, match="is there already"):
+        go(faces=(bob,), pitch="+3")
+    assert go(faces=(bob,), pitch="+3", overwrite=True).done == 1 and go(faces=(bob,), pitch="3").skipped == 1
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05])
+def test_as_loud_as_the_source(inputs, go, level):
+    wav, rate = load_audio(recording(inputs / "s.wav", 1.0))
+    save_audio(inputs / "s.wav", wav * level / 0.3, rate)
+    go(faces=(inputs / "bob.png",))
+    source, made = (load_audio(path)[0].astype(np.float64) for path in (inputs / "s.wav", inputs / "out" / "s__bob.wav"))
+    assert np.abs(made).max() < 0.98  # nothing is held back to keep from clipping
+    assert abs(20 * np.log10(np.sqrt(np.mean(made**2)) / np.sqrt(np.mean(source**2)))) < 0.5
