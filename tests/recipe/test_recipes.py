@@ -229,10 +229,10 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, monkeypatch: pytest.M
     first = run_recipe("starter", *options, "--stop-stage", 5, path=fake)
     then = run_recipe("starter", *options, "--stage", 7, path=fake)  # 6 reads stores
     assert (first.returncode, then.returncode) == (0, 0), first.stderr + then.stderr
-    assert stages_of(first) + stages_of(then) == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11]
+    assert stages_of(first) + stages_of(then) == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]
     lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
     assert [line[0] for line in lines] == [
-        "extract-features", "extract-spkemb", "extract-face", "pretrain", "train", "import-checkpoint", "convert", "evaluate",
+        "extract-features", "extract-spkemb", "extract-face", "pretrain", "pretrain", "train", "import-checkpoint", "convert", "evaluate",
     ]  # fmt: skip
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for command, *given in lines:

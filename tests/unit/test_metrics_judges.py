@@ -9,7 +9,7 @@ from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.audio import save_audio
 from facevc_cli.metrics import judges
 from facevc_cli.metrics.judges import PLUGINS, Judges, choose_judges, speaker_judge, speaker_judge_name
-from facevc_cli.metrics.listening import FEW_FILES, Listening
+from facevc_cli.metrics.listening import CACHE_VERSION, FEW_FILES, Listening
 from facevc_cli.progress import SILENT, Tally
 
 PLUGIN = """
@@ -75,7 +75,7 @@ def test_it_listens_in_this_process_and_in_others(plugin, files):
     heard = Listening(Judges(speaker="loudness", name="loudness"), plugin / "cache", Tally(SILENT), jobs=2).voices(paths)
     assert len(heard) == files and heard[paths[0]].embedding.tolist() == [1, 0]
     assert all(heard[path].embedding == pytest.approx([0.6, 0.8]) for path in paths[1:])
-    assert [path.name for path in (plugin / "cache").iterdir()] == ["voices-loudness-v1.npz"]
+    assert [path.name for path in (plugin / "cache").iterdir()] == [f"voices-loudness-v{CACHE_VERSION}.npz"]
 
 
 def test_judges_that_are_not_installed_are_said_once(monkeypatch):

@@ -1,14 +1,17 @@
 """runtime.py: devices, seeds, and work spread over processes."""
 
 import os
+import platform
 import random
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import default_jobs, parallel_map, resolve_device, seed_everything
+from facevc_cli.runtime import default_jobs, keep_memory, parallel_map, resolve_device, seed_everything, undrawn
 
 
 def half(number: int) -> int:
@@ -52,6 +55,55 @@ def test_seed_reaches_every_generator():
         drawn.append((random.random(), float(np.random.rand()), float(torch.rand(1))))
     assert drawn[0] == drawn[1]
     seed_everything(2**40 + 1)  # numpy takes 32 bits
+
+
+def test_weights_that_are_not_drawn():
+    """What is read from a file anyway; outside, and for whatever is no drawing, all is as ever."""
+    import torch
+
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    with undrawn():
+        layer, norm, ones = torch.nn.Conv1d(3, 4, 5), torch.nn.LayerNorm(7), torch.ones(3) * 2
+    assert torch.equal(torch.random.get_rng_state(), before)  # nothing was drawn
+    assert layer.weight.shape == (4, 3, 5) and layer.weight.requires_grad and ones.sum() == 6 and norm(torch.zeros(7)).shape == (7,)
+    layer.load_state_dict({"weight": torch.ones(4, 3, 5), "bias": torch.zeros(4)})
+    assert layer(torch.ones(1, 3, 5)).unique().tolist() == [15]
+    torch.nn.Linear(2, 2)
+    assert not torch.equal(torch.random.get_rng_state(), before)
+
+
+FAULTS = """
+import resource, torch
+from facevc_cli.runtime import keep_memory
+torch.set_num_threads(1)
+kept = {call}
+for i in range(13):
+    if i == 3:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    several = [torch.ones(10_000_000) for _ in range(2)]  # 40 MB each
+    several.clear()
+print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_is_kept():
+    def run(call):
+        done = subprocess.run([sys.executable, "-c", FAULTS.format(call=call)], capture_output=True, text=True, check=True)
+        return map(int, done.stdout.split())
+
+    (_, plain), (kept, few) = run("False"), run("keep_memory()")
+    assert kept == 1 and plain > 10 * 80 / 4  # at least one for each 4 MB, even with huge pages
+    assert few < plain / 5
+
+
+def test_elsewhere_memory_is_as_it_is(monkeypatch):
+    def none(name):
+        raise OSError("no such library")
+
+    monkeypatch.setattr("ctypes.CDLL", none)
+    assert keep_memory() is False
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -5,7 +5,9 @@ import torch
 
 from facevc_cli.features.windows import windows
 from facevc_cli.models import convolutional_decoder
+from facevc_cli.models import decoder as recurrent
 from facevc_cli.models.convolutional_decoder import ConvolutionalDecoder
+from facevc_cli.models.decoder import RecurrentDecoder
 
 
 def test_one_window_where_all_fits():
@@ -80,3 +82,22 @@ def test_a_batch_of_faces_is_each_face_alone(decoder):
         together, _ = decoder(z, pitch, voices)
         alone = [decoder(z[i : i + 1], pitch[i : i + 1], voices[i : i + 1])[0] for i in range(3)]
     assert (together - torch.cat(alone)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("frames", [40, 41, 80, 85, 203])
+def test_the_recurrent_decoder_in_stretches(frames, monkeypatch):
+    torch.manual_seed(0)
+    decoder = RecurrentDecoder(8, 1, 16, 10, channels=12, recurrent_dim=14, postnet_channels=6).eval()
+    z, _, voice = inputs(frames)
+    pitch = torch.randn(2, frames, 1, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        whole = decoder(z, pitch, voice)
+        monkeypatch.setattr(recurrent, "FRAMES_AT_ONCE", 40)
+        lengths = []
+        decoder.lstm_in.register_forward_pre_hook(lambda _, x: lengths.append(x[0].shape[1]))
+        parts = decoder(z, pitch, voice)
+    assert sum(lengths) == frames and max(lengths) <= 40
+    for expected, found in zip(whole, parts, strict=True):
+        assert expected.shape == found.shape and expected.std() > 0.01 and (expected - found).abs().max() < 1e-5
+    decoder(z, pitch, voice)[1].sum().backward()  # with gradients it goes whole
+    assert lengths[-1] == frames
