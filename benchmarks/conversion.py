@@ -1,4 +1,8 @@
-"""How long a conversion takes: cold, from the start of the process to the file, and warm, as a real-time factor by step."""
+"""How long a conversion takes: cold, from the start of the process to the file, and warm, as a real-time factor by step.
+
+With --compare also many conversions, against the plain way to run the same model and against a Parallel WaveGAN; with --long a long
+recording, and the memory that it takes.
+"""
 
 import os
 import subprocess
@@ -8,6 +12,8 @@ import time
 from pathlib import Path
 
 import common
+
+COMPARED = ("plain", "parallel-wavegan")
 
 
 def main() -> None:
@@ -21,6 +27,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--no-cold", action="store_true", help="leave the cold runs out")
+    parser.add_argument("--no-warm", action="store_true", help="leave the warm runs out")
+    parser.add_argument("--compare", nargs="*", choices=COMPARED, help=f"with {' and '.join(COMPARED)}; nothing named means all")
+    parser.add_argument("--sources", type=int, default=10, help="of --compare, about --seconds long, no two alike")
+    parser.add_argument("--long", type=float, metavar="MINUTES", help="convert a recording of this length, whole process")
     args = parser.parse_args()
     cores = common.use_cores(args.cores)
     with tempfile.TemporaryDirectory() as temporary:
@@ -31,7 +41,11 @@ def main() -> None:
         source = folder / "source.wav"
         save_audio(source, *common.speech(args.seconds, args.source))
         rows = [] if args.no_cold else [cold(args, checkpoint, source, folder)]
-        rows += warm(args, checkpoint, source)
+        rows += [] if args.no_warm else warm(args, checkpoint, source)
+        if args.compare is not None:
+            rows += compare(args, checkpoint, folder, args.compare or COMPARED)
+        if args.long:
+            rows.append(long(args, checkpoint, folder))
     about = {"cores": cores, "device": args.device, "checkpoint": origin, "vocoder": args.vocoder}
     common.show(f"conversion of {args.seconds:g} s", rows, args.json, **about)
 
@@ -94,6 +108,110 @@ def warm(args, checkpoint: Path, source: Path) -> list[dict]:
     known = [w - f for w, f in zip(whole, steps["face"], strict=True)]
     median = common.spread(known)["median"]
     return [*rows, {"step": "warm: whole, face known", "seconds": median, **_range(known), "real-time factor": median / args.seconds}]
+
+
+def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
+    """Sources that no kernel has seen the length of, one face, files written; the ways take turns. `ratio`: how many times as long as ours."""
+    from facevc_cli import Converter
+    from facevc_cli.io.audio import save_audio
+
+    ours, plain = Converter(checkpoint, args.vocoder, args.device), Converter(checkpoint, args.vocoder, args.device)
+    make_plain(plain.vocoder)
+    ways = {"convert": lambda sources: batch(ours, args.face, sources, folder)}
+    if "plain" in others:
+        ways["plain"] = lambda sources: one_by_one(plain, args.face, sources, folder)
+    if "parallel-wavegan" in others:
+        ways["parallel-wavegan, vocoder alone"] = parallel_wavegan(args.device)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    totals = []
+    for round_ in range(args.runs + 1):  # the first, unmeasured, loads what loads late
+        sources, total = [], 0.0
+        for i in range(args.sources):
+            length = args.seconds * (0.5 + (i + round_ / (args.runs + 1)) / args.sources)
+            sources.append(folder / f"compared{i}.wav")
+            save_audio(sources[-1], *common.speech(length, args.source))
+            total += length
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way(sources)
+            if round_:
+                seconds[name].append(time.perf_counter() - started)
+        totals += [total] if round_ else []
+    rows = []
+    for name, values in seconds.items():
+        ratios = [other / own for other, own in zip(values, seconds["convert"], strict=True)]
+        factors = [value / total for value, total in zip(values, totals, strict=True)]
+        figures = {"seconds": values, "real-time factor": factors, "ratio": ratios}
+        medians = {column: common.spread(measured)["median"] for column, measured in figures.items()}
+        rows.append({"step": f"{args.sources} files: {name}", **_range(values), **medians})
+    return rows
+
+
+def make_plain(vocoder) -> None:
+    """As its paper's code runs it: float32, each utterance whole."""
+    vocoder.window_frames, vocoder.steady = 10**9, False
+    if hasattr(vocoder, "in_bfloat16"):
+        vocoder.in_bfloat16 = False
+
+
+def batch(converter, face: Path, sources: list[Path], folder: Path) -> None:
+    """As `facevc convert` does it, its model loaded: hearing ahead, writing behind."""
+    from facevc_cli.data.conversion_manifest import Addresses
+    from facevc_cli.data.conversion_targets import Driver
+    from facevc_cli.data.conversions import Job
+    from facevc_cli.io.audio import save_audio
+    from facevc_cli.pipeline import convert_jobs
+    from facevc_cli.progress import SILENT
+    from facevc_cli.targets import Targets
+
+    jobs = [Job(source, source.stem, Driver.of("face", face), folder / f"{source.stem}.out.wav", source.stem) for source in sources]
+    targets = Targets(converter, None, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), SILENT)
+    convert_jobs(jobs, converter, targets, lambda job, wav: save_audio(job.output, wav, converter.rate), lambda *_: None)
+
+
+def one_by_one(converter, face: Path, sources: list[Path], folder: Path) -> None:
+    from facevc_cli.io.audio import save_audio
+
+    target = converter.target_from_face(face)
+    for source in sources:
+        save_audio(folder / f"{source.stem}.plain.wav", converter.speak(converter.analyse(source), target), converter.rate)
+
+
+def parallel_wavegan(device: str):
+    """Version 1's generator at the paper's mel, random weights: its time alone, on log-mels as long as the sources."""
+    import soundfile
+    import torch
+
+    from facevc_cli.vocoders import vocode_long
+    from facevc_cli.vocoders.parallel_wavegan import ParallelWavegan, ParallelWaveganGenerator, ParallelWaveganSizes
+
+    generator = ParallelWaveganGenerator(ParallelWaveganSizes(rates=(4, 4, 10)))
+    for weights in generator.parameters():
+        torch.nn.init.normal_(weights, std=0.05)
+    vocoder = ParallelWavegan(generator, "fvmvc", torch.zeros(80), torch.ones(80)).to(device)
+
+    def run(sources: list[Path]) -> None:
+        for source in sources:
+            vocode_long(vocoder, torch.randn(round(soundfile.info(source).duration * 100), 80))
+
+    return run
+
+
+def long(args, checkpoint: Path, folder: Path) -> dict:
+    """One process; the peak of its resident memory as the system counts it (not on Windows)."""
+    import resource
+
+    from facevc_cli.io.audio import save_audio
+
+    source, out = folder / "long.wav", folder / "long.out.wav"
+    save_audio(source, *common.speech(60 * args.long, args.source))
+    command = [sys.executable, "-m", "facevc_cli", "convert", str(source), "--face", str(args.face), "-o", str(out)]
+    command += ["--checkpoint", str(checkpoint), "--vocoder", args.vocoder, "-d", args.device, "-q"]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, env=os.environ)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)  # of the largest child
+    return {"step": f"{args.long:g} minutes, whole process", "seconds": seconds, "real-time factor": seconds / (60 * args.long), "peak MB": peak}
 
 
 def _range(seconds: list[float]) -> dict[str, float]:

@@ -27,7 +27,7 @@ from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import METRICS, TRAINING, WEIGHTS, Checkpoint, load_weights, read_tensors, read_weights, save_checkpoint
 from facevc_cli.io.rundir import RunDirectory
 from facevc_cli.progress import Tally
-from facevc_cli.runtime import resolve_device
+from facevc_cli.runtime import keep_memory, resolve_device
 from facevc_cli.training.task import Figures, Task
 
 
@@ -214,6 +214,8 @@ def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
 def make_accelerator(device: str, precision: str) -> Accelerator:
     """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: 'no' or 'bf16'."""
     resolved = resolve_device(device)
+    if resolved.type == "cpu":
+        keep_memory()
     if "LOCAL_RANK" not in os.environ:
         if resolved.type == "cuda" and resolved.index is not None:
             torch.cuda.set_device(resolved)

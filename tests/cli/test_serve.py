@@ -111,6 +111,7 @@ def test_wrong_options(arguments, code, said, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_gradio
 def test_a_model_without_faces_is_refused_before_the_page_opens(tmp_path):
     folder = checkpoint(tmp_path / "run", "starter", faces=False)
     with pytest.raises(FaceVCError, match="never trained on faces"), running(ServeConfig(port=0, checkpoint=folder, vocoder="griffin-lim")):
