@@ -116,6 +116,8 @@ class PretrainConfig(RunConfig):
     critic_batch: int = 32  # more crops a step, which the critic alone hears
     critic_ahead: int = 0  # steps at the beginning in which the critic alone learns
     cross_content: float = 0.0  # ... and the content encoder must find the content again
+    back_conversion: float = 0.0  # ... and decoding that again in the speaker's own voice must give the speaker's own mel
+    perturb_voice: float = 0.0  # share of the crops that the content encoder hears in a disguised voice
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,10 @@ class Converter:
     @torch.inference_mode()
     def own_log_f0(self, target: Target) -> float:
         """The mean ln F0 (Hz) of the target's own voice: as measured, else as the model predicts it."""
-        return target.log_f0_mean if target.log_f0_mean is not None else float(self.model.predict_pitch(target.speaker)[0])
+        if target.log_f0_mean is not None:
+            return target.log_f0_mean
+        predicted = self.model.predict_pitch(target.speaker) if target.address is None else self.model.predict_pitch_at(target.address.log())
+        return float(predicted[0])
 
     def log_f0_mean(self, source: Source, target: Target) -> float:
         """The mean ln F0 (Hz) of the source spoken by the target, as the target's rule of pitch has it."""

@@ -60,14 +60,23 @@ def mel_filters(definition: MelDefinition) -> np.ndarray:
 
     Written out because training machines and a quick start must do without librosa.
     """
-    d = definition
-    lowest, highest = _hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))
-    edges = _slaney_to_hz(np.linspace(lowest, highest, d.n_mels + 2))
+    d, edges = definition, _band_edges_hz(definition)
     bins = np.fft.rfftfreq(d.n_fft, 1 / d.rate)
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
     triangles = np.maximum(0, np.minimum(rising, falling))
     return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+
+
+def mel_centres_hz(definition: MelDefinition) -> np.ndarray:
+    """(n_mels,) the frequency of each band's peak, in Hz."""
+    return _band_edges_hz(definition)[1:-1]
+
+
+def _band_edges_hz(d: MelDefinition) -> np.ndarray:
+    """(n_mels + 2,): band i rises from edge i to edge i + 1 and falls to edge i + 2."""
+    lowest, highest = _hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))
+    return _slaney_to_hz(np.linspace(lowest, highest, d.n_mels + 2))
 
 
 def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> np.ndarray:

@@ -117,6 +117,10 @@ class FaceVC(nn.Module):
             return speaker.new_full((len(speaker),), CENTRE_LOG_F0), speaker.new_full((len(speaker),), NEUTRAL_LOG_F0_STD)
         return self.pitch_level(speaker)
 
+    def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, slots) -> `predict_pitch` of what the memory recalls without `face_contrast`: averaged voices lie too near each other, their pitch does not."""
+        return self.predict_pitch(self.memory.recall(log_address))
+
     def decode(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """z (B, ceil(T / 2), z_dim), lf0 (B, T) normalised, speaker (B, voice_dim) -> normalised log-mel (B, T, n_mels).
 

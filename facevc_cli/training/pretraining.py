@@ -16,6 +16,7 @@ from facevc_cli import losses
 from facevc_cli.config import Config
 from facevc_cli.data.crops import Batch
 from facevc_cli.errors import FaceVCError
+from facevc_cli.features.mel import MEL_DEFINITIONS
 from facevc_cli.models.content_encoder import ContentOutput
 from facevc_cli.models.cpc import CPCPredictor
 from facevc_cli.models.discriminator import MelDiscriminator
@@ -23,10 +24,13 @@ from facevc_cli.models.distilled_content import TeacherBottleneck
 from facevc_cli.models.facevc import FaceVC
 from facevc_cli.models.mutual_information import CLUBEstimator, half_rate
 from facevc_cli.models.voice_critic import VoiceCritic
+from facevc_cli.training.perturbation import VoicePerturbation
 from facevc_cli.training.task import Figures, frozen, generator, learning_rate, ramp, set_learning_rate
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
 DISCRIMINATOR_RATE = 0.4  # of the model's learning rate
+CONVERTED = ("crossed", "returned")  # what was decoded from other content than the utterance's own
+DISGUISE_SALT = 7  # of the step's generators; the mutual-information terms take 0 to 3
 CRITIC_RATE = 5e-4  # of the voice critic's own optimiser
 
 
@@ -37,14 +41,14 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.model, p, m = model, config.pretrain, config.model
         self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
-        self.crosses = p.cross_voice > 0 or p.cross_content > 0
-        self.cycles = p.cross_content > 0
+        self.crosses = p.cross_voice > 0 or p.cross_content > 0 or p.back_conversion > 0
+        self.cycles, self.returns = p.cross_content > 0 or p.back_conversion > 0, p.back_conversion > 0
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
 
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
         """The tensors that the losses are made of."""
         mel = batch["mel"].transpose(1, 2)
-        content: ContentOutput = self.model.content_encoder(mel)
+        content: ContentOutput = self.model.content_encoder(batch["disguised"].transpose(1, 2) if "disguised" in batch else mel)
         speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
         out = {"z": content.z, "context": content.context, "vq": content.loss, "perplexity": content.perplexity, "speaker": speaker}
         heard = content.z
@@ -70,6 +74,8 @@ class Reconstruction(nn.Module):
         if self.cycles:
             with frozen([self.model.content_encoder]):  # the decoder must speak clearly, not the listener lower its standards
                 out["cycled"] = self.model.content_encoder(mel.transpose(1, 2)).z
+        if self.returns:  # detached, or the decoder would learn to hide the first voice in the second
+            out["returned"] = self.model.decode(out["cycled"].detach(), lf0, speaker, level)
         return out
 
 
@@ -84,6 +90,7 @@ class PretrainTask:
             if self._mi_weight(name) > 0:
                 self.club[name] = CLUBEstimator(*sizes[name])
         self.estimators = nn.ModuleDict(self.club)
+        self.perturbation = VoicePerturbation(MEL_DEFINITIONS[m.mel]) if p.perturb_voice > 0 else None
         self.auxiliary = nn.ModuleDict({"reconstruction": reconstruction, "estimators": self.estimators})
         if p.adversarial > 0 or p.feature_matching > 0:
             self.auxiliary["discriminator"] = MelDiscriminator()
@@ -132,13 +139,13 @@ class PretrainTask:
             critic = self._train_critic(batch)
             return {"loss": critic, "critic": critic}
         set_learning_rate(self.optimisers["model"], learning_rate(p.optimiser, step, p.steps))
-        out = self.auxiliary["reconstruction"](batch, self._hears_student(step))
+        out = self.auxiliary["reconstruction"](self._disguised(batch, step), self._hears_student(step))
         figures: Figures = {}
         if "estimators" in self.optimisers:
             figures |= self._train_estimators(self._mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
         adversarial = ramp(step, p, p.adversarial_from)
         if "discriminator" in self.optimisers and adversarial > 0:
-            fakes = [out[name].detach() for name in ("after", "crossed") if name in out]
+            fakes = [out[name].detach() for name in ("after", *CONVERTED) if name in out]
             figures["discriminator"] = self._train_discriminator(batch["mel"], fakes)
         if "critic" in self.optimisers:
             figures["critic"] = self._train_critic(batch)
@@ -161,6 +168,15 @@ class PretrainTask:
     def _hears_student(self, step: int) -> bool:
         """From `distilled_from` on the decoder learns to speak from the content encoder; the teacher keeps every fourth step."""
         return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
+
+    def _disguised(self, batch: Batch, step: int) -> Batch:
+        """The batch with the mel that the content encoder hears, where voices are perturbed."""
+        if self.perturbation is None:
+            return batch
+        draw, mel = generator(self.seed, step, DISGUISE_SALT), batch["mel"]
+        disguised = self.model.normalise(self.perturbation(self.model.denormalise(mel), draw))
+        chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.perturb_voice
+        return batch | {"disguised": torch.where(chosen[:, None, None], disguised, mel)}
 
     def _mi_weight(self, name: str) -> float:
         return float(getattr(self.p, f"mi_{name}"))
@@ -228,12 +244,15 @@ class PretrainTask:
                 terms["cross_voice"] = (p.cross_voice, critic.loss(out["crossed"], out["crossed_voice"], out["crossed_from"]))
         if p.cross_content > 0:
             terms["cross_content"] = (p.cross_content, content_distance(out["cycled"], out["crossed_content"]))
+        if p.back_conversion > 0:
+            terms["back_conversion"] = (p.back_conversion, reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel))
         if adversarial > 0 and "discriminator" in self.auxiliary:
             terms |= self._adversarial_terms(mel, out["after"], adversarial)
-            if "crossed" in out:
-                judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
-                with frozen([judge]):
-                    terms["cross_adversarial"] = (p.adversarial * adversarial, ((judge(out["crossed"])[0] - 1) ** 2).mean())
+            judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
+            for name in CONVERTED:
+                if name in out:
+                    with frozen([judge]):
+                        terms[f"{name}_adversarial"] = (p.adversarial * adversarial, ((judge(out[name])[0] - 1) ** 2).mean())
         return terms
 
     def _adversarial_terms(self, real: Tensor, fake: Tensor, strength: float) -> dict[str, tuple[float, Tensor]]:

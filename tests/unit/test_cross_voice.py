@@ -11,15 +11,20 @@ from torch.nn import functional as F
 from facevc_cli.config import load_config
 from facevc_cli.data.training_inputs import read_inputs
 from facevc_cli.errors import FaceVCError
+from facevc_cli.features.mel import MEL_DEFINITIONS
 from facevc_cli.io.store import Store
 from facevc_cli.models.facevc import FaceVC
 from facevc_cli.models.memory import VoiceMemory
 from facevc_cli.models.voice_critic import REMEMBERED, VoiceCritic
 from facevc_cli.training.loop import make_accelerator
+from facevc_cli.training.perturbation import VoicePerturbation
 from facevc_cli.training.pretraining import PretrainTask
 
 pytestmark = pytest.mark.usefixtures("no_plots")
-CROSS = ("pretrain.cross_voice=0.1", "pretrain.cross_content=1", "pretrain.critic_batch=4")
+CROSS = (
+    "pretrain.cross_voice=0.1", "pretrain.cross_content=1", "pretrain.back_conversion=0.5", "pretrain.perturb_voice=0.8", "pretrain.critic_batch=4",
+)  # fmt: skip
+ONLY = {"cross_voice": "pretrain.cross_voice", "cross_content": "pretrain.cross_content", "back_conversion": "pretrain.back_conversion"}
 
 
 def _task(stores: Stores, *overrides: str) -> tuple[PretrainTask, dict[str, torch.Tensor]]:
@@ -57,7 +62,7 @@ def test_the_critics_loss_is_a_cross_entropy_among_remembered_voices():
     mel = torch.randn(2, 9, 80)
     heard = critic(mel)
     loss = critic.loss(mel, heard, -heard)  # itself: cosine 1, the other: -1
-    assert float(loss) == pytest.approx(math.log(math.e + REMEMBERED + 1 / math.e) - 1, rel=1e-5)
+    assert loss.item() == pytest.approx(math.log(math.e + REMEMBERED + 1 / math.e) - 1, rel=1e-5)
     assert heard.norm(dim=-1).tolist() == pytest.approx([1, 1], rel=1e-5)
 
 
@@ -86,7 +91,7 @@ def test_crossed_speech_moves_the_decoder_and_nobody_else(starter_stores: Stores
     terms = task._terms(batch, reconstruction(batch, True), 3, 1.0)
     named = [(n.removeprefix("model.").split(".")[0], p) for n, p in reconstruction.named_parameters()]
     named += [(n.split(".")[0], p) for n, p in task.auxiliary.named_parameters() if not n.startswith("reconstruction")]
-    for term in ("cross_voice", "cross_content", "cross_adversarial"):
+    for term in ("cross_voice", "cross_content", "crossed_adversarial"):
         grads = torch.autograd.grad(terms[term][1], [p for _, p in named], retain_graph=True, allow_unused=True)
         assert {n for (n, _), g in zip(named, grads, strict=True) if g is not None and bool(g.abs().sum() > 0)} == {"decoder"}
 
@@ -105,13 +110,55 @@ def test_a_critic_needs_voices_that_stand_still(toy_stores: Stores, tmp_path: Pa
         pretrain(toy_stores, tmp_path, "toy", "pretrain.cross_voice=0.1")
 
 
-@pytest.mark.parametrize("term", ["cross_voice", "cross_content"])
+@pytest.mark.parametrize("term", ONLY)
 def test_each_term_alone(starter_stores: Stores, term: str):
-    other = {"cross_voice": "cross_content", "cross_content": "cross_voice"}[term]
-    task, batch = _task(starter_stores, f"pretrain.{other}=0")
+    task, batch = _task(starter_stores, *(f"{setting}=0" for name, setting in ONLY.items() if name != term))
     figures = task.step(batch, 3)
-    assert term in figures and other not in figures and all(map(math.isfinite, figures.values()))
+    assert set(ONLY) & set(figures) == {term} and all(map(math.isfinite, figures.values()))
     assert ("critic" in task.optimisers) == (term == "cross_voice")
+
+
+def test_back_in_the_own_voice_from_the_content_of_the_crossed_speech(starter_stores: Stores):
+    task, batch = _task(starter_stores)
+    out = task.auxiliary["reconstruction"](batch, True)
+    content = task.model.content_encoder(out["crossed"].transpose(1, 2)).z
+    expected = task.model.decode(content, batch["lf0"], batch["dvector"], (batch["level"][:, 0], batch["level"][:, 1]))
+    torch.testing.assert_close(out["returned"], expected)
+    assert torch.autograd.grad(out["returned"].sum(), out["crossed"], allow_unused=True) == (None,)  # nothing to be hidden there
+
+
+# ---- disguised voices
+
+
+def test_a_stretch_moves_every_band_to_its_frequency():
+    perturbation = VoicePerturbation(MEL_DEFINITIONS["hifigan"])
+    centres = perturbation.centres
+    low, share = perturbation._places(torch.tensor([1.0, 1.25, 0.8]))
+    found = torch.lerp(centres[low], centres[low + 1], share)
+    torch.testing.assert_close(found[0], centres)
+    inside = centres * 1.25 <= centres[-1]
+    torch.testing.assert_close(found[2][inside], centres[inside] * 1.25)
+    torch.testing.assert_close(found[1], (centres / 1.25).clamp(min=float(centres[0])))
+    assert bool((found[2][~inside] == centres[-1]).all())  # nothing is known beyond
+
+
+def test_a_disguise_is_drawn_for_every_crop_and_stands_still_in_it():
+    perturbation = VoicePerturbation(MEL_DEFINITIONS["hifigan"])
+    mel = torch.randn(1, 5, 80).expand(3, 5, 80)
+    first, again = (perturbation(mel, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, again) and not torch.allclose(first[0], first[1])
+    flat = perturbation(torch.zeros(2, 5, 80), torch.Generator().manual_seed(1))
+    assert torch.equal(flat[:, :1].expand_as(flat), flat) and 0.1 < float(flat.std()) < 1.0
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_only_the_content_encoder_hears_disguised_voices(starter_stores: Stores, share: float):
+    task, batch = _task(starter_stores, f"pretrain.perturb_voice={share}")
+    heard = task._disguised(batch, 3)
+    assert torch.equal(heard["mel"], batch["mel"]) and ("disguised" in heard) == (share > 0)
+    reconstruction = task.auxiliary["reconstruction"]
+    plain, out = reconstruction(batch, True), reconstruction(heard, True)
+    assert torch.equal(plain["taught"], out["taught"]) and torch.equal(plain["z"], out["z"]) == (share == 0)
 
 
 def test_at_first_the_critic_learns_alone_and_on_more_crops(starter_stores: Stores):
@@ -187,3 +234,6 @@ def test_contrast_takes_a_recalled_voice_away_from_the_mean_of_the_memorys():
     torch.testing.assert_close(away.recall_voice(voices)[0], plain.recall_voice(voices)[0])  # a voice needs no contrast
     one = torch.tensor([1.0, 0.0, 0.0])
     torch.testing.assert_close(away.mix_faces(faces, one)[0], away.recall_face(faces[:1])[0])
+    log_address = away.recall_face(faces)[1].log()
+    torch.testing.assert_close(away.predict_pitch_at(log_address), plain.predict_pitch(recalled))  # nor does a pitch
+    assert not torch.allclose(away.predict_pitch(away.recall_face(faces)[0])[0], plain.predict_pitch(recalled)[0])
