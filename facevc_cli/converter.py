@@ -39,12 +39,16 @@ Recording = Path | str | tuple[np.ndarray, int]  # a file, or (wav (n,) or (n, c
 Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
 PEAK = 0.99
 BLOCK_SAMPLES = 1 << 20
+GUIDING_S = 60  # of a source say whose voice it is
 LEVEL_FLOOR = 1e-4  # RMS: a quieter source is silence
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is kept of an utterance: content z (1, T / 2, z_dim), log-F0 (1, T) normalised, its level, and how it lay in the recording."""
+    """What is kept of an utterance: content z (1, T / 2, z_dim), log-F0 (1, T) normalised, its level, and how it lay in the recording.
+
+    speaker: its own voice embedding (1, voice_dim), where the model is guided away from it.
+    """
 
     z: Tensor
     lf0: Tensor
@@ -52,17 +56,20 @@ class Source:
     rms: float
     start_s: float  # what the trim cut off in front ...
     seconds: float  # ... of this much recording
+    speaker: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What the front-end makes of an utterance: log-mel (T, n_mels), F0 (T,) Hz with 0 where unvoiced; the rest as in Source."""
+    """What the front-end makes of an utterance: log-mel (T, n_mels), F0 (T,) Hz with 0 where unvoiced, the d-vector (256,) where one is
+    needed; the rest as in Source."""
 
     mel: np.ndarray
     f0: np.ndarray
     rms: float
     start_s: float
     seconds: float
+    dvector: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ class Converter:
         self.model, self.frontend = self.checkpoint.model, self.checkpoint.frontend
         self.vocoder = load_vocoder(vocoder, self.frontend.mel, self.device, reporter)
         self.rate = self.frontend.definition.rate
+        self.guidance = self.model.config.voice_guidance  # away from the source's own voice; 0 leaves that out
         self.on_many = on_many
         self.timings: dict[str, float] = {}  # seconds by step, summed
         self._faces: FaceAnalyser | None = None
@@ -111,7 +119,7 @@ class Converter:
         return self.encode(self.hear(source))
 
     def hear(self, source: Recording) -> Heard:
-        """The half of `analyse` that needs no network: another thread may do it meanwhile."""
+        """The half of `analyse` that needs no network of the model: another thread may do it meanwhile."""
         with self._timed("load"):
             wav = self._heard(source)
         with self._timed("features"):
@@ -119,7 +127,9 @@ class Converter:
             rms, seconds = root_mean_square(wav[start:end]), len(wav) / self.rate
             prepared = self.frontend.prepare(wav)
             del wav  # an hour's is 300 MB
-            return Heard(*self.frontend.features(prepared), rms, start / self.rate, seconds)
+            mel, f0 = self.frontend.features(prepared)
+        with self._timed("voice"):
+            return Heard(mel, f0, rms, start / self.rate, seconds, self._source_dvector(prepared))
 
     @torch.inference_mode()
     def encode(self, heard: Heard) -> Source:
@@ -129,7 +139,7 @@ class Converter:
             z, _, _ = self.model.encode_content(normalised.T[None])
         pitch = PitchStatistics.of(heard.f0)
         lf0 = torch.from_numpy(normalised_log_f0(heard.f0, pitch)).to(self.device)[None]
-        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds)
+        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, self._source_speaker(heard, normalised))
 
     def target_from_face(self, face: Picture, temperature: float | None = None) -> Target:
         """The voice that the memory recalls for a face, or that a voice card keeps (then `temperature` says nothing).
@@ -251,7 +261,24 @@ class Converter:
         level = means, torch.full_like(means, source.pitch.std)
         speakers = torch.cat([target.speaker for _, target in pairs])
         z, lf0 = (shared.expand(len(pairs), *shared.shape[1:]) for shared in (source.z, source.lf0))
-        return list(self.model.denormalise(self.model.decode(z, lf0, speakers, level)).float())
+        if source.speaker is None:
+            mels = self.model.decode(z, lf0, speakers, level)
+        else:
+            mels = self.model.decode_guided(z, lf0, speakers, level, source.speaker.expand_as(speakers), self.guidance)
+        return list(self.model.denormalise(mels).float())
+
+    def _source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
+        """(256,) of a trimmed source at the model's rate, by its beginning; None where no guidance asks for it, or there is no sound."""
+        beginning = wav[: GUIDING_S * self.rate]
+        if not self.guidance or self.model.config.speaker_encoder == "mel" or not np.any(beginning):
+            return None
+        return self._voice_embedder().embed(resample(beginning, self.rate, VOICE_RATE))
+
+    def _source_speaker(self, heard: Heard, mel: Tensor) -> Tensor | None:
+        """(1, voice_dim) of a source with its normalised log-mel (T, n_mels), where there is guidance."""
+        if self.guidance and self.model.config.speaker_encoder == "mel":
+            return self.model.embed_voice(mel[: round(GUIDING_S * self.frontend.definition.frame_rate)].T[None])
+        return None if heard.dvector is None else self.model.embed_voice(torch.from_numpy(heard.dvector).to(self.device)[None])
 
     def embed_face(self, face: Picture) -> np.ndarray:
         """The face embedding (face_dim,) float32 that this model was trained with."""

@@ -26,10 +26,10 @@ FACE = {"detector": "dlib", "embedder": "dlib", "on_many": "largest"}
 VOICE = {"embedder": "resemblyzer", "rate": 16000}
 
 
-def checkpoint(folder: Path, preset: str = "toy", *, faces: bool = True, seed: int = 0) -> Path:
+def checkpoint(folder: Path, preset: str = "toy", *, faces: bool = True, seed: int = 0, overrides: tuple[str, ...] = ()) -> Path:
     """A checkpoint folder of a shrunken preset with random weights; without faces, as pretraining leaves it."""
     torch.manual_seed(seed)
-    config = load_config(preset, None, SHRUNKEN[preset])
+    config = load_config(preset, None, (*SHRUNKEN[preset], *overrides))
     model = FaceVC(config.model)
     mean, std = (-1.5, 0.3) if preset == "toy" else (-5.0, 1.0)
     model.set_statistics(torch.full((80,), mean), torch.full((80,), std))

@@ -128,6 +128,16 @@ class FaceVC(nn.Module):
         """
         return self.decode_both(z, lf0, speaker, level)[1]
 
+    def decode_guided(
+        self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor], source_speaker: Tensor, guidance: float
+    ) -> Tensor:
+        """`decode`, taken away from the source's voice: mel + guidance (mel - mel in the source's voice), both at the same pitch.
+
+        Some of the source's voice is in the content; in the difference it cancels. After classifier-free guidance (Ho and Salimans, 2022).
+        """
+        mel = self.decode(z, lf0, speaker, level)
+        return mel + guidance * (mel - self.decode(z, lf0, source_speaker, level))
+
     def decode_both(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """`decode` before and after the postnet; the two are one where there is none."""
         mean, std = level if level is not None else self.predict_pitch(speaker)

@@ -1,5 +1,6 @@
 """converter.py: what goes in, and what must come out whatever goes in."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -121,6 +122,34 @@ def test_unvoiced_noise_converts(converter):
     assert torch.isfinite(source.lf0).all()
     spoken = converter.speak(source, converter.target_from_face(FACE))
     assert np.isfinite(spoken).all() and rms(spoken) > 0.02
+
+
+def test_guidance_goes_on_from_the_sources_voice_past_the_targets(converters):
+    """mel + g (mel - mel in the source's voice), worked out from two unguided decodings; a target with the source's voice is left alone."""
+    converter, source = converters["starter"], (buzz(1.0), 16000)
+    assert converter.guidance == converter.model.config.voice_guidance > 0
+    guided = converter.analyse(source)
+    target = converter.target_from_face(FACE)
+    own = converter._voice_embedder().embed(buzz(1.0))
+    assert torch.nn.functional.cosine_similarity(guided.speaker[0], torch.from_numpy(own), dim=0) > 0.999
+    plain = dataclasses.replace(guided, speaker=None)
+    level = converter.own_log_f0(target)
+    mel = converter._decoded([(plain, target)])[0]
+    mel_own = converter._decoded([(plain, Target(guided.speaker, level))])[0]
+    torch.testing.assert_close(converter._decoded([(guided, target)])[0], mel + converter.guidance * (mel - mel_own), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(converter._decoded([(guided, Target(guided.speaker, level))])[0], mel_own, atol=1e-4, rtol=1e-4)
+
+
+def test_guidance_by_an_encoder_that_hears_the_mel(tmp_path):
+    converter = Converter(checkpoint(tmp_path / "run", "toy", overrides=("model.voice_guidance=0.5", "model.speaker_encoder=mel")), "griffin-lim", "cpu")
+    heard = converter.hear((buzz(0.5), 16000))
+    speaker = converter.encode(heard).speaker
+    assert heard.dvector is None and speaker is not None and speaker.shape == (1, 256)
+
+
+def test_without_guidance_nobody_listens_for_the_sources_voice(converters):
+    converter = converters["toy"]
+    assert converter.guidance == 0 and converter.analyse((buzz(0.5), 16000)).speaker is None and converter._voices is None
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 1600])
