@@ -116,6 +116,8 @@ class PretrainConfig(RunConfig):
     cross_voice: float = 0.0  # speech decoded in another's voice: a critic that knows voices must hear the other
     critic_batch: int = 32  # more crops a step, which the critic alone hears
     critic_ahead: int = 0  # steps at the beginning in which the critic alone learns
+    verify_voice: float = 0.0  # ... and so must a frozen verifier (--verifier), which has heard thousands of voices
+    verify_crops: int = 4  # of a batch, for the verifier costs as much as all the rest
     cross_content: float = 0.0  # ... and the content encoder must find the content again
     back_conversion: float = 0.0  # ... and decoding that again in the speaker's own voice must give the speaker's own mel
     perturb_voice: float = 0.0  # share of the crops that the content encoder hears in a disguised voice

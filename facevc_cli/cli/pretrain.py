@@ -20,6 +20,9 @@ def pretrain(
         Path | None, typer.Option("--encoder-init", metavar="FOLDER", help="A CTranslate2 Whisper model to start a distilled content encoder from.")
     ] = None,
     init: Annotated[Path | None, typer.Option("--init", metavar="RUN", help="A pretraining run or checkpoint to go on from, with other settings.")] = None,
+    verifier: Annotated[
+        Path | None, typer.Option("--verifier", metavar="FILE", help="Weights of CAM++ (safetensors) that hear whose voice it is, for pretrain.verify_voice.")
+    ] = None,
     weights: opt.Weights = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "no",
@@ -41,7 +44,7 @@ def pretrain(
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
     stage = PretrainStageConfig(
-        features, voices, output, preset, config, tuple(settings or ()), encoder_init, init, weights, device, precision, seed, overwrite,
+        features, voices, output, preset, config, tuple(settings or ()), encoder_init, init, verifier, weights, device, precision, seed, overwrite,
         stop_at,
     )  # fmt: skip
     run_stage(lambda reporter: run(stage, reporter), json_out=json, quiet=quiet, debug=debug)

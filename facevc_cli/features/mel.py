@@ -73,6 +73,14 @@ def mel_centres_hz(definition: MelDefinition) -> np.ndarray:
     return _band_edges_hz(definition)[1:-1]
 
 
+def band_places(definition: MelDefinition, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where frequencies of any shape lie among the bands: the lower neighbour, and how far from it to the next, 0 to 1 (float32)."""
+    centres = mel_centres_hz(definition)
+    place = np.interp(hz, centres, np.arange(len(centres)))
+    low = np.minimum(place.astype(np.int64), len(centres) - 2)
+    return low, (place - low).astype(np.float32)
+
+
 def _band_edges_hz(d: MelDefinition) -> np.ndarray:
     """(n_mels + 2,): band i rises from edge i to edge i + 1 and falls to edge i + 2."""
     lowest, highest = _hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))

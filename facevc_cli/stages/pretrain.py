@@ -9,10 +9,12 @@ from facevc_cli.config import load_config
 from facevc_cli.data.training_inputs import read_inputs
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.frontend import Frontend
+from facevc_cli.features.mel import MEL_DEFINITIONS
 from facevc_cli.io.checkpoint import TRAINING, Checkpoint, load_checkpoint, load_weights, locate, read_tensors
 from facevc_cli.io.ctranslate2 import read_ctranslate2
 from facevc_cli.io.rundir import RunDirectory, table_hashes
 from facevc_cli.io.store import Store
+from facevc_cli.models.campplus import VoiceVerifier
 from facevc_cli.models.distilled_content import DistilledContentEncoder
 from facevc_cli.models.facevc import FaceVC
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
@@ -34,6 +36,7 @@ class PretrainStageConfig:
     overrides: tuple[str, ...] = ()
     encoder_init: Path | None = None  # folder of a CTranslate2 Whisper model: the distilled encoder starts from its first layers
     init: Path | None = None  # a run or checkpoint of this stage whose weights to start from
+    verifier: Path | None = None  # safetensors of a CAM++ network
     weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
     precision: str = "no"
@@ -64,7 +67,7 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         model.set_statistics(*map(torch.from_numpy, inputs.statistics))
         if stage.encoder_init is not None and not resume:
             _start_from_whisper(model, stage.encoder_init)
-        task = PretrainTask(model, config, stage.seed)
+        task = PretrainTask(model, config, stage.seed, _verifier(stage.verifier, model) if p.verify_voice > 0 and stage.verifier is not None else None)
         if stage.init is not None and not resume:
             _start_from_run(task, stage.init, inputs.frontend)
         checkpoint = Checkpoint(model, config, inputs.frontend, STAGE, embedders={"voice": voices.settings})
@@ -88,6 +91,12 @@ def _start_from_run(task: PretrainTask, init: Path, frontend: Frontend) -> None:
         helpers = Path(init) / "checkpoints" / "last" / TRAINING / HELPERS
     if helpers.is_file():
         task.load_helpers(read_tensors(helpers))
+
+
+def _verifier(path: Path, model: FaceVC) -> VoiceVerifier:
+    verifier = VoiceVerifier(MEL_DEFINITIONS[model.config.mel])
+    load_weights(verifier.network, read_tensors(path), f"--verifier {path}")
+    return verifier
 
 
 def _start_from_whisper(model: FaceVC, folder: Path) -> None:

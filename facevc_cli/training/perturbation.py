@@ -6,12 +6,11 @@ moves formants and harmonics, and a smooth curve over the bands stands for anoth
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facevc_cli.features.mel import MelDefinition, mel_centres_hz
+from facevc_cli.features.mel import MelDefinition, band_places, mel_centres_hz
 
 STRETCH = 1.25  # at most, either way
 CURVE_POINTS = 6
@@ -23,7 +22,7 @@ class VoicePerturbation:
     """Log-mels as other people might have said the same, each crop its own way."""
 
     def __init__(self, definition: MelDefinition):
-        self.centres = torch.from_numpy(mel_centres_hz(definition).astype(np.float32))
+        self.definition = definition
         self.deviation = CURVE_DEVIATION * NEPER[definition.log]
 
     def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
@@ -32,13 +31,7 @@ class VoicePerturbation:
         stretch = STRETCH ** (2 * torch.rand(size, generator=generator) - 1)
         points = self.deviation * torch.randn(size, 1, CURVE_POINTS, generator=generator)
         curve = F.interpolate(points, size=bands, mode="linear", align_corners=True)
-        low, share = self._places(stretch)
-        low, share = low.to(mel.device)[:, None].expand(mel.shape), share.to(mel)[:, None]
+        places = band_places(self.definition, mel_centres_hz(self.definition) / stretch[:, None].numpy())
+        low, share = (torch.from_numpy(array).to(mel.device)[:, None].expand(mel.shape) for array in places)
         stretched = torch.lerp(mel.gather(2, low), mel.gather(2, low + 1), share)
         return stretched + curve.to(mel)
-
-    def _places(self, stretch: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) -> the lower one of the two bands between which each band's value is found (B, n_mels), and how far from it."""
-        wanted = (self.centres / stretch[:, None]).clamp(float(self.centres[0]), float(self.centres[-1]))
-        low = (torch.searchsorted(self.centres, wanted, right=True) - 1).clamp(0, len(self.centres) - 2)
-        return low, (wanted - self.centres[low]) / (self.centres[low + 1] - self.centres[low])

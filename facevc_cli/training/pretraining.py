@@ -17,6 +17,7 @@ from facevc_cli.config import Config
 from facevc_cli.data.crops import Batch
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS
+from facevc_cli.models.campplus import VoiceVerifier
 from facevc_cli.models.content_encoder import ContentOutput
 from facevc_cli.models.cpc import CPCPredictor
 from facevc_cli.models.discriminator import MelDiscriminator
@@ -25,7 +26,7 @@ from facevc_cli.models.facevc import FaceVC
 from facevc_cli.models.mutual_information import CLUBEstimator, half_rate
 from facevc_cli.models.voice_critic import VoiceCritic
 from facevc_cli.training.perturbation import VoicePerturbation
-from facevc_cli.training.task import Figures, frozen, generator, learning_rate, ramp, set_learning_rate
+from facevc_cli.training.task import Figures, freeze, frozen, generator, learning_rate, ramp, set_learning_rate
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
 DISCRIMINATOR_RATE = 0.4  # of the model's learning rate
@@ -41,7 +42,7 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.model, p, m = model, config.pretrain, config.model
         self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
-        self.crosses = p.cross_voice > 0 or p.cross_content > 0 or p.back_conversion > 0
+        self.crosses = max(p.cross_voice, p.verify_voice, p.cross_content, p.back_conversion) > 0
         self.cycles, self.returns = p.cross_content > 0 or p.back_conversion > 0, p.back_conversion > 0
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
 
@@ -80,7 +81,7 @@ class Reconstruction(nn.Module):
 
 
 class PretrainTask:
-    def __init__(self, model: FaceVC, config: Config, seed: int):
+    def __init__(self, model: FaceVC, config: Config, seed: int, verifier: VoiceVerifier | None = None):
         self.model, self.config, self.p, self.seed = model, config, config.pretrain, seed
         p, m = config.pretrain, config.model
         reconstruction = Reconstruction(model, config)
@@ -98,6 +99,11 @@ class PretrainTask:
             if m.voice_dim != m.dvector_dim or m.speaker_encoder != "identity":
                 raise FaceVCError("pretrain.cross_voice needs a voice embedding that does not move: model.speaker_encoder identity. Or set it to 0.")
             self.auxiliary["critic"] = VoiceCritic(m.n_mels, m.voice_dim)
+        self.verifier = verifier
+        if verifier is not None:
+            freeze(verifier)
+        elif p.verify_voice > 0:
+            raise FaceVCError("pretrain.verify_voice needs a verifier that knows voices: pass --verifier FILE. Or set it to 0.")
         self.optimisers = self._make_optimisers()
 
     def _make_optimisers(self) -> dict[str, Optimizer]:
@@ -131,6 +137,8 @@ class PretrainTask:
             if name != "estimators":
                 self.auxiliary[name] = accelerator.prepare(self.auxiliary[name])
         self.estimators.to(accelerator.device)
+        if self.verifier is not None:
+            self.verifier.to(accelerator.device)
         self.optimisers = {name: accelerator.prepare(o) for name, o in self.optimisers.items()}
 
     def step(self, batch: Batch, step: int) -> Figures:
@@ -242,6 +250,8 @@ class PretrainTask:
             critic = self.accelerator.unwrap_model(self.auxiliary["critic"])
             with frozen([critic]):
                 terms["cross_voice"] = (p.cross_voice, critic.loss(out["crossed"], out["crossed_voice"], out["crossed_from"]))
+        if p.verify_voice > 0:
+            terms["verify_voice"] = (p.verify_voice, self._verification(out["crossed"], mel))
         if p.cross_content > 0:
             terms["cross_content"] = (p.cross_content, content_distance(out["cycled"], out["crossed_content"]))
         if p.back_conversion > 0:
@@ -254,6 +264,17 @@ class PretrainTask:
                     with frozen([judge]):
                         terms[f"{name}_adversarial"] = (p.adversarial * adversarial, ((judge(out[name])[0] - 1) ** 2).mean())
         return terms
+
+    def _verification(self, crossed: Tensor, mel: Tensor) -> Tensor:
+        """1 - cosine to a real crop of the voice asked for, + .5 of how much nearer the crossed speech is to its speaker than that voice is."""
+        if self.verifier is None:
+            raise RuntimeError("PretrainTask was made without a verifier")
+        crops = self.p.verify_crops
+        with torch.no_grad():
+            real = self.verifier(self.model.denormalise(mel))
+        heard, wanted, speaker = self.verifier(self.model.denormalise(crossed[:crops])), real.roll(1, 0)[:crops], real[:crops]
+        left = (heard * speaker).sum(-1) - (wanted * speaker).sum(-1)
+        return (1 - (heard * wanted).sum(-1) + 0.5 * left.relu()).mean()
 
     def _adversarial_terms(self, real: Tensor, fake: Tensor, strength: float) -> dict[str, tuple[float, Tensor]]:
         judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])

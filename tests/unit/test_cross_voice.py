@@ -130,18 +130,6 @@ def test_back_in_the_own_voice_from_the_content_of_the_crossed_speech(starter_st
 # ---- disguised voices
 
 
-def test_a_stretch_moves_every_band_to_its_frequency():
-    perturbation = VoicePerturbation(MEL_DEFINITIONS["hifigan"])
-    centres = perturbation.centres
-    low, share = perturbation._places(torch.tensor([1.0, 1.25, 0.8]))
-    found = torch.lerp(centres[low], centres[low + 1], share)
-    torch.testing.assert_close(found[0], centres)
-    inside = centres * 1.25 <= centres[-1]
-    torch.testing.assert_close(found[2][inside], centres[inside] * 1.25)
-    torch.testing.assert_close(found[1], (centres / 1.25).clamp(min=float(centres[0])))
-    assert bool((found[2][~inside] == centres[-1]).all())  # nothing is known beyond
-
-
 def test_a_disguise_is_drawn_for_every_crop_and_stands_still_in_it():
     perturbation = VoicePerturbation(MEL_DEFINITIONS["hifigan"])
     mel = torch.randn(1, 5, 80).expand(3, 5, 80)

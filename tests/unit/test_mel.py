@@ -8,7 +8,7 @@ import pytest
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.frontend import Frontend
-from facevc_cli.features.mel import MEL_DEFINITIONS, log_mel, mel_filters, sound_bounds, whisper_mel_power
+from facevc_cli.features.mel import MEL_DEFINITIONS, band_places, log_mel, mel_centres_hz, mel_filters, sound_bounds, whisper_mel_power
 
 DEFINITIONS = list(MEL_DEFINITIONS.values())
 by_name = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda d: d.name)
@@ -109,3 +109,15 @@ def test_mel_and_f0_have_the_same_frames(definition, samples):
 
 def test_whispers_mel_has_even_frames():
     assert [whisper_mel_power(speech_like(n, 16000)).shape for n in (16000, 16160)] == [(80, 100), (80, 102)]
+
+
+def test_frequencies_find_their_place_among_the_bands():
+    definition = MEL_DEFINITIONS["hifigan"]
+    centres = mel_centres_hz(definition)
+    hz = np.stack([centres, centres * 1.25, centres / 1.25])
+    low, share = band_places(definition, hz)
+    found = centres[low] + share * (centres[low + 1] - centres[low])
+    np.testing.assert_allclose(found, np.clip(hz, centres[0], centres[-1]), rtol=1e-5)  # nothing is known beyond
+    assert low.max() == len(centres) - 2 and share.min() >= 0 and share.max() <= 1
+    peaks = np.fft.rfftfreq(definition.n_fft, 1 / definition.rate)[mel_filters(definition).argmax(1)]
+    assert np.abs(peaks - centres).max() <= definition.rate / definition.n_fft
