@@ -87,14 +87,14 @@ class Converter:
 
     def __init__(
         self, checkpoint: Path | str | None = None, vocoder: Path | str | None = None, device: str = "auto",
-        *, on_many: str = "largest", reporter: Reporter = SILENT,
+        *, on_many: str = "largest", guidance: float | None = None, reporter: Reporter = SILENT,
     ):  # fmt: skip
         self.device = resolve_device(device)
         self.checkpoint = load_checkpoint(checkpoint, str(self.device))
         self.model, self.frontend = self.checkpoint.model, self.checkpoint.frontend
         self.vocoder = load_vocoder(vocoder, self.frontend.mel, self.device, reporter)
         self.rate = self.frontend.definition.rate
-        self.guidance = self.model.config.voice_guidance  # away from the source's own voice; 0 leaves that out
+        self.guidance = self.model.config.voice_guidance if guidance is None else guidance  # away from the source's voice; 0 leaves that out
         self.on_many = on_many
         self.timings: dict[str, float] = {}  # seconds by step, summed
         self._faces: FaceAnalyser | None = None

@@ -21,6 +21,7 @@ def convert(
     name: own.Name = "{source}__{face}.wav",
     checkpoint: opt.Checkpoint = None,
     vocoder: own.Vocoder = None,
+    guidance: own.Guidance = None,
     temperature: own.Temperature = None,
     on_many: own.OnMany = "largest",
     baselines: own.Baselines = None,
@@ -65,7 +66,7 @@ def convert(
         config = ConvertConfig(
             tuple(named), out, tuple(faces or ()), tuple(voices or ()), pairs, checkpoint, vocoder, name, temperature, on_many, device, limit,
             overwrite, dry_run, fail_fast, system, Benchmark(tuple(baselines or ()), tuple(degrade or ()), labels, sources_table, protocol, seed),
-            Control(tuple(persons or ()), tuple(mixes), sweep, pitch), batch_size, watermark, sidecar,
+            Control(tuple(persons or ()), tuple(mixes), sweep, pitch, guidance), batch_size, watermark, sidecar,
         )  # fmt: skip
         shown = output if out is output else None  # the file behind a pipe is nobody's business
         run_stage(

@@ -18,6 +18,7 @@ SWEEP = "Instead of a mix of two, N steps from all of the first to all of the se
 PITCH = "auto (of the voice), keep (the source's), semitones from auto such as +3, or a median such as 180hz."
 PAIRS = "Columns source and face (or voice): convert only these."
 VOCODER = "auto, hifigan, griffin-lim, or a Parallel WaveGAN / HiFi-GAN checkpoint, or one that an installed package brings."
+GUIDANCE = "How far away from the source's own voice, past the target's; 0 is off, above 1 the sound suffers. Default: the model's."
 TEMPERATURE = "Of the memory's address; lower is sharper. Default: the model's."
 
 BATCH = "Conversions in the network at once. Default: 1 on a processor, where more do not pay; 16 elsewhere."
@@ -33,6 +34,7 @@ Pairs = Annotated[Path | None, Option("--pairs", metavar="TABLE.csv", help=PAIRS
 Name = Annotated[str, Option("--name", help="Of the outputs; {source} and {face} are the inputs' ids.")]
 Vocoder = Annotated[str | None, Option("--vocoder", help=VOCODER, rich_help_panel=MODEL)]
 Pitch = Annotated[str, Option("--pitch", metavar="auto|keep|SEMITONES|HZ", help=PITCH)]
+Guidance = Annotated[float | None, Option("--guidance", help=GUIDANCE, rich_help_panel=MODEL)]
 Temperature = Annotated[float | None, Option("--temperature", help=TEMPERATURE, rich_help_panel=MODEL)]
 OnMany = Annotated[str, Option("--on-many", help="Several faces in an image: largest, or skip.", rich_help_panel=WORK)]
 BatchSize = Annotated[int | None, Option("--batch-size", min=1, help=BATCH, rich_help_panel=WORK)]

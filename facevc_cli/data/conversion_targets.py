@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facevc_cli.errors import FaceVCError, UsageError
@@ -13,6 +13,7 @@ from facevc_cli.io.voice_card import CARD_SUFFIX
 
 FACE_SUFFIXES = IMAGE_SUFFIXES | {CARD_SUFFIX}
 MOST_STEPS = 101  # of a sweep: two decimals of a share tell them apart
+MOST_GUIDANCE = 4.0
 MIX_EXAMPLE = "--mix 'a.jpg=.6 b.jpg=.4'"
 _PART = re.compile(r"\s*(\S.*?)=(\d*\.?\d+)(?=[\s,]|$)[\s,]*")  # names may hold blanks and equals signs
 Named = tuple[Path, str]  # a file and its id
@@ -24,7 +25,7 @@ class Driver:
 
     by: str  # "face", "voice", "card" or "mix"
     people: tuple[tuple[Path, ...], ...]  # their files; one of one, but for people of several pictures and the mean face
-    degradation: str = ""  # of the picture, as in features/degradation.py
+    degradation: str = ""  # of every picture, as in features/degradation.py
     name: str = ""  # of a person of several pictures
     parts: tuple[tuple["Driver", float], ...] = ()  # of a mix, with shares that sum to 1
 
@@ -42,6 +43,11 @@ class Driver:
         total = math.fsum(weight for _, weight in parts)
         return cls("mix", (), parts=tuple((part, weight / total) for part, weight in parts))
 
+    def degraded(self, degradation: str) -> "Driver":
+        """The same with every picture degraded; cards and recordings are none."""
+        parts = tuple((part.degraded(degradation), share) for part, share in self.parts)
+        return replace(self, parts=parts, degradation=degradation if self.sees else self.degradation)
+
     @property
     def files(self) -> tuple[Path, ...]:
         return tuple(file for files in self.people for file in files) + tuple(file for part, _ in self.parts for file in part.files)
@@ -58,10 +64,12 @@ class Driver:
 
     def __str__(self) -> str:
         if self.parts:
-            return "mix of " + " and ".join(f"{part.file.name if part.file else part} {share:.2f}" for part, share in self.parts)
-        if self.name:
-            return f"person {self.name} ({len(self.files)} pictures)"
-        what = f"{self.by} {self.file.name}" if self.file else f"mean of {len(self.files)} faces"
+            plain = [(part.degraded("") if part.sees else part, share) for part, share in self.parts]
+            what = "mix of " + " and ".join(f"{part.file.name if part.file else part} {share:.2f}" for part, share in plain)
+        elif self.name:
+            what = f"person {self.name} ({len(self.files)} pictures)"
+        else:
+            what = f"{self.by} {self.file.name}" if self.file else f"mean of {len(self.files)} faces"
         return f"{what} ({self.degradation})" if self.degradation else what
 
 
@@ -84,10 +92,13 @@ class Control:
     mixes: tuple[str, ...] = ()  # such as 'a.jpg=.6 b.jpg=.4'
     sweep: int | None = None  # steps from all of a mix's first to all of its second
     pitch: str = "auto"  # as in PitchRule.parse
+    guidance: float | None = None  # away from the source's voice; None: the model's
 
     def check(self) -> None:
         """UsageError where options do not go together or say nothing."""
         self.pitch_rule()
+        if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
+            raise UsageError(f"--guidance {self.guidance}: expected a number from 0 (off) to {MOST_GUIDANCE:g}. Above 1 the sound suffers.")
         if self.sweep is not None and not self.mixes:
             raise UsageError(f"--sweep {self.sweep} writes the steps between the two of a mix, and there is none. Give {MIX_EXAMPLE}.")
         if self.sweep is not None and not 2 <= self.sweep <= MOST_STEPS:
@@ -100,7 +111,8 @@ class Control:
     def settings(self) -> tuple[str, ...]:
         """What every result depends on besides its inputs; nothing where all is as it is by default."""
         rule = self.pitch_rule()
-        return () if rule == AUTO_PITCH else (f"pitch {rule}",)
+        guidance = () if self.guidance is None else (f"guidance {self.guidance:g}",)
+        return (*(() if rule == AUTO_PITCH else (f"pitch {rule}",)), *guidance)
 
     def targets(self) -> list[Asked]:
         """The people and mixes; FaceVCError where one cannot be, or two have one name."""

@@ -74,7 +74,7 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
     waiting = _waiting(jobs, keys, manifest, config.overwrite)
     converter = None
     if waiting:
-        converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, reporter=reporter)
+        converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, guidance=config.control.guidance, reporter=reporter)
         if any(job.driver.sees for job in waiting):
             converter.prepare_faces()
         converter.check_pitch(config.control.pitch_rule())
