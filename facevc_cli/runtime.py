@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -93,46 +94,107 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _one_thread() -> None:
-    """A pool's worker keeps to one core: the pool has a process for each."""
+def _start_worker(threads: int) -> None:
+    """A pool's worker keeps to its share of the processors, leaves Ctrl-C to its parent, and does not outlive it."""
     import signal
+    from multiprocessing import parent_process
+    from threading import Thread
+
+    def leave() -> None:
+        if (parent := parent_process()) is not None:
+            parent.join()
+            os._exit(1)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"  # torch, where a worker imports it, reads this
+        os.environ[name] = str(threads)  # torch and CTranslate2, where a worker imports them, read this
+    Thread(target=leave, daemon=True).start()
+
+
+class Workers:
+    """Processes that stay from one `map` to the next, so that what they load is loaded once. To be closed, or used in a `with`.
+
+    jobs: how many; with 1 the work is done in this process. threads: of each.
+    """
+
+    def __init__(self, jobs: int, threads: int = 1):
+        self.jobs, self._threads = max(1, jobs), threads
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the processes, after the items that they have begun."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def map(
+        self, function: Callable[[T], R], items: Sequence[T], outlive: bool = False
+    ) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
+        """`function` over `items`: (item, result, error) as each is done; only FaceVCErrors are passed on.
+
+        Results wait for the reader (at most four a process), so that memory stays bounded. A process that dies is an error; with
+        `outlive`, the items that were waiting then are tried one by one, and the error is that of the item that kills its process again.
+        """
+        if self.jobs == 1 or (len(items) <= 1 and self._pool is None):
+            for item in items:
+                yield item, *_attempt(function, item)
+            return
+        waiting, pending = deque(items), dict[Future, T]()
+        try:
+            while waiting or pending:
+                try:
+                    while waiting and len(pending) < 4 * self.jobs:
+                        future = self._running().submit(_attempt, function, waiting[0])
+                        pending[future] = waiting.popleft()
+                    for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                        found = future.result()
+                        yield pending.pop(future), *found
+                except BrokenProcessPool as error:
+                    self.close()
+                    if not outlive:
+                        raise FaceVCError(
+                            "a worker process died, most often because the memory ran out. Run the same command again with fewer --jobs: "
+                            "what is finished is kept."
+                        ) from error
+                    suspects = list(pending.values())
+                    pending.clear()
+                    yield from self._one_by_one(function, suspects)
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _one_by_one(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
+        for item in items:
+            try:
+                found = self._running().submit(_attempt, function, item).result()
+            except BrokenProcessPool:
+                self.close()
+                found = None, FaceVCError(
+                    "the process that worked on it alone died: the memory ran out, or a library crashed on it. Listen to it, or take its "
+                    "row out."
+                )
+            yield item, *found
+
+    def _running(self) -> ProcessPoolExecutor:
+        from multiprocessing import get_context
+
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(self._threads,))
+        return self._pool
 
 
 def parallel_map(
     function: Callable[[T], R], items: Sequence[T], jobs: int
 ) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
-    """`function` over `items` in `jobs` processes: (item, result, error) as each is done; only FaceVCErrors are passed on.
-
-    jobs = 1 stays in this process. Results wait for the reader (at most four a process), so that memory stays bounded.
-    """
-    if jobs <= 1 or len(items) <= 1:
-        for item in items:
-            yield item, *_attempt(function, item)
-        return
-    from multiprocessing import get_context
-
-    waiting = iter(items)
-    pending: dict[Future, T] = {}
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        try:
-            while True:
-                while len(pending) < 4 * jobs and (following := next(waiting, None)) is not None:
-                    pending[pool.submit(_attempt, function, following)] = following
-                if not pending:
-                    return
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    yield pending.pop(future), *future.result()
-        except BrokenProcessPool as error:
-            raise FaceVCError(
-                "a worker process died, most often because the memory ran out. Run the same command again with fewer --jobs: what is "
-                "finished is kept."
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    """`Workers.map` with `jobs` processes of one thread each, which end with the work."""
+    with Workers(jobs) as workers:
+        yield from workers.map(function, items)
 
 
 def _attempt(function: Callable[[T], R], item: T) -> tuple[R | None, FaceVCError | None]:

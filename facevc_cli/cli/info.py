@@ -12,23 +12,28 @@ from facevc_cli.progress import Reporter, Summary
 
 def info(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Stores, checkpoints or runs; none: this installation.", show_default=False)
+        list[Path] | None, typer.Argument(help="Stores, checkpoints, runs or voice cards; none: this installation.", show_default=False)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="The model that made the voice cards; default: the bundled starter.")
     ] = None,
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Say what is installed and which device would be used, or what a store, checkpoint or run holds.
+    """Say what is installed and which device would be used, or what a store, checkpoint, run or voice card holds.
 
     Examples:
 
         facevc info
 
         facevc info features.h5 runs/train --json
+
+        facevc info anna.safetensors
     """
     from facevc_cli.stages.info import InfoConfig, run
 
     def stage(reporter: Reporter) -> Summary:
-        summary = run(InfoConfig(tuple(paths or ())), reporter)
+        summary = run(InfoConfig(tuple(paths or ()), checkpoint), reporter)
         if not json:
             import yaml
 

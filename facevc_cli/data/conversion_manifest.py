@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.atomic import alone, atomic_path
 from facevc_cli.io.manifest import read_table, write_table
 
 MANIFEST, ADDRESSES = "manifest.csv", "addresses.safetensors"
@@ -29,12 +29,12 @@ LineKey = tuple[str, ...]
 def line_key(line: Line) -> LineKey:
     """What a line is about, so that a later run replaces it: a file of the system's own, or one conversion's stand-in under a baseline."""
     if line.get("baseline"):
-        return tuple(line.get(column, "") for column in ("baseline", "system", "source", "target", "face"))
+        return tuple(line.get(column, "") for column in ("baseline", "system", "source", "target", "face", "face_id"))
     return (line["converted"],)
 
 
 class Manifest:
-    """The rows of `manifest.csv`; those of earlier runs stay, with any columns that were added to them."""
+    """The rows of `manifest.csv`; those of earlier runs, and of others that run at the same time, stay, with any columns that were added."""
 
     def __init__(self, folder: Path | None):
         self.path = folder / MANIFEST if folder is not None else None  # None: one output file, no manifest
@@ -42,6 +42,7 @@ class Manifest:
         self.lines: dict[LineKey, Line] = {line_key(line): line for line in known}
         self.done = {line["converted"]: line for line in known if line["status"] == "done" and line["key"]}  # by file
         self._columns = dict.fromkeys([*COLUMNS, *(known[0] if known else ())])
+        self._own: set[LineKey] = set()  # the rows that this run put, renamed or took out
         self._changed, self._save_at = False, 0.0
 
     def put(self, line: Line) -> None:
@@ -49,17 +50,21 @@ class Manifest:
         merged = {**self.lines.get(key, {}), **line}
         self._changed |= merged != self.lines.get(key)
         self._columns |= dict.fromkeys(line)
+        self._own.add(key)
         self.lines[key] = merged
 
     def rename(self, old: Collection[str], system: str) -> None:
         """The rows of these systems bear another name from now on."""
         if old:
-            lines = [{**line, "system": system} if line.get("system", "") in old else line for line in self.lines.values()]
+            before = self.lines
+            lines = [{**line, "system": system} if line.get("system", "") in old else line for line in before.values()]
             self.lines, self._changed = {line_key(line): line for line in lines}, True
+            self._own |= {key for key in before.keys() | self.lines.keys() if before.get(key) != self.lines.get(key)}
 
     def forget(self, stale: Callable[[Line], bool]) -> None:
         kept = {key: line for key, line in self.lines.items() if not stale(line)}
         self._changed |= len(kept) < len(self.lines)
+        self._own |= self.lines.keys() - kept.keys()
         self.lines = kept
 
     def due(self) -> bool:
@@ -71,8 +76,18 @@ class Manifest:
         if self.path is None or not (self._changed or always):
             return
         started = time.monotonic()
-        write_table(self.path, list(self.lines.values()), list(self._columns))
+        with alone(self.path.parent):
+            self._take_others()
+            write_table(self.path, list(self.lines.values()), list(self._columns))
         self._changed, self._save_at = False, time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
+
+    def _take_others(self) -> None:
+        """Rows that another process wrote in the meantime."""
+        if self.path is not None and self.path.is_file():
+            for line in read_table(self.path, NEEDED):
+                self._columns |= dict.fromkeys(line)
+                if line_key(line) not in self._own:
+                    self.lines[line_key(line)] = line
 
 
 class Addresses:
@@ -84,12 +99,8 @@ class Addresses:
     def __init__(self, folder: Path | None, slots: np.ndarray):
         self.path = folder / ADDRESSES if folder is not None else None
         self.slots = np.ascontiguousarray(slots, dtype=np.float32)
-        self.rows: dict[str, np.ndarray] = {}
+        self.rows: dict[str, np.ndarray] = self._on_disk()
         self._changed = False
-        if self.path is not None and self.path.is_file():
-            faces, address, known = read_addresses(self.path)
-            if np.array_equal(known, self.slots):
-                self.rows = dict(zip(faces, address, strict=True))
 
     def put(self, face: Path, address: np.ndarray) -> None:
         self.rows[str(face.absolute())] = address.astype(np.float32)
@@ -98,14 +109,25 @@ class Addresses:
     def save(self) -> None:
         if self.path is None or not self._changed:
             return
+        with alone(self.path.parent):
+            self.rows = self._on_disk() | self.rows
+            self._write(self.path)
+        self._changed = False
+
+    def _on_disk(self) -> dict[str, np.ndarray]:
+        if self.path is None or not self.path.is_file():
+            return {}
+        faces, address, known = read_addresses(self.path)
+        return dict(zip(faces, address, strict=True)) if np.array_equal(known, self.slots) else {}
+
+    def _write(self, path: Path) -> None:
         tensors = {"address": np.stack(list(self.rows.values())), "slots": self.slots}
-        with atomic_path(self.path) as temporary:
+        with atomic_path(path) as temporary:
             try:
                 save_file(tensors, temporary, {"faces": json.dumps(list(self.rows))})
             except SafetensorError as error:
                 raise OSError(str(error)) from error
             temporary.chmod(0o644)  # safetensors writes for the owner alone
-        self._changed = False
 
 
 def read_addresses(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:

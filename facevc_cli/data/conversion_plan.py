@@ -66,7 +66,7 @@ def plan_benchmark(
     rows = [
         *own,
         *plan_baselines(benchmark.baselines, own, naming, by_target, benchmark.seed, reporter),
-        *plan_degraded(conditions, own, naming),
+        *plan_degraded(conditions, own, naming, reporter),
     ]
     order = {source: i for i, source in enumerate(dict.fromkeys(row.source for row in own))}
     return Plan(sorted(rows, key=lambda row: order[row.source]), by_target, by_source)

@@ -1,6 +1,7 @@
 """Which conversions a command asks for: sources and targets found, joined and named, and what each result depends on."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def person_of(path: Path, identifier: str) -> str:
 
 def is_file_name(output: Path) -> bool:
     """Whether the output names one audio file rather than a folder."""
-    return output.suffix.lower() in OUTPUT_SUFFIXES and not output.is_dir()
+    return output.suffix.lower() in OUTPUT_SUFFIXES and not os.path.isdir(output)  # unlike Path.is_dir, also of a name that is too long
 
 
 def plan_conversions(
@@ -158,7 +159,7 @@ def _check_output(naming: Naming) -> None:
     expected = f"that ends in {', '.join(OUTPUT_SUFFIXES)}"
     if naming.single:
         return
-    if not output.is_dir() and (output.exists() or output.suffix.lower() in AUDIO_SUFFIXES | VIDEO_SUFFIXES):
+    if not os.path.isdir(output) and (os.path.exists(output) or output.suffix.lower() in AUDIO_SUFFIXES | VIDEO_SUFFIXES):
         raise UsageError(f"--out {output}: expected a folder, or a file name {expected}, found neither. Choose another.")
     if Path(_name(name, "source", "face")).suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(f"--name {name!r}: expected a name {expected}, such as {NAME!r}.")

@@ -49,11 +49,16 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
     kind, subtype = formats[path.suffix.lower()]
     clipped = np.clip(wav, -1.0, 1.0)
     try:
-        with atomic_path(path) as temporary, soundfile.SoundFile(temporary, "w", rate, 1, subtype, format=kind) as file:
-            if comment:
-                file.comment = comment
-                file.software = "facevc"
-            file.write(clipped)
+        with atomic_path(path) as temporary:
+            try:
+                with soundfile.SoundFile(temporary, "w", rate, 1, subtype, format=kind) as file:
+                    if comment:
+                        file.comment = comment
+                        file.software = "facevc"
+                    file.write(clipped)
+            except soundfile.LibsndfileError:
+                temporary.write_bytes(bytes(2 * len(clipped)))  # libsndfile says "System error": this says which, such as a full disk
+                raise
     except soundfile.LibsndfileError as error:
         raise FaceVCError(f"{path} could not be written ({error}). Is the disk full, or the folder read-only?") from error
 

@@ -146,5 +146,5 @@ def inside(folder: Path, relative: str) -> Path:
     """`folder / relative`, refused where it would leave the folder: names come from data."""
     path = folder / relative
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise FaceVCError(f"the name {relative!r} leads outside {folder}. Rename the input.")
+        raise FaceVCError(f"the name {relative!r} leads outside {folder}, by itself or by a link there. Rename the input, or remove the link.")
     return path

@@ -4,9 +4,11 @@ Tensors `speaker` (voice_dim,) and `address` (slots,), float32; the metadata say
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -18,6 +20,7 @@ from facevc_cli.io.atomic import atomic_path
 CARD_SUFFIX = ".safetensors"
 FORMAT, KIND = 1, "facevc voice card"
 WEIGHTS_DIGITS = 16  # of the sha256 that tells models apart
+TOP_SLOTS = 5  # that are named of an address
 _TEXTS = ("kind", "format", "model", "weights_sha256", "temperature", "origin", "made", "facevc")
 
 
@@ -54,11 +57,13 @@ def save_card(path: Path, card: VoiceCard) -> None:
 
 
 def load_card(path: Path) -> VoiceCard:
-    """FaceVCError where the file is damaged, of another kind, or of a later format."""
+    """FaceVCError where the file is missing, damaged, of another kind, or of a later format."""
     try:
         with safe_open(path, "np") as file:
             texts = file.metadata() or {}
-            if texts.get("kind") == KIND and texts.get("format") != str(FORMAT):
+            if texts.get("kind") != KIND:
+                raise FaceVCError(f"{_expected(path)}, found a safetensors file of another kind ({_contents(list(file.keys()))}). Check the path.")
+            if texts.get("format") != str(FORMAT):
                 raise FaceVCError(
                     f"{path}: expected a voice card of format {FORMAT}, found format {texts.get('format')}. Update facevc, or make the card anew."
                 )
@@ -67,15 +72,34 @@ def load_card(path: Path) -> VoiceCard:
             speaker, address = _vector(file.get_tensor("speaker")), _vector(file.get_tensor("address"))
         if (address < 0).any() or abs(float(address.sum()) - 1) > 1e-3:
             raise ValueError("its address is no distribution")
-        origin = json.loads(texts["origin"])
+        temperature, origin = float(texts["temperature"]), json.loads(texts["origin"])
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"its temperature is {temperature}")
         if not isinstance(origin, list) or not all(isinstance(part, dict) for part in origin):
-            raise ValueError("its origin is no list")
-        return VoiceCard(speaker, address, texts["model"], texts["weights_sha256"], float(texts["temperature"]), tuple(origin), texts["made"], texts["facevc"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise FaceVCError(
-            f"{path}: expected a voice card, as 'facevc voice-card FACE -o NAME{CARD_SUFFIX}' writes it, found a damaged file or another kind ({error}). "
-            "Make it again."
-        ) from error
+            raise ValueError("its origin is no list of files")
+        return VoiceCard(speaker, address, texts["model"], texts["weights_sha256"], temperature, tuple(origin), texts["made"], texts["facevc"])
+    except FileNotFoundError as error:
+        raise FaceVCError(f"{path}: no such voice card. Check the path.") from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FaceVCError(f"{_expected(path)}, found a damaged file or another kind ({error}). Make it again.") from error
+
+
+def address_facts(address: np.ndarray) -> dict[str, Any]:
+    """Of an address (slots,): its entropy in bits, the count of slots, and the `top_slots` that weigh most, with their shares."""
+    shares = np.asarray(address, np.float64)
+    entropy = max(0.0, -float((shares * np.log2(np.maximum(shares, 1e-30))).sum()))
+    top = [{"slot": int(slot), "share": round(float(shares[slot]), 4)} for slot in np.argsort(-shares, kind="stable")[:TOP_SLOTS]]
+    return {"address_entropy_bits": round(entropy, 3), "slots": len(shares), "top_slots": top}
+
+
+def _expected(path: Path) -> str:
+    return f"{path}: expected a voice card, as 'facevc voice-card FACE -o NAME{CARD_SUFFIX}' writes it"
+
+
+def _contents(names: list[str]) -> str:
+    """What lies in a file, in a few words."""
+    listed = ", ".join(sorted(names)[:3])
+    return f"{len(names)} tensors: {listed}{', ...' if len(names) > 3 else ''}" if names else "without tensors"
 
 
 def _vector(tensor: np.ndarray) -> np.ndarray:

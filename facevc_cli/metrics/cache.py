@@ -38,6 +38,11 @@ class Cache:
         if self._new >= SAVE_EVERY:
             self.save()
 
+    def put_new(self, key: str, row: np.ndarray) -> None:
+        """The same where the key has no row yet."""
+        if key not in self._rows:
+            self.put(key, row)
+
     def save(self) -> None:
         """Writes what is new, atomically; a folder that cannot be written to costs only the memory."""
         if self._path is None or not self._new:

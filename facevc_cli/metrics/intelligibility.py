@@ -58,6 +58,7 @@ class WhisperRecogniser:
             ) from error
         self.name = f"{'whisper-base' if model == PACKAGED else Path(model).name}, beam {BEAM}{f', {language}' if language else ''}"  # names the cache too
         self.language = language
+        self.made_with = (model, language)
         folder = str(packaged_folder()) if model == PACKAGED else model
         try:
             self._model = WhisperModel(folder, device="cpu", compute_type="int8")

@@ -51,6 +51,7 @@ class _Checked:
 
     def __init__(self, name: str, judge: Embedder):
         self._name, self._judge = name, judge
+        self.device = getattr(judge, "device", "cpu")
 
     def embed(self, wav: np.ndarray) -> np.ndarray:
         """(n,) float32 at 16 kHz -> (D,) float32, L2-normalised; FaceVCError where the judge gives anything else."""
@@ -70,7 +71,8 @@ class _Checked:
 def speaker_judge(name: str) -> Embedder:
     """The speaker judge of a name, loaded once a process: Resemblyzer, or an entry point of the group facevc.speaker_judges.
 
-    The entry point's object, called without arguments, gives something with embed(wav (n,) float32 at 16 kHz) -> (D,).
+    The entry point's object, called without arguments, gives something with embed(wav (n,) float32 at 16 kHz) -> (D,). Where that has a
+    `device` other than the processor, it listens in one process only.
     UsageError for an unknown name, FaceVCError where it does not load.
     """
     if name == RESEMBLYZER:

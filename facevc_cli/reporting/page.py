@@ -117,6 +117,7 @@ def render(evaluation: Evaluation, *, title: str, grid: int = 12, addresses: Pat
         counts={
             "conversions": len({c.converted for c in conversions if c.baseline != SOURCE}),
             "systems": len({c.base for c in conversions}),
+            "baselines": len({c.baseline for c in conversions if c.baseline}),
             "sources": len({c.source_id for c in conversions}),
             "targets": len({c.target for c in conversions}),
         },

@@ -2,12 +2,15 @@
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.pitch import PitchRule
+from facevc_cli.io.voice_card import CARD_SUFFIX
 from facevc_cli.serving import views
+from facevc_cli.serving.people import Card, Person, Photo
 from facevc_cli.serving.studio import FIRST, SECOND, Studio, Upload
 
 KEPT_S = 15 * 60  # an upload that was never used, and a result
@@ -20,6 +23,7 @@ QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "GRADIO_SSR_MODE": "False", "GRADIO_MCP_SERVER": "False",
     "GRADIO_SHARE": "False", "HF_HUB_DISABLE_TELEMETRY": "1",
 }  # fmt: skip
+DOWNLOAD = """(file) => { const link = document.createElement("a"); link.href = file.url; link.download = file.orig_name; link.click(); }"""
 INTRODUCTION = """# facevc
 Speech in, a face in: the same words in the voice that fits the face."""
 NOTICE = """Use recordings and photos of yourself, or of people who have agreed to it. **The result is synthetic speech**: its file says so, say so too.
@@ -48,12 +52,12 @@ def build(studio: Studio, model: str) -> Any:
         return views.note(f"{speech.seconds:.1f} s of sound.") if speech else ""
 
     def looking(who: int) -> Any:
-        def look(upload: Upload, request: gr.Request) -> str:
+        def look(files: list[Upload] | None, photo: Upload, request: gr.Request) -> str:
             try:
-                seen = studio.look(_page(request), who, upload)
+                person = studio.look(_page(request), who, [upload for upload in (*(files or ()), photo) if upload])
             except FaceVCError as error:
                 return views.failure(str(error))
-            return views.face(seen[0], seen[1].face) if seen else ""
+            return shown(person) if person else ""
 
         return look
 
@@ -62,8 +66,14 @@ def build(studio: Studio, model: str) -> Any:
             rule = PitchRule.parse(f"{semitones:+g}" if PITCHES[pitch] == "shift" else PITCHES[pitch])
             made = studio.convert(_page(request), percent / 100, rule)
         except FaceVCError as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
+            raise _toast(error) from error
         return str(made.path), views.note(f"{made.seconds:.1f} s of synthetic speech, made in {made.took_s:.1f} s. Kept here for {KEPT_S // 60} minutes.")
+
+    def keep(percent: float, request: gr.Request) -> str:
+        try:
+            return str(studio.card(_page(request), percent / 100))
+        except FaceVCError as error:
+            raise _toast(error) from error
 
     def leave(request: gr.Request) -> None:
         studio.leave(_page(request))
@@ -74,32 +84,72 @@ def build(studio: Studio, model: str) -> Any:
             with gr.Column():
                 speech = gr.Audio(label="1. Speech", sources=["upload", "microphone"], type="filepath", buttons=["download"], elem_id="speech")
                 heard = gr.HTML(elem_id="heard")
-            photos, seen = [], []
-            for who, label in ((FIRST, "2. Face"), (SECOND, "A second face to mix in (optional)")):
+            faces: list[tuple[Any, Any]] = []
+            seen = []
+            for who, label in ((FIRST, "2. Face: photos or a voice card"), (SECOND, "A second person (optional)")):
                 with gr.Column():
-                    photos.append(gr.Image(label=label, sources=["upload", "webcam"], type="filepath", image_mode=None, height=280, elem_id=f"face-{who}"))
+                    files = gr.File(
+                        label=label, file_count="multiple", file_types=["image", CARD_SUFFIX], height=224, elem_id=f"face-{who}",
+                        elem_classes="facevc-given",
+                    )  # fmt: skip
+                    with gr.Accordion("Take a photo", open=False, elem_id=f"take-{who}"):
+                        camera = gr.Image(show_label=False, sources=["webcam"], type="filepath", image_mode=None, height=240, elem_id=f"camera-{who}")
+                    faces.append((files, camera))
                     seen.append(gr.HTML(elem_id=f"seen-{who}"))
                     if who == SECOND:
                         share = gr.Slider(0, 100, 50, step=5, label="Share of this person, %", visible=False, elem_id="share")
         pitch = gr.Radio(list(PITCHES), value=next(iter(PITCHES)), label="Pitch", visible=studio.pitched, elem_id="pitch")
         semitones = gr.Slider(-SEMITONES, SEMITONES, 0, step=1, label="Semitones", visible=False, elem_id="semitones")
         gr.Markdown(NOTICE, elem_id="notice")
-        press = gr.Button("Convert", variant="primary", elem_id="convert")
+        with gr.Row():
+            press = gr.Button("Convert", variant="primary", scale=3, elem_id="convert")
+            wish = gr.Button("Keep this voice as a card", elem_id="keep")
+        card = gr.File(visible=False)
         result = gr.Audio(label="Result (synthetic speech)", type="filepath", interactive=False, buttons=["download"], elem_id="result")
         told = gr.HTML(views.note(f"Model: {model}."), elem_id="told")
 
         # one at a time, for all share one model; raw uploads, so that our own readers judge them and name what is wrong
         alone: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
         speech.change(hear, speech, heard, preprocess=False, show_progress="minimal", **alone)
-        for who, (photo, view) in enumerate(zip(photos, seen, strict=True)):
-            photo.change(looking(who), photo, view, preprocess=False, show_progress="minimal", **alone)
+        for who, (given, view) in enumerate(zip(faces, seen, strict=True)):
+            gr.on([field.change for field in given], looking(who), given, view, preprocess=False, show_progress="minimal", **alone)
         press.click(convert, [share, pitch, semitones], [result, told], show_progress_on=result, **alone)
+        wish.click(keep, share, card, show_progress_on=wish, **alone).success(None, card, js=DOWNLOAD, api_visibility="private")
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        photos[SECOND].change(lambda upload: gr.update(visible=upload is not None), photos[SECOND], share, preprocess=False, **at_once)
+        gr.on(
+            [field.change for field in faces[SECOND]], lambda files, photo: gr.update(visible=bool(files or photo)), faces[SECOND], share,
+            preprocess=False, **at_once,
+        )  # fmt: skip
         pitch.change(lambda chosen: gr.update(visible=PITCHES[chosen] == "shift"), pitch, semitones, **at_once)
         page.unload(leave)
     page.queue(max_size=WAITING, api_open=False)
     return page
+
+
+def shown(person: Person) -> str:
+    """Who was found, in HTML."""
+    if isinstance(card := person.files[0], Card):
+        pitch = f", median pitch {card.pitch_hz:.0f} Hz" if card.pitch_hz else ""
+        origin = " and ".join(str(part.get("file", "?")) for part in card.card.origin)
+        return views.note(f"Voice card of {origin}, made on {card.card.made}{pitch}.")
+    photos = [photo for photo in person.files if isinstance(photo, Photo)]
+    left_out = "".join(views.failure(f"Left out: {reason}") for reason in person.left_out)
+    return f"{views.photos([(photo.shown, photo.face.crop) for photo in photos])}{views.note(_said(photos))}{left_out}"
+
+
+def _said(photos: Sequence[Photo]) -> str:
+    if len(photos) > 1:
+        several = " In some, the largest of several faces was taken." if any(photo.face.faces > 1 for photo in photos) else ""
+        return f"{len(photos)} photos, one voice: that of their mean face.{several}"
+    found = photos[0].face
+    taken = f"The face that was taken is {found.box[2] - found.box[0]:.0f} px wide"
+    return f"{taken}." if found.faces == 1 else f"{taken}: the largest of {found.faces}."
+
+
+def _toast(error: FaceVCError) -> Exception:
+    import gradio as gr
+
+    return gr.Error(str(error), duration=None, print_exception=False)
 
 
 def _page(request: Any) -> str:

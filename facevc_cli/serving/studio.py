@@ -2,9 +2,10 @@
 
 import hashlib
 import re
+import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +14,20 @@ from typing import Any, TypeVar
 import numpy as np
 import soundfile
 
-from facevc_cli.converter import Converter, Source
+from facevc_cli.converter import Converter, Source, Target
 from facevc_cli.errors import FaceVCError
-from facevc_cli.features.face import FaceObservation
 from facevc_cli.features.pitch import PitchRule
 from facevc_cli.io.audio import load_audio
 from facevc_cli.io.hashes import file_sha256
-from facevc_cli.io.image import load_image
+from facevc_cli.io.voice_card import CARD_SUFFIX, save_card
 from facevc_cli.provenance.metadata import provenance
 from facevc_cli.provenance.saving import save_converted
+from facevc_cli.serving.people import MOST_PHOTOS, Card, Person, Photo, person_of, read
 
 T = TypeVar("T")
 FIRST, SECOND = 0, 1  # the two people of a mix
 Upload = Mapping[str, Any] | None  # as the browser names it: path on this machine, orig_name as the person knows it
+Stamp = tuple[int, int]  # of a file: which one it is, and since when
 LONGEST_STEM = 40
 
 
@@ -45,15 +47,6 @@ class Speech:
 
 
 @dataclass(frozen=True)
-class Person:
-    """Who was found in a photograph."""
-
-    name: str
-    sha256: str
-    face: FaceObservation
-
-
-@dataclass(frozen=True)
 class Converted:
     """A finished file, its length and the time that it took."""
 
@@ -62,18 +55,43 @@ class Converted:
     took_s: float
 
 
+@dataclass(frozen=True)
+class Voice:
+    """Whose voice a page asks for, at this moment: the people that weigh something, their shares, and the voice."""
+
+    people: tuple[Person, ...]
+    shares: tuple[float, ...]
+    target: Target
+
+    def __str__(self) -> str:
+        if len(self.people) == 1:
+            return str(self.people[0])
+        return f"mix of {' and '.join(f'{p.name} {share:.2f}' for p, share in zip(self.people, self.shares, strict=True))}"
+
+    @property
+    def files(self) -> list[tuple[Photo | Card, float]]:
+        """Each file and its share."""
+        return [(file, share / len(p.files)) for p, share in zip(self.people, self.shares, strict=True) for file in p.files]
+
+    @property
+    def stem(self) -> str:
+        return "_".join(_stem(person.name) for person in self.people)
+
+
 @dataclass
 class Seat:
     """What one open page has given; a failure is kept too, so that pressing the button says it again."""
 
     speech: Speech | FaceVCError | None = None
     people: dict[int, Person | FaceVCError] = field(default_factory=dict)
-    uploads: set[Path] = field(default_factory=set)
-    results: set[Path] = field(default_factory=set)
+    faces: dict[int, dict[Path, Photo | Card | FaceVCError]] = field(default_factory=dict)  # what a face field holds, read
+    uploads: dict[Path, Stamp] = field(default_factory=dict)
+    result: dict[Path, Stamp] = field(default_factory=dict)
+    card: dict[Path, Stamp] = field(default_factory=dict)
 
 
 class Studio:
-    """Any number of pages, one model. Not thread-safe but for `leave`: the page's queue lets one call in at a time.
+    """Any number of pages, one model, one call at a time; `leave` alone never waits.
 
     folder: where uploads arrive and results are put; nothing outside it is ever read for a page or deleted.
     """
@@ -85,98 +103,156 @@ class Studio:
         self.conversions = 0
         self.pitched = converter.model.pitch_level is not None  # whether the model can be told a pitch
         self._seats: dict[str, Seat] = {}
+        self._working = threading.Lock()
+        self._closed = False
 
     def hear(self, page: str, upload: Upload) -> Speech | None:
         """Takes the recording of a page, or forgets it (None). FaceVCError where it is no sound or longer than allowed."""
-        seat = self._seat(page)
-        seat.speech = None
-        if upload is None:
-            return None
-        try:
-            path, name = self._received(seat, upload)
-            with _called(path, name):
-                self._check_length(name, _announced_s(path))
-                (wav, rate), digest = load_audio(path), file_sha256(path)
-            self._check_length(name, len(wav) / rate)
-            seat.speech = Speech(name, digest, wav, rate)
-        except FaceVCError as error:
-            seat.speech = error
-            raise
-        return seat.speech
-
-    def look(self, page: str, who: int, upload: Upload) -> tuple[np.ndarray, Person] | None:
-        """Takes a photograph of a page, or forgets it (None): the picture, and who was found. FaceVCError where there is no face."""
-        seat = self._seat(page)
-        seat.people.pop(who, None)
-        if upload is None:
-            return None
-        try:
-            path, name = self._received(seat, upload)
-            with _called(path, name):
-                image, digest = load_image(path), file_sha256(path)
+        with self._work():
+            seat = self._seat(page)
+            seat.speech = None
+            if upload is None:
+                return None
             try:
-                person = Person(name, digest, self.converter.find_face(image))
+                path, name = self._received(seat, upload)
+                with _called(path, name):
+                    self._check_length(name, _announced_s(path))
+                    (wav, rate), digest = load_audio(path), file_sha256(path)
+                self._check_length(name, len(wav) / rate)
+                seat.speech = Speech(name, digest, wav, rate)
             except FaceVCError as error:
-                raise type(error)(f"{name}: {error}") from error
-        except FaceVCError as error:
-            seat.people[who] = error
-            raise
-        seat.people[who] = person
-        return image, person
+                seat.speech = error
+                raise
+            return seat.speech
+
+    def look(self, page: str, who: int, uploads: Sequence[Mapping[str, Any]] = ()) -> Person | None:
+        """Takes all that a face field of a page holds, or forgets it (none): who was found. FaceVCError where there is no usable face."""
+        with self._work():
+            seat = self._seat(page)
+            known, given = seat.faces.get(who, {}), {_path(upload): upload for upload in uploads}
+            taken, over = list(given.items())[:MOST_PHOTOS], list(given.values())[MOST_PHOTOS:]
+            found = seat.faces[who] = {path: self._read(seat, upload, known) for path, upload in taken}
+            seat.people.pop(who, None)
+            try:
+                for upload in over:  # not read, but known, so that they are deleted with the others
+                    self._received(seat, upload)
+                if over:
+                    raise FaceVCError(f"expected at most {MOST_PHOTOS} photos of one person, found {len(given)}. Take some away.")
+                if found:
+                    seat.people[who] = person_of(list(found.values()))
+            except FaceVCError as error:
+                seat.people[who] = error
+            kept = {path for faces in seat.faces.values() for path in faces}
+            _delete({path: seat.uploads.pop(path) for path in known if path not in kept and path in seat.uploads})
+            return _usable(seat.people.get(who))
 
     def convert(self, page: str, share: float = 0.5, pitch: PitchRule = PitchRule()) -> Converted:
         """The page's speech in the voice of its people; share: of the second in a mix, 0 to 1. Deletes what was uploaded."""
-        started = time.perf_counter()
-        seat = self._seat(page)
-        speech = _usable(seat.speech)
-        people = {who: person for who, given in sorted(seat.people.items()) if (person := _usable(given))}
-        if speech is None:
-            raise FaceVCError("There is no speech yet. Record some, or drop a sound file into the first field.")
-        if not people:
-            raise FaceVCError("There is no face yet. Take a photo, or drop one into the second field.")
-        if speech.source is None:
-            speech.source = self.converter.analyse((speech.wav, speech.rate))
-        weights = {FIRST: 1 - share, SECOND: share} if len(people) == 2 else dict.fromkeys(people, 1.0)
-        people = {who: person for who, person in people.items() if weights[who] > 0}
-        targets = [self.converter.target_from_embedding(person.face.embedding) for person in people.values()]
-        target = targets[0] if len(targets) == 1 else self.converter.target_from_mix(targets, [weights[who] for who in people])
-        wav = self.converter.speak(speech.source, self.converter.pitched(target, pitch))
-        stem = "__".join((_stem(speech.name), "_".join(_stem(person.name) for person in people.values())))
-        path = self.folder / "results" / uuid.uuid4().hex / f"{stem}.wav"
-        made = provenance(
-            self._key(speech, people, weights, pitch), self.converter.checkpoint.config.name, self.converter.checkpoint.weights_sha256,
-            speech.sha256, [person.sha256 for person in people.values()],
-        )  # fmt: skip
-        names = [person.name for person in people.values()]
-        said = f"face {names[0]}" if len(names) == 1 else f"mix of {' and '.join(f'{p.name} {weights[who]:.2f}' for who, p in people.items())}"
-        save_converted(path, wav, self.converter.rate, made, speech.name, said)
-        _delete(seat.results)
-        seat.results.add(path)
-        _delete(seat.uploads)
-        if self._seats.get(page) is not seat:  # closed while this was under way
-            _delete(seat.results)
-            raise FaceVCError("the page was closed before the conversion was done.")
-        self.conversions += 1
-        return Converted(path, len(wav) / self.converter.rate, time.perf_counter() - started)
+        with self._work():
+            started = time.perf_counter()
+            seat = self._seat(page)
+            speech = _usable(seat.speech)
+            if speech is None:
+                raise FaceVCError("There is no speech yet. Record some, or drop a sound file into the first field.")
+            voice = self._voice(seat, share)
+            if speech.source is None:
+                speech.source = self.converter.analyse((speech.wav, speech.rate))
+            wav = self.converter.speak(speech.source, self.converter.pitched(voice.target, pitch))
+            made = provenance(
+                self._key(speech, voice, pitch), self.converter.checkpoint.config.name, self.converter.checkpoint.weights_sha256,
+                speech.sha256, [file.sha256 for file, _ in voice.files],
+            )  # fmt: skip
+            path = self._place(f"{_stem(speech.name)}__{voice.stem}.wav")
+            save_converted(path, wav, self.converter.rate, made, speech.name, str(voice))
+            self._kept(page, seat, seat.result, path)
+            _delete(seat.uploads)
+            self.conversions += 1
+            return Converted(path, len(wav) / self.converter.rate, time.perf_counter() - started)
+
+    def card(self, page: str, share: float = 0.5) -> Path:
+        """The voice of the page's people as a voice card. Deletes their photos. FaceVCError where there is nobody, or a card alone."""
+        with self._work():
+            seat = self._seat(page)
+            voice = self._voice(seat, share)
+            if len(voice.files) == 1 and isinstance(voice.files[0][0], Card):
+                raise FaceVCError(f"{voice.people[0].name} is a voice card already. Give photos, or mix it with a second face.")
+            origin = [{"file": file.name, "sha256": file.sha256, "share": f"{weight:.4f}"} for file, weight in voice.files]
+            path = self._place(f"{voice.stem}{CARD_SUFFIX}")
+            save_card(path, self.converter.card_of(voice.target, origin))
+            self._kept(page, seat, seat.card, path)
+            _delete({path: seat.uploads.pop(path) for faces in seat.faces.values() for path in faces if path in seat.uploads})
+            return path
 
     def leave(self, page: str) -> None:
         """Forgets all that a page has given, and deletes its files."""
         seat = self._seats.pop(page, None)
         if seat is not None:
-            _delete(seat.uploads)
-            _delete(seat.results)
+            for files in (seat.uploads, seat.result, seat.card):
+                _delete(files)
+
+    @property
+    def busy(self) -> bool:
+        return self._working.locked()
+
+    def close(self) -> None:
+        """Waits for the call under way, and refuses others: a process must not end while torch computes in another thread."""
+        self._closed = True
+        with self._working:
+            pass
+
+    @contextmanager
+    def _work(self) -> Iterator[None]:
+        with self._working:
+            if self._closed:
+                raise FaceVCError("facevc serve was stopped. Start it again.")
+            yield
 
     def _seat(self, page: str) -> Seat:
         return self._seats.setdefault(page, Seat())
 
+    def _voice(self, seat: Seat, share: float) -> Voice:
+        """FaceVCError where nobody is given, or what is given cannot be used."""
+        people = {who: person for who, given in sorted(seat.people.items()) if (person := _usable(given))}
+        if not people:
+            raise FaceVCError("There is no face yet. Take a photo, or drop one into the second field.")
+        weights = {FIRST: 1 - share, SECOND: share} if len(people) == 2 else dict.fromkeys(people, 1.0)
+        weighing = [(person, weights[who]) for who, person in people.items() if weights[who] > 0]
+        targets = [person.target(self.converter) for person, _ in weighing]
+        shares = [weight for _, weight in weighing]
+        target = targets[0] if len(targets) == 1 else self.converter.target_from_mix(targets, shares)
+        return Voice(tuple(person for person, _ in weighing), tuple(shares), target)
+
+    def _read(self, seat: Seat, upload: Mapping[str, Any], known: Mapping[Path, Photo | Card | FaceVCError]) -> Photo | Card | FaceVCError:
+        """A file of a face field, read once: it is deleted after a conversion, and the field goes on naming it."""
+        path = _path(upload)
+        if path in known and (not path.is_file() or seat.uploads.get(path) == _stamp(path)):
+            return known[path]
+        try:
+            path, name = self._received(seat, upload)
+            with _called(path, name):
+                return read(self.converter, path, name)
+        except FaceVCError as error:
+            return error
+
     def _received(self, seat: Seat, upload: Mapping[str, Any]) -> tuple[Path, str]:
         """The file of an upload and its name. Only what arrived in our own folder is read, whatever the request says."""
-        path = Path(str(upload.get("path") or "")).resolve()
+        path = _path(upload)
         name = Path(str(upload.get("orig_name") or path.name)).name
         if not path.is_relative_to(self.folder) or not path.is_file():
             raise FaceVCError(f"{name or 'the upload'}: the file is not here any more. Uploads are deleted after use: give it again.")
-        seat.uploads.add(path)
+        seat.uploads[path] = _stamp(path)
         return path, name
+
+    def _place(self, name: str) -> Path:
+        return self.folder / "results" / uuid.uuid4().hex / name
+
+    def _kept(self, page: str, seat: Seat, kept: dict[Path, Stamp], path: Path) -> None:
+        """A new file in place of the last of its kind. FaceVCError where the page was closed while it was made."""
+        _delete(kept)
+        kept[path] = _stamp(path)
+        if self._seats.get(page) is not seat:
+            _delete(kept)
+            raise FaceVCError("the page was closed before this was done.")
 
     def _check_length(self, name: str, seconds: float) -> None:
         if seconds > self.max_seconds:
@@ -185,11 +261,15 @@ class Studio:
                 "recording, or convert it with 'facevc convert', which has no such limit."
             )
 
-    def _key(self, speech: Speech, people: Mapping[int, Person], weights: Mapping[int, float], pitch: PitchRule) -> str:
+    def _key(self, speech: Speech, voice: Voice, pitch: PitchRule) -> str:
         """16 digits of what a result was made from."""
-        given = [f"{person.sha256}={weights[who]:g}" for who, person in people.items()]
+        given = [f"{file.sha256}={weight:g}" for file, weight in voice.files]
         parts = (self.converter.checkpoint.weights_sha256, self.converter.vocoder.name, str(pitch), speech.sha256, *given)
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+def _path(upload: Mapping[str, Any]) -> Path:
+    return Path(str(upload.get("path") or "")).resolve()
 
 
 def _usable(given: T | FaceVCError) -> T:
@@ -220,10 +300,19 @@ def _stem(name: str) -> str:
     return re.sub(r"[^\w-]+", "_", Path(name).stem)[:LONGEST_STEM] or "unnamed"
 
 
-def _delete(files: set[Path]) -> None:
-    """The files, and their folders where nothing else lies in them."""
-    for path in files:
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _delete(files: dict[Path, Stamp]) -> None:
+    """The files, and their folders where nothing else lies in them.
+
+    Not those that came again since: equal files of two pages lie in one place, and the other page has yet to read its own.
+    """
+    for path, stamp in list(files.items()):  # a copy: `leave` may come in between
         with suppress(OSError):
-            path.unlink(missing_ok=True)
-            path.parent.rmdir()
+            if _stamp(path) == stamp:
+                path.unlink()
+                path.parent.rmdir()
     files.clear()

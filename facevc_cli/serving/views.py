@@ -2,23 +2,26 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 from PIL import Image, ImageDraw
-
-from facevc_cli.features.face import FaceObservation
 
 SHOWN_PX = 320  # the longer side of the photograph with its box
 BOX_COLOUR = "#22c55e"
 CSS = """
 .facevc-note { color: var(--body-text-color); opacity: .75; font-size: var(--text-sm); margin-top: .25rem; }
 .facevc-error { border-left: 3px solid var(--error-border-color, #ef4444); color: var(--error-text-color, #b91c1c);
-  background: var(--error-background-fill, #fef2f2); padding: .5rem .75rem; overflow-wrap: anywhere; }
+  background: var(--error-background-fill, #fef2f2); padding: .5rem .75rem; margin-top: .25rem; overflow-wrap: anywhere; }
 .facevc-face { display: flex; gap: .75rem; align-items: flex-end; margin: 0; }
 .facevc-face img { display: block; max-height: 150px; border-radius: 4px; min-width: 0; }
 .facevc-face .photo { max-width: 60%; object-fit: contain; }
 .facevc-face .crop { max-width: 35%; }
+.facevc-given td.download { display: none; } /* a link to what is deleted after use */
+.facevc-faces { display: flex; flex-wrap: wrap; gap: .75rem; }
+.facevc-faces.several .facevc-face { gap: .25rem; }
+.facevc-faces.several img { max-height: 72px; max-width: none; }
 """
 
 
@@ -30,22 +33,24 @@ def failure(text: str) -> str:
     return f'<div class="facevc-error" role="alert">{escape(text)}</div>'
 
 
-def face(image: np.ndarray, found: FaceObservation) -> str:
-    """(H, W, 3) uint8 and what was found in it -> the photograph with its box, beside it the crop that the network saw."""
-    taken = f"The face that was taken is {found.box[2] - found.box[0]:.0f} px wide"
-    said = f"{taken}." if found.faces == 1 else f"{taken}: the largest of {found.faces}."
-    photo, crop = _data_url(_boxed(image, found.box)), _data_url(Image.fromarray(found.crop))
-    boxed = f'<img class="photo" src="{photo}" alt="The photo with a box around the face">'
-    cut = f'<img class="crop" src="{crop}" alt="The face as the model sees it">'
-    return f'<figure class="facevc-face">{boxed}{cut}</figure>{note(said)}'
+def photos(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+    """Each photograph with its box, beside it the crop that the network saw; several are drawn small."""
+    kinds = (("photo", "The photo with a box around the face"), ("crop", "The face as the model sees it"))
+    drawn = []
+    for pictures in found:
+        shown = zip(kinds, pictures, strict=True)
+        images = "".join(f'<img class="{kind}" src="{_data_url(Image.fromarray(picture))}" alt="{said}">' for (kind, said), picture in shown)
+        drawn.append(f'<figure class="facevc-face">{images}</figure>')
+    return f'<div class="facevc-faces{" several" if len(drawn) > 1 else ""}">{"".join(drawn)}</div>'
 
 
-def _boxed(image: np.ndarray, box: np.ndarray) -> Image.Image:
+def boxed(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 and a box in its pixels -> the picture at most 320 px on its longer side, with the box drawn."""
     scale = min(1.0, SHOWN_PX / max(image.shape[:2]))
     height, width = (max(1, round(n * scale)) for n in image.shape[:2])
     shown = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     ImageDraw.Draw(shown).rectangle([float(v) * scale for v in box], outline=BOX_COLOUR, width=3)
-    return shown
+    return np.asarray(shown)
 
 
 def _data_url(picture: Image.Image) -> str:

@@ -10,13 +10,15 @@ import numpy as np
 from facevc_cli.converter import Converter
 from facevc_cli.data.conversion_manifest import Addresses, Line, Manifest, line_key, shared_columns
 from facevc_cli.data.conversion_plan import Benchmark, plan_benchmark
+from facevc_cli.data.conversion_resume import add_sidecar, jobs_waiting
 from facevc_cli.data.conversion_targets import Control, Driver
 from facevc_cli.data.conversions import NAME, Job, Naming, Row, job_keys, jobs_of
 from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.io.atomic import check_writable, remove_left
 from facevc_cli.io.checkpoint import locate
 from facevc_cli.pipeline import convert_jobs
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.provenance.metadata import made_with, provenance
+from facevc_cli.provenance.metadata import provenance
 from facevc_cli.provenance.saving import save_converted
 from facevc_cli.targets import Targets
 
@@ -70,8 +72,9 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
         return tally.summary(config.output, conversions=len(jobs))
     folder = None if naming.single else config.output
     manifest = Manifest(folder)
-    keys = job_keys(jobs, locate(config.checkpoint), config.vocoder, config.temperature, config.on_many, *config.settings)
-    waiting = _waiting(jobs, keys, manifest, config.overwrite)
+    checkpoint = locate(config.checkpoint)
+    keys = job_keys(jobs, checkpoint, config.vocoder, config.temperature, config.on_many, *config.settings)
+    waiting = jobs_waiting(jobs, keys, checkpoint, manifest, config.overwrite)
     converter = None
     if waiting:
         converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, guidance=config.control.guidance, reporter=reporter)
@@ -84,11 +87,14 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
     reporter.begin(len(jobs), "files", STAGE)
     for job in jobs:
         if job not in waiting:
+            if config.sidecar:
+                add_sidecar(job.output)
             reporter.record(_record(job, {"status": "skipped"}))
             tally.skip(job.relative)
     if converter is not None:
         addresses = Addresses(folder, converter.model.memory.values.detach().cpu().numpy())
-        manifest.save(always=True)  # an output folder that cannot be written to is found before any work
+        check_writable(folder or config.output.parent)  # before any work
+        manifest.save(always=True)
         answering: dict[Job, list[Line]] = {job: [] for job in waiting}
         for row, line in zip(rows, lines, strict=True):
             if row.job in answering:
@@ -98,6 +104,7 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
         finally:
             manifest.save()
             addresses.save()
+        remove_left({folder or config.output.parent, *(job.output.parent for job in waiting)})
     for row, line in zip(rows, lines, strict=True):
         if row.job is None:  # the source itself answers; its rows come last, for a manifest begins with the system
             manifest.put(line | shared_columns({"status": "done"}))
@@ -127,26 +134,6 @@ def _put_what_is_known(rows: Sequence[Row], lines: Sequence[Line], keys: Mapping
     for row, line in zip(rows, lines, strict=True):
         if row.job is not None and row.job not in waiting and manifest.path is not None:
             manifest.put(line | shared_columns(manifest.done[row.job.relative]))
-
-
-def _waiting(jobs: Sequence[Job], keys: Mapping[Job, str], manifest: Manifest, overwrite: bool) -> dict[Job, None]:
-    """The jobs still to do; a file made with other settings is refused unless it may be overwritten.
-
-    A file says itself what it was made from: after a kill it may be finished without its row.
-    """
-    waiting: dict[Job, None] = {}
-    for job in jobs:
-        if overwrite or not job.output.exists():
-            waiting[job] = None
-            continue
-        if made_with(job.output) != keys[job]:
-            raise FaceVCError(
-                f"{job.output} is there already, made from another model, input or setting, or not by this command. "
-                "Pass --overwrite to make it anew, or choose another output."
-            )
-        if manifest.path is not None and manifest.done.get(job.relative, {}).get("key") != keys[job]:
-            waiting[job] = None
-    return waiting
 
 
 def _convert_all(

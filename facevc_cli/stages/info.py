@@ -1,9 +1,12 @@
-"""`info`: what this installation has, and what a store, a checkpoint or a run holds."""
+"""`info`: what this installation has, and what a store, a checkpoint, a run or a voice card holds."""
 
 import importlib.util
 import json
+import math
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,14 +15,17 @@ import numpy as np
 
 from facevc_cli import __version__
 from facevc_cli.config import preset_names
+from facevc_cli.converter import Converter
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import Checkpoint, bundled_checkpoint, load_checkpoint, locate
+from facevc_cli.io.checkpoint import CONFIG, WEIGHTS, Checkpoint, bundled_checkpoint, load_checkpoint, locate
 from facevc_cli.io.manifest import read_table
 from facevc_cli.io.store import Store
+from facevc_cli.io.voice_card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, address_facts, load_card
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, resolve_device
 
 STAGE = "info"
+MISSING = "missing"
 REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "librosa", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
 OPTIONAL = {  # distribution -> module, what it is for
     "dlib-bin": ("dlib", "faces, the default"),
@@ -37,7 +43,8 @@ OPTIONAL = {  # distribution -> module, what it is for
 
 @dataclass(frozen=True)
 class InfoConfig:
-    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs; none: the installation
+    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards; none: the installation
+    checkpoint: Path | None = None  # the model that cards are held against; None: the bundled one
 
 
 def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
@@ -45,10 +52,10 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     tally = Tally(reporter)
     if not config.paths:
         return tally.summary(installation=describe_installation())
-    items = []
+    items, model = [], cache(lambda: _model(config.checkpoint))  # one for all cards
     for path in config.paths:
         try:
-            items.append(describe(path))
+            items.append(describe(path, model))
             tally.done(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
@@ -67,18 +74,55 @@ def describe_installation() -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "processors": default_jobs(),
         "presets": preset_names(),
-        "packages": {name: _version(name) or "missing" for name in REQUIRED},
+        "packages": {name: _version(name) or MISSING for name in REQUIRED},
         "found": {name: f"{_found(name, module)} ({role})" for name, (module, role) in OPTIONAL.items()},
         "bundled_model": _bundled(),
     }
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """A store (a file), or a checkpoint or run (a folder); FaceVCError where it is neither."""
+def describe(path: Path, model: Callable[[], Converter | None] = lambda: _model(None)) -> dict[str, Any]:
+    """A store or a voice card (files), or a checkpoint or run (a folder); FaceVCError where it is none of them.
+
+    model: loads what a card is held against; called for cards alone.
+    """
     if path.is_dir():
         return {"path": str(path), **_checkpoint(path)}
+    if path.suffix.lower() == CARD_SUFFIX:
+        if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
+            raise FaceVCError(f"{path}: the weights of a checkpoint. Name its folder, {path.parent}, instead.")
+        return {"path": str(path), **_card(load_card(path), model())}
     with Store(path) as store:
         return {"path": str(path), **_store(store)}
+
+
+def _card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
+    """pitch_hz, the predicted median, is None where the model that recalled the voice is not at hand, or predicts none."""
+    described: dict[str, Any] = {
+        "kind": "voice card",
+        "made": card.made,
+        "facevc": card.facevc,
+        "model": card.model,
+        "weights_sha256": card.weights_sha256,
+        "model_here": model is not None and model.checkpoint.weights_sha256[:WEIGHTS_DIGITS] == card.weights_sha256,
+        "temperature": card.temperature,
+        "origin": [dict(part) for part in card.origin],
+        "pitch_hz": None,
+        **address_facts(card.address),
+    }
+    if model is None or not described["model_here"]:
+        described["note"] = "made by another model than the one looked at: pass its folder as --checkpoint to see the pitch, and to use the card"
+        return described
+    target = model.target_from_card(card)
+    if model.model.pitch_level is None:
+        return {**described, "note": "this model predicts no pitch"}
+    return {**described, "pitch_hz": round(math.exp(model.own_log_f0(target)), 1)}
+
+
+def _model(checkpoint: Path | None) -> Converter | None:
+    """The model of a folder, or the bundled one; None where this installation has none bundled."""
+    if checkpoint is None and _bundled() == MISSING:
+        return None
+    return Converter(checkpoint, "griffin-lim", "cpu")
 
 
 def _store(store: Store) -> dict[str, Any]:
@@ -143,7 +187,7 @@ def _bundled() -> str:
     try:
         return str(bundled_checkpoint())
     except FaceVCError:
-        return "missing"
+        return MISSING
 
 
 def _found(distribution: str, module: str) -> str:

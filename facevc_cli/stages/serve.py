@@ -4,7 +4,7 @@ import signal
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,12 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
         model = f"{converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}"
         with serving(build(studio, model), listener, folder, int(config.max_mb * MEGABYTE)) as thread:
             host, port = listener.getsockname()[:2]
-            yield Running(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)
+            try:
+                yield Running(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)
+            finally:
+                if studio.busy:
+                    reporter.note("Waiting for what is under way ...")
+                studio.close()
 
 
 def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
@@ -71,10 +76,9 @@ def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
             reporter.note(f"The page is at {page.url} (Ctrl-C ends it).")
             if config.open_browser:
                 webbrowser.open(page.url)
-            try:
+            with suppress(KeyboardInterrupt):
                 page.thread.join()
-            except KeyboardInterrupt:
-                reporter.note("Closed; what was uploaded is deleted.")
-            return Summary(done=page.studio.conversions)
+        reporter.note("Closed; what was uploaded is deleted.")
+        return Summary(done=page.studio.conversions)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -12,12 +12,11 @@ from facevc_cli.data.conversion_targets import MIX_EXAMPLE, Driver, is_card, mix
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.hashes import file_sha256
 from facevc_cli.io.inputs import IMAGE_SUFFIXES, find_files
-from facevc_cli.io.voice_card import CARD_SUFFIX, save_card
+from facevc_cli.io.voice_card import CARD_SUFFIX, address_facts, save_card
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.targets import Targets
 
 STAGE = "voice-card"
-TOP_SLOTS = 5
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,8 @@ def described(converter: Converter, target: Target) -> dict[str, Any]:
     that weigh most."""
     if target.address is None:
         raise FaceVCError("described needs a target with an address, found none.")
-    address = target.address[0].double()
     median_hz = math.exp(converter.own_log_f0(target)) if converter.model.pitch_level is not None else None
-    weights, slots = address.topk(min(TOP_SLOTS, len(address)))
-    entropy = float(-(address * address.clamp_min(1e-30).log2()).sum())
-    top = [{"slot": int(slot), "share": round(float(share), 4)} for slot, share in zip(slots, weights, strict=True)]
-    return {"pitch_hz": median_hz and round(median_hz, 1), "address_entropy_bits": round(entropy, 3), "slots": len(address), "top_slots": top}
+    return {"pitch_hz": median_hz and round(median_hz, 1), **address_facts(target.address[0].float().cpu().numpy())}
 
 
 def _driver(config: VoiceCardConfig) -> Driver:

@@ -3,7 +3,10 @@
 import importlib.util
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,15 +15,18 @@ import pytest
 import yaml
 from faces import draw_face
 from plugged import install
-from tiny import checkpoint, recording
+from tiny import FakeAnalyser, checkpoint, recording
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from facevc_cli import __version__
 from facevc_cli.cli.app import app
+from facevc_cli.config import Config
+from facevc_cli.converter import Converter
 from facevc_cli.io.image import save_image
 from facevc_cli.io.inputs import SpeakerRule
 from facevc_cli.io.manifest import write_table
+from facevc_cli.vocoders.griffin_lim import GriffinLim
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -78,12 +84,18 @@ def headings(text: str) -> set[str]:
     return {f"{anchor}-{anchors[:i].count(anchor)}" if anchor in anchors[:i] else anchor for i, anchor in enumerate(anchors)}
 
 
+LINKS = r"(?<!`)\[[^]]*\]\(([^)\s]+)[^)]*\)", r"^\[[^]]+\]: *(\S+)", r"<[^>]+\b(?:href|src)=\"([^\"]+)\""  # inline, by reference, HTML
+
+
+def links_of(page: Path) -> list[str]:
+    """The relative links of a page, pictures among them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [link for kind in LINKS for link in re.findall(kind, text, flags=re.M) if not re.match(r"[a-z]+:", link)]
+
+
 def broken_links(page: Path) -> Iterator[str]:
     """Links of a page that lead to no file, or to no heading of one."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    for link in re.findall(r"(?<!`)\[[^]]*\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", link):
-            continue
+    for link in links_of(page):
         place, _, anchor = unquote(link).partition("#")
         target = page.parent / place if place else page
         if not target.exists() or (anchor and anchor not in headings(target.read_text(encoding="utf-8"))):
@@ -98,8 +110,21 @@ def test_links_lead_somewhere(page):
 def test_a_broken_link_is_found(tmp_path):
     (tmp_path / "other.md").write_text("# A `b`: c\n\n## A `b`: c\n")
     page = tmp_path / "page.md"
-    page.write_text("[a](other.md) [b](other.md#a-b-c) [c](other.md#a-b-c-1) [d](gone.md) [e](other.md#gone) [f](#gone) [g](https://x.y/z)\n```\n[h](gone)\n```\n")
-    assert list(broken_links(page)) == ["gone.md", "other.md#gone", "#gone"]
+    page.write_text(
+        "[a](other.md) [b](other.md#a-b-c) [c](other.md#a-b-c-1) [d](gone.md) [e](other.md#gone) [f](#gone) [g](https://x.y/z)\n```\n[h](gone)\n```\n"
+        '![i](gone.svg "title") <img src="gone.png"> [j]\n\n[j]: gone/\n'
+    )
+    assert list(broken_links(page)) == ["gone.md", "other.md#gone", "#gone", "gone.svg", "gone/", "gone.png"]
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        linked = {(page.parent / unquote(link).partition("#")[0]).resolve() for link in links_of(page)}
+        waiting += [other for other in linked if other.suffix == ".md" and other not in reached]
+    assert {name_of(page) for page in DOCS} - {name_of(page) for page in reached} == set()
 
 
 # ---- command lines
@@ -144,7 +169,7 @@ def test_command_lines_name_only_what_there_is(page):
     assert list(unknown(page.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("page", DOCS, ids=name_of)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=name_of)
 def test_options_in_the_text_are_some_command_s(page):
     known = {option for command in COMMANDS.values() for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     named = set(re.findall(r"`(--[a-z][a-z_-]*)", page.read_text(encoding="utf-8")))
@@ -157,16 +182,67 @@ def test_an_unknown_option_is_found():
     assert sorted(unknown(text)) == ["facevc convert --foo", "facevc convrt", "facevc info -z", "facevc train --bar"]
 
 
-def test_command_lines_are_complete():
-    """What docs show can be typed: click itself parses each line of a bash block of docs/ and CONTRIBUTING."""
-    count = 0
-    for page in [*DOCS, ROOT / "CONTRIBUTING.md"]:
-        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S):
-            for line in block.replace("\\\n", " ").splitlines():
-                for command, rest in calls(line):
-                    with COMMANDS[command].make_context(command, list(rest)):
-                        count += 1
-    assert count > 40
+def whole_lines(text: str) -> Iterator[str]:
+    """Lines of a page that somebody could copy: those of bash blocks, and between backticks those that name more than a command."""
+    for block in re.findall(r"^```(?:bash|sh)\n(.*?)^```", text, flags=re.M | re.S):
+        yield from block.replace("\\\n", " ").splitlines()
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+    yield from (span for span in spans if re.match(r"(?:accelerate launch .* )?facevc [a-z-]+ \S", span) and "..." not in span)
+
+
+def unparsed(text: str) -> Iterator[str]:
+    """What click itself says against a page's command lines, and "" for each that it takes."""
+    for line in whole_lines(text):
+        for command, rest in calls(line):
+            try:
+                with COMMANDS[command].make_context(command, list(rest)):
+                    yield ""
+            except Exception as error:
+                if not hasattr(error, "format_message"):  # click's, or typer's own copy of it
+                    raise
+                yield f"{line}: {error.format_message()}"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS], ids=name_of)
+def test_command_lines_are_complete(page):
+    """What docs show can be typed: no argument is lacking, no value of the wrong kind."""
+    assert list(filter(None, unparsed(page.read_text(encoding="utf-8")))) == []
+
+
+def test_an_incomplete_line_is_found():
+    text = "`facevc convert a.wav` `facevc convert` `facevc evaluate a --seed x`\n\n"
+    text += "```bash\nfacevc train f.h5 -o runs  # comment\nfacevc convert a -o b | facevc info\n```\n"
+    found = list(unparsed(text))
+    assert [line.partition(":")[0] for line in found] == ["facevc train f.h5 -o runs  # comment", "", "", "facevc convert a.wav", "facevc evaluate a --seed x"]
+    assert sum(1 for page in DOCS for line in unparsed(page.read_text(encoding="utf-8")) if not line) > 60
+
+
+# ---- settings and files that the pages name
+
+
+def setting_exists(name: str) -> bool:
+    """Whether model.slots and the like are settings."""
+    kind: object = Config()
+    for part in name.split("."):
+        if not hasattr(kind, part):
+            return False
+        kind = getattr(kind, part)
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_settings_and_modules_exist(page):
+    text = page.read_text(encoding="utf-8")
+    settings = set(re.findall(r"(?:`|--set )((?:model|pretrain|train)(?:\.[a-z]\w*)+)(?=[`=])", text))
+    assert {name for name in settings if not setting_exists(name)} == set()
+    modules = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text))
+    roots = (ROOT, ROOT / "facevc_cli", page.parent)
+    assert {name for name in modules if not any((root / name).is_file() for root in roots)} == set()
+
+
+def test_a_setting_that_there_is_not_is_found():
+    assert setting_exists("model.content_encoder.window_s") and setting_exists("pretrain.steps")
+    assert not setting_exists("model.slot") and not setting_exists("pretrain.model")
 
 
 # ---- what the pages say about speakers
@@ -186,7 +262,8 @@ def test_speakers_of_the_corpora():
 
 
 def blocks(page: str, kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), flags=re.M | re.S)
+    found = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [block for of_kind, block in found if of_kind == kind]
 
 
 @pytest.fixture
@@ -206,9 +283,46 @@ def test_the_python_snippets_run(folder, capsys):
         exec(compile(block, "docs/python.md", "exec"), names)
     said = capsys.readouterr().out
     assert "nobody.jpg" in said and said.strip().endswith("1")
-    assert {p.name for p in folder.glob("*.wav")} == {"speech.wav", "out.wav", "anna.wav", "bert.wav"}
+    assert {p.name for p in folder.glob("*.wav")} == {"speech.wav", "out.wav", "anna.wav", "bert.wav", "between.wav"}
     crop, mel = names["crop"], names["mel"]
     assert isinstance(crop, np.ndarray) and isinstance(mel, np.ndarray) and (crop == mel[10:20]).all() and crop.shape == (10, 80)
+
+
+@pytest.fixture
+def light(folder, monkeypatch) -> Path:
+    """A working directory with short recordings in place of the examples', and random weights in place of the bundled ones."""
+    monkeypatch.setattr("facevc_cli.io.checkpoint.bundled_checkpoint", lambda: folder / "runs" / "train")
+    monkeypatch.setattr("facevc_cli.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device))
+    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    embedder = type("Embedder", (), {"embed": lambda self, wav: np.linspace(-1, 1, 256, dtype=np.float32) * np.abs(wav).max()})()
+    monkeypatch.setattr(Converter, "_voice_embedder", lambda self: embedder)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    for i, path in enumerate(sorted((folder / "examples").glob("speech*"))):
+        recording(path, 0.3 + 0.1 * i)
+    return folder
+
+
+def test_the_converting_page_runs(light):
+    """Its bash blocks from top to bottom, with the exit codes that they name, and the files that the page shows."""
+    count = 0
+    for block in blocks("docs/converting.md", "bash"):
+        for line in block.splitlines():
+            if line.startswith("pip ") or line == "facevc serve":
+                continue
+            wanted = int(found[1]) if (found := re.search(r"# exit code (\d)", line)) else 0
+            plain, read, write = (re.sub(r" [<>] \S+", "", line), re.search(r"< (\S+)", line), re.search(r"> (\S+)", line))
+            if not line.startswith("facevc "):
+                subprocess.run(["bash", "-ec", line], check=True)
+                continue
+            result = CliRunner().invoke(app, shlex.split(plain, comments=True)[1:], input=Path(read[1]).read_bytes() if read else None)
+            assert result.exit_code == wanted, f"{line}: {result.stderr}"
+            if write:
+                Path(write[1]).write_bytes(result.stdout_bytes)
+            count += 1
+    assert count > 20
+    shown = [name for block in blocks("docs/converting.md", "") for name in re.findall(r"^(\w+/\S+)", block, flags=re.M)]
+    shown = [name for name in shown if name.partition("/")[0] not in ("wavs", "flac")]  # a dry run writes nothing
+    assert len(shown) > 6 and [name for name in shown if not Path(name).is_file()] == []
 
 
 def test_the_store_is_as_described(folder):
@@ -225,21 +339,16 @@ def test_the_store_is_as_described(folder):
     assert all(f"`{name}`" in described for name in [*store.columns, *store.statistics_names, *store.frame_names])
 
 
-def additions(toml: str) -> Mapping[str, Mapping[str, str]]:
-    import tomllib
-
-    return tomllib.loads(toml)["project"]["entry-points"]
-
-
 def test_the_additions_of_contributing_work(folder, monkeypatch):
-    """CONTRIBUTING's own file and entry points, installed, through the commands that it shows."""
+    """CONTRIBUTING's own files, each with its one entry point, installed, through the commands that it shows."""
     (toml,) = blocks("CONTRIBUTING.md", "toml")
-    groups, code = additions(toml), "\n\n".join(blocks("CONTRIBUTING.md", "python"))
-    assert set(groups) == {f"facevc.{kind}" for kind in ("face_embedders", "vocoders", "metrics", "speaker_judges")}
+    groups, files = tomllib.loads(toml)["project"]["entry-points"], blocks("CONTRIBUTING.md", "python")
     names = {group: {name: target.partition(":")[2] for name, target in found.items()} for group, found in groups.items()}
-    for i, (group, found) in enumerate(names.items()):
+    assert list(groups) == [f"facevc.{kind}" for kind in ("face_embedders", "vocoders", "metrics", "speaker_judges")] and len(files) == 4
+    for i, ((group, found), code) in enumerate(zip(names.items(), files, strict=True)):
+        assert code.startswith("# facevc_additions.py\n") and len(found) == 1
         install(folder / f"site{i}", monkeypatch, f"additions_{i}", code, group, found)
-    ((embedder, vocoder, metric, judge),) = [[next(iter(found)) for found in names.values()]]
+    embedder, vocoder, metric, judge = (next(iter(found)) for found in names.values())
 
     def call(*arguments: str):
         found = CliRunner().invoke(app, [*arguments])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facevc_cli.data.baselines import BASELINES, derangement, plan_baselines, plan_degraded
+from facevc_cli.data.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
 from facevc_cli.data.conversions import Driver, Naming, Row, jobs_of, person_of
 from facevc_cli.data.labels import about_sources, about_targets
 from facevc_cli.errors import FaceVCError, UsageError
@@ -25,6 +25,10 @@ class Notes(Silent):
 def faces(**images):
     """p=2 -> two images in the folder p."""
     return [(Path(f"faces/{person}/{i}.png"), f"{person}/{i}") for person, count in images.items() for i in range(count)]
+
+
+def somebody(named):
+    return [Somebody(Driver.of("face", path), identifier, person_of(path, identifier)) for path, identifier in named]
 
 
 def own(named, sources=("s", "t"), naming=OUT):
@@ -47,29 +51,29 @@ def test_person_is_the_folder_or_the_file_alone():
 @pytest.mark.parametrize("images", [{"a": 1, "b": 1}, {"a": 3, "b": 1, "c": 2}, {"a": 2, "b": 2}, {"a": 1, "b": 1, "c": 1, "d": 4, "e": 1}])
 @pytest.mark.parametrize("seed", range(20))
 def test_nobody_is_driven_by_themselves_and_each_image_drives_once(images, seed):
-    named = faces(**images)
+    named = somebody(faces(**images))
     drivers = derangement(named, str(seed))
-    assert set(drivers) == {path for path, _ in named} and sorted(drivers.values()) == sorted(named)
-    assert all(path.parent != other.parent for path, (other, _) in drivers.items())
+    assert set(drivers) == {one.driver for one in named} and sorted(one.id for one in drivers.values()) == sorted(one.id for one in named)
+    assert all(driver.file.parent.name != other.person for driver, other in drivers.items())
 
 
 def test_one_seed_is_one_derangement_in_any_order():
-    named = faces(**{f"p{i}": 1 for i in range(10)})
+    named = somebody(faces(**{f"p{i}": 1 for i in range(10)}))
     assert derangement(named, "0") == derangement(named[::-1], "0")
     assert len({tuple(sorted(str(d) for d in derangement(named, str(seed)).items())) for seed in range(10)}) == 10
 
 
 def test_images_of_one_person_are_driven_by_one_other():
     """So that the shuffled system can be as alike within a target as the system itself."""
-    drivers = derangement(faces(a=3, b=3, c=3), "1")
+    drivers = derangement(somebody(faces(a=3, b=3, c=3)), "1")
     for person in "abc":
-        assert len({other.parent for path, (other, _) in drivers.items() if path.parent.name == person}) == 1
+        assert len({other.person for driver, other in drivers.items() if driver.file.parent.name == person}) == 1
 
 
 @pytest.mark.parametrize("images", [{"a": 3}, {"a": 3, "b": 2}, {"a": 5, "b": 2, "c": 2}])
 def test_no_derangement(images):
     with pytest.raises(FaceVCError, match=r"at least two targets, none with more than half.* of 'a'"):
-        derangement(faces(**images), "0")
+        derangement(somebody(faces(**images)), "0")
 
 
 def test_shuffled_rows_share_the_files_that_are_made_anyway():
@@ -158,6 +162,85 @@ def test_what_is_asked_for_in_vain():
     assert plan_baselines([], voices, one, {}) == plan_degraded([], voices, one) == []
     assert Counter(row.baseline for row in plan_baselines(["source", "source"], rows, OUT, {})) == {"source": 4}
     assert len(plan_baselines(BASELINES, own(faces(a=1, b=1, c=1, d=1)), OUT, ABOUT)) == 4 * 8 + 2
+
+
+def asked(by, name, driver, source="s"):
+    path = driver.files[0]
+    return Row(Path(f"{source}.wav"), source, by, path, name, OUT.job(Path(f"{source}.wav"), source, driver, name), who="" if by == "face" else name)
+
+
+def people_and_more():
+    """A picture, two people of two and three pictures, a card, and a mix of a picture and a recording."""
+    pictures = {name: [Path(f"{name}/{i}.png") for i in range(count)] for name, count in (("anna", 2), ("bea", 3))}
+    cem, card, voice = Driver.of("face", Path("cem.png")), Driver.of("card", Path("dan.safetensors")), Driver.of("voice", Path("v.wav"))
+    rows = [asked("face", "cem", cem), *(asked("person", name, Driver.person(name, files)) for name, files in pictures.items())]
+    return [*rows, asked("card", "dan", card), asked("mix", "cem=0.50+v=0.50", Driver.mix([(cem, 1), (voice, 1)])), asked("voice", "v", voice)]
+
+
+def test_people_and_cards_are_shuffled_and_mixes_are_nobody():
+    reporter = Notes()
+    rows = people_and_more()
+    shuffled = plan_baselines(["shuffled-faces"], rows, OUT, {}, 0, reporter)
+    assert [row.target_id for row in shuffled] == ["cem", "anna", "bea", "dan"]
+    assert {row.job.relative for row in shuffled} == {f"s__{name}.wav" for name in ("cem", "anna", "bea", "dan")}  # the system's own files
+    assert all(row.job.relative != f"s__{row.target_id}.wav" for row in shuffled)
+    assert len(reporter.notes) == 1 and "the mix cem=0.50+v=0.50 and 1 more left out" in reporter.notes[0]
+    about = {name: {"gender": gender, "references": f"/r/{name}.wav"} for name, gender in (("anna", "f"), ("bea", "f"), ("cem", "m"), ("dan", "m"))}
+    within = plan_baselines(["shuffled-within-gender"], rows, OUT, about)
+    assert {row.target_id: row.job.relative for row in within} == {"anna": "s__bea.wav", "bea": "s__anna.wav", "cem": "s__dan.wav", "dan": "s__cem.wav"}
+    assert [row.job.driver.file.stem for row in plan_baselines(["voice"], rows, OUT, about)] == ["cem", "anna", "bea", "dan"]
+    assert [row.target_id for row in plan_baselines(["source"], rows, OUT, {})] == ["cem", "anna", "bea", "dan"]
+
+
+def test_the_mean_face_is_over_people_with_pictures():
+    reporter = Notes()
+    mean = plan_baselines(["mean-face"], people_and_more(), OUT, {}, 0, reporter)
+    assert [row.target_id for row in mean] == ["cem", "anna", "bea"] and "the voice card dan left out" in reporter.notes[1]
+    (driver,) = {row.job.driver for row in mean}
+    assert sorted(len(files) for files in driver.people) == [1, 2, 3]
+
+
+def test_a_person_and_her_picture_are_one():
+    """However they are called: nobody is driven by her own picture."""
+    one, two = Path("anna/0.png"), Path("anna/1.png")
+    pictures = {"0": one, "1": two} | {name: Path(f"{name}.png") for name in "xyz"}
+    rows = [asked("face", name, Driver.of("face", path)) for name, path in pictures.items()]
+    rows.append(asked("person", "anna", Driver.person("anna", [one, two])))
+    for seed in range(20):
+        for row in plan_baselines(["shuffled-faces"], rows, OUT, {}, seed):
+            assert not set(row.job.driver.files) & {one, two} or row.target_id in "xyz"
+    (mean,) = {row.job.driver for row in plan_baselines(["mean-face"], rows, OUT, {})}
+    assert sorted(map(sorted, mean.people)) == [[one, two], [Path("x.png")], [Path("y.png")], [Path("z.png")]]
+
+
+def test_every_picture_of_a_person_and_a_mix_is_degraded():
+    reporter = Notes()
+    rows = plan_degraded(["blur=4"], people_and_more(), OUT, reporter)
+    assert [row.job.relative for row in rows] == [f"degraded/blur=4/s__{name}.wav" for name in ("cem", "anna", "bea", "cem=0.50+v=0.50")]
+    assert len(reporter.notes) == 1 and "the voice card dan and 1 more left out" in reporter.notes[0]
+    assert [str(row.job.driver) for row in rows[1:]] == [
+        "person anna (2 pictures) (blur=4)", "person bea (3 pictures) (blur=4)", "mix of cem.png 0.50 and v.wav 0.50 (blur=4)"
+    ]  # fmt: skip
+    mix = rows[3].job.driver
+    assert [(part.by, part.degradation) for part, _ in mix.parts] == [("face", "blur=4"), ("voice", "")] and mix.degradation == "blur=4"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "option", "reason"),
+    [
+        ({"mix"}, "baseline", r"somebody.* the mix cem=0\.50\+v=0\.50: .*Pass --face or --person"),
+        ({"voice", "mix"}, "baseline", "and 1 more: "),
+        ({"card"}, "mean", "pictures to take the mean of, and found the voice card dan: "),
+        ({"card", "voice"}, "degrade", "pictures to degrade, and found the voice card dan and 1 more: "),
+    ],
+)
+def test_where_there_is_nothing_to_run(kinds, option, reason):
+    rows = [row for row in people_and_more() if row.by in kinds]
+    with pytest.raises(UsageError, match=reason):
+        if option == "degrade":
+            plan_degraded(["blur=4"], rows, OUT)
+        else:
+            plan_baselines(["mean-face" if option == "mean" else "shuffled-faces"], rows, OUT, {})
 
 
 def test_two_things_in_one_place():

@@ -17,6 +17,7 @@ from facevc_cli.features.pitch import AUTO_PITCH, PitchRule, PitchStatistics
 from facevc_cli.io.audio import load_audio, save_audio
 from facevc_cli.io.image import load_image, save_image
 from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.io.voice_card import save_card
 from facevc_cli.progress import Silent
 from facevc_cli.stages.convert import ConvertConfig, run
 
@@ -116,7 +117,7 @@ def test_controls_that_cannot_be(inputs, go):
         ({"persons": (f"{bob},card.safetensors",)}, FaceVCError, "voice card"),
         ({"faces": (bob,), "sources": ()}, UsageError, "needs a source"),
         ({"faces": (bob,), "pitch": "high"}, UsageError, "--pitch"),
-        ({"mixes": (two,), "benchmark": Benchmark(baselines=("mean-face",))}, UsageError, "--face"),
+        ({"mixes": (two,), "benchmark": Benchmark(baselines=("mean-face",))}, UsageError, "a mix is nobody.*--face"),
     ):
         with pytest.raises(kind, match=reason):
             go(**changes)
@@ -258,10 +259,43 @@ def test_pairs_name_people_and_mixes(inputs, go):
     assert set(table(inputs / "out")) == {"s__anna.wav", "s__bob=0.50+eve=0.50.wav"}
 
 
-def test_baselines_are_about_single_faces(inputs, go):
-    summary = go(faces=(inputs / "bob.png", inputs / "eve.png"), persons=(str(inputs / "anna"),), benchmark=Benchmark(baselines=("shuffled-faces",)))
-    assert summary.done == 3
-    assert sorted(row["target"] for row in read_table(inputs / "out" / MANIFEST) if row["baseline"]) == ["bob", "eve"]
+def test_baselines_and_degraded_pictures_of_people_and_mixes(inputs, go, analyser):
+    mix, notes = f"{inputs / 'bob.png'}=1 {inputs / 'eve.png'}=1", Notes()
+    benchmark = Benchmark(baselines=("shuffled-faces", "mean-face"), degrade=("dark=.5",))
+    asked = dict(faces=(inputs / "eve.png", inputs / "bob.png"), persons=(str(inputs / "anna"),), mixes=(mix,), benchmark=benchmark)
+    assert go(notes, **asked).done == 4 + 1 + 4
+    assert analyser.asked == 8  # four pictures, once as they are and once degraded
+    rows = read_table(inputs / "out" / MANIFEST)
+    assert {row["baseline"]: sorted(r["target"] for r in rows if r["baseline"] == row["baseline"]) for row in rows if row["baseline"]} == {
+        name: ["anna", "bob", "eve"] for name in ("shuffled-faces", "mean-face")
+    }
+    assert all(row["converted"] != f"s__{row['target']}.wav" for row in rows if row["baseline"] == "shuffled-faces")
+    degraded = {row["target"]: row for row in rows if row["degradation"] == "dark=0.5"}
+    assert set(degraded) == {"anna", "bob", "eve", "bob=0.50+eve=0.50"}
+    for target, row in degraded.items():
+        clean = table(inputs / "out")[f"s__{target}.wav"]
+        assert row["converted"] == f"degraded/dark=0.5/s__{target}.wav" and row["key"] != clean["key"]
+        made = [load_audio(inputs / "out" / one["converted"])[0] for one in (row, clean)]
+        assert not np.allclose(*made, atol=1e-3)
+    assert go(**asked).skipped == 9
+
+
+def test_the_mean_face_over_people(inputs, go, model, analyser):
+    go(faces=(inputs / "bob.png",), persons=(str(inputs / "anna"),), benchmark=Benchmark(baselines=("mean-face",)))
+    bob, one, two = (analyser.analyse(load_image(inputs / f"{name}.png")).embedding for name in ("bob", "anna/1", "anna/2"))
+    converter = Converter(model, "griffin-lim", "cpu")
+    target = converter.target_from_embedding((bob + (one + two) / 2) / 2)
+    expected = converter.speak(converter.analyse(inputs / "s.wav"), target)
+    np.testing.assert_allclose(load_audio(inputs / "out" / "baselines" / "mean-face" / "s__mean-face.wav")[0], expected, atol=1e-3)
+
+
+def test_cards_stand_in_for_each_other(inputs, go, model):
+    converter = Converter(model, "griffin-lim", "cpu")
+    for name in ("bob", "eve"):
+        save_card(inputs / "cards" / f"{name}.safetensors", converter.card_of(converter.target_from_face(inputs / f"{name}.png"), []))
+    assert go(faces=(inputs / "cards",), benchmark=Benchmark(baselines=("shuffled-faces",))).done == 2
+    rows = read_table(inputs / "out" / MANIFEST)
+    assert {row["target"]: row["converted"] for row in rows if row["baseline"]} == {"bob": "s__eve.wav", "eve": "s__bob.wav"}
 
 
 # keys and loudness

@@ -17,7 +17,8 @@ from facevc_cli.io.checkpoint import file_sha256
 from facevc_cli.io.image import save_image
 from facevc_cli.io.manifest import read_table, write_table
 from facevc_cli.progress import Silent
-from facevc_cli.stages.convert import ConvertConfig, made_with, run
+from facevc_cli.provenance.metadata import made_with
+from facevc_cli.stages.convert import ConvertConfig, run
 
 PEOPLE = {"ann": ("female", 60), "bea": ("female", 90), "cem": ("male", 150), "dan": ("male", 200)}
 ALL = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")

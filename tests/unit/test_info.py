@@ -1,17 +1,26 @@
 """stages/info.py and its command: what is there, said truly."""
 
 import json
+import math
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
+import pytest
 import yaml
+from safetensors.numpy import save_file
 from stores import Stores
 from tiny import checkpoint as tiny_checkpoint
 
 from facevc_cli import __version__
+from facevc_cli.converter import Converter
+from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import load_checkpoint
 from facevc_cli.io.store import Item, StoreWriter
+from facevc_cli.io.voice_card import save_card
 from facevc_cli.stages.info import OPTIONAL, InfoConfig, describe, run
 
 
@@ -62,11 +71,75 @@ def test_what_is_neither_is_listed_and_the_rest_described(tmp_path):
     assert "expected an HDF5 store" in summary.failures[0][1]
 
 
+# voice cards
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
+
+
+@pytest.fixture
+def card(model, tmp_path):
+    """Of a model of eight slots, with an address made by hand."""
+    converter = Converter(model, "griffin-lim", "cpu")
+    made = converter.card_of(converter.target_from_embedding(np.ones(128, np.float32)), [{"file": "anna.jpg", "sha256": "ab", "share": "1.0000"}], 0.5)
+    address = np.array([0.125, 0.5, 0, 0.25, 0, 0.125, 0, 0], np.float32)
+    save_card(tmp_path / "anna.safetensors", replace(made, address=address))
+    return tmp_path / "anna.safetensors"
+
+
+def test_a_voice_card(card, model):
+    summary = run(InfoConfig((card,), model))
+    (found,) = summary.data["items"]
+    converter = Converter(model, "griffin-lim", "cpu")
+    assert (found["kind"], found["model"], found["model_here"], found["temperature"]) == ("voice card", "starter", True, 0.5)
+    assert found["weights_sha256"] == converter.checkpoint.weights_sha256[:16] and found["facevc"] == __version__
+    assert found["origin"] == [{"file": "anna.jpg", "sha256": "ab", "share": "1.0000"}]
+    assert found["made"] == date.today().isoformat()
+    assert (found["address_entropy_bits"], found["slots"]) == (1.75, 8)
+    assert found["top_slots"][:4] == [{"slot": s, "share": p} for s, p in ((1, 0.5), (3, 0.25), (0, 0.125), (5, 0.125))] and len(found["top_slots"]) == 5
+    assert found["pitch_hz"] == pytest.approx(math.exp(converter.own_log_f0(converter.target_from_card(card))), abs=0.05) and "note" not in found
+
+
+def test_a_card_of_a_model_that_is_not_here_or_predicts_no_pitch(card, tmp_path, monkeypatch):
+    found = describe(card, lambda: Converter(tiny_checkpoint(tmp_path / "other", "starter", seed=1), "griffin-lim", "cpu"))
+    assert (found["model_here"], found["pitch_hz"]) == (False, None) and "--checkpoint" in found["note"] and found["slots"] == 8
+    monkeypatch.setattr("facevc_cli.stages.info.bundled_checkpoint", lambda: (_ for _ in ()).throw(FaceVCError("none")))
+    assert describe(card)["model_here"] is False  # an installation without a model
+    toy = Converter(tiny_checkpoint(tmp_path / "toy"), "griffin-lim", "cpu")
+    save_card(tmp_path / "toy.safetensors", toy.card_of(toy.target_from_embedding(np.ones(128, np.float32)), []))
+    found = describe(tmp_path / "toy.safetensors", lambda: toy)
+    assert (found["model_here"], found["pitch_hz"], found["note"]) == (True, None, "this model predicts no pitch")
+
+
+def test_the_model_is_loaded_once_and_for_cards_alone(card, model, tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("facevc_cli.stages.info._model", lambda checkpoint: (loaded.append(checkpoint), Converter(checkpoint, "griffin-lim", "cpu"))[1])
+    shutil.copy(card, tmp_path / "again.safetensors")
+    assert run(InfoConfig((model,), model)).done == 1 and loaded == []
+    assert run(InfoConfig((card, tmp_path / "again.safetensors"), model)).done == 2 and loaded == [model]
+
+
+def test_what_is_no_card_is_said_in_one_error(card, model, tmp_path):
+    whole = card.read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[:-9])
+    (tmp_path / "text.safetensors").write_text("a card")
+    save_file({"weight": np.zeros(3), "bias": np.zeros(1)}, tmp_path / "foreign.safetensors", {"format": "pt"})
+    named = [tmp_path / f"{name}.safetensors" for name in ("cut", "text", "foreign", "absent")]
+    summary = run(InfoConfig((*named, model / "model.safetensors", card), model))
+    assert summary.done == 1 and len(summary.failures) == 5
+    for (item, reason), said in zip(
+        summary.failures, ("damaged file", "damaged file", "another kind (2 tensors: bias, weight)", "no such voice card", "Name its folder"), strict=True
+    ):
+        assert said in reason and reason.startswith(item) and "\n" not in reason
+
+
 def facevc(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "facevc_cli", "info", *arguments], capture_output=True, text=True, check=False)
 
 
-def test_command_writes_data_to_stdout(tmp_path):
+def test_command_writes_data_to_stdout(tmp_path, card, model):
     folder = str(tiny_checkpoint(tmp_path / "model"))
     told = facevc(folder, str(tmp_path / "absent"))
     assert told.returncode == 1
@@ -75,3 +148,6 @@ def test_command_writes_data_to_stdout(tmp_path):
     told = facevc(folder, "--json")
     assert told.returncode == 0
     assert json.loads(told.stdout)["items"][0]["path"] == folder
+    told = facevc(str(card), "--checkpoint", str(model))
+    assert told.returncode == 0 and yaml.safe_load(told.stdout)["origin"][0]["file"] == "anna.jpg"
+    assert facevc(str(card), "--checkpoint", str(tmp_path / "nowhere")).returncode == 1

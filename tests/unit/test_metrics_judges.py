@@ -10,6 +10,7 @@ from facevc_cli.io.audio import save_audio
 from facevc_cli.metrics import judges
 from facevc_cli.metrics.judges import PLUGINS, Judges, choose_judges, speaker_judge, speaker_judge_name
 from facevc_cli.metrics.listening import CACHE_VERSION, FEW_FILES, Listening
+from facevc_cli.metrics.naturalness import naturalness_available
 from facevc_cli.progress import SILENT, Tally
 
 PLUGIN = """
@@ -106,3 +107,17 @@ def test_dnsmos_finds_noise_bad():
     judge = judges.DNSMOS()
     score = judge.score(np.random.default_rng(0).normal(0, 0.5, 16000).astype(np.float32))  # some of it clipped
     assert 0.5 < score < 2.5 and judge.name == "dnsmos"
+
+
+@pytest.mark.skipif(not naturalness_available(), reason="DistillMOS is not installed")
+def test_naturalness_window_by_window_is_what_the_network_says_of_all():
+    import torch
+
+    judge = judges.DistillMOS()
+    time = np.arange(17 * 8000) / 16000  # 8.5 s: two windows
+    wav = (np.sin(2 * np.pi * 3 * time) * sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20)) / 4).astype(np.float32)
+    wav[125_000:] = np.random.default_rng(0).normal(0, 0.3, len(wav) - 125_000)  # in the second alone
+    with torch.inference_mode():
+        whole, first = (float(judge._model(torch.from_numpy(part)[None])[0]) for part in (wav, wav[:122880]))
+    assert judge.score(wav) == pytest.approx(whole, abs=1e-5) and abs(whole - first) > 1e-3
+    assert judge.score(wav[:8000]) == pytest.approx(float(judge._model(torch.from_numpy(wav[:8000])[None])[0]), abs=1e-5)

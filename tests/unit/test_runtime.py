@@ -6,12 +6,14 @@ import random
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import default_jobs, keep_memory, parallel_map, resolve_device, seed_everything, undrawn
+from facevc_cli.runtime import Workers, default_jobs, keep_memory, parallel_map, resolve_device, seed_everything, undrawn
 
 
 def half(number: int) -> int:
@@ -34,6 +36,10 @@ def threads(_: int) -> tuple[int, int]:
     import torch
 
     return os.getpid(), torch.get_num_threads()
+
+
+def share(_: int) -> tuple[int, str]:
+    return os.getpid(), os.environ["OMP_NUM_THREADS"]
 
 
 def test_devices():
@@ -121,6 +127,55 @@ def test_an_error_of_ours_is_not_hidden(jobs):
 def test_a_killed_worker_is_told_in_words():
     with pytest.raises(FaceVCError, match="worker process died"):
         list(parallel_map(killed, range(5), 2))
+
+
+def test_who_kills_a_worker_is_found_and_the_rest_is_done():
+    with Workers(2) as workers:
+        found = {item: (result, str(error)) for item, result, error in workers.map(killed, range(9), outlive=True)}
+        assert found.pop(3)[0] is None and {item: result for item, (result, _) in found.items()} == {n: n for n in range(9) if n != 3}
+        assert sorted(item for item, *_ in workers.map(half, range(9))) == list(range(9))  # the next ones find processes again
+
+
+def test_workers_stay_from_one_map_to_the_next_with_their_share_of_threads():
+    with Workers(2, threads=3) as workers:
+        first, second = ({result for _, result, _ in workers.map(share, range(8))} for _ in range(2))
+    assert {count for _, count in first | second} == {"3"} and len(first | second) <= 2  # type: ignore[misc]
+
+
+ORPHANS = """
+import os, sys, time
+from facevc_cli.runtime import Workers
+
+def rest(seconds):
+    print(os.getpid(), flush=True)
+    time.sleep(seconds)
+
+if __name__ == "__main__":
+    with Workers(2) as workers:
+        list(workers.map(rest, [0.5, 1000, 1000]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends children otherwise")
+def test_workers_do_not_outlive_a_killed_parent(tmp_path):
+    (tmp_path / "parent.py").write_text(ORPHANS)
+    with subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        children = {int(parent.stdout.readline()) for _ in range(3)}
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while any(map(alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert 1 <= len(children) <= 2 and not [child for child in children if alive(child)]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for init does not."""
+    try:
+        os.kill(pid, 0)
+        return not Path("/proc").is_dir() or "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
 
 
 def test_workers_keep_to_one_thread_and_one_job_stays_here():
