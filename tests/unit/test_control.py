@@ -13,7 +13,6 @@ from facevc_cli.data.conversion_plan import Benchmark
 from facevc_cli.data.conversion_targets import Control, Driver, is_mix_word, parse_mix, take_mix_words
 from facevc_cli.data.conversions import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.degradation import degrade
 from facevc_cli.features.pitch import AUTO_PITCH, PitchRule, PitchStatistics
 from facevc_cli.io.audio import load_audio, save_audio
 from facevc_cli.io.image import load_image, save_image
