@@ -1,7 +1,6 @@
 """Which conversions a command asks for: sources and targets found, joined and named, and what each result depends on."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def person_of(path: Path, identifier: str) -> str:
 
 def is_file_name(output: Path) -> bool:
     """Whether the output names one audio file rather than a folder."""
-    return output.suffix.lower() in OUTPUT_SUFFIXES and not os.path.isdir(output)  # unlike Path.is_dir, also of a name that is too long
+    return output.suffix.lower() in OUTPUT_SUFFIXES and not output.is_dir()
 
 
 def plan_conversions(
@@ -157,9 +156,13 @@ def _both(job: Job) -> str:
 def _check_output(naming: Naming) -> None:
     output, name = naming.output, naming.pattern
     expected = f"that ends in {', '.join(OUTPUT_SUFFIXES)}"
+    try:
+        output.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise UsageError(f"--out {output}: {error.strerror}. Choose another output.") from error
     if naming.single:
         return
-    if not os.path.isdir(output) and (os.path.exists(output) or output.suffix.lower() in AUDIO_SUFFIXES | VIDEO_SUFFIXES):
+    if not output.is_dir() and (output.exists() or output.suffix.lower() in AUDIO_SUFFIXES | VIDEO_SUFFIXES):
         raise UsageError(f"--out {output}: expected a folder, or a file name {expected}, found neither. Choose another.")
     if Path(_name(name, "source", "face")).suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(f"--name {name!r}: expected a name {expected}, such as {NAME!r}.")
