@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -299,6 +300,11 @@ class Converter:
     def prepare_faces(self) -> None:
         """Loads the face networks now; FaceVCError where the checkpoint knows no faces or its embedder is not installed."""
         self._face_analyser()
+
+    def prepare_speech(self) -> None:
+        """Where the vocoder's kernels are compiled, begins with it now, in a thread: the first result comes half a second sooner."""
+        if self.vocoder.steady:
+            Thread(target=self.vocoder, args=(torch.zeros(self.vocoder.window_frames, self.vocoder.n_mels),), name="compile").start()
 
     def _heard(self, recording: Recording) -> np.ndarray:
         """(n,) float32 at the model's rate, at least one sample."""

@@ -53,4 +53,7 @@ def facevc(version: Annotated[bool, typer.Option("--version", callback=_version,
 
 def main() -> None:
     """The console script."""
+    from facevc_cli.runtime import collect_seldom
+
+    collect_seldom()
     app()

@@ -81,6 +81,7 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
         if any(job.driver.sees for job in waiting):
             converter.prepare_faces()
         converter.check_pitch(config.control.pitch_rule())
+        converter.prepare_speech()
         reporter.note(f"model {converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}")
     lines = plan.lines(_system(config.system, rows, waiting, converter, manifest))
     _put_what_is_known(rows, lines, keys, waiting, manifest)

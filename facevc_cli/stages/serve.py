@@ -51,6 +51,7 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
         listener = bind(config.host, config.port)
         converter = Converter(config.checkpoint, config.vocoder, config.device, reporter=reporter)
         converter.prepare_faces()
+        converter.prepare_speech()
         studio = Studio(converter, folder, config.max_seconds)
         model = f"{converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}"
         with serving(build(studio, model), listener, folder, int(config.max_mb * MEGABYTE)) as thread:

@@ -22,7 +22,7 @@ from facevc_cli.vocoders.weights import fold_weight_norm, load_exactly, read_che
 UNIVERSAL_SHA256 = "771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60"
 _AUDIO = {"sampling_rate": "rate", "n_fft": "n_fft", "win_size": "win_samples", "hop_size": "hop_samples", "num_mels": "n_mels",
           "fmin": "fmin_hz", "fmax": "fmax_hz"}
-BFLOAT16_WINDOW = 256  # frames: longer windows take longer to compile, shorter ones go into context
+BFLOAT16_WINDOW = 128  # frames: compiling takes as long as the window is, .7 s of this one, and shorter ones go into context
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 

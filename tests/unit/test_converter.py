@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -150,6 +151,18 @@ def test_guidance_by_an_encoder_that_hears_the_mel(tmp_path):
 def test_without_guidance_nobody_listens_for_the_sources_voice(converters):
     converter = converters["toy"]
     assert converter.guidance == 0 and converter.analyse((buzz(0.5), 16000)).speaker is None and converter._voices is None
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_kernels_are_compiled_beforehand_only_where_they_are(converters, monkeypatch, steady):
+    vocoder, seen = converters["toy"].vocoder, []
+    monkeypatch.setattr(vocoder, "steady", steady, raising=False)
+    monkeypatch.setattr(vocoder, "synthesise", lambda mel, start: seen.append(mel.shape) or torch.zeros(len(mel)))
+    converters["toy"].prepare_speech()
+    for thread in threading.enumerate():
+        if thread.name == "compile":
+            thread.join()
+    assert seen == ([(vocoder.window_frames, vocoder.n_mels)] if steady else [])
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 1600])

@@ -183,3 +183,15 @@ def test_workers_keep_to_one_thread_and_one_job_stays_here():
     assert [result[0] for _, result, _ in parallel_map(threads, range(3), 1)] == [os.getpid()] * 3  # type: ignore[index]
     assert list(parallel_map(half, [], 4)) == []
     assert default_jobs() >= 1
+
+
+def test_collecting_seldom_lets_a_process_end_as_it_should():
+    code = """
+import atexit, gc
+atexit.register(lambda: print("last", gc.get_freeze_count() > 0))  # runs after what is registered later
+from facevc_cli.runtime import collect_seldom
+collect_seldom()
+print(gc.isenabled(), gc.get_threshold()[0])
+"""
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert shown[0] == "True" and int(shown[1]) > 10_000 and shown[2:] == ["last", "True"]

@@ -1,12 +1,15 @@
 """features/voice.py: the d-vector, which must be Resemblyzer's own."""
 
+import warnings
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from tiny import buzz
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.features import voice
-from facevc_cli.features.voice import VOICE_RATE, VoiceEmbedder
+from facevc_cli.features import voice, voice_encoder
+from facevc_cli.features.voice import VOICE_RATE, VoiceEmbedder, window_starts
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +23,35 @@ def test_silence_has_no_voice(embedder):
             embedder.embed(wav)
 
 
+@pytest.fixture(scope="module")
+def original():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # webrtcvad's pkg_resources
+        return pytest.importorskip("resemblyzer").VoiceEncoder("cpu", verbose=False)
+
+
 @pytest.mark.parametrize("samples", [25600, 25601, 40000, 64000, 70001, 200000])
-def test_as_resemblyzer_itself_has_it(embedder, samples):
+def test_as_resemblyzer_itself_has_it(embedder, original, samples):
     wav = buzz(samples / VOICE_RATE)[:samples]
     levelled = (wav / np.abs(wav).max() * 0.9).astype(np.float32)
-    np.testing.assert_allclose(embedder.embed(wav), embedder._encoder.embed_utterance(levelled), atol=1e-5)
+    np.testing.assert_allclose(embedder.embed(wav), original.embed_utterance(levelled), atol=1e-5)
+
+
+def test_windows_lie_as_resemblyzers(original):
+    for samples in [*range(25600, 60000, 37), 16000 * 60]:
+        _, theirs = original.compute_partial_slices(samples, 1.3, 0.75)
+        assert window_starts(samples) == [window.start for window in theirs], samples
+
+
+def test_weights_that_are_missing_or_others(monkeypatch, tmp_path):
+    (tmp_path / "__init__.py").touch()
+    found = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(voice_encoder, "find_spec", lambda name: found)
+    with pytest.raises(FaceVCError, match="resemblyzer, which is not, or not wholly, installed"):
+        VoiceEmbedder()
+    (tmp_path / voice_encoder.WEIGHTS).write_bytes(b"another")
+    with pytest.raises(FaceVCError, match="expected sha256 39373b8"):
+        VoiceEmbedder()
 
 
 def test_block_by_block_is_the_whole(embedder, monkeypatch):
