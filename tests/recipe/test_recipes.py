@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import typer
+from tiny import checkpoint
 
 from facevc_cli.cli.app import app
+from facevc_cli.io.checkpoint import load_checkpoint
 from facevc_cli.io.store import Store
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -225,19 +228,24 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, monkeypatch: pytest.M
         writer.writerow(["face", "path", "corpus", "gender", "age_bin"])
         writer.writerows([f"f{i}", f"faces/f{i}.jpg", "fairface", ("female", "male")[i % 2], "30-39"] for i in range(3100))
 
-    options = ("--data", data, "--out", out, "--teacher", tmp_path / "teacher", "--count", 4)
+    for seed, name in enumerate(("refine", "verify")):  # whose mean stage 10 takes
+        checkpoint(out / name / "checkpoints" / "last", "starter", faces=False, seed=seed)
+    options = ("--data", data, "--out", out, "--teacher", tmp_path / "teacher", "--verifier", tmp_path / "verifier", "--count", 4)
     first = run_recipe("starter", *options, "--stop-stage", 5, path=fake)
     then = run_recipe("starter", *options, "--stage", 7, path=fake)  # 6 reads stores
     assert (first.returncode, then.returncode) == (0, 0), first.stderr + then.stderr
-    assert stages_of(first) + stages_of(then) == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]
+    assert stages_of(first) + stages_of(then) == [1, 2, 3, 4, 5, *range(7, 15)]
     lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
     assert [line[0] for line in lines] == [
-        "extract-features", "extract-spkemb", "extract-face", "pretrain", "pretrain", "train", "import-checkpoint", "convert", "evaluate",
+        "extract-features", "extract-spkemb", "extract-face", "pretrain", "pretrain", "pretrain", "train", "import-checkpoint", "convert", "evaluate",
     ]  # fmt: skip
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for command, *given in lines:
         known = {option for parameter in commands[command].params for option in parameter.opts}
         assert {word for word in given if word.startswith("-")} <= known
+    refined, verified, mean = (load_checkpoint(out / name).model.state_dict() for name in ("refine", "verify", "pretrained"))
+    assert not torch.equal(refined["memory.values"], verified["memory.values"])
+    torch.testing.assert_close(mean["memory.values"], 0.7 * refined["memory.values"] + 0.3 * verified["memory.values"])
     faces = {row["target"] for row in table(out / "test" / "targets.csv")}
     assert len(faces) == 4
     assert not faces & {Path(line).stem for line in (out / "faces.txt").read_text().splitlines()}
