@@ -9,11 +9,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import common
 
 COMPARED = ("plain", "parallel-wavegan")
+WAYS = {"convert": "convert", "plain": "plain", "parallel-wavegan": "parallel-wavegan, vocoder alone"}
 
 
 def main() -> None:
@@ -111,40 +116,55 @@ def warm(args, checkpoint: Path, source: Path) -> list[dict]:
 
 
 def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
-    """Sources that no kernel has seen the length of, one face, files written; the ways take turns. `ratio`: how many times as long as ours."""
-    from facevc_cli import Converter
+    """Sources that no kernel has seen the length of, one face, files written; the ways take turns, each in a process of its own, for kernels that one
+    compiles push out another's. `ratio`: how many times as long as ours."""
     from facevc_cli.io.audio import save_audio
 
-    ours, plain = Converter(checkpoint, args.vocoder, args.device), Converter(checkpoint, args.vocoder, args.device)
-    make_plain(plain.vocoder)
-    ways = {"convert": lambda sources: batch(ours, args.face, sources, folder)}
-    if "plain" in others:
-        ways["plain"] = lambda sources: one_by_one(plain, args.face, sources, folder)
-    if "parallel-wavegan" in others:
-        ways["parallel-wavegan, vocoder alone"] = parallel_wavegan(args.device)
+    ways = ["convert", *others]
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     totals = []
-    for round_ in range(args.runs + 1):  # the first, unmeasured, loads what loads late
-        sources, total = [], 0.0
-        for i in range(args.sources):
-            length = args.seconds * (0.5 + (i + round_ / (args.runs + 1)) / args.sources)
-            sources.append(folder / f"compared{i}.wav")
-            save_audio(sources[-1], *common.speech(length, args.source))
-            total += length
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way(sources)
-            if round_:
-                seconds[name].append(time.perf_counter() - started)
-        totals += [total] if round_ else []
+    with ExitStack() as stack:
+        processes = {name: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for name in ways}
+        for round_ in range(args.runs + 1):  # the first, unmeasured, loads what loads late
+            sources, total = [], 0.0
+            for i in range(args.sources):
+                length = args.seconds * (0.5 + (i + round_ / (args.runs + 1)) / args.sources)
+                sources.append(folder / f"compared{i}.wav")
+                save_audio(sources[-1], *common.speech(length, args.source))
+                total += length
+            for name, process in processes.items():
+                taken = process.submit(turn, name, checkpoint, args.vocoder, args.device, args.face, sources, folder).result()
+                if round_:
+                    seconds[name].append(taken)
+            totals += [total] if round_ else []
     rows = []
     for name, values in seconds.items():
         ratios = [other / own for other, own in zip(values, seconds["convert"], strict=True)]
         factors = [value / total for value, total in zip(values, totals, strict=True)]
         figures = {"seconds": values, "real-time factor": factors, "ratio": ratios}
         medians = {column: common.spread(measured)["median"] for column, measured in figures.items()}
-        rows.append({"step": f"{args.sources} files: {name}", **_range(values), **medians})
+        rows.append({"step": f"{args.sources} files: {WAYS[name]}", **_range(values), **medians})
     return rows
+
+
+def turn(name: str, checkpoint: Path, vocoder: str, device: str, face: Path, sources: list[Path], folder: Path) -> float:
+    """Seconds that one way takes for the sources, what it needs being loaded."""
+    way = made_way(name, checkpoint, vocoder, device)
+    started = time.perf_counter()
+    way(face, sources, folder)
+    return time.perf_counter() - started
+
+
+@cache
+def made_way(name: str, checkpoint: Path, vocoder: str, device: str):
+    if name == "parallel-wavegan":
+        return parallel_wavegan(device)
+    from facevc_cli import Converter
+
+    converter = Converter(checkpoint, vocoder, device)
+    if name == "plain":
+        make_plain(converter.vocoder)
+    return partial(one_by_one if name == "plain" else batch, converter)
 
 
 def make_plain(vocoder) -> None:
@@ -190,7 +210,7 @@ def parallel_wavegan(device: str):
         torch.nn.init.normal_(weights, std=0.05)
     vocoder = ParallelWavegan(generator, "fvmvc", torch.zeros(80), torch.ones(80)).to(device)
 
-    def run(sources: list[Path]) -> None:
+    def run(face: Path, sources: list[Path], folder: Path) -> None:
         for source in sources:
             vocode_long(vocoder, torch.randn(round(soundfile.info(source).duration * 100), 80))
 

@@ -2,7 +2,7 @@
 
 Writes speech.txt (files to use), speakers.csv, splits.csv (24 English speakers, 12 of each gender, are held out for testing, 12 more
 for validation), weights.csv (how often an utterance is drawn), faces.txt and people.csv (gender and age bin of speakers and faces,
-by which `train` joins them). Same input, same tables.
+by which `train` joins them), held_out_faces.csv (faces of each race and gender that are kept for testing). Same input, same tables.
 """
 
 import csv
@@ -17,7 +17,7 @@ VALIDATION = {"librispeech": 4, "speechocean762": 2}
 CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 1.0, "commonvoice": 0.4}
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
-FACES = 2400
+HELD_OUT_FACES = 40  # of each race and gender, as labelled
 
 
 def age_bin(age: str) -> str:
@@ -69,9 +69,15 @@ def main(data: Path, out: Path) -> None:
     write(out / "weights.csv", [{"utterance": Path(path).stem, "weight": f"{weight:.3f}"} for path, weight in weights.items()])
     texts = [{"utterance": Path(r["path"]).stem, "path": r["path"], "split": split.get(r["speaker"], "train"), "text": r["text"]} for r in used]
     write(out / "texts.csv", texts)
-    faces = [f for f in read(data / "faces.csv") if f["gender"] and f["age_bin"] not in ("0-2", "3-9")]
-    rng.shuffle(faces)
-    faces = faces[:FACES]
+    adults = [f for f in read(data / "faces.csv") if f["gender"] and age_bin(f["age_bin"]) not in ("", "0-19")]
+    rng.shuffle(adults)
+    kept: Counter[tuple[str, str]] = Counter()
+    faces, held_out = [], []
+    for face in adults:
+        group = face.get("race", ""), face["gender"]
+        kept[group] += 1
+        (held_out if kept[group] <= HELD_OUT_FACES else faces).append(face)
+    write(out / "held_out_faces.csv", held_out)
     (out / "faces.txt").write_text("".join(f"{(data / f['path']).resolve()}\n" for f in faces), encoding="utf-8")
     people = {r["speaker"]: {"name": r["speaker"], "kind": "voice", "corpus": r["corpus"], "gender": r["gender"], "age": age_bin(r["age"])} for r in used}
     shown = [{"name": Path(f["path"]).stem, "kind": "face", "corpus": f["corpus"], "gender": f["gender"], "age": age_bin(f["age_bin"])} for f in faces]
