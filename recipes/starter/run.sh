@@ -39,9 +39,6 @@ count=12
 . "$here/../common/options.sh"
 parse_options "$@"
 
-# glibc gives large blocks back to the system after every step, and half of a training's time on a CPU goes into getting them again.
-export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
-
 own_teacher=$out/whisper-base
 own_verifier=$out/campplus.safetensors
 needs_data() {
