@@ -147,7 +147,7 @@ import os, sys, time
 from facevc_cli.runtime import Workers
 
 def rest(seconds):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\n".encode())  # in one piece, however Python was told to buffer
     time.sleep(seconds)
 
 if __name__ == "__main__":
@@ -161,8 +161,10 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path):
     (tmp_path / "parent.py").write_text(ORPHANS)
     with subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        children = {int(parent.stdout.readline()) for _ in range(3)}
-        parent.kill()
+        try:
+            children = {int(parent.stdout.readline()) for _ in range(3)}
+        finally:
+            parent.kill()
     deadline = time.monotonic() + 60
     while any(map(alive, children)) and time.monotonic() < deadline:
         time.sleep(0.1)
