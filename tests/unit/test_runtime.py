@@ -147,7 +147,7 @@ import os, sys, time
 from facevc_cli.runtime import Workers
 
 def rest(seconds):
-    os.write(1, f"{os.getpid()}\n".encode())  # in one piece, however Python was told to buffer
+    os.write(1, f"{os.getpid()}\\n".encode())  # in one piece, however Python was told to buffer
     time.sleep(seconds)
 
 if __name__ == "__main__":
