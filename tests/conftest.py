@@ -1,8 +1,12 @@
 """What several test files share: tiny stores and pretrained runs, made once a session."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and tiny models are quicker on one thread; read as torch is imported
+
 from stores import TEACHER_DIM, Stores, make_stores, pretrain
 
 

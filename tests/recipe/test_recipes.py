@@ -25,7 +25,7 @@ NAMES = ("toy", "lrs3", "starter", "benchmark")
 def run_recipe(name: str, *options: object, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """run.sh with this Python's commands first on the PATH, after those in `path`."""
     folders = [*([str(path)] if path else []), str(Path(sys.executable).parent), os.environ["PATH"]]
-    environment = {**os.environ, "PATH": os.pathsep.join(folders), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PATH": os.pathsep.join(folders)}
     command = ["bash", str(RECIPES / name / "run.sh"), *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, timeout=600)
 

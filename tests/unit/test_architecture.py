@@ -144,6 +144,7 @@ def _alone(code: str) -> str:
     return subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False).stderr
 
 
+@pytest.mark.slow
 def test_training_needs_no_audio_or_vision_library():
     code = f"""
 import sys

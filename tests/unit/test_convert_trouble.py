@@ -118,6 +118,7 @@ def test_a_read_only_folder(inputs, go, output):
 # what other runs left, or do at the same time
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_taken_away(inputs, go):
     out = inputs / "out"
     out.mkdir()
@@ -151,6 +152,7 @@ def test_what_is_being_written_when_control_c_comes_is_finished(inputs, go, monk
     assert not hidden(inputs / "out")
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_folder_keep_each_other_s_rows(inputs, go, monkeypatch):
     """The second begins and ends while the first is at work."""
     speak, began = Converter.speak_many, []
@@ -255,6 +257,7 @@ def test_links_do_not_lead_out_of_the_folder(inputs, go):
     assert not named.is_symlink() and elsewhere.read_bytes() == before  # the link is replaced, not what it points to
 
 
+@pytest.mark.slow
 def test_links_among_the_sources(inputs, go):
     recording(inputs / "far" / "d.wav", 0.2)
     (inputs / "wavs" / "near.wav").symlink_to(inputs / "far" / "d.wav")
@@ -293,11 +296,12 @@ def command(inputs, model):
 
     def call(*arguments, given=None):
         whole = [sys.executable, script, "convert", "--checkpoint", model, "--vocoder", "griffin-lim", "-d", "cpu", *arguments]
-        return subprocess.run(whole, input=given, capture_output=True, cwd=inputs, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False, timeout=120)
+        return subprocess.run(whole, input=given, capture_output=True, cwd=inputs, check=False, timeout=120)
 
     return call
 
 
+@pytest.mark.slow
 def test_a_pipe_carries_sound_and_nothing_else(inputs, command):
     done = command("-", "--face", "faces/bob.png", "-o", "-", "-v", "--json", given=(inputs / "wavs" / "a.wav").read_bytes())
     assert done.returncode == 0 and b"done  converted.wav" in done.stderr
@@ -307,6 +311,7 @@ def test_a_pipe_carries_sound_and_nothing_else(inputs, command):
     assert failed.returncode == 1 and failed.stdout == b"" and b"Traceback" not in failed.stderr
 
 
+@pytest.mark.slow
 def test_json_lines_and_odd_names(inputs, command):
     """Names that look like options, formats or several lines; one of the pictures is none."""
     odd = ["-o", "--face", "it's", 'say "hi"', "two\nlines", "a b", "ü 日本", "x=.4", "{0}[red]"]

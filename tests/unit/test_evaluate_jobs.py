@@ -107,6 +107,7 @@ def test_each_process_gets_its_share_of_the_processors(paths, tmp_path, monkeypa
     assert {threads for _, _, threads in noted(tmp_path / "log")[1:]} == {"3"}
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_its_process_is_one_failed_row(paths, tmp_path):
     found, failed = scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log"), bad=20, fatal=5), 2)
     assert [Path(name).name for name, _ in failed] == ["05.wav", "20.wav"] and "worked on it alone died" in failed[0][1]

@@ -112,6 +112,7 @@ def test_frames_are_limited(folder, tmp_path):
         assert store.length("embedding").tolist() == [3]
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(folder, tmp_path):
     assert run(_config(folder / "ann_a", tmp_path / "two.h5", jobs=2)).done == 4
     with Store(tmp_path / "two.h5") as store:

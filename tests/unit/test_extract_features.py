@@ -87,6 +87,7 @@ def test_shards_merge_into_the_store_of_one_run(wavs, tmp_path):
         extract(wavs, tmp_path / "parts.h5", shard="1/4", overwrite=True)
 
 
+@pytest.mark.slow
 def test_processes_make_the_store_of_one_process(wavs, tmp_path):
     extract(wavs, tmp_path / "one.h5")
     extract(wavs, tmp_path / "two.h5", jobs=2)
@@ -246,6 +247,7 @@ stage.run(stage.ExtractFeaturesConfig((sys.argv[1],), stage.Path(sys.argv[2]), j
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_resumed_from_its_parts(tmp_path):
     for i in range(30):
         recording(tmp_path / f"in/a/{i:02}.wav", 1.5)

@@ -139,6 +139,7 @@ def facevc(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "facevc_cli", "info", *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_command_writes_data_to_stdout(tmp_path, card, model):
     folder = str(tiny_checkpoint(tmp_path / "model"))
     told = facevc(folder, str(tmp_path / "absent"))

@@ -268,6 +268,7 @@ def test_nothing_to_ask_is_an_error(files, tmp_path):
     assert not page.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_a_browser_gives_answers_that_can_be_read(files, tmp_path):
     """The page's own script, in a browser: each recording is taken as heard, the first of two voices is always chosen."""

@@ -93,6 +93,7 @@ print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_memory_is_kept():
     def run(call):
@@ -129,6 +130,7 @@ def test_a_killed_worker_is_told_in_words():
         list(parallel_map(killed, range(5), 2))
 
 
+@pytest.mark.slow
 def test_who_kills_a_worker_is_found_and_the_rest_is_done():
     with Workers(2) as workers:
         found = {item: (result, str(error)) for item, result, error in workers.map(killed, range(9), outlive=True)}
@@ -156,6 +158,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends children otherwise")
 def test_workers_do_not_outlive_a_killed_parent(tmp_path):
     (tmp_path / "parent.py").write_text(ORPHANS)
@@ -180,6 +183,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_workers_keep_to_one_thread_and_one_job_stays_here():
     assert all(pid != os.getpid() and count == 1 for _, (pid, count), _ in parallel_map(threads, range(3), 2))  # type: ignore[misc]
     assert [result[0] for _, result, _ in parallel_map(threads, range(3), 1)] == [os.getpid()] * 3  # type: ignore[index]
