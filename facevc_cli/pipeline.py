@@ -12,7 +12,7 @@ import numpy as np
 from facevc_cli.converter import Converter, Heard, Source, Target
 from facevc_cli.data.conversions import Job
 from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import default_jobs
+from facevc_cli.runtime import default_jobs, helpers_on_one_thread
 from facevc_cli.targets import Targets
 
 GPU_BATCH = 16
@@ -32,7 +32,7 @@ def convert_jobs(jobs: Sequence[Job], converter: Converter, targets: Targets, sa
     """
     on_cpu = converter.device.type == "cpu"
     groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
-    with ThreadPoolExecutor(1, "write") as writer:
+    with helpers_on_one_thread(), ThreadPoolExecutor(1, "write") as writer:
         behind = _Behind(writer, save, finish, converter.rate)
         hearers = 1 if on_cpu else min(GPU_HEARERS, default_jobs())
         with _ahead(converter.hear, [source for source, _ in groups], hearers) as heard:

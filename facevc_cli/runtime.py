@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from facevc_cli.errors import FaceVCError
@@ -82,6 +83,25 @@ def collect_seldom() -> None:
 
 
 @contextmanager
+def helpers_on_one_thread() -> Iterator[None]:
+    """Python threads begun in here do their tensor work alone, each on one processor; the caller keeps all of its own.
+
+    With a second team of OpenMP threads there would be more than processors, whereupon libgomp lets all of them wait asleep instead of
+    spinning: a network of many small layers then takes one and a half times as long.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    setter = Thread(target=torch.set_num_threads, args=(1,))  # from any thread it says what new ones begin with, and what its own has
+    setter.start()
+    setter.join()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def undrawn() -> Iterator[None]:
     """Modules made in here keep whatever lay in memory as their weights: for those that are read from a file at once."""
     from torch.nn import init
@@ -107,7 +127,6 @@ def _start_worker(threads: int) -> None:
     """A pool's worker keeps to its share of the processors, leaves Ctrl-C to its parent, and does not outlive it."""
     import signal
     from multiprocessing import parent_process
-    from threading import Thread
 
     def leave() -> None:
         if (parent := parent_process()) is not None:

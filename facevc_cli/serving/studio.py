@@ -2,14 +2,15 @@
 
 import hashlib
 import re
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import soundfile
@@ -25,10 +26,12 @@ from facevc_cli.provenance.saving import save_converted
 from facevc_cli.serving.people import MOST_PHOTOS, Card, Person, Photo, person_of, read
 
 T = TypeVar("T")
+P = ParamSpec("P")
 FIRST, SECOND = 0, 1  # the two people of a mix
 Upload = Mapping[str, Any] | None  # as the browser names it: path on this machine, orig_name as the person knows it
 Stamp = tuple[int, int]  # of a file: which one it is, and since when
 LONGEST_STEM = 40
+STOPPED = "facevc serve was stopped. Start it again."
 
 
 @dataclass
@@ -90,98 +93,117 @@ class Seat:
     card: dict[Path, Stamp] = field(default_factory=dict)
 
 
+def _in_turn(call: "Callable[Concatenate[Studio, P], T]") -> "Callable[Concatenate[Studio, P], T]":
+    """A call that waits for the studio's worker, and for all calls before it; FaceVCError where the studio closes first."""
+
+    @wraps(call)
+    def waiting(self: "Studio", *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            self._last = done = self._worker.submit(call, self, *args, **kwargs)
+        except RuntimeError as error:
+            raise FaceVCError(STOPPED) from error
+        try:
+            return done.result()
+        except CancelledError as error:
+            raise FaceVCError(STOPPED) from error
+
+    return waiting
+
+
 class Studio:
     """Any number of pages, one model, one call at a time; `leave` alone never waits.
 
+    load: makes the model, in the thread that then does all the work: each thread that computes brings OpenMP threads of its own, and with more of
+    those than processors a conversion takes nearly twice as long.
     folder: where uploads arrive and results are put; nothing outside it is ever read for a page or deleted.
     """
 
-    def __init__(self, converter: Converter, folder: Path, max_seconds: float):
-        self.converter = converter
+    def __init__(self, load: Callable[[], Converter], folder: Path, max_seconds: float):
+        self._worker = ThreadPoolExecutor(1, "network")
+        self.converter = self._worker.submit(load).result()
         self.folder = folder.resolve()
         self.max_seconds = max_seconds
         self.conversions = 0
-        self.pitched = converter.model.pitch_level is not None  # whether the model can be told a pitch
+        self.pitched = self.converter.model.pitch_level is not None  # whether the model can be told a pitch
         self._seats: dict[str, Seat] = {}
-        self._working = threading.Lock()
-        self._closed = False
+        self._last: Future[Any] | None = None  # of the calls, which are done in their order
 
+    @_in_turn
     def hear(self, page: str, upload: Upload) -> Speech | None:
         """Takes the recording of a page, or forgets it (None). FaceVCError where it is no sound or longer than allowed."""
-        with self._work():
-            seat = self._seat(page)
-            seat.speech = None
-            if upload is None:
-                return None
-            try:
-                path, name = self._received(seat, upload)
-                with _called(path, name):
-                    self._check_length(name, _announced_s(path))
-                    (wav, rate), digest = load_audio(path), file_sha256(path)
-                self._check_length(name, len(wav) / rate)
-                seat.speech = Speech(name, digest, wav, rate)
-            except FaceVCError as error:
-                seat.speech = error
-                raise
-            return seat.speech
+        seat = self._seat(page)
+        seat.speech = None
+        if upload is None:
+            return None
+        try:
+            path, name = self._received(seat, upload)
+            with _called(path, name):
+                self._check_length(name, _announced_s(path))
+                (wav, rate), digest = load_audio(path), file_sha256(path)
+            self._check_length(name, len(wav) / rate)
+            seat.speech = Speech(name, digest, wav, rate)
+        except FaceVCError as error:
+            seat.speech = error
+            raise
+        return seat.speech
 
+    @_in_turn
     def look(self, page: str, who: int, uploads: Sequence[Mapping[str, Any]] = ()) -> Person | None:
         """Takes all that a face field of a page holds, or forgets it (none): who was found. FaceVCError where there is no usable face."""
-        with self._work():
-            seat = self._seat(page)
-            known, given = seat.faces.get(who, {}), {_path(upload): upload for upload in uploads}
-            taken, over = list(given.items())[:MOST_PHOTOS], list(given.values())[MOST_PHOTOS:]
-            found = seat.faces[who] = {path: self._read(seat, upload, known) for path, upload in taken}
-            seat.people.pop(who, None)
-            try:
-                for upload in over:  # not read, but known, so that they are deleted with the others
-                    self._received(seat, upload)
-                if over:
-                    raise FaceVCError(f"expected at most {MOST_PHOTOS} photos of one person, found {len(given)}. Take some away.")
-                if found:
-                    seat.people[who] = person_of(list(found.values()))
-            except FaceVCError as error:
-                seat.people[who] = error
-            kept = {path for faces in seat.faces.values() for path in faces}
-            _delete({path: seat.uploads.pop(path) for path in known if path not in kept and path in seat.uploads})
-            return _usable(seat.people.get(who))
+        seat = self._seat(page)
+        known, given = seat.faces.get(who, {}), {_path(upload): upload for upload in uploads}
+        taken, over = list(given.items())[:MOST_PHOTOS], list(given.values())[MOST_PHOTOS:]
+        found = seat.faces[who] = {path: self._read(seat, upload, known) for path, upload in taken}
+        seat.people.pop(who, None)
+        try:
+            for upload in over:  # not read, but known, so that they are deleted with the others
+                self._received(seat, upload)
+            if over:
+                raise FaceVCError(f"expected at most {MOST_PHOTOS} photos of one person, found {len(given)}. Take some away.")
+            if found:
+                seat.people[who] = person_of(list(found.values()))
+        except FaceVCError as error:
+            seat.people[who] = error
+        kept = {path for faces in seat.faces.values() for path in faces}
+        _delete({path: seat.uploads.pop(path) for path in known if path not in kept and path in seat.uploads})
+        return _usable(seat.people.get(who))
 
+    @_in_turn
     def convert(self, page: str, share: float = 0.5, pitch: PitchRule = PitchRule()) -> Converted:
         """The page's speech in the voice of its people; share: of the second in a mix, 0 to 1. Deletes what was uploaded."""
-        with self._work():
-            started = time.perf_counter()
-            seat = self._seat(page)
-            speech = _usable(seat.speech)
-            if speech is None:
-                raise FaceVCError("There is no speech yet. Record some, or drop a sound file into the first field.")
-            voice = self._voice(seat, share)
-            if speech.source is None:
-                speech.source = self.converter.analyse((speech.wav, speech.rate))
-            wav = self.converter.speak(speech.source, self.converter.pitched(voice.target, pitch))
-            made = provenance(
-                self._key(speech, voice, pitch), self.converter.checkpoint.config.name, self.converter.checkpoint.weights_sha256,
-                speech.sha256, [file.sha256 for file, _ in voice.files],
-            )  # fmt: skip
-            path = self._place(f"{_stem(speech.name)}__{voice.stem}.wav")
-            save_converted(path, wav, self.converter.rate, made, speech.name, str(voice))
-            self._kept(page, seat, seat.result, path)
-            _delete(seat.uploads)
-            self.conversions += 1
-            return Converted(path, len(wav) / self.converter.rate, time.perf_counter() - started)
+        started = time.perf_counter()
+        seat = self._seat(page)
+        speech = _usable(seat.speech)
+        if speech is None:
+            raise FaceVCError("There is no speech yet. Record some, or drop a sound file into the first field.")
+        voice = self._voice(seat, share)
+        if speech.source is None:
+            speech.source = self.converter.analyse((speech.wav, speech.rate))
+        wav = self.converter.speak(speech.source, self.converter.pitched(voice.target, pitch))
+        made = provenance(
+            self._key(speech, voice, pitch), self.converter.checkpoint.config.name, self.converter.checkpoint.weights_sha256,
+            speech.sha256, [file.sha256 for file, _ in voice.files],
+        )  # fmt: skip
+        path = self._place(f"{_stem(speech.name)}__{voice.stem}.wav")
+        save_converted(path, wav, self.converter.rate, made, speech.name, str(voice))
+        self._kept(page, seat, seat.result, path)
+        _delete(seat.uploads)
+        self.conversions += 1
+        return Converted(path, len(wav) / self.converter.rate, time.perf_counter() - started)
 
+    @_in_turn
     def card(self, page: str, share: float = 0.5) -> Path:
         """The voice of the page's people as a voice card. Deletes their photos. FaceVCError where there is nobody, or a card alone."""
-        with self._work():
-            seat = self._seat(page)
-            voice = self._voice(seat, share)
-            if len(voice.files) == 1 and isinstance(voice.files[0][0], Card):
-                raise FaceVCError(f"{voice.people[0].name} is a voice card already. Give photos, or mix it with a second face.")
-            origin = [{"file": file.name, "sha256": file.sha256, "share": f"{weight:.4f}"} for file, weight in voice.files]
-            path = self._place(f"{voice.stem}{CARD_SUFFIX}")
-            save_card(path, self.converter.card_of(voice.target, origin))
-            self._kept(page, seat, seat.card, path)
-            _delete({path: seat.uploads.pop(path) for faces in seat.faces.values() for path in faces if path in seat.uploads})
-            return path
+        seat = self._seat(page)
+        voice = self._voice(seat, share)
+        if len(voice.files) == 1 and isinstance(voice.files[0][0], Card):
+            raise FaceVCError(f"{voice.people[0].name} is a voice card already. Give photos, or mix it with a second face.")
+        origin = [{"file": file.name, "sha256": file.sha256, "share": f"{weight:.4f}"} for file, weight in voice.files]
+        path = self._place(f"{voice.stem}{CARD_SUFFIX}")
+        save_card(path, self.converter.card_of(voice.target, origin))
+        self._kept(page, seat, seat.card, path)
+        _delete({path: seat.uploads.pop(path) for faces in seat.faces.values() for path in faces if path in seat.uploads})
+        return path
 
     def leave(self, page: str) -> None:
         """Forgets all that a page has given, and deletes its files."""
@@ -192,20 +214,11 @@ class Studio:
 
     @property
     def busy(self) -> bool:
-        return self._working.locked()
+        return self._last is not None and not self._last.done()
 
     def close(self) -> None:
         """Waits for the call under way, and refuses others: a process must not end while torch computes in another thread."""
-        self._closed = True
-        with self._working:
-            pass
-
-    @contextmanager
-    def _work(self) -> Iterator[None]:
-        with self._working:
-            if self._closed:
-                raise FaceVCError("facevc serve was stopped. Start it again.")
-            yield
+        self._worker.shutdown(cancel_futures=True)
 
     def _seat(self, page: str) -> Seat:
         return self._seats.setdefault(page, Seat())

@@ -49,10 +49,15 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
     with upload_folder() as folder:
         prepare(folder)
         listener = bind(config.host, config.port)
-        converter = Converter(config.checkpoint, config.vocoder, config.device, reporter=reporter)
-        converter.prepare_faces()
-        converter.prepare_speech()
-        studio = Studio(converter, folder, config.max_seconds)
+
+        def load() -> Converter:
+            converter = Converter(config.checkpoint, config.vocoder, config.device, reporter=reporter)
+            converter.prepare_faces()
+            converter.prepare_speech()
+            return converter
+
+        studio = Studio(load, folder, config.max_seconds)
+        converter = studio.converter
         model = f"{converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}"
         with serving(build(studio, model), listener, folder, int(config.max_mb * MEGABYTE)) as thread:
             host, port = listener.getsockname()[:2]

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def converter(model):
 
 @pytest.fixture
 def studio(converter, tmp_path):
-    return Studio(converter, tmp_path, max_seconds=1.0)
+    return Studio(lambda: converter, tmp_path, max_seconds=1.0)
 
 
 def sound(studio: Studio, seconds: float = 0.4, name: str = "s.wav", f0_hz: float = 120.0) -> dict[str, str]:
@@ -413,7 +414,7 @@ def test_cards_that_cannot_be_used(studio, tmp_path_factory):
     Path(card["path"]).write_bytes(whole[:-1])
     with pytest.raises(FaceVCError, match=r"^anna\.safetensors: expected a voice card"):
         studio.look(A, FIRST, [card])
-    other = Studio(Converter(checkpoint(tmp_path_factory.mktemp("other") / "run", "starter", seed=1), "griffin-lim", "cpu"), studio.folder, 1.0)
+    other = Studio(lambda: Converter(checkpoint(tmp_path_factory.mktemp("other") / "run", "starter", seed=1), "griffin-lim", "cpu"), studio.folder, 1.0)
     Path(card["path"]).write_bytes(whole)
     with pytest.raises(FaceVCError, match=r"^anna\.safetensors: this voice was recalled by the model 'starter'"):
         other.look(A, FIRST, [card])
@@ -447,6 +448,24 @@ def test_closing_waits_for_what_is_under_way(studio, monkeypatch):
     assert not closing.is_alive() and studio.conversions == 1 and not studio.busy
     with pytest.raises(FaceVCError, match="was stopped"):
         studio.convert(A)
+
+
+def test_one_thread_makes_and_uses_the_model(converter, tmp_path, monkeypatch):
+    seen = []
+
+    def load():
+        seen.append(threading.get_ident())
+        return converter
+
+    studio = Studio(load, tmp_path, max_seconds=1.0)
+    for name in ("analyse", "speak", "find_face"):
+        monkeypatch.setattr(studio.converter, name, lambda *given, call=getattr(converter, name): (seen.append(threading.get_ident()), call(*given))[1])
+    with ThreadPoolExecutor(2) as pages:
+        for page in (A, B):
+            pages.submit(studio.hear, page, sound(studio)).result()
+            pages.submit(studio.look, page, FIRST, [photo(studio, 90)]).result()
+        assert len([*pages.map(studio.convert, (A, B))]) == 2
+    assert len(seen) >= 7 and set(seen) == {seen[0]} != {threading.get_ident()}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")

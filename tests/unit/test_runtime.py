@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import Workers, default_jobs, keep_memory, parallel_map, resolve_device, seed_everything, undrawn
+from facevc_cli.runtime import Workers, default_jobs, helpers_on_one_thread, keep_memory, parallel_map, resolve_device, seed_everything, undrawn
 
 
 def half(number: int) -> int:
@@ -142,6 +144,23 @@ def test_workers_stay_from_one_map_to_the_next_with_their_share_of_threads():
     with Workers(2, threads=3) as workers:
         first, second = ({result for _, result, _ in workers.map(share, range(8))} for _ in range(2))
     assert {count for _, count in first | second} == {"3"} and len(first | second) <= 2  # type: ignore[misc]
+
+
+def test_helpers_keep_to_one_thread_and_leave_the_others_theirs():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+
+    def in_another_thread() -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    try:
+        with pytest.raises(ZeroDivisionError), helpers_on_one_thread():
+            assert (torch.get_num_threads(), in_another_thread()) == (3, 1)
+            raise ZeroDivisionError
+        assert (torch.get_num_threads(), in_another_thread()) == (3, 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 ORPHANS = """
