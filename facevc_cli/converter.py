@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -302,18 +301,9 @@ class Converter:
         self._face_analyser()
 
     def prepare_speech(self) -> None:
-        """Where the vocoder's kernels are compiled, begins with it now, in a thread: the first result comes half a second sooner."""
-        if not self.vocoder.steady:
-            return
-        begun = Event()
-
-        def compile_kernels() -> None:
-            torch.get_num_threads()  # fixes it for this thread: kernels for another number would be of no use
-            begun.set()
-            self.vocoder(torch.zeros(self.vocoder.window_frames, self.vocoder.n_mels))
-
-        Thread(target=compile_kernels, name="compile").start()
-        begun.wait()
+        """Where the vocoder's kernels are compiled, begins with it now: the first result comes half a second sooner."""
+        if self.vocoder.steady:
+            self.vocoder.compile_ahead()
 
     def _heard(self, recording: Recording) -> np.ndarray:
         """(n,) float32 at the model's rate, at least one sample."""

@@ -162,7 +162,7 @@ def parse_mix(text: str) -> list[tuple[str, float]]:
         parts.append((match[1], float(match[2])))
         at = match.end()
     if at < len(text) or len(parts) < 2 or not any(weight for _, weight in parts):
-        rest = f"; {text[at:]!r} cannot be read" if at < len(text) else ""
+        rest = f", and no weight behind {text[at:]!r}" if at < len(text) else ""
         raise UsageError(
             f"--mix {text!r}: expected at least two pictures or voice cards with weights that are not all 0, as in {MIX_EXAMPLE}; "
             f"found {len(parts)}{rest}."

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import islice
+from threading import Event, Thread
 from typing import Any
 
 import torch
@@ -82,6 +83,18 @@ class Vocoder(nn.Module):
                 kept = slice((start - first) * self.hop_samples, (end - first) * self.hop_samples)
                 wavs[i][start * self.hop_samples : end * self.hop_samples] = piece[kept]
         return wavs
+
+    def compile_ahead(self) -> None:
+        """Begins with the kernels for a window, in a thread; they are compiled for as many OpenMP threads as torch now gives a new one."""
+        begun = Event()
+
+        def compile_kernels() -> None:
+            torch.get_num_threads()  # fixes it for this thread
+            begun.set()
+            self(torch.zeros(self.window_frames, self.n_mels))
+
+        Thread(target=compile_kernels, name="compile").start()
+        begun.wait()
 
     def __call__(self, log_mel: Tensor, start_frame: int = 0) -> Tensor:
         wav: Any = super().__call__(log_mel, start_frame)

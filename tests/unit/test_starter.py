@@ -48,8 +48,7 @@ def test_the_examples_voice_follows_the_face(converter):
 def test_a_mirrored_face_recalls_nearly_the_same_voice(converter):
     image = load_image(EXAMPLES / "face.jpg")
     face, mirrored = (converter.target_from_face(i) for i in (image, np.ascontiguousarray(image[:, ::-1])))
-    others = [converter.target_from_face(EXAMPLES / name) for name in ("face_woman.jpg", "face_man.jpg")]
-    nearest = max(float(cosine_similarity(face.speaker, other.speaker)) for other in others)
-    assert float(cosine_similarity(face.speaker, mirrored.speaker)) > max(0.7, nearest)
+    other = converter.target_from_face(EXAMPLES / "face_man.jpg")
+    assert float(cosine_similarity(face.speaker, mirrored.speaker)) > max(0.8, float(cosine_similarity(face.speaker, other.speaker)))
     entropy = float(-(face.address * face.address.clamp_min(1e-12).log()).sum())
     assert entropy < 0.8 * np.log(face.address.shape[1])  # the face chooses among the slots
