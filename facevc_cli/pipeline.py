@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from facevc_cli.converter import Converter, Heard, Source, Target
 from facevc_cli.data.conversions import Job
 from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import default_jobs, helpers_on_one_thread
+from facevc_cli.runtime import default_jobs, lone_threads, one_thread
 from facevc_cli.targets import Targets
 
 GPU_BATCH = 16
@@ -21,6 +21,8 @@ BATCH_FRAMES = 30_000  # of log-mel, six minutes: what a batch may hold besides 
 WRITES_AHEAD, WRITES_AHEAD_S = 4, 600.0
 
 Save = Callable[[Job, np.ndarray], None]  # wav (n,) -> the job's file
+Ears = Heard | Source | FaceVCError
+Listen = Callable[[Path], Heard | Source]
 Finish = Callable[[Job, float, FaceVCError | None], None]  # seconds of sound, and what went wrong
 
 
@@ -32,10 +34,12 @@ def convert_jobs(jobs: Sequence[Job], converter: Converter, targets: Targets, sa
     """
     on_cpu = converter.device.type == "cpu"
     groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
-    with helpers_on_one_thread(), ThreadPoolExecutor(1, "write") as writer:
+    windows_side_by_side = converter.vocoder.side_by_side > 1  # they fill the processors without a team of threads
+    with one_thread() if windows_side_by_side else nullcontext(), lone_threads(1, "write") as writer:
         behind = _Behind(writer, save, finish, converter.rate)
         hearers = 1 if on_cpu else min(GPU_HEARERS, default_jobs())
-        with _ahead(converter.hear, [source for source, _ in groups], hearers) as heard:
+        listen: Listen = converter.analyse if on_cpu else converter.hear  # a GPU's network is for one thread
+        with _ahead(listen, [source for source, _ in groups], hearers) as heard:
             try:
                 spoken = _batches(_prepared(groups, heard, converter, targets), batch_size or (1 if on_cpu else GPU_BATCH))
                 for batch in spoken:
@@ -51,7 +55,7 @@ def convert_jobs(jobs: Sequence[Job], converter: Converter, targets: Targets, sa
 _Prepared = tuple[Job, tuple[Source, Target] | FaceVCError]
 
 
-def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Heard | FaceVCError], converter: Converter, targets: Targets) -> Iterator[_Prepared]:
+def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Ears], converter: Converter, targets: Targets) -> Iterator[_Prepared]:
     """Each job with its source and its target, or with what is wrong with one of them."""
     for (_, jobs), ears in zip(groups, heard, strict=True):
         source: Source | None = None
@@ -60,7 +64,7 @@ def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Heard | 
                 target = targets.get(job.driver)
                 if isinstance(ears, FaceVCError):
                     raise ears
-                source = source or converter.encode(ears)
+                source = source or (ears if isinstance(ears, Source) else converter.encode(ears))
             except FaceVCError as error:
                 yield job, error
             else:
@@ -103,17 +107,17 @@ def _alone(converter: Converter, source: Source, target: Target) -> np.ndarray |
 
 
 @contextmanager
-def _ahead(hear: Callable[[Path], Heard], sources: Sequence[Path], threads: int) -> Iterator[Iterator[Heard | FaceVCError]]:
-    """`hear` of each in order, done by threads beforehand: as many as there are threads."""
+def _ahead(listen: Listen, sources: Sequence[Path], threads: int) -> Iterator[Iterator[Ears]]:
+    """`listen` of each in order, done by threads beforehand: as many as there are threads."""
 
-    def attempt(source: Path) -> Heard | FaceVCError:
+    def attempt(source: Path) -> Ears:
         try:
-            return hear(source)
+            return listen(source)
         except FaceVCError as error:
             return error
 
-    def results() -> Iterator[Heard | FaceVCError]:
-        waiting: deque[Future[Heard | FaceVCError]] = deque()
+    def results() -> Iterator[Ears]:
+        waiting: deque[Future[Ears]] = deque()
         following = iter(sources)
         while True:
             while len(waiting) < threads and (source := next(following, None)) is not None:
@@ -125,7 +129,7 @@ def _ahead(hear: Callable[[Path], Heard], sources: Sequence[Path], threads: int)
                 waiting.append(pool.submit(attempt, source))
             yield done
 
-    pool = ThreadPoolExecutor(threads, "hear")
+    pool = lone_threads(threads, "hear")
     try:
         yield results()
     finally:

@@ -7,10 +7,10 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from threading import Thread
+from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from facevc_cli.errors import FaceVCError
@@ -82,19 +82,35 @@ def collect_seldom() -> None:
     atexit.register(gc.freeze)
 
 
-@contextmanager
-def helpers_on_one_thread() -> Iterator[None]:
-    """Python threads begun in here do their tensor work alone, each on one processor; the caller keeps all of its own.
+def lone_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads that each do their tensor work alone, on one processor; all others keep the OpenMP threads that they have.
 
-    With a second team of OpenMP threads there would be more than processors, whereupon libgomp lets all of them wait asleep instead of
-    spinning: a network of many small layers then takes one and a half times as long.
+    Side by side they do as much as one team of OpenMP threads, and do not wait for each other at the end of every layer: with another process
+    on one of two processors a team takes three times as long as they do. Nor may there be two teams: with more threads than processors
+    libgomp lets all of them wait asleep, which costs half as much again.
     """
     import torch
 
     threads = torch.get_num_threads()
-    setter = Thread(target=torch.set_num_threads, args=(1,))  # from any thread it says what new ones begin with, and what its own has
-    setter.start()
-    setter.join()
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # a thread's first look at its number takes what was set last, wherever that was
+
+    pool = ThreadPoolExecutor(count, name, initializer=begin)
+    begun = Barrier(count)
+    wait([pool.submit(begun.wait) for _ in range(count)])
+    torch.set_num_threads(threads)  # it said, too, what threads begun later have
+    return pool
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The tensor work of this thread stays in it."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         yield
     finally:

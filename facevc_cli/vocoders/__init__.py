@@ -1,9 +1,8 @@
 """log-mel -> waveform. One small interface for every vocoder, and synthesis of any length in bounded memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,9 @@ from torch import Tensor, nn
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS
 from facevc_cli.features.windows import windows
+from facevc_cli.runtime import lone_threads
 
+T = TypeVar("T")
 SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
 
 
@@ -21,11 +22,12 @@ class Vocoder(nn.Module):
     name: what it is, for reports. mel: a key of MEL_DEFINITIONS. context_frames: how many frames on either side a frame's
     samples depend on, or None where that has no bound. Subclasses write `synthesise`, and `synthesise_batch` where they gain by it.
     window_frames: how much is synthesised at once; `steady`: whether every new length costs (kernels are compiled for it), so that
-    shorter utterances, too, go in windows of a few fixed lengths.
+    shorter utterances, too, go in windows of a few fixed lengths. side_by_side: how many windows at once, each on one processor.
     """
 
     window_frames = 1024
     steady = False
+    side_by_side = 1
 
     def __init__(self, name: str, mel: str, context_frames: int | None):
         super().__init__()
@@ -76,25 +78,31 @@ class Vocoder(nn.Module):
         """Utterances (T, n_mels) of at least `size` frames -> wavs (T * hop_samples,) on the CPU, `batch` windows at a time."""
         wavs = [torch.empty(len(log_mel) * self.hop_samples) for log_mel in log_mels]
         places = ((i, *place) for i, log_mel in enumerate(log_mels) for place in windows(len(log_mel), size, context))
-        while several := list(islice(places, batch)):
+        together = list(iter(lambda: list(islice(places, batch)), []))
+
+        @torch.inference_mode()
+        def make(several: list[tuple[int, int, int, int]]) -> Tensor:
             pieces = torch.stack([log_mels[i][first : first + size] for i, first, _, _ in several])
-            made = self.synthesise_batch(self._checked(pieces), [first for _, first, _, _ in several])
-            for piece, (i, first, start, end) in zip(made.float().cpu(), several, strict=True):
+            return self.synthesise_batch(self._checked(pieces), [first for _, first, _, _ in several]).float().cpu()
+
+        for several, made in zip(together, self._each(make, together), strict=True):
+            for piece, (i, first, start, end) in zip(made, several, strict=True):
                 kept = slice((start - first) * self.hop_samples, (end - first) * self.hop_samples)
                 wavs[i][start * self.hop_samples : end * self.hop_samples] = piece[kept]
         return wavs
 
+    def _each(self, make: Callable[[T], Tensor], items: Sequence[T]) -> Iterator[Tensor]:
+        if self.side_by_side == 1:
+            yield from map(make, items)
+            return
+        with lone_threads(self.side_by_side, "vocoder") as threads:
+            yield from threads.map(make, items)
+
     def compile_ahead(self) -> None:
-        """Begins with the kernels for a window, in a thread; they are compiled for as many OpenMP threads as torch now gives a new one."""
-        begun = Event()
-
-        def compile_kernels() -> None:
-            torch.get_num_threads()  # fixes it for this thread
-            begun.set()
-            self(torch.zeros(self.window_frames, self.n_mels))
-
-        Thread(target=compile_kernels, name="compile").start()
-        begun.wait()
+        """Begins, in a thread, with the kernels for a window."""
+        threads = lone_threads(1, "compile")
+        threads.submit(self, torch.zeros(self.window_frames, self.n_mels))
+        threads.shutdown(wait=False)
 
     def __call__(self, log_mel: Tensor, start_frame: int = 0) -> Tensor:
         wav: Any = super().__call__(log_mel, start_frame)

@@ -148,7 +148,7 @@ class Hifigan(Vocoder):
     def use_bfloat16(self) -> None:
         """On a processor with matrix units. Its kernels are compiled for each length, which takes longer than using them."""
         self.in_bfloat16 = self.steady = True
-        self.window_frames = BFLOAT16_WINDOW
+        self.window_frames, self.side_by_side = BFLOAT16_WINDOW, torch.get_num_threads()
 
 
 def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import Workers, default_jobs, helpers_on_one_thread, keep_memory, parallel_map, resolve_device, seed_everything, undrawn
+from facevc_cli.runtime import Workers, default_jobs, keep_memory, lone_threads, one_thread, parallel_map, resolve_device, seed_everything, undrawn
 
 
 def half(number: int) -> int:
@@ -147,19 +147,17 @@ def test_workers_stay_from_one_map_to_the_next_with_their_share_of_threads():
     assert {count for _, count in first | second} == {"3"} and len(first | second) <= 2  # type: ignore[misc]
 
 
-def test_helpers_keep_to_one_thread_and_leave_the_others_theirs():
+def test_lone_threads_have_one_each_and_leave_the_others_theirs():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
-
-    def in_another_thread() -> int:
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(torch.get_num_threads).result()
-
     try:
-        with pytest.raises(ZeroDivisionError), helpers_on_one_thread():
-            assert (torch.get_num_threads(), in_another_thread()) == (3, 1)
+        with lone_threads(4, "alone") as pool, ThreadPoolExecutor(1) as other:
+            assert {pool.submit(torch.get_num_threads).result() for _ in range(40)} == {1}
+            assert (torch.get_num_threads(), other.submit(torch.get_num_threads).result()) == (3, 3)
+        with pytest.raises(ZeroDivisionError), one_thread():
+            assert torch.get_num_threads() == 1
             raise ZeroDivisionError
-        assert (torch.get_num_threads(), in_another_thread()) == (3, 3)
+        assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
 
