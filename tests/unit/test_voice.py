@@ -46,7 +46,7 @@ def test_windows_lie_as_resemblyzers(original):
 def test_weights_that_are_missing_or_others(monkeypatch, tmp_path):
     (tmp_path / "__init__.py").touch()
     found = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr(voice_encoder, "find_spec", lambda name: found)
+    monkeypatch.setattr("facevc_cli.features.packaged.find_spec", lambda name: found)
     with pytest.raises(FaceVCError, match="resemblyzer, which is not, or not wholly, installed"):
         VoiceEmbedder()
     (tmp_path / voice_encoder.WEIGHTS).write_bytes(b"another")
