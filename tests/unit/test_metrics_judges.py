@@ -140,3 +140,19 @@ def test_whisper_reads_again_what_went_round_in_circles():
     recogniser.language, recogniser._model = "en", SimpleNamespace(transcribe=transcribe)
     assert recogniser.transcribe(np.zeros(20, np.float32)) == Transcript("hold on", "en") and asked == [None, 3]
     assert recogniser.transcribe(np.zeros(5, np.float32)) == Transcript("hold on", "en") and asked[2:] == [None]
+
+
+def test_whisper_reads_one_window_without_timestamps():
+    """With them it may end after a heading and leave the rest unread; longer recordings need them."""
+    pytest.importorskip("faster_whisper")
+    asked = []
+
+    def transcribe(wav, without_timestamps, **settings):
+        asked.append(without_timestamps)
+        return iter([]), SimpleNamespace(language="en")
+
+    recogniser = WhisperRecogniser.__new__(WhisperRecogniser)
+    recogniser.language, recogniser._model = "en", SimpleNamespace(transcribe=transcribe)
+    for seconds in (1, 30, 31):
+        recogniser.transcribe(np.zeros(seconds * 16000, np.float32))
+    assert asked == [True, True, False]
