@@ -265,7 +265,7 @@ class Converter:
             mels = self.model.decode(z, lf0, speakers, level)
         else:
             mels = self.model.decode_guided(z, lf0, speakers, level, source.speaker.expand_as(speakers), self.guidance)
-        return list(self.model.denormalise(mels).float())
+        return list(self.model.denormalise(self.model.scale_variance(mels)).float())
 
     def _source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
         """(256,) of a trimmed source at the model's rate, by its beginning; None where no guidance asks for it, or there is no sound."""

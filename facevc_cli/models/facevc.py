@@ -138,6 +138,14 @@ class FaceVC(nn.Module):
         mel = self.decode(z, lf0, speaker, level)
         return mel + guidance * (mel - self.decode(z, lf0, source_speaker, level))
 
+    def scale_variance(self, mel: Tensor) -> Tensor:
+        """Log-mels (B, T, n_mels), each band's deviations from its mean over the utterance times `variance_scale`: what networks predict is too even.
+
+        Silen, Helander, Nurminen and Gabbouj, "Ways to Implement Global Variance in Statistical Speech Synthesis", 2012; here by one factor.
+        """
+        scale = self.config.variance_scale
+        return mel if scale == 1 else torch.lerp(mel.mean(1, keepdim=True), mel, scale)
+
     def decode_both(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """`decode` before and after the postnet; the two are one where there is none."""
         mean, std = level if level is not None else self.predict_pitch(speaker)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bundled starter model, made again.
-# Cost: 2 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16) 25 minutes to extract, 35 to pretrain (an hour in float32), an hour for stage 8
-# and two for stage 9 (both estimated from parts), 2 minutes to train the memory, 6 to convert and measure.
+# Cost: 3 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16) 25 minutes to extract, 35 to pretrain (an hour in float32), two hours for stage 8
+# and 40 minutes for stage 9 (both estimated from parts), 2 minutes to train the memory, 6 to convert and measure.
 #
 # run.sh --data DIR [--out DIR] [--stage N] [--stop-stage N] [other options]
 #
@@ -19,7 +19,7 @@
 #   --count N          test sources, and test faces (12)
 #
 #   1 tables   2 Whisper, CAM++   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
-#   7 pretrain   8 pretrain again: longer crops, others' voices   9 and again: disguised voices, the verifier   10 the mean of 8 and 9
+#   7 pretrain   8 pretrain again: longer crops, others' voices   9 and again: the verifier   10 the mean of 8 and 9
 #   11 train   12 import-checkpoint: the folder to bundle   13 convert   14 evaluate
 set -euo pipefail
 
@@ -85,7 +85,7 @@ if stage_is 8 "pretraining, others' voices"; then
         --config "$here/conf/refine.yaml" --weights "$out/weights.csv" --precision "$precision" --device "$device"
 fi
 
-if stage_is 9 "pretraining, disguised voices before a verifier"; then
+if stage_is 9 "pretraining, others' voices before a verifier"; then
     facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/refine" -o "$out/verify" --preset starter \
         --config "$here/conf/verify.yaml" --verifier "$verifier" --weights "$out/weights.csv" --precision "$precision" --device "$device"
 fi

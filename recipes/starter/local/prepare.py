@@ -14,7 +14,7 @@ from pathlib import Path
 HELD_OUT = {"librispeech": 7, "vctk": 2, "speechocean762": 3}  # speakers of each gender kept for testing
 VALIDATION = {"librispeech": 4, "speechocean762": 2}
 # Clean, native speech counts more: Common Voice is noisy, speechocean762 one accent.
-CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 1.0, "commonvoice": 0.4}
+CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "commonvoice": 0.4}
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
 HELD_OUT_FACES = 40  # of each race and gender, as labelled
@@ -55,13 +55,15 @@ def main(data: Path, out: Path) -> None:
         drawn = rng.sample(sorted(speakers), k=min(len(speakers), HELD_OUT.get(corpus, 0) + VALIDATION.get(corpus, 0)))
         split |= {s: "test" if i < HELD_OUT.get(corpus, 0) else "valid" for i, s in enumerate(drawn)}
     seen: Counter[str] = Counter()
-    used = []
+    used, more = [], []  # shuffled apart: the faces drawn below depend on how many were shuffled before them
     for row in speech:
         seen[row["speaker"]] += 1
         repeated = {"commonvoice": seen[row["speaker"]] > 1, "speechocean762": seen[row["speaker"]] % 2 == 1}.get(row["corpus"], False)
-        if SHORTEST_S < float(row["seconds"]) < LONGEST_S and (not repeated or row["speaker"] in split):
-            used.append(row)
+        if SHORTEST_S < float(row["seconds"]) < LONGEST_S:
+            (more if repeated and row["speaker"] not in split else used).append(row)
     rng.shuffle(used)
+    random.Random(1).shuffle(more)
+    used += more
     (out / "speech.txt").write_text("".join(f"{(data / r['path']).resolve()}\n" for r in used), encoding="utf-8")
     write(out / "speakers.csv", [{"utterance": Path(r["path"]).stem, "speaker": r["speaker"]} for r in used])
     write(out / "splits.csv", [{"speaker": s, "split": split.get(s, "train")} for s in dict.fromkeys(r["speaker"] for r in used)])
