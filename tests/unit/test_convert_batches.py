@@ -147,9 +147,10 @@ from tiny import FakeAnalyser
 from facevc_cli.converter import Converter
 from facevc_cli.provenance import saving
 Converter._face_analyser = lambda self: FakeAnalyser()
-speak, save = Converter.speak_many, saving.save_audio
+speak, save, spoken = Converter.speak_many, saving.save_audio, []
 def slow(self, pairs):
-    time.sleep(0.05)
+    spoken.append(pairs)
+    time.sleep(0.05 if len(spoken) < 8 else 1.0)  # on a busy machine the signal may come seconds late: it must find work
     return speak(self, pairs)
 def slow_save(path, *rest, **named):
     save(path, *rest, **named)
