@@ -140,7 +140,8 @@ def test_an_error_of_ours_in_a_thread_is_not_hidden(inputs, starter, monkeypatch
 # --- what stops a run -------------------------------------------------------------------------------------------------
 
 COMMAND = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 sys.path[:0] = {path!r}
 import numpy as np
 from tiny import FakeAnalyser
@@ -150,7 +151,7 @@ Converter._face_analyser = lambda self: FakeAnalyser()
 speak, save, spoken = Converter.speak_many, saving.save_audio, []
 def slow(self, pairs):
     spoken.append(pairs)
-    time.sleep(0.05 if len(spoken) < 8 else 1.0)  # on a busy machine the signal may come seconds late: it must find work
+    time.sleep(0.05 if len(spoken) < 8 else 1.0)  # a signal that comes late must find work
     return speak(self, pairs)
 def slow_save(path, *rest, **named):
     save(path, *rest, **named)
