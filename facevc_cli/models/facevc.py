@@ -139,7 +139,7 @@ class FaceVC(nn.Module):
         return mel + guidance * (mel - self.decode(z, lf0, source_speaker, level))
 
     def scale_variance(self, mel: Tensor) -> Tensor:
-        """Log-mels (B, T, n_mels), each band's deviations from its mean over the utterance times `variance_scale`: what networks predict is too even.
+        """Log-mels (B, T, n_mels), each band's deviations from its mean over the utterance times `variance_scale`: above 1 as of a clearer recording.
 
         Silen, Helander, Nurminen and Gabbouj, "Ways to Implement Global Variance in Statistical Speech Synthesis", 2012; here by one factor.
         """
