@@ -20,6 +20,7 @@ PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDD
 
 SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
 SMALLEST_IMAGE_PX = 32
+DOUBTFUL = 0.25  # a detection scored below this share of the picture's best is a badge or a folded sleeve, however large
 HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees faces from 80 px on
 MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
 DLIB_CROP_PX = 150
@@ -97,7 +98,7 @@ class FaceAnalyser:
         self._embed = embedders[embedder]() if embedder in embedders else PackagedEmbedder(embedder)
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        """(H, W, 3) uint8 RGB -> the faces in it, largest first, boxes cut to the image, those under 24 px left out."""
+        """(H, W, 3) uint8 RGB -> the faces in it, largest first, boxes cut to the image, those under 24 px and the doubtful left out."""
         image = _checked(image)
         height, width = image.shape[:2]
         if min(height, width) < SMALLEST_IMAGE_PX:
@@ -105,7 +106,8 @@ class FaceAnalyser:
         limits = np.array([width, height, width, height], dtype=np.float32)
         found = [Detection(np.clip(d.box, 0, limits).astype(np.float32), d.score) for d in self._detect(image)]
         found = [d for d in found if min(d.box[2] - d.box[0], d.box[3] - d.box[1]) >= SMALLEST_FACE_PX]
-        return sorted(found, key=lambda d: (-d.area_px, -d.score))
+        best = max((d.score for d in found), default=0.0)
+        return sorted((d for d in found if d.score >= DOUBTFUL * best), key=lambda d: (-d.area_px, -d.score))
 
     def analyse(self, image: np.ndarray) -> FaceObservation:
         """(H, W, 3) uint8 RGB -> the face in it; NoFaceError where there is none, ManyFacesError where 'skip' meets several."""

@@ -108,6 +108,14 @@ def test_two_faces(analyser):
         FaceAnalyser(on_many="skip").analyse(image)
 
 
+def test_a_large_doubtful_detection_is_no_face(analyser, monkeypatch):
+    box = analyser.detect(draw_face(7))[0].box
+    face_, badge = face.Detection(box, 1.3), face.Detection(np.array([0, 0, 250, 250], np.float32), 0.07)
+    for found, taken in (([badge, face_], [face_]), ([badge], [badge]), ([face_, face.Detection(box, 0.4)], 2 * [face_])):
+        monkeypatch.setattr(analyser, "_detect", lambda image, found=found: found)
+        assert [d.box.tolist() for d in analyser.detect(draw_face(7))] == [d.box.tolist() for d in taken]
+
+
 def test_views_that_are_not_contiguous(analyser):
     image = draw_face(9)
     np.testing.assert_array_equal(embed_image(analyser, image[:, ::-1][:, ::-1]), embed_image(analyser, image))
