@@ -20,7 +20,7 @@ PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDD
 
 SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
 SMALLEST_IMAGE_PX = 32
-DOUBTFUL = 0.25  # a detection scored below this share of the picture's best is a badge or a folded sleeve, however large
+DOUBTFUL = 0.1  # a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty scores below .1
 HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees faces from 80 px on
 MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
 DLIB_CROP_PX = 150

@@ -17,6 +17,7 @@
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --count N          test sources, and test faces (12)
+#   --steps N          every training ends after N steps: a rehearsal on some of the data, before hours go into all of it
 #
 #   1 tables   2 Whisper, CAM++   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
 #   7 pretrain   8 pretrain again: longer crops, others' voices   9 and again: the verifier   10 the mean of 8 and 9
@@ -24,7 +25,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="data out stage stop_stage teacher verifier precision device jobs count"
+options="data out stage stop_stage teacher verifier precision device jobs count steps"
 data=""
 out=exp/starter
 stage=1
@@ -35,9 +36,13 @@ precision=bf16
 device=auto
 jobs=0
 count=12
+steps=""
 # shellcheck source=recipes/common/options.sh
 . "$here/../common/options.sh"
 parse_options "$@"
+
+shortened=()
+if [ -n "$steps" ]; then shortened=(--set "pretrain.steps=$steps" --set "train.steps=$steps"); fi
 
 own_teacher=$out/whisper-base
 own_verifier=$out/campplus.safetensors
@@ -77,17 +82,17 @@ fi
 
 if stage_is 7 "pretraining, voice to voice"; then
     facevc pretrain "$out/features.h5" --voices "$out/voices.h5" -o "$out/pretrain" --preset starter --encoder-init "$teacher" \
-        --weights "$out/weights.csv" --precision "$precision" --device "$device"
+        --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 8 "pretraining, others' voices"; then
     facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/refine" --preset starter \
-        --config "$here/conf/refine.yaml" --weights "$out/weights.csv" --precision "$precision" --device "$device"
+        --config "$here/conf/refine.yaml" --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 9 "pretraining, others' voices before a verifier"; then
     facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/refine" -o "$out/verify" --preset starter \
-        --config "$here/conf/verify.yaml" --verifier "$verifier" --weights "$out/weights.csv" --precision "$precision" --device "$device"
+        --config "$here/conf/verify.yaml" --verifier "$verifier" --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 10 "the mean of both"; then
@@ -96,7 +101,7 @@ fi
 
 if stage_is 11 "training, face to voice"; then
     facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/voices.h5" --init "$out/pretrained" -o "$out/train" \
-        --preset starter --pairs "$out/pairs.csv" --device "$device"
+        --preset starter --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 12 "the folder to bundle"; then
