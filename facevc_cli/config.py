@@ -63,6 +63,7 @@ class ModelConfig:
     unit_recall: bool = False  # what the memory recalls is scaled to unit length, as d-vectors are
     face_contrast: float = 1.0  # how far a face's recalled voice is taken from the mean of the memory's: averages of voices lie too near it
     voice_guidance: float = 0.0  # conversion: how far the log-mel is taken away from what the source's own voice would give
+    content_retrieval: float = 0.0  # conversion by a recording: how far frames of content are taken towards the most alike in it
     variance_scale: float = 1.0  # conversion: each band's deviations from its mean over the utterance, times this
     pitch: str = "normalised"  # or "comb": the absolute F0 as a harmonic comb's log-mel
     content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)

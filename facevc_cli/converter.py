@@ -40,6 +40,7 @@ Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
 PEAK = 0.99
 BLOCK_SAMPLES = 1 << 20
 GUIDING_S = 60  # of a source say whose voice it is
+RETRIEVED_S = 120  # of a voice's recording give sounds
 LEVEL_FLOOR = 1e-4  # RMS: a quieter source is silence
 
 
@@ -74,12 +75,14 @@ class Heard:
 
 @dataclass(frozen=True)
 class Target:
-    """A voice to speak in: embedding (1, voice_dim), the mean of its ln F0 where known, its address (1, slots) where recalled, its pitch."""
+    """A voice to speak in: embedding (1, voice_dim), the mean of its ln F0 where known, its address (1, slots) where recalled, its pitch,
+    and of its own recording the content (n, z_dim), where the model takes sounds out of it."""
 
     speaker: Tensor
     log_f0_mean: float | None = None
     address: Tensor | None = None
     pitch: PitchRule = AUTO_PITCH
+    content: Tensor | None = None
 
 
 class Converter:
@@ -168,11 +171,14 @@ class Converter:
         """The voice of a recording: its own embedding and its own mean pitch."""
         with self._timed("voice"), _naming(voice):
             mel, f0 = self.frontend.features(self.frontend.prepare(self._heard(voice)))
+            normalised = self.model.normalise(torch.from_numpy(mel).to(self.device)).T
             if self.model.config.speaker_encoder == "mel":
-                given = self.model.normalise(torch.from_numpy(mel).to(self.device)).T
+                given = normalised
             else:
                 given = torch.from_numpy(self._voice_embedder().embed(resample(*_load(voice), VOICE_RATE))).to(self.device)
-            return Target(self.model.embed_voice(given[None]), PitchStatistics.of(f0).mean if (f0 > 0).any() else None)
+            beginning = normalised[None, :, : round(RETRIEVED_S * self.frontend.definition.frame_rate)]
+            content = self.model.encode_content(beginning)[0][0] if self.model.config.content_retrieval else None
+            return Target(self.model.embed_voice(given[None]), PitchStatistics.of(f0).mean if (f0 > 0).any() else None, content=content)
 
     @torch.inference_mode()
     def target_from_mix(self, targets: Sequence[Target], weights: Sequence[float], temperature: float | None = None) -> Target:
@@ -260,7 +266,8 @@ class Converter:
         means = torch.tensor([self.log_f0_mean(source, target) for _, target in pairs], device=self.device, dtype=torch.float32)
         level = means, torch.full_like(means, source.pitch.std)
         speakers = torch.cat([target.speaker for _, target in pairs])
-        z, lf0 = (shared.expand(len(pairs), *shared.shape[1:]) for shared in (source.z, source.lf0))
+        z = torch.cat([self.model.retrieve_content(source.z, target.content) for _, target in pairs])
+        lf0 = source.lf0.expand(len(pairs), -1)
         if source.speaker is None:
             mels = self.model.decode(z, lf0, speakers, level)
         else:

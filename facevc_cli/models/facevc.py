@@ -10,6 +10,7 @@ from facevc_cli.config import ModelConfig
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS, MelDefinition, mel_filters
 from facevc_cli.models.content_encoder import ContentOutput, VQContentEncoder
+from facevc_cli.models.content_retrieval import retrieve
 from facevc_cli.models.convolutional_decoder import ConvolutionalDecoder
 from facevc_cli.models.decoder import RecurrentDecoder
 from facevc_cli.models.distilled_content import DistilledContentEncoder
@@ -120,6 +121,10 @@ class FaceVC(nn.Module):
     def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
         """(B, slots) -> `predict_pitch` of what the memory recalls without `face_contrast`: averaged voices lie too near each other, their pitch does not."""
         return self.predict_pitch(self.memory.recall(log_address))
+
+    def retrieve_content(self, z: Tensor, own: Tensor | None) -> Tensor:
+        """z (B, ceil(T / 2), z_dim) out of a voice's own frames (n, z_dim) as far as `content_retrieval` says; as it is where none are known."""
+        return z if own is None or not self.config.content_retrieval else retrieve(z, own, self.config.content_retrieval)
 
     def decode(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """z (B, ceil(T / 2), z_dim), lf0 (B, T) normalised, speaker (B, voice_dim) -> normalised log-mel (B, T, n_mels).

@@ -141,6 +141,20 @@ def test_guidance_goes_on_from_the_sources_voice_past_the_targets(converters):
     torch.testing.assert_close(converter._decoded([(guided, Target(guided.speaker, level))])[0], mel_own, atol=1e-4, rtol=1e-4)
 
 
+def test_a_recordings_own_sounds_are_taken_for_the_sources(converters, monkeypatch):
+    converter = converters["starter"]
+    assert converter.model.config.content_retrieval > 0
+    source, target = converter.analyse((buzz(1.0), 16000)), converter.target_from_voice((buzz(0.8), 16000))
+    assert target.content is not None and target.content.shape[1] == source.z.shape[2]
+    taken = converter.model.retrieve_content(source.z, target.content)
+    assert converter.target_from_face(FACE).content is None and converter.model.retrieve_content(source.z, None) is source.z
+    torch.testing.assert_close(
+        converter._decoded([(source, target)])[0], converter._decoded([(dataclasses.replace(source, z=taken), dataclasses.replace(target, content=None))])[0]
+    )
+    monkeypatch.setattr(converter.model, "config", dataclasses.replace(converter.model.config, content_retrieval=0.0))
+    assert converter.target_from_voice((buzz(0.8), 16000)).content is None
+
+
 def test_variance_is_scaled_in_what_is_spoken(converters, monkeypatch):
     converter = converters["starter"]
     source, target = converter.analyse((buzz(1.0), 16000)), converter.target_from_face(FACE)
