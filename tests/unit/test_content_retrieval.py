@@ -37,7 +37,7 @@ def test_what_the_recording_lacks_stays():
     torch.testing.assert_close(retrieve(z, _content(9, 3)[0], 0.0), z, atol=2e-2, rtol=0)
 
 
-def test_its_own_frames_change_little_and_the_deviation_is_kept():
+def test_mean_and_deviation_over_time_are_kept():
     z = _content(300, 4, batch=2) * 3 + 1
     taken = retrieve(z, _content(100, 5)[0], 1.0)
     torch.testing.assert_close(taken.mean(1), z.mean(1), atol=1e-4, rtol=0)
