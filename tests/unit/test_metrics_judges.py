@@ -142,6 +142,25 @@ def test_whisper_reads_again_what_went_round_in_circles():
     assert recogniser.transcribe(np.zeros(5, np.float32)) == Transcript("hold on", "en") and asked[2:] == [None]
 
 
+def test_whisper_goes_on_where_it_stopped_reading_at_a_pause():
+    """Words' times make faster-whisper go on; what it doubts there is no text; one window only; a text that fits the sound is read once."""
+    pytest.importorskip("faster_whisper")
+    asked = []
+
+    def transcribe(wav, language, word_timestamps=False, **settings):
+        asked.append(word_timestamps)
+        read = [("Chapter 11.", -0.5), ("It is with difficulty that I remember.", -0.1), ("you.", -1.9)]
+        segments = [SimpleNamespace(text=f" {text}", avg_logprob=sure, compression_ratio=1.0) for text, sure in read]
+        return iter(segments[: None if word_timestamps else 1]), SimpleNamespace(language=language)
+
+    recogniser = WhisperRecogniser.__new__(WhisperRecogniser)
+    recogniser.language, recogniser._model = "en", SimpleNamespace(transcribe=transcribe)
+    whole = Transcript("Chapter 11. It is with difficulty that I remember.", "en")
+    assert recogniser.transcribe(np.zeros(7 * 16000, np.float32)) == whole and asked == [False, True]
+    assert recogniser.transcribe(np.zeros(2 * 16000, np.float32)) == Transcript("Chapter 11.", "en") and asked[2:] == [False]
+    assert recogniser.transcribe(np.zeros(31 * 16000, np.float32)) == Transcript("Chapter 11.", "en") and asked[3:] == [False]
+
+
 def test_whisper_reads_one_window_without_timestamps():
     """With them it may end after a heading and leave the rest unread; longer recordings need them."""
     pytest.importorskip("faster_whisper")
