@@ -168,7 +168,7 @@ class Converter:
 
     @torch.inference_mode()
     def target_from_voice(self, voice: Recording) -> Target:
-        """The voice of a recording: its own embedding and its own mean pitch."""
+        """The voice of a recording: its own embedding, its own mean pitch, and where the model retrieves content, its sounds."""
         with self._timed("voice"), _naming(voice):
             mel, f0 = self.frontend.features(self.frontend.prepare(self._heard(voice)))
             normalised = self.model.normalise(torch.from_numpy(mel).to(self.device)).T

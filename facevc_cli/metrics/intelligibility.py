@@ -83,9 +83,10 @@ class WhisperRecogniser:
         sentences.
         """
         language = language or self.language
-        settings = {"without_timestamps": wav.size <= WINDOW_SAMPLES}
+        one_window = wav.size <= WINDOW_SAMPLES
+        settings = {"without_timestamps": one_window}
         segments, found = self._read(wav, language, **settings)
-        if segments and wav.size <= WINDOW_SAMPLES and sum(len(segment.text) for segment in segments) < SPARSE * wav.size / JUDGE_RATE:
+        if segments and one_window and sum(len(segment.text) for segment in segments) < SPARSE * wav.size / JUDGE_RATE:
             again, _ = self._read(wav, language, **settings, word_timestamps=True)  # the words' times let it go on
             segments = again[:1] + [segment for segment in again[1:] if segment.avg_logprob >= DOUBTED]
         if any(segment.compression_ratio > REPEATING for segment in segments):
