@@ -64,10 +64,17 @@ class ModelConfig:
     face_contrast: float = 1.0  # how far a face's recalled voice is taken from the mean of the memory's: averages of voices lie too near it
     voice_guidance: float = 0.0  # conversion: how far the log-mel is taken away from what the source's own voice would give
     content_retrieval: float = 0.0  # conversion by a recording: how far frames of content are taken towards the most alike in it
+    spectrum_matching: float = 0.0  # conversion by a recording: how far each band's mean over speech is taken to the recording's
+    deviation_matching: float = 0.0  # ... and each band's deviation
+    pitch_range_matching: float = 0.0  # ... and the deviation of ln F0
     variance_scale: float = 1.0  # conversion: each band's deviations from its mean over the utterance, times this
     pitch: str = "normalised"  # or "comb": the absolute F0 as a harmonic comb's log-mel
     content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
+
+
+# of the model, what only conversion looks at: weights do not depend on it
+CONVERSION_SETTINGS = ("voice_guidance", "content_retrieval", "spectrum_matching", "deviation_matching", "pitch_range_matching", "variance_scale")
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,13 @@ from torch import Tensor
 
 from facevc_cli import __version__
 from facevc_cli.errors import FaceVCError
-from facevc_cli.features.pitch import AUTO_PITCH, PitchRule, PitchStatistics, normalised_log_f0
+from facevc_cli.features.level import levelled, root_mean_square
+from facevc_cli.features.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range, normalised_log_f0
 from facevc_cli.features.voice import VOICE_RATE
 from facevc_cli.io.audio import load_audio, resample
 from facevc_cli.io.checkpoint import load_checkpoint
 from facevc_cli.io.voice_card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, load_card
+from facevc_cli.models.band_statistics import BandStatistics
 from facevc_cli.progress import SILENT, Reporter
 from facevc_cli.runtime import resolve_device
 from facevc_cli.vocoders import vocode_many
@@ -37,11 +39,9 @@ if TYPE_CHECKING:
 
 Recording = Path | str | tuple[np.ndarray, int]  # a file, or (wav (n,) or (n, channels), rate in Hz)
 Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
-PEAK = 0.99
-BLOCK_SAMPLES = 1 << 20
 GUIDING_S = 60  # of a source say whose voice it is
 RETRIEVED_S = 120  # of a voice's recording give sounds
-LEVEL_FLOOR = 1e-4  # RMS: a quieter source is silence
+RANGE_S = 1.0  # voiced: a shorter recording does not say how far a voice moves
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,15 @@ class Heard:
 @dataclass(frozen=True)
 class Target:
     """A voice to speak in: embedding (1, voice_dim), the mean of its ln F0 where known, its address (1, slots) where recalled, its pitch,
-    and of its own recording the content (n, z_dim), where the model takes sounds out of it."""
+    and of its own recording the content (n, z_dim), where the model takes sounds out of it, the bands, and the deviation of its ln F0."""
 
     speaker: Tensor
     log_f0_mean: float | None = None
     address: Tensor | None = None
     pitch: PitchRule = AUTO_PITCH
     content: Tensor | None = None
+    bands: BandStatistics | None = None
+    log_f0_std: float | None = None
 
 
 class Converter:
@@ -168,7 +170,7 @@ class Converter:
 
     @torch.inference_mode()
     def target_from_voice(self, voice: Recording) -> Target:
-        """The voice of a recording: its own embedding, its own mean pitch, and where the model retrieves content, its sounds."""
+        """The voice of a recording: its own embedding, its own mean pitch, and how it sounds: its bands, its range, its sounds."""
         with self._timed("voice"), _naming(voice):
             mel, f0 = self.frontend.features(self.frontend.prepare(self._heard(voice)))
             normalised = self.model.normalise(torch.from_numpy(mel).to(self.device)).T
@@ -178,7 +180,10 @@ class Converter:
                 given = torch.from_numpy(self._voice_embedder().embed(resample(*_load(voice), VOICE_RATE))).to(self.device)
             beginning = normalised[None, :, : round(RETRIEVED_S * self.frontend.definition.frame_rate)]
             content = self.model.encode_content(beginning)[0][0] if self.model.config.content_retrieval else None
-            return Target(self.model.embed_voice(given[None]), PitchStatistics.of(f0).mean if (f0 > 0).any() else None, content=content)
+            pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
+            std = pitch.std if voiced >= RANGE_S * self.frontend.definition.frame_rate else None
+            bands = BandStatistics.of(normalised.T)
+            return Target(self.model.embed_voice(given[None]), pitch.mean if voiced else None, content=content, bands=bands, log_f0_std=std)
 
     @torch.inference_mode()
     def target_from_mix(self, targets: Sequence[Target], weights: Sequence[float], temperature: float | None = None) -> Target:
@@ -238,9 +243,11 @@ class Converter:
         predicted = self.model.predict_pitch(target.speaker) if target.address is None else self.model.predict_pitch_at(target.address.log())
         return float(predicted[0])
 
-    def log_f0_mean(self, source: Source, target: Target) -> float:
-        """The mean ln F0 (Hz) of the source spoken by the target, as the target's rule of pitch has it."""
-        return target.pitch.log_f0_mean(self.own_log_f0(target), source.pitch, source.lf0[0].cpu().numpy())
+    def spoken_pitch(self, source: Source, target: Target) -> PitchStatistics:
+        """The pitch of the source spoken by the target, as the target's rule has it: a recalled voice has the source's range."""
+        std, share = source.pitch.std, self.model.config.pitch_range_matching
+        own = PitchStatistics(self.own_log_f0(target), std if target.log_f0_std is None else matched_range(std, target.log_f0_std, share))
+        return target.pitch.spoken(own, source.pitch, source.lf0[0].cpu().numpy())
 
     def speak(self, source: Source, target: Target) -> np.ndarray:
         """The source's content and pitch movement in the target's voice: (n,) float32 at `self.rate`, as long and loud as the source."""
@@ -258,13 +265,14 @@ class Converter:
                 mels += self._decoded(list(same))
         with self._timed("vocoder"):
             spoken = vocode_many(self.vocoder, mels, len(pairs))
-        return [_placed(_levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
+        return [_placed(levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
 
     def _decoded(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
         """Raw log-mels (T, n_mels) of one source in the voices of its targets."""
         source = pairs[0][0]
-        means = torch.tensor([self.log_f0_mean(source, target) for _, target in pairs], device=self.device, dtype=torch.float32)
-        level = means, torch.full_like(means, source.pitch.std)
+        spoken = [self.spoken_pitch(source, target) for _, target in pairs]
+        mean, std = torch.tensor([(pitch.mean, pitch.std) for pitch in spoken], device=self.device, dtype=torch.float32).unbind(1)
+        level = mean, std
         speakers = torch.cat([target.speaker for _, target in pairs])
         z = torch.cat([self.model.retrieve_content(source.z, target.content) for _, target in pairs])
         lf0 = source.lf0.expand(len(pairs), -1)
@@ -272,7 +280,8 @@ class Converter:
             mels = self.model.decode(z, lf0, speakers, level)
         else:
             mels = self.model.decode_guided(z, lf0, speakers, level, source.speaker.expand_as(speakers), self.guidance)
-        return list(self.model.denormalise(self.model.scale_variance(mels)).float())
+        matched = (self.model.match_recording(mel, target.bands) for mel, (_, target) in zip(self.model.scale_variance(mels), pairs, strict=True))
+        return [self.model.denormalise(mel).float() for mel in matched]
 
     def _source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
         """(256,) of a trimmed source at the model's rate, by its beginning; None where no guidance asks for it, or there is no sound."""
@@ -376,19 +385,6 @@ def _load(recording: Recording) -> tuple[np.ndarray, int]:
         wav = (wav - (float(limits.min) + half)) / half
     mono = wav.mean(axis=1) if wav.ndim == 2 else wav
     return mono.astype(np.float32), int(rate)
-
-
-def root_mean_square(wav: np.ndarray) -> float:
-    """Of (n,), added up in float64 without a copy of it all."""
-    return float(np.sqrt(sum(np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum() for i in range(0, len(wav), BLOCK_SAMPLES)) / len(wav)))
-
-
-def _levelled(wav: np.ndarray, rms: float) -> np.ndarray:
-    """To the source's RMS, short of clipping; a silent source gives silence. In place."""
-    own = root_mean_square(wav)
-    gain = 0.0 if rms < LEVEL_FLOOR or own == 0 else min(rms / own, PEAK / max(float(wav.max()), -float(wav.min())))
-    wav *= np.float32(gain)
-    return wav
 
 
 def _placed(wav: np.ndarray, source: Source, rate: int) -> np.ndarray:

@@ -16,6 +16,7 @@ MEAN_ADULT_F0_HZ = 150.0  # what an utterance without one voiced frame is said t
 SMALLEST_LOG_F0_STD = 0.01  # a monotone must not blow rounding errors up
 SEMITONE = math.log(2) / 12  # in natural log F0
 MOST_SEMITONES = 24.0
+MOST_RANGE_CHANGE = 2.0  # beyond it one of two F0 tracks has octave errors, or hardly a voiced frame
 LOWEST_MEDIAN_HZ, HIGHEST_MEDIAN_HZ = 60.0, 600.0
 
 
@@ -61,6 +62,11 @@ class PitchStatistics:
         return cls(float(voiced.mean()), float(voiced.std()))
 
 
+def matched_range(std: float, own: float, share: float) -> float:
+    """A source's deviation of ln F0, taken by a share towards a voice's own (1: all of it), at most to its half or its double."""
+    return std * min(max(own / max(std, SMALLEST_LOG_F0_STD), 1 / MOST_RANGE_CHANGE), MOST_RANGE_CHANGE) ** share
+
+
 def normalised_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = None) -> np.ndarray:
     """(T,) Hz, 0 unvoiced -> (T,) float32: (ln F0 - mean) / std over voiced frames, 0 where unvoiced.
 
@@ -97,14 +103,14 @@ class PitchRule:
             raise UsageError(f"--pitch {text!r}: expected at most {MOST_SEMITONES:g} semitones up or down. For a median in Hz write {found[1]}hz.")
         return cls("semitones", value) if value else cls()
 
-    def log_f0_mean(self, voice: float, source: PitchStatistics, lf0: np.ndarray) -> float:
-        """The mean ln F0 to speak with. voice: the voice's own; lf0: (T,) the source's, normalised, 0 where unvoiced."""
+    def spoken(self, voice: PitchStatistics, source: PitchStatistics, lf0: np.ndarray) -> PitchStatistics:
+        """What to speak with. voice: the voice's own; lf0: (T,) the source's, normalised, 0 where unvoiced."""
         if self.kind == "keep":
-            return source.mean
-        if self.kind == "hz":  # the movement is the source's, so its median lies as far from its mean as there
+            return source
+        if self.kind == "hz":  # the movement is the source's, so its median lies as many deviations from its mean as there
             voiced = lf0[lf0 != 0]
-            return math.log(self.value) - source.std * (float(np.median(voiced)) if len(voiced) else 0.0)
-        return voice + self.value * SEMITONE
+            return PitchStatistics(math.log(self.value) - voice.std * (float(np.median(voiced)) if len(voiced) else 0.0), voice.std)
+        return PitchStatistics(voice.mean + self.value * SEMITONE, voice.std)
 
     def __str__(self) -> str:
         return {"hz": f"{self.value:g}hz", "semitones": f"{self.value:+g}"}.get(self.kind, self.kind)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from facevc_cli.config import ModelConfig
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS, MelDefinition, mel_filters
+from facevc_cli.models.band_statistics import BandStatistics, match
 from facevc_cli.models.content_encoder import ContentOutput, VQContentEncoder
 from facevc_cli.models.content_retrieval import retrieve
 from facevc_cli.models.convolutional_decoder import ConvolutionalDecoder
@@ -150,6 +151,11 @@ class FaceVC(nn.Module):
         """
         scale = self.config.variance_scale
         return mel if scale == 1 else torch.lerp(mel.mean(1, keepdim=True), mel, scale)
+
+    def match_recording(self, mel: Tensor, own: BandStatistics | None) -> Tensor:
+        """Log-mel (T, n_mels) brought towards a recording's bands as far as `spectrum_matching` and `deviation_matching` say; as it is where none are known."""
+        c = self.config
+        return mel if own is None or not (c.spectrum_matching or c.deviation_matching) else match(mel, own, c.spectrum_matching, c.deviation_matching)
 
     def decode_both(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """`decode` before and after the postnet; the two are one where there is none."""

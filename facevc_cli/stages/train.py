@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from facevc_cli.config import Config, load_config, preset_names
+from facevc_cli.config import CONVERSION_SETTINGS, Config, load_config, preset_names
 from facevc_cli.data.training_inputs import FacePairs, read_inputs
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import Checkpoint, load_checkpoint
@@ -82,7 +82,7 @@ def _config(stage: TrainStageConfig, pretrained: Checkpoint) -> Config:
     """The pretraining's model with this command's training settings; the memory and the face side may differ from it."""
     name = pretrained.config.name if pretrained.config.name in preset_names() else "fvmvc"
     config = load_config(stage.preset or name, stage.config_file, stage.overrides, None if stage.preset else pretrained.config.model)
-    free = ("slots", "temperature", "face_dim", "face_contrast", "voice_guidance", "content_retrieval", "variance_scale")
+    free = ("slots", "temperature", "face_dim", "face_contrast", *CONVERSION_SETTINGS)
     own = dataclasses.replace(config.model, **{name: getattr(pretrained.config.model, name) for name in free})
     if own != pretrained.config.model:
         raise FaceVCError(

@@ -15,11 +15,12 @@ import torch
 from tiny import FakeAnalyser, buzz, checkpoint, recording
 
 from facevc_cli import pipeline
-from facevc_cli.converter import Converter, root_mean_square
+from facevc_cli.converter import Converter
 from facevc_cli.data.conversion_manifest import MANIFEST
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features import mel as mel_module
 from facevc_cli.features import pitch as pitch_module
+from facevc_cli.features.level import root_mean_square
 from facevc_cli.features.mel import MEL_DEFINITIONS, log_mel, sound_bounds
 from facevc_cli.features.pitch import extract_f0
 from facevc_cli.io.image import save_image
@@ -257,7 +258,7 @@ def test_pitch_in_windows_is_that_of_the_whole(monkeypatch):
 
 def test_the_level_is_added_up_in_blocks(monkeypatch):
     wav = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
-    monkeypatch.setattr("facevc_cli.converter.BLOCK_SAMPLES", 64)
+    monkeypatch.setattr("facevc_cli.features.level.BLOCK_SAMPLES", 64)
     assert root_mean_square(wav) == pytest.approx(float(np.sqrt((wav.astype(float) ** 2).mean())), rel=1e-6)
 
 

@@ -17,8 +17,10 @@ from tiny import FakeAnalyser, buzz, checkpoint, recording
 import facevc_cli
 from facevc_cli.converter import Converter, Target
 from facevc_cli.errors import FaceVCError
+from facevc_cli.features.pitch import PitchRule, PitchStatistics
 from facevc_cli.io.checkpoint import file_sha256
 from facevc_cli.io.image import save_image
+from facevc_cli.models.band_statistics import BandStatistics
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 
 
@@ -153,6 +155,41 @@ def test_a_recordings_own_sounds_are_taken_for_the_sources(converters, monkeypat
     )
     monkeypatch.setattr(converter.model, "config", dataclasses.replace(converter.model.config, content_retrieval=0.0))
     assert converter.target_from_voice((buzz(0.8), 16000)).content is None
+
+
+def test_what_is_spoken_sounds_as_the_recording_does(converters, monkeypatch):
+    converter = converters["starter"]
+    hiss = 0.01 * np.random.default_rng(0).standard_normal(24000).astype(np.float32)
+    source, recording = converter.analyse((buzz(1.0), 16000)), (buzz(1.5, f0_hz=200.0) + hiss, 16000)
+    target, heard = converter.target_from_voice(recording), converter.hear(recording)
+    own = BandStatistics.of(converter.model.normalise(torch.from_numpy(heard.mel)))
+    torch.testing.assert_close(target.bands.mean, own.mean)
+    assert converter.target_from_face(FACE).bands is None
+
+    def distance(given):
+        made = BandStatistics.of(converter.model.normalise(converter._decoded([(source, given)])[0]))
+        return float((made.mean - own.mean).abs().mean().detach())
+
+    matched, unmatched = distance(target), distance(dataclasses.replace(target, bands=None))
+    assert matched < 0.8 * unmatched
+    monkeypatch.setattr(converter.model, "config", dataclasses.replace(converter.model.config, spectrum_matching=0.0, deviation_matching=0.0))
+    assert distance(target) == unmatched
+
+
+def test_pitch_moves_as_far_as_in_the_recording(converters, monkeypatch):
+    converter = converters["starter"]
+    source = dataclasses.replace(converter.analyse((buzz(1.0), 16000)), pitch=PitchStatistics(np.log(120.0), 0.2))
+    voice = torch.ones(1, 256) / 16
+    lively, faced = Target(voice, np.log(200.0), log_f0_std=0.3), Target(voice, np.log(200.0))
+    assert converter.spoken_pitch(source, lively) == PitchStatistics(np.log(200.0), pytest.approx(0.3))
+    assert converter.spoken_pitch(source, faced) == PitchStatistics(np.log(200.0), 0.2)
+    assert converter.spoken_pitch(source, converter.pitched(lively, PitchRule.parse("keep"))) == source.pitch
+    told, decode = [], converter.model.decode
+    monkeypatch.setattr(converter.model, "decode", lambda z, lf0, speaker, level: told.extend(level[1].tolist()) or decode(z, lf0, speaker, level))
+    converter.speak_many([(source, lively), (source, faced)])
+    assert told == pytest.approx(2 * [0.3, 0.2])  # the second two in the source's voice, for guidance
+    assert converter.target_from_voice((buzz(0.8), 16000)).log_f0_std is None  # too short to say
+    assert converter.target_from_voice((buzz(2.0), 16000)).log_f0_std is not None
 
 
 def test_variance_is_scaled_in_what_is_spoken(converters, monkeypatch):
