@@ -39,6 +39,7 @@ def match(mel: Tensor, own: BandStatistics, mean_share: float, deviation_share: 
     A share of 1 takes all of it, of 0 nothing; both count for less where the log-mel or the recording is short.
     """
     now = BandStatistics.of(mel)
-    trust = (frames := min(now.frames, own.frames)) / (frames + TRUSTED_FRAMES)
+    frames = min(now.frames, own.frames)
+    trust = frames / (frames + TRUSTED_FRAMES)
     change = (own.std.clamp(min=LEAST_DEVIATION) / now.std.clamp(min=LEAST_DEVIATION)).clamp(1 / MOST_CHANGE, MOST_CHANGE) ** (trust * deviation_share)
     return torch.lerp(now.mean, own.mean, trust * mean_share) + (mel - now.mean) * change
