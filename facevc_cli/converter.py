@@ -173,16 +173,16 @@ class Converter:
         """The voice of a recording: its own embedding, its own mean pitch, and how it sounds: its bands, its range, its sounds."""
         with self._timed("voice"), _naming(voice):
             mel, f0 = self.frontend.features(self.frontend.prepare(self._heard(voice)))
-            normalised = self.model.normalise(torch.from_numpy(mel).to(self.device)).T
+            normalised = self.model.normalise(torch.from_numpy(mel).to(self.device))
             if self.model.config.speaker_encoder == "mel":
-                given = normalised
+                given = normalised.T
             else:
                 given = torch.from_numpy(self._voice_embedder().embed(resample(*_load(voice), VOICE_RATE))).to(self.device)
-            beginning = normalised[None, :, : round(RETRIEVED_S * self.frontend.definition.frame_rate)]
-            content = self.model.encode_content(beginning)[0][0] if self.model.config.content_retrieval else None
+            beginning = normalised[: round(RETRIEVED_S * self.frontend.definition.frame_rate)]
+            content = self.model.encode_content(beginning.T[None])[0][0] if self.model.config.content_retrieval else None
             pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
             std = pitch.std if voiced >= RANGE_S * self.frontend.definition.frame_rate else None
-            bands = BandStatistics.of(normalised.T)
+            bands = BandStatistics.of(normalised)
             return Target(self.model.embed_voice(given[None]), pitch.mean if voiced else None, content=content, bands=bands, log_f0_std=std)
 
     @torch.inference_mode()
