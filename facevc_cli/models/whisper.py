@@ -23,6 +23,13 @@ def sinusoids(length: int, channels: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Softmax attention of (B, heads, T, dim). On a processor the fused kernel is quick forwards, but its gradient takes four times as long as this one's."""
+    if query.requires_grad and query.device.type == "cpu":
+        return (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1) @ value
+    return F.scaled_dot_product_attention(query, key, value)
+
+
 class WhisperLayer(nn.Module):
     """Pre-norm self-attention and feed-forward."""
 
@@ -40,7 +47,7 @@ class WhisperLayer(nn.Module):
         query, key, value = (
             part.view(*x.shape[:2], self.heads, -1).transpose(1, 2) for part in self.query_key_value(self.attention_norm(x)).chunk(3, -1)
         )
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
+        attended = attend(query, key, value).transpose(1, 2).reshape(x.shape)
         x = x + self.attention_out(attended)
         return x + self.down(F.gelu(self.up(self.feed_forward_norm(x))))
 

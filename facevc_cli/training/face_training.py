@@ -98,7 +98,7 @@ class TrainTask:
         self.auxiliary = nn.ModuleDict({"supervision": supervision})
         o = config.train.optimiser
         moving = [p for p in supervision.parameters() if p.requires_grad]
-        self.optimisers: dict[str, Optimizer] = {"model": Adam(moving, o.learning_rate, o.betas, weight_decay=o.weight_decay)}
+        self.optimisers: dict[str, Optimizer] = {"model": Adam(moving, o.learning_rate, o.betas, weight_decay=o.weight_decay, fused=True)}
 
     def prepare(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator

@@ -114,14 +114,15 @@ class PretrainTask:
         groups: list[dict[str, Any]] = [{"params": [x for x in own if id(x) not in content]}]
         if content:
             groups.append({"params": [x for x in own if id(x) in content], "scale": p.content_learning_rate / p.optimiser.learning_rate})
-        optimisers: dict[str, Optimizer] = {"model": AdamW(groups, p.optimiser.learning_rate, p.optimiser.betas, weight_decay=p.optimiser.weight_decay)}
+        o = p.optimiser
+        optimisers: dict[str, Optimizer] = {"model": AdamW(groups, o.learning_rate, o.betas, weight_decay=o.weight_decay, fused=True)}
         if len(self.estimators):
-            optimisers["estimators"] = torch.optim.Adam(self.estimators.parameters(), p.mi_learning_rate)
+            optimisers["estimators"] = torch.optim.Adam(self.estimators.parameters(), p.mi_learning_rate, fused=True)
         if "discriminator" in self.auxiliary:
             rate = DISCRIMINATOR_RATE * p.optimiser.learning_rate
-            optimisers["discriminator"] = AdamW(self.auxiliary["discriminator"].parameters(), rate, (0.5, 0.9))
+            optimisers["discriminator"] = AdamW(self.auxiliary["discriminator"].parameters(), rate, (0.5, 0.9), fused=True)
         if "critic" in self.auxiliary:
-            optimisers["critic"] = AdamW(self.auxiliary["critic"].parameters(), CRITIC_RATE, (0.9, 0.98))
+            optimisers["critic"] = AdamW(self.auxiliary["critic"].parameters(), CRITIC_RATE, (0.9, 0.98), fused=True)
         return optimisers
 
     def load_helpers(self, tensors: Mapping[str, Tensor]) -> None:
