@@ -29,7 +29,7 @@ def evaluate(
         str | None, _known("--pattern", metavar="TEXT", help="How files are named: {source}, {target}, {system}, {face}, as in '{source}__{target}.wav'.")
     ] = None,
     labels: Annotated[Path | None, _known("--labels", metavar=TABLE, help=ABOUT_TARGETS)] = None,
-    sources: Annotated[Path | None, _known("--sources", metavar=TABLE, help="About sources: source_id, file, gender, transcript.")] = None,
+    sources: Annotated[Path | None, _known("--sources", metavar=TABLE, help="About sources: source_id, file, gender, speaker, transcript.")] = None,
     calibrate: Annotated[Path | None, _known("--calibrate", metavar=TABLE, help="Real recordings (file, speaker) to set SHR's and SDR's threshold by.")] = None,
     answers: Annotated[list[Path] | None, _known("--answers", metavar=TABLE, help=ANSWERS)] = None,
     by: Annotated[list[str] | None, _judged("--by", metavar="COLUMN", help="Figures for each value of a column, too; may be repeated.")] = None,

@@ -8,7 +8,7 @@ from facevc_cli.io.manifest import resolve
 from facevc_cli.progress import SILENT, Reporter
 
 SEPARATOR = "|"  # between reference files
-TAKEN = {"gender": "source_gender", "transcript": "transcript"}  # of the sources' table -> the manifest's column
+TAKEN = {"gender": "source_gender", "speaker": "source_speaker", "transcript": "transcript"}  # of the sources' table -> the manifest's column
 Columns = dict[str, str]
 Found = Sequence[Mapping[str, str]]  # a table's rows
 
@@ -37,7 +37,7 @@ def about_targets(table: Path, rows: Found, targets: Collection[str], own: Colle
 
 
 def about_sources(table: Path, rows: Found, source_ids: Collection[str], reporter: Reporter = SILENT) -> dict[str, Columns]:
-    """Source id -> source_gender and transcript, where the table has them. FaceVCError where no source is in the table."""
+    """Source id -> source_gender, source_speaker and transcript, where the table has them. FaceVCError where no source is in the table."""
     found = _by(rows, "source_id", source_ids, table)
     lacking = sorted(set(source_ids) - set(found))
     if lacking:

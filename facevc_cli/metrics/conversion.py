@@ -13,6 +13,7 @@ class Conversion:
     `system` is the label under which figures are listed: `base`, the plain system's name, and after a slash the `baseline` (what
     drove it instead of the face) or the `degradation` (what was done to the face). `target` is the identity, `face` the image (or
     recording) that was asked for, `driver` the one that really drove the conversion; genders are "male", "female" or "";
+    `source_speaker` says who speaks in the source;
     `references` are recordings of the target's real voice, `parallel` one of the same words; `about` holds every other column.
     """
 
@@ -31,10 +32,16 @@ class Conversion:
     degradation: str = ""
     driver: str = ""
     parallel: str = ""
+    source_speaker: str = ""
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", self.base or self.system)
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks in the source; unless told, every source has a speaker of its own."""
+        return self.source_speaker or self.source_id
 
 
 def label_of(base: str, baseline: str = "", degradation: str = "") -> str:

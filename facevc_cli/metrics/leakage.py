@@ -1,9 +1,12 @@
-"""Leakage: how much of the source's voice is left in the conversion."""
+"""Leakage: how much of the source's voice is left in the conversion, and, as a control, of voices that were not the source's."""
 
+import random
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.consistency import Part, converted
+from facevc_cli.metrics.consistency import OTHERS, Part, converted
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.voices import Heard, cosine
 
@@ -17,3 +20,22 @@ def leakage_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard]
             if c.source in voices and part(c) in voices
         ]
     )
+
+
+def control_sources(conversions: Sequence[Conversion], voices: Mapping[str, Heard], seed: int = 0) -> dict[str, list[str]]:
+    """For each source recording of known gender up to ten others of that gender and of other speakers, drawn once by the seed."""
+    known = {c.source: c for c in conversions if c.source_gender and c.source in voices}
+    chosen = {}
+    for name, own in sorted(known.items()):
+        others = sorted(
+            other for other, c in known.items() if c.source_gender == own.source_gender and c.source_id != own.source_id and c.speaker != own.speaker
+        )
+        if others:
+            chosen[name] = random.Random(f"{seed} {name}".encode(errors="surrogateescape")).sample(others, min(OTHERS, len(others)))
+    return chosen
+
+
+def control_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard], others: Mapping[str, list[str]]) -> Terms:
+    """Mean cosine to the other speakers' source utterances: what leakage would be if nothing but the gender were left."""
+    centres = {name: np.stack([voices[other].embedding for other in chosen]).mean(axis=0, dtype=np.float64) for name, chosen in others.items()}
+    return Terms.of([(float(voices[c.converted].embedding @ centres[c.source]), c) for c in conversions if c.source in centres])

@@ -25,6 +25,7 @@ BETTER = {
     "F0 deviation": LOWER,
     "F0 deviation source": BASELINE,
     "leakage": LOWER,
+    "leakage control": BASELINE,
     "leakage source": BASELINE,
     "WER": LOWER,
     "WER source": BASELINE,
@@ -45,10 +46,11 @@ LACKS = {
     "consistency": "consistency, matching and F0 deviation are off: no target has real recordings (column references here or in --labels)",
     "consistency control": "the consistency control and matching are off: no two targets of one known gender have real recordings",
     "leakage": "leakage is off: no source recordings (column source, or file in --sources)",
+    "leakage control": "the leakage control is off: no two speakers of one known gender among the sources (gender and speaker in --sources)",
     "MCD": "MCD is off: no target's own recording of the same words (column parallel here or in --labels)",
 }
 GENDER_PAIRS = {f"{a[0].upper()}>{b[0].upper()}": (a, b) for a in ("female", "male") for b in ("female", "male")}
-KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "face", "driver")  # fields of a conversion that make slices too
+KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "source_speaker", "face", "driver")  # fields of a conversion that make slices too
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def metric_terms(
         "SDO": pairs.sdo_terms(different),
         "GA": gender.gender_terms(heard, gender_voices, evidence.gender_judge),
         "consistency control": consistency.control_terms(heard, voices, real, others),
+        "leakage control": leakage.control_terms(heard, voices, leakage.control_sources(everyone or conversions, voices, seed)),
         "matching": matching.matching_terms(heard, voices, real, others),
         "MCD": distortion.distortion_terms(heard, evidence.distortions),
     }
@@ -157,8 +160,9 @@ def missing(
     """One line for every metric that no system has, and why."""
     present = {name for found in systems.values() for name in found}
     lacks = [text for name, text in LACKS.items() if name not in present]
-    if "consistency" not in present:
-        lacks = [text for text in lacks if text != LACKS["consistency control"]]
+    for name in ("consistency", "leakage"):
+        if name not in present:
+            lacks = [text for text in lacks if text != LACKS[f"{name} control"]]
     if not any(name in GENDER_PAIRS for parts in slices.values() for name in parts):
         lacks.append(
             "figures by gender pair are off: the gender of sources (source_gender, or gender in --sources) or of targets is unknown"

@@ -18,7 +18,7 @@ SYSTEM = "facevc"  # the name of a system that the manifest does not name
 SEPARATOR = "|"  # between reference files
 FIELDS = {  # columns that a conversion holds as such; all others go into `about`
     "system", "converted", "status", "source", "source_id", "target", "face", "driver", "gender", "source_gender", "references",
-    "transcript", "baseline", "degradation", "parallel",
+    "transcript", "baseline", "degradation", "parallel", "source_speaker",
 }  # fmt: skip
 SHOWN = 5  # names in a note
 
@@ -60,9 +60,9 @@ def read_conversions(
     """The finished conversions of a manifest (or of the folder that holds manifest.csv), or of a folder by the names of its files.
 
     Columns: converted and target are needed; system, baseline, degradation, source, source_id, face, driver, voice, gender,
-    source_gender, references, transcript, parallel and status are used where they are there, others are kept. `labels` is joined on
-    target (gender, references, parallel: there also on source_id where it has that), `sources` on source_id (file or path, gender,
-    transcript); what the manifest itself says comes first. Their other columns are kept too; one of `sources` that the manifest or
+    source_gender, source_speaker, references, transcript, parallel and status are used where they are there, others are kept. `labels` is
+    joined on target (gender, references, parallel: there also on source_id where it has that), `sources` on source_id (file or path,
+    gender, speaker, transcript); what the manifest itself says comes first. Their other columns are kept too; one of `sources` that the manifest or
     `labels` has too is called source_NAME. Paths are relative to their table's folder, or to the working directory. What drove a
     voice-driven conversion is no reference of its target, in any system, where the target has others.
     """
@@ -129,6 +129,7 @@ def _conversion(row: Row, manifest: Path, people: _Table, spoken: _Table) -> Con
         references=tuple(dict.fromkeys(references)),
         transcript=own("transcript") or spoken.first(source_id, "transcript"),
         parallel=file("parallel") or _parallel(target, source_id, people),
+        source_speaker=own("source_speaker") or spoken.first(source_id, "speaker"),
         about=_about(row, people, spoken),
     )
 

@@ -28,7 +28,8 @@ DEFINITIONS = {
     "matching": "Share of right answers when a conversion is matched with the target's real voice or that of another person of the same "
     "gender, by cosine; chance is 50\N{NO-BREAK SPACE}%.",
     "F0 deviation": "Absolute difference between the mean voiced F0 of the conversion and that of the target's real recordings.",
-    "leakage": "Mean cosine to the source recording: how much of the source speaker is left.",
+    "leakage": "Mean cosine to the source recording; “control” is the same to up to ten other speakers' sources of the source's gender, so that "
+    "only what lies above it is left of the speaker.",
     "WER": "Word errors of a recogniser's text of the conversion, against the transcript or else against its text of the source.",
     "CER": "The same in characters.",
     "naturalness": "Mean opinion score, 1 to 5, as DistillMOS predicts it.",

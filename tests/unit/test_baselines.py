@@ -268,7 +268,7 @@ def test_labels_become_columns(tmp_path):
 
 def test_what_is_known_of_sources(tmp_path):
     rows = [{"source_id": "s", "gender": "f", "transcript": " hello ", "speaker": "1"}]
-    assert about_sources(tmp_path / "t.csv", rows, ["s"]) == {"s": {"source_gender": "f", "transcript": "hello"}}
+    assert about_sources(tmp_path / "t.csv", rows, ["s"]) == {"s": {"source_gender": "f", "source_speaker": "1", "transcript": "hello"}}
     assert about_sources(tmp_path / "t.csv", [{"source_id": "s", "gender": "f"}], ["s"]) == {"s": {"source_gender": "f"}}
     with pytest.raises(FaceVCError, match="column source_id"):
         about_sources(tmp_path / "t.csv", rows, ["t"])

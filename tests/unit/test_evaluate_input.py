@@ -31,10 +31,10 @@ def test_the_manifest_of_convert_becomes_conversions(tmp_path):
 def test_columns_of_the_tables_are_kept(tmp_path):
     write_table(tmp_path / "manifest.csv", [{"converted": "a.wav", "target": "t", "source_id": "s", "accent": ""}])
     write_table(tmp_path / "people.csv", [{"target": "t", "accent": "", "age_bin": "20s"}, {"target": "t", "accent": "Scots", "age_bin": ""}])
-    write_table(tmp_path / "spoken.csv", [{"source_id": "s", "file": "s.wav", "accent": "Welsh", "noise": "no", "gender": "F"}])
+    write_table(tmp_path / "spoken.csv", [{"source_id": "s", "file": "s.wav", "accent": "Welsh", "noise": "no", "gender": "F", "speaker": "9"}])
     (found,) = read_conversions(tmp_path, tmp_path / "people.csv", tmp_path / "spoken.csv").conversions
-    assert found.about == {"accent": "Scots", "age_bin": "20s", "source_accent": "Welsh", "noise": "no"}
-    assert found.source == str(tmp_path / "s.wav") and found.source_gender == "female"
+    assert found.about == {"accent": "Scots", "age_bin": "20s", "source_accent": "Welsh", "noise": "no", "speaker": "9"}
+    assert found.source == str(tmp_path / "s.wav") and (found.source_gender, found.speaker) == ("female", "9")
 
 
 def test_parallel_recordings_by_target_and_source(tmp_path):

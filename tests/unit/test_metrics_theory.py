@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from planted import (  # isort: skip
-    AWAY, COUNTS, DIM, EACH, GENDERED, GENDERS, PEOPLE, RATE, SPEAKERS, THETA, YX, EnvelopeEmbedder, Planted, X, Y, consistency_of, cos_of,
+    AWAY, COUNTS, DIM, EACH, GENDERED, GENDERS, PEOPLE, RATE, SPEAKERS, THETA, XY, YX, EnvelopeEmbedder, Planted, X, Y, Z, consistency_of, cos_of,
     gendered, hand_world, heard, on_sphere, person_angles, plant_sounds, sdo_of, vowel,
 )  # fmt: skip
 
@@ -114,6 +114,30 @@ def test_a_system_of_one_target_is_compared_with_the_other_systems_people():
     assert found.systems["theirs"]["matching"].value == 1 and found.systems["theirs"]["matching"].low is None
     assert "matching" not in measure(alone, evidence).systems["theirs"]
     assert found.differences["ours", "theirs"]["consistency"].n == 5 and found.differences["ours", "theirs"]["consistency"].value == 0
+
+
+def test_leakage_control_is_the_cosine_to_other_speakers_of_the_sources_gender():
+    women, voices = {"s1": X, "s2": XY, "s3": Y}, {"m": heard(Z), "out": heard(YX)}
+    voices |= {name: heard(vector) for name, vector in women.items()}
+    speakers = {"s1": "one", "s2": "one", "s3": "two", "m": "three"}
+    rows = [Conversion("ours", "out", s, "t", "f", s, source_gender="male" if s == "m" else "female", source_speaker=speakers[s]) for s in speakers]
+    terms = metric_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
+    against_one, against_two = (0.8 + 0.96) / 2, 0.6  # of YX to s1 and s2, to s3; no other man speaks
+    assert terms.values.tolist() == pytest.approx([against_two, against_two, against_one], abs=EDGE)
+    strangers = [replace(row, source_speaker="") for row in rows]
+    terms = metric_terms(strangers, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
+    assert terms.values.tolist() == pytest.approx([(0.96 + 0.6) / 2, (0.8 + 0.6) / 2, (0.8 + 0.96) / 2], abs=EDGE)
+    alone = figures(metric_terms([replace(row, source_gender="") for row in rows], Evidence(voices, 0.7, PitchGenderJudge())))
+    assert alone["leakage"].n == 4 and "leakage control" not in alone
+
+
+def test_what_a_system_leaves_of_the_source_is_what_lies_above_the_leakage_control():
+    world = Planted()
+    world.add("kept", lambda source, target: world.voices[source])
+    world.add("forgotten", lambda source, target: world.voices[f"{target}-r0"])
+    found = world.measured().systems
+    kept, forgotten = (found[name]["leakage"].value - found[name]["leakage control"].value for name in ("kept", "forgotten"))
+    assert kept > 0.8 and abs(forgotten) < 0.2
 
 
 def test_a_tie_is_half_a_match():
