@@ -1,7 +1,9 @@
 """Leakage: how much of the source's voice is left in the conversion, and, as a control, of voices that were not the source's."""
 
+import os
 import random
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,6 +38,12 @@ def control_sources(conversions: Sequence[Conversion], voices: Mapping[str, Hear
 
 
 def control_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard], others: Mapping[str, list[str]]) -> Terms:
-    """Mean cosine to the other speakers' source utterances: what leakage would be if nothing but the gender were left."""
-    centres = {name: np.stack([voices[other].embedding for other in chosen]).mean(axis=0, dtype=np.float64) for name, chosen in others.items()}
-    return Terms.of([(float(voices[c.converted].embedding @ centres[c.source]), c) for c in conversions if c.source in centres])
+    """Mean cosine to the other speakers' source utterances, but for recordings of the target: what leakage would be if nothing but the gender were left."""
+    place = lru_cache(maxsize=None)(os.path.realpath)
+    terms = []
+    for c in conversions:
+        targets = {place(name) for name in (c.driver, *c.references) if name}
+        strangers = [voices[name].embedding for name in others.get(c.source, ()) if place(name) not in targets]
+        if strangers:
+            terms.append((float(voices[c.converted].embedding @ np.mean(strangers, axis=0, dtype=np.float64)), c))
+    return Terms.of(terms)

@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,11 @@ MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"
 NAMES = ("toy", "lrs3", "starter", "benchmark")
 
 
-def run_recipe(name: str, *options: object, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """run.sh with this Python's commands first on the PATH, after those in `path`."""
+def run_recipe(name: str, *options: object, path: Path | None = None, script: str = "run.sh") -> subprocess.CompletedProcess[str]:
+    """The script with this Python's commands first on the PATH, after those in `path`."""
     folders = [*([str(path)] if path else []), str(Path(sys.executable).parent), os.environ["PATH"]]
     environment = {**os.environ, "PATH": os.pathsep.join(folders)}
-    command = ["bash", str(RECIPES / name / "run.sh"), *map(str, options)]
+    command = ["bash", str(RECIPES / name / script), *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, timeout=600)
 
 
@@ -209,14 +210,11 @@ printf '%s\\n' "$*" >> "$LOG"
 """
 
 
-def test_starter_calls_commands_that_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Too long to run: every command line is written down by a stand-in and held against the real command's options."""
-    data, out, fake = tmp_path / "data", tmp_path / "out", tmp_path / "bin"
-    for folder in (data, fake):
-        folder.mkdir()
-    (fake / "facevc").write_text(FAKE)
-    (fake / "facevc").chmod(0o755)
-    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+@pytest.fixture
+def starter_data(tmp_path: Path) -> Path:
+    """Tables of 40 speakers, of whom prepare.py holds some out, 3,100 faces, and 32 people in the wild with two pictures each; no files."""
+    data = tmp_path / "data"
+    data.mkdir()
     with open(data / "speech.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["utterance", "path", "corpus", "speaker", "gender", "age", "language", "seconds", "text"])
@@ -227,22 +225,49 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, monkeypatch: pytest.M
         writer = csv.writer(file)
         writer.writerow(["face", "path", "corpus", "gender", "age_bin"])
         writer.writerows([f"f{i}", f"faces/f{i}.jpg", "fairface", ("female", "male")[i % 2], "30-39"] for i in range(3100))
+    with open(data / "pairs.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["pair", "wav", "face", "speaker", "face_gender_estimate", "face_gender_confidence", "face_age_estimate"])
+        for person, k in product(range(32), (1, 2)):
+            sure = 80 if (person, k) in ((0, 1), (1, 2)) else 99
+            writer.writerow([f"p{person}-{k}", f"p{person}-{k}.opus", f"p{person}-{k}.jpg", f"p{person}", ("female", "male")[person % 2], sure, 20 + person])
+    return data
 
-    for seed, name in enumerate(("refine", "verify")):  # whose mean stage 10 takes
-        checkpoint(out / name / "checkpoints" / "last", "starter", faces=False, seed=seed)
-    options = ("--data", data, "--out", out, "--teacher", tmp_path / "teacher", "--verifier", tmp_path / "verifier", "--count", 4)
-    first = run_recipe("starter", *options, "--stop-stage", 5, path=fake)
-    then = run_recipe("starter", *options, "--stage", 7, path=fake)  # 6 reads stores
-    assert (first.returncode, then.returncode) == (0, 0), first.stderr + then.stderr
-    assert stages_of(first) + stages_of(then) == [1, 2, 3, 4, 5, *range(7, 15)]
-    lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
-    assert [line[0] for line in lines] == [
-        "extract-features", "extract-spkemb", "extract-face", "pretrain", "pretrain", "pretrain", "train", "import-checkpoint", "convert", "evaluate",
-    ]  # fmt: skip
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a `facevc` that writes its command lines to the file log."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "facevc").write_text(FAKE)
+    (folder / "facevc").chmod(0o755)
+    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+    return folder
+
+
+def commands_called(log: Path) -> list[str]:
+    """The log's commands, after their options were found among the real ones'."""
+    lines = [line.split() for line in log.read_text().splitlines()]
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for command, *given in lines:
-        known = {option for parameter in commands[command].params for option in parameter.opts}
+        known = {option for parameter in commands[command].params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word for word in given if word.startswith("-")} <= known
+    return [command for command, *_ in lines]
+
+
+def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, stand_in: Path) -> None:
+    """Too long to run: every command line is written down by a stand-in and held against the real command's options."""
+    out = tmp_path / "out"
+    for seed, name in enumerate(("refine", "verify")):  # whose mean stage 10 takes
+        checkpoint(out / name / "checkpoints" / "last", "starter", faces=False, seed=seed)
+    options = ("--data", starter_data, "--out", out, "--teacher", tmp_path / "teacher", "--verifier", tmp_path / "verifier", "--count", 4)
+    first = run_recipe("starter", *options, "--stop-stage", 5, path=stand_in)
+    then = run_recipe("starter", *options, "--stage", 7, path=stand_in)  # 6 reads stores
+    assert (first.returncode, then.returncode) == (0, 0), first.stderr + then.stderr
+    assert stages_of(first) + stages_of(then) == [1, 2, 3, 4, 5, *range(7, 15)]
+    assert commands_called(tmp_path / "log") == [
+        "extract-features", "extract-spkemb", "extract-face", "pretrain", "pretrain", "pretrain", "train", "import-checkpoint", "convert", "evaluate",
+    ]  # fmt: skip
     refined, verified, mean = (load_checkpoint(out / name).model.state_dict() for name in ("refine", "verify", "pretrained"))
     assert not torch.equal(refined["memory.values"], verified["memory.values"])
     torch.testing.assert_close(mean["memory.values"], 0.7 * refined["memory.values"] + 0.3 * verified["memory.values"])
@@ -250,3 +275,51 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, monkeypatch: pytest.M
     assert len(faces) == 4
     assert not faces & {Path(line).stem for line in (out / "faces.txt").read_text().splitlines()}
     assert [row["gender"] for row in table(out / "test" / "sources.csv")] == ["female", "female", "male", "male"]
+
+
+CARD = {
+    "faces": [("starter", "all", "GA", 0.985, 8, 0.9, 1.0), ("starter", "F>M", "GA", 0.96, 2, "", ""), ("starter", "age_bin=20-29", "GA", 1.0, 4, "", ""),
+              ("starter/mean-face", "all", "GA", 0.5, 8, 0.4, 0.6), ("starter", "all", "F0 deviation", 33.6, 8, 22.2, 49.4)],
+    "images": [("starter", "all", "SHO", 0.94, 4, 0.9, 0.97), ("starter", "all", "SDO", 0.7, 40, 0.6, 0.8), ("starter", "F>F", "SDO", 0.8, 10, "", ""),
+               ("starter", "M>M", "SDO", 0.84, 10, "", ""), ("starter", "F>F", "SHO", 0.95, 2, "", "")],
+    "voices": [("starter", "all", "naturalness", 4.0249, 8, 3.9, 4.1)],
+}  # fmt: skip
+
+
+def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(tmp_path: Path, starter_data: Path, stand_in: Path) -> None:
+    out = tmp_path / "out"
+    for name, rows in CARD.items():
+        (out / "evaluation" / name).mkdir(parents=True)
+        with open(out / "evaluation" / name / "metrics.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("system", "slice", "metric", "value", "n", "low", "high"), *rows])
+    run = run_recipe("starter", "--data", starter_data, "--out", out, "--checkpoint", tmp_path / "model", path=stand_in, script="card.sh")
+    assert run.returncode == 0, run.stderr
+    assert stages_of(run) == list(range(1, 9))
+    assert commands_called(tmp_path / "log") == ["convert", "evaluate"] * 3
+
+    speakers = {row["speaker"]: row["split"] for row in table(out / "splits.csv")}
+    sources, labels, pairs = (table(out / "card" / f"{name}.csv") for name in ("sources", "labels", "pairs"))
+    assert {row["speaker"] for row in sources} == {speaker for speaker, split in speakers.items() if split == "test"}
+    assert {row["gender"] for row in sources} == {"female", "male"} and all(row["transcript"].startswith("words") for row in sources)
+    assert [row["gender"] for row in labels] == ["female"] * 12 + ["male"] * 12 and not {"p0", "p1"} & {row["target"] for row in labels}
+    assert all(len(row["references"].split("|")) == 2 and row["age_bin"] for row in labels)
+    assert {path.name for path in (out / "card" / "faces").glob("*/*")} == {"1.jpg"}
+    assert len(list((out / "card" / "images").glob("*/*"))) == 48 and len(list((out / "card" / "two").iterdir())) == 2
+    assert len(pairs) == 3 * len(sources) and all(row["source"] != row["voice"] for row in pairs)
+
+    card = (out / "card.md").read_text(encoding="utf-8")
+    assert card == run.stdout
+    for line in (
+        "| gender accuracy | .985 (.900 to 1.000) |  | .960 |  |  |", "| gender accuracy | 1.000 |", "| starter/mean-face | .500 (.400 to .600) |  |  |  |",
+        "| F0 deviation, Hz | 34 (22 to 49) |  |  |  |  |", "| predicted MOS (DistillMOS) | 4.02 (3.90 to 4.10) |  |  |  |  |",
+        "| between the genders | 0.360 |", "| within one | 0.120 |", "| F>F | 0.150 |",
+    ):  # fmt: skip
+        assert line in card.splitlines()
+    again = run_recipe("starter", "--data", starter_data, "--out", tmp_path / "again", "--stop-stage", 1, path=stand_in, script="card.sh")
+    assert again.returncode == 0 and table(tmp_path / "again" / "card" / "pairs.csv") == pairs
+
+
+def test_the_model_card_says_which_table_it_lacks(tmp_path: Path, starter_data: Path) -> None:
+    (starter_data / "pairs.csv").unlink()
+    run = run_recipe("starter", "--data", starter_data, "--out", tmp_path / "out", script="card.sh")
+    assert run.returncode == 2 and "expected a folder with pairs.csv" in run.stderr and "starter/card.sh" in run.stderr

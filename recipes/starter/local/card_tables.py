@@ -1,0 +1,122 @@
+"""card_tables.py EVALUATION: the tables of MODEL_CARD.md, in Markdown, out of EVALUATION/{faces,images,voices}/metrics.csv of card.sh."""
+
+import sys
+from pathlib import Path
+
+from held_out import read
+
+PAIRS = ("F>F", "F>M", "M>F", "M>M")
+ALL = "all"
+TWO_DIGITS, HERTZ = ("naturalness", "DNSMOS"), ("F0 deviation",)
+FACES = {
+    "naturalness": "predicted MOS (DistillMOS)",
+    "naturalness source": "... of the sources",
+    "DNSMOS": "... by DNSMOS",
+    "DNSMOS source": "... of the sources",
+    "CER": "CER against the transcript, or Whisper-base's text of the source",
+    "WER": "WER, the same",
+    "GA": "gender accuracy",
+    "consistency": "cosine to the person's real voice",
+    "consistency control": "... to other people of the same gender (control)",
+    "consistency source": "... of the unchanged source",
+    "matching": "1:2 matching to the real voice, chance .5",
+    "F0 deviation": "F0 deviation, Hz",
+    "F0 deviation source": "... of the unchanged source",
+    "leakage": "leakage: cosine to the source",
+    "leakage control": "... to other speakers of the source's gender (control)",
+    "SDO": "SDO: cosine between different people's",
+}
+IMAGES = {"SHO": "SHO: cosine between another image of the same person's", "SHR": "SHR", "SDO": "SDO on those"}
+VOICES = {name: FACES[name] for name in ("naturalness", "CER", "WER", "GA", "consistency", "consistency control", "matching", "F0 deviation", "leakage")} | {
+    "consistency": "cosine to the recording",
+    "consistency control": "... to others of its gender",
+    "leakage control": "... to other speakers of the source's gender",
+}
+BASELINES = ("GA", "consistency", "matching", "leakage")
+
+Figures = dict[tuple[str, str, str], dict[str, str]]  # (system, slice, metric) -> a row of metrics.csv
+
+
+def figures(folder: Path) -> Figures:
+    return {(row["system"], row["slice"], row["metric"]): row for row in read(folder / "metrics.csv")}
+
+
+def plain(found: Figures) -> str:
+    """The system without baselines: theirs are its name, a slash and their own."""
+    return min((name for name, _, _ in found), key=len)
+
+
+def number(metric: str, text: str) -> str:
+    name = metric.removesuffix(" source").removesuffix(" control")
+    digits = 0 if name in HERTZ else 2 if name in TWO_DIGITS else 3
+    return f"{float(text):.{digits}f}".replace("0.", ".", 1) if digits == 3 else f"{float(text):.{digits}f}"
+
+
+def cell(found: Figures, system: str, part: str, metric: str) -> str:
+    """Its value; of everything with the 95 % interval."""
+    row = found.get((system, part, metric))
+    if row is None:
+        return ""
+    value = number(metric, row["value"])
+    return f"{value} ({number(metric, row['low'])} to {number(metric, row['high'])})" if part == ALL and row["low"] else value
+
+
+def table(found: Figures, metrics: dict[str, str], parts: tuple[str, ...]) -> None:
+    system = plain(found)
+    print("| figure | " + " | ".join("value" if part == ALL else part for part in parts) + " |")
+    print("| --- |" + " --- |" * len(parts))
+    for metric, title in metrics.items():
+        if (system, ALL, metric) in found:
+            print(f"| {title} | " + " | ".join(cell(found, system, part, metric) for part in parts) + " |")
+    print()
+
+
+def nearer(found: Figures) -> None:
+    """By how much another image of a person is nearer than another person: of the other gender, of the same, by pairs."""
+    system = plain(found)
+
+    def value(part: str, metric: str) -> float:
+        return float(found[system, part, metric]["value"])
+
+    within = [part for part in PAIRS if (system, part, "SDO") in found]
+    counts = {part: int(found[system, part, "SDO"]["n"]) for part in (ALL, *within)}
+    same, alike = sum(counts[part] for part in within), sum(counts[part] * value(part, "SDO") for part in within)
+    print("| SHO - SDO | |\n| --- | --- |")
+    if same < counts[ALL]:  # what the pairs within the genders leave of all
+        print(f"| between the genders | {value(ALL, 'SHO') - (counts[ALL] * value(ALL, 'SDO') - alike) / (counts[ALL] - same):.3f} |")
+    if same:
+        print(f"| within one | {value(ALL, 'SHO') - alike / same:.3f} |")
+    for part in within:
+        if (system, part, "SHO") in found:
+            print(f"| {part} | {value(part, 'SHO') - value(part, 'SDO'):.3f} |")
+    print()
+
+
+def baselines(found: Figures) -> None:
+    print("| system | " + " | ".join(BASELINES) + " |")
+    print("| --- |" + " --- |" * len(BASELINES))
+    for system in sorted({name for name, _, _ in found}):
+        print(f"| {system} | " + " | ".join(cell(found, system, ALL, metric) for metric in BASELINES) + " |")
+    print()
+
+
+def slices(found: Figures, column: str) -> tuple[str, ...]:
+    return tuple(sorted({part for _, part, _ in found if part.startswith(f"{column}=")}))
+
+
+def main(evaluation: Path) -> None:
+    faces, images, voices = (figures(evaluation / name) for name in ("faces", "images", "voices"))
+    print("Driven by a face\n")
+    table(faces, FACES, (ALL, *PAIRS))
+    for column in ("age_bin", "corpus"):
+        table(faces, FACES, slices(faces, column))
+    baselines(faces)
+    print("Another image of the same person\n")
+    table(images, IMAGES, (ALL, *PAIRS))
+    nearer(images)
+    print("Driven by a voice\n")
+    table(voices, VOICES, (ALL, *PAIRS))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
