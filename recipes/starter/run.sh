@@ -42,7 +42,10 @@ steps=""
 parse_options "$@"
 
 shortened=()
-if [ -n "$steps" ]; then shortened=(--set "pretrain.steps=$steps" --set "train.steps=$steps"); fi
+if [ -n "$steps" ]; then
+    [[ $steps =~ ^[1-9][0-9]*$ ]] || die "--steps '$steps': expected a whole number from 1 on"
+    shortened=(--set "pretrain.steps=$steps" --set "train.steps=$steps" --set "pretrain.critic_ahead=$((steps / 5))")
+fi
 
 own_teacher=$out/whisper-base
 own_verifier=$out/campplus.safetensors
