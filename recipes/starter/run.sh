@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bundled starter model, made again.
-# Cost: 3 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16, on a slow day) 40 minutes to extract, 50 for stage 7, 100 for stage 8, 50 for
-# stage 9 (by the speed of a run of half to a seventh of the steps), 2 to train the memory, 6 to convert and measure.
+# Cost: 3 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16, on a slow day) 40 minutes to extract, 65 for stage 7, two hours for stage 8, 50 for
+# stage 9 (by the speed of a run of a third of the steps), 2 to train the memory, 6 to convert and measure.
 #
 # run.sh --data DIR [--out DIR] [--stage N] [--stop-stage N] [other options]
 #
