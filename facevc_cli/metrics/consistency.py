@@ -44,8 +44,13 @@ def control_people(
     for target, gender in sorted(genders.items()):
         others = sorted(name for name, other in genders.items() if other == gender and name != target)
         if others:
-            chosen[target] = random.Random(f"{seed} {target}".encode(errors="surrogateescape")).sample(others, min(OTHERS, len(others)))
+            chosen[target] = some_others(others, target, seed)
     return chosen
+
+
+def some_others(others: Sequence[str], name: str, seed: int) -> list[str]:
+    """Up to ten of them, drawn by the seed and by whose control they are."""
+    return random.Random(f"{seed} {name}".encode(errors="surrogateescape")).sample(others, min(OTHERS, len(others)))
 
 
 def centres(real: Mapping[str, Sequence[Heard]]) -> dict[str, np.ndarray]:

@@ -1,14 +1,13 @@
 """Leakage: how much of the source's voice is left in the conversion, and, as a control, of voices that were not the source's."""
 
 import os
-import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.consistency import OTHERS, Part, converted
+from facevc_cli.metrics.consistency import Part, converted, some_others
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.voices import Heard, cosine
 
@@ -25,15 +24,13 @@ def leakage_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard]
 
 
 def control_sources(conversions: Sequence[Conversion], voices: Mapping[str, Heard], seed: int = 0) -> dict[str, list[str]]:
-    """For each source recording of known gender up to ten others of that gender and of other speakers, drawn once by the seed."""
-    known = {c.source: c for c in conversions if c.source_gender and c.source in voices}
+    """By the id of each source of known gender up to ten recordings of that gender by other speakers, drawn once by the seed."""
+    known = {c.source_id: c for c in conversions if c.source_gender and c.source in voices}  # ids: a draw by paths would depend on the folder
     chosen = {}
     for name, own in sorted(known.items()):
-        others = sorted(
-            other for other, c in known.items() if c.source_gender == own.source_gender and c.source_id != own.source_id and c.speaker != own.speaker
-        )
+        others = sorted(other for other, c in known.items() if c.source_gender == own.source_gender and other != name and c.speaker != own.speaker)
         if others:
-            chosen[name] = random.Random(f"{seed} {name}".encode(errors="surrogateescape")).sample(others, min(OTHERS, len(others)))
+            chosen[name] = [known[other].source for other in some_others(others, name, seed)]
     return chosen
 
 
@@ -43,7 +40,7 @@ def control_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard]
     terms = []
     for c in conversions:
         targets = {place(name) for name in (c.driver, *c.references) if name}
-        strangers = [voices[name].embedding for name in others.get(c.source, ()) if place(name) not in targets]
+        strangers = [voices[name].embedding for name in others.get(c.source_id, ()) if place(name) not in targets]
         if strangers:
             terms.append((float(voices[c.converted].embedding @ np.mean(strangers, axis=0, dtype=np.float64)), c))
     return Terms.of(terms)
