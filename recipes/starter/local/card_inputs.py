@@ -14,7 +14,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from held_out import LONGEST_S, SHORTEST_S, link, read, write
+from held_out import first_utterances, link, read, write
 
 PEOPLE = 12  # of each gender
 IMAGES = 4  # of a person, at most
@@ -22,15 +22,6 @@ LEAST_SURE = 95  # percent, of a person's gender in every picture
 VOICES = 3
 SEED = 2
 DECADES = (20, 30, 40, 50, 60)
-
-
-def sources(data: Path, tested: set[str]) -> list[dict[str, str]]:
-    """The first utterance that is long enough of each tested speaker."""
-    first: dict[str, dict[str, str]] = {}
-    for row in read(data / "speech.csv"):
-        if row["speaker"] in tested and SHORTEST_S <= float(row["seconds"]) <= LONGEST_S:
-            first.setdefault(row["speaker"], row)
-    return sorted(first.values(), key=lambda row: (row["gender"], row["utterance"]))
 
 
 def people(data: Path, rng: random.Random) -> dict[str, list[dict[str, str]]]:
@@ -56,8 +47,8 @@ def age_bin(years: str) -> str:
 
 def main(data: Path, out: Path) -> None:
     rng, card = random.Random(SEED), out / "card"
-    tested = {row["speaker"] for row in read(out / "splits.csv") if row["split"] == "test"}
-    spoken, shown = sources(data, tested), people(data, rng)
+    spoken = sorted(first_utterances(data, out).values(), key=lambda row: (row["gender"], row["utterance"]))
+    shown = people(data, rng)
 
     for row in spoken:
         link(data / row["path"], card / "sources", row["utterance"])

@@ -7,6 +7,7 @@ OUT/test/sources and OUT/test/faces (links), sources.csv (source_id, gender, tra
 import argparse
 import csv
 import random
+from collections.abc import Collection
 from pathlib import Path
 
 SHORTEST_S, LONGEST_S = 3.5, 12.0  # as prepare.py chooses held-out speakers
@@ -32,6 +33,16 @@ def link(original: Path, folder: Path, name: str) -> None:
     path.symlink_to(original.resolve())
 
 
+def first_utterances(data: Path, out: Path, corpora: Collection[str] = ()) -> dict[str, dict[str, str]]:
+    """Held-out speaker -> the row of speech.csv of his first utterance of a fit length, in one of the corpora where any are named."""
+    tested = {row["speaker"] for row in read(out / "splits.csv") if row["split"] == "test"}
+    first: dict[str, dict[str, str]] = {}
+    for row in read(data / "speech.csv"):
+        if row["speaker"] in tested and (not corpora or row["corpus"] in corpora) and SHORTEST_S <= float(row["seconds"]) <= LONGEST_S:
+            first.setdefault(row["speaker"], row)
+    return first
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
@@ -39,12 +50,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=12)
     given = parser.parse_args()
     rng = random.Random(SEED)
-    tested = {row["speaker"] for row in read(given.out / "splits.csv") if row["split"] == "test"}
     trained_on = {Path(line).stem for line in (given.out / "faces.txt").read_text(encoding="utf-8").splitlines()}
-    of_speaker: dict[str, dict[str, str]] = {}
-    for row in read(given.data / "speech.csv"):
-        if row["speaker"] in tested and row["corpus"] in CLEAN and SHORTEST_S <= float(row["seconds"]) <= LONGEST_S:
-            of_speaker.setdefault(row["speaker"], row)
+    of_speaker = first_utterances(given.data, given.out, CLEAN)
     pictures = [f for f in read(given.data / "faces.csv") if Path(f["path"]).stem not in trained_on and f["age_bin"] in AGES]
     test = given.out / "test"
     sources: list[list[str]] = []
