@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bundled starter model, made again.
-# Cost: 3 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16, on a slow day) 40 minutes to extract, 65 for stage 7, two hours for stage 8, 50 for
-# stage 9 (by the speed of a run of a third of the steps), 2 to train the memory, 6 to convert and measure.
+# Cost: 3 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16, on two slow days) 50 minutes to extract, 35 for stage 7, 85 for stage 8, 10 for
+# stage 9, 2 to train the memory, 6 to convert and measure: three hours and a quarter.
 #
 # run.sh --data DIR [--out DIR] [--stage N] [--stop-stage N] [other options]
 #
@@ -73,6 +73,7 @@ fi
 
 if stage_is 4 "d-vectors"; then
     some_may_fail "$out/voices.h5" facevc extract-spkemb "@$out/speech.txt" -o "$out/voices.h5" --speakers "$out/speakers.csv" --jobs "$jobs"
+    some_may_fail "$out/few_voices.h5" facevc extract-spkemb "@$out/few_speech.txt" -o "$out/few_voices.h5" --speakers "$out/speakers.csv" --jobs "$jobs"
 fi
 
 if stage_is 5 "faces"; then
@@ -80,7 +81,7 @@ if stage_is 5 "faces"; then
 fi
 
 if stage_is 6 "which face goes with which voice"; then
-    python3 "$here/local/pair.py" "$out/faces.h5" "$out/voices.h5" "$out/people.csv" "$out/pairs.csv"
+    python3 "$here/local/pair.py" "$out/faces.h5" "$out/few_voices.h5" "$out/people.csv" "$out/pairs.csv"
 fi
 
 if stage_is 7 "pretraining, voice to voice"; then
@@ -91,6 +92,9 @@ fi
 if stage_is 8 "pretraining, others' voices"; then
     facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/refine" --preset starter \
         --config "$here/conf/refine.yaml" --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
+    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/brief" --preset starter \
+        --config "$here/conf/refine.yaml" --set pretrain.steps=850 --set pretrain.critic_ahead=200 --set pretrain.optimiser.warmup_steps=260 \
+        --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 9 "pretraining, others' voices before a verifier"; then
@@ -98,17 +102,18 @@ if stage_is 9 "pretraining, others' voices before a verifier"; then
         --config "$here/conf/verify.yaml" --verifier "$verifier" --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
 fi
 
-if stage_is 10 "the mean of both"; then
-    python3 "$here/local/average.py" "$out/pretrained" .7 "$out/refine/checkpoints/last" .3 "$out/verify/checkpoints/last"
+if stage_is 10 "the mean of the three"; then
+    python3 "$here/local/average.py" "$out/pretrained" .5 "$out/refine/checkpoints/last" .3 "$out/brief/checkpoints/last" \
+        .2 "$out/verify/checkpoints/last"
 fi
 
 if stage_is 11 "training, face to voice"; then
-    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/voices.h5" --init "$out/pretrained" -o "$out/train" \
+    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/few_voices.h5" --init "$out/pretrained" -o "$out/train" \
         --preset starter --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 12 "the folder to bundle"; then
-    facevc import-checkpoint "$out/train" -o "$out/starter" --half \
+    facevc import-checkpoint "$out/train/checkpoints/last" -o "$out/starter" --half \
         --origin "recipes/starter: speech and faces of different people, joined by gender and age"
 fi
 

@@ -1,8 +1,9 @@
 """prepare.py DATA OUT: the tables that the starter recipe works from, out of DATA/speech.csv and DATA/faces.csv.
 
-Writes speech.txt (files to use), speakers.csv, splits.csv (24 English speakers, 12 of each gender, are held out for testing, 12 more
-for validation), weights.csv (how often an utterance is drawn), faces.txt and people.csv (gender and age bin of speakers and faces,
-by which `train` joins them), held_out_faces.csv (faces of each race and gender that are kept for testing). Same input, same tables.
+Writes speech.txt (files to use), few_speech.txt (the same without second and later utterances of most speakers), speakers.csv, splits.csv
+(24 English speakers, 12 of each gender, are held out for testing, 12 more for validation), weights.csv (how often an utterance is drawn),
+faces.txt and people.csv (gender and age bin of speakers and faces, by which `train` joins them), held_out_faces.csv (faces of each race
+and gender that are kept for testing). Same input, same tables.
 """
 
 import csv
@@ -63,6 +64,7 @@ def main(data: Path, out: Path) -> None:
             (more if repeated and row["speaker"] not in split else used).append(row)
     rng.shuffle(used)
     random.Random(1).shuffle(more)
+    (out / "few_speech.txt").write_text("".join(f"{(data / r['path']).resolve()}\n" for r in used), encoding="utf-8")
     used += more
     (out / "speech.txt").write_text("".join(f"{(data / r['path']).resolve()}\n" for r in used), encoding="utf-8")
     write(out / "speakers.csv", [{"utterance": Path(r["path"]).stem, "speaker": r["speaker"]} for r in used])
