@@ -212,7 +212,7 @@ printf '%s\\n' "$*" >> "$LOG"
 
 @pytest.fixture
 def starter_data(tmp_path: Path) -> Path:
-    """Tables of 40 English speakers, of whom prepare.py holds some out, one of Common Voice, 3,100 faces, and 32 people in the wild with two pictures each; no files."""
+    """Tables of 40 English speakers (prepare.py holds some out), one of Common Voice, 3,100 faces, 32 people in the wild with two pictures each; no files."""
     data = tmp_path / "data"
     data.mkdir()
     with open(data / "speech.csv", "w", newline="", encoding="utf-8") as file:

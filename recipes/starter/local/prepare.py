@@ -19,6 +19,7 @@ CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "common
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
 HELD_OUT_FACES = 40  # of each race and gender, as labelled
+EXAMPLES = ("04335", "04520")  # FairFace's images that examples/ shows
 
 
 def age_bin(age: str) -> str:
@@ -80,7 +81,7 @@ def main(data: Path, out: Path) -> None:
     for face in adults:
         group = face.get("race", ""), face["gender"]
         kept[group] += 1
-        (held_out if kept[group] <= HELD_OUT_FACES else faces).append(face)
+        (held_out if kept[group] <= HELD_OUT_FACES or Path(face["path"]).stem in EXAMPLES else faces).append(face)
     write(out / "held_out_faces.csv", held_out)
     (out / "faces.txt").write_text("".join(f"{(data / f['path']).resolve()}\n" for f in faces), encoding="utf-8")
     people = {r["speaker"]: {"name": r["speaker"], "kind": "voice", "corpus": r["corpus"], "gender": r["gender"], "age": age_bin(r["age"])} for r in used}
