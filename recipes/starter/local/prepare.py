@@ -19,7 +19,7 @@ CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "common
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
 HELD_OUT_FACES = 40  # of each race and gender, as labelled
-EXAMPLES = ("04335", "04520")  # FairFace's images that examples/ shows
+LISTED = Path(__file__).parent.parent / "held_out_faces.txt"  # FairFace's: such a draw, and what examples/ shows; whatever order the table has
 
 
 def age_bin(age: str) -> str:
@@ -42,6 +42,18 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def drawn_faces(faces: list[dict[str, str]]) -> set[str]:
+    """The first HELD_OUT_FACES of each race and gender."""
+    seen: Counter[tuple[str, str]] = Counter()
+    drawn = set()
+    for face in faces:
+        group = face.get("race", ""), face["gender"]
+        seen[group] += 1
+        if seen[group] <= HELD_OUT_FACES:
+            drawn.add(face["face"])
+    return drawn
 
 
 def main(data: Path, out: Path) -> None:
@@ -76,12 +88,8 @@ def main(data: Path, out: Path) -> None:
     write(out / "texts.csv", texts)
     adults = [f for f in read(data / "faces.csv") if f["gender"] and age_bin(f["age_bin"]) not in ("", "0-19")]
     rng.shuffle(adults)
-    kept: Counter[tuple[str, str]] = Counter()
-    faces, held_out = [], []
-    for face in adults:
-        group = face.get("race", ""), face["gender"]
-        kept[group] += 1
-        (held_out if kept[group] <= HELD_OUT_FACES or Path(face["path"]).stem in EXAMPLES else faces).append(face)
+    kept = {f["face"] for f in adults} & set(LISTED.read_text(encoding="utf-8").split()) or drawn_faces(adults)
+    held_out, faces = ([f for f in adults if (f["face"] in kept) is wanted] for wanted in (True, False))
     write(out / "held_out_faces.csv", held_out)
     (out / "faces.txt").write_text("".join(f"{(data / f['path']).resolve()}\n" for f in faces), encoding="utf-8")
     people = {r["speaker"]: {"name": r["speaker"], "kind": "voice", "corpus": r["corpus"], "gender": r["gender"], "age": age_bin(r["age"])} for r in used}
