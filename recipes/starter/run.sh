@@ -84,22 +84,24 @@ if stage_is 6 "which face goes with which voice"; then
     python3 "$here/local/pair.py" "$out/faces.h5" "$out/few_voices.h5" "$out/people.csv" "$out/pairs.csv"
 fi
 
+# pretrain_into FOLDER OPTION...: what all of stages 7 to 9 have in common.
+pretrain_into() {
+    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" -o "$out/$1" --preset starter --weights "$out/weights.csv" \
+        --precision "$precision" --device "$device" "${@:2}" "${shortened[@]}"
+}
+
 if stage_is 7 "pretraining, voice to voice"; then
-    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" -o "$out/pretrain" --preset starter --encoder-init "$teacher" \
-        --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
+    pretrain_into pretrain --encoder-init "$teacher"
 fi
 
 if stage_is 8 "pretraining, others' voices"; then
-    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/refine" --preset starter \
-        --config "$here/conf/refine.yaml" --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
-    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/pretrain" -o "$out/brief" --preset starter \
-        --config "$here/conf/refine.yaml" --set pretrain.steps=850 --set pretrain.critic_ahead=200 --set pretrain.optimiser.warmup_steps=260 \
-        --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
+    pretrain_into refine --init "$out/pretrain" --config "$here/conf/refine.yaml"
+    pretrain_into brief --init "$out/pretrain" --config "$here/conf/refine.yaml" \
+        --set pretrain.steps=850 --set pretrain.critic_ahead=200 --set pretrain.optimiser.warmup_steps=260
 fi
 
 if stage_is 9 "pretraining, others' voices before a verifier"; then
-    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" --init "$out/refine" -o "$out/verify" --preset starter \
-        --config "$here/conf/verify.yaml" --verifier "$verifier" --weights "$out/weights.csv" --precision "$precision" --device "$device" "${shortened[@]}"
+    pretrain_into verify --init "$out/refine" --config "$here/conf/verify.yaml" --verifier "$verifier"
 fi
 
 if stage_is 10 "the mean of the three"; then

@@ -44,6 +44,10 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
+def write_paths(path: Path, data: Path, rows: list[dict[str, str]]) -> None:
+    path.write_text("".join(f"{(data / row['path']).resolve()}\n" for row in rows), encoding="utf-8")
+
+
 def drawn_faces(faces: list[dict[str, str]]) -> set[str]:
     """The first HELD_OUT_FACES of each race and gender."""
     seen: Counter[tuple[str, str]] = Counter()
@@ -77,9 +81,9 @@ def main(data: Path, out: Path) -> None:
             (more if repeated and row["speaker"] not in split else used).append(row)
     rng.shuffle(used)
     random.Random(1).shuffle(more)
-    (out / "few_speech.txt").write_text("".join(f"{(data / r['path']).resolve()}\n" for r in used), encoding="utf-8")
+    write_paths(out / "few_speech.txt", data, used)
     used += more
-    (out / "speech.txt").write_text("".join(f"{(data / r['path']).resolve()}\n" for r in used), encoding="utf-8")
+    write_paths(out / "speech.txt", data, used)
     write(out / "speakers.csv", [{"utterance": Path(r["path"]).stem, "speaker": r["speaker"]} for r in used])
     write(out / "splits.csv", [{"speaker": s, "split": split.get(s, "train")} for s in dict.fromkeys(r["speaker"] for r in used)])
     weights = {r["path"]: CORPUS_WEIGHT[r["corpus"]] * min(float(r["seconds"]), LONGEST_CROP_S) for r in used}
@@ -89,9 +93,10 @@ def main(data: Path, out: Path) -> None:
     adults = [f for f in read(data / "faces.csv") if f["gender"] and age_bin(f["age_bin"]) not in ("", "0-19")]
     rng.shuffle(adults)
     kept = {f["face"] for f in adults} & set(LISTED.read_text(encoding="utf-8").split()) or drawn_faces(adults)
-    held_out, faces = ([f for f in adults if (f["face"] in kept) is wanted] for wanted in (True, False))
+    held_out = [f for f in adults if f["face"] in kept]
+    faces = [f for f in adults if f["face"] not in kept]
     write(out / "held_out_faces.csv", held_out)
-    (out / "faces.txt").write_text("".join(f"{(data / f['path']).resolve()}\n" for f in faces), encoding="utf-8")
+    write_paths(out / "faces.txt", data, faces)
     people = {r["speaker"]: {"name": r["speaker"], "kind": "voice", "corpus": r["corpus"], "gender": r["gender"], "age": age_bin(r["age"])} for r in used}
     shown = [{"name": Path(f["path"]).stem, "kind": "face", "corpus": f["corpus"], "gender": f["gender"], "age": age_bin(f["age_bin"])} for f in faces]
     write(out / "people.csv", [*people.values(), *shown])
