@@ -99,6 +99,7 @@ class RunConfig:
     checkpoint_every: int = 1000  # steps: what a killed run can lose
     validate_every: int = 1000
     validation_batches: int = 8
+    keep_best: bool = True  # beside the last checkpoint the one of least validation loss, which is then the run's
     log_every: int = 20
     workers: int = 2  # processes that read crops ahead
 

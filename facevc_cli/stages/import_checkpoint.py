@@ -62,10 +62,9 @@ def run(config: ImportCheckpointConfig, reporter: Reporter = SILENT) -> Summary:
         raise UsageError(f"{config.source} lacks its mel statistics: pass --stats MEL_STATS.npy, a (2, 80) array of means and deviations.")
     tally = Tally(reporter)
     reporter.begin(1, "checkpoints", STAGE)
-    done = {
-        "source": file_sha256(weights), "stats": file_sha256(config.stats) if config.stats else None, "preset": config.preset,
-        "settings": list(config.overrides), "half": config.half, "origin": config.origin,
-    }  # fmt: skip
+    done = {"source": file_sha256(weights), "half": config.half, "origin": config.origin}
+    if config.stats is not None:  # a published checkpoint's
+        done |= {"stats": file_sha256(config.stats), "preset": config.preset, "settings": list(config.overrides)}
     output = Path(os.path.abspath(config.output))
     if not config.overwrite and _is_checkpoint(output) and load_checkpoint(output).metrics.get("imported") == done:
         tally.skip(str(config.source))

@@ -120,7 +120,8 @@ class Loop:
             self.folder.log({"step": self.progress.step, **{f"valid_{k}": round(v, 6) for k, v in totals.items()}})
         if totals["loss"] < self.progress.best_loss:
             self.progress.best_loss = totals["loss"]
-            self._save("best")
+            if self.run.keep_best:
+                self._save("best")
 
     def _save(self, name: str) -> None:
         # The figures are looked at less often than that, and a step's update can break what its loss did not show.

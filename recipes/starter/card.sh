@@ -48,7 +48,7 @@ fi
 
 if stage_is 3 "figures"; then
     facevc evaluate "$out/faces/manifest.csv" -o "$out/evaluation/faces" --labels "$card/labels.csv" --sources "$card/sources.csv" \
-        --by age_bin --by corpus --language en --jobs "$jobs"
+        --by gender --by age_bin --by corpus --language en --jobs "$jobs"
 fi
 
 if stage_is 4 "two sources towards all images"; then

@@ -115,7 +115,7 @@ if stage_is 11 "training, face to voice"; then
 fi
 
 if stage_is 12 "the folder to bundle"; then
-    facevc import-checkpoint "$out/train/checkpoints/last" -o "$out/starter" --half \
+    facevc import-checkpoint "$out/train" -o "$out/starter" --half \
         --origin "recipes/starter: speech and faces of different people, joined by gender and age"
 fi
 

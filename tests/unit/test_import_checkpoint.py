@@ -192,6 +192,7 @@ def test_own_run_is_exported_without_training_state_and_in_half(tmp_path):
     assert not (tmp_path / "model" / TRAINING).exists()
     assert (loaded.stage, loaded.step, loaded.origin, loaded.metrics["best_loss"]) == ("train", 7, "ours", 0.5)
     assert loaded.embedders == source.embedders
+    assert set(loaded.metrics["imported"]) == {"source", "half", "origin"}  # a preset, settings and statistics are asked for with published weights alone
     state = loaded.model.state_dict()
     for key, value in source.model.state_dict().items():
         assert state[key].dtype == value.dtype  # float32 again

@@ -211,6 +211,17 @@ def test_pretrained_weights_are_where_it_starts(toy_stores: Stores, toy_run: Pat
     assert all(torch.equal(before[k], after[k]) for k in before if not k.startswith(("memory.", "face_encoder.")))
 
 
+def test_the_starters_memory_is_that_of_its_last_step(starter_stores: Stores, starter_run: Path, tmp_path: Path):
+    """Validation is looked at, but its least loss is that of a memory before its addresses have sharpened."""
+    every = ("train.steps=4", "train.checkpoint_every=2", "train.validate_every=1")
+    train(starter_stores, starter_run, tmp_path / "run", *every)
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["last"]
+    found = load_checkpoint(tmp_path / "run")
+    assert found.step == 4 and math.isfinite(found.metrics["best_loss"]) and found.metrics["validation"]
+    train(starter_stores, starter_run, tmp_path / "both", *every, "train.keep_best=true")
+    assert sorted(p.name for p in (tmp_path / "both" / "checkpoints").iterdir()) == ["best", "last"]
+
+
 def test_the_memory_can_start_at_the_training_voices(starter_stores: Stores, starter_run: Path, tmp_path: Path):
     still = "train.optimiser={learning_rate: 1e-30, warmup_steps: 0, milestones: []}"
     train(starter_stores, starter_run, tmp_path / "k", still, "train.init_memory=kmeans", stop_at=1)

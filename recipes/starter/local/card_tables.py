@@ -53,12 +53,12 @@ def number(metric: str, text: str) -> str:
 
 
 def cell(found: Figures, system: str, part: str, metric: str) -> str:
-    """Its value; of everything with the 95 % interval."""
+    """Its value with the 95 % interval, where it has one."""
     row = found.get((system, part, metric))
     if row is None:
         return ""
     value = number(metric, row["value"])
-    return f"{value} ({number(metric, row['low'])} to {number(metric, row['high'])})" if part == ALL and row["low"] else value
+    return f"{value} ({number(metric, row['low'])} to {number(metric, row['high'])})" if row["low"] else value
 
 
 def table(found: Figures, metrics: dict[str, str], parts: tuple[str, ...]) -> None:
@@ -108,7 +108,7 @@ def main(evaluation: Path) -> None:
     faces, images, voices = (figures(evaluation / name) for name in ("faces", "images", "voices"))
     print("Driven by a face\n")
     table(faces, FACES, (ALL, *PAIRS))
-    for column in ("age_bin", "corpus"):
+    for column in ("gender", "age_bin", "corpus"):
         table(faces, FACES, slices(faces, column))
     baselines(faces)
     print("Another image of the same person\n")
