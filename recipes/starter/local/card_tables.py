@@ -53,12 +53,12 @@ def number(metric: str, text: str) -> str:
 
 
 def cell(found: Figures, system: str, part: str, metric: str) -> str:
-    """Its value with the 95 % interval, where it has one."""
+    """Its value with the 95 % interval, where that has any width: one person has none, nor have sources that are everybody's."""
     row = found.get((system, part, metric))
     if row is None:
         return ""
-    value = number(metric, row["value"])
-    return f"{value} ({number(metric, row['low'])} to {number(metric, row['high'])})" if row["low"] else value
+    value, low, high = (number(metric, row[name]) if row[name] else "" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})" if low != high else value
 
 
 def table(found: Figures, metrics: dict[str, str], parts: tuple[str, ...]) -> None:
