@@ -1,0 +1,34 @@
+"""copy_synthesis.py SOURCES: what the vocoder alone leaves: predicted MOS (DistillMOS) of recordings, and of them vocoded from their own log-mel.
+
+SOURCES: recordings, or folders of them. The front-end and the vocoder are the bundled starter's, and the level is the recording's, as in `facevc convert`.
+"""
+
+import statistics
+import sys
+from pathlib import Path
+
+import torch
+
+from facevc_cli import Converter
+from facevc_cli.features.level import levelled
+from facevc_cli.io.audio import load_audio, resample
+from facevc_cli.io.inputs import AUDIO_SUFFIXES, list_files
+from facevc_cli.metrics.naturalness import DistillMOS
+from facevc_cli.metrics.voices import JUDGE_RATE
+from facevc_cli.vocoders import vocode_many
+
+
+def main(sources: list[Path]) -> None:
+    converter, judge = Converter(), DistillMOS()
+    before, after = [], []
+    for path in list_files(sources, AUDIO_SUFFIXES):
+        heard = converter.hear(path)
+        with torch.inference_mode():
+            (spoken,) = vocode_many(converter.vocoder, [torch.from_numpy(heard.mel).to(converter.device)], 1)
+        before.append(judge.score(load_audio(path, JUDGE_RATE)[0]))
+        after.append(judge.score(resample(levelled(spoken.numpy(), heard.rms), converter.rate, JUDGE_RATE)))
+    print(f"{len(before)} recordings: predicted MOS {statistics.fmean(before):.2f}, vocoded {statistics.fmean(after):.2f}")
+
+
+if __name__ == "__main__":
+    main([Path(name) for name in sys.argv[1:]])
