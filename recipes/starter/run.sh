@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The bundled starter model, made again.
+# A starter model such as the bundled one, from the data (MODEL_CARD.md has the difference).
 # Cost: 3 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16, on two slow days) 50 minutes to extract, 35 for stage 7, 85 for stage 8, 10 for
 # stage 9, 2 to train the memory, 6 to convert and measure: three hours and a quarter.
 #

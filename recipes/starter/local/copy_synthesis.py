@@ -15,17 +15,18 @@ from facevc_cli.io.audio import load_audio, resample
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, list_files
 from facevc_cli.metrics.naturalness import DistillMOS
 from facevc_cli.metrics.voices import JUDGE_RATE
-from facevc_cli.vocoders import vocode_many
+from facevc_cli.vocoders import vocode_long
 
 
 def main(sources: list[Path]) -> None:
-    converter, judge = Converter(), DistillMOS()
+    converter, judge = Converter(guidance=0), DistillMOS()  # no guidance: no d-vector is asked for
     before, after = [], []
     for path in list_files(sources, AUDIO_SUFFIXES):
-        heard = converter.hear(path)
+        wav, rate = load_audio(path)
+        heard = converter.hear((wav, rate))
         with torch.inference_mode():
-            (spoken,) = vocode_many(converter.vocoder, [torch.from_numpy(heard.mel).to(converter.device)], 1)
-        before.append(judge.score(load_audio(path, JUDGE_RATE)[0]))
+            spoken = vocode_long(converter.vocoder, torch.from_numpy(heard.mel).to(converter.device))
+        before.append(judge.score(resample(wav, rate, JUDGE_RATE)))
         after.append(judge.score(resample(levelled(spoken.numpy(), heard.rms), converter.rate, JUDGE_RATE)))
     print(f"{len(before)} recordings: predicted MOS {statistics.fmean(before):.2f}, vocoded {statistics.fmean(after):.2f}")
 
