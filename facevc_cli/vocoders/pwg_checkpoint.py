@@ -33,9 +33,8 @@ _PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
 def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     """A vocoder from a ParallelWaveGAN-repository checkpoint, its config.yml, and stats.h5 or stats.npy in its folder.
 
-    ParallelWaveGANGenerator and HiFiGANGenerator are read natively; other generators, and variants of these two that
-    the native code has not, through the package parallel_wavegan. Raises FaceVCError where a file is missing or damaged, the
-    weights do not fit the config, or the config's audio settings are not those of the mel definition.
+    ParallelWaveGANGenerator and HiFiGANGenerator are read, by code of this package. FaceVCError for another generator, a missing or
+    damaged file, weights that do not fit the config, and audio settings that are not those of the mel definition.
     """
     try:
         settings = yaml.load(config.read_text(encoding="utf-8"), Loader=_PlainLoader)  # a SafeLoader
@@ -65,9 +64,10 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
         hifigan = HifiganGenerator(sizes)
         hifigan.load_folded(hifigan_names(fold_weight_norm(model["generator"])), checkpoint, config)
         return Hifigan(hifigan, mel, name, mean, scale)
-    from facevc_cli.vocoders.pwg_package import load_through_package
-
-    return load_through_package(kind, parameters, settings, model["generator"], checkpoint, mel, (mean, scale))
+    raise FaceVCError(
+        f"{config}: a {kind} with these settings is not supported. Expected a ParallelWaveGANGenerator or a HiFiGANGenerator that makes one "
+        "band and is not causal. Give such a checkpoint, or bring the vocoder with a package of your own (entry point facevc.vocoders)."
+    )
 
 
 def audio_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
