@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.io.inputs import AUDIO_SUFFIXES
-from facevc_cli.metrics.consistency import centres, real_voices
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.evaluation import Evaluation
+from facevc_cli.metrics.people import centres, real_voices
 from facevc_cli.reporting.media import MediaTable
 
 SOURCE = "source"  # the baseline whose files are the sources themselves

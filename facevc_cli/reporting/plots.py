@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facevc_cli.metrics import pairs
-from facevc_cli.metrics.consistency import centres, real_voices
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.people import centres, real_voices
 from facevc_cli.metrics.voices import Heard
 from facevc_cli.reporting.svg import (
     FIRST,

