@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.io.names import normalise_name
 from facevc_cli.io.store import Store
 
 
@@ -21,7 +22,9 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
     joined: dict[str, list[int]] = defaultdict(list)
     unknown: list[str] = []
     for line in table or ():
-        key, face = line.get("utterance") or line.get("speaker") or "", line["face"]
+        key = line.get("utterance", "").strip() or line.get("speaker", "").strip()
+        face = normalise_name(line["face"])
+        face = face if face in faces.position or face in of_person else face.strip()
         found = [faces.position[face]] if face in faces.position else of_person.get(face, [])
         joined[key].extend(found)
         if not found:
@@ -30,7 +33,7 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
     for row in rows.tolist():
         utterance, speaker = features.ids[row], features.speakers[row]
         if table is not None:
-            found = joined.get(utterance, []) or joined.get(speaker, [])
+            found = joined.get(utterance.strip(), []) or joined.get(speaker.strip(), [])
         else:
             found = [faces.position[utterance]] if utterance in faces.position else of_person.get(speaker, [])
         if found:
