@@ -1,4 +1,4 @@
-"""Which file an extracted item came from, and so whether it is done: the same id, the same file and the same content."""
+"""Which file an extracted item came from. It is done if the id, the file and the content are the same."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,16 @@ class Origin:
 
     @classmethod
     def of(cls, source: Input, folder: Path) -> "Origin":
-        """What is on the disk now. Taken before the file is decoded: if it changes meanwhile, the item counts as stale."""
+        """What is on the disk now. Taken before the file is decoded: if it changes meanwhile, the item counts as
+        stale."""
         stamp = file_stamp(source.path)
         return cls(_relative(source.path, folder), content_sha256(source.path), stamp, source.speaker)
 
     @classmethod
     def read(cls, row: Mapping[str, object], speaker: str) -> "Origin":
         """Out of the columns of a store or a manifest, which may lack them."""
-        return cls(*(str(row.get(name, "")) for name in COLUMNS), speaker)
+        source, sha256, stamp = (str(row.get(name, "")) for name in COLUMNS)
+        return cls(source, sha256, stamp, speaker)
 
     def columns(self) -> dict[str, str]:
         return dict(zip(COLUMNS, (self.source, self.sha256, self.stamp), strict=True))
@@ -40,7 +42,8 @@ class Origin:
 
 @dataclass
 class Standing:
-    """What is to do: the inputs that are done, and those that wait, of which some replace an item whose file has changed."""
+    """What is to do: the inputs that are done, and those that wait, of which some replace an item whose file has
+    changed."""
 
     done: list[Input] = field(default_factory=list)
     waiting: list[Input] = field(default_factory=list)
@@ -50,11 +53,12 @@ class Standing:
     def tell(self, output: Path, reporter: Reporter) -> None:
         """One note for what is made anew, and one for what is taken as done without proof."""
         if self.changed:
-            reporter.note(f"{_files(self.changed)} changed since {output} was made, such as {self.changed[0].path}: extracted anew")
+            first = self.changed[0].path
+            reporter.note(f"{_files(self.changed)} changed since {output} was made, such as {first}: extracted anew")
         if self.unknown:
             reporter.note(
-                f"{output}: an earlier version made {len(self.unknown)} of its items and did not keep what their files were like, so their id alone "
-                "says that they are done. Pass --overwrite if files have changed since."
+                f"{output}: an earlier version made {len(self.unknown)} of its items and did not keep what their "
+                "files were like, so their id alone says that they are done. Pass --overwrite if files have changed since."
             )
 
 
@@ -85,9 +89,10 @@ def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: 
         more = f" ({len(clashes)} files in all)" if len(clashes) > 1 else ""
         made_from = _place(origin, folder) if origin.source else "a file of other content"
         raise FaceVCError(
-            f"{source.path} would be called {source.id!r}, but {output} holds an item of that name that was made from {made_from}{more}. Name the common "
-            "parent folder of the two, so that the folders are part of the names (--speaker-pattern says who speaks, if that is not the "
-            "folder), or choose another output. If the first file replaces the second, pass --overwrite to make the output anew."
+            f"{source.path} would be called {source.id!r}, but {output} holds an item of that name that was made from "
+            f"{made_from}{more}. Name the common parent folder of the two, so that the folders are part of the names "
+            "(--speaker-pattern says who speaks, if that is not the folder), or choose another output. If the first "
+            "file replaces the second, pass --overwrite to make the output anew."
         )
     return standing
 
@@ -97,7 +102,8 @@ def _is_same_content(origin: Origin, path: Path) -> bool:
 
 
 def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
-    """Whether it is the file that the item was made from, or one in its place: a folder of wav that became one of flac."""
+    """Whether it is the file that the item was made from, or one in its place: a folder of wav that became one of
+    flac."""
     if not origin.source:
         return False
     before, now = _place(origin, folder), _real(path)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from facevc_cli.errors import FaceVCError
 
-# what systems, network disks and archivers put beside people's files; names are compared without capitals
+# What systems, network disks and archivers put beside people's files. Names are compared without capitals.
 SYSTEM_NAMES = frozenset({
-    "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler", "system volume information", "lost+found",
-    "network trash folder", "temporary items", "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler",
+    "system volume information", "lost+found", "network trash folder", "temporary items",
+    "thumbs.db", "ehthumbs.db", "desktop.ini",
 })  # fmt: skip
 SHOWN = 5  # kinds in a note
 
@@ -26,7 +27,11 @@ class PassedOver:
 
     def notes(self) -> list[str]:
         """One sentence for each thing that was left out."""
-        return [*self._kinds(), *_listed(self.dead_links, "link leads", "links lead", "nowhere"), *_listed(self.unreadable, "folder", "folders", "cannot be read")]
+        return [
+            *self._kinds(),
+            *_listed(self.dead_links, "link leads", "links lead", "nowhere"),
+            *_listed(self.unreadable, "folder", "folders", "cannot be read"),
+        ]
 
     def _kinds(self) -> Iterator[str]:
         count = self.kinds.total()
@@ -40,7 +45,8 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder on the way. above: the real folders that lead to it, itself among them; seen: those that the link it lies behind has led to."""
+    """A folder on the way. above: the real folders that lead to it, itself among them; seen: those that the link it
+    lies behind has led to."""
 
     path: Path
     real: str
@@ -56,7 +62,8 @@ def is_hidden(name: str) -> bool:
 def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None = None) -> list[Path]:
     """The files below a folder that end as wanted, sorted; what else is there is counted in `passed`.
 
-    Linked folders are searched, also twice where two links lead to one, but a link that leads to a folder it lies in is not followed. The folder named
+    Linked folders are searched, also twice where two links lead to one, but a link that leads to a folder it lies in
+    is not followed. The folder named
     may itself be hidden. FaceVCError where it cannot be read.
     """
     passed = PassedOver() if passed is None else passed
@@ -70,7 +77,9 @@ def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             if here.path == folder:
-                raise FaceVCError(f"{folder}: the folder cannot be read ({error.strerror}). Check its permissions.") from error
+                raise FaceVCError(
+                    f"{folder}: the folder cannot be read ({error.strerror}). Check its permissions."
+                ) from error
             passed.unreadable.append(here.path)
             continue
         below: list[_Folder] = []
@@ -92,14 +101,16 @@ def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None
 
 
 def _enter(here: _Folder, path: Path, linked: bool) -> _Folder | None:
-    """The folder as the next to search; None where a link leads back, or a second time to a folder behind the same link."""
+    """The folder as the next to search; None where a link leads back, or a second time to a folder behind the same
+    link."""
     if not linked:
         real = os.path.join(here.real, path.name)
         return _Folder(path, real, here.above | {real}, here.seen) if real not in here.above else None
     real = os.path.realpath(path)
     if any(Path(one).is_relative_to(real) for one in here.above):
         return None
-    if here.seen is not None and real in here.seen:  # folders that all link to each other have more ways through them than there is time
+    # Folders that all link to each other have more ways through them than there is time to walk.
+    if here.seen is not None and real in here.seen:
         return None
     seen = set() if here.seen is None else here.seen
     seen.add(real)

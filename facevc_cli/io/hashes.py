@@ -31,8 +31,8 @@ COARSEST_CLOCK_S = 2.0  # the steps of some file systems' times
 def file_stamp(path: Path) -> str:
     """Size and times of a file: equal stamps mean equal contents, so that a large file need not be read again.
 
-    The time of the last change of the inode is part of it, which no program can set back. Nothing where that proves nothing: on Windows, and for a file
-    that changed a moment ago and may change again within one step of the clock.
+    The time of the last change of the inode is part of it, which no program can set back. It is empty if that proves
+    nothing: on Windows, and for a file that changed a moment ago and may change again within one step of the clock.
     """
     try:
         about = path.stat()

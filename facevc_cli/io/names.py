@@ -1,4 +1,5 @@
-"""Names as people type them and as disks keep them: macOS writes an accented letter as two characters (NFD), most others as one (NFC)."""
+"""Names as people type them and as disks keep them: macOS writes an accented letter as two characters (NFD), most
+others as one (NFC)."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,8 @@ def normalise_name(text: str) -> str:
 
 
 def index_by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
-    """Name -> value. A name with blanks around it is also found without them, unless another has that name; of equal names the last counts."""
+    """Name -> value. A name with blanks around it is also found without them, unless another has that name; of equal
+    names the last counts."""
     named = [(normalise_name(name), value) for name, value in pairs]
     return {name.strip(): value for name, value in named} | dict(named)
 
@@ -26,7 +28,8 @@ def look_up(found: Mapping[str, T], name: str) -> T | None:
 
 
 def real_path(path: Path) -> Path:
-    """The path of a file or folder that is there, whichever way its accents are written on the disk; the path itself where there is none."""
+    """The path of a file or folder that is there, whichever way its accents are written on the disk; the path itself
+    where there is none."""
     try:
         if path.exists() or str(path).isascii():
             return path
@@ -34,7 +37,8 @@ def real_path(path: Path) -> Path:
         for part in path.relative_to(path.anchor).parts:
             if not (real / part).exists():
                 wanted = normalise_name(part)
-                part = next((entry.name for entry in sorted(real.iterdir()) if normalise_name(entry.name) == wanted), None) or part
+                alike = (entry.name for entry in sorted(real.iterdir()) if normalise_name(entry.name) == wanted)
+                part = next(alike, part)
             real /= part
     except (OSError, ValueError):  # a folder that may not be read, a name that no file can have
         return path
