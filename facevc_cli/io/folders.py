@@ -107,7 +107,7 @@ def _enter(here: _Folder, path: Path, linked: bool) -> _Folder | None:
         real = os.path.join(here.real, path.name)
         return _Folder(path, real, here.above | {real}, here.seen) if real not in here.above else None
     real = os.path.realpath(path)
-    if any(Path(one).is_relative_to(real) for one in here.above):
+    if any(one == real or one.startswith(real.rstrip(os.sep) + os.sep) for one in here.above):
         return None
     # Folders that all link to each other have more ways through them than there is time to walk.
     if here.seen is not None and real in here.seen:
