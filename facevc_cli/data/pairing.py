@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from facevc_cli.io.names import normalise_name
 from facevc_cli.io.store import Store
 
@@ -17,8 +19,11 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
     the same id, else to all utterances of the same person. FaceVCError where nothing can be joined.
     """
     of_person: dict[str, list[int]] = defaultdict(list)
-    for i, person in enumerate(faces.speakers):
+    of_clip: dict[str, list[int]] = defaultdict(list)  # those that need their suffix to be told apart: a live photo's picture and film
+    for i, (face, person) in enumerate(zip(faces.ids, faces.speakers, strict=True)):
         of_person[person].append(i)
+        if PurePosixPath(face).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            of_clip[PurePosixPath(face).with_suffix("").as_posix()].append(i)
     joined: dict[str, list[int]] = defaultdict(list)
     unknown: list[str] = []
     for line in table or ():
@@ -35,7 +40,7 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
         if table is not None:
             found = joined.get(utterance.strip(), []) or joined.get(speaker.strip(), [])
         else:
-            found = [faces.position[utterance]] if utterance in faces.position else of_person.get(speaker, [])
+            found = [faces.position[utterance]] if utterance in faces.position else of_clip.get(utterance) or of_person.get(speaker, [])
         if found:
             pairs[row] = np.array(found)
     if not pairs:

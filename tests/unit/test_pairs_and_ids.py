@@ -132,3 +132,21 @@ def test_stores_of_two_systems_are_joined_by_names_that_look_the_same(tmp_path):
         assert features.ids == faces.ids == [f"{NFC}/1"]
         for table in (None, [{"face": NFD, "speaker": NFC}], [{"face": f" {NFD}/1", "utterance": f"{NFC}/1 "}]):
             assert {row: found.tolist() for row, found in pair_faces(features, np.arange(1), faces, table).items()} == {0: [0]}
+
+
+def test_a_clip_with_a_picture_beside_it_keeps_its_faces(tmp_path):
+    with StoreWriter(tmp_path / "features.h5", "features", {}) as writer:
+        for name in ("IMG_1", "IMG_2", "IMG_3"):
+            writer.add(Item(f"ann/{name}", "ann", vectors={"x": np.zeros(2)}))
+        writer.merge([])
+    with StoreWriter(tmp_path / "faces.h5", "faces", {}) as writer:
+        for name in ("IMG_1.heic", "IMG_1.mov", "IMG_2"):
+            writer.add(Item(f"ann/{name}", "ann", vectors={"embedding": np.zeros(2)}))
+        writer.merge([])
+    with Store(tmp_path / "features.h5") as features, Store(tmp_path / "faces.h5") as faces:
+        pairs = pair_faces(features, np.arange(3), faces, None)
+        assert {features.ids[row]: [faces.ids[i] for i in found.tolist()] for row, found in pairs.items()} == {
+            "ann/IMG_1": ["ann/IMG_1.heic", "ann/IMG_1.mov"],
+            "ann/IMG_2": ["ann/IMG_2"],
+            "ann/IMG_3": ["ann/IMG_1.heic", "ann/IMG_1.mov", "ann/IMG_2"],
+        }
