@@ -53,7 +53,7 @@ def plan_benchmark(
     labels = read_table(benchmark.labels, ["target"]) if benchmark.labels else []
     known_sources = read_table(benchmark.sources_table, ["source_id"]) if benchmark.sources_table else []
     chosen = _draw(benchmark, known_sources, labels, pairs)
-    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen, control=control)
+    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen, control=control, reporter=reporter)
     by_target: dict[str, Line] = {}
     by_source: dict[str, Line] = {}
     if benchmark.labels:

@@ -17,6 +17,7 @@ another machine's `--shard`, goes on from the parts.
 import hashlib
 import json
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ import numpy as np
 from facevc_cli import __version__
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.names import normalise_name
 from facevc_cli.io.steady import SteadyFile
 
 SCHEMA = 1
@@ -45,6 +47,11 @@ class Item:
     frames: dict[str, np.ndarray] = field(default_factory=dict)
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
     columns: dict[str, Value] = field(default_factory=dict)
+
+
+def newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
+    """Where each item is, by id: in the last of the stores that hold it."""
+    return {identifier: (store, i) for store in stores for i, identifier in enumerate(store.ids)}
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
@@ -69,8 +76,8 @@ class Store:
             found = self.attributes["stage"]
             raise FaceVCError(f"{self.path}: expected a store made by {stage}, found one made by {found}. Pass the right file.")
         self.settings: dict[str, Any] = json.loads(self.attributes["settings"])
-        self.ids = _strings(file["index/id"])
-        self.speakers = _strings(file["index/speaker"])
+        self.ids = list(map(normalise_name, _strings(file["index/id"])))  # earlier versions kept accents as the disk had them
+        self.speakers = list(map(normalise_name, _strings(file["index/speaker"])))
         self.position = {identifier: i for i, identifier in enumerate(self.ids)}
         self._columns: dict[str, list[Any]] = {}
         self._datasets: dict[str, h5py.Dataset] = {}  # looking one up costs more than a crop's read
@@ -206,7 +213,7 @@ class StoreWriter:
         """Writes the shard in hand."""
         if self._waiting:
             rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
-            self._write(self.parts / f"part-{uuid.uuid4().hex}.h5", self._waiting, rows)
+            self._write(self.parts / f"part-t{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5", self._waiting, rows)
             self._waiting = []
 
     def merge(
@@ -224,7 +231,7 @@ class StoreWriter:
         sources = self.readers()
         if not sources:
             return
-        home = {identifier: (s, i) for s in sources for i, identifier in enumerate(s.ids)}
+        home = newest(sources)
         ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
         rows = {n: sum(int(home[i][0].length(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
         items = (_with(item, columns or {}) for item in _read(home[i] for i in ids))
@@ -244,6 +251,7 @@ class StoreWriter:
         return stores
 
     def _finished_parts(self) -> list[Path]:
+        """The oldest first; those of earlier versions, which have no time in their names, sort before all others."""
         return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
 
     def _checked(self, existing: Path) -> Store:

@@ -216,7 +216,8 @@ def _join(table: Path | None, key: str, wanted: set[str]) -> _Table:
     found: dict[str, list[Row]] = {}
     rows = read_table(table, [key])
     for row in rows:
-        found.setdefault(row[key], []).append(row)
+        name = row[key] if row[key] in wanted else row[key].strip()
+        found.setdefault(name, []).append(row)
     if not wanted & set(found):
         raise FaceVCError(
             f"{table}: expected in column {key} names that the manifest has, such as {sorted(wanted)[0]!r}, "

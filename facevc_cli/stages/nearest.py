@@ -40,7 +40,7 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     """
     if (config.voice is None) == (config.face is None):
         raise UsageError("nearest needs either --voice WAV, to rank faces, or --face IMAGE_OR_CARD, to rank voices.")
-    query, candidates = _query(config), _candidates(config)
+    query, candidates = _query(config), _candidates(config, reporter)
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if query.sees or any(asked.driver.sees for asked in candidates):
         converter.prepare_faces()
@@ -74,7 +74,7 @@ def _query(config: NearestConfig) -> Driver:
     return (voices_asked if config.voice else faces_asked)(named)[0].driver
 
 
-def _candidates(config: NearestConfig) -> Sequence[Asked]:
+def _candidates(config: NearestConfig, reporter: Reporter) -> Sequence[Asked]:
     if config.voice:
-        return faces_asked(find_files(config.candidates, FACE_SUFFIXES))
-    return voices_asked(find_files(config.candidates, AUDIO_SUFFIXES))
+        return faces_asked(find_files(config.candidates, FACE_SUFFIXES, reporter))
+    return voices_asked(find_files(config.candidates, AUDIO_SUFFIXES, reporter))

@@ -21,7 +21,7 @@ class VerifyConfig:
 
 def run(config: VerifyConfig, reporter: Reporter = SILENT) -> Summary:
     """Summary.data["files"]: one description a file that could be read, in order. A file that could not is a failure."""
-    paths = list_files(config.files, AUDIO_SUFFIXES | VIDEO_SUFFIXES)
+    paths = list_files(config.files, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
     tally = Tally(reporter)
     reporter.begin(len(paths), "files", STAGE)
     found = []

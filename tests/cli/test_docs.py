@@ -346,7 +346,9 @@ def test_the_store_is_as_described(folder):
     exec(compile(block, "docs/store-format.md", "exec"), names)
     with Store("features.h5") as store:
         assert np.array_equal(store.frames("mel", 0), names["mel"]) and np.array_equal(store.frames("f0", 0), names["f0"])  # type: ignore[arg-type]
-        assert store.columns == ["log_f0_mean", "log_f0_std", "seconds", "split", "voiced_share"] and store.statistics_names == ["mel_mean", "mel_std"]
+        source = ["source", "source_sha256", "source_stamp"]
+        assert store.columns == ["log_f0_mean", "log_f0_std", "seconds", *source, "split", "voiced_share"]
+        assert store.statistics_names == ["mel_mean", "mel_std"]
     described = (ROOT / "docs" / "store-format.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in described for name in [*store.columns, *store.statistics_names, *store.frame_names])
 
