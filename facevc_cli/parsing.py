@@ -1,4 +1,4 @@
-"""JSON and YAML that others wrote or damaged: read within limits of size and depth, and refused in one sentence."""
+"""JSON and YAML: what others wrote or damaged is read within limits of size and depth, and refused in one sentence."""
 
 import json
 import reprlib
@@ -44,6 +44,16 @@ class StrictLoader(_Events):  # type: ignore[misc, valid-type]
 StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.construct_yaml_int)
 
 
+class _PlainDumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True  # a list that is there twice is written twice: `parse_yaml` refuses aliases
+
+
+def dump_yaml(value: Any, width: int | None = None) -> str:
+    """Plain values as YAML, keys in their order, without aliases."""
+    return str(yaml.dump(value, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=width or 80))
+
+
 def shorten(value: object, longest: int = LONGEST_SHOWN) -> str:
     """A value for a message, at most `longest` characters of it."""
     try:
@@ -62,7 +72,7 @@ def parse_yaml(text: str, where: str, *, loader: type | None = None, aliases: bo
         _check_yaml(text, aliases)
         return yaml.load(text, Loader=loader or StrictLoader)
     except _ODD as error:
-        raise FaceVCError(f"{where}: not YAML that can be read here ({_one_line(error)}). Correct the file.") from error
+        raise FaceVCError(f"{where}: cannot be read (not YAML as it is read here: {_one_line(error)}). Correct the file.") from error
 
 
 def parse_settings(text: str, where: str) -> dict[str, Any]:
@@ -80,7 +90,7 @@ def parse_json(text: str | bytes, where: str, kind: type | tuple[type, ...] = di
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FaceVCError(f"{where}: not JSON that can be read here ({_one_line(error)}). {advice}") from error
+        raise FaceVCError(f"{where}: cannot be read (not JSON: {_one_line(error)}). {advice}") from error
     if not isinstance(found, kind):
         kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
         raise FaceVCError(f"{where}: expected JSON that holds a {kinds}, found {shorten(found)}. {advice}")
@@ -119,12 +129,10 @@ def _check_yaml(text: str, aliases: bool) -> None:
             anchor, size = nested.pop()
         elif isinstance(event, yaml.AliasEvent):
             if not aliases or anchor not in sizes:
-                raise yaml.YAMLError(f"line {event.start_mark.line + 1}: it has an alias, *{str(anchor)[:20]}; write the value itself")
+                raise yaml.YAMLError(f"it has the alias *{str(anchor)[:20]}; write the value itself in its place")
             size = sizes[anchor]
         elif not isinstance(event, yaml.ScalarEvent):
             continue
-        elif anchor is None:
-            size = 1
         if anchor is not None:
             sizes[anchor] = size
         nested[-1] = (nested[-1][0], nested[-1][1] + size)

@@ -35,11 +35,11 @@ def info(
     def stage(reporter: Reporter) -> Summary:
         summary = run(InfoConfig(tuple(paths or ()), checkpoint), reporter)
         if not json:
-            import yaml
+            from facevc_cli.parsing import dump_yaml
 
             described = [summary.data["installation"]] if "installation" in summary.data else summary.data["items"]
             for item in described:
-                typer.echo(yaml.safe_dump(item, sort_keys=False, allow_unicode=True, width=140))
+                typer.echo(dump_yaml(item, width=140))
         return summary
 
     run_stage(stage, json_out=json, quiet=True, debug=debug)

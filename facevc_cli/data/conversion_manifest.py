@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import alone, atomic_path
 from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.parsing import parse_json
 
 MANIFEST, ADDRESSES = "manifest.csv", "addresses.safetensors"
 COLUMNS = (
@@ -134,11 +135,13 @@ def read_addresses(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """`addresses.safetensors` -> image paths, their addresses (faces, slots) and the slots (slots, voice_dim); FaceVCError where it is none."""
     try:
         with safe_open(path, "np") as file:
-            faces = json.loads((file.metadata() or {})["faces"])
+            faces = parse_json((file.metadata() or {})["faces"], f"{path}: faces", list, "Remove the file.")
             address, slots = file.get_tensor("address"), file.get_tensor("slots")
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise FaceVCError(f"{path}: not the addresses that convert writes ({error}). Remove the file.") from error
-    if len(faces) != len(address) or address.shape[1:] != slots.shape[:1]:
+    if not all(isinstance(face, str) for face in faces):
+        raise FaceVCError(f"{path}: expected faces that are names of files, found something else. Remove the file.")
+    if address.ndim != 2 or slots.ndim != 2 or len(faces) != len(address) or address.shape[1] != len(slots):
         raise FaceVCError(f"{path}: {len(faces)} faces, addresses of {address.shape} and slots of {slots.shape} do not fit. Remove the file.")
     return faces, address, slots
 
