@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.report import run_stage
+from facevc_cli.cli.report import run_stage, write_out
 from facevc_cli.progress import Reporter, Summary
 
 
@@ -39,7 +39,7 @@ def info(
 
             described = [summary.data["installation"]] if "installation" in summary.data else summary.data["items"]
             for item in described:
-                typer.echo(dump_yaml(item, width=140))
+                write_out(dump_yaml(item, width=140) + "\n")
         return summary
 
     run_stage(stage, json_out=json, quiet=True, debug=debug)
