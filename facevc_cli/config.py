@@ -164,7 +164,7 @@ LIMITS: Mapping[str, Limits] = {
     **dict.fromkeys(("channels", "codes", "context_dim", "teacher_dim", "recurrent_dim", "postnet_channels", "n_mels", "z_dim"), _WIDTH),
     **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
     **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
-    **dict.fromkeys(("decay", "betas", "distilled_from", "adversarial_from", "perturb_voice"), _SHARE),
+    **dict.fromkeys(("decay", "betas", "perturb_voice"), _SHARE),
     **dict.fromkeys(("steps", "checkpoint_every", "validate_every", "validation_batches", "log_every"), _COUNT),
     **dict.fromkeys(("batch_size", "crop_frames"), (1, 2**20)),
     **dict.fromkeys(("temperature", "window_s", "gradient_clip"), _POSITIVE),
