@@ -154,8 +154,8 @@ def explain(error: BaseException) -> str | None:
         return "there is not enough memory for this. Close other programs, or give smaller inputs, fewer --jobs or a smaller batch."
     if isinstance(error, ValueError) and "embedded null" in said:
         return "a path holds a NUL character, which no file's name can. Correct the path, or the table or list that it is in."
-    if isinstance(error, UnicodeEncodeError) and "surrogates" in said:
-        return "a name holds bytes that are no UTF-8 text, which no table or store can hold. Rename the file or folder."
+    if isinstance(error, UnicodeEncodeError):
+        return f"a name holds characters that {error.encoding} cannot write. Rename the file or folder, or set LANG to a UTF-8 locale."
     if not isinstance(error, OSError):
         return None
     if isinstance(error, FileNotFoundError) and error.filename is None and _is_homeless():

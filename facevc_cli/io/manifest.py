@@ -1,6 +1,7 @@
 """CSV tables: read with errors that name the line, written atomically; the paths in them."""
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]
             missing = [c for c in required if c not in columns]
             if missing:
                 raise FaceVCError(
-                    f"{path}: expected the columns {', '.join(required)} in the first line, found {', '.join(columns) or 'nothing'}; "
+                    f"{path}: expected the columns {', '.join(required)} in the first line, found {', '.join(columns)[:200] or 'nothing'}; "
                     f"{', '.join(missing)} is missing. Add it to the table."
                 )
             rows = []
@@ -27,6 +28,8 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]
                         f"{path}, line {reader.line_num}: expected {len(columns)} fields, found another number. "
                         "Quote fields that hold commas, and end every line."
                     )
+                if any("\0" in cell for cell in row.values()):
+                    raise FaceVCError(f"{path}, line {reader.line_num}: a cell holds a NUL character, which no name or path can. Correct the line.")
                 rows.append(dict(row))
             return rows
     except OSError as error:
@@ -43,7 +46,26 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
         quote_all = any("\r" in str(value) for row in rows for value in row.values())
         writer = csv.DictWriter(file, names, lineterminator="\n", extrasaction="ignore", quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL)
         writer.writeheader()
-        writer.writerows(rows)
+        try:
+            writer.writerows(rows)
+        except UnicodeEncodeError as error:
+            raise FaceVCError(f"{path}: a name in it is no UTF-8 text ({error.object.strip()[:80]!r}), which no table can hold. Rename the file.") from error
+
+
+def path_from(folder: Path, file: Path | str) -> str:
+    """A file's path as a table in `folder` has it: relative, so that the table tells no home folder and may move with its files.
+
+    Absolute only where there is no other way, as between two drives.
+    """
+    absolute, base = os.path.abspath(file), os.path.abspath(folder)
+    real = os.path.join(os.path.realpath(os.path.dirname(absolute)), os.path.basename(absolute))
+    try:
+        relative = os.path.relpath(absolute, base)
+        if os.path.realpath(os.path.join(base, relative)) != os.path.realpath(absolute):  # a link among the folders leads elsewhere
+            relative = os.path.relpath(real, os.path.realpath(base))
+    except ValueError:
+        return absolute
+    return Path(relative).as_posix()
 
 
 def resolve(name: str, table: Path) -> str:

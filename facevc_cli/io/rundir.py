@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from facevc_cli import __version__
 from facevc_cli.config import Config, to_dict
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import write_text
-from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.io.manifest import path_from, read_table, write_table
 from facevc_cli.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
 
 PACKAGES = ("torch", "accelerate", "h5py", "numpy", "safetensors")
@@ -74,7 +75,7 @@ class RunDirectory:
         starts = read_json(path, list, advice="Move it away: it only tells how the run was started.") if path.is_file() else []
         starts.append(
             {
-                "command": sys.argv,
+                "command": ["facevc", *map(_without_folders, sys.argv[1:])],
                 "facevc": __version__,
                 "python": platform.python_version(),
                 "packages": {name: _version(name) for name in PACKAGES},
@@ -99,6 +100,12 @@ class RunDirectory:
             columns = list(dict.fromkeys(k for row in self._rows for k in row))
             write_table(self.losses, [{k: row.get(k, "") for k in columns} for row in self._rows], columns)
             _plot(self.losses, self.path / "losses.png")
+
+
+def _without_folders(argument: str) -> str:
+    """An argument that is an absolute path, from the working directory: runs are passed on, and it names whose computer it was."""
+    option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    return f"{option}{equals}{path_from(Path(), value)}" if os.path.isabs(value) else argument
 
 
 def table_hashes(**tables: Path | None) -> dict[str, str]:
