@@ -103,9 +103,12 @@ class RunDirectory:
 
 
 def _without_folders(argument: str) -> str:
-    """An argument that is an absolute path, from the working directory: runs are passed on, and it names whose computer it was."""
+    """An argument without an absolute path: runs are passed on, and it names whose computer it was. What is not below here keeps its name."""
     option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
-    return f"{option}{equals}{path_from(Path(), value)}" if os.path.isabs(value) else argument
+    if not os.path.isabs(value):
+        return argument
+    below = path_from(Path(), value)
+    return f"{option}{equals}{Path(value).name if below.startswith('..') or os.path.isabs(below) else below}"
 
 
 def table_hashes(**tables: Path | None) -> dict[str, str]:
