@@ -40,7 +40,7 @@ def open_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # an arrow, or a name that is not UTF-8, under LANG=C
+            stream.reconfigure(errors="backslashreplace")  # an arrow, or a name that is not UTF-8, under LANG=C
     sys.stderr = QuietStream(sys.stderr)  # type: ignore[assignment]
 
 
