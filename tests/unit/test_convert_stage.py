@@ -85,6 +85,15 @@ def test_every_source_with_every_face(inputs, model, analyser):
     assert not list((inputs / "out").rglob("*.tmp*"))
 
 
+def test_a_file_that_a_power_cut_left_empty_is_made_again(inputs, model):
+    run(config(inputs, model))
+    whole = (inputs / "out" / "two__eve.wav").read_bytes()
+    (inputs / "out" / "two__eve.wav").write_bytes(b"")
+    summary = run(config(inputs, model))
+    assert (summary.done, summary.skipped, summary.failures) == (1, 3, [])
+    assert (inputs / "out" / "two__eve.wav").read_bytes() == whole
+
+
 def test_a_file_says_what_it_is(inputs, model):
     run(config(inputs, model, name="{source}__{face}.flac", limit=1))
     with soundfile.SoundFile(inputs / "out" / "ann" / "one__bob.flac") as file:
