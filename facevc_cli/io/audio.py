@@ -49,7 +49,7 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
     kind, subtype = formats[path.suffix.lower()]
     clipped = np.clip(wav, -1.0, 1.0)
     try:
-        with atomic_path(path) as temporary:
+        with atomic_path(path, durable=False) as temporary:
             try:
                 with soundfile.SoundFile(temporary, "w", rate, 1, subtype, format=kind) as file:
                     if comment:

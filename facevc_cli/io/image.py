@@ -48,7 +48,7 @@ def save_image(path: Path | str, image: np.ndarray) -> None:
     path = Path(path)
     if path.suffix.lower() not in Image.registered_extensions():
         raise FaceVCError(f"{path}: no image format ends in {path.suffix!r}. Use .png or .jpg.")
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=False) as temporary:
         Image.fromarray(image).save(temporary)
 
 

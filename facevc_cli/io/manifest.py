@@ -152,7 +152,26 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
             quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
         )
         writer.writeheader()
-        writer.writerows(rows)
+        try:
+            writer.writerows(rows)
+        except UnicodeEncodeError as error:
+            raise FaceVCError(f"{path}: a name in it is no UTF-8 text ({error.object.strip()[:80]!r}), which no table can hold. Rename the file.") from error
+
+
+def path_from(folder: Path, file: Path | str) -> str:
+    """A file's path as a table in `folder` has it: relative, so that the table tells no home folder and may move with its files.
+
+    Absolute only where there is no other way, as between two drives.
+    """
+    absolute, base = os.path.abspath(file), os.path.abspath(folder)
+    real = os.path.join(os.path.realpath(os.path.dirname(absolute)), os.path.basename(absolute))
+    try:
+        relative = os.path.relpath(absolute, base)
+        if os.path.realpath(os.path.join(base, relative)) != os.path.realpath(absolute):  # a link among the folders leads elsewhere
+            relative = os.path.relpath(real, os.path.realpath(base))
+    except ValueError:
+        return absolute
+    return Path(relative).as_posix()
 
 
 def resolve(name: str, table: Path) -> str:

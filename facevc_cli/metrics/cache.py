@@ -1,7 +1,6 @@
 """What judges said about files, remembered by the files' content: a second run over the same files takes seconds."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +24,10 @@ class Cache:
         if path is not None and path.is_file():
             try:
                 with np.load(path, allow_pickle=False) as stored:
-                    self._rows = dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+                    keys, rows = stored["keys"], stored["rows"]
+                if keys.dtype.kind == "U" and keys.ndim == 1 and rows.ndim == 2:
+                    self._rows = dict(zip(keys.tolist(), rows, strict=True))
+            except Exception:  # a damaged archive makes zipfile, zlib and numpy raise a dozen types: what was remembered is heard again
                 self._rows = {}
 
     def get(self, key: str) -> np.ndarray | None:

@@ -15,6 +15,7 @@ from facevc_cli.io.atomic import write_text
 from facevc_cli.io.audio import load_audio, save_audio, wav_header
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
 from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.parsing import read_json
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, parallel_map
 
@@ -130,10 +131,7 @@ def _made_with_these_settings(config: ExtractWavConfig) -> bool:
     path = config.output / SETTINGS
     if not path.is_file():
         return False
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FaceVCError(f"{path}: cannot be read ({error}). Delete it and pass --overwrite.") from error
+    found = read_json(path, advice="Delete it and pass --overwrite.")
     if found == _settings(config):
         return True
     if not config.overwrite:

@@ -1,7 +1,6 @@
 """`info`: what this installation has, and what a store, a checkpoint, a run or a voice card holds."""
 
 import importlib.util
-import json
 import math
 import platform
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from facevc_cli.io.checkpoint import CONFIG, WEIGHTS, Checkpoint, bundled_checkp
 from facevc_cli.io.manifest import read_table
 from facevc_cli.io.store import Store
 from facevc_cli.io.voice_card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, address_facts, load_card
+from facevc_cli.parsing import read_json
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, resolve_device
 
@@ -160,10 +160,7 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
         described["losses"] = {"rows": len(rows), "last": {k: v for k, v in rows[-1].items() if v}}
     starts = folder / "run.json"
     if starts.is_file():
-        try:
-            described["starts"] = len(json.loads(starts.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise FaceVCError(f"{starts}: not JSON ({error}).") from error
+        described["starts"] = len(read_json(starts, list))
     return described
 
 

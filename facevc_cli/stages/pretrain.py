@@ -16,7 +16,7 @@ from facevc_cli.io.rundir import RunDirectory, table_hashes
 from facevc_cli.io.store import Store
 from facevc_cli.models.campplus import VoiceVerifier
 from facevc_cli.models.distilled_content import DistilledContentEncoder
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.models.facevc import FaceVC, build_model
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import seed_everything
 from facevc_cli.training.loop import Loop, make_accelerator
@@ -63,7 +63,7 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         if accelerator.is_main_process:
             folder.remove_leftovers()
             folder.describe(stage.seed, str(accelerator.device))
-        model = FaceVC(config.model)
+        model = build_model(config.model, "the settings")
         model.set_statistics(*map(torch.from_numpy, inputs.statistics))
         if stage.encoder_init is not None and not resume:
             _start_from_whisper(model, stage.encoder_init)

@@ -12,7 +12,7 @@ from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import Checkpoint, load_checkpoint
 from facevc_cli.io.rundir import RunDirectory, table_hashes
 from facevc_cli.io.store import Store
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.models.facevc import FaceVC, build_model
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import seed_everything
 from facevc_cli.training.face_training import TrainTask
@@ -94,7 +94,7 @@ def _config(stage: TrainStageConfig, pretrained: Checkpoint) -> Config:
 
 def _start(pretrained: Checkpoint, config: Config, dvectors: torch.Tensor, seed: int) -> FaceVC:
     """A model with the pretrained weights and a new memory, its values at the training voices' centres where asked for."""
-    model = FaceVC(config.model)
+    model = build_model(config.model, "the settings")
     known = {k: v for k, v in pretrained.model.state_dict().items() if not k.startswith(FROM_FACES)}
     model.load_state_dict(known, strict=False)
     if config.train.init_memory == "kmeans":

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS
+from facevc_cli.io.arrays import read_npy
+from facevc_cli.parsing import parse_yaml, read_text
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import require_definition
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
@@ -36,10 +38,7 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     ParallelWaveGANGenerator and HiFiGANGenerator are read, by code of this package. FaceVCError for another generator, a missing or
     damaged file, weights that do not fit the config, and audio settings that are not those of the mel definition.
     """
-    try:
-        settings = yaml.load(config.read_text(encoding="utf-8"), Loader=_PlainLoader)  # a SafeLoader
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise FaceVCError(f"{config}: the config of the vocoder {checkpoint} cannot be read ({error}).") from error
+    settings = parse_yaml(read_text(config, advice=f"Give the config of the vocoder {checkpoint}."), str(config), loader=_PlainLoader, aliases=True)
     if not isinstance(settings, dict) or not isinstance(settings.get("generator_params", {}), dict):
         raise FaceVCError(f"{config}: expected the config.yml of a ParallelWaveGAN-repository vocoder (a mapping with 'generator_params').")
     require_definition(audio_settings(settings), mel, config)
@@ -97,7 +96,7 @@ def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
             with h5py.File(h5, "r") as file:
                 mean, scale = np.asarray(file["mean"]), np.asarray(file["scale"])
         elif npy.is_file():
-            mean, scale = np.load(npy, allow_pickle=False)[:2]
+            mean, scale = read_npy(npy)[:2]
         else:
             raise FaceVCError(
                 f"{folder}: this vocoder wants log-mels standardised with its own corpus statistics, and neither stats.h5 nor "
