@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 
@@ -39,9 +40,9 @@ def open_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an arrow, or a name that is not UTF-8, under LANG=C
-    sys.stderr = QuietStream(sys.stderr)  # type: ignore[assignment]
+    sys.stderr = QuietStream(sys.stderr)
 
 
 def flush_stdout() -> OSError | None:

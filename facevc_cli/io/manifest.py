@@ -54,8 +54,8 @@ def read_text(path: Path, what: str, advice: str) -> str:
         ) from error
     if "\0" in text:
         raise FaceVCError(
-            f"{path}: the {what} cannot be read: it holds zero bytes, so it is no text or is UTF-16 without its "
-            f"mark. {advice}"
+            f"{path}: the {what} cannot be read: line {text.count(chr(10), 0, text.index(chr(0))) + 1} holds a zero byte, so it is no text or is "
+            f"UTF-16 without its mark. {advice}"
         )
     return text
 
@@ -118,7 +118,7 @@ def _check_columns(path: Path, names: Sequence[str], required: Sequence[str]) ->
     if missing:
         raise FaceVCError(
             f"{path}: expected the columns {', '.join(required)} in the first line, found "
-            f"{', '.join(filter(None, names)) or 'nothing'}; "
+            f"{', '.join(filter(None, names))[:200] or 'nothing'}; "
             f"{', '.join(missing)} is missing. Add it to the table."
         )
     twice = sorted({name for name in names if name and names.count(name) > 1})

@@ -151,7 +151,7 @@ def test_metrics_that_say_something_else(saved: Path, metrics: str, fault: str):
 
 def test_a_nul_in_a_table_names_the_line(tmp_path: Path):
     (tmp_path / "t.csv").write_bytes(b"source,face\na.wav,b.jpg\na\x00.wav,b.jpg\n")
-    with pytest.raises(FaceVCError, match=r"line 3: a cell holds a NUL|not a UTF-8 CSV table \(line contains NUL\)"):
+    with pytest.raises(FaceVCError, match="line 3 holds a zero byte"):
         read_table(tmp_path / "t.csv")
 
 

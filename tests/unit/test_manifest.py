@@ -96,7 +96,7 @@ def test_accents_of_names_are_one_and_those_of_paths_stay(tmp_path):
     ("content", "fault"),
     [
         (b"PK\x03\x04rest", "found a workbook.*CSV UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "zero bytes.*UTF-16 without its mark"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "line 1 holds a zero byte.*UTF-16 without its mark"),
         ("a,b\n1,2\n".encode("utf-16")[:-1], "not a UTF-16 CSV table"),
         ("a;b\nx;y\nMüller;1\n".encode("cp1252"), r"not a UTF-8 CSV table \(line 3.*CSV UTF-8"),
         (b"name;other\n1;2\n", "expected the columns a, b in the first line, found name, other; a, b is missing"),
