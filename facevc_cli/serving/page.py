@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def _said(photos: Sequence[Photo]) -> str:
 def _toast(error: FaceVCError) -> Exception:
     import gradio as gr
 
-    return gr.Error(str(error), duration=None, print_exception=False)
+    return gr.Error(escape(str(error)), duration=None, print_exception=False)  # Gradio shows it as HTML
 
 
 def _page(request: Any) -> str:
