@@ -16,11 +16,11 @@ LARGEST_PIXELS = 150_000_000  # 450 MB decoded; a small file that claims more is
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, struct.error, zlib.error)
 
 
-def load_image(path: Path | str) -> np.ndarray:
+def load_image(path: Path | str, most_pixels: int = LARGEST_PIXELS) -> np.ndarray:
     """A file's picture as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation, transparency over white, first frame.
 
     Grey, palette, CMYK and 16-bit pictures are converted. FaceVCError for a missing, empty, broken or truncated file, one that
-    is no picture, and one of more than 150 million pixels.
+    is no picture, and one of more than `most_pixels`.
     """
     path = Path(path)
     if not path.is_file():
@@ -31,12 +31,12 @@ def load_image(path: Path | str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own bomb limit is below ours; EXIF oddities do not matter here
             with Image.open(path) as image:
-                if image.width * image.height > LARGEST_PIXELS:
-                    raise _bomb(path, f"{image.width} x {image.height}")
+                if image.width * image.height > most_pixels:
+                    raise _bomb(path, f"{image.width} x {image.height}", most_pixels)
                 image.load()
                 return np.array(_rgb(_upright(image)))
     except Image.DecompressionBombError as error:
-        raise _bomb(path, "far more") from error
+        raise _bomb(path, "far more", most_pixels) from error
     except UnidentifiedImageError as error:
         raise FaceVCError(f"{path}: expected an image (JPEG, PNG, WebP, TIFF, ...), found something else. Check the file.") from error
     except BROKEN as error:
@@ -52,8 +52,8 @@ def save_image(path: Path | str, image: np.ndarray) -> None:
         Image.fromarray(image).save(temporary)
 
 
-def _bomb(path: Path, found: str) -> FaceVCError:
-    return FaceVCError(f"{path}: expected at most {LARGEST_PIXELS // 10**6} million pixels, found {found}. Scale the picture down first.")
+def _bomb(path: Path, found: str, most_pixels: int) -> FaceVCError:
+    return FaceVCError(f"{path}: expected at most {most_pixels // 10**6} million pixels, found {found}. Scale the picture down first.")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import LONGEST_S, resample
+from facevc_cli.io.audio import LONGEST_S, resample, too_long
 
 
 def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -> Iterator[tuple[int, float, np.ndarray]]:
@@ -43,7 +43,7 @@ def has_audio(path: Path | str) -> bool:
         return bool(container.streams.audio)
 
 
-def read_audio(path: Path | str, rate: int | None = None) -> tuple[np.ndarray, int]:
+def read_audio(path: Path | str, rate: int | None = None, longest_s: float = LONGEST_S) -> tuple[np.ndarray, int]:
     """The first sound stream of a container as (wav (n,) float32 mono, rate in Hz), resampled to `rate` where given.
 
     Channels are averaged. FaceVCError for a file that cannot be opened, has no sound, or whose sound does not decode.
@@ -52,14 +52,17 @@ def read_audio(path: Path | str, rate: int | None = None) -> tuple[np.ndarray, i
     with _opened(path) as container:
         if not container.streams.audio:
             raise FaceVCError(f"{path}: the file has no sound. Leave it out, or use a recording that has.")
-        if container.duration and container.duration / 1e6 > LONGEST_S:
-            raise FaceVCError(f"{path}: longer than {LONGEST_S / 3600:.0f} hours. Cut it into pieces first.")
+        if container.duration and container.duration / 1e6 > longest_s:
+            raise too_long(path, longest_s)
         stream = container.streams.audio[0]
         chunks: list[np.ndarray] = []
-        found = 0
+        found, samples = 0, 0
         for frame in _decoded(container, stream):
             found = found or frame.sample_rate
             chunks.append(resample(_mono(frame), frame.sample_rate, found))
+            samples += len(chunks[-1])
+            if samples > longest_s * found:
+                raise too_long(path, longest_s)
     if not any(len(chunk) for chunk in chunks):
         raise FaceVCError(f"{path}: the sound stream holds no samples that can be decoded. Copy or export the file again.")
     wav = np.concatenate(chunks)

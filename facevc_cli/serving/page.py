@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from facevc_cli.features.pitch import PitchRule
 from facevc_cli.io.voice_card import CARD_SUFFIX
 from facevc_cli.serving import views
 from facevc_cli.serving.people import Card, Person, Photo
-from facevc_cli.serving.studio import FIRST, SECOND, Studio, Upload
+from facevc_cli.serving.studio import FIRST, MOST_PAGES, SECOND, Studio, Upload
 
 KEPT_S = 15 * 60  # an upload that was never used, and a result
 SWEPT_EVERY_S = 60
@@ -123,6 +124,7 @@ def build(studio: Studio, model: str) -> Any:
         pitch.change(lambda chosen: gr.update(visible=PITCHES[chosen] == "shift"), pitch, semitones, **at_once)
         page.unload(leave)
     page.queue(max_size=WAITING, api_open=False)
+    page.state_session_capacity = MOST_PAGES
     return page
 
 
@@ -149,7 +151,7 @@ def _said(photos: Sequence[Photo]) -> str:
 def _toast(error: FaceVCError) -> Exception:
     import gradio as gr
 
-    return gr.Error(str(error), duration=None, print_exception=False)
+    return gr.Error(escape(str(error)), duration=None, print_exception=False)  # Gradio shows it as HTML
 
 
 def _page(request: Any) -> str:

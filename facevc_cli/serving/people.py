@@ -17,6 +17,7 @@ from facevc_cli.io.voice_card import VoiceCard, load_card
 from facevc_cli.serving.views import boxed
 
 MOST_PHOTOS = 12
+MOST_PIXELS = 64_000_000  # of a photo in the page, where several people may send some at once; telephones take 12 to 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def read(converter: Converter, path: Path, name: str) -> Photo | Card:
         target, card = converter.target_from_card(path), load_card(path)
         pitch_hz = math.exp(converter.own_log_f0(target)) if converter.model.pitch_level is not None else None
         return Card(name, file_sha256(path), card, target, pitch_hz)
-    image, digest = load_image(path), file_sha256(path)
+    image, digest = load_image(path, most_pixels=MOST_PIXELS), file_sha256(path)
     try:
         face = converter.find_face(image)
     except FaceVCError as error:

@@ -4,6 +4,7 @@ import hashlib
 import re
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ import soundfile
 from facevc_cli.converter import Converter, Source, Target
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.pitch import PitchRule
-from facevc_cli.io.audio import load_audio
+from facevc_cli.io.audio import LONGEST_S, load_audio
 from facevc_cli.io.hashes import file_sha256
 from facevc_cli.io.voice_card import CARD_SUFFIX, save_card
 from facevc_cli.provenance.metadata import provenance
@@ -31,6 +32,9 @@ FIRST, SECOND = 0, 1  # the two people of a mix
 Upload = Mapping[str, Any] | None  # as the browser names it: path on this machine, orig_name as the person knows it
 Stamp = tuple[int, int]  # of a file: which one it is, and since when
 LONGEST_STEM = 40
+LONGEST_NAME = 100
+MOST_PAGES = 32  # whose recordings and faces are kept at once; the one that was silent longest is forgotten for another
+FORGOTTEN_PAGES = 1000  # that are told so
 STOPPED = "facevc serve was stopped. Start it again."
 
 
@@ -91,6 +95,7 @@ class Seat:
     uploads: dict[Path, Stamp] = field(default_factory=dict)
     result: dict[Path, Stamp] = field(default_factory=dict)
     card: dict[Path, Stamp] = field(default_factory=dict)
+    called_s: float = 0.0  # when the page called last, by a clock that only goes on
 
 
 def _in_turn(call: "Callable[Concatenate[Studio, P], T]") -> "Callable[Concatenate[Studio, P], T]":
@@ -126,6 +131,7 @@ class Studio:
         self.conversions = 0
         self.pitched = self.converter.model.pitch_level is not None  # whether the model can be told a pitch
         self._seats: dict[str, Seat] = {}
+        self._forgotten: deque[str] = deque(maxlen=FORGOTTEN_PAGES)
         self._last: Future[Any] | None = None  # of the calls, which are done in their order
 
     @_in_turn
@@ -139,7 +145,7 @@ class Studio:
             path, name = self._received(seat, upload)
             with _called(path, name):
                 self._check_length(name, _announced_s(path))
-                (wav, rate), digest = load_audio(path), file_sha256(path)
+                (wav, rate), digest = load_audio(path, longest_s=min(self.max_seconds, LONGEST_S)), file_sha256(path)
             self._check_length(name, len(wav) / rate)
             seat.speech = Speech(name, digest, wav, rate)
         except FaceVCError as error:
@@ -221,7 +227,16 @@ class Studio:
         self._worker.shutdown(cancel_futures=True)
 
     def _seat(self, page: str) -> Seat:
-        return self._seats.setdefault(page, Seat())
+        """What a page has given. FaceVCError if it was forgotten for others: its fields still show what is gone."""
+        if page in self._forgotten:
+            raise FaceVCError(f"More than {MOST_PAGES} pages were in use, and what this one held was deleted. Reload it and give everything again.")
+        seat = self._seats.setdefault(page, Seat())
+        seat.called_s = time.monotonic()
+        if len(seats := self._seats.copy()) > MOST_PAGES:  # a copy: `leave` may come in between
+            silent = min(seats, key=lambda other: seats[other].called_s)
+            self.leave(silent)
+            self._forgotten.append(silent)
+        return seat
 
     def _voice(self, seat: Seat, share: float) -> Voice:
         """FaceVCError where nobody is given, or what is given cannot be used."""
@@ -250,7 +265,7 @@ class Studio:
     def _received(self, seat: Seat, upload: Mapping[str, Any]) -> tuple[Path, str]:
         """The file of an upload and its name. Only what arrived in our own folder is read, whatever the request says."""
         path = _path(upload)
-        name = Path(str(upload.get("orig_name") or path.name)).name
+        name = _shortened(Path(str(upload.get("orig_name") or path.name)).name)
         if not path.is_relative_to(self.folder) or not path.is_file():
             raise FaceVCError(f"{name or 'the upload'}: the file is not here any more. Uploads are deleted after use: give it again.")
         seat.uploads[path] = _stamp(path)
@@ -282,7 +297,16 @@ class Studio:
 
 
 def _path(upload: Mapping[str, Any]) -> Path:
-    return Path(str(upload.get("path") or "")).resolve()
+    try:
+        return Path(str(upload.get("path") or "")).resolve()
+    except (OSError, RuntimeError, ValueError):  # no path at all
+        return Path()
+
+
+def _shortened(name: str) -> str:
+    """A name as the page shows it: in one line, not too long, with its suffix."""
+    line = "".join(character if character.isprintable() else " " for character in name)
+    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 10]}…{line[-9:]}"
 
 
 def _usable(given: T | FaceVCError) -> T:

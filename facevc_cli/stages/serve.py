@@ -1,5 +1,6 @@
 """`serve`: the page in a browser, until Ctrl-C."""
 
+import math
 import signal
 import threading
 import webbrowser
@@ -11,8 +12,9 @@ from pathlib import Path
 from facevc_cli.converter import Converter
 from facevc_cli.errors import UsageError
 from facevc_cli.progress import SILENT, Reporter, Summary
+from facevc_cli.serving.folder import upload_folder
 from facevc_cli.serving.page import build, prepare
-from facevc_cli.serving.server import bind, is_loopback, serving, upload_folder
+from facevc_cli.serving.server import bind, is_loopback, serving
 from facevc_cli.serving.studio import Studio
 
 MEGABYTE = 1 << 20
@@ -42,9 +44,9 @@ class Running:
 @contextmanager
 def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Running]:
     """Serves the page while the block lasts; then its folder is gone. FaceVCError where the model, Gradio or the port is not to be had."""
-    if not config.max_seconds > 0:
+    if not 0 < config.max_seconds < math.inf:
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
-    if not config.max_mb > 0:
+    if not 0 < config.max_mb < math.inf:
         raise UsageError(f"--max-mb {config.max_mb:g}: expected a number above 0.")
     with upload_folder() as folder:
         prepare(folder)

@@ -38,8 +38,9 @@ from facevc_cli.provenance.metadata import read_provenance
 from facevc_cli.provenance.watermark import detect
 from facevc_cli.serving import page as page_module
 from facevc_cli.serving import views
+from facevc_cli.serving.folder import upload_folder
 from facevc_cli.serving.people import MOST_PHOTOS
-from facevc_cli.serving.server import bind, is_loopback, upload_folder
+from facevc_cli.serving.server import bind, is_loopback
 from facevc_cli.serving.studio import FIRST, SECOND, Studio
 from facevc_cli.stages import serve as stage
 from facevc_cli.stages.serve import Running, ServeConfig, running

@@ -1,0 +1,105 @@
+"""What the browser sends when a field changes or a button is pressed: checked, and rewritten from the parts that are needed."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MOST_FILES = 200  # in a field; the studio itself takes fewer, and says so
+LONGEST_TEXT = 200
+LARGEST_NUMBER = 1e6
+SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
+FILE_META = {"_type": "gradio.FileData"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the page may ask: how many inputs the call has, and whether it waits in the queue."""
+
+    inputs: int
+    queued: bool
+
+
+class RefusedEventError(ValueError):
+    """An event that the page never sends. The text says what is wrong."""
+
+
+def calls_of(config: Mapping[str, Any]) -> dict[int, Call]:
+    """The calls that a page's buttons and fields make, by number, from the config of a gradio.Blocks."""
+    return {
+        call["id"]: Call(len(call["inputs"]), call["queue"] is not False)
+        for call in config["dependencies"]
+        if call["backend_fn"] and not any(event == "unload" for _, event in call["targets"])
+    }
+
+
+def clean_event(body: bytes, calls: Mapping[int, Call], folder: Path, queued: bool) -> bytes:
+    """The event again, with nothing but what the page needs. RefusedEventError if it names a file outside `folder`, or is no event of the page."""
+    try:
+        event = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise RefusedEventError("expected JSON") from error
+    if not isinstance(event, dict):
+        raise RefusedEventError("expected a JSON object")
+    number, session, data, trigger = (event.get(key) for key in ("fn_index", "session_hash", "data", "trigger_id"))
+    call = calls.get(number) if type(number) is int else None
+    if call is None or call.queued is not queued:
+        raise RefusedEventError("this page has no such call")
+    if not isinstance(session, str) or not SESSION.fullmatch(session):
+        raise RefusedEventError("expected a session_hash of letters and digits")
+    if not isinstance(data, list) or len(data) != call.inputs:
+        raise RefusedEventError(f"expected a list of {call.inputs} inputs")
+    cleaned = [_clean_input(value, folder) for value in data]
+    kept = {"data": cleaned, "fn_index": number, "session_hash": session, "trigger_id": trigger if type(trigger) is int else None}
+    return json.dumps(kept).encode()
+
+
+def file_inside(folder: Path, name: object) -> Path | None:
+    """The file that `name` means, if it is below a folder of `folder` once links are followed; it need not exist."""
+    if not isinstance(name, str) or any(ord(character) < 32 for character in name):
+        return None
+    path = Path(name)
+    if not path.is_absolute() or ".." in path.parts:
+        return None
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is too long
+        return None
+    return path if folder in path.parent.parents else None
+
+
+def _clean_input(value: object, folder: Path) -> object:
+    if isinstance(value, list):
+        if len(value) > MOST_FILES:
+            raise RefusedEventError(f"expected at most {MOST_FILES} files")
+        return [_clean_file(file, folder) for file in value]
+    if isinstance(value, dict):
+        return _clean_file(value, folder)
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise RefusedEventError(f"expected at most {LONGEST_TEXT} characters")
+    if isinstance(value, (int, float)) and abs(value) > LARGEST_NUMBER:
+        raise RefusedEventError("expected a smaller number")
+    return value
+
+
+def _clean_file(file: object, folder: Path) -> dict[str, object]:
+    """Gradio fetches or copies what some of the other keys name (`url`, `is_stream`): they are left out."""
+    if not isinstance(file, dict):
+        raise RefusedEventError("expected a file")
+    path = file_inside(folder, file.get("path"))
+    if path is None:
+        raise RefusedEventError("expected a file that was uploaded to this page")
+    name, size, mime_type = file.get("orig_name"), file.get("size"), file.get("mime_type")
+    return {
+        "path": str(path),
+        "orig_name": name if isinstance(name, str) else path.name,
+        "size": size if type(size) is int else None,
+        "mime_type": mime_type if isinstance(mime_type, str) else None,
+        "meta": FILE_META,
+    }
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
