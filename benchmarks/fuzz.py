@@ -43,6 +43,7 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
     os.dup2(log, 1)
     os.dup2(log, 2)
     faulthandler.enable(log)
+    started = _plant_interpreter(scratch / "programs")
     from fuzz_faults import damage, is_disguise
     from fuzz_kinds import KINDS, seed_of
 
@@ -68,12 +69,24 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
         out.write(json.dumps({"begin": number}) + "\n")
         out.flush()
         result = _read(kind.read, folder, longest_s, kind.format in ("medium", "png") and is_disguise(data))
+        if started.exists():
+            started.unlink()
+            result = {**result, "outcome": "OPENED", "text": "Ghostscript was started"}
         fat = _status("VmHWM")
         if fat > FATTEST and result["outcome"] in ("read", "refused", "TRACEBACK"):
             result = {**result, "outcome": "FAT"}
         out.write(json.dumps({"end": number, "peak": fat, **result}) + "\n")
         out.flush()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plant_interpreter(folder: Path) -> Path:
+    """Puts a Ghostscript first on the path that does nothing but leave a file, which is returned: no picture may start it."""
+    folder.mkdir()
+    (folder / "gs").write_text(f"#!/bin/sh\necho 10.0\ncase $1 in --version) ;; *) touch {folder}/started ;; esac\n")
+    (folder / "gs").chmod(0o755)
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return folder / "started"
 
 
 def _fresh(whole: Path, folder: Path) -> Path:
@@ -230,9 +243,10 @@ def _all(kinds: list[str], first: int, count: int, base: Path, jobs: int, longes
     def one(kind: str) -> list[dict[str, Any]]:
         begun = time.monotonic()
         found = fuzz_kind(kind, first, first + count, base, longest_s, None)
-        bad = sum(result["outcome"] not in ("read", "refused") for result in found)
+        bad = [result for result in found if result["outcome"] not in ("read", "refused")]
         with lock:
-            sys.stderr.write(f"{kind}: {len(found)} cases, {bad} bad, {time.monotonic() - begun:.0f} s\n")
+            sys.stderr.write(f"{kind}: {len(found)} cases, {len(bad)} bad, {time.monotonic() - begun:.0f} s\n")
+            sys.stderr.write("".join(f"  {line}\n" for line in _bad_lines(bad)))
         return found
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -248,18 +262,22 @@ def _row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _show_bad(bad: list[dict[str, Any]]) -> None:
+def _bad_lines(bad: list[dict[str, Any]]) -> list[str]:
     """Alike ones together, with all their seeds."""
     groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     for result in bad:
         text = result.get("text", "").partition(":")[0]
         groups.setdefault((result["kind"], result["outcome"], result.get("where", ""), text), []).append(result)
-    for (kind, outcome, where, _), alike in groups.items():
-        seeds = " ".join(str(result["end"]) for result in alike)
-        sys.stdout.write(f"\n{kind} {outcome} at {where}: {alike[0].get('text', '')!r}\n  seeds {seeds}\n")
+    return [
+        f"{kind} {outcome} at {where}: {alike[0].get('text', '')[:120]!r}, seeds {' '.join(str(result['end']) for result in alike)}"
+        for (kind, outcome, where, _), alike in groups.items()
+    ]
+
+
+def _show_bad(bad: list[dict[str, Any]]) -> None:
+    sys.stdout.write("".join(f"\n{line}" for line in _bad_lines(bad)) + "\n" * bool(bad))
     if bad:
-        worst = bad[0]
-        sys.stdout.write(f"\nOne again: python benchmarks/fuzz.py --only {worst['kind']} --seed {worst['end']} --keep FILE\n")
+        sys.stdout.write(f"\nOne again: python benchmarks/fuzz.py --only {bad[0]['kind']} --seed {bad[0]['end']} --keep FILE\n")
 
 
 def _show_case(result: dict[str, Any]) -> int:

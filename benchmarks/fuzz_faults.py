@@ -24,10 +24,18 @@ BOMB = "[&a [l, l, l, l, l, l, l, l, l], " + ", ".join(f"&{b} [{', '.join([f'*{a
 HUGE_ROWS = 10**10
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n9 9 moveto 0 0 lineto stroke showpage\n"
 PLAYLISTS = (
-    b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nbystander.wav\n#EXT-X-ENDLIST\n", b"ffconcat version 1.0\nfile bystander.wav\n",
+    b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nbystander.ts\n#EXT-X-ENDLIST\n", b"ffconcat version 1.0\nfile bystander.wav\n",
     b"#EXTM3U\n#EXTINF:1,\nfile:bystander.wav\n#EXT-X-ENDLIST\n", b"v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n",
 )  # fmt: skip
 DISGUISES = (EPS, *PLAYLISTS, b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", b"PK\x03\x04" + bytes(400), b"GIF89a", b"RIFF\x04\0\0\0WAVE")
+
+
+_HEADER_FAULTS = (  # of npy: what is found, and what may stand in its place
+    (rb"'shape': \([^)]*\)", (b"'shape': (2, 9999999999)", b"'shape': (-2, 80)", b"'shape': ()", b"'shape': (2, 80L)", b"'shape': (2, 80", b"'shape': 5")),
+    (rb"'descr': '[^']*'", (b"'descr': 'O'", b"'descr': '<U9'", b"'descr': '<f2'", b"'descr': '<M8[s]'", b"'descr': [('a', '<f8')]", b"'descr': {}")),
+    (rb"'descr': '[^']*'", (b"'descr': '>i1'", b"'descr': '<c16'", b"'descr': '|b1'")),
+    (rb"'fortran_order': \w+", (b"'fortran_order': True", b"'fortran_order': 5", b"'x': 1")),
+)  # fmt: skip
 
 
 def damage(format: str, data: bytes, seed: int) -> bytes:
@@ -78,7 +86,8 @@ def _yaml(data: bytes, rng: random.Random) -> bytes:
     tree = yaml.load(data, Loader=Loader)  # a SafeLoader
     special = rng.random()
     if special < 0.25:
-        stand_in = rng.choice((BOMB, "[" * DEEP, "{a: " * DEEP, "&s [*s]", "&s {model: *s}", "9" * 5000, "!!python/object/apply:os.abort []", "!!binary x", "0x_"))
+        deep = ("[" * DEEP, "{a: " * DEEP)
+        stand_in = rng.choice((BOMB, *deep, "&s [*s]", "&s {model: *s}", "9" * 5000, "!!python/object/apply:os.abort []", "!!binary x", "0x_"))
         return yaml.safe_dump(damage_tree(tree, rng, "STAND_IN"), sort_keys=False).replace("STAND_IN", stand_in).encode()
     return yaml.safe_dump(damage_tree(tree, rng), sort_keys=False, allow_unicode=True).encode("utf-8", "surrogatepass")
 
@@ -111,9 +120,10 @@ def _table(data: bytes, rng: random.Random) -> bytes:
     elif change == 6:
         cells = cells + [cells[row]] * 2000
     else:
-        cells[row][column] = rng.choice(
-            ("", "\0", "x" * 300, "x" * 5000, "x" * 200_000, '"', "|", "|" * 9000, "nan", "-inf", "1e999", "9" * 5000, "../" * 50 + "x", "/dev/zero", "\ud7ff", "a\rb")
-        )
+        cells[row][column] = rng.choice((
+            "", "\0", "x" * 300, "x" * 5000, "x" * 200_000, '"', "|", "|" * 9000, "nan", "-inf", "1e999", "9" * 5000, "../" * 50 + "x", "/dev/zero",
+            "\ud7ff", "a\rb",
+        ))  # fmt: skip
     return ("\n".join(",".join(line) for line in cells) + "\n").encode()
 
 
@@ -147,13 +157,9 @@ def _safetensors(data: bytes, rng: random.Random) -> bytes:
 
 
 def _npy(data: bytes, rng: random.Random) -> bytes:
-    change = rng.choice((
-        (rb"'shape': \([^)]*\)", rng.choice((b"'shape': (2, 9999999999)", b"'shape': (-2, 80)", b"'shape': ()", b"'shape': (2, 80L)", b"'shape': (2, 80", b"'shape': 5"))),
-        (rb"'descr': '[^']*'", rng.choice((b"'descr': 'O'", b"'descr': '<U9'", b"'descr': '<f2'", b"'descr': '>i1'", b"'descr': '<M8[s]'", b"'descr': [('a', '<f8')]", b"'descr': '<c16'", b"'descr': {}"))),
-        (rb"'fortran_order': \w+", rng.choice((b"'fortran_order': True", b"'fortran_order': 5", b"'x': 1"))),
-    ))  # fmt: skip
+    pattern, texts = rng.choice(_HEADER_FAULTS)
     header_size = 10 + struct.unpack("<H", data[8:10])[0]
-    header = re.sub(change[0], change[1], data[10:header_size])
+    header = re.sub(pattern, rng.choice(texts), data[10:header_size])
     return data[:8] + struct.pack("<H", len(header)) + header + data[header_size:]
 
 
@@ -200,9 +206,11 @@ def _torch(data: bytes, rng: random.Random) -> bytes:
         return written.getvalue()
     tree = torch.load(io.BytesIO(data), weights_only=True)
     tensor = rng.choice((
-        Evil(), torch.zeros(()), torch.zeros(0), torch.zeros(1).expand(HUGE_ROWS), torch.zeros(1, 1).expand(10**6, 10**6), torch.zeros(3, dtype=torch.complex64),
+        Evil(), torch.zeros(()), torch.zeros(0), torch.zeros(1).expand(HUGE_ROWS), torch.zeros(1, 1).expand(10**6, 10**6),
+        torch.zeros(3, dtype=torch.complex64),
         torch.zeros(3, 3).to_sparse(), torch.full((80,), float("nan")), torch.zeros(1, dtype=torch.bool), torch.zeros(2, 2, dtype=torch.float16), None, {}, "x",
-        torch.quantize_per_tensor(torch.zeros(4), 0.1, 0, torch.qint8), torch.zeros(2, 3, 4, 5, 6), {5: torch.zeros(1)}, torch.empty(3, device="meta"),
+        torch.quantize_per_tensor(torch.zeros(4), 0.1, 0, torch.qint8), torch.zeros(2, 3, 4, 5, 6), {5: torch.zeros(1)},
+        torch.empty(3, device="meta"),
     ))  # fmt: skip
     written = io.BytesIO()
     torch.save(damage_tree(tree, rng, tensor), written)
@@ -265,7 +273,8 @@ def _hdf5(data: bytes, rng: random.Random) -> bytes:
             old = file[name][...]
             if old.dtype.kind in "iuf":
                 changed = np.array(old).reshape(-1)
-                changed[rng.randrange(len(changed)) :: rng.choice((1, 1000))] = rng.choice((-1, 0, 2**31, 2**62, -(2**62)) if old.dtype.kind == "i" else (np.nan, np.inf, -1e38))
+                numbers = {"f": (np.nan, np.inf, -1e38), "u": (0, 1)}.get(old.dtype.kind, (-1, 0, 2**31, 2**62, -(2**62)))
+                changed[rng.randrange(len(changed)) :: rng.choice((1, 1000))] = rng.choice(numbers)
                 file[name][...] = changed.reshape(old.shape)
     return held.getvalue()
 

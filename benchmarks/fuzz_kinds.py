@@ -18,7 +18,7 @@ import numpy as np
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 
-from facevc_cli.errors import FaceVCError
+from facevc_cli.errors import FaceVCError  # noqa: E402
 
 PEOPLE = {"anna": "female", "bert": "male", "carl": "male", "dora": "female"}
 PICTURES = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "gif": "GIF", "bmp": "BMP"}
@@ -78,6 +78,7 @@ def _media(base: Path) -> None:
         image.save(folder / f"a.{suffix}", name)
     _encode(folder / "a.mp3", wav, "libmp3lame", 44_100)
     _encode(folder / "a.m4a", wav, "aac", 44_100)
+    _encode(folder / "bystander.ts", wav, "aac", 44_100)
     for suffix, codecs in {"mp4": ("libx264", "aac", 44_100), "mkv": ("mpeg4", "aac", 44_100), "webm": ("libvpx", "libopus", 48_000)}.items():
         _encode(folder / f"a.{suffix}", wav, codecs[1], codecs[2], np.asarray(image), codecs[0])
 
@@ -369,16 +370,10 @@ def _use_part(folder: Path) -> None:
 
 def _use_model(folder: Path) -> None:
     from facevc_cli.converter import Converter
-    from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig
-    from facevc_cli.stages.import_checkpoint import run as import_checkpoint
-    from facevc_cli.stages.info import InfoConfig
-    from facevc_cli.stages.info import run as info
+    from facevc_cli.stages.info import InfoConfig, run
 
     path = folder / "checkpoint"
-    attempt(
-        lambda: info(InfoConfig((path,))), lambda: Converter(path, "griffin-lim", "cpu"),
-        lambda: import_checkpoint(ImportCheckpointConfig(path, folder / "copy", overwrite=True)),
-    )  # fmt: skip
+    attempt(lambda: run(InfoConfig((path,))), lambda: Converter(path, "griffin-lim", "cpu"))
 
 
 def _use_card(folder: Path) -> None:
@@ -399,13 +394,15 @@ def _use_addresses(folder: Path) -> None:
 
 
 def _pretrain(folder: Path, **options: Any) -> Any:
+    from stores import TOY
+
     import facevc_cli.io.rundir
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
-    from stores import TOY
 
     if hasattr(facevc_cli.io.rundir, "_plot"):  # drawing takes longer than the training that it shows
         facevc_cli.io.rundir._plot = lambda table, picture: None
-    return run(PretrainStageConfig(folder / "features.h5", folder / "voices.h5", folder / "run", "toy", overrides=TOY, device="cpu", **options))
+    inputs, settings = (folder / "features.h5", folder / "voices.h5"), (*TOY, "pretrain.steps=4")
+    return run(PretrainStageConfig(*inputs, folder / "run", "toy", overrides=settings, device="cpu", **options))
 
 
 def _resume(folder: Path) -> None:
