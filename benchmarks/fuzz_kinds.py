@@ -129,6 +129,9 @@ def _model(base: Path) -> None:
 
     folder = checkpoint(base / "model" / "checkpoint")
     loaded = load_checkpoint(folder)
+    done = {"source": loaded.weights_sha256, "half": False, "origin": None}
+    figures = {"step": 5, "best_loss": 0.5, "validation": {"loss": 0.5}, "imported": done}
+    (folder / "metrics.json").write_text(json.dumps(figures), encoding="utf-8")
     loaded_slots = loaded.model.memory.values.detach().numpy()
     address = np.full(len(loaded_slots), 1 / len(loaded_slots), np.float32)
     origin = ({"file": "a.jpg", "sha256": "0" * 16, "share": "1"},)
@@ -376,6 +379,18 @@ def _use_model(folder: Path) -> None:
     attempt(lambda: run(InfoConfig((path,))), lambda: Converter(path, "griffin-lim", "cpu"))
 
 
+def _use_metrics(folder: Path) -> None:
+    """An import looks into the figures of what it takes, and into those of what it would replace."""
+    from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
+
+    path = folder / "checkpoint"
+    shutil.copytree(path, folder / "other")
+    attempt(
+        lambda: _use_model(folder), lambda: run(ImportCheckpointConfig(path, folder / "copy")),
+        lambda: run(ImportCheckpointConfig(path, folder / "other")),
+    )  # fmt: skip
+
+
 def _use_card(folder: Path) -> None:
     from facevc_cli.stages.info import InfoConfig, run
 
@@ -546,7 +561,7 @@ KINDS: dict[str, Kind] = {
     "part.h5": Kind("stores", "part.h5", "hdf5", _use_part),
     "checkpoint-config": Kind("model", "checkpoint/config.yaml", "yaml", _use_model),
     "checkpoint-weights": Kind("model", "checkpoint/model.safetensors", "safetensors", _use_model, lambda folder: _mend_sum(folder, "checkpoint")),
-    "checkpoint-metrics": Kind("model", "checkpoint/metrics.json", "json", _use_model),
+    "checkpoint-metrics": Kind("model", "checkpoint/metrics.json", "json", _use_metrics),
     "voice-card": Kind("model", "card.safetensors", "safetensors", _use_card),
     "addresses": Kind("model", "addresses.safetensors", "safetensors", _use_addresses),
     "run-config": Kind("run", "run/config.yaml", "yaml", _resume),
