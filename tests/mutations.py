@@ -1,45 +1,60 @@
-"""Damage to files, drawn from a seed: for tests that read what a disk, a download or an editor left behind."""
+"""Damages bytes the way disks, networks and editors do: the same seed damages the same way."""
 
 import random
+import struct
 
-CHUNK = 64  # bytes that one cut, copy or fill takes at most
-TOKENS = (
-    b"-1", b"0", b"1e999", b"NaN", b"Infinity", b"null", b"true", b"[]", b"{}", b'""', b"1099511627776", b"9" * 5000, b"\x00", b"\xff", b"\xed\xb2\x80",
-    b"[" * 3000, b"{" * 3000, b"\n", b",", b":", b"&a ", b"*a", b"!!python/object:os.system ", b"\xef\xbb\xbf", b"\xff\xff\xff\xff\xff\xff\xff\x7f",
+SNIPPETS = (b"\xff\xff\xff\xff", b"\x00\x00\x00\x80", b"\xff\xff\xff\x7f", b"\x00" * 4, b"\x01\x00\x00\x00", b"\x00\x00\x00\x01")
+TEXTS = (
+    b"\x00", b"\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b"NaN", b"-1", b"1e999", b".inf", b"9" * 400, b"9" * 5000, b"null", b"true", b'"', b"'", b",", b";",
+    b"[" * 3000, b"{" * 3000, b"&a [*a]", b"*b", b"!!python/object/apply:os.abort []", b"../" * 40 + b"x", b"x" * 5000, b"x" * 200_000, b"\xc3\x28",
+    b"2020-99-99", b"0x", b"\n- ", b": ", b"{}", b"[]", b"\\ud800", "e\u0301\u202e".encode(), b"%s{0}", b"\t",
 )  # fmt: skip
 
 
 def mutate(data: bytes, seed: int) -> bytes:
-    """`data` with one to four damages: bits turned, bytes cut, doubled, filled, moved, or replaced by tokens that parsers stumble over."""
-    draw = random.Random(seed)
-    out = bytearray(data)
-    for _ in range(draw.randint(1, 4)):
-        out = _damage(out, draw)
-    return bytes(out)
+    """One to four faults: flipped bits, lost, repeated, moved, zeroed or foreign bytes, and numbers of four bytes that are extreme."""
+    rng = random.Random(seed)
+    found = bytearray(data)
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        rng.choice(_FAULTS)(found, rng)
+    return bytes(found)
 
 
-def _damage(data: bytearray, draw: random.Random) -> bytearray:
-    # headers lie at the beginning of most kinds, so that half of the damage goes there
-    reach = min(len(data), 512) if draw.random() < 0.5 else len(data)
-    at, length = draw.randint(0, reach), draw.randint(1, CHUNK)
-    chunk = data[at : at + length]
-    kind = draw.randrange(7)
-    if kind == 0 and at < len(data):
-        data[at] ^= 1 << draw.randrange(8)
-    elif kind == 1:
-        data[at : at + length] = b""
-    elif kind == 2:
-        del data[at:]
-    elif kind == 3:
-        data[at:at] = chunk
-    elif kind == 4:
-        data[at : at + length] = bytes([draw.choice((0, 0xFF, 0x20, 0x80))]) * len(chunk)
-    elif kind == 5:
-        token = draw.choice(TOKENS)
-        data[at : at + draw.choice((0, len(token), 1))] = token
-    else:
-        numbers = [i for i, byte in enumerate(data[: 1 << 16]) if 0x30 <= byte <= 0x39]
-        if numbers:
-            place = draw.choice(numbers)
-            data[place : place + 1] = draw.choice(TOKENS[:12])
-    return data
+def mutate_text(data: bytes, seed: int) -> bytes:
+    """The same for text, where a whole word or line is what goes wrong as often as a byte."""
+    rng = random.Random(seed)
+    if rng.random() < 0.25:
+        return mutate(data, seed)
+    lines = data.splitlines(keepends=True) or [b""]
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at = rng.randrange(len(lines))
+        words = lines[at].replace(b",", b" ").replace(b":", b" ").split() or [b""]
+        word, text = rng.choice(words), rng.choice(TEXTS)
+        changes = (
+            lines[at].replace(word, text, 1) if word else text, text + lines[at], lines[at].rstrip() + text + b"\n", b"", lines[at] * 2,
+            lines[at].replace(b"\n", b"\r\n"), lines[at].replace(word, word[: len(word) // 2], 1) if word else b"", rng.choice(lines),
+        )  # fmt: skip
+        lines[at] = rng.choice(changes)
+    return b"".join(lines)
+
+
+def _flip(data: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.choice((1, 3, 30)) if data else 0):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+
+
+def _extreme_number(data: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(0, min(len(data), rng.choice((64, 512, 1 << 30))) + 1, 4)
+    data[at : at + 4] = rng.choice((*SNIPPETS, struct.pack("<I", rng.getrandbits(32)), struct.pack("<I", len(data) * 2)))
+
+
+def _replace_piece(data: bytearray, rng: random.Random) -> None:
+    """A piece is lost, zeroed, repeated, or comes from elsewhere; or all after it is lost."""
+    at = rng.randrange(len(data) + 1)
+    end = min(len(data), at + rng.choice((1, 4, 16, 64, 512, 4096)))
+    piece, elsewhere = bytes(data[at:end]), rng.randrange(len(data) + 1)
+    changes = (b"", bytes(len(piece)), piece * 2, piece * 50, bytes(data[elsewhere : elsewhere + len(piece)]), rng.randbytes(len(piece)), rng.choice(TEXTS))
+    data[at : len(data) if rng.random() < 0.25 else end] = rng.choice(changes)
+
+
+_FAULTS = (_flip, _extreme_number, _replace_piece)
