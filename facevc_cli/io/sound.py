@@ -1,5 +1,6 @@
 """The sound of any file, read in blocks: mixed to one channel, brought to a rate and counted on the way, so that memory is bounded."""
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ from facevc_cli.features.downmix import SILENCE, ChannelLevels, mix_channels, re
 from facevc_cli.io.container import check_file, decode_frames, open_container
 from facevc_cli.io.inputs import VIDEO_SUFFIXES
 from facevc_cli.io.timeline import Timeline
-from facevc_cli.io.unfinished import is_chained_ogg, length_patches
+from facevc_cli.io.unfinished import id3_bytes, is_chained_ogg, length_patches
 
 LONGEST_S = 6 * 3600.0  # a longer file is refused rather than filling the memory
 BLOCK_SAMPLES = 1 << 20  # of all channels together
 QUIETER_TRACK = 1e-3  # of the loudest track's energy, 30 dB below: such a track before it is no choice
 LIE_S = 60.0  # this much more than the header says means that it is wrong
 MOST_MP3_BYTES_PER_S = 48_000  # 320 kbit/s, and some more
-COVER_BYTES = 1 << 20  # a picture may lie in the file too
+SPARE_BYTES = SPARE_SAMPLES = 4096
+MOST_ROOM = 1.2  # of what is used: more is given back
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _gather(
     path: Path, track: Track, rate: int | None, longest_s: float, channel: int | None = None, offset: float = 0.0
 ) -> tuple[np.ndarray, ChannelLevels]:
     """The whole track, mixed and resampled on the way, and how loud its channels are."""
-    levels, mixer = ChannelLevels(), Resampler(track.rate, rate or track.rate)
+    levels, mixer = ChannelLevels(), Resampler(track.rate, rate or track.rate, min(track.announced_s or 0.0, longest_s))
     checked = False
     first = np.zeros(0, np.float32)
     for block in track.blocks():
@@ -114,33 +116,33 @@ def _gather(
 
 
 class Resampler:
-    """Blocks (n,) float32 at one rate in, all of them at another out: to the bit what `resample` makes of the whole."""
+    """Blocks (n,) float32 at one rate in, all of them at another out: to the bit what `resample` makes of the whole.
 
-    def __init__(self, rate: int, to_rate: int):
+    expected_s: room is made for that much at once, so that nothing is copied; more may come.
+    """
+
+    def __init__(self, rate: int, to_rate: int, expected_s: float):
         import soxr
 
         self._stream = None if rate == to_rate else soxr.ResampleStream(rate, to_rate, 1, "float32", "HQ")
-        self._parts: list[np.ndarray] = []
+        self._wav = np.empty(math.ceil(expected_s * to_rate) + SPARE_SAMPLES, np.float32)
+        self._count = 0
 
-    def push(self, block: np.ndarray) -> None:
+    def push(self, block: np.ndarray, last: bool = False) -> None:
         if self._stream is not None:
-            block = self._stream.resample_chunk(np.ascontiguousarray(block))
-        self._parts.append(block)
+            block = self._stream.resample_chunk(np.ascontiguousarray(block), last=last)
+        end = self._count + len(block)
+        if end > len(self._wav):
+            longer = np.empty(end + end // 2, np.float32)
+            longer[: self._count] = self._wav[: self._count]
+            self._wav = longer
+        self._wav[self._count : end] = block
+        self._count = end
 
     def finish(self) -> np.ndarray:
-        """(n,) float32; the parts go as they are copied, so that they are never there twice."""
-        if self._stream is not None:
-            self._parts.append(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))
-        if len(self._parts) == 1:
-            return self._parts.pop()
-        whole = np.empty(sum(map(len, self._parts)), np.float32)
-        self._parts.reverse()
-        at = 0
-        while self._parts:
-            part = self._parts.pop()
-            whole[at : at + len(part)] = part
-            at += len(part)
-        return whole
+        """(n,) float32."""
+        self.push(np.zeros(0, np.float32), last=True)
+        return self._wav[: self._count] if len(self._wav) < MOST_ROOM * self._count else self._wav[: self._count].copy()
 
 
 class _PlainTrack:
@@ -173,7 +175,7 @@ class _PlainTrack:
         if self.format == "OGG":
             return not is_chained_ogg(self.path)
         if self.format in ("MP3", "MPEG"):  # its header may say too little
-            return self.path.stat().st_size <= MOST_MP3_BYTES_PER_S * self.frames / self.rate + COVER_BYTES
+            return self.path.stat().st_size <= id3_bytes(self.path) + MOST_MP3_BYTES_PER_S * self.frames / self.rate + SPARE_BYTES
         return True
 
     def blocks(self) -> Iterator[np.ndarray]:

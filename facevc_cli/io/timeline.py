@@ -1,5 +1,6 @@
 """Where decoded sound lies in time: gaps are filled with silence, so that it stays under its picture."""
 
+import re
 from typing import Any
 
 GAP_S = 0.05  # time stamps that jump less are inexact; one lost packet is shorter, several add up
@@ -29,8 +30,7 @@ class Timeline:
         begun = [float(s.start_time * s.time_base) for s in (stream, *pictures) if s.start_time is not None and s.time_base]
         end_s = None
         if pictures:
-            told = [float(s.duration * s.time_base) for s in pictures if s.duration and s.time_base]
-            end_s = max(told) if told else container.duration / 1e6 if container.duration else None
+            end_s = max((_duration_s(s) for s in pictures), default=0.0) or None
         return cls(rate, min(begun, default=None), end_s, bool(_BROADCAST & set(container.format.name.split(","))))
 
     def place(self, time_s: float | None, samples: int) -> tuple[int, int]:
@@ -59,6 +59,14 @@ class Timeline:
         if self.end_s is None:
             return late_s <= UNTOLD_GAP_S
         return self._written / self.rate + late_s <= self.end_s + 1
+
+
+def _duration_s(stream: Any) -> float:
+    """Of a stream, 0 if nothing says; not the container's, which time stamps of the sound that lie make long."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska's
+    return int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3]) if told else 0.0
 
 
 def _is_attached(stream: Any) -> bool:

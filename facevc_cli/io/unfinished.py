@@ -53,6 +53,15 @@ def is_chained_ogg(path: Path) -> bool:
     return False
 
 
+def id3_bytes(path: Path) -> int:
+    """The length of the tag in front of an MP3, which may hold pictures."""
+    with path.open("rb") as file:
+        header = file.read(10)
+    if len(header) < 10 or header[:3] != b"ID3":
+        return 0
+    return 10 + sum((byte & 127) << 7 * (3 - place) for place, byte in enumerate(header[6:]))
+
+
 def _find_data(file: BinaryIO, size: int) -> int | None:
     """Where the data chunk of a RIFF file begins."""
     at = 12
