@@ -1,4 +1,4 @@
-"""From many channels to one: FFmpeg's downmix, the one channel that is heard if the others cancel it, and offsets taken out."""
+"""From many channels to one: FFmpeg's downmix, or the loudest channel if the others cancel it. Offsets are removed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 SILENCE = 1e-4  # RMS: what is below it is no sound
-# The share of its energy that a channel must keep in the mix. A mean of two keeps a quarter of a channel whose partner is silent: a partner
-# that adds nothing, or takes away, leaves no more. Two channels that differ keep a half, and stay a mean.
+# The share of its energy that a channel must keep in the mix. A mean of two channels keeps a quarter if the other is
+# silent, and less if the other cancels it. Two channels that differ keep a half: they stay a mean.
 KEPT_ENERGY = 0.2502
 SILENT_BESIDE = 1e-6  # of the loudest channel's energy: 60 dB below
 OFFSET_ENERGY = 0.01  # of the sound's energy; a smaller offset changes the level by less than .05 dB
@@ -20,15 +20,20 @@ _HALF_POWER = 2**-0.5
 _WEIGHTS = {"FC": 1.0, "LFE": 0.0, "LFE2": 0.0, **dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR"), _HALF_POWER)}
 _SURROUND = 0.5
 _GUESSED = {  # what FFmpeg takes a number of channels for if the file does not say
-    3: "FL FR LFE", 4: "FL FR FC BC", 5: "FL FR FC BL BR", 6: "FL FR FC LFE BL BR", 7: "FL FR FC LFE BC SL SR", 8: "FL FR FC LFE BL BR SL SR",
-}  # fmt: skip
+    3: "FL FR LFE",
+    4: "FL FR FC BC",
+    5: "FL FR FC BL BR",
+    6: "FL FR FC LFE BL BR",
+    7: "FL FR FC LFE BC SL SR",
+    8: "FL FR FC LFE BL BR SL SR",
+}
 
 
 def mix_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
     """What each channel counts in the mix (count,) float32; None: all the same, which is a mean.
 
-    names: FFmpeg's, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point: the centre counts 1, so
-    that speech in the centre alone stays as loud as it is.
+    names: FFmpeg's, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point: the
+    centre counts 1, so that speech in the centre alone stays as loud as it is.
     """
     if count < 3:
         return None
@@ -54,7 +59,9 @@ class ChannelLevels:
 
     count: int = 0
     peak: float = 0.0  # of the mix
-    _sums: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))  # of the samples and of their squares, by channel
+    _sums: np.ndarray = field(
+        default_factory=lambda: np.zeros((2, 0))
+    )  # of the samples and of their squares, by channel
     _mix: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def add(self, block: np.ndarray, mixed: np.ndarray) -> None:
@@ -70,7 +77,10 @@ class ChannelLevels:
         if channels == 1:
             self._sums[:, 0] += mix
         else:
-            self._sums[:, :channels] += (block.sum(axis=0, dtype=np.float64), np.square(block, dtype=np.float64).sum(axis=0))
+            self._sums[:, :channels] += (
+                block.sum(axis=0, dtype=np.float64),
+                np.square(block, dtype=np.float64).sum(axis=0),
+            )
 
     @property
     def finite(self) -> bool:
@@ -88,7 +98,7 @@ class ChannelLevels:
         return float(self.powers.max(initial=0.0))
 
     def choose_channel(self) -> int | None:
-        """The channel to take instead of the mix, None: the mix. Taken if it alone has sound, or if the mix loses it."""
+        """The channel to take instead of the mix, None for the mix: it alone has sound, or the mix loses it."""
         powers = self.powers
         if len(powers) < 2 or powers.max() < SILENCE**2:
             return None
@@ -100,7 +110,11 @@ class ChannelLevels:
     def offset(self, rate: int) -> float:
         """The offset of the mix that is to be taken out: 0 if it does not matter."""
         mean, square = self._mix / max(1, self.count)
-        matters = self.count >= SHORTEST_OFFSET_S * rate and abs(mean) > SILENCE and mean**2 > OFFSET_ENERGY * (square - mean**2)
+        matters = (
+            self.count >= SHORTEST_OFFSET_S * rate
+            and abs(mean) > SILENCE
+            and mean**2 > OFFSET_ENERGY * (square - mean**2)
+        )
         return float(mean) if matters else 0.0
 
 
@@ -134,6 +148,8 @@ def mix_array(wav: np.ndarray, rate: int) -> np.ndarray:
         levels = ChannelLevels()
         levels.add(mixed[:, None], mixed)
     offset = levels.offset(rate)
-    mono = (mixed - offset if offset else mixed).astype(np.float32)  # a copy in any case: the caller's samples stay as they are
+    mono = (mixed - offset if offset else mixed).astype(
+        np.float32
+    )  # a copy in any case: the caller's samples stay as they are
     remove_drift(mono, rate)
     return mono

@@ -8,10 +8,12 @@ from typing import Any
 
 from facevc_cli.errors import FaceVCError
 
-# Containers of sound and pictures. Not here: playlists (hls, concat, dash), which name other files, pictures, subtitles, devices, networks.
+# Containers of sound and video. Left out: playlists (hls, concat, dash), which name other files; pictures, subtitles,
+# devices, networks.
 FORMATS = (
-    "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,asf,asf_o,flv,live_flv,rm,mxf,gxf,dv,ivf,nut,nuv,wtv,ogg,flac,wav,w64,aiff,au,caf,mp3,"
-    "aac,ac3,eac3,dts,dtshd,truehd,mlp,loas,latm,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,mpc8,gsm,voc,sox,iff,ircam,nistsphere,dsf,qcp,shn,aa,aax,oma,3dostr"
+    "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,asf,asf_o,flv,live_flv,rm,mxf,gxf,dv,ivf,nut,nuv,wtv,"
+    "ogg,flac,wav,w64,aiff,au,caf,mp3,aac,ac3,eac3,dts,dtshd,truehd,mlp,loas,latm,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,"
+    "mpc8,gsm,voc,sox,iff,ircam,nistsphere,dsf,qcp,shn,oma"
 )
 BUFFER_BYTES = 1 << 16
 
@@ -60,7 +62,7 @@ def check_file(path: Path) -> None:
 def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> Iterator[Any]:
     """The container of a file, with `patches` in place of some of its bytes. FaceVCError where FFmpeg cannot read it.
 
-    FFmpeg gets bytes and no path. So it takes no name for an address (`12:30.mp4`), and opens nothing that the file names.
+    FFmpeg gets bytes and no path. So it takes no name for an address (`12:30.mp4`) and opens no file that this one names.
     """
     import av
     from av.error import FFmpegError
@@ -77,7 +79,9 @@ def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> It
             yield container
     except (FFmpegError, OSError) as error:
         reason = error.strerror or error
-        raise FaceVCError(f"{path}: expected a video or sound file that FFmpeg can read, found one it cannot ({reason}).") from error
+        raise FaceVCError(
+            f"{path}: expected a video or sound file that FFmpeg can read, found one it cannot ({reason})."
+        ) from error
 
 
 def decode_frames(container: Any, stream: Any) -> Iterator[Any]:

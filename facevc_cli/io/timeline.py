@@ -4,7 +4,9 @@ import re
 from typing import Any
 
 GAP_S = 0.05  # time stamps that jump less are inexact; one lost packet is shorter, several add up
-DISCONTINUITY_S = 10.0  # in a broadcast's stream a longer jump is a new beginning of its clock (FFmpeg's dts_delta_threshold)
+DISCONTINUITY_S = (
+    10.0  # in a broadcast's stream a longer jump is a new beginning of its clock (FFmpeg's dts_delta_threshold)
+)
 UNTOLD_GAP_S = 60.0  # believed where nothing says how long the picture is
 OVERLAP_S = 1.0  # a longer jump back is a new beginning too
 MOST_CUT = 0.05  # of the sound: time stamps that would cut more are wrong
@@ -14,10 +16,13 @@ _BROADCAST = frozenset({"mpegts", "mpeg"})
 class Timeline:
     """Of one sound stream, in seconds from the beginning of its container.
 
-    origin_s: the earliest time stamp of sound and picture; end_s: where the picture ends, None if there is none or it does not say.
+    origin_s: the earliest time stamp of sound and picture. end_s: where the picture ends; None if there is no picture,
+    or nothing says it.
     """
 
-    def __init__(self, rate: int, origin_s: float | None = None, end_s: float | None = None, discontinuous: bool = False):
+    def __init__(
+        self, rate: int, origin_s: float | None = None, end_s: float | None = None, discontinuous: bool = False
+    ):
         self.rate, self.end_s, self.discontinuous = rate, end_s, discontinuous
         self._origin_s = origin_s
         self._written = self._cut = 0  # samples
@@ -27,7 +32,9 @@ class Timeline:
     def of(cls, container: Any, stream: Any, rate: int) -> "Timeline":
         """Of an open container's stream. Cover art is no picture."""
         pictures = [s for s in container.streams.video if not _is_attached(s)]
-        begun = [float(s.start_time * s.time_base) for s in (stream, *pictures) if s.start_time is not None and s.time_base]
+        begun = [
+            float(s.start_time * s.time_base) for s in (stream, *pictures) if s.start_time is not None and s.time_base
+        ]
         end_s = None
         if pictures:
             end_s = max((_duration_s(s) for s in pictures), default=0.0) or None

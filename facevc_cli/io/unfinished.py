@@ -1,4 +1,4 @@
-"""Sound files whose header was never finished: a recorder that lost power leaves a length of 0, or none that makes sense."""
+"""Sound files whose header is wrong: a recorder that lost power leaves a length of 0, or one that makes no sense."""
 
 import struct
 from pathlib import Path
@@ -10,7 +10,7 @@ _OGG_HEADER = 27
 
 
 def length_patches(path: Path) -> dict[int, bytes]:
-    """Bytes by their place that make the file's header say that its sound goes on to the end; none for a header that is finished.
+    """Bytes, by their place, that make a header say that the sound goes on to the end. None if the header is right.
 
     Knows RIFF, RF64 and Sun's AU.
     """
@@ -35,7 +35,7 @@ def length_patches(path: Path) -> dict[int, bytes]:
 
 
 def is_chained_ogg(path: Path) -> bool:
-    """Whether an Ogg file is several behind each other, as radio stations send them: libsndfile reads the first alone."""
+    """Whether an Ogg file is several in a row, as radio stations send them. libsndfile reads the first alone."""
     size = path.stat().st_size
     begun = False  # whether pages with sound were seen
     with path.open("rb") as file:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from facevc_cli.data.extraction import ExtractionConfig
 from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.atomic import write_text
-from facevc_cli.io.audio import load_audio, save_audio, wav_header
+from facevc_cli.io.atomic import remove_left, write_text
+from facevc_cli.io.audio import save_audio, wav_header
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
 from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.io.sound import fit_full_scale, read_sound
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, parallel_map
 
@@ -20,6 +21,7 @@ STAGE = "extract-wav"
 MANIFEST = "manifest.csv"
 SETTINGS = ".facevc-extract-wav.json"
 COLUMNS = ("utterance", "speaker", "file", "duration", "rate")  # duration in s, rate in Hz
+NOTES = "notes"  # of a row on its way here: what was done to the sound; not in the table
 SAVE_EVERY_S = 10.0  # the manifest on disk is at most this old
 RATES_HZ = (4000, 192_000)
 
@@ -61,6 +63,8 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         reporter.note(f"would extract {len(waiting)} of {len(mine)} files into {config.output}")
         return tally.summary(config.output, inputs=len(mine), waiting=len(waiting))
     write_text(config.output / SETTINGS, json.dumps(_settings(config)) + "\n")
+    folders = {config.output, *(target.parent for target in targets)}
+    remove_left(folders)
     reporter.begin(len(mine), "files", STAGE)
     busy = {source.id for source in waiting}
     for source in mine:
@@ -69,6 +73,8 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     try:
         for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs()):
             if row is not None:
+                if note := row.pop(NOTES, ""):
+                    reporter.note(f"{source.path}: {note}")
                 manifest.add(row)
                 tally.done(source.id)
                 continue
@@ -77,6 +83,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
                 raise error
     finally:
         manifest.write()
+        remove_left(folders)
     following = f"facevc extract-features {config.output} -o features.h5 --speakers {config.output / MANIFEST}"
     if count > 1:
         following = "run every shard, then the same command without --shard, which completes the manifest"
@@ -84,9 +91,9 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 def _extract(config: ExtractWavConfig, source: Input) -> Row:
-    wav, rate = load_audio(source.path, config.rate)
-    save_audio(_target(config.output, source), wav, rate)
-    return _row(source, len(wav), rate)
+    sound = fit_full_scale(read_sound(source.path, config.rate))
+    save_audio(_target(config.output, source), sound.wav, sound.rate)
+    return _row(source, len(sound.wav), sound.rate) | {NOTES: "; ".join(sound.notes)}
 
 
 def _row(source: Input, samples: int, rate: int) -> Row:
