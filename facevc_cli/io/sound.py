@@ -16,6 +16,7 @@ from facevc_cli.io.unfinished import length_patches
 
 LONGEST_S = 6 * 3600.0  # a longer file is refused rather than filling the memory
 QUIETER_TRACK = 1e-3  # of the loudest track's energy, 30 dB below: such a track before it is no choice
+LOST_ENERGY = 1e-5  # of the loudest channel's: no more of it than this is nothing
 LIE_S = 60.0  # this much more than the header says means that it is wrong
 SPARE_SAMPLES = 4096
 MOST_ROOM = 1.2  # of what is used: more is given back
@@ -79,7 +80,8 @@ def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *n
         wav, levels = _gather(path, track, rate, longest_s, channel, offset)
     if remove_drift(wav, rate or track.rate):
         told.append("an offset that wanders was taken out")
-    if before.loudest >= SILENCE**2 and not _is_louder(wav, min(SILENCE**2, before.loudest / 8)):
+    least = max(min(SILENCE**2, before.loudest / 8), LOST_ENERGY * before.loudest)
+    if before.loudest >= SILENCE**2 and not _is_louder(wav, least):
         raise FaceVCError(
             f"{path}: the file has sound, but nothing of it is left at {rate or track.rate} Hz mono: it lies above "
             "what speech needs, or below. Export it again with the speech alone."
