@@ -50,10 +50,10 @@ class _PatchedFile(RawIOBase):
         super().close()
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, what: str = "file") -> None:
     """FaceVCError where there is no file, or nothing in it."""
     if not path.is_file():
-        raise FaceVCError(f"{path}: no such file. Check the path.")
+        raise FaceVCError(f"{path}: no such {what}. Check the path.")
     if path.stat().st_size == 0:
         raise FaceVCError(f"{path}: the file is empty (zero bytes). Copy or record it again.")
 

@@ -34,7 +34,7 @@ class Sound:
 
 def read_sound(path: Path, rate: int | None = None, longest_s: float = LONGEST_S) -> Sound:
     """A file's sound, resampled to `rate` if given; what load_audio says of it."""
-    check_file(path)
+    check_file(path, "audio file")
     import soundfile
 
     if path.suffix.lower() not in VIDEO_SUFFIXES:  # libsndfile takes some streams for MP3 and decodes noise
