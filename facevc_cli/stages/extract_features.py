@@ -59,9 +59,8 @@ def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 def _extract(frontend: Frontend, teacher: Path | None, device: str, source: Input) -> Item:
-    recorded, found_rate = load_audio(source.path)
-    rate = frontend.definition.rate
-    wav = frontend.prepare(resample(recorded, found_rate, rate))
+    wav, rate = load_audio(source.path, frontend.definition.rate)
+    wav = frontend.prepare(wav)
     mel, f0 = frontend.features(wav, device)
     frames = {"mel": mel, "f0": f0}
     if teacher is not None:

@@ -11,10 +11,11 @@ from facevc_cli.data import origins
 from facevc_cli.data.extraction import ExtractionConfig
 from facevc_cli.data.origins import Origin, find_standing
 from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.atomic import write_text
-from facevc_cli.io.audio import load_audio, save_audio, wav_header
+from facevc_cli.io.atomic import remove_left, write_text
+from facevc_cli.io.audio import save_audio, wav_header
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
 from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.io.sound import fit_full_scale, read_sound
 from facevc_cli.parsing import read_json
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, parallel_map
@@ -24,6 +25,7 @@ MANIFEST = "manifest.csv"
 SETTINGS = ".facevc-extract-wav.json"
 COLUMNS = ("utterance", "speaker", "file", "duration", "rate")  # duration in s, rate in Hz
 ALL_COLUMNS = (*COLUMNS, *origins.COLUMNS)  # the last also in the manifests of earlier versions absent
+NOTES = "notes"  # of a row on its way here: what was done to the sound; not in the table
 SAVE_EVERY_S = 10.0  # the manifest on disk is at most this old
 RATES_HZ = (4000, 192_000)
 _COMMENT = "extracted from a file of sha256 "
@@ -69,6 +71,8 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         reporter.note(f"would extract {len(waiting)} of {len(mine)} files into {config.output}")
         return tally.summary(config.output, inputs=len(mine), waiting=len(waiting))
     write_text(config.output / SETTINGS, json.dumps(_settings(config)) + "\n")
+    folders = {config.output, *(target.parent for target in targets)}
+    remove_left(folders)
     reporter.begin(len(mine), "files", STAGE)
     for source in standing.done:
         manifest.keep(source)
@@ -76,6 +80,8 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     try:
         for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs()):
             if row is not None:
+                if note := row.pop(NOTES, ""):
+                    reporter.note(f"{source.path}: {note}")
                 manifest.add(row)
                 tally.done(source.id)
                 continue
@@ -84,6 +90,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
                 raise error
     finally:
         manifest.write()
+        remove_left(folders)
     following = f"facevc extract-features {config.output} -o features.h5 --speakers {config.output / MANIFEST}"
     if count > 1:
         following = "run every shard, then the same command without --shard, which completes the manifest"
@@ -92,10 +99,10 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
 
 def _extract(config: ExtractWavConfig, source: Input) -> Row:
     origin = Origin.of(source, config.output)
-    wav, rate = load_audio(source.path, config.rate)
+    sound = fit_full_scale(read_sound(source.path, config.rate))
     # a killed run has no time to enter the wav into the manifest, so the wav itself says what it was made from
-    save_audio(_target(config.output, source), wav, rate, _COMMENT + origin.sha256)
-    return _row(source, len(wav), rate, origin)
+    save_audio(_target(config.output, source), sound.wav, sound.rate, _COMMENT + origin.sha256)
+    return _row(source, len(sound.wav), sound.rate, origin) | {NOTES: "; ".join(sound.notes)}
 
 
 def _row(source: Input, samples: int, rate: int, origin: Origin) -> Row:

@@ -9,7 +9,7 @@ from facevc_cli.io.audio import load_audio
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, list_files
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.provenance.metadata import read_provenance
-from facevc_cli.provenance.watermark import detect
+from facevc_cli.provenance.watermark import DETECTION_RATE, detect
 
 STAGE = "verify"
 
@@ -40,7 +40,7 @@ def verify(path: Path) -> dict[str, Any]:
     synthetic: True where the metadata or the watermark say so. False says only that neither was found: both can be removed, and
     speech made otherwise never had them.
     """
-    wav, rate = load_audio(path)
+    wav, rate = load_audio(path, DETECTION_RATE)
     made, mark = read_provenance(path), detect(wav, rate)
     return {
         "file": str(path),

@@ -384,7 +384,7 @@ def test_uploads_have_room_for_twenty_of_the_largest(client, page):
 
 def test_an_upload_that_is_too_large_alone(client, page):
     before = files_below(page.studio.folder)
-    status, said = client.upload("big.wav", bytes((MAX_MB << 20) + 1))
+    status, _ = client.upload("big.wav", bytes((MAX_MB << 20) + 1))
     assert status == 413 and files_below(page.studio.folder) == before
 
 
