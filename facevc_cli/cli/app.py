@@ -54,6 +54,8 @@ def facevc(version: Annotated[bool, typer.Option("--version", callback=_version,
 def main() -> None:
     """The console script."""
     from facevc_cli.runtime import collect_seldom
+    from facevc_cli.runtime.stopping import signals_heard
 
     collect_seldom()
-    app()
+    with signals_heard():
+        app()
