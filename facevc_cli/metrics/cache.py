@@ -8,6 +8,7 @@ import numpy as np
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.locks import exclusive_lock
 
 SAVE_EVERY = 100  # new rows
 
@@ -20,14 +21,8 @@ class Cache:
 
     def __init__(self, path: Path | None):
         self._path = path
-        self._rows: dict[str, np.ndarray] = {}
+        self._rows: dict[str, np.ndarray] = self._on_disk()
         self._new = 0
-        if path is not None and path.is_file():
-            try:
-                with np.load(path, allow_pickle=False) as stored:
-                    self._rows = dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-                self._rows = {}
 
     def get(self, key: str) -> np.ndarray | None:
         return self._rows.get(key)
@@ -48,11 +43,25 @@ class Cache:
         if self._path is None or not self._new:
             return
         try:
-            with atomic_path(self._path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, keys=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
+            with exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
+                self._rows = self._on_disk() | self._rows  # with what another process has heard meanwhile
+                self._write(self._path)
             self._new = 0
         except FaceVCError:
             self._path = None
+
+    def _on_disk(self) -> dict[str, np.ndarray]:
+        if self._path is None or not self._path.is_file():
+            return {}
+        try:
+            with np.load(self._path, allow_pickle=False) as stored:
+                return dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
+        except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile):
+            return {}
+
+    def _write(self, path: Path) -> None:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, keys=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
 
 
 def content_hash(path: str) -> str:

@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -172,17 +173,23 @@ def signals_heard() -> Iterator[None]:
         signal.signal(number, _handle)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader, frozenset(heard)), name="signals", daemon=True).start()
+    code: int | None = None
     try:
         yield
     except Interrupted as stop:
+        code = stop.exit_code
         _say_stopped()
-        raise SystemExit(stop.exit_code) from None
+    except SystemExit as end:
+        if not stop_requested():
+            raise
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         _state.over = True
-        if stop_requested():  # threads that still work are not waited for
-            _state.deadline = min(_state.deadline or float("inf"), time.monotonic() + DROP_S)
-            with suppress(OSError):
-                writer.send(b"\0")
+    if code is not None:  # all is saved: threads that still work are not waited for
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        _leave(code)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -200,7 +207,8 @@ def _watch(reader: socket.socket, heard: frozenset[int]) -> None:
     while True:
         left = None if _state.deadline is None else max(0.0, _state.deadline - time.monotonic())
         if left == 0.0 or not select.select([reader], [], [], left)[0]:
-            _leave()
+            _say_stopped()
+            _leave(exit_code())
         for number in reader.recv(64):
             if number in heard and _state.sent:
                 _state.sent -= 1
@@ -245,12 +253,11 @@ def end_processes(processes: Sequence[BaseProcess]) -> None:
         process.kill()
 
 
-def _leave() -> None:
+def _leave(code: int) -> None:
     for process in active_children():
         process.kill()
     remove_dropped()
-    _say_stopped()
-    os._exit(exit_code())
+    os._exit(code)
 
 
 def _say_stopped() -> None:

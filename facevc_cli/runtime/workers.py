@@ -27,6 +27,9 @@ def starting_children() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # before: where it starts the tracker, it unblocks the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_PARENT)
     try:
         yield
@@ -98,7 +101,7 @@ class Workers:
         finally:
             if drop:
                 end_processes(processes)
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown()  # its thread sees that they are gone
 
     def map(
         self, function: Callable[[T], R], items: Sequence[T], outlive: bool = False
@@ -143,8 +146,9 @@ class Workers:
                         pending.clear()
                         yield from self._one_by_one(function, suspects)
         finally:
-            for future in pending:
-                future.cancel()
+            if not is_dropping():  # the pool sets the futures itself where its processes were ended, and stumbles over cancelled ones
+                for future in pending:
+                    future.cancel()
 
     def _one_by_one(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
         for item in items:

@@ -67,7 +67,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         if source.id not in busy:
             tally.skip(source.id)
     try:
-        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs()):
+        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs(), outlive=True):
             if row is not None:
                 manifest.add(row)
                 tally.done(source.id)
