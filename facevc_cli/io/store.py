@@ -33,7 +33,7 @@ from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path, remove_left
 from facevc_cli.io.locks import exclusive_lock
 from facevc_cli.io.steady import SteadyFile
-from facevc_cli.io.store_check import SCHEMA, CheckedStore, damage_told
+from facevc_cli.io.store_check import SCHEMA, CheckedStore, check_heaps, damage_told
 from facevc_cli.runtime.stopping import shielded
 
 MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a process is often 256
@@ -62,6 +62,8 @@ class Store:
     def __init__(self, path: Path | str, stage: str | None = None):
         self.path = Path(path)
         self._file: h5py.File | None = None
+        if _is_file(self.path):
+            check_heaps(self.path)
         file = self._open()
         try:
             self._checked = CheckedStore(file, self.path)

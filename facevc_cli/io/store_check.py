@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.io.hdf5_heaps import find_damaged_heap
 
 SCHEMA = 1
 GROUPS = ("index", "frames", "vectors", "statistics")
@@ -58,6 +59,14 @@ def _damaged(path: Path, where: str, expected: str, found: str) -> FaceVCError:
     )
 
 
+def check_heaps(path: Path) -> None:
+    """Before HDF5 opens the file, which would not come back from some damage."""
+    with damage_told(path, "its texts"):
+        found = find_damaged_heap(path)
+    if found is not None:
+        raise _damaged(path, f"byte {found}", "a heap of texts in order", "one whose sizes do not fit")
+
+
 class CheckedStore:
     """The parts of a store that are read on opening: attributes, settings, ids, speakers, and where each item's frames lie."""
 
@@ -75,7 +84,7 @@ class CheckedStore:
             if index is None:
                 raise _damaged(path, "index", "a group", "none")
             names = self._names(index, "index")  # before anything is looked up: looking up follows links
-            nested = {name: self._group(index, name, f"index/{name}") for name in ("offset", "length") if name in names}
+            nested: dict[str, h5py.Group] = {n: self._group(index, n, f"index/{n}") for n in ("offset", "length") if n in names}
         with damage_told(path, "index"):
             self.ids, self.speakers = self._read_index(index)
         with damage_told(path, "its arrays"):
