@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -123,12 +124,13 @@ def run_stage(
 
     json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
     """
-    from facevc_cli.runtime import stopping
+    from facevc_cli.runtime import memory_errors_told, stopping
 
     reporter = ConsoleReporter(quiet, verbose, json_out and json_lines)
     stopping.tell_by(lambda text: reporter._print(text))
     try:
-        summary = stage(reporter)
+        with nullcontext() if debug else memory_errors_told():
+            summary = stage(reporter)
     except (KeyboardInterrupt, Interrupted) as stop:
         _exit_stopped(reporter, getattr(stop, "exit_code", 130))
     except FaceVCError as error:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import active_children
+from multiprocessing import active_children, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -257,7 +257,16 @@ def _leave(code: int) -> None:
     for process in active_children():
         process.kill()
     remove_dropped()
+    # Python's semaphores outlive it, and its tracker would tell of them. In a thread: one may be held by what was cut off.
+    removing = threading.Thread(target=_remove_semaphores, daemon=True)
+    removing.start()
+    removing.join(0.2)
     os._exit(code)
+
+
+def _remove_semaphores() -> None:
+    with suppress(Exception):
+        util._run_finalizers(0)
 
 
 def _say_stopped() -> None:
