@@ -13,6 +13,7 @@ from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
 from facevc_cli.io.locks import exclusive_lock
 from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.runtime.stopping import shielded
 
 MANIFEST, ADDRESSES, LOCK = "manifest.csv", "addresses.safetensors", ".manifest.lock"
 COLUMNS = (
@@ -77,7 +78,7 @@ class Manifest:
         if self.path is None or not (self._changed or always):
             return
         started = time.monotonic()
-        with exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
+        with shielded(), exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
             self._take_others()
             write_table(self.path, list(self.lines.values()), list(self._columns))
         self._changed, self._save_at = False, time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
@@ -110,7 +111,7 @@ class Addresses:
     def save(self) -> None:
         if self.path is None or not self._changed:
             return
-        with exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
+        with shielded(), exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
             self.rows = self._on_disk() | self.rows
             self._write(self.path)
         self._changed = False

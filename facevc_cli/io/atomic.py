@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime.stopping import removed_if_dropped, shielded
+from facevc_cli.runtime.stopping import removed_if_dropped
 
 LEFT_S = 60.0  # no file of ours takes so long to write
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.\w+)?", re.DOTALL)
@@ -26,7 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with shielded(), removed_if_dropped(temporary):
+        with removed_if_dropped(temporary):
             yield temporary
             os.replace(temporary, path)
     except OSError as error:

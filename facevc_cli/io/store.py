@@ -303,7 +303,7 @@ class StoreWriter:
         statistics: Mapping[str, np.ndarray] | None = None,
         attributes: Mapping[str, Value] | None = None,
     ) -> None:
-        with atomic_path(path) as temporary, SteadyFile(temporary) as disk:
+        with shielded(), atomic_path(path) as temporary, SteadyFile(temporary) as disk:  # HDF5 must not be interrupted
             with h5py.File(disk, "w") as file:
                 file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
                 file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)

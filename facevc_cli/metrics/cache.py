@@ -9,6 +9,7 @@ import numpy as np
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
 from facevc_cli.io.locks import exclusive_lock
+from facevc_cli.runtime.stopping import shielded
 
 SAVE_EVERY = 100  # new rows
 
@@ -43,7 +44,7 @@ class Cache:
         if self._path is None or not self._new:
             return
         try:
-            with exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
+            with shielded(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
                 self._rows = self._on_disk() | self._rows  # with what another process has heard meanwhile
                 self._write(self._path)
             self._new = 0

@@ -257,16 +257,17 @@ def _leave(code: int) -> None:
     for process in active_children():
         process.kill()
     remove_dropped()
-    # Python's semaphores outlive it, and its tracker would tell of them. In a thread: one may be held by what was cut off.
-    removing = threading.Thread(target=_remove_semaphores, daemon=True)
-    removing.start()
-    removing.join(0.2)
+    # multiprocessing's semaphores and folders would stay behind. In a thread: what was cut off may hold a lock that this waits for.
+    cleaning = threading.Thread(target=_clean_multiprocessing, daemon=True)
+    cleaning.start()
+    cleaning.join(0.3)
     os._exit(code)
 
 
-def _remove_semaphores() -> None:
-    with suppress(Exception):
-        util._run_finalizers(0)
+def _clean_multiprocessing() -> None:
+    for least_priority in (0, -100):  # the order of Python's own end: semaphores, then the temporary folder
+        with suppress(Exception):
+            util._run_finalizers(least_priority)  # type: ignore[attr-defined]
 
 
 def _say_stopped() -> None:

@@ -29,8 +29,9 @@ def starting_children() -> Iterator[None]:
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # before: where it starts the tracker, it unblocks the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_PARENT)
+    resource_tracker.ensure_running()  # it must not hear a closed terminal; where this starts it, it unblocks SIGINT
+    signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_PARENT)
     try:
         yield
     finally:

@@ -125,7 +125,8 @@ from facevc_cli.data import extraction
 from facevc_cli.progress import SILENT
 from dataclasses import dataclass
 def extract(source):
-    time.sleep(0.02)
+    while not Path(sys.argv[1], "go").exists():
+        time.sleep(0.02)
     return Item(source.id, source.speaker, vectors={"v": np.zeros(2, np.float32)})
 shard = sys.argv[3] if len(sys.argv) > 3 else None
 config = extraction.ExtractionConfig((sys.argv[1],), Path(sys.argv[2]), jobs=1, shard=shard)
@@ -149,10 +150,11 @@ def test_shards_side_by_side_and_the_same_one_twice(tmp_path):
     out = tmp_path / "s.h5"
     shards = [subprocess.Popen(command(tmp_path / "in", out, f"{n}/2"), stdout=subprocess.PIPE, text=True) for n in (1, 2)]
     deadline = time.monotonic() + 60
-    while not (tmp_path / ".s.h5.1-of-2.lock.json").exists() and time.monotonic() < deadline:
+    while not all((tmp_path / f".s.h5.{n}-of-2.lock.json").exists() for n in (1, 2)) and time.monotonic() < deadline:
         time.sleep(0.01)
     twice = subprocess.run(command(tmp_path / "in", out, "1/2"), capture_output=True, text=True, check=False)
     assert twice.returncode == 1 and f"shard 1/2 of {out} is in use by another facevc process (process {shards[0].pid} on " in twice.stderr
+    (tmp_path / "in" / "go").touch()
     assert [shard.communicate(timeout=60)[0] for shard in shards] == ["30\n", "30\n"]
     assert subprocess.run(command(tmp_path / "in", out), capture_output=True, text=True, check=True).stdout == "0\n"
     with Store(out) as store:

@@ -169,7 +169,8 @@ def test_any_moment_will_do(tmp_path, seed):
         if started.process.poll() is None:
             started.send(signal.SIGINT)
             time.sleep(rng.uniform(0.01, 0.3))
-    assert started.end(10) in (130, 0)
+    code = started.end(10)
+    assert code in (130, 0) or (code == -signal.SIGINT and "12 done" in started.said())  # Python's own end cannot be caught
 
 
 def test_who_ignores_ctrl_c_goes_on_ignoring_it():
