@@ -58,12 +58,14 @@ def facevc(version: Annotated[bool, typer.Option("--version", callback=_version,
 def main() -> None:
     """The console script: the commands, and what goes wrong before and after their work."""
     from facevc_cli.runtime import collect_seldom
+    from facevc_cli.runtime.stopping import signals_heard
 
     open_streams()
     collect_seldom()
     code: object = 1
     try:
-        app()
+        with signals_heard():
+            app()
     except SystemExit as stop:
         code = stop.code
     except Exception as error:

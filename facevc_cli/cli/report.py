@@ -6,12 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from facevc_cli.cli.streams import drop_stdout
-from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.errors import FaceVCError, Interrupted, UsageError
 from facevc_cli.progress import Reporter, Summary
 
 if TYPE_CHECKING:
@@ -121,28 +122,43 @@ def run_stage(
     debug: bool = False,
     show: Callable[[ConsoleReporter, Summary], None] | None = None,
 ) -> None:
-    """Runs a stage, prints its summary (and what `show` adds), and ends the process with 0, 1, 2 or 130.
+    """Runs a stage, prints its summary (and what `show` adds), and ends the process with 0, 1, 2, or 130 (143, 129) if it was stopped.
 
     json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
     """
+    from facevc_cli.runtime import memory_errors_told, stopping
+
     reporter = ConsoleReporter(quiet, verbose, json_out and json_lines)
+    stopping.tell_by(lambda text: reporter._print(text))
     try:
-        summary = stage(reporter)
+        with nullcontext() if debug else memory_errors_told():
+            summary = stage(reporter)
         if show is not None and not quiet:
             show(reporter, summary)
         _print_summary(reporter, summary, json_out)
-    except KeyboardInterrupt:
-        reporter.end()
-        reporter.note("Stopped. What is finished is kept; run the same command again to go on.")
-        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, Interrupted) as stop:
+        _exit_stopped(reporter, getattr(stop, "exit_code", 130))
     except Exception as error:
+        if stopping.is_dropping() and not debug and not isinstance(error, FaceVCError):
+            _exit_stopped(reporter, stopping.exit_code())  # a library's complaint that its processes were ended
         reporter.end()
         said = explain(error)
         if debug or said is None:
             raise
         reporter.console.print(f"error: {said}", style="bold red", markup=False)
         raise typer.Exit(exit_code(error)) from None
+    finally:
+        stopping.tell_by(None)
     raise typer.Exit(1 if summary.failures else 0)
+
+
+def _exit_stopped(reporter: ConsoleReporter, code: int) -> NoReturn:
+    from facevc_cli.runtime import stopping
+
+    reporter.end()
+    reporter.note(stopping.STOPPED)
+    stopping.mark_told()
+    raise typer.Exit(code) from None
 
 
 def explain(error: BaseException) -> str | None:

@@ -12,11 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.atomic import alone, atomic_path
+from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.locks import exclusive_lock
 from facevc_cli.io.manifest import path_from, read_table, write_table
 from facevc_cli.parsing import parse_json
+from facevc_cli.runtime.stopping import shielded
 
-MANIFEST, ADDRESSES = "manifest.csv", "addresses.safetensors"
+MANIFEST, ADDRESSES, LOCK = "manifest.csv", "addresses.safetensors", ".manifest.lock"
 COLUMNS = (
     "converted", "status", "system", "baseline", "degradation", "source", "source_id", "target", "face", "voice", "face_id", "driver",
     "gender", "references", "seconds", "model", "vocoder", "key", "reason",
@@ -81,7 +83,7 @@ class Manifest:
         if self.path is None or not (self._changed or always):
             return
         started = time.monotonic()
-        with alone(self.path.parent):
+        with shielded(), exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
             self._take_others()
             write_table(self.path, list(self.lines.values()), list(self._columns))
         self._changed, self._save_at = False, time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
@@ -127,7 +129,7 @@ class Addresses:
     def save(self) -> None:
         if self.path is None or not self._changed:
             return
-        with alone(self.path.parent):
+        with shielded(), exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
             self.rows = self._on_disk() | self.rows
             self._write(self.path)
         self._changed = False

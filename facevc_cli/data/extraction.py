@@ -11,6 +11,7 @@ import numpy as np
 from facevc_cli.data.origins import COLUMNS, Origin, find_standing
 from facevc_cli.errors import UsageError
 from facevc_cli.io.inputs import Input, SpeakerRule, find_inputs, parse_shard
+from facevc_cli.io.locks import exclusive_lock
 from facevc_cli.io.store import Item, Store, StoreWriter
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, parallel_map
@@ -72,15 +73,19 @@ def extract_into_store(
     if config.dry_run:
         reporter.note(f"would work on {len(mine)} files and write {config.output}")
         return tally.summary(config.output, inputs=len(mine))
-    with StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer:
-        folder = config.output.parent
+    folder = config.output.parent
+    lock = config.output.with_name(f".{config.output.name}{f'.{index}-of-{count}' if count > 1 else ''}.lock")
+    with (
+        exclusive_lock(lock, str(config.output) if count == 1 else f"shard {index}/{count} of {config.output}"),
+        StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer,
+    ):
         standing = find_standing(mine, _origins(writer), config.output, folder)
         standing.tell(config.output, reporter)
         waiting = standing.waiting
         reporter.begin(len(mine), "files", stage)
         for source in standing.done:
             tally.skip(source.id)
-        for source, item, error in parallel_map(_WithOrigin(extract, folder), waiting, config.jobs or default_jobs()):
+        for source, item, error in parallel_map(_WithOrigin(extract, folder), waiting, config.jobs or default_jobs(), outlive=True):
             if item is not None:
                 writer.add(item)
                 tally.done(source.id)

@@ -8,10 +8,11 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.runtime.stopping import removed_if_dropped
 
 LEFT_S = 60.0  # no file of ours takes so long to write
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.\w+)?", re.DOTALL)
@@ -28,9 +29,10 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _sync_file(temporary)
-        os.replace(temporary, path)
+        with removed_if_dropped(temporary):
+            yield temporary
+            _sync_file(temporary)
+            os.replace(temporary, path)
         if durable:
             _sync_folder(path.parent)
     except OSError as error:
@@ -90,19 +92,6 @@ def _sync_folder(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """While one process is in here for a folder, others wait; no more than a courtesy where the system or the file system has no locks."""
-    with ExitStack() as stack:
-        with suppress(ImportError, OSError):
-            import fcntl
-
-            held = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, held)  # which lets go of it
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 def check_writable(folder: Path) -> None:

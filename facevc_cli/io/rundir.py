@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from facevc_cli import __version__
 from facevc_cli.config import Config, to_dict
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import write_text
+from facevc_cli.io.locks import exclusive_lock
 from facevc_cli.io.manifest import path_from, read_table, write_table
 from facevc_cli.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
 
@@ -31,6 +33,10 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.losses = path / "losses.csv"
         self._rows: list[dict[str, Any]] = []
+
+    def lock(self) -> AbstractContextManager[None]:
+        """While one process trains into the folder, another gets a FaceVCError that says who does."""
+        return exclusive_lock(self.path / ".lock", str(self.path))
 
     def open(self, config: Config, stage: str, inputs: Mapping[str, str], seed: int, overwrite: bool) -> bool:
         """Prepares the folder; True where a run with the same configuration is there to be resumed.

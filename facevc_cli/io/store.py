@@ -20,7 +20,9 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,13 @@ import numpy as np
 
 from facevc_cli import __version__
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.atomic import atomic_path, remove_left
+from facevc_cli.io.locks import exclusive_lock
 from facevc_cli.io.names import normalise_name
 from facevc_cli.io.steady import SteadyFile
+from facevc_cli.io.store_check import SCHEMA, CheckedStore, check_heaps, damage_told
+from facevc_cli.runtime.stopping import shielded
 
-SCHEMA = 1
 MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a process is often 256
 Value = str | int | float | bool
 
@@ -65,23 +69,25 @@ class Store:
     def __init__(self, path: Path | str, stage: str | None = None):
         self.path = Path(path)
         self._file: h5py.File | None = None
+        if _is_file(self.path):
+            check_heaps(self.path)
         file = self._open()
-        self.attributes: dict[str, Any] = dict(file.attrs)
-        if self.attributes.get("schema") != SCHEMA or "settings" not in self.attributes:
-            raise FaceVCError(
-                f"{self.path}: expected a facevc store of schema {SCHEMA}, found schema {self.attributes.get('schema', 'none')}. "
-                "Make it again with this version's extracting command."
-            )
+        try:
+            self._checked = CheckedStore(file, self.path)
+        except BaseException:
+            self.close()
+            raise
+        self.attributes, self.settings = self._checked.attributes, self._checked.settings
         if stage is not None and self.attributes["stage"] != stage:
             found = self.attributes["stage"]
+            self.close()
             raise FaceVCError(f"{self.path}: expected a store made by {stage}, found one made by {found}. Pass the right file.")
-        self.settings: dict[str, Any] = json.loads(self.attributes["settings"])
-        self.ids = list(map(normalise_name, _strings(file["index/id"])))  # earlier versions kept accents as the disk had them
-        self.speakers = list(map(normalise_name, _strings(file["index/speaker"])))
+        self.ids = list(map(normalise_name, self._checked.ids))  # earlier versions kept accents as the disk had them
+        self.speakers = list(map(normalise_name, self._checked.speakers))
         self.position = {identifier: i for i, identifier in enumerate(self.ids)}
         self._columns: dict[str, list[Any]] = {}
         self._datasets: dict[str, h5py.Dataset] = {}  # looking one up costs more than a crop's read
-        self._extents = {n: (file[f"index/offset/{n}"][:], file[f"index/length/{n}"][:]) for n in file.get("frames", {})}
+        self._extents = self._checked.extents
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,7 +109,7 @@ class Store:
 
     def _open(self) -> h5py.File:
         if self._file is None:
-            if not self.path.is_file():
+            if not _is_file(self.path):
                 raise FaceVCError(f"{self.path}: no such store. Run the extracting command that makes it, or check the path.")
             try:
                 self._file = h5py.File(self.path, "r")
@@ -132,7 +138,9 @@ class Store:
             raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
         if name not in self._columns:
             dataset = self._open()["index"][name]
-            self._columns[name] = _strings(dataset) if h5py.check_string_dtype(dataset.dtype) else dataset[:].tolist()
+            text = h5py.check_string_dtype(dataset.dtype) is not None
+            with damage_told(self.path, f"index/{name}"):
+                self._columns[name] = self._checked.texts(dataset, f"index/{name}") if text else dataset[:].tolist()
         return self._columns[name]
 
     def length(self, name: str) -> np.ndarray:
@@ -144,15 +152,17 @@ class Store:
         offsets, lengths = self._frames_of(name)
         stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
         first = int(offsets[item])
-        if name not in self._datasets:
-            self._datasets[name] = self._open()["frames"][name]
-        return self._datasets[name][first + start : first + stop]
+        with damage_told(self.path, f"frames/{name}"):
+            if name not in self._datasets:
+                self._datasets[name] = self._open()["frames"][name]
+            return self._datasets[name][first + start : first + stop]
 
     def vectors(self, name: str) -> np.ndarray:
         """(items, ...) all rows."""
         if name not in self.vector_names:
             raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
-        return self._open()["vectors"][name][:]
+        with damage_told(self.path, f"vectors/{name}"):
+            return self._open()["vectors"][name][:]
 
     @property
     def statistics_names(self) -> list[str]:
@@ -162,12 +172,20 @@ class Store:
         file = self._open()
         if "statistics" not in file or name not in file["statistics"]:
             raise FaceVCError(f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again.")
-        return file["statistics"][name][:]
+        with damage_told(self.path, f"statistics/{name}"):
+            found = np.asarray(file["statistics"][name][()])
+            if not np.isfinite(found).all():
+                raise ValueError("values that are not finite")
+            return found
 
     def _frames_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         if name not in self._extents:
             raise FaceVCError(f"{self.path}: expected frames {name!r}, found {', '.join(self._extents) or 'none'}.")
         return self._extents[name]
+
+    def _vector(self, name: str, index: int) -> np.ndarray:
+        with damage_told(self.path, f"vectors/{name}"):
+            return self._open()["vectors"][name][index]
 
     def item(self, index: int) -> Item:
         """Everything about one item, as it was added."""
@@ -175,7 +193,7 @@ class Store:
             self.ids[index],
             self.speakers[index],
             {n: self.frames(n, index) for n in self.frame_names},
-            {n: self._open()["vectors"][n][index] for n in self.vector_names},
+            {n: self._vector(n, index) for n in self.vector_names},
             {n: self.column(n)[index] for n in self.columns},
         )
 
@@ -192,15 +210,17 @@ class StoreWriter:
         if overwrite:
             self.path.unlink(missing_ok=True)
             shutil.rmtree(self.parts, ignore_errors=True)
-        for existing in [self.path, *self._finished_parts()]:
-            if existing.is_file():
-                self.done.update(self._checked(existing).ids)
+        with self._merge_lock():
+            for existing in [self.path, *self._finished_parts()]:
+                if existing.is_file():
+                    self.done.update(self._checked(existing).ids)
 
     def __enter__(self) -> "StoreWriter":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.flush()  # also after Ctrl-C: what is in hand is finished work
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with suppress(FaceVCError) if kind is not None else nullcontext(), shielded():
+            self.flush()  # also after Ctrl-C: what is in hand is finished work; where the disk is full, that was told
 
     def add(self, item: Item) -> None:
         """Keeps an item; every `shard_items` items go to disk."""
@@ -223,22 +243,36 @@ class StoreWriter:
         statistics: Mapping[str, np.ndarray] | None = None,
         attributes: Mapping[str, Value] | None = None,
     ) -> None:
-        """Writes the store: the items of `order` that are done, then any other; the parts are removed.
+        """Writes the store: the items of `order` that are done, then any other; the parts that went into it are removed.
 
-        columns: name -> {id: value}, computed over all items; statistics: name -> array; attributes: name -> value.
+        columns: name -> {id: value}, computed over all items; statistics: name -> array; attributes: name -> value. Items whose column is not
+        given, which another process has finished meanwhile, stay in their parts for the next merge.
         """
         self.flush()
-        sources = self.readers()
+        with self._merge_lock():
+            self._merge(order, columns or {}, statistics or {}, attributes or {})
+
+    def _merge(
+        self, order: Sequence[str], columns: Mapping[str, Mapping[str, Value]], statistics: Mapping[str, np.ndarray], attributes: Mapping[str, Value]
+    ) -> None:
+        known = [set(values) for values in columns.values()]
+        sources = [source for source in self.readers() if all(names.issuperset(source.ids) for names in known)]
         if not sources:
             return
         home = newest(sources)
         ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
         rows = {n: sum(int(home[i][0].length(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
-        items = (_with(item, columns or {}) for item in _read(home[i] for i in ids))
-        self._write(self.path, items, rows, statistics or {}, attributes or {})
+        items = (_with(item, columns) for item in _read(home[i] for i in ids))
+        self._write(self.path, items, rows, statistics, attributes)
         for source in sources:
             source.close()
-        shutil.rmtree(self.parts, ignore_errors=True)
+            if source.path != self.path:  # other processes go on writing parts: only those that were merged go
+                source.path.unlink(missing_ok=True)
+        if any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock")):
+            return  # a shard is at work and may put its next part here at any time
+        with suppress(OSError):  # not empty where another process has written a part meanwhile
+            remove_left([self.parts])
+            self.parts.rmdir()
 
     def readers(self) -> list[Store]:
         """The store (if any) and the parts, to compute statistics from before merging. They come closed, for there may be more of
@@ -249,6 +283,10 @@ class StoreWriter:
             stores.append(Store(path))
             stores[-1].close()
         return stores
+
+    def _merge_lock(self) -> AbstractContextManager[None]:
+        """While one process merges, no other looks for parts."""
+        return exclusive_lock(self.path.with_name(f".{self.path.name}.merge.lock"), str(self.path), wait=True)
 
     def _finished_parts(self) -> list[Path]:
         """The oldest first; those of earlier versions, which have no time in their names, sort before all others."""
@@ -274,7 +312,7 @@ class StoreWriter:
         statistics: Mapping[str, np.ndarray] | None = None,
         attributes: Mapping[str, Value] | None = None,
     ) -> None:
-        with atomic_path(path) as temporary, SteadyFile(temporary) as disk:
+        with shielded(), atomic_path(path) as temporary, SteadyFile(temporary) as disk:  # HDF5 must not be interrupted
             with h5py.File(disk, "w") as file:
                 file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
                 file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
@@ -360,5 +398,8 @@ def _with(item: Item, columns: Mapping[str, Mapping[str, Value]]) -> Item:
     return item
 
 
-def _strings(dataset: h5py.Dataset) -> list[str]:
-    return [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in dataset[:]]
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return False

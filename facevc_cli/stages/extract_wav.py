@@ -78,7 +78,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         manifest.keep(source)
         tally.skip(source.id)
     try:
-        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs()):
+        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs(), outlive=True):
             if row is not None:
                 if note := row.pop(NOTES, ""):
                     reporter.note(f"{source.path}: {note}")

@@ -22,7 +22,7 @@ from facevc_cli.io.store import Store
 from facevc_cli.io.voice_card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, address_facts, load_card
 from facevc_cli.parsing import read_json
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.runtime import default_jobs, resolve_device
+from facevc_cli.runtime import default_jobs, memory_errors_told, resolve_device
 
 STAGE = "info"
 MISSING = "missing"
@@ -54,7 +54,8 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     items, model = [], cache(lambda: _model(config.checkpoint))  # one for all cards
     for path in config.paths:
         try:
-            items.append(describe(path, model))
+            with memory_errors_told(str(path)):
+                items.append(describe(path, model))
             tally.done(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))

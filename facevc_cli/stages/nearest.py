@@ -17,6 +17,7 @@ from facevc_cli.data.conversion_targets import FACE_SUFFIXES, Asked, Driver, fac
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, find_files
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.runtime import memory_errors_told
 from facevc_cli.targets import Targets
 
 STAGE = "nearest"
@@ -50,7 +51,8 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     reporter.begin(len(candidates), "candidates", STAGE)
     for asked in candidates:
         try:
-            found.append((float(asked_about @ place(converter, targets.get(asked.driver))), asked))
+            with memory_errors_told(str(asked.path)):
+                found.append((float(asked_about @ place(converter, targets.get(asked.driver))), asked))
             tally.done(asked.id)
         except FaceVCError as error:
             tally.fail(asked.id, str(error))

@@ -1,5 +1,6 @@
 """`pretrain`: the voice-to-voice model out of a features store and a voices store."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +52,14 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     p = config.pretrain
     seed_everything(stage.seed)
     accelerator = make_accelerator(stage.device, stage.precision)
-    with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
+    with ExitStack() as locked, Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
         inputs = read_inputs(
             features, voices, config, p, stage.seed, teacher=p.distillation > 0, weights=stage.weights, more=p.critic_batch if p.cross_voice > 0 else 0,
             rank=accelerator.process_index, processes=accelerator.num_processes,
         )  # fmt: skip
         folder = RunDirectory(stage.output)
+        if accelerator.is_main_process:
+            locked.enter_context(folder.lock())
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
         with accelerator.main_process_first():
             resume = folder.open(config, STAGE, hashes | table_hashes(weights=stage.weights), stage.seed, stage.overwrite and accelerator.is_main_process)

@@ -1,6 +1,7 @@
 """`train`: the face-voice memory on top of a pretrained model, out of features, faces and voices stores."""
 
 import dataclasses
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,10 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     config = _config(stage, pretrained)
     seed_everything(stage.seed)
     accelerator = make_accelerator(stage.device, stage.precision)
-    with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices, Store(stage.faces, "extract-face") as faces:
+    with (
+        ExitStack() as locked, Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices,
+        Store(stage.faces, "extract-face") as faces,
+    ):  # fmt: skip
         inputs = read_inputs(
             features, voices, config, config.train, stage.seed, weights=stage.weights, faces=FacePairs(faces, stage.pairs),
             rank=accelerator.process_index, processes=accelerator.num_processes,
@@ -58,6 +62,8 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
                 "Extract the features as for pretraining."
             )
         folder = RunDirectory(stage.output)
+        if accelerator.is_main_process:
+            locked.enter_context(folder.lock())
         hashes = {s.attributes["stage"]: s.attributes["settings_hash"] for s in (features, voices, faces)}
         hashes |= table_hashes(weights=stage.weights, pairs=stage.pairs)
         with accelerator.main_process_first():

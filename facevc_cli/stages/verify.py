@@ -10,6 +10,7 @@ from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, list_files
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.provenance.metadata import read_provenance
 from facevc_cli.provenance.watermark import DETECTION_RATE, detect
+from facevc_cli.runtime import memory_errors_told
 
 STAGE = "verify"
 
@@ -27,7 +28,8 @@ def run(config: VerifyConfig, reporter: Reporter = SILENT) -> Summary:
     found = []
     for path in paths:
         try:
-            found.append(verify(path))
+            with memory_errors_told(str(path)):
+                found.append(verify(path))
             tally.done(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))

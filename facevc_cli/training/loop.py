@@ -9,6 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from facevc_cli.io.rundir import RunDirectory
 from facevc_cli.parsing import read_json, shorten
 from facevc_cli.progress import Tally
 from facevc_cli.runtime import keep_memory, resolve_device
+from facevc_cli.runtime.stopping import check_stop, hold, stop_requested
+from facevc_cli.runtime.workers import leave_signals_to_parent, starting_children
 from facevc_cli.training.task import Figures, Task
 
 
@@ -52,7 +55,11 @@ class Loop:
         task.prepare(accelerator)
 
     def fit(self, tally: Tally, resume: bool, stop_at: int | None = None) -> Progress:
-        """Trains from where the run stands to its end (or `stop_at`); logs, validates and saves on the way."""
+        """Trains from where the run stands to its end (or `stop_at`); logs, validates and saves on the way.
+
+        After Ctrl-C or a termination the step in hand is finished and saved, then Interrupted is raised. Several processes do not wait for that: each
+        would stop at a step of its own.
+        """
         if resume:
             self._load()
             tally.reporter.note(f"resumed at step {self.progress.step}")
@@ -61,6 +68,12 @@ class Loop:
         self.task.auxiliary.train()
         self.task.model.train()
         batches = self._batches(self.progress.step, last)
+        with hold(lambda: 1, "step", terminations=True) if self.accelerator.num_processes == 1 else nullcontext():
+            self._run_steps(batches, last, tally)
+            check_stop()
+        return self.progress
+
+    def _run_steps(self, batches: Iterator[Batch], last: int, tally: Tally) -> None:
         meter = _Meter()
         for step in range(self.progress.step, last):
             batch = meter.waiting(batches)
@@ -72,9 +85,11 @@ class Loop:
                 self._log(meter)
             if (step + 1) % self.run.validate_every == 0 or step + 1 == last:
                 self._validate()
-            if (step + 1) % self.run.checkpoint_every == 0 or step + 1 == last:
+            stopping = self.accelerator.num_processes == 1 and stop_requested()
+            if (step + 1) % self.run.checkpoint_every == 0 or step + 1 == last or stopping:
                 self._save("last")
-        return self.progress
+            if stopping:
+                return
 
     def _batches(self, first: int, last: int) -> Iterator[Batch]:
         workers = self.run.workers
@@ -82,8 +97,10 @@ class Loop:
         loader = DataLoader(
             self.training, batch_size=None, sampler=range(first, last), num_workers=workers, multiprocessing_context=context,
             prefetch_factor=8 if workers else None, pin_memory=self.accelerator.device.type == "cuda",
+            worker_init_fn=leave_signals_to_parent if workers else None,
         )  # fmt: skip
-        return iter(loader)
+        with starting_children():
+            return iter(loader)
 
     def _on_device(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
