@@ -109,7 +109,8 @@ def _encode(path: Path, wav: np.ndarray, codec: str, rate: int, picture: np.ndar
 def _stores(base: Path) -> None:
     from stores import make_stores
 
-    from facevc_cli.io.store import Item, Store, StoreWriter
+    from facevc_cli.io.store import Item, Store
+    from facevc_cli.io.store_writer import StoreWriter
 
     made = make_stores(base / "stores")
     with Store(made.features) as store, StoreWriter(base / "stores" / "other.h5", "extract-features", store.settings) as writer:
@@ -337,7 +338,8 @@ def _use_stores(folder: Path) -> None:
 
     from facevc_cli.config import load_config
     from facevc_cli.data.training_inputs import FacePairs, read_inputs
-    from facevc_cli.io.store import Store, StoreWriter
+    from facevc_cli.io.store import Store
+    from facevc_cli.io.store_writer import StoreWriter
     from facevc_cli.stages.info import InfoConfig
     from facevc_cli.stages.info import run as info
 
@@ -359,7 +361,8 @@ def _use_stores(folder: Path) -> None:
 
 
 def _use_part(folder: Path) -> None:
-    from facevc_cli.io.store import Store, StoreWriter
+    from facevc_cli.io.store import Store
+    from facevc_cli.io.store_writer import StoreWriter
 
     path = folder / "features.h5"
     with Store(path) as store:

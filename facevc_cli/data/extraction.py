@@ -12,7 +12,8 @@ from facevc_cli.data.origins import COLUMNS, Origin, find_standing
 from facevc_cli.errors import UsageError
 from facevc_cli.io.inputs import Input, SpeakerRule, find_inputs, parse_shard
 from facevc_cli.io.locks import exclusive_lock
-from facevc_cli.io.store import Item, Store, StoreWriter
+from facevc_cli.io.store import Item, Store
+from facevc_cli.io.store_writer import StoreWriter
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, parallel_map
 

@@ -12,7 +12,8 @@ from stores import Stores, pretrain
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.locks import exclusive_lock
-from facevc_cli.io.store import Item, Store, StoreWriter
+from facevc_cli.io.store import Item, Store
+from facevc_cli.io.store_writer import StoreWriter
 
 HOLD = """
 import sys, time
@@ -119,7 +120,8 @@ def test_a_merge_takes_no_part_that_came_after_it_began(tmp_path, monkeypatch):
 SHARD = """
 import sys, time
 from pathlib import Path
-from facevc_cli.io.store import Item, StoreWriter
+from facevc_cli.io.store import Item
+from facevc_cli.io.store_writer import StoreWriter
 import numpy as np
 from facevc_cli.data import extraction
 from facevc_cli.progress import SILENT

@@ -12,7 +12,8 @@ from facevc_cli.data.labels import about_targets
 from facevc_cli.data.pairing import pair_faces
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.manifest import read_table
-from facevc_cli.io.store import Item, Store, StoreWriter
+from facevc_cli.io.store import Item, Store
+from facevc_cli.io.store_writer import StoreWriter
 from facevc_cli.metrics.patterns import rows_by_pattern
 from facevc_cli.progress import Silent
 

@@ -16,7 +16,8 @@ from stores import Stores
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.steady import SteadyFile
-from facevc_cli.io.store import Item, Store, StoreWriter
+from facevc_cli.io.store import Item, Store
+from facevc_cli.io.store_writer import StoreWriter
 from facevc_cli.stages.info import InfoConfig
 from facevc_cli.stages.info import run as info
 
@@ -221,7 +222,8 @@ import resource, sys
 import numpy as np
 from pathlib import Path
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Item, StoreWriter
+from facevc_cli.io.store import Item
+from facevc_cli.io.store_writer import StoreWriter
 def fill(first, last):
     with StoreWriter(Path(sys.argv[1]), "x", {}, shard_items=8) as writer:
         for i in range(first, last):
