@@ -135,7 +135,7 @@ def _check_size(path: Path, image: Any, most_pixels: int) -> int:
         _, buffered = check_scans(path, width, height, [(h, v) for _, h, v, _ in image.layer], "progressive" in image.info)
         needed = buffered + 4 * pixels / 4 ** min(halvings, 3)
     elif image.format == "JPEG2000":
-        needed = DECODER_BYTES["JPEG2000"] * pixels / 4**halvings
+        needed = DECODER_BYTES["JPEG2000"] * pixels / 4 ** _wavelet_halvings(image.size, halvings)
     else:
         filled = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(image.mode, 4)
         copies = 2 if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1 else 1  # Pillow turns a TIFF as a whole
@@ -165,7 +165,12 @@ def _ask_for_less(image: Any, halvings: int) -> None:
     if halvings and image.format == "JPEG":
         image.draft(None, tuple(max(1, side >> halvings) for side in image.size))
     elif halvings and image.format == "JPEG2000":
-        image.reduce = halvings
+        image.reduce = _wavelet_halvings(image.size, halvings)
+
+
+def _wavelet_halvings(size: tuple[int, int], halvings: int) -> int:
+    """How many of the halvings OpenJPEG can do: it rounds up, Pillow rounds to the nearest, and refuses where they differ."""
+    return max(k for k in range(halvings + 1) if all(-(-side >> k) == (side + (1 << k >> 1)) >> k for side in size))
 
 
 def _rescued(path: Path, image: Any, halvings: int) -> Any:
@@ -186,7 +191,7 @@ def _rescued(path: Path, image: Any, halvings: int) -> Any:
     _ask_for_less(whole, halvings)
     whole.load()
     if progressive:
-        scans, _ = check_scans(path, *image.size, [(1, 1)] * len(image.layer), True)
+        scans, _ = check_scans(path, image.width, image.height, [(1, 1)] * len(image.layer), True)
         return whole if scans >= FEWEST_SCANS.get(len(image.layer), 6) else None
     # black rows that were there look like missing ones, and are the same in both
     missing -= int((np.asarray(whole)[image.height - missing :].reshape(missing, -1).max(axis=1, initial=0) == 0).sum())
@@ -206,7 +211,7 @@ def _upright(image: Any, picture: Image.Image) -> Image.Image:
         return picture
     try:
         picture.getexif()[ORIENTATION] = int(image.getexif().get(ORIENTATION, 1))
-        return ImageOps.exif_transpose(picture)
+        return ImageOps.exif_transpose(picture) or picture
     except BROKEN:
         return picture
 
@@ -226,15 +231,20 @@ def _rgb(image: Any, factor: int) -> Image.Image:
 
 
 def _strip(image: Image.Image, scale: float) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(np.arange(65536), scale)[np.asarray(image)]).convert("RGB")
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image).astype(np.float64))
-        return Image.fromarray(np.clip(np.round(values * scale), 0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(_eight_bits(np.nan_to_num(np.asarray(image).astype(np.float64)), scale)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         seen = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
     if image.mode == "LAB":
         return ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB")
     return image.convert("RGB")
+
+
+def _eight_bits(values: np.ndarray, scale: float) -> np.ndarray:
+    return np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
 
 
 def _scale_of(image: Any) -> float:
