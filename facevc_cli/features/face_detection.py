@@ -16,7 +16,7 @@ HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees
 MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
 HOG_DOUBLED_PX = 400  # a turned picture is looked at twice as large up to here: beyond, it costs as much as the network
 # Scores of the HOG detector on 129 faces: upright 0 to 2.4, with a tenth below .2; turned by a quarter or a half, at most -.03.
-SURE_SCORE = 0.3  # from here on nobody asks whether the picture lies on its side
+SURE_SCORE = 0.5  # from here on nobody asks whether the picture lies on its side
 CLEARLY_BETTER = 0.3
 TURN_FACE_PX = 100  # the network compares the four ways up on a cut-out in which the face is as wide as this
 TURN_MARGIN = 0.75  # of the box, on every side
@@ -83,15 +83,17 @@ class DlibDetector:
         for turns in (1, 2, 3):
             turned = turn_image(image, turns)
             faces = self._hog_faces(turned, scale)
-            if not faces and max(image.shape[:2]) * scale <= HOG_DOUBLED_PX:
+            if not faces and not found and max(image.shape[:2]) * scale <= HOG_DOUBLED_PX:
                 faces = self._hog_faces(turned, 2 * scale)
             if best_score(faces) > max(best_score(best), best_score(found) + CLEARLY_BETTER if found else 0.0):
                 best = _turned_back(image, faces, turns)
         if not best:
             return []
         face = max(best, key=lambda d: d.score)
-        as_given, turned_score = (self._network_score(image, face.box, turns) for turns in (0, face.turns))
-        return best if turned_score > as_given or (as_given == turned_score == 0.0 and face.score >= SURE_SCORE) else []
+        turned_score = self._network_score(image, face.box, face.turns)
+        as_given = max(self._network_score(image, box, 0) for box in (face.box, *(d.box for d in found[:1])))
+        unknown = not found and as_given == turned_score == 0.0
+        return best if turned_score > as_given or (unknown and face.score >= SURE_SCORE) else []
 
     def _mmod_turned(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
         """`found` by the network; or, if it finds the face better in another way up, what it finds there."""
@@ -120,11 +122,11 @@ class TurningDetector:
         if not found:
             return []
         crop, scale = _around(image, max(found, key=lambda d: d.area_px).box)
-        if not crop.size or self._dlib._hog_faces(crop, scale):
+        if not crop.size:
             return found
-        scores = [0.0, *(best_score(self._dlib._hog_faces(turn_image(crop, turns), scale)) for turns in (1, 2, 3))]
+        scores = [best_score(self._dlib._hog_faces(turn_image(crop, turns), scale)) for turns in range(4)]
         turns = int(np.argmax(scores))
-        return [replace(d, turns=turns) for d in found] if scores[turns] >= SURE_SCORE else found
+        return [replace(d, turns=turns) for d in found] if scores[turns] >= max(SURE_SCORE, scores[0] + CLEARLY_BETTER) else found
 
 
 class SfdDetector:
