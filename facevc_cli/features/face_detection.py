@@ -18,6 +18,7 @@ HOG_DOUBLED_PX = 400  # a turned picture is looked at twice as large up to here:
 # Scores of the HOG detector on 129 faces: upright 0 to 2.4, with a tenth below .2; turned by a quarter or a half, at most -.03.
 SURE_SCORE = 0.5  # from here on nobody asks whether the picture lies on its side
 CLEARLY_BETTER = 0.3
+NETWORK_SURE = 0.7  # the network gives upright faces that HOG misses about .9, and its best wrong way up .6
 TURN_FACE_PX = 100  # the network compares the four ways up on a cut-out in which the face is as wide as this
 TURN_MARGIN = 0.75  # of the box, on every side
 
@@ -96,12 +97,14 @@ class DlibDetector:
         return best if turned_score > as_given or (unknown and face.score >= SURE_SCORE) else []
 
     def _mmod_turned(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
-        """`found` by the network; or, if it finds the face better in another way up, what it finds there."""
+        """`found` by the network; or, if it finds the face better in another way up, what it finds there, or nothing if it is not sure."""
         face = max(found, key=lambda d: d.score)
         scores = [self._network_score(image, face.box, turns) for turns in range(4)]
         turns = int(np.argmax(scores))
         if turns == 0:
             return found
+        if scores[turns] < NETWORK_SURE:
+            return []  # refused: neither way up is clear, and the wrong one gives another person's voice
         faces = self._mmod_faces(turn_image(image, turns), min(scale, MMOD_SIDE_PX / max(image.shape[:2])))
         return _turned_back(image, faces, turns)
 

@@ -206,7 +206,7 @@ def _empty_rows(image: Any) -> int:
 
 def _upright(image: Any, picture: Image.Image) -> Image.Image:
     """The RGB picture turned as the file's EXIF block says; a damaged block says nothing."""
-    exif = image.info.get("exif", b"")
+    exif = image.info.get("exif") or b""
     if is_costly_exif(exif) or len(image.info.get("Raw profile type exif", "")) > LARGEST_TEXT_EXIF:
         return picture
     try:
@@ -239,7 +239,8 @@ def _strip(image: Image.Image, scale: float) -> Image.Image:
         seen = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
     if image.mode == "LAB":
-        return ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB")
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB")) or image
     return image.convert("RGB")
 
 

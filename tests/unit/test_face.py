@@ -153,6 +153,8 @@ def test_what_only_the_network_finds_is_turned_if_it_is_better_so(monkeypatch):
     (found,) = face.DlibDetector()(image)
     assert found.turns == 3 and found.score == 0.9 and found.box.tolist() == [30, 40, 80, 80]
     assert face.turn_box(found.box, 200, 100, 3).tolist() == [20, 30, 60, 80]
+    scores["top"] = 0.6
+    assert face.DlibDetector()(image) == []  # better, but not sure
     scores["top"] = 0.1
     (found,) = face.DlibDetector()(image)
     assert found.turns == 0 and found.score == 0.4

@@ -336,6 +336,12 @@ def test_grey_with_alpha_and_odd_floats(tmp_path):
     assert found.shape == (1, 4, 3) and found[0, 0, 0] == 0 and found[0, 2, 0] == 0
 
 
+def test_lab_of_a_tiff(tmp_path):
+    lab = np.full((8, 8, 3), (128, 0, 0), np.uint8)  # half as light as white, without colour
+    Image.frombytes("LAB", (8, 8), lab.tobytes()).save(tmp_path / "a.tif")
+    assert np.ptp(load_image(tmp_path / "a.tif")[4, 4].astype(int)) < 6 and abs(int(load_image(tmp_path / "a.tif")[4, 4, 0]) - 119) < 6
+
+
 def test_a_heic_without_its_reader_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(struct.pack(">L", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(100))
@@ -351,5 +357,7 @@ def test_heic(tmp_path):
     picture = _smooth(160, 120)
     Image.fromarray(picture).save(tmp_path / "a.heic", quality=95)
     assert np.abs(load_image(tmp_path / "a.heic").astype(int) - picture).mean() < 4
-    Image.fromarray(picture).save(tmp_path / "b.heic", quality=95, exif=exif)
+    turned = Image.fromarray(picture)
+    turned.info["exif"] = exif.tobytes()  # becomes the file's own rotation
+    turned.save(tmp_path / "b.heic", quality=95)
     assert np.abs(load_image(tmp_path / "b.heic").astype(int) - np.rot90(picture, 3)).mean() < 4
