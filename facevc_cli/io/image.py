@@ -19,7 +19,17 @@ from facevc_cli.io.image_headers import check_header, check_scans, is_costly_exi
 
 # Only what is decoded within this process: Pillow knows more, and starts Ghostscript for what looks like PostScript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "MPO", "AVIF", "JPEG2000")
-PLUGINS = {"PNG": "Png", "GIF": "Gif", "BMP": "Bmp", "PPM": "Ppm", "WEBP": "WebP", "TIFF": "Tiff", "MPO": "Mpo", "AVIF": "Avif", "JPEG2000": "Jpeg2K"}
+PLUGINS = {
+    "PNG": "Png",
+    "GIF": "Gif",
+    "BMP": "Bmp",
+    "PPM": "Ppm",
+    "WEBP": "WebP",
+    "TIFF": "Tiff",
+    "MPO": "Mpo",
+    "AVIF": "Avif",
+    "JPEG2000": "Jpeg2K",
+}
 
 MOST_PIXELS = 250_000_000  # phones make JPEGs of 200 million, which are halved while they are decoded
 MOST_WHOLE_PIXELS = 100_000_000  # of the kinds that are not: a PNG of these takes about 4 s
@@ -54,7 +64,9 @@ def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarra
     if size == 0:
         raise FaceVCError(f"{path}: the file is empty (zero bytes). Copy or save it again.")
     if size > LARGEST_FILE_BYTES:
-        raise FaceVCError(f"{path}: expected an image file of at most {LARGEST_FILE_BYTES // 10**6} MB, found {size // 10**6} MB. Save it as JPEG.")
+        raise FaceVCError(
+            f"{path}: expected an image file of at most {LARGEST_FILE_BYTES // 10**6} MB, found {size // 10**6} MB. Save it as JPEG."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own bomb limit is below ours; EXIF oddities do not matter here
@@ -66,7 +78,9 @@ def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarra
     except Image.DecompressionBombError as error:
         raise _too_large(path, "far more", MOST_WHOLE_PIXELS) from error
     except UnidentifiedImageError as error:
-        raise FaceVCError(f"{path}: expected an image (JPEG, PNG, WebP, TIFF, ...), found something else. Check the file.") from error
+        raise FaceVCError(
+            f"{path}: expected an image (JPEG, PNG, WebP, TIFF, ...), found something else. Check the file."
+        ) from error
     except PermissionError as error:
         raise FaceVCError(f"{path}: the image cannot be read ({error.strerror}). Check its permissions.") from error
     except MemoryError as error:
@@ -117,7 +131,9 @@ def _register_heif(path: Path) -> None:
 
 
 def _too_large(path: Path, found: str, most_pixels: int) -> FaceVCError:
-    return FaceVCError(f"{path}: expected at most {most_pixels / 1e6:.0f} million pixels, found {found}. Scale the picture down first.")
+    return FaceVCError(
+        f"{path}: expected at most {most_pixels / 1e6:.0f} million pixels, found {found}. Scale the picture down first."
+    )
 
 
 def _check_size(path: Path, image: Any, most_pixels: int) -> int:
@@ -132,13 +148,17 @@ def _check_size(path: Path, image: Any, most_pixels: int) -> int:
         raise _too_large(path, f"{found} in a slow kind of PPM", MOST_SLOW_PIXELS)
     halvings = max(0, math.ceil(math.log(pixels / KEPT_PIXELS, 4)))
     if image.format == "JPEG":
-        _, buffered = check_scans(path, width, height, [(h, v) for _, h, v, _ in image.layer], "progressive" in image.info)
+        _, buffered = check_scans(
+            path, width, height, [(h, v) for _, h, v, _ in image.layer], "progressive" in image.info
+        )
         needed = buffered + 4 * pixels / 4 ** min(halvings, 3)
     elif image.format == "JPEG2000":
         needed = DECODER_BYTES["JPEG2000"] * pixels / 4 ** _wavelet_halvings(image.size, halvings)
     else:
         filled = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(image.mode, 4)
-        copies = 2 if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1 else 1  # Pillow turns a TIFF as a whole
+        copies = (
+            2 if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1 else 1
+        )  # Pillow turns a TIFF as a whole
         needed = DECODER_BYTES.get(image.format, filled * copies) * pixels
     if needed > LARGEST_DECODED_BYTES:
         raise _too_large(path, f"{found} ({image.format})", int(pixels * LARGEST_DECODED_BYTES / needed))
@@ -256,5 +276,8 @@ def _scale_of(image: Any) -> float:
         ranges = (255.0, 65535.0)
     else:
         return 255.0 / 65535.0
-    largest = max((float(np.nan_to_num(np.asarray(image.crop((0, y, image.width, y + 1)))).max()) for y in range(image.height)), default=1.0)
+    largest = max(
+        (float(np.nan_to_num(np.asarray(image.crop((0, y, image.width, y + 1)))).max()) for y in range(image.height)),
+        default=1.0,
+    )
     return 255.0 / next((top for top in ranges if largest <= top), largest)

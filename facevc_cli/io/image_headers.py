@@ -8,7 +8,9 @@ from typing import BinaryIO
 from facevc_cli.errors import FaceVCError
 
 LARGEST_EXIF_BYTES = 1 << 20  # a camera writes at most 64 kB
-LARGEST_TAGS_BYTES = 64 << 20  # of one directory, all values together: entries may share one long value, which is read for each
+LARGEST_TAGS_BYTES = (
+    64 << 20
+)  # of one directory, all values together: entries may share one long value, which is read for each
 MOST_VALUES = 200_000  # of one TIFF tag: each strip of the picture has an offset, and each offset becomes an object
 LARGEST_TILE_PIXELS = 1 << 24
 LARGEST_COMMENT_BYTES = 1 << 20  # Pillow joins the parts of a GIF's comment one by one, in quadratic time
@@ -33,7 +35,11 @@ def is_jpeg(start: bytes) -> bool:
 
 def is_heif(start: bytes) -> bool:
     """HEIC of phones, and its kin; AVIF has brands of its own."""
-    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avi" not in start[8 : int.from_bytes(start[:4], "big")]
+    return (
+        start[4:8] == b"ftyp"
+        and start[8:12] in HEIF_BRANDS
+        and b"avi" not in start[8 : int.from_bytes(start[:4], "big")]
+    )
 
 
 def check_header(path: Path, start: bytes) -> None:
@@ -56,13 +62,19 @@ def is_costly_exif(exif: bytes) -> bool:
         order = {b"II": "<", b"MM": ">"}[block[:2]]
         place = struct.unpack_from(order + "L", block, 4)[0]
         entries = struct.unpack_from(order + "H", block, place)[0]
-        counts = [struct.unpack_from(order + "HHL", block, place + 2 + 12 * k)[1:] for k in range(entries) if place + 14 + 12 * k <= len(block)]
+        counts = [
+            struct.unpack_from(order + "HHL", block, place + 2 + 12 * k)[1:]
+            for k in range(entries)
+            if place + 14 + 12 * k <= len(block)
+        ]
     except (KeyError, struct.error):
         return False  # Pillow gives up on it as quickly
     return sum(min(TAG_BYTES.get(kind, 0) * count, len(block)) for kind, count in counts) > LARGEST_TAGS_BYTES
 
 
-def check_scans(path: Path, width: int, height: int, samplings: Sequence[tuple[int, int]], progressive: bool) -> tuple[int, int]:
+def check_scans(
+    path: Path, width: int, height: int, samplings: Sequence[tuple[int, int]], progressive: bool
+) -> tuple[int, int]:
     """(scans, bytes that libjpeg keeps until the last one is read) of a JPEG; FaceVCError where decoding takes too long.
 
     samplings: horizontal and vertical, of each channel. Each scan of a progressive JPEG goes over the whole picture, and an empty
@@ -95,7 +107,9 @@ def _check_jpeg(path: Path, file: BinaryIO) -> None:
         if len(exif) > LARGEST_EXIF_BYTES:
             break
     if is_costly_exif(exif):
-        raise FaceVCError(f"{path}: its EXIF block claims more data than a camera writes. Save the picture again without metadata.")
+        raise FaceVCError(
+            f"{path}: its EXIF block claims more data than a camera writes. Save the picture again without metadata."
+        )
 
 
 def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
@@ -129,9 +143,13 @@ def _check_tiff(path: Path, file: BinaryIO) -> None:
             elif tag in INNER_DIRECTORIES:
                 waiting.append(value)
             if total > LARGEST_TAGS_BYTES or (count > MOST_VALUES and kind not in OPAQUE_TYPES):
-                raise FaceVCError(f"{path}: its TIFF tags claim more values than a picture has (tag {tag}: {count}). Save it again, as PNG or JPEG.")
+                raise FaceVCError(
+                    f"{path}: its TIFF tags claim more values than a picture has (tag {tag}: {count}). Save it again, as PNG or JPEG."
+                )
         if len(sides) == 2 and sides[0] * sides[1] > LARGEST_TILE_PIXELS:
-            raise FaceVCError(f"{path}: expected TIFF tiles of at most 16 million pixels, found {sides[0]} x {sides[1]}. Save it again, as PNG or JPEG.")
+            raise FaceVCError(
+                f"{path}: expected TIFF tiles of at most 16 million pixels, found {sides[0]} x {sides[1]}. Save it again, as PNG or JPEG."
+            )
 
 
 def _tiff_entries(file: BinaryIO, place: int, order: str, big: bool) -> Iterator[tuple[int, int, int, int]]:
@@ -159,4 +177,6 @@ def _check_gif(path: Path, file: BinaryIO) -> None:
                 break
             file.seek(size[0], 1)
             if file.tell() > LARGEST_COMMENT_BYTES:
-                raise FaceVCError(f"{path}: expected a picture near the start of the GIF, found {file.tell()} bytes of comments. Save it again.")
+                raise FaceVCError(
+                    f"{path}: expected a picture near the start of the GIF, found {file.tell()} bytes of comments. Save it again."
+                )
