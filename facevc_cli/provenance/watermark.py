@@ -73,10 +73,18 @@ def watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
             pieces = made[:, quarter * hop : (quarter + 1) * hop].reshape(-1)
             start = (first + quarter) * hop
             out[start : start + len(pieces)] += pieces
-    marked = out[size : size + len(wav)] / 1.5  # the sum of four squared Hann windows, a quarter apart
-    peak = float(np.abs(marked).max(initial=0.0))
-    limit = max(1.0, float(np.abs(wav).max(initial=0.0)))
-    return (marked * (limit / peak) if peak > limit else marked).astype(np.float32)
+    del padded, frames, part
+    marked = out[size : size + len(wav)]
+    marked /= 1.5  # the sum of four squared Hann windows, a quarter apart; in place: an hour's is 300 MB
+    peak = _peak(marked)
+    limit = max(1.0, _peak(wav))
+    if peak > limit:
+        marked *= limit / peak
+    return marked
+
+
+def _peak(wav: np.ndarray) -> float:
+    return max(float(np.max(wav, initial=0.0)), -float(np.min(wav, initial=0.0)))
 
 
 def detect(wav: np.ndarray, rate: int, key: bytes = KEY) -> Detection:
