@@ -68,8 +68,8 @@ class Bench:
         clips = self.base / "clips"
         stores = (w["extract-features"] / "features.h5", w["extract-face"] / "faces.h5", w["extract-spkemb"] / "voices.h5")
         small = {
-            "pretrain": ["--preset", "toy", "--set", "pretrain.steps=16", "--set", "pretrain.checkpoint_every=2", "--set", "pretrain.validate_every=4"],
-            "train": ["--preset", "toy", "--set", "train.steps=24", "--set", "train.checkpoint_every=3", "--set", "train.validate_every=6"],
+            "pretrain": ["--preset", "toy", "--set", "pretrain.steps=12", "--set", "pretrain.checkpoint_every=4", "--set", "pretrain.validate_every=4"],
+            "train": ["--preset", "toy", "--set", "train.steps=24", "--set", "train.checkpoint_every=8", "--set", "train.validate_every=8"],
         }
         arguments: dict[str, list[Any]] = {
             "extract-wav": [clips, "-o", o, "--jobs", 2],
