@@ -138,17 +138,28 @@ def _model(base: Path) -> None:
     origin = ({"file": "a.jpg", "sha256": "0" * 16, "share": "1"},)
     save_card(base / "model" / "card.safetensors", VoiceCard(loaded_slots[0], address, "toy", loaded.weights_sha256[:16], 1.0, origin, "2026-01-01", "0.1.0"))
     addresses = Addresses(base / "model", loaded_slots)
-    addresses.put(base / "model" / "a.jpg", address)
+    addresses.put(Path("/pictures/a.jpg"), address)
     addresses.save()
 
 
 def _run(base: Path) -> None:
     from stores import make_stores
 
-    made = make_stores(base / "run")
+    make_stores(base / "run")
     _pretrain(base / "run", stop_at=3)
+    _steady_records(base / "run" / "run")
     (base / "run" / "weights.csv").write_text("utterance,weight\nanna/a_1,1\nanna/a-2,2\nbert/b 1,1\ncleo/ç.1,1\n", encoding="utf-8")
-    assert made.features.is_file()
+
+
+def _steady_records(run: Path) -> None:
+    """Times and paths as they would be anywhere: a seed damages the same place of a file only where it is as long."""
+    from facevc_cli.io.manifest import read_table, write_table
+
+    starts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    steady = [{**start, "command": ["facevc", "pretrain"], "git": None} for start in starts]
+    (run / "run.json").write_text(json.dumps(steady, indent=1) + "\n", encoding="utf-8")
+    rows = [{name: "0.5" if name in ("steps_per_s", "data_wait") and text else text for name, text in row.items()} for row in read_table(run / "losses.csv")]
+    write_table(run / "losses.csv", rows)
 
 
 def _tables(base: Path) -> None:

@@ -59,6 +59,7 @@ class Bench:
         self.base, self.whole, self.out = base, base / "whole", base / "out"
         self.random = random.Random(seed)
         self.seconds: dict[str, float] = {}
+        self.running: Running | None = None
 
     def command(self, stage: str) -> list[str]:
         """The stage's own command line; what it reads comes from undisturbed runs."""
@@ -67,8 +68,8 @@ class Bench:
         clips = self.base / "clips"
         stores = (w["extract-features"] / "features.h5", w["extract-face"] / "faces.h5", w["extract-spkemb"] / "voices.h5")
         small = {
-            "pretrain": ["--preset", "toy", "--set", "pretrain.steps=40", "--set", "pretrain.checkpoint_every=5", "--set", "pretrain.validate_every=10"],
-            "train": ["--preset", "toy", "--set", "train.steps=60", "--set", "train.checkpoint_every=5", "--set", "train.validate_every=10"],
+            "pretrain": ["--preset", "toy", "--set", "pretrain.steps=12", "--set", "pretrain.checkpoint_every=4", "--set", "pretrain.validate_every=4"],
+            "train": ["--preset", "toy", "--set", "train.steps=24", "--set", "train.checkpoint_every=8", "--set", "train.validate_every=8"],
         }
         arguments: dict[str, list[Any]] = {
             "extract-wav": [clips, "-o", o, "--jobs", 2],
@@ -94,7 +95,13 @@ class Bench:
         return output
 
     def start(self, stage: str) -> "Running":
-        return Running(self.command(stage), self.base / "log.txt")
+        self.running = Running(self.command(stage), self.base / "log.txt")
+        return self.running
+
+    def stop(self) -> None:
+        """Leaves no process behind, however this ends."""
+        if self.running is not None:
+            self.running.signal_group(signal.SIGKILL)
 
     def run_whole(self, stage: str) -> None:
         """The undisturbed run: its output and how long it took."""
@@ -317,12 +324,15 @@ def main() -> int:
         make_inputs(bench.base, args.seconds)
         needed = STAGES[: max(STAGES.index(stage) for stage in args.stages) + 1]
         tried: dict[str, Counts] = {}
-        for stage in needed:
-            bench.run_whole(stage)
-            sys.stderr.write(f"{stage}: {bench.seconds[stage]:.1f} s when nobody disturbs it\n")
-            if stage in args.stages:
-                tried[stage] = try_stage(bench, stage, args.count, args.interrupts)
-                sys.stderr.write("".join(f"  {text}\n" for text in faults(tried[stage])))
+        try:
+            for stage in needed:
+                bench.run_whole(stage)
+                sys.stderr.write(f"{stage}: {bench.seconds[stage]:.1f} s when nobody disturbs it\n")
+                if stage in args.stages:
+                    tried[stage] = try_stage(bench, stage, args.count, args.interrupts)
+                    sys.stderr.write("".join(f"  {text}\n" for text in faults(tried[stage])))
+        finally:
+            bench.stop()
     rows = [row(stage, bench.seconds[stage], counts) for stage, counts in tried.items()]
     bad = {stage: found for stage, counts in tried.items() if (found := faults(counts))}
     common.show("kills", rows, args.json, seconds=round(time.monotonic() - started), **({"faults": bad} if args.json else {}))
