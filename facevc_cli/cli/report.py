@@ -140,7 +140,7 @@ def run_stage(
         reporter.console.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
     except Exception:
-        if debug or not stopping.is_dropping():
+        if debug or not stopping.stop_requested():
             raise
         _exit_stopped(reporter, stopping.exit_code())  # a library's complaint that its processes were ended
     finally:
