@@ -139,7 +139,7 @@ def run_stage(
     except (KeyboardInterrupt, Interrupted) as stop:
         _exit_stopped(reporter, getattr(stop, "exit_code", 130))
     except Exception as error:
-        if stopping.is_dropping() and not debug and not isinstance(error, FaceVCError):
+        if stopping.stop_requested() and not debug and not isinstance(error, FaceVCError):
             _exit_stopped(reporter, stopping.exit_code())  # a library's complaint that its processes were ended
         reporter.end()
         said = explain(error)

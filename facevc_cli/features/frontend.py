@@ -36,8 +36,11 @@ class Frontend:
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Frontend":
         """Of a store's or checkpoint's settings; refused where this version defines that mel otherwise."""
+        absent = [name for name in ("mel", "trim_db", "peak", "definition") if name not in settings]
+        if absent:
+            raise FaceVCError(f"{where}: its settings lack {', '.join(absent)}: they are no features'. Extract the features again with this version.")
         frontend = cls(settings["mel"], settings["trim_db"], settings["peak"])
-        if frontend.mel not in MEL_DEFINITIONS or frontend.definition.as_settings() != settings["definition"]:
+        if not isinstance(frontend.mel, str) or frontend.mel not in MEL_DEFINITIONS or frontend.definition.as_settings() != settings["definition"]:
             raise FaceVCError(
                 f"{where}: its mel {settings['mel']!r} is {settings['definition']}, which this version of facevc does not compute. "
                 "Extract the features again with this version."

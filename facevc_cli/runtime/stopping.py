@@ -29,6 +29,7 @@ DROP_S = 1.4  # from a drop to the end of the process
 END_S = 0.4  # what worker processes have for their temporary files
 STOPPED = "Stopped. What is finished is kept; run the same command again to go on."
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+DROP_SIGNAL = getattr(signal, "SIGUSR1", None)  # from parent to worker; one that is just starting dies of it
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
@@ -67,6 +68,7 @@ class _State:
 
 
 _state = _State()
+_leaving = threading.Lock()
 
 
 def stop_requested() -> bool:
@@ -242,10 +244,19 @@ def _raise_in_main(number: int) -> None:
         signal.raise_signal(number)
 
 
+def _drop_process(process: BaseProcess) -> None:
+    """Not by a termination: workers that finish what is in hand ignore that one, which a system sends to all processes of a command."""
+    with suppress(OSError):
+        if DROP_SIGNAL is not None and process.pid is not None:
+            os.kill(process.pid, DROP_SIGNAL)
+        else:
+            process.terminate()
+
+
 def end_processes(processes: Sequence[BaseProcess]) -> None:
     """Ends worker processes: first so that they remove their temporary files, then at once."""
     for process in processes:
-        process.terminate()
+        _drop_process(process)
     until = time.monotonic() + END_S
     while any(process.is_alive() for process in processes) and time.monotonic() < until:
         time.sleep(0.02)
@@ -254,18 +265,20 @@ def end_processes(processes: Sequence[BaseProcess]) -> None:
 
 
 def _leave(code: int) -> None:
-    for process in active_children():
-        process.kill()
+    if not _leaving.acquire(blocking=False):
+        time.sleep(60)  # the other thread is at it
+    end_processes(active_children())
     remove_dropped()
     # multiprocessing's semaphores and folders would stay behind. In a thread: what was cut off may hold a lock that this waits for.
-    cleaning = threading.Thread(target=_clean_multiprocessing, daemon=True)
+    cleaning = threading.Thread(target=clean_multiprocessing, daemon=True)
     cleaning.start()
     cleaning.join(0.3)
     os._exit(code)
 
 
-def _clean_multiprocessing() -> None:
-    for least_priority in (0, -100):  # the order of Python's own end: semaphores, then the temporary folder
+def clean_multiprocessing() -> None:
+    """Removes the semaphores and temporary folders of this process, as Python's own end would."""
+    for least_priority in (0, -100):
         with suppress(Exception):
             util._run_finalizers(least_priority)  # type: ignore[attr-defined]
 

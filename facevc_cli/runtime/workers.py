@@ -12,26 +12,35 @@ from typing import Any, TypeVar
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.runtime.memory import memory_errors_told
-from facevc_cli.runtime.stopping import check_stop, end_processes, finish_in_hand, is_dropping, remove_dropped, stop_requested
+from facevc_cli.runtime.stopping import (
+    DROP_SIGNAL,
+    SIGNALS,
+    check_stop,
+    clean_multiprocessing,
+    end_processes,
+    finish_in_hand,
+    is_dropping,
+    remove_dropped,
+    stop_requested,
+)  # fmt: skip
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LEFT_TO_PARENT = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
 _stopping: Any = None  # in a worker: the parent's event that says to begin nothing more
 
 
 @contextmanager
 def starting_children() -> Iterator[None]:
-    """Processes that start in here get no Ctrl-C until `leave_signals_to_parent`: Python would answer it with a traceback."""
+    """Processes that start in here hear no Ctrl-C until `leave_signals_to_parent`: Python would answer it with a traceback."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_PARENT)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     resource_tracker.ensure_running()  # it must not hear a closed terminal; where this starts it, it unblocks SIGINT
-    signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_PARENT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
@@ -39,16 +48,18 @@ def starting_children() -> Iterator[None]:
 
 
 def leave_signals_to_parent(_: int = 0) -> None:
-    """In a worker: its parent hears Ctrl-C, which a terminal sends to both, and ends it by a termination."""
-    for number in _LEFT_TO_PARENT:
+    """In a worker: its parent hears the signals, which a terminal or the system sends to both, and ends it when it may."""
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end_worker)
+    if DROP_SIGNAL is not None:
+        signal.signal(DROP_SIGNAL, _end_worker)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _LEFT_TO_PARENT)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _end_worker(*_: object) -> None:
     remove_dropped()
+    clean_multiprocessing()
     os._exit(128 + signal.SIGTERM)
 
 

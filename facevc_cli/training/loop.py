@@ -70,6 +70,7 @@ class Loop:
         batches = self._batches(self.progress.step, last)
         with hold(lambda: 1, "step", terminations=True) if self.accelerator.num_processes == 1 else nullcontext():
             self._run_steps(batches, last, tally)
+            del batches  # ends its processes in order
             check_stop()
         return self.progress
 

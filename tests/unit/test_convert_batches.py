@@ -123,6 +123,30 @@ def test_an_item_that_the_vocoder_refuses_does_not_take_its_batch_along(inputs, 
     assert all("NaN" in reason for _, reason in summary.failures)
 
 
+@pytest.mark.parametrize("batch_size", [1, 6])
+def test_an_input_that_is_too_large_for_the_memory_fails_alone(inputs, starter, batch_size, monkeypatch):
+    """Where it is heard (b) and where it is spoken (c)."""
+    analyse, decoded = Converter.analyse, Converter._decoded
+
+    def hungry_ears(self, source):
+        if Path(source).stem == "b":
+            np.ones((10**7, 10**8))
+        return analyse(self, source)
+
+    def hungry_decoder(self, pairs):
+        mels = decoded(self, pairs)
+        if max(map(len, mels)) > 50:
+            torch.ones(10**7, 10**8)
+        return mels
+
+    monkeypatch.setattr(Converter, "analyse", hungry_ears)
+    monkeypatch.setattr(Converter, "_decoded", hungry_decoder)
+    summary = run(config(inputs, starter, batch_size=batch_size))
+    assert summary.done == 2 and [item for item, _ in summary.failures] == ORDER[2:]
+    assert all("it needs more memory than there is" in reason for _, reason in summary.failures)
+    assert [row["status"] for row in table(inputs / "out")] == ["done"] * 2 + ["failed"] * 4
+
+
 def test_fail_fast_stops_there(inputs, starter):
     (inputs / "wavs" / "b.wav").write_bytes(b"")
     with pytest.raises(FaceVCError, match="zero bytes"):

@@ -151,6 +151,40 @@ def test_a_killed_run_loses_at_most_an_interval(toy_stores: Stores, tmp_path: Pa
     assert {k: v for k, v in whole.losses.items() if k in resumed.losses} == resumed.losses and len(resumed.losses) == 3
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_saves_its_step(toy_stores: Stores, tmp_path: Path, number: int, code: int):
+    """No checkpoint is due for long; what was trained is kept, and the rest's losses are those of a run that was never stopped."""
+    steps = ("pretrain.steps=100000", "pretrain.checkpoint_every=50000", "pretrain.validate_every=50000")
+    output = tmp_path / "run"
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from facevc_cli.cli.app import main\n"
+        "from facevc_cli.cli.report import ConsoleReporter\n"
+        "ConsoleReporter.advance = lambda self, item, **_: print(item, file=sys.stderr, flush=True)\n"
+        "main()\n"
+    )
+    settings = [argument for setting in (*TOY, *steps) for argument in ("--set", setting)]
+    command = [sys.executable, "-c", script, "pretrain", str(toy_stores.features), "--voices", str(toy_stores.voices), "-o", str(output)]
+    command += ["--preset", "toy", "-d", "cpu", *settings, "--set", "pretrain.workers=1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line == "step 5\n":
+                os.killpg(process.pid, number)
+                break
+        said = process.stderr.read()
+    assert process.returncode == code and "stopping, 1 step in hand; Ctrl-C again drops it" in said and "Traceback" not in said
+    saved = load_checkpoint(output / "checkpoints" / "last").step
+    assert saved == max(int(line.split()[1]) for line in ["step 5", *said.splitlines()] if line.startswith("step "))
+    resumed = pretrain(toy_stores, output, "toy", *steps, stop_at=saved + 2)
+    assert resumed.notes == [f"resumed at step {saved}"]
+    whole = pretrain(toy_stores, tmp_path / "whole", "toy", *steps, stop_at=saved + 2)
+    assert {k: v for k, v in whole.losses.items() if k in resumed.losses} == resumed.losses and len(resumed.losses) == 2
+
+
 def test_a_loss_that_became_nan_stops_before_it_is_saved(toy_stores: Stores, tmp_path: Path):
     wild = ("pretrain.optimiser={learning_rate: 1e30, warmup_steps: 0, milestones: []}", "pretrain.log_every=100", "pretrain.steps=40")
     with pytest.raises(FaceVCError, match=r"infinite or NaN by step.*checkpoints before are kept.*lower pretrain.optimiser.learning_rate"):
