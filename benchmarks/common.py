@@ -15,7 +15,8 @@ import numpy as np
 from facevc_cli.features.mel import MEL_DEFINITIONS
 from facevc_cli.features.voice import VOICE_DIM
 from facevc_cli.io.audio import load_audio, save_audio
-from facevc_cli.io.store import Item, StoreWriter
+from facevc_cli.io.store import Item
+from facevc_cli.io.store_writer import StoreWriter
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SPEECH, FACE = EXAMPLES / "speech.wav", EXAMPLES / "face.jpg"

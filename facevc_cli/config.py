@@ -5,17 +5,18 @@ Precedence: --set on the command line, then --config FILE, then --preset NAME, t
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from facevc_cli.errors import FaceVCError
+from facevc_cli.parsing import LONGEST_SHOWN, parse_settings, parse_yaml, read_text, shorten
 
 C = TypeVar("C")
 
@@ -155,6 +156,23 @@ class TrainConfig(RunConfig):
         return self.reconstruction + self.inter_speaker + self.voice_reconstruction > 0
 
 
+Limits = tuple[float | None, float | None]  # least and most
+MOST_COUNT = 2**31 - 1
+_WIDTH, _DEPTH, _SHARE, _COUNT, _POSITIVE = (1, 8192), (1, 128), (0, 1), (1, MOST_COUNT), (1e-9, None)
+# By setting, whatever group it is in: what is beyond them fails late, or asks for more memory than there is. Other counts begin at 0.
+LIMITS: Mapping[str, Limits] = {
+    **dict.fromkeys(("channels", "codes", "context_dim", "teacher_dim", "recurrent_dim", "postnet_channels", "n_mels", "z_dim"), _WIDTH),
+    **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
+    **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
+    **dict.fromkeys(("decay", "betas", "perturb_voice"), _SHARE),
+    **dict.fromkeys(("steps", "checkpoint_every", "validate_every", "validation_batches", "log_every"), _COUNT),
+    **dict.fromkeys(("batch_size", "crop_frames"), (1, 2**20)),
+    **dict.fromkeys(("temperature", "window_s", "gradient_clip"), _POSITIVE),
+    **dict.fromkeys(("context_s", "learning_rate", "mi_learning_rate", "content_learning_rate", "weight_decay", "face_noise"), (0, None)),
+    "workers": (0, 1024),
+}
+
+
 @dataclass(frozen=True)
 class Config:
     name: str = "fvmvc"
@@ -177,20 +195,17 @@ def load_config(
     """
     if preset not in preset_names():
         raise FaceVCError(f"--preset {preset!r}: expected one of {', '.join(preset_names())}.")
-    tree = parse_yaml(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
+    tree = parse_settings(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
     tree["name"] = preset
     if model is not None:
         tree["model"] = to_dict(model)
     if file is not None:
-        try:
-            _merge(tree, parse_yaml(file.read_text(encoding="utf-8"), str(file)))
-        except (OSError, UnicodeDecodeError) as error:
-            raise FaceVCError(f"--config {file}: cannot be read ({error}).") from error
+        _merge(tree, parse_settings(read_text(file), str(file)))
     for override in overrides:
         path, equals, value = override.partition("=")
         if not equals:
-            raise FaceVCError(f"--set {override!r}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
-        branch: Any = parse_yaml(value, f"--set {override}", scalar=True)
+            raise FaceVCError(f"--set {shorten(override)}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
+        branch: Any = parse_yaml(value, f"--set {override[:LONGEST_SHOWN]}")
         for key in reversed(path.split(".")):
             branch = {key: branch}
         _merge(tree, branch)
@@ -209,49 +224,54 @@ def _plain(value: Any) -> Any:
 
 
 def from_dict(kind: type[C], tree: Mapping[str, Any], where: str) -> C:
-    """A dataclass out of nested dicts; unknown keys and values of the wrong type are FaceVCErrors."""
+    """A dataclass out of nested dicts; unknown keys, and values of the wrong type or beyond `LIMITS`, are FaceVCErrors."""
+    if not isinstance(tree, Mapping):
+        raise FaceVCError(f"{where}: expected a group of settings, found {shorten(tree)}.")
     hints = typing.get_type_hints(kind)
     values = {}
     for key, value in tree.items():
         if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=1)
+            near = difflib.get_close_matches(str(key), hints, n=1)
             advice = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(hints)}."
-            raise FaceVCError(f"{where}: {kind.__name__} has no setting {key!r}.{advice}")
-        values[key] = _typed(hints[key], value, f"{where}: {key}")
-    return kind(**values)
+            raise FaceVCError(f"{where}: {kind.__name__} has no setting {shorten(key)}.{advice}")
+        values[key] = _typed(hints[key], value, f"{where}: {key}", LIMITS.get(key, (None, None)))
+    try:
+        return kind(**values)
+    except TypeError as error:  # a setting without a default is missing
+        raise FaceVCError(f"{where}: {error}.") from error
 
 
-def _typed(hint: Any, value: Any, where: str) -> Any:
+def _typed(hint: Any, value: Any, where: str, limits: Limits) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, Mapping):
-            raise FaceVCError(f"{where}: expected a group of settings, found {value!r}.")
         return from_dict(hint, value, where)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
-            raise FaceVCError(f"{where}: expected a list, found {value!r}.")
-        return tuple(_typed(typing.get_args(hint)[0], v, where) for v in value)
+            raise FaceVCError(f"{where}: expected a list, found {shorten(value)}.")
+        kinds = typing.get_args(hint)
+        if Ellipsis not in kinds and len(value) != len(kinds):
+            raise FaceVCError(f"{where}: expected a list of {len(kinds)}, found {shorten(value)}.")
+        return tuple(_typed(kinds[0], v, where, limits) for v in value)
     if isinstance(hint, types.UnionType):
-        return None if value is None else _typed(typing.get_args(hint)[0], value, where)
+        return None if value is None else _typed(typing.get_args(hint)[0], value, where, limits)
     if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML reads 1e-3 as text
-        except ValueError:
-            pass
+        with suppress(ValueError, OverflowError):
+            value = float(value)  # YAML reads 1e-3 as text
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise FaceVCError(f"{where}: expected {hint.__name__}, found {value!r}.")
+        raise FaceVCError(f"{where}: expected {hint.__name__}, found {shorten(value)}.")
+    if hint in (int, float):
+        _check_limits(value, hint, where, limits)
     return value
 
 
-def parse_yaml(text: str, where: str, scalar: bool = False) -> Any:
-    try:
-        parsed = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise FaceVCError(f"{where}: not YAML ({error}).") from error
-    if scalar:
-        return parsed
-    if not isinstance(parsed or {}, dict):
-        raise FaceVCError(f"{where}: expected a YAML mapping of settings, found {type(parsed).__name__}.")
-    return parsed or {}
+def _check_limits(value: float, hint: type, where: str, limits: Limits) -> None:
+    least, most = limits
+    if hint is int:
+        least, most = (0 if least is None else least), (MOST_COUNT if most is None else most)
+    if not math.isfinite(value):
+        raise FaceVCError(f"{where}: expected a finite number, found {value}.")
+    if (least is not None and value < least) or (most is not None and value > most):
+        expected = f"at least {least:g}" if most is None else f"a number from {least or 0:g} to {most:g}"
+        raise FaceVCError(f"{where}: expected {expected}, found {value}.")
 
 
 def _merge(tree: dict[str, Any], differences: Mapping[str, Any]) -> None:

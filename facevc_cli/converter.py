@@ -21,6 +21,7 @@ from torch import Tensor
 
 from facevc_cli import __version__
 from facevc_cli.errors import FaceVCError
+from facevc_cli.features.downmix import mix_array
 from facevc_cli.features.level import levelled, root_mean_square
 from facevc_cli.features.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range, normalised_log_f0
 from facevc_cli.features.voice import VOICE_RATE
@@ -177,7 +178,7 @@ class Converter:
             if self.model.config.speaker_encoder == "mel":
                 given = normalised.T
             else:
-                given = torch.from_numpy(self._voice_embedder().embed(resample(*_load(voice), VOICE_RATE))).to(self.device)
+                given = torch.from_numpy(self._voice_embedder().embed(_load(voice, VOICE_RATE))).to(self.device)
             beginning = normalised[: round(RETRIEVED_S * self.frontend.definition.frame_rate)]
             content = self.model.encode_content(beginning.T[None])[0][0] if self.model.config.content_retrieval else None
             pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
@@ -323,7 +324,7 @@ class Converter:
 
     def _heard(self, recording: Recording) -> np.ndarray:
         """(n,) float32 at the model's rate, at least one sample."""
-        wav = resample(*_load(recording), self.rate)
+        wav = _load(recording, self.rate)
         return wav if len(wav) else np.zeros(1, np.float32)
 
     def _face_analyser(self) -> "FaceAnalyser":
@@ -368,10 +369,10 @@ def _naming(given: object) -> Iterator[None]:
         raise
 
 
-def _load(recording: Recording) -> tuple[np.ndarray, int]:
-    """(n,) float32 mono and its rate; integer samples are scaled to [-1, 1]."""
+def _load(recording: Recording, to_rate: int) -> np.ndarray:
+    """(n,) float32 mono at `to_rate` Hz; integer samples are scaled to [-1, 1]."""
     if not isinstance(recording, tuple):
-        return load_audio(recording)
+        return load_audio(recording, to_rate)[0]
     wav, rate = np.asarray(recording[0]), recording[1]
     usable = wav.size > 0 and (wav.ndim == 1 or (wav.ndim == 2 and wav.shape[0] >= wav.shape[1])) and wav.dtype.kind in "fiu"
     if not usable or not np.isfinite(wav).all() or rate <= 0:
@@ -383,8 +384,7 @@ def _load(recording: Recording) -> tuple[np.ndarray, int]:
         limits = np.iinfo(wav.dtype)
         half = (float(limits.max) - float(limits.min) + 1) / 2
         wav = (wav - (float(limits.min) + half)) / half
-    mono = wav.mean(axis=1) if wav.ndim == 2 else wav
-    return mono.astype(np.float32), int(rate)
+    return resample(mix_array(wav if wav.ndim == 2 else wav[:, None], int(rate)), int(rate), to_rate)
 
 
 def _placed(wav: np.ndarray, source: Source, rate: int) -> np.ndarray:

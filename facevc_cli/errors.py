@@ -7,3 +7,11 @@ class FaceVCError(Exception):
 
 class UsageError(FaceVCError):
     """The command line itself is off; exit code 2."""
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, a termination or a closed terminal, after what could be finished is finished; exit code 128 + the signal's number."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"stopped by signal {signal_number}")
+        self.exit_code = 128 + signal_number

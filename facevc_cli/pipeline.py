@@ -12,7 +12,8 @@ import numpy as np
 from facevc_cli.converter import Converter, Heard, Source, Target
 from facevc_cli.data.conversions import Job
 from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import default_jobs, lone_threads, one_thread
+from facevc_cli.runtime import default_jobs, lone_threads, memory_errors_told, one_thread
+from facevc_cli.runtime.stopping import check_stop, finish_in_hand, is_dropping, stop_requested
 from facevc_cli.targets import Targets
 
 GPU_BATCH = 16
@@ -30,21 +31,24 @@ def convert_jobs(jobs: Sequence[Job], converter: Converter, targets: Targets, sa
     """Makes each job's file and says so, in the order of the jobs; those of one source stand together.
 
     batch_size: how many conversions go through the network at once; None: 1 on a processor, where more do not pay, else 16. `save` runs
-    in another thread. What is being written is finished, and told of, before any exception leaves, Ctrl-C included.
+    in another thread. What is being written is finished, and told of, before any exception leaves, the first Ctrl-C included; the second leaves it.
     """
     on_cpu = converter.device.type == "cpu"
     groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
     windows_side_by_side = converter.vocoder.side_by_side > 1  # they fill the processors without a team of threads
-    with one_thread() if windows_side_by_side else nullcontext(), lone_threads(1, "write") as writer:
+    with one_thread() if windows_side_by_side else nullcontext(), _pool(1, "write") as writer:
         behind = _Behind(writer, save, finish, converter.rate)
         hearers = 1 if on_cpu else min(GPU_HEARERS, default_jobs())
         listen: Listen = converter.analyse if on_cpu else converter.hear  # a GPU's network is for one thread
-        with _ahead(listen, [source for source, _ in groups], hearers) as heard:
+        speaking: list[_Prepared] = []  # the batch at hand
+        with _ahead(listen, [source for source, _ in groups], hearers) as heard, finish_in_hand(lambda: len(speaking) + len(behind.waiting)):
             try:
-                spoken = _batches(_prepared(groups, heard, converter, targets), batch_size or (1 if on_cpu else GPU_BATCH))
-                for batch in spoken:
+                for batch in _batches(_prepared(groups, heard, converter, targets), batch_size or (1 if on_cpu else GPU_BATCH)):
+                    speaking[:] = batch
                     for job, result in _spoken(batch, converter):
+                        speaking.pop()
                         behind.put(job, result)
+                    check_stop()
                 behind.finish_all()
             except BaseException:
                 with suppress(FaceVCError):  # one is on its way already
@@ -61,10 +65,11 @@ def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Ears], c
         source: Source | None = None
         for job in jobs:
             try:
-                target = targets.get(job.driver)
-                if isinstance(ears, FaceVCError):
-                    raise ears
-                source = source or (ears if isinstance(ears, Source) else converter.encode(ears))
+                with memory_errors_told():
+                    target = targets.get(job.driver)
+                    if isinstance(ears, FaceVCError):
+                        raise ears
+                    source = source or (ears if isinstance(ears, Source) else converter.encode(ears))
             except FaceVCError as error:
                 yield job, error
             else:
@@ -92,7 +97,8 @@ def _batches(prepared: Iterable[_Prepared], size: int) -> Iterator[list[_Prepare
 def _spoken(batch: Sequence[_Prepared], converter: Converter) -> Iterator[tuple[Job, np.ndarray | FaceVCError]]:
     pairs = [given for _, given in batch if not isinstance(given, FaceVCError)]
     try:
-        wavs: Iterator[np.ndarray | FaceVCError] = iter(converter.speak_many(pairs) if pairs else [])
+        with memory_errors_told():
+            wavs: Iterator[np.ndarray | FaceVCError] = iter(converter.speak_many(pairs) if pairs else [])
     except FaceVCError:  # of one of them: which, each alone will tell
         wavs = (_alone(converter, *pair) for pair in pairs)
     for job, given in batch:
@@ -101,7 +107,8 @@ def _spoken(batch: Sequence[_Prepared], converter: Converter) -> Iterator[tuple[
 
 def _alone(converter: Converter, source: Source, target: Target) -> np.ndarray | FaceVCError:
     try:
-        return converter.speak(source, target)
+        with memory_errors_told():
+            return converter.speak(source, target)
     except FaceVCError as error:
         return error
 
@@ -112,7 +119,8 @@ def _ahead(listen: Listen, sources: Sequence[Path], threads: int) -> Iterator[It
 
     def attempt(source: Path) -> Ears:
         try:
-            return listen(source)
+            with memory_errors_told(str(source)):
+                return listen(source)
         except FaceVCError as error:
             return error
 
@@ -129,11 +137,18 @@ def _ahead(listen: Listen, sources: Sequence[Path], threads: int) -> Iterator[It
                 waiting.append(pool.submit(attempt, source))
             yield done
 
-    pool = lone_threads(threads, "hear")
-    try:
+    with _pool(threads, "hear") as pool:
         yield results()
+
+
+@contextmanager
+def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Lone threads, which are waited for at the end unless the user waits for the process to stop."""
+    pool = lone_threads(threads, name)
+    try:
+        yield pool
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=not stop_requested(), cancel_futures=True)
 
 
 class _Behind:
@@ -148,17 +163,24 @@ class _Behind:
             self.waiting.append((job, 0.0, result))
             self.finish_all()  # told before anything else begins: `finish` may want to stop here
             return
-        self.waiting.append((job, len(result) / self.rate, self.writer.submit(self.save, job, result)))
+        self.waiting.append((job, len(result) / self.rate, self.writer.submit(self._save, job, result)))
         while self.waiting and self._ready():
             self._finish_first()
 
     def finish_all(self) -> None:
-        while self.waiting:
+        """Waits for all, or where what is in hand is dropped, for what is written already."""
+        while self.waiting and (self._ready() or not is_dropping()):
             self._finish_first()
+
+    def _save(self, job: Job, result: np.ndarray) -> None:
+        with memory_errors_told(job.relative):
+            self.save(job, result)
 
     def _ready(self) -> bool:
         """Whether the first is done, or must be waited for lest too much piles up."""
         first = self.waiting[0][2]
+        if is_dropping():
+            return isinstance(first, FaceVCError) or first.done()
         too_much = len(self.waiting) > WRITES_AHEAD or sum(seconds for _, seconds, _ in self.waiting) > WRITES_AHEAD_S
         return too_much or isinstance(first, FaceVCError) or first.done()
 

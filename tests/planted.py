@@ -11,9 +11,10 @@ from facevc_cli.io.manifest import write_table
 from facevc_cli.metrics.bootstrap import Figure, Terms
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.evaluation import Evaluation, measure
+from facevc_cli.metrics.evidence import Evidence
+from facevc_cli.metrics.figures import figures, metric_terms
 from facevc_cli.metrics.gender import LinearGenderJudge, PitchGenderJudge
 from facevc_cli.metrics.intelligibility import Transcript
-from facevc_cli.metrics.report import Evidence, figures, metric_terms
 from facevc_cli.metrics.voices import Heard
 
 GENDERS = ("female", "male")

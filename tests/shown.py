@@ -9,8 +9,8 @@ from PIL import Image
 
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.evaluation import Evaluation, measure
+from facevc_cli.metrics.evidence import Evidence
 from facevc_cli.metrics.gender import PitchGenderJudge
-from facevc_cli.metrics.report import Evidence
 from facevc_cli.metrics.threshold import Threshold
 from facevc_cli.metrics.voices import Heard
 

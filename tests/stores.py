@@ -9,7 +9,8 @@ import numpy as np
 
 from facevc_cli.features.frontend import Frontend
 from facevc_cli.features.pitch import PitchStatistics
-from facevc_cli.io.store import Item, StoreWriter, Value
+from facevc_cli.io.store import Item, Value
+from facevc_cli.io.store_writer import StoreWriter
 
 VOICE_DIM, FACE_DIM, TEACHER_DIM = 16, 12, 10
 

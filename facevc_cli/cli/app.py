@@ -1,5 +1,7 @@
 """The `facevc` command: registers the subcommands."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -15,7 +17,9 @@ from facevc_cli.cli.import_checkpoint import import_checkpoint
 from facevc_cli.cli.info import info
 from facevc_cli.cli.nearest import nearest
 from facevc_cli.cli.pretrain import pretrain
+from facevc_cli.cli.report import exit_code, explain
 from facevc_cli.cli.serve import serve
+from facevc_cli.cli.streams import drop_stdout, flush_stdout, open_streams
 from facevc_cli.cli.train import train
 from facevc_cli.cli.verify import verify
 from facevc_cli.cli.voice_card import voice_card
@@ -48,12 +52,31 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def facevc(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
-    pass
+    os.getcwd()  # where that folder is gone: an error of ours, before torch's libraries end the process with theirs
 
 
 def main() -> None:
-    """The console script."""
+    """The console script: the commands, and what goes wrong before and after their work."""
     from facevc_cli.runtime import collect_seldom
+    from facevc_cli.runtime.stopping import signals_heard
 
+    open_streams()
     collect_seldom()
-    app()
+    code: object = 1
+    try:
+        with signals_heard():
+            app()
+    except SystemExit as stop:
+        code = stop.code
+    except Exception as error:
+        if isinstance(error, OSError):
+            drop_stdout()
+        said = explain(error)
+        if said is None or "--debug" in sys.argv:
+            raise
+        typer.echo(f"error: {said}", err=True)
+        code = exit_code(error)
+    if failed := flush_stdout():
+        typer.echo(f"error: {explain(failed)}", err=True)
+        code = code or 1
+    raise SystemExit(code)

@@ -8,7 +8,6 @@ from facevc_cli.progress import Summary
 
 Figures = Mapping[str, Mapping[str, Any]]
 OTHERS_WIDTH, CELL_WIDTH = 42, len("-0.000 (-0.000 to -0.000)")  # of the columns that are no systems, and of theirs
-FALLING = ("GA", "consistency", "SHO")
 
 
 def show(reporter: ConsoleReporter, summary: Summary) -> None:
@@ -20,12 +19,13 @@ def show(reporter: ConsoleReporter, summary: Summary) -> None:
             _side_by_side(reporter, f"{label}, by {title}", slices, data["better"])
     _side_by_side(reporter, "paired differences", data["differences"], data["better"])
     for system, conditions in data["degradations"].items():
+        metrics = list(dict.fromkeys(metric for found in conditions.values() for metric in found["figures"]))
         rows = [
-            [name, f"{found['lost']} of {found['rows']}", *(_change(found["figures"].get(m), found["differences"].get(m)) for m in FALLING)]
+            [name, f"{found['lost']} of {found['rows']}", *(_change(found["figures"].get(m), found["differences"].get(m)) for m in metrics)]
             for name, found in conditions.items()
         ]
-        first = ["clean", "", *(_change(data["systems"].get(system, {}).get(m), None) for m in FALLING)]
-        reporter.table(f"{system}, damaged faces (and the change from clean ones)", ["faces", "lost", *FALLING], [first, *rows])
+        first = ["clean", "", *(_change(data["systems"].get(system, {}).get(m), None) for m in metrics)]
+        reporter.table(f"{system}, damaged faces (and the change from clean ones)", ["faces", "lost", *metrics], [first, *rows])
     if threshold := data["threshold"]:
         reporter.note(f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}")
     reporter.note(f"gender heard by {data['gender_judge']}; voices compared by {data['speaker_judge']}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.report import run_stage
+from facevc_cli.cli.report import run_stage, write_out
 from facevc_cli.progress import Reporter, Summary
 
 
@@ -35,11 +35,11 @@ def info(
     def stage(reporter: Reporter) -> Summary:
         summary = run(InfoConfig(tuple(paths or ()), checkpoint), reporter)
         if not json:
-            import yaml
+            from facevc_cli.parsing import dump_yaml
 
             described = [summary.data["installation"]] if "installation" in summary.data else summary.data["items"]
             for item in described:
-                typer.echo(yaml.safe_dump(item, sort_keys=False, allow_unicode=True, width=140))
+                write_out(dump_yaml(item, width=140) + "\n")
         return summary
 
     run_stage(stage, json_out=json, quiet=True, debug=debug)

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from facevc_cli.cli.report import write_out
+from facevc_cli.errors import UsageError
+
 
 @contextmanager
 def piped(sources: Sequence[str], output: Path) -> Iterator[tuple[list[str], Path]]:
@@ -19,11 +22,14 @@ def piped(sources: Sequence[str], output: Path) -> Iterator[tuple[list[str], Pat
         finally:
             if out is not output and out.exists():
                 with open(out, "rb") as file:
-                    shutil.copyfileobj(file, sys.stdout.buffer)
+                    while block := file.read(1 << 20):
+                        write_out(block)
 
 
 def _stdin(folder: Path) -> str:
     path = folder / "stdin.wav"
     with open(path, "wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
+    if not path.stat().st_size:
+        raise UsageError("-: expected a recording on stdin, found nothing. Send one, as in 'facevc convert - ... < speech.wav'.")
     return str(path)

@@ -1,14 +1,18 @@
 """Progress, summaries and exit codes: the only module that prints. stdout is data, everything else goes to stderr."""
 
+import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.cli.streams import drop_stdout
+from facevc_cli.errors import FaceVCError, Interrupted, UsageError
 from facevc_cli.progress import Reporter, Summary
 
 if TYPE_CHECKING:
@@ -73,8 +77,7 @@ class ConsoleReporter:
     def record(self, data: dict[str, Any]) -> None:
         """A line of data on stdout as it comes, where lines were asked for."""
         if self.json_lines:
-            sys.stdout.write(json.dumps(data) + "\n")
-            sys.stdout.flush()
+            write_out(json.dumps(data) + "\n")
 
     def end(self) -> None:
         if self._bar is not None:
@@ -119,27 +122,89 @@ def run_stage(
     debug: bool = False,
     show: Callable[[ConsoleReporter, Summary], None] | None = None,
 ) -> None:
-    """Runs a stage, prints its summary (and what `show` adds), and ends the process with 0, 1, 2 or 130.
+    """Runs a stage, prints its summary (and what `show` adds), and ends the process with 0, 1, 2, or 130 (143, 129) if it was stopped.
 
     json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
     """
+    from facevc_cli.runtime import memory_errors_told, stopping
+
     reporter = ConsoleReporter(quiet, verbose, json_out and json_lines)
+    stopping.tell_by(lambda text: reporter._print(text))
     try:
-        summary = stage(reporter)
-    except KeyboardInterrupt:
+        with nullcontext() if debug else memory_errors_told():
+            summary = stage(reporter)
+        if show is not None and not quiet:
+            show(reporter, summary)
+        _print_summary(reporter, summary, json_out)
+    except (KeyboardInterrupt, Interrupted) as stop:
+        _exit_stopped(reporter, getattr(stop, "exit_code", 130))
+    except Exception as error:
+        if stopping.is_dropping() and not debug and not isinstance(error, FaceVCError):
+            _exit_stopped(reporter, stopping.exit_code())  # a library's complaint that its processes were ended
         reporter.end()
-        reporter.note("Stopped. What is finished is kept; run the same command again to go on.")
-        raise typer.Exit(130) from None
-    except FaceVCError as error:
-        reporter.end()
-        if debug:
+        said = explain(error)
+        if debug or said is None:
             raise
-        reporter.console.print(f"error: {error}", style="bold red", markup=False)
-        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
-    if show is not None and not quiet:
-        show(reporter, summary)
-    _print_summary(reporter, summary, json_out)
+        reporter.console.print(f"error: {said}", style="bold red", markup=False)
+        raise typer.Exit(exit_code(error)) from None
+    finally:
+        stopping.tell_by(None)
     raise typer.Exit(1 if summary.failures else 0)
+
+
+def _exit_stopped(reporter: ConsoleReporter, code: int) -> NoReturn:
+    from facevc_cli.runtime import stopping
+
+    reporter.end()
+    reporter.note(stopping.STOPPED)
+    stopping.mark_told()
+    raise typer.Exit(code) from None
+
+
+def explain(error: BaseException) -> str | None:
+    """What a user can cause or cure, in a sentence; None for what is a fault of ours."""
+    said = str(error)
+    if isinstance(error, FaceVCError):
+        return said
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and ("not enough memory" in said or "out of memory" in said)):
+        return "there is not enough memory for this. Close other programs, or give smaller inputs, fewer --jobs or a smaller batch."
+    if isinstance(error, ValueError) and "embedded null" in said:
+        return "a path holds a NUL character, which no file's name can. Correct the path, or the table or list that it is in."
+    if isinstance(error, UnicodeEncodeError):
+        return f"a name holds characters that {error.encoding} cannot write. Rename the file or folder, or set LANG to a UTF-8 locale."
+    if not isinstance(error, OSError):
+        return None
+    if isinstance(error, FileNotFoundError) and error.filename is None and _is_homeless():
+        return "the working directory is gone: it was deleted or moved. Change to a folder that is there, then run the same command again."
+    if error.filename is None and error.errno in (errno.EPIPE, errno.EBADF, errno.ENOSPC, errno.EIO):
+        return f"stdout could not be written: {error.strerror}. Send it to a file or a program that reads it."
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{error.strerror or said}. Check the path, its permissions and the space on the disk."
+
+
+def exit_code(error: BaseException) -> int:
+    return 2 if isinstance(error, UsageError) else 1
+
+
+def write_out(data: str | bytes) -> None:
+    """Data on stdout at once; FaceVCError where it is full, closed or no longer read."""
+    try:
+        if isinstance(data, bytes):
+            sys.stdout.buffer.write(data)
+        else:
+            sys.stdout.write(data)
+        sys.stdout.flush()
+    except OSError as error:
+        drop_stdout()
+        raise FaceVCError(f"stdout could not be written: {error.strerror or error}. Send it to a file or a program that reads it.") from error
+
+
+def _is_homeless() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) -> None:
@@ -147,7 +212,7 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
         failures = [{"item": item, "reason": reason} for item, reason in summary.failures]
         counts = {"done": summary.done, "skipped": summary.skipped, "failures": failures}
         kind = {"type": "summary"} if reporter.json_lines else {}
-        sys.stdout.write(json.dumps({**kind, **counts, "output": str(summary.output) if summary.output else None, **summary.data}) + "\n")
+        write_out(json.dumps({**kind, **counts, "output": str(summary.output) if summary.output else None, **summary.data}) + "\n")
     for item, reason in summary.failures[:FAILURES_SHOWN] if reporter.quiet else ():
         reporter._print(f"failed  {item}: {reason}", style="red")
     if reporter.quiet:

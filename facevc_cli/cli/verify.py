@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.report import run_stage
+from facevc_cli.cli.report import run_stage, write_out
 from facevc_cli.progress import Reporter, Summary
 
 
@@ -37,7 +37,7 @@ def verify(
         summary = run(VerifyConfig(tuple(sources)), reporter)
         if not json:
             for found in summary.data["files"]:
-                typer.echo(_line(found))
+                write_out(_line(found) + "\n")
         return summary
 
     run_stage(stage, json_out=json, quiet=quiet, verbose=verbose, debug=debug)

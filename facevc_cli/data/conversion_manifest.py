@@ -1,8 +1,10 @@
 """What lies beside conversions: `manifest.csv` with a row for each, and `addresses.safetensors` with what the memory answered to each face."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Collection
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.atomic import alone, atomic_path
-from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.locks import exclusive_lock
+from facevc_cli.io.manifest import path_from, read_table, write_table
+from facevc_cli.parsing import parse_json
+from facevc_cli.runtime.stopping import shielded
 
-MANIFEST, ADDRESSES = "manifest.csv", "addresses.safetensors"
+MANIFEST, ADDRESSES, LOCK = "manifest.csv", "addresses.safetensors", ".manifest.lock"
 COLUMNS = (
     "converted", "status", "system", "baseline", "degradation", "source", "source_id", "target", "face", "voice", "face_id", "driver",
     "gender", "references", "seconds", "model", "vocoder", "key", "reason",
 )  # fmt: skip
 FILE_COLUMNS = ("status", "seconds", "model", "vocoder", "key", "reason")  # what all rows of one file share
+PATHS = ("converted", "source", "face", "voice", "driver")
+SEPARATOR = "|"  # between references
 NEEDED = ("converted", "status", "key")  # also in manifests of earlier versions
 SAVING_SHARE = 0.05  # of the time may go into keeping both on disk up to date
 
@@ -38,7 +45,7 @@ class Manifest:
 
     def __init__(self, folder: Path | None):
         self.path = folder / MANIFEST if folder is not None else None  # None: one output file, no manifest
-        known = read_table(self.path, NEEDED) if self.path is not None and self.path.is_file() else []
+        known = _read(self.path) if self.path is not None and self.path.is_file() else []
         self.lines: dict[LineKey, Line] = {line_key(line): line for line in known}
         self.done = {line["converted"]: line for line in known if line["status"] == "done" and line["key"]}  # by file
         self._columns = dict.fromkeys([*COLUMNS, *(known[0] if known else ())])
@@ -76,7 +83,7 @@ class Manifest:
         if self.path is None or not (self._changed or always):
             return
         started = time.monotonic()
-        with alone(self.path.parent):
+        with shielded(), exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
             self._take_others()
             write_table(self.path, list(self.lines.values()), list(self._columns))
         self._changed, self._save_at = False, time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
@@ -84,15 +91,27 @@ class Manifest:
     def _take_others(self) -> None:
         """Rows that another process wrote in the meantime."""
         if self.path is not None and self.path.is_file():
-            for line in read_table(self.path, NEEDED):
+            for line in _read(self.path):
                 self._columns |= dict.fromkeys(line)
                 if line_key(line) not in self._own:
                     self.lines[line_key(line)] = line
 
 
+def _read(path: Path) -> list[Line]:
+    """The rows on disk, paths from the manifest's folder: earlier versions wrote absolute ones."""
+    from_here = lru_cache(maxsize=None)(partial(path_from, path.parent))
+    lines = read_table(path, NEEDED)
+    for line in lines:
+        line |= {column: from_here(line[column]) for column in PATHS if os.path.isabs(line.get(column, ""))}
+        if line.get("references"):
+            names = line["references"].split(SEPARATOR)
+            line["references"] = SEPARATOR.join(from_here(name) if os.path.isabs(name) else name for name in names)
+    return lines
+
+
 class Addresses:
     """`addresses.safetensors`: `address` (faces, slots) float32, rows summing to 1; `slots` (slots, voice_dim) float32, the memory's
-    values; the metadata's `faces` is a JSON list of the images' paths in the order of the rows. Those of earlier runs stay while the
+    values; the metadata's `faces` is a JSON list of the images' paths, from the folder, in the order of the rows. Those of earlier runs stay while the
     memory is the same.
     """
 
@@ -103,13 +122,14 @@ class Addresses:
         self._changed = False
 
     def put(self, face: Path, address: np.ndarray) -> None:
-        self.rows[str(face.absolute())] = address.astype(np.float32)
-        self._changed = True
+        if self.path is not None:
+            self.rows[path_from(self.path.parent, face)] = address.astype(np.float32)
+            self._changed = True
 
     def save(self) -> None:
         if self.path is None or not self._changed:
             return
-        with alone(self.path.parent):
+        with shielded(), exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
             self.rows = self._on_disk() | self.rows
             self._write(self.path)
         self._changed = False
@@ -118,6 +138,7 @@ class Addresses:
         if self.path is None or not self.path.is_file():
             return {}
         faces, address, known = read_addresses(self.path)
+        faces = [path_from(self.path.parent, face) if os.path.isabs(face) else face for face in faces]
         return dict(zip(faces, address, strict=True)) if np.array_equal(known, self.slots) else {}
 
     def _write(self, path: Path) -> None:
@@ -134,11 +155,13 @@ def read_addresses(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """`addresses.safetensors` -> image paths, their addresses (faces, slots) and the slots (slots, voice_dim); FaceVCError where it is none."""
     try:
         with safe_open(path, "np") as file:
-            faces = json.loads((file.metadata() or {})["faces"])
+            faces = parse_json((file.metadata() or {})["faces"], f"{path}: faces", list, "Remove the file.")
             address, slots = file.get_tensor("address"), file.get_tensor("slots")
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise FaceVCError(f"{path}: not the addresses that convert writes ({error}). Remove the file.") from error
-    if len(faces) != len(address) or address.shape[1:] != slots.shape[:1]:
+    if not all(isinstance(face, str) for face in faces):
+        raise FaceVCError(f"{path}: expected faces that are names of files, found something else. Remove the file.")
+    if address.ndim != 2 or slots.ndim != 2 or len(faces) != len(address) or address.shape[1] != len(slots):
         raise FaceVCError(f"{path}: {len(faces)} faces, addresses of {address.shape} and slots of {slots.shape} do not fit. Remove the file.")
     return faces, address, slots
 

@@ -1,7 +1,8 @@
 """From what a command asks for to the rows of its manifest: the system's own conversions, and what a benchmark sets beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 from facevc_cli.data.baselines import SEPARATOR, plan_baselines, plan_degraded
@@ -12,7 +13,7 @@ from facevc_cli.data.labels import about_sources, about_targets
 from facevc_cli.data.protocol import draw, limit_references, load_protocol
 from facevc_cli.errors import UsageError
 from facevc_cli.features.degradation import parse_conditions
-from facevc_cli.io.manifest import read_table
+from facevc_cli.io.manifest import path_from, read_table
 from facevc_cli.progress import SILENT, Reporter
 
 
@@ -36,9 +37,14 @@ class Plan:
     targets: dict[str, Line] = field(default_factory=dict)
     sources: dict[str, Line] = field(default_factory=dict)
 
-    def lines(self, system: str) -> list[Line]:
-        """The manifest's columns about what was asked for, a line a row; those about the file that answers come with the file."""
-        return [_line(row, system) | self.targets.get(row.person, {}) | self.sources.get(row.source_id, {}) for row in self.rows]
+    def lines(self, system: str, folder: Path) -> list[Line]:
+        """The columns of the manifest in `folder` about what was asked for, a line a row; those about the file that answers come with the file."""
+        name = lru_cache(maxsize=None)(partial(path_from, folder))
+        targets = {target: dict(columns) for target, columns in self.targets.items()}
+        for columns in targets.values():
+            if columns.get("references"):
+                columns["references"] = SEPARATOR.join(map(name, columns["references"].split(SEPARATOR)))
+        return [_line(row, system, name) | targets.get(row.person, {}) | self.sources.get(row.source_id, {}) for row in self.rows]
 
 
 def plan_benchmark(
@@ -53,7 +59,7 @@ def plan_benchmark(
     labels = read_table(benchmark.labels, ["target"]) if benchmark.labels else []
     known_sources = read_table(benchmark.sources_table, ["source_id"]) if benchmark.sources_table else []
     chosen = _draw(benchmark, known_sources, labels, pairs)
-    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen, control=control)
+    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen, control=control, reporter=reporter)
     by_target: dict[str, Line] = {}
     by_source: dict[str, Line] = {}
     if benchmark.labels:
@@ -90,12 +96,12 @@ def _limit_references(benchmark: Benchmark, targets: dict[str, Line]) -> None:
             columns["references"] = SEPARATOR.join(limit_references(protocol, columns["references"].split(SEPARATOR), benchmark.seed))
 
 
-def _line(row: Row, system: str) -> Line:
-    driver, target = row.job.driver if row.job else None, str(row.target.absolute())
+def _line(row: Row, system: str, name: Callable[[Path], str]) -> Line:
+    driver, target = row.job.driver if row.job else None, name(row.target)
     return {
-        "converted": row.job.relative if row.job else str(row.source.absolute()),
+        "converted": row.job.relative if row.job else name(row.source),
         "system": system, "baseline": row.baseline, "degradation": driver.degradation if driver else "",
-        "source": str(row.source.absolute()), "source_id": row.source_id, "target": row.person, "face_id": row.target_id,
+        "source": name(row.source), "source_id": row.source_id, "target": row.person, "face_id": row.target_id,
         "face": target if row.by in ("face", "person") else "", "voice": target if row.by == "voice" else "",
-        "driver": str(driver.file.absolute()) if driver and driver.file else "",
+        "driver": name(driver.file) if driver and driver.file else "",
     }  # fmt: skip

@@ -18,7 +18,7 @@ def jobs_waiting(jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path,
     """
     waiting: dict[Job, None] = {}
     for job in jobs:
-        if overwrite or not os.path.exists(job.output):  # unlike Path.exists, also where the name is too long: the item fails in its turn
+        if overwrite or not _has_content(job.output):
             waiting[job] = None
             continue
         if made_with(job.output) != keys[job]:
@@ -35,6 +35,14 @@ def add_sidecar(output: Path) -> None:
     made = read_provenance(output)
     if made is not None and not sidecar_of(output).exists():
         write_sidecar(output, made)
+
+
+def _has_content(path: Path) -> bool:
+    """Whether there is a file that is not empty: a power cut may leave a name without content, which was never finished."""
+    try:
+        return os.stat(path).st_size > 0
+    except (OSError, ValueError):  # a name that is too long, too: the item fails in its turn
+        return False
 
 
 def _how(job: Job, key: str, checkpoint: Path) -> str:

@@ -1,6 +1,7 @@
 """Whose voice a command asks for: pictures, people of several pictures, mixes, voice cards and recordings."""
 
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +9,10 @@ from pathlib import Path
 
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.features.pitch import AUTO_PITCH, PitchRule
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES, find_files
+from facevc_cli.io.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES, list_files
+from facevc_cli.io.names import normalise_name, real_path
 from facevc_cli.io.voice_card import CARD_SUFFIX
+from facevc_cli.progress import SILENT, Reporter
 
 FACE_SUFFIXES = IMAGE_SUFFIXES | {CARD_SUFFIX}
 MOST_STEPS = 101  # of a sweep: two decimals of a share tell them apart
@@ -114,9 +117,10 @@ class Control:
         guidance = () if self.guidance is None else (f"guidance {self.guidance:g}",)
         return (*(() if rule == AUTO_PITCH else (f"pitch {rule}",)), *guidance)
 
-    def targets(self) -> list[Asked]:
+    def targets(self, reporter: Reporter = SILENT) -> list[Asked]:
         """The people and mixes; FaceVCError where one cannot be, or two have one name."""
-        asked = [_person(text) for text in self.persons] + [mixed for text in self.mixes for mixed in _mixed(text, self.sweep)]
+        asked = [_person(text, reporter) for text in self.persons]
+        asked += [mixed for text in self.mixes for mixed in _mixed(text, self.sweep, reporter)]
         seen: dict[str, Asked] = {}
         for one in asked:
             other = seen.setdefault(one.id, one)
@@ -138,9 +142,9 @@ def is_card(path: Path) -> bool:
     return path.suffix.lower() == CARD_SUFFIX
 
 
-def person_driver(text: str, option: str = "--person") -> Driver:
+def person_driver(text: str, option: str = "--person", reporter: Reporter = SILENT) -> Driver:
     """A folder whose pictures are one person, or files between , or |. FaceVCError where there are none."""
-    whole = Path(text)
+    whole = real_path(Path(text))
     listed = [text] if whole.exists() else [name.strip() for name in re.split(r"[,|]", text) if name.strip()]
     cards = [name for name in listed if is_card(Path(name))]
     if cards:
@@ -150,9 +154,13 @@ def person_driver(text: str, option: str = "--person") -> Driver:
         )
     if not listed:
         raise UsageError(f"{option} {text!r}: expected a folder of one person's pictures, or pictures between commas.")
-    # not find_files(listed) at once: photographs of one person out of several folders may share a name
-    files = dict.fromkeys(path for name in listed for path, _ in find_files([name], IMAGE_SUFFIXES))
-    return Driver.person(whole.resolve().name if whole.is_dir() else Path(listed[0].lstrip("@")).stem, list(files))
+    files = list_files(listed, IMAGE_SUFFIXES, reporter)
+    return Driver.person(_folder_name(whole) if whole.is_dir() else normalise_name(Path(listed[0].lstrip("@")).stem), files)
+
+
+def _folder_name(folder: Path) -> str:
+    """What a folder is called: a link by its own name, not by that of the folder it leads to."""
+    return normalise_name(Path(os.path.abspath(folder)).name)
 
 
 def parse_mix(text: str) -> list[tuple[str, float]]:
@@ -185,38 +193,39 @@ def is_mix_word(word: str) -> bool:
     return _PART.fullmatch(word) is not None and not Path(word).exists()
 
 
-def mix_driver(parts: Sequence[tuple[str, float]]) -> Driver:
+def mix_driver(parts: Sequence[tuple[str, float]], reporter: Reporter = SILENT) -> Driver:
     """Names and weights -> the mix; FaceVCError where a file is missing."""
-    return Driver.mix([(_part(name), weight) for name, weight in parts])
+    return Driver.mix([(_part(name, reporter), weight) for name, weight in parts])
 
 
 def _file_asked(by: str, path: Path, identifier: str) -> Asked:
     return Asked(by, path, identifier, Driver.of(by, path))
 
 
-def _person(text: str) -> Asked:
-    driver = person_driver(text)
-    name = driver.name or (Path(text).resolve().name if Path(text).is_dir() else driver.files[0].stem)
+def _person(text: str, reporter: Reporter) -> Asked:
+    driver, folder = person_driver(text, reporter=reporter), real_path(Path(text))
+    name = driver.name or (_folder_name(folder) if folder.is_dir() else normalise_name(driver.files[0].stem))
     return Asked("person", driver.files[0], name, driver, name)
 
 
-def _part(name: str) -> Driver:
-    path = Path(name)
+def _part(name: str, reporter: Reporter) -> Driver:
+    path = real_path(Path(name))
     if path.is_dir():
-        return person_driver(name, "--mix")
+        return person_driver(name, "--mix", reporter)
     if not path.exists():
         raise FaceVCError(f"--mix: {name}: no such picture, voice card, recording or folder of one person's pictures. Check the path.")
     suffix = path.suffix.lower()
     return Driver.of("card" if is_card(path) else "voice" if suffix in AUDIO_SUFFIXES else "face", path)
 
 
-def _mixed(text: str, sweep: int | None) -> Iterator[Asked]:
+def _mixed(text: str, sweep: int | None, reporter: Reporter) -> Iterator[Asked]:
     parts = parse_mix(text)
     if sweep is not None and len(parts) != 2:
         raise UsageError(f"--sweep {sweep} goes from one to another: expected a mix of two, found {len(parts)} in --mix {text!r}.")
     weights = [[weight for _, weight in parts]] if sweep is None else [[1 - i / (sweep - 1), i / (sweep - 1)] for i in range(sweep)]
     for several in weights:
-        driver = mix_driver([(name, weight) for (name, _), weight in zip(parts, several, strict=True)])
+        driver = mix_driver([(name, weight) for (name, _), weight in zip(parts, several, strict=True)], reporter)
+        reporter = SILENT  # the other steps of a sweep say nothing new
         identifier = "+".join(f"{name}={share:.2f}" for name, (_, share) in zip(_names(driver), driver.parts, strict=True))
         yield Asked("mix", driver.files[0], identifier, driver, identifier)
 
@@ -224,5 +233,5 @@ def _mixed(text: str, sweep: int | None) -> Iterator[Asked]:
 def _names(mix: Driver) -> list[str]:
     """What the parts are called: after their files, with the folder where that does not tell them apart."""
     files = [part.files[0] for part, _ in mix.parts]
-    plain = [part.name or file.stem for (part, _), file in zip(mix.parts, files, strict=True)]
+    plain = [part.name or normalise_name(file.stem) for (part, _), file in zip(mix.parts, files, strict=True)]
     return plain if len(set(plain)) == len(plain) else [f"{file.absolute().parent.name}-{name}" for name, file in zip(plain, files, strict=True)]

@@ -1,17 +1,20 @@
 """Which conversions a command asks for: sources and targets found, joined and named, and what each result depends on."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from facevc_cli.data.conversion_targets import FACE_SUFFIXES, MIX_EXAMPLE, Asked, Control, Driver, Named, faces_asked, is_mix_word, voices_asked
 from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.checkpoint import file_sha256
+from facevc_cli.io.hashes import content_sha256
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files, inside
 from facevc_cli.io.manifest import read_table
+from facevc_cli.io.names import normalise_name, real_path
+from facevc_cli.progress import SILENT, Reporter
 from facevc_cli.vocoders.load import VOCODERS
 
 NAME = "{source}__{face}.wav"
@@ -70,7 +73,7 @@ class Naming:
 
 def person_of(path: Path, identifier: str) -> str:
     """Whose picture or recording it is: the folder's name that it lies in, or its own where it lies in none."""
-    return path.parent.name if "/" in identifier else path.stem
+    return normalise_name(path.parent.name if "/" in identifier else path.stem)
 
 
 def is_file_name(output: Path) -> bool:
@@ -81,6 +84,7 @@ def is_file_name(output: Path) -> bool:
 def plan_conversions(
     sources: Sequence[str | Path], faces: Sequence[str | Path], voices: Sequence[str | Path], naming: Naming,
     *, pairs: Path | None = None, limit: int | None = None, draw: Draw | None = None, control: Control = Control(),
+    reporter: Reporter = SILENT,
 ) -> list[Row]:  # fmt: skip
     """Every source with every target, or the pairs of a table, sources outermost, at most `limit`; `draw` first takes its choice.
 
@@ -95,11 +99,12 @@ def plan_conversions(
     if not sources:
         raise UsageError("convert needs a source to convert: name recordings or a folder before the options.")
     _check_output(naming)
-    heard = find_files(sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES)
-    seen = find_files(faces, FACE_SUFFIXES) if faces else []
+    heard = find_files(sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
+    seen = find_files(faces, FACE_SUFFIXES, reporter) if faces else []
     if draw is not None:
         heard, seen = draw(heard, seen)
-    targets = [*faces_asked(seen), *control.targets(), *voices_asked(find_files(voices, AUDIO_SUFFIXES) if voices else [])]
+    recordings = find_files(voices, AUDIO_SUFFIXES, reporter) if voices else []
+    targets = [*faces_asked(seen), *control.targets(reporter), *voices_asked(recordings)]
     wanted = _wanted(pairs, heard, targets) if pairs else None
     rows: list[Row] = []
     for source, source_id in heard:
@@ -133,9 +138,9 @@ def job_keys(jobs: Sequence[Job], checkpoint: Path, vocoder: str | None, *settin
 
     checkpoint: its own folder. A changed file under an old name gives another key.
     """
-    model = "".join(_content(checkpoint / name) for name in ("model.safetensors", "config.yaml"))
+    model = "".join(content_sha256(checkpoint / name) for name in ("model.safetensors", "config.yaml"))
     drivers = {job.driver for job in jobs}
-    contents = {path: _content(path) for path in {job.source for job in jobs} | {p for driver in drivers for p in driver.files}}
+    contents = {path: content_sha256(path) for path in {job.source for job in jobs} | {p for driver in drivers for p in driver.files}}
     shared = f"{model} {_vocoder_content(vocoder)} {settings}"
     driving = {driver: _driver_content(driver, contents) for driver in drivers}
     parts = {job: f"{shared} {contents[job.source]} {driving[job.driver]}" for job in jobs}
@@ -177,16 +182,20 @@ def _name(template: str, source_id: str, target_id: str) -> str:
 
 def _wanted(table: Path, sources: Sequence[Named], targets: Sequence[Asked]) -> set[tuple[Path, Asked]]:
     """(source, target) of a table whose cells are ids, paths, or file names that occur once. All but recordings stand in its column face."""
-    by_source = _by_name([(path, identifier, path) for path, identifier in sources])
-    by_target = {kind: _by_name([(_own_file(one), one.id, one) for one in targets if (one.by == "voice") == (kind == "voice")]) for kind in ("face", "voice")}
+    by_source = _Given([(path, identifier, path) for path, identifier in sources], table)
+    of_kind = {"face": [one for one in targets if one.by != "voice"], "voice": [one for one in targets if one.by == "voice"]}
+    by_target = {kind: _Given([(_own_file(one), one.id, one) for one in ones], table) for kind, ones in of_kind.items()}
     wanted, unknown = set(), []
     for row in read_table(table, ("source",)):
-        asked = [(kind, row[kind]) for kind in by_target if row.get(kind)]
-        for kind, target in asked:
-            if row["source"] in by_source and target in by_target[kind]:
-                wanted.add((by_source[row["source"]], by_target[kind][target]))
+        source = by_source.find(row["source"])
+        asked = [(kind, row[kind]) for kind in by_target if row.get(kind, "").strip()]
+        for kind, name in asked:
+            target = by_target[kind].find(name)
+            if source is not None and target is not None:
+                wanted.add((source, target))
             else:
-                unknown.append(f"{row['source']} with {target}")
+                hint = by_source.hint(row["source"]) if source is None else by_target[kind].hint(name)
+                unknown.append(f"{row['source']} with {name}{hint}")
         if not asked:
             unknown.append(f"{row['source']} with nothing in the columns face and voice")
     if unknown:
@@ -201,13 +210,36 @@ def _own_file(asked: Asked) -> Path | None:
     return None if asked.by in ("person", "mix") else asked.path
 
 
-def _by_name(named: Sequence[tuple[Path | None, str, T]]) -> dict[str, T]:
-    count = Counter(path.name for path, _, _ in named if path)
-    found = {path.name: item for path, _, item in named if path and count[path.name] == 1}
-    for path, _, item in named:
-        if path:
-            found |= {str(path): item, str(path.absolute()): item}
-    return found | {identifier: item for _, identifier, item in named}
+class _Given(Generic[T]):
+    """What was given, by every name that a table may use: the id, with or without the suffix, the file's name if it occurs once, and any path."""
+
+    def __init__(self, named: Sequence[tuple[Path | None, str, T]], table: Path):
+        self.folder = table.parent
+        files = [(path, identifier, item) for path, identifier, item in named if path]
+        count = Counter(path.name for path, _, _ in files)
+        self.ids = [identifier for _, identifier, _ in named]
+        names = [(path.name, item) for path, _, item in files if count[path.name] == 1]
+        names += [(str(path), item) for path, _, item in files]
+        names += [(identifier + path.suffix, item) for path, identifier, item in files]
+        self.names = {normalise_name(name): item for name, item in [*names, *((identifier, item) for _, identifier, item in named)]}
+        self.paths = {os.path.realpath(path): item for path, _, item in reversed(files)}
+        self.paths |= {os.path.abspath(path): item for path, _, item in reversed(files)}
+
+    def find(self, name: str) -> T | None:
+        """What a cell names; a path may start from the table's folder or from the working directory."""
+        for text in dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"))):
+            if (item := self.names.get(normalise_name(text))) is not None:
+                return item
+            for path in (self.folder / text, Path(text)):
+                place = os.path.abspath(real_path(Path(os.path.abspath(path))))
+                if (item := self.paths.get(place, self.paths.get(os.path.realpath(place)))) is not None:
+                    return item
+        return None
+
+    def hint(self, name: str) -> str:
+        """Ids that a name may stand for, now that two files need their suffix to be told apart."""
+        longer = [identifier for identifier in self.ids if identifier.startswith(f"{normalise_name(name.strip())}.")]
+        return f" (there are {' and '.join(longer[:2])}: say which)" if len(longer) > 1 else ""
 
 
 def _vocoder_content(vocoder: str | None) -> str:
@@ -217,12 +249,4 @@ def _vocoder_content(vocoder: str | None) -> str:
         return f"{vocoder} {VOCODERS.release(vocoder)}"
     path = Path(vocoder)
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    return " ".join(_content(file) for file in files)
-
-
-def _content(path: Path) -> str:
-    """A file's sha256; nothing for what cannot be read, which fails by itself when its turn comes."""
-    try:
-        return file_sha256(path)
-    except FaceVCError:
-        return ""
+    return " ".join(content_sha256(file) for file in files)

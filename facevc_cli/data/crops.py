@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.pitch import PitchStatistics, normalised_log_f0
+from facevc_cli.io.names import index_by_name
 from facevc_cli.io.store import Store
 
 CONTENT_RATE = 50  # Hz, the teacher's frames
@@ -155,7 +156,7 @@ class CropBatches(Dataset):
 def utterance_weights(table: Sequence[Mapping[str, str]], features: Store, rows: np.ndarray, path: Path) -> np.ndarray:
     """(n,) how often each utterance is drawn, from a table (utterance, weight); utterances it does not name weigh 1."""
     try:
-        named = {row["utterance"]: float(row["weight"]) for row in table}
+        named = index_by_name((row["utterance"], float(row["weight"])) for row in table)
     except ValueError as error:
         raise FaceVCError(f"{path}: expected a number in the column weight ({error}).") from error
     weights = np.array([named.get(features.ids[i], 1.0) for i in rows])

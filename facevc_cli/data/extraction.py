@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from facevc_cli.data.origins import COLUMNS, Origin, find_standing
 from facevc_cli.errors import UsageError
 from facevc_cli.io.inputs import Input, SpeakerRule, find_inputs, parse_shard
-from facevc_cli.io.store import Item, Store, StoreWriter
-from facevc_cli.progress import Reporter, Summary, Tally
+from facevc_cli.io.locks import exclusive_lock
+from facevc_cli.io.store import Item, Store
+from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, parallel_map
 
 
@@ -30,10 +33,10 @@ class ExtractionConfig:
     dry_run: bool = False
     fail_fast: bool = False
 
-    def inputs(self, suffixes: frozenset[str]) -> list[Input]:
-        """The inputs named, their speakers known, cut to the limit."""
+    def inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
+        """The inputs named, their speakers known, cut to the limit; the reporter is told what is passed over."""
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
-        return find_inputs(self.sources, suffixes, rule)[: self.limit]
+        return find_inputs(self.sources, suffixes, rule, reporter)[: self.limit]
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,11 @@ def extract_into_store(
 ) -> Summary:
     """Runs `extract` over the inputs that are not done and merges the store; a bad input is listed and the rest goes on.
 
+    Done is what data/origins.py says. FaceVCError, before any work, if the store holds an id of another file.
     `extract` must be picklable: it runs in worker processes. `finish_settings`: what `finish` depends on; where a finished store has
     others, its items stay and `finish` alone is done again.
     """
-    inputs = config.inputs(suffixes)
+    inputs = config.inputs(suffixes, reporter)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
     if count > 1 and config.overwrite:
@@ -70,13 +74,19 @@ def extract_into_store(
     if config.dry_run:
         reporter.note(f"would work on {len(mine)} files and write {config.output}")
         return tally.summary(config.output, inputs=len(mine))
-    with StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer:
+    folder = config.output.parent
+    lock = config.output.with_name(f".{config.output.name}{f'.{index}-of-{count}' if count > 1 else ''}.lock")
+    with (
+        exclusive_lock(lock, str(config.output) if count == 1 else f"shard {index}/{count} of {config.output}"),
+        StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer,
+    ):
+        standing = find_standing(mine, _origins(writer), config.output, folder)
+        standing.tell(config.output, reporter)
+        waiting = standing.waiting
         reporter.begin(len(mine), "files", stage)
-        waiting = [source for source in mine if source.id not in writer.done]
-        for source in mine:
-            if source.id in writer.done:
-                tally.skip(source.id)
-        for source, item, error in parallel_map(extract, waiting, config.jobs or default_jobs()):
+        for source in standing.done:
+            tally.skip(source.id)
+        for source, item, error in parallel_map(_WithOrigin(extract, folder), waiting, config.jobs or default_jobs(), outlive=True):
             if item is not None:
                 writer.add(item)
                 tally.done(source.id)
@@ -95,6 +105,33 @@ def extract_into_store(
                 store.close()
             writer.merge([item.id for item in inputs], added.columns, added.statistics, attributes)
     return tally.summary(config.output if config.output.exists() else None, next_command)
+
+
+@dataclass(frozen=True)
+class _WithOrigin:
+    """An extractor whose items say which file they came from."""
+
+    extract: Callable[[Input], Item]
+    folder: Path
+
+    def __call__(self, source: Input) -> Item:
+        origin = Origin.of(source, self.folder)
+        item = self.extract(source)
+        item.columns |= origin.columns()
+        return item
+
+
+def _origins(writer: StoreWriter) -> dict[str, Origin]:
+    """What the store and its parts say of each item's file."""
+    if not writer.done:
+        return {}
+    found: dict[str, Origin] = {}
+    for store in writer.readers():
+        with store:
+            columns = {name: store.column(name) for name in COLUMNS if name in store.columns}
+            for i, (identifier, speaker) in enumerate(zip(store.ids, store.speakers, strict=True)):
+                found[identifier] = Origin.read({name: values[i] for name, values in columns.items()}, speaker)
+    return found
 
 
 def _finished_otherwise(path: Path, attributes: Mapping[str, str]) -> bool:

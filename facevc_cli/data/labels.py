@@ -48,8 +48,9 @@ def about_sources(table: Path, rows: Found, source_ids: Collection[str], reporte
 def _by(rows: Found, key: str, wanted: Collection[str], table: Path) -> dict[str, list[Mapping[str, str]]]:
     found: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
-        if row[key] in wanted:
-            found.setdefault(row[key], []).append(row)
+        name = row[key] if row[key] in wanted else row[key].strip()
+        if name in wanted:
+            found.setdefault(name, []).append(row)
     if not found:
         names = sorted({row[key] for row in rows})
         raise FaceVCError(

@@ -2,10 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
+from facevc_cli.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from facevc_cli.io.names import normalise_name
 from facevc_cli.io.store import Store
 
 
@@ -16,12 +19,17 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
     the same id, else to all utterances of the same person. FaceVCError where nothing can be joined.
     """
     of_person: dict[str, list[int]] = defaultdict(list)
-    for i, person in enumerate(faces.speakers):
+    of_clip: dict[str, list[int]] = defaultdict(list)  # those that need their suffix to be told apart: a live photo's picture and film
+    for i, (face, person) in enumerate(zip(faces.ids, faces.speakers, strict=True)):
         of_person[person].append(i)
+        if PurePosixPath(face).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            of_clip[PurePosixPath(face).with_suffix("").as_posix()].append(i)
     joined: dict[str, list[int]] = defaultdict(list)
     unknown: list[str] = []
     for line in table or ():
-        key, face = line.get("utterance") or line.get("speaker") or "", line["face"]
+        key = line.get("utterance", "").strip() or line.get("speaker", "").strip()
+        face = normalise_name(line["face"])
+        face = face if face in faces.position or face in of_person else face.strip()
         found = [faces.position[face]] if face in faces.position else of_person.get(face, [])
         joined[key].extend(found)
         if not found:
@@ -30,9 +38,9 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
     for row in rows.tolist():
         utterance, speaker = features.ids[row], features.speakers[row]
         if table is not None:
-            found = joined.get(utterance, []) or joined.get(speaker, [])
+            found = joined.get(utterance.strip(), []) or joined.get(speaker.strip(), [])
         else:
-            found = [faces.position[utterance]] if utterance in faces.position else of_person.get(speaker, [])
+            found = [faces.position[utterance]] if utterance in faces.position else of_clip.get(utterance) or of_person.get(speaker, [])
         if found:
             pairs[row] = np.array(found)
     if not pairs:

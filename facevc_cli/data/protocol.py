@@ -8,10 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from facevc_cli.config import from_dict, parse_yaml
+from facevc_cli.config import from_dict
 from facevc_cli.data.conversions import Named, person_of
 from facevc_cli.errors import FaceVCError
 from facevc_cli.metrics.conversion import gender_of
+from facevc_cli.parsing import parse_settings, read_text, shorten
 
 GENDERS = ("female", "male")
 SEPARATOR = "|"  # between reference files
@@ -70,12 +71,10 @@ def load_protocol(name_or_path: str) -> Protocol:
     else:
         where, name = str(name_or_path), Path(name_or_path).stem
         try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise FaceVCError(
-                f"--protocol {name_or_path!r}: expected one of {', '.join(protocol_names())}, or a YAML file. It cannot be read ({error})."
-            ) from error
-    protocol = from_dict(Protocol, {"name": name, **parse_yaml(text, where)}, where)
+            text = read_text(Path(name_or_path))
+        except FaceVCError as error:
+            raise FaceVCError(f"--protocol {shorten(name_or_path)}: expected one of {', '.join(protocol_names())}, or a YAML file. {error}") from error
+    protocol = from_dict(Protocol, {"name": name, **parse_settings(text, where)}, where)
     _check(protocol, where)
     return protocol
 

@@ -60,7 +60,7 @@ def _jpeg(picture: Image.Image, quality: float) -> Image.Image:
     coded = io.BytesIO()
     picture.save(coded, "JPEG", quality=int(quality))
     coded.seek(0)
-    return Image.open(coded).convert("RGB")
+    return Image.open(coded, formats=("JPEG",)).convert("RGB")
 
 
 def _dark(picture: Image.Image, factor: float) -> Image.Image:

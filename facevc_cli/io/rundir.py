@@ -3,22 +3,24 @@
 import csv
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from facevc_cli import __version__
 from facevc_cli.config import Config, to_dict
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import write_text
-from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.io.locks import exclusive_lock
+from facevc_cli.io.manifest import path_from, read_table, write_table
+from facevc_cli.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
 
 PACKAGES = ("torch", "accelerate", "h5py", "numpy", "safetensors")
 
@@ -31,6 +33,10 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.losses = path / "losses.csv"
         self._rows: list[dict[str, Any]] = []
+
+    def lock(self) -> AbstractContextManager[None]:
+        """While one process trains into the folder, another gets a FaceVCError that says who does."""
+        return exclusive_lock(self.path / ".lock", str(self.path))
 
     def open(self, config: Config, stage: str, inputs: Mapping[str, str], seed: int, overwrite: bool) -> bool:
         """Prepares the folder; True where a run with the same configuration is there to be resumed.
@@ -50,7 +56,7 @@ class RunDirectory:
         if overwrite and self.checkpoints.exists():
             shutil.rmtree(self.checkpoints)
             self.losses.unlink(missing_ok=True)
-        write_text(header, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+        write_text(header, dump_yaml(resolved))
         return False
 
     def resumable(self) -> Path:
@@ -72,10 +78,10 @@ class RunDirectory:
     def describe(self, seed: int, device: str) -> None:
         """Command line, versions, git state and seed of this start, appended to `run.json`."""
         path = self.path / "run.json"
-        starts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        starts = read_json(path, list, advice="Move it away: it only tells how the run was started.") if path.is_file() else []
         starts.append(
             {
-                "command": sys.argv,
+                "command": ["facevc", *map(_without_folders, sys.argv[1:])],
                 "facevc": __version__,
                 "python": platform.python_version(),
                 "packages": {name: _version(name) for name in PACKAGES},
@@ -102,6 +108,15 @@ class RunDirectory:
             _plot(self.losses, self.path / "losses.png")
 
 
+def _without_folders(argument: str) -> str:
+    """An argument without an absolute path: runs are passed on, and it names whose computer it was. What is not below here keeps its name."""
+    option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    if not os.path.isabs(value):
+        return argument
+    below = path_from(Path(), value)
+    return f"{option}{equals}{Path(value).name if below.startswith('..') or os.path.isabs(below) else below}"
+
+
 def table_hashes(**tables: Path | None) -> dict[str, str]:
     """name -> sixteen hex digits of each table's content; those that are None are left out."""
     try:
@@ -119,10 +134,10 @@ def read_table_or_nothing(path: Path) -> list[dict[str, str]]:
 
 def _read_header(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FaceVCError(f"{path}: cannot be read ({error}). Choose another folder, or pass --overwrite to begin anew.") from error
-    if not isinstance(found, dict) or "stage" not in found:
+        found = parse_settings(read_text(path), str(path))
+    except FaceVCError as error:
+        raise FaceVCError(f"{error} Choose another folder, or pass --overwrite to begin anew.") from error
+    if "stage" not in found:
         raise FaceVCError(f"{path}: expected the settings of a run, found something else. Choose another folder for the run.")
     return found
 
@@ -138,7 +153,7 @@ def _resumable(resolved: Mapping[str, Any]) -> dict[str, Any]:
 def _differences(a: Any, b: Any, path: str = "") -> list[str]:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return [d for key in dict.fromkeys([*a, *b]) for d in _differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
-    return [] if a == b else [f"{path}: {a!r} there, {b!r} now"]
+    return [] if a == b else [f"{path}: {shorten(a)} there, {shorten(b)} now"]
 
 
 def _version(package: str) -> str | None:

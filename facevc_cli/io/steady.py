@@ -1,17 +1,22 @@
-"""A file for HDF5 to write to. The library crashes the process where a write fails; this one keeps the failure for later."""
+"""A file for HDF5 to write to. The library crashes the process, or goes on with a broken state, where a write fails; this file never fails."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 
 class SteadyFile:
-    """What h5py asks of a Python file object. After a failed write everything more is swallowed; `check` raises the failure."""
+    """What h5py asks of a Python file object. `check` raises the first failure.
+
+    After a failed write the file goes on in memory: HDF5 reads back whatever it wrote, so that its state stays whole and it closes in order. Check
+    after every item, so that little comes together there.
+    """
 
     def __init__(self, path: Path):
         self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 (closed by __exit__)
         self._error: OSError | None = None
+        self._place = self._size = 0  # the size that HDF5 believes
+        self._kept: list[tuple[int, bytes]] = []  # what could not be written: where, and what
 
     def __enter__(self) -> "SteadyFile":
         return self
@@ -30,35 +35,57 @@ class SteadyFile:
         os.fsync(self._file.fileno())
 
     def write(self, data: bytes | memoryview) -> int:
-        self._attempt(lambda: self._write_all(memoryview(data).cast("B")))
-        return len(data)
-
-    def truncate(self, size: int | None = None) -> int:
-        self._attempt(lambda: self._file.truncate(size))
-        return self._file.tell() if size is None else size
-
-    def flush(self) -> None:
-        self._attempt(self._file.flush)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        return self._file.read(size)
-
-    def readinto(self, buffer: memoryview) -> int:
-        return self._file.readinto(buffer)
-
-    def _write_all(self, data: memoryview) -> None:
-        while data:  # a disk that fills up takes the first bytes and fails at the next
-            data = data[self._file.write(data) :]
-
-    def _attempt(self, action: Callable[[], object]) -> None:
+        view = memoryview(data).cast("B")
         if self._error is None:
             try:
-                action()
+                self._write_all(view, self._place)
             except OSError as error:
                 self._error = error
+        if self._error is not None:
+            self._kept.append((self._place, bytes(view)))
+        self._place += len(view)
+        self._size = max(self._size, self._place)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        self._size = self._place if size is None else size
+        if self._error is None:
+            try:
+                self._file.truncate(self._size)
+            except OSError as error:
+                self._error = error
+        return self._size
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._place = offset + (0, self._place, self._size)[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        found = bytearray(max(0, self._size - self._place) if size < 0 else size)
+        return bytes(found[: self.readinto(memoryview(found))])
+
+    def readinto(self, buffer: memoryview) -> int:
+        view = memoryview(buffer).cast("B")
+        view[:] = bytes(len(view))  # what was never written is 0, as in any file
+        try:
+            written = os.pread(self._file.fileno(), len(view), self._place)
+            view[: len(written)] = written
+        except OSError as error:
+            self._error = self._error or error
+        for start, data in self._kept:
+            first, last = max(start, self._place), min(start + len(data), self._place + len(view))
+            if first < last:
+                view[first - self._place : last - self._place] = data[first - start : last - start]
+        self._place += len(view)
+        return len(view)
+
+    def _write_all(self, data: memoryview, place: int) -> None:
+        while data:  # a disk that fills up takes the first bytes and fails at the next
+            count = os.pwrite(self._file.fileno(), data, place)
+            data, place = data[count:], place + count

@@ -16,9 +16,7 @@ another machine's `--shard`, goes on from the parts.
 
 import hashlib
 import json
-import shutil
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,13 +24,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from facevc_cli import __version__
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.atomic import atomic_path
-from facevc_cli.io.steady import SteadyFile
+from facevc_cli.io.names import normalise_name
+from facevc_cli.io.store_check import CheckedStore, check_heaps, damage_told
 
-SCHEMA = 1
-MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a process is often 256
 Value = str | int | float | bool
 
 
@@ -47,6 +42,11 @@ class Item:
     columns: dict[str, Value] = field(default_factory=dict)
 
 
+def newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
+    """Where each item is, by id: in the last of the stores that hold it."""
+    return {identifier: (store, i) for store in stores for i, identifier in enumerate(store.ids)}
+
+
 def settings_hash(settings: Mapping[str, Any]) -> str:
     """Sixteen hex digits that differ where any setting differs."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -58,23 +58,25 @@ class Store:
     def __init__(self, path: Path | str, stage: str | None = None):
         self.path = Path(path)
         self._file: h5py.File | None = None
+        if _is_file(self.path):
+            check_heaps(self.path)
         file = self._open()
-        self.attributes: dict[str, Any] = dict(file.attrs)
-        if self.attributes.get("schema") != SCHEMA or "settings" not in self.attributes:
-            raise FaceVCError(
-                f"{self.path}: expected a facevc store of schema {SCHEMA}, found schema {self.attributes.get('schema', 'none')}. "
-                "Make it again with this version's extracting command."
-            )
+        try:
+            self._checked = CheckedStore(file, self.path)
+        except BaseException:
+            self.close()
+            raise
+        self.attributes, self.settings = self._checked.attributes, self._checked.settings
         if stage is not None and self.attributes["stage"] != stage:
             found = self.attributes["stage"]
+            self.close()
             raise FaceVCError(f"{self.path}: expected a store made by {stage}, found one made by {found}. Pass the right file.")
-        self.settings: dict[str, Any] = json.loads(self.attributes["settings"])
-        self.ids = _strings(file["index/id"])
-        self.speakers = _strings(file["index/speaker"])
+        self.ids = list(map(normalise_name, self._checked.ids))  # earlier versions kept accents as the disk had them
+        self.speakers = list(map(normalise_name, self._checked.speakers))
         self.position = {identifier: i for i, identifier in enumerate(self.ids)}
         self._columns: dict[str, list[Any]] = {}
         self._datasets: dict[str, h5py.Dataset] = {}  # looking one up costs more than a crop's read
-        self._extents = {n: (file[f"index/offset/{n}"][:], file[f"index/length/{n}"][:]) for n in file.get("frames", {})}
+        self._extents = self._checked.extents
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,7 +98,7 @@ class Store:
 
     def _open(self) -> h5py.File:
         if self._file is None:
-            if not self.path.is_file():
+            if not _is_file(self.path):
                 raise FaceVCError(f"{self.path}: no such store. Run the extracting command that makes it, or check the path.")
             try:
                 self._file = h5py.File(self.path, "r")
@@ -125,7 +127,9 @@ class Store:
             raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
         if name not in self._columns:
             dataset = self._open()["index"][name]
-            self._columns[name] = _strings(dataset) if h5py.check_string_dtype(dataset.dtype) else dataset[:].tolist()
+            text = h5py.check_string_dtype(dataset.dtype) is not None
+            with damage_told(self.path, f"index/{name}"):
+                self._columns[name] = self._checked.texts(dataset, f"index/{name}") if text else dataset[:].tolist()
         return self._columns[name]
 
     def length(self, name: str) -> np.ndarray:
@@ -137,15 +141,17 @@ class Store:
         offsets, lengths = self._frames_of(name)
         stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
         first = int(offsets[item])
-        if name not in self._datasets:
-            self._datasets[name] = self._open()["frames"][name]
-        return self._datasets[name][first + start : first + stop]
+        with damage_told(self.path, f"frames/{name}"):
+            if name not in self._datasets:
+                self._datasets[name] = self._open()["frames"][name]
+            return self._datasets[name][first + start : first + stop]
 
     def vectors(self, name: str) -> np.ndarray:
         """(items, ...) all rows."""
         if name not in self.vector_names:
             raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
-        return self._open()["vectors"][name][:]
+        with damage_told(self.path, f"vectors/{name}"):
+            return self._open()["vectors"][name][:]
 
     @property
     def statistics_names(self) -> list[str]:
@@ -155,12 +161,20 @@ class Store:
         file = self._open()
         if "statistics" not in file or name not in file["statistics"]:
             raise FaceVCError(f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again.")
-        return file["statistics"][name][:]
+        with damage_told(self.path, f"statistics/{name}"):
+            found = np.asarray(file["statistics"][name][()])
+            if not np.isfinite(found).all():
+                raise ValueError("values that are not finite")
+            return found
 
     def _frames_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         if name not in self._extents:
             raise FaceVCError(f"{self.path}: expected frames {name!r}, found {', '.join(self._extents) or 'none'}.")
         return self._extents[name]
+
+    def _vector(self, name: str, index: int) -> np.ndarray:
+        with damage_told(self.path, f"vectors/{name}"):
+            return self._open()["vectors"][name][index]
 
     def item(self, index: int) -> Item:
         """Everything about one item, as it was added."""
@@ -168,189 +182,13 @@ class Store:
             self.ids[index],
             self.speakers[index],
             {n: self.frames(n, index) for n in self.frame_names},
-            {n: self._open()["vectors"][n][index] for n in self.vector_names},
+            {n: self._vector(n, index) for n in self.vector_names},
             {n: self.column(n)[index] for n in self.columns},
         )
 
 
-class StoreWriter:
-    """Gathers items into shards and merges them; use as a context manager. `done` holds the ids that need no work."""
-
-    def __init__(self, path: Path | str, stage: str, settings: Mapping[str, Any], *, overwrite: bool = False, shard_items: int = 64):
-        self.path, self.stage, self.settings, self.shard_items = Path(path), stage, dict(settings), shard_items
-        self.parts = self.path.with_name(self.path.name + ".parts")
-        self.hash = settings_hash(settings)
-        self._waiting: list[Item] = []
-        self.done: set[str] = set()
-        if overwrite:
-            self.path.unlink(missing_ok=True)
-            shutil.rmtree(self.parts, ignore_errors=True)
-        for existing in [self.path, *self._finished_parts()]:
-            if existing.is_file():
-                self.done.update(self._checked(existing).ids)
-
-    def __enter__(self) -> "StoreWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.flush()  # also after Ctrl-C: what is in hand is finished work
-
-    def add(self, item: Item) -> None:
-        """Keeps an item; every `shard_items` items go to disk."""
-        self._waiting.append(item)
-        self.done.add(item.id)
-        if len(self._waiting) >= self.shard_items:
-            self.flush()
-
-    def flush(self) -> None:
-        """Writes the shard in hand."""
-        if self._waiting:
-            rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
-            self._write(self.parts / f"part-{uuid.uuid4().hex}.h5", self._waiting, rows)
-            self._waiting = []
-
-    def merge(
-        self,
-        order: Sequence[str],
-        columns: Mapping[str, Mapping[str, Value]] | None = None,
-        statistics: Mapping[str, np.ndarray] | None = None,
-        attributes: Mapping[str, Value] | None = None,
-    ) -> None:
-        """Writes the store: the items of `order` that are done, then any other; the parts are removed.
-
-        columns: name -> {id: value}, computed over all items; statistics: name -> array; attributes: name -> value.
-        """
-        self.flush()
-        sources = self.readers()
-        if not sources:
-            return
-        home = {identifier: (s, i) for s in sources for i, identifier in enumerate(s.ids)}
-        ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
-        rows = {n: sum(int(home[i][0].length(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
-        items = (_with(item, columns or {}) for item in _read(home[i] for i in ids))
-        self._write(self.path, items, rows, statistics or {}, attributes or {})
-        for source in sources:
-            source.close()
-        shutil.rmtree(self.parts, ignore_errors=True)
-
-    def readers(self) -> list[Store]:
-        """The store (if any) and the parts, to compute statistics from before merging. They come closed, for there may be more of
-        them than a process may open; reading opens them."""
-        self.flush()
-        stores = []
-        for path in (p for p in [self.path, *self._finished_parts()] if p.is_file()):
-            stores.append(Store(path))
-            stores[-1].close()
-        return stores
-
-    def _finished_parts(self) -> list[Path]:
-        return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
-
-    def _checked(self, existing: Path) -> Store:
-        store = Store(existing, self.stage)
-        if store.attributes["settings_hash"] != self.hash:
-            changed = sorted(k for k in {*store.settings, *self.settings} if store.settings.get(k) != self.settings.get(k))
-            raise FaceVCError(
-                f"{existing} was made with other settings ({', '.join(changed)}: "
-                f"{', '.join(f'{store.settings.get(k)!r} there, {self.settings.get(k)!r} now' for k in changed)}). "
-                "Choose another output, or pass --overwrite to make it anew."
-            )
-        store.close()
-        return store
-
-    def _write(
-        self,
-        path: Path,
-        items: Iterable[Item],
-        rows: Mapping[str, int],
-        statistics: Mapping[str, np.ndarray] | None = None,
-        attributes: Mapping[str, Value] | None = None,
-    ) -> None:
-        with atomic_path(path) as temporary, SteadyFile(temporary) as disk:
-            with h5py.File(disk, "w") as file:
-                file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
-                file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
-                file.attrs.update(attributes or {})
-                writer = _ItemsWriter(file, rows)
-                for item in items:
-                    writer.add(item)
-                    disk.check()
-                writer.finish()
-                for name, array in (statistics or {}).items():
-                    file[f"statistics/{name}"] = array
-            disk.sync()
-
-
-class _ItemsWriter:
-    """Streams items into an open file: frames go to contiguous datasets of known size, the index is written at the end."""
-
-    def __init__(self, file: h5py.File, rows: Mapping[str, int]):
-        self.file, self.rows = file, rows
-        self.index: dict[str, list[Value]] = {"id": [], "speaker": []}
-        self.offsets: dict[str, list[int]] = {}
-        self.lengths: dict[str, list[int]] = {}
-        self.vectors: dict[str, list[np.ndarray]] = {}
-        self.count = 0
-
-    def add(self, item: Item) -> None:
-        self.index["id"].append(item.id)
-        self.index["speaker"].append(item.speaker)
-        for name, value in item.columns.items():
-            column = self.index.setdefault(name, [])
-            column.extend([_empty_like(value)] * (self.count - len(column)))
-            column.append(value)
-        for name, array in item.frames.items():
-            self._write_frames(name, array)
-        for name, array in item.vectors.items():
-            self.vectors.setdefault(name, []).append(array)
-        self.count += 1
-
-    def _write_frames(self, name: str, array: np.ndarray) -> None:
-        offsets, lengths = self.offsets.setdefault(name, []), self.lengths.setdefault(name, [])
-        first = offsets[-1] + lengths[-1] if offsets else 0
-        offsets.append(first)
-        lengths.append(len(array))
-        path = f"frames/{name}"
-        if path not in self.file:
-            self.file.create_dataset(path, shape=(self.rows.get(name, 0), *array.shape[1:]), dtype=array.dtype)
-        self.file[path][first : first + len(array)] = array
-
-    def finish(self) -> None:
-        text = h5py.string_dtype("utf-8")
-        for name, values in self.index.items():
-            values.extend([_empty_like(values[0])] * (self.count - len(values)) if values else [])
-            self.file[f"index/{name}"] = np.array(values, dtype=text) if any(isinstance(v, str) for v in values) else np.array(values)
-        for name in self.offsets:
-            if len(self.offsets[name]) != self.count:
-                absent = self.count - len(self.offsets[name])
-                raise FaceVCError(f"frames {name!r} are missing from {absent} items; every item must have them.")
-            self.file[f"index/offset/{name}"] = np.array(self.offsets[name], dtype=np.int64)
-            self.file[f"index/length/{name}"] = np.array(self.lengths[name], dtype=np.int64)
-        for name, rows in self.vectors.items():
-            if len(rows) != self.count:
-                raise FaceVCError(f"vectors {name!r} are missing from {self.count - len(rows)} items; every item must have them.")
-            self.file[f"vectors/{name}"] = np.stack(rows)
-
-
-def _read(places: Iterable[tuple[Store, int]]) -> Iterator[Item]:
-    """Items out of many stores, of which few are open at a time."""
-    opened: dict[Path, Store] = {}
-    for store, index in places:
-        if store.path not in opened and len(opened) >= MOST_OPEN:
-            opened.pop(next(iter(opened))).close()
-        opened[store.path] = store
-        yield store.item(index)
-
-
-def _empty_like(value: Value) -> Value:
-    return type(value)()
-
-
-def _with(item: Item, columns: Mapping[str, Mapping[str, Value]]) -> Item:
-    for name, values in columns.items():
-        item.columns[name] = values[item.id]
-    return item
-
-
-def _strings(dataset: h5py.Dataset) -> list[str]:
-    return [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in dataset[:]]
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return False

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
+from facevc_cli.parsing import parse_json
 
 CARD_SUFFIX = ".safetensors"
 FORMAT, KIND = 1, "facevc voice card"
@@ -72,10 +73,10 @@ def load_card(path: Path) -> VoiceCard:
             speaker, address = _vector(file.get_tensor("speaker")), _vector(file.get_tensor("address"))
         if (address < 0).any() or abs(float(address.sum()) - 1) > 1e-3:
             raise ValueError("its address is no distribution")
-        temperature, origin = float(texts["temperature"]), json.loads(texts["origin"])
+        temperature, origin = float(texts["temperature"]), parse_json(texts["origin"], "its origin", list)
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
-        if not isinstance(origin, list) or not all(isinstance(part, dict) for part in origin):
+        if not all(isinstance(part, dict) for part in origin):
             raise ValueError("its origin is no list of files")
         return VoiceCard(speaker, address, texts["model"], texts["weights_sha256"], temperature, tuple(origin), texts["made"], texts["facevc"])
     except FileNotFoundError as error:

@@ -1,13 +1,14 @@
 """What judges said about files, remembered by the files' content: a second run over the same files takes seconds."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
+from facevc_cli.io.locks import exclusive_lock
+from facevc_cli.runtime.stopping import shielded
 
 SAVE_EVERY = 100  # new rows
 
@@ -20,14 +21,8 @@ class Cache:
 
     def __init__(self, path: Path | None):
         self._path = path
-        self._rows: dict[str, np.ndarray] = {}
+        self._rows: dict[str, np.ndarray] = self._on_disk()
         self._new = 0
-        if path is not None and path.is_file():
-            try:
-                with np.load(path, allow_pickle=False) as stored:
-                    self._rows = dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-                self._rows = {}
 
     def get(self, key: str) -> np.ndarray | None:
         return self._rows.get(key)
@@ -48,11 +43,27 @@ class Cache:
         if self._path is None or not self._new:
             return
         try:
-            with atomic_path(self._path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, keys=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
+            with shielded(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
+                self._rows = self._on_disk() | self._rows  # with what another process has heard meanwhile
+                self._write(self._path)
             self._new = 0
         except FaceVCError:
             self._path = None
+
+    def _on_disk(self) -> dict[str, np.ndarray]:
+        if self._path is None or not self._path.is_file():
+            return {}
+        try:
+            with np.load(self._path, allow_pickle=False) as stored:
+                keys, rows = stored["keys"], stored["rows"]
+            known = keys.dtype.kind == "U" and keys.ndim == 1 and rows.ndim == 2
+            return dict(zip(keys.tolist(), rows, strict=True)) if known else {}
+        except Exception:  # a damaged archive makes zipfile, zlib and numpy raise a dozen types: what was remembered is heard again
+            return {}
+
+    def _write(self, path: Path) -> None:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, keys=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
 
 
 def content_hash(path: str) -> str:

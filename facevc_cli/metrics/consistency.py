@@ -1,61 +1,14 @@
 """Consistency: how near a conversion comes to the target's real voice, and, as a control, to other people's of that gender."""
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from facevc_cli.metrics.bootstrap import Terms
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.metric import Metric, Part, converted, source
+from facevc_cli.metrics.people import centres
 from facevc_cli.metrics.voices import Heard
-
-UTTERANCES = 10  # real utterances of a person, at most
-OTHERS = 10  # other people in the control, at most
-
-Part = Callable[[Conversion], str]
-
-
-def converted(conversion: Conversion) -> str:
-    return conversion.converted
-
-
-def source(conversion: Conversion) -> str:
-    """The baseline: the source as it was."""
-    return conversion.source
-
-
-def real_voices(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) -> dict[str, list[Heard]]:
-    """Up to ten real utterances by target; only targets that have any."""
-    names: dict[str, dict[str, None]] = {}
-    for conversion in conversions:
-        names.setdefault(conversion.target, {}).update(dict.fromkeys(conversion.references))
-    people = {
-        target: [voices[name] for name in files if name in voices][:UTTERANCES] for target, files in names.items()
-    }
-    return {target: heard for target, heard in people.items() if heard}
-
-
-def control_people(
-    conversions: Sequence[Conversion], real: Mapping[str, list[Heard]], seed: int = 0
-) -> dict[str, list[str]]:
-    """For each target of known gender up to ten others of that gender with real utterances, drawn once by the seed."""
-    genders = {c.target: c.gender for c in conversions if c.gender and c.target in real}
-    chosen = {}
-    for target, gender in sorted(genders.items()):
-        others = sorted(name for name, other in genders.items() if other == gender and name != target)
-        if others:
-            chosen[target] = some_others(others, target, seed)
-    return chosen
-
-
-def some_others(others: Sequence[str], name: str, seed: int) -> list[str]:
-    """Up to ten of them, drawn by the seed and by whose control they are."""
-    return random.Random(f"{seed} {name}".encode(errors="surrogateescape")).sample(others, min(OTHERS, len(others)))
-
-
-def centres(real: Mapping[str, Sequence[Heard]]) -> dict[str, np.ndarray]:
-    """The mean embedding (D,) float64 of each person's real utterances: a cosine to it is the mean of the cosines to them."""
-    return {name: np.stack([heard.embedding for heard in utterances]).mean(axis=0, dtype=np.float64) for name, utterances in real.items()}
 
 
 def consistency_terms(
@@ -92,3 +45,29 @@ def control_terms(
 ) -> Terms:
     """The same to the control people: their mean."""
     return Terms.of([(float(against.mean()), c) for _, against, c in nearness_to_others(conversions, voices, real, others)])
+
+
+METRICS = (
+    Metric(
+        name="consistency",
+        better="higher",
+        definition="Mean cosine to up to ten real recordings of the target.",
+        measure=lambda conversions, evidence: consistency_terms(conversions, evidence.voices, evidence.real),
+        needs="consistency, matching and F0 deviation are off: no target has real recordings (column references here or in --labels)",
+    ),
+    Metric(
+        name="consistency control",
+        better="",
+        definition="The same to up to ten other people of the target's gender. Only what lies above it is owed to the person.",
+        measure=lambda conversions, evidence: control_terms(conversions, evidence.voices, evidence.real, evidence.others),
+        beside="consistency",
+        needs="the consistency control and matching are off: no two targets of one known gender have real recordings",
+    ),
+    Metric(
+        name="consistency source",
+        better="",
+        definition="",
+        measure=lambda conversions, evidence: consistency_terms(conversions, evidence.voices, evidence.real, source),
+        beside="consistency",
+    ),
+)

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.metrics.added import AddedMetric
 from facevc_cli.metrics.bootstrap import Figure, Terms, difference
 from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.report import BETTER, Evidence, column_slices, figures, gender_slices, metric_terms
+from facevc_cli.metrics.evidence import Evidence
+from facevc_cli.metrics.figures import column_slices, figures, gender_slices, metric_terms
+from facevc_cli.metrics.metric import Metric
+from facevc_cli.metrics.registry import METRICS
 from facevc_cli.metrics.threshold import Threshold
 
 Figures = dict[str, Figure]  # metric -> figure
@@ -16,11 +18,11 @@ Figures = dict[str, Figure]  # metric -> figure
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found; systems go by their label ('starter', 'starter/mean-face', 'starter/blur=4'), metrics in `better`'s order.
+    """What `evaluate` found; systems go by their label ('starter', 'starter/mean-face', 'starter/blur=4'), metrics in the order of `metrics`.
 
     slices: label -> slice ("F>M", "age_bin=20-29") -> metric. differences: (label, other label) -> metric -> paired difference
-    label - other. lost: label -> rows whose conversion failed (a degraded face that was not found). better: metric -> which way,
-    BETTER and then the metrics of other packages; definitions: what those say of themselves; failed: those that failed, and why.
+    label - other. lost: label -> rows whose conversion failed (a degraded face that was not found). metrics: by name, those of
+    other packages last; failed: those of them that failed, and why.
     """
 
     conversions: list[Conversion]  # those that were heard
@@ -31,8 +33,7 @@ class Evaluation:
     lost: dict[str, int]
     threshold: Threshold | None
     notes: list[str]
-    better: Mapping[str, str] = field(default_factory=lambda: dict(BETTER))
-    definitions: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: dict(METRICS))
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,7 +42,7 @@ def measure(
     evidence: Evidence,
     by: Sequence[str] = (),
     *,
-    added: Sequence[AddedMetric] = (),
+    added: Sequence[Metric] = (),
     lost: Mapping[str, int] | None = None,
     threshold: Threshold | None = None,
     notes: Sequence[str] = (),
@@ -55,9 +56,9 @@ def measure(
     labels = dict.fromkeys(c.system for c in conversions)
     terms = {label: metric_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
     failed = _add(terms, added, conversions, evidence)
-    better = BETTER | {metric.name: metric.better for metric in added}
+    metrics = METRICS | {metric.name: metric for metric in added}
     slices = {label: {**gender_slices(found, seed), **column_slices(found, by, seed)} for label, found in terms.items()}
-    differences = {pair: _differences(terms[pair[0]], terms[pair[1]], better, seed) for pair in compared(conversions)}
+    differences = {pair: _differences(terms[pair[0]], terms[pair[1]], metrics, seed) for pair in compared(conversions)}
     return Evaluation(
         conversions=list(conversions),
         evidence=evidence,
@@ -67,14 +68,13 @@ def measure(
         lost=dict(lost or {}),
         threshold=threshold,
         notes=list(notes),
-        better=better,
-        definitions={metric.name: metric.definition for metric in added if metric.definition},
+        metrics=metrics,
         failed=failed,
     )
 
 
 def _add(
-    terms: Mapping[str, dict[str, Terms]], added: Sequence[AddedMetric], conversions: Sequence[Conversion], evidence: Evidence
+    terms: Mapping[str, dict[str, Terms]], added: Sequence[Metric], conversions: Sequence[Conversion], evidence: Evidence
 ) -> dict[str, str]:
     """Puts the added metrics' terms with each system's; the metrics that failed, and why."""
     failed = {}
@@ -98,6 +98,6 @@ def compared(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
     return changed + list(combinations(plain, 2))
 
 
-def _differences(a: Mapping[str, Terms], b: Mapping[str, Terms], better: Mapping[str, str], seed: int) -> Figures:
-    found = {name: difference(a[name], b[name], seed) for name, way in better.items() if way and name in a and name in b}
+def _differences(a: Mapping[str, Terms], b: Mapping[str, Terms], metrics: Mapping[str, Metric], seed: int) -> Figures:
+    found = {name: difference(a[name], b[name], seed) for name, metric in metrics.items() if metric.better and name in a and name in b}
     return {name: value for name, value in found.items() if value is not None}

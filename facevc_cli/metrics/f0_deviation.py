@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.consistency import Part, converted
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.metric import HERTZ, Metric, Part, converted, source
 from facevc_cli.metrics.voices import Heard
 
 
@@ -29,3 +29,22 @@ def f0_deviation_terms(
             if c.target in pitch and part(c) in voices and np.isfinite(voices[part(c)].mean_f0_hz)
         ]
     )
+
+
+METRICS = (
+    Metric(
+        name="F0 deviation",
+        better="lower",
+        definition="Absolute difference between the mean voiced F0 of the conversion and that of the target's real recordings, in Hz.",
+        measure=lambda conversions, evidence: f0_deviation_terms(conversions, evidence.voices, evidence.real),
+        scale=HERTZ,
+    ),
+    Metric(
+        name="F0 deviation source",
+        better="",
+        definition="",
+        measure=lambda conversions, evidence: f0_deviation_terms(conversions, evidence.voices, evidence.real, source),
+        scale=HERTZ,
+        beside="F0 deviation",
+    ),
+)

@@ -19,8 +19,9 @@ import numpy as np
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.consistency import Part, converted
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.evidence import Evidence
+from facevc_cli.metrics.metric import SHARE, Metric, Part, converted
 from facevc_cli.metrics.voices import Heard
 
 ASSET = "voice_gender.safetensors"
@@ -113,3 +114,20 @@ def gender_terms(
     return Terms.of(
         [(float(judge.hear(voices[part(c)]) == c.gender), c) for c in conversions if c.gender and part(c) in voices]
     )
+
+
+def _measure(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
+    voices = evidence.voices if evidence.gender_voices is None else evidence.gender_voices
+    return gender_terms(conversions, voices, evidence.gender_judge)
+
+
+METRICS = (
+    Metric(
+        name="GA",
+        better="higher",
+        definition="Gender accuracy: share of conversions whose voice is heard as the target's labelled gender.",
+        measure=_measure,
+        scale=SHARE,
+        needs="GA is off: no target's gender is known (column gender here or in --labels)",
+    ),
+)

@@ -17,8 +17,9 @@ import numpy as np
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import atomic_path
 from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.consistency import Part, converted
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.evidence import Evidence
+from facevc_cli.metrics.metric import SHARE, Measure, Metric, Part, converted, source
 from facevc_cli.metrics.voices import JUDGE_RATE
 
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
@@ -146,26 +147,10 @@ def normalise(text: str) -> str:
 
 
 def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Levenshtein: the fewest insertions, deletions and substitutions.
+    """Levenshtein: the fewest insertions, deletions and substitutions."""
+    from rapidfuzz.distance import Levenshtein
 
-    A column of the table of distances is kept as two bit sets, where it rises and where it falls by one: Myers 1999, as put by
-    Hyyro, "A bit-vector algorithm for computing Levenshtein and Damerau edit distances", 2003.
-    """
-    if not reference:
-        return len(hypothesis)
-    places: dict[str, int] = {}
-    for i, unit in enumerate(reference):
-        places[unit] = places.get(unit, 0) | 1 << i
-    every, last = (1 << len(reference)) - 1, 1 << len(reference) - 1
-    rises, falls, distance = every, 0, len(reference)
-    for unit in hypothesis:
-        equal = places.get(unit, 0)
-        diagonal = (((equal & rises) + rises) ^ rises) | equal | falls
-        right_rises, right_falls = falls | (every & ~(diagonal | rises)), rises & diagonal
-        distance += bool(right_rises & last) - bool(right_falls & last)
-        right_rises, right_falls = (right_rises << 1 | 1) & every, (right_falls << 1) & every
-        rises, falls = right_falls | (every & ~(diagonal | right_rises)), right_rises & diagonal
-    return distance
+    return Levenshtein.distance(reference, hypothesis)
 
 
 def error_terms(
@@ -189,3 +174,29 @@ def error_terms(
 def _units(text: str, unit: str) -> list[str]:
     words = normalise(text).split()
     return words if unit == "word" else list("".join(words))
+
+
+def _errors(unit: str) -> Measure:
+    return lambda conversions, evidence: error_terms(conversions, evidence.texts, unit)
+
+
+def _errors_of_sources(unit: str) -> Measure:
+    def measure(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
+        told = [c for c in conversions if c.transcript]  # a source against its own text would be no baseline
+        return error_terms(told, evidence.texts, unit, source)
+
+    return measure
+
+
+METRICS = (
+    Metric(
+        name="WER",
+        better="lower",
+        definition="Word errors of a recogniser's text of the conversion, over the length of the transcript; without one, of its text of the source.",
+        measure=_errors("word"),
+        scale=SHARE,
+    ),
+    Metric(name="WER source", better="", definition="", measure=_errors_of_sources("word"), scale=SHARE, beside="WER"),
+    Metric(name="CER", better="lower", definition="The same in characters.", measure=_errors("character"), scale=SHARE),
+    Metric(name="CER source", better="", definition="", measure=_errors_of_sources("character"), scale=SHARE, beside="CER"),
+)

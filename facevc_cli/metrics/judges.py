@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.features.voice import VoiceEmbedder, embedder_version
+from facevc_cli.features.voice import EMBEDDER_VERSION, VoiceEmbedder
 from facevc_cli.metrics.gender import GenderJudge, LinearGenderJudge, PitchGenderJudge, packaged_judge
 from facevc_cli.metrics.intelligibility import PACKAGED, Recogniser, WhisperRecogniser, packaged_available
 from facevc_cli.metrics.naturalness import DNSMOS, DistillMOS, NaturalnessJudge, dnsmos_available, naturalness_available
@@ -32,7 +32,7 @@ class Judges:
     """
 
     embedder: Embedder | None = None
-    name: str = field(default_factory=lambda: f"resemblyzer-{embedder_version()}")
+    name: str = field(default_factory=lambda: f"resemblyzer-{EMBEDDER_VERSION}")
     gender: GenderJudge = field(default_factory=lambda: packaged_judge() or PitchGenderJudge())
     recogniser: Recogniser | None = None
     naturalness: NaturalnessJudge | None = None
@@ -83,7 +83,7 @@ def speaker_judge(name: str) -> Embedder:
 def speaker_judge_name(name: str) -> str:
     """The name that its embeddings are remembered under: with its package's version, and its own `name` where it has one."""
     if name == RESEMBLYZER:
-        return f"{RESEMBLYZER}-{embedder_version()}"
+        return f"{RESEMBLYZER}-{EMBEDDER_VERSION}"
     judge = speaker_judge(name)
     package = PLUGINS.find(name).dist
     parts = [name, package.version if package else "", str(getattr(judge._judge, "name", "")) if isinstance(judge, _Checked) else ""]

@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 
 from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.consistency import Part, converted, some_others
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.metric import Metric, Part, converted, source
+from facevc_cli.metrics.people import some_others
 from facevc_cli.metrics.voices import Heard, cosine
 
 
@@ -44,3 +45,32 @@ def control_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard]
         if strangers:
             terms.append((float(voices[c.converted].embedding @ np.mean(strangers, axis=0, dtype=np.float64)), c))
     return Terms.of(terms)
+
+
+METRICS = (
+    Metric(
+        name="leakage",
+        better="lower",
+        definition="Mean cosine to the source recording.",
+        measure=lambda conversions, evidence: leakage_terms(conversions, evidence.voices),
+        needs="leakage is off: no source recordings (column source, or file in --sources)",
+    ),
+    Metric(
+        name="leakage control",
+        better="",
+        definition="The same to up to ten other speakers' sources of the source's gender, without recordings of the target. Only what lies above it "
+        "is left of the speaker.",
+        measure=lambda conversions, evidence: control_terms(
+            conversions, evidence.voices, control_sources(evidence.everyone, evidence.voices, evidence.seed)
+        ),
+        beside="leakage",
+        needs="the leakage control is off: no two speakers of one known gender among the sources (gender and speaker in --sources)",
+    ),
+    Metric(
+        name="leakage source",
+        better="",
+        definition="",
+        measure=lambda conversions, evidence: leakage_terms(conversions, evidence.voices, source),
+        beside="leakage",
+    ),
+)

@@ -15,7 +15,7 @@ from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.intelligibility import Recogniser, Transcript
 from facevc_cli.metrics.judges import RESEMBLYZER, Judges, speaker_judge, speaker_judge_name
 from facevc_cli.metrics.lending import borrow, lend, on_accelerator
-from facevc_cli.metrics.mel_cepstral_distortion import mel_cepstral_distortion, mel_cepstrum
+from facevc_cli.metrics.mel_cepstral_distortion import distortion_available, mel_cepstral_distortion, mel_cepstrum
 from facevc_cli.metrics.naturalness import NaturalnessJudge
 from facevc_cli.metrics.voices import JUDGE_RATE, Heard, listen
 from facevc_cli.progress import Tally
@@ -143,9 +143,9 @@ class Listening:
         return {path: Transcript(str(row[0]), str(row[1])) for path, row in rows.items()}
 
     def distortions(self, conversions: Sequence[Conversion]) -> dict[tuple[str, str], float]:
-        """Mel-cepstral distortion in dB by (converted, parallel), where there is a parallel recording."""
+        """Mel-cepstral distortion in dB by (converted, parallel), where there is a parallel recording; none without librosa."""
         pairs = {f"{c.converted}{BESIDE}{c.parallel}": (c.converted, c.parallel) for c in conversions if c.parallel}
-        if not pairs:
+        if not pairs or not distortion_available():
             return {}
         question = _Question("mcd", "mel-cepstral distortion", _compare, _Distortions(), lambda name: " ".join(map(self._hash, pairs[name])))
         with self._workers(question, len(pairs)) as workers:

@@ -7,6 +7,7 @@ import numpy as np
 from facevc_cli.metrics.bootstrap import Terms
 from facevc_cli.metrics.consistency import nearness_to_others
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.metric import SHARE, Metric
 from facevc_cli.metrics.voices import Heard
 
 TIE = 1e-6  # cosines this near are equal but for rounding
@@ -21,3 +22,15 @@ def matching_terms(
     """A conversion's share of right choices against each control person; a tie is half right, so that chance is .5."""
     found = nearness_to_others(conversions, voices, real, others)
     return Terms.of([(float(np.where(np.abs(own - against) < TIE, 0.5, own > against).mean()), c) for own, against, c in found])
+
+
+METRICS = (
+    Metric(
+        name="matching",
+        better="higher",
+        definition="Share of right answers when a conversion is matched, by cosine, with the target's real voice or that of another person of the "
+        "same gender. A tie is half right; chance is 50 %.",
+        measure=lambda conversions, evidence: matching_terms(conversions, evidence.voices, evidence.real, evidence.others),
+        scale=SHARE,
+    ),
+)

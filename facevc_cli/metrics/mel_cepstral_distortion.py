@@ -1,12 +1,14 @@
 """MCD: how far the spectral envelope lies from the target's own recording of the same words, in dB."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 
 import numpy as np
 
 from facevc_cli.features.pitch import extract_f0
 from facevc_cli.metrics.bootstrap import Terms
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.metric import DECIBEL, Metric
 from facevc_cli.metrics.voices import JUDGE_RATE
 
 ORDER = 24  # coefficients, c0 (loudness) left out
@@ -15,6 +17,11 @@ HOP_SAMPLES = 80  # 5 ms, WORLD's own
 QUIET_DB = 40.0  # frames this far below the loudest are pauses
 GRID = 512  # points on the warped frequency axis
 DB = 10 / np.log(10)
+
+
+def distortion_available() -> bool:
+    """Whether librosa is installed, which aligns two recordings."""
+    return find_spec("librosa") is not None
 
 
 def mel_cepstrum(wav: np.ndarray) -> np.ndarray:
@@ -60,3 +67,16 @@ def mel_cepstral_distortion(a: np.ndarray, b: np.ndarray) -> float:
 def distortion_terms(conversions: Sequence[Conversion], distortions: Mapping[tuple[str, str], float]) -> Terms:
     """The distortion of each conversion that has a parallel recording."""
     return Terms.of([(distortions[place], c) for c in conversions if (place := (c.converted, c.parallel)) in distortions])
+
+
+METRICS = (
+    Metric(
+        name="MCD",
+        better="lower",
+        definition="Mel-cepstral distortion, in dB, to the target's own recording of the same words: 24 coefficients without c0, along the best "
+        "alignment in time.",
+        measure=lambda conversions, evidence: distortion_terms(conversions, evidence.distortions),
+        scale=DECIBEL,
+        needs="MCD is off: no target's own recording of the same words (column parallel here or in --labels)",
+    ),
+)

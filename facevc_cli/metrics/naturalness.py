@@ -13,8 +13,8 @@ import numpy as np
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.consistency import Part, converted
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.metric import OPINION, Metric, Part, converted, source
 from facevc_cli.metrics.voices import JUDGE_RATE
 
 LONGEST_S = 60  # of a recording, from its start
@@ -113,3 +113,37 @@ def _torchaudio_optional() -> Iterator[None]:
             sys.modules.pop("torchaudio", None)
     else:
         yield
+
+
+METRICS = (
+    Metric(
+        name="naturalness",
+        better="higher",
+        definition="Mean opinion score, 1 to 5, as DistillMOS predicts it.",
+        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.scores),
+        scale=OPINION,
+    ),
+    Metric(
+        name="naturalness source",
+        better="",
+        definition="",
+        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.scores, source),
+        scale=OPINION,
+        beside="naturalness",
+    ),
+    Metric(
+        name="DNSMOS",
+        better="higher",
+        definition="Mean opinion score, 1 to 5, as DNSMOS (P.835, overall) predicts it.",
+        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.dnsmos),
+        scale=OPINION,
+    ),
+    Metric(
+        name="DNSMOS source",
+        better="",
+        definition="",
+        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.dnsmos, source),
+        scale=OPINION,
+        beside="DNSMOS",
+    ),
+)

@@ -8,6 +8,8 @@ import numpy as np
 
 from facevc_cli.metrics.bootstrap import Terms
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.evidence import Evidence
+from facevc_cli.metrics.metric import SHARE, Metric
 from facevc_cli.metrics.voices import Heard
 
 Pair = tuple[float, Conversion, Conversion]
@@ -53,3 +55,43 @@ def _same_source(conversions: Sequence[Conversion], voices: Mapping[str, Heard])
         cosines = (embeddings @ embeddings.T)[np.triu_indices(len(group), 1)]
         for value, (a, b) in zip(cosines.tolist(), combinations(group, 2), strict=True):
             yield value, a, b
+
+
+def _shr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
+    return Terms.of([]) if evidence.theta is None else shr_terms(same_target(conversions, evidence.voices), evidence.theta)
+
+
+def _sdr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
+    return Terms.of([]) if evidence.theta is None else sdr_terms(different_target(conversions, evidence.voices), evidence.theta)
+
+
+METRICS = (
+    Metric(
+        name="SHO",
+        better="higher",
+        definition="Same person, heard output: mean cosine of the voices of two conversions of one source to two images of one person.",
+        measure=lambda conversions, evidence: sho_terms(same_target(conversions, evidence.voices)),
+        needs="SHO and SHR are off: no source was converted with two images (column face) of one target",
+    ),
+    Metric(
+        name="SHR",
+        better="higher",
+        definition="Share of those pairs that a speaker verifier takes for one speaker, cosine at least θ.",
+        measure=_shr,
+        scale=SHARE,
+    ),
+    Metric(
+        name="SDO",
+        better="lower",
+        definition="Different people: mean cosine of the voices of two conversions of one source to two people.",
+        measure=lambda conversions, evidence: sdo_terms(different_target(conversions, evidence.voices)),
+        needs="SDO and SDR are off: no source was converted to two targets",
+    ),
+    Metric(
+        name="SDR",
+        better="higher",
+        definition="Share of those pairs that a speaker verifier takes for two speakers, cosine below θ.",
+        measure=_sdr,
+        scale=SHARE,
+    ),
+)

@@ -4,7 +4,9 @@ import re
 from pathlib import Path, PurePosixPath
 
 from facevc_cli.errors import FaceVCError, UsageError
+from facevc_cli.io.folders import PassedOver, walk_files
 from facevc_cli.io.inputs import AUDIO_SUFFIXES
+from facevc_cli.io.names import normalise_name
 
 FIELDS = ("system", "source", "target", "face")
 NEEDED = ("source", "target")
@@ -17,20 +19,21 @@ def rows_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], l
     A pattern with slashes is held against as many folders above the file as it names; without a suffix, against names without
     theirs. A field takes one character or more, but no slash, the first as few as can be. FaceVCError where no file matches, or two say the same.
     """
-    expression = _expression(pattern)
+    expression = _expression(normalise_name(pattern))
     depth, suffixed = len(PurePosixPath(pattern).parts), PurePosixPath(pattern).suffix.lower() in AUDIO_SUFFIXES
     if not folder.is_dir():
         raise UsageError(f"{folder}: --pattern expects a folder of converted files, found none there. Give the folder, or leave --pattern out.")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    passed = PassedOver()
+    files = walk_files(folder, AUDIO_SUFFIXES, passed)
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     others: list[str] = []
     for path in files:
         name = PurePosixPath(path.relative_to(folder).as_posix())
-        found = expression.fullmatch("/".join((name if suffixed else name.with_suffix("")).parts[-depth:]))
+        found = expression.fullmatch(normalise_name("/".join((name if suffixed else name.with_suffix("")).parts[-depth:])))
         if found is None:
             others.append(str(name))
             continue
-        fields = {field: found.groupdict().get(field, "") for field in FIELDS}
+        fields = {field: normalise_name(found.groupdict().get(field, "")) for field in FIELDS}
         fields["system"] = fields["system"] or folder.resolve().name
         known = rows.setdefault(tuple(fields.values()), {**fields, "source": "", "source_id": fields["source"], "converted": str(name)})
         if known["converted"] != str(name):
@@ -42,7 +45,7 @@ def rows_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], l
         instead = f"found {len(files)} audio files, such as {others[0]!r}" if files else "found no audio files at all"
         raise FaceVCError(f"{folder}: expected files named like --pattern {pattern!r}, {instead}. Correct the pattern, for example {EXAMPLE}.")
     note = f"{len(others)} of {len(files)} files are left out: --pattern {pattern!r} does not match their names, such as {others[0]!r}" if others else ""
-    return list(rows.values()), [note] if note else []
+    return list(rows.values()), [*([note] if note else []), *(f"{folder}: {text}" for text in passed.notes())]
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

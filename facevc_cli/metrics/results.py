@@ -22,7 +22,7 @@ def to_json(evaluation: Evaluation) -> Json:
         "systems": {label: _figures(found) for label, found in evaluation.systems.items()},
         "slices": {label: {name: _figures(found) for name, found in parts.items()} for label, parts in evaluation.slices.items()},
         "differences": {MINUS.join(pair): _figures(found) for pair, found in evaluation.differences.items()},
-        "better": {name: way for name, way in evaluation.better.items() if any(name in found for found in evaluation.systems.values())},
+        "better": {name: metric.better for name, metric in evaluation.metrics.items() if any(name in found for found in evaluation.systems.values())},
         "degradations": degradations(evaluation),
         "lost": evaluation.lost,
         "threshold": evaluation.threshold.to_json() if evaluation.threshold else None,

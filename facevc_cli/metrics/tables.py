@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.manifest import read_table, resolve
+from facevc_cli.io.manifest import path_from, read_table, resolve
 from facevc_cli.metrics.conversion import Conversion, gender_of, label_of
 from facevc_cli.metrics.patterns import rows_by_pattern
 
@@ -119,7 +119,7 @@ def _conversion(row: Row, manifest: Path, people: _Table, spoken: _Table) -> Con
         baseline=own("baseline"),
         degradation=own("degradation"),
         converted=resolve(row["converted"], manifest),
-        source_id=source_id,
+        source_id=_shown_id(row, manifest),
         target=target,
         face=_beside(own("face") or own("voice"), manifest),
         driver=file("driver") or file("voice"),
@@ -200,6 +200,12 @@ def _label(row: Row) -> str:
     return label_of(_system(row), row.get("baseline", "").strip(), row.get("degradation", "").strip())
 
 
+def _shown_id(row: Row, manifest: Path) -> str:
+    """The source's id, or its path from the manifest's folder: reports are passed on, and an absolute path names whose computer it was."""
+    name = _source_id(row)
+    return path_from(manifest.parent, name) if not row.get("source_id") and os.path.isabs(name) else name
+
+
 def _source_id(row: Row) -> str:
     return row.get("source_id") or row.get("source", "")
 
@@ -216,7 +222,8 @@ def _join(table: Path | None, key: str, wanted: set[str]) -> _Table:
     found: dict[str, list[Row]] = {}
     rows = read_table(table, [key])
     for row in rows:
-        found.setdefault(row[key], []).append(row)
+        name = row[key] if row[key] in wanted else row[key].strip()
+        found.setdefault(name, []).append(row)
     if not wanted & set(found):
         raise FaceVCError(
             f"{table}: expected in column {key} names that the manifest has, such as {sorted(wanted)[0]!r}, "

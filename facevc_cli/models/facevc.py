@@ -23,6 +23,15 @@ from facevc_cli.models.speaker_encoder import DVectorEncoder, MelSpeakerEncoder
 NEUTRAL_LOG_F0_STD = 0.2
 
 
+def build_model(config: ModelConfig, where: str) -> "FaceVC":
+    """The module of a configuration; FaceVCError where its settings do not go together, or ask for more memory than there is."""
+    try:
+        return FaceVC(config)
+    except (ValueError, TypeError, ArithmeticError, AssertionError, RuntimeError, MemoryError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise FaceVCError(f"{where}: no model can be built from these settings ({said or type(error).__name__}). Correct its sizes.") from error
+
+
 class FaceVC(nn.Module):
     """Everything of one conversion between normalised log-mel and normalised log-mel.
 

@@ -55,27 +55,3 @@ class CLUBEstimator(nn.Module):
 def half_rate(lf0: Tensor) -> Tensor:
     """Log-F0 at the content's frame rate, the mean of each two frames: (B, T) -> (B, T/2 rounded up, 1)."""
     return F.avg_pool1d(lf0.unsqueeze(1), kernel_size=2, ceil_mode=True).transpose(1, 2)
-
-
-class PitchEncoder(nn.Module):
-    """Normalised log-F0 -> pitch embedding at half the frame rate: convolutions with GroupNorm, bidirectional LSTM.
-
-    `groups` divides `channels`; `dim` is even; the last convolution has the stride of two.
-    """
-
-    def __init__(self, channels: int = 256, dim: int = 64, layers: int = 3, kernel: int = 5, groups: int = 16) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(channels if i else 1, channels, kernel, stride=2 if i == layers - 1 else 1, padding=kernel // 2)
-            for i in range(layers)
-        )
-        self.norms = nn.ModuleList(nn.GroupNorm(groups, channels) for _ in range(layers))
-        self.lstm = nn.LSTM(channels, dim // 2, batch_first=True, bidirectional=True)
-
-    def forward(self, lf0: Tensor) -> Tensor:
-        """`lf0` (B, T) -> (B, T/2 rounded up, dim)."""
-        x = lf0.unsqueeze(1)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = norm(convolution(x)).relu()
-        x, _ = self.lstm(x.transpose(1, 2))
-        return x

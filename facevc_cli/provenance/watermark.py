@@ -29,9 +29,9 @@ SLOTS = 32
 LOWEST_HZ, BAND_HZ, BANDS = 300.0, 100.0, 67
 FALSE_ALARMS = 1e-3  # a p_value below it counts as marked
 SHORTEST_S = 1.0
+DETECTION_RATE = 16000  # Hz
 WINDOW_S, WINDOW_HOP_S = 6.0, 3.0  # pieces of a longer file, each looked at alone: it may hold marked speech among other
 
-_DETECTION_RATE = 16000
 _FFT = 1024
 _LOCAL = (9, 5)  # frames, bands: the neighbourhood whose mean is subtracted
 _CLIP_DB = 8.0
@@ -73,18 +73,26 @@ def watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
             pieces = made[:, quarter * hop : (quarter + 1) * hop].reshape(-1)
             start = (first + quarter) * hop
             out[start : start + len(pieces)] += pieces
-    marked = out[size : size + len(wav)] / 1.5  # the sum of four squared Hann windows, a quarter apart
-    peak = float(np.abs(marked).max(initial=0.0))
-    limit = max(1.0, float(np.abs(wav).max(initial=0.0)))
-    return (marked * (limit / peak) if peak > limit else marked).astype(np.float32)
+    del padded, frames, part
+    marked = out[size : size + len(wav)]
+    marked /= 1.5  # the sum of four squared Hann windows, a quarter apart; in place: an hour's is 300 MB
+    peak = _peak(marked)
+    limit = max(1.0, _peak(wav))
+    if peak > limit:
+        marked *= limit / peak
+    return marked
+
+
+def _peak(wav: np.ndarray) -> float:
+    return max(float(np.max(wav, initial=0.0)), -float(np.min(wav, initial=0.0)))
 
 
 def detect(wav: np.ndarray, rate: int, key: bytes = KEY) -> Detection:
     """Looks for the mark in (n,) mono sound at `rate` Hz."""
-    heard = resample(np.asarray(wav, dtype=np.float32), rate, _DETECTION_RATE)
-    if len(heard) < SHORTEST_S * _DETECTION_RATE:
+    heard = resample(np.asarray(wav, dtype=np.float32), rate, DETECTION_RATE)
+    if len(heard) < SHORTEST_S * DETECTION_RATE:
         return Detection(None)
-    window, hop = round(WINDOW_S * _DETECTION_RATE), round(WINDOW_HOP_S * _DETECTION_RATE)
+    window, hop = round(WINDOW_S * DETECTION_RATE), round(WINDOW_HOP_S * DETECTION_RATE)
     starts = [*range(0, max(1, len(heard) - window), hop), max(0, len(heard) - window)]
     scores = np.array([score(heard[start : start + window], key) for start in dict.fromkeys(starts)])
     if not scores.any():
@@ -124,11 +132,11 @@ def _cells(wav: np.ndarray) -> np.ndarray | None:
     """(n,) at 16 kHz -> (frames, BANDS) log energies in dB less their neighbourhood's mean, clipped; None for silence."""
     from scipy.ndimage import uniform_filter
 
-    hop = round(HOP_S * _DETECTION_RATE)
+    hop = round(HOP_S * DETECTION_RATE)
     size = 4 * hop
     frames = np.lib.stride_tricks.sliding_window_view(wav, size)[::hop]
     power = np.square(np.abs(np.fft.rfft(frames * _hann(size), _FFT)))
-    band, inside = _bands(np.fft.rfftfreq(_FFT, 1 / _DETECTION_RATE))
+    band, inside = _bands(np.fft.rfftfreq(_FFT, 1 / DETECTION_RATE))
     energy = np.add.reduceat(power[:, inside], np.flatnonzero(np.diff(band[inside], prepend=-1)), axis=1)
     loud = float(energy.max())
     if loud < 1e-12:

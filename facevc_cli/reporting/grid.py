@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.io.inputs import AUDIO_SUFFIXES
-from facevc_cli.metrics.consistency import centres, real_voices
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.evaluation import Evaluation
+from facevc_cli.metrics.people import centres, real_voices
 from facevc_cli.reporting.media import MediaTable
 
 SOURCE = "source"  # the baseline whose files are the sources themselves
@@ -29,7 +29,7 @@ class Face:
     target: str
     gender: str
     picture: str  # data URI
-    face: str  # what was asked for, as the manifest has it
+    face: str  # the name of the file that was asked for: a page that is passed on tells no folders
     spoken: str  # where that is a recording: its key
     reference: str  # key of a real recording of the target, "" where there is none
     expected: bool  # whether a reference was named
@@ -105,7 +105,7 @@ def _face(c: Conversion, face: str, references: Sequence[str], media: MediaTable
         target=c.target,
         gender=c.gender,
         picture=media.image(face) if face and not recording else "",
-        face=face,
+        face=Path(face).name,
         spoken=media.audio(face) if recording else "",
         reference=next((key for path in references if (key := media.audio(path))), ""),
         expected=bool(references),

@@ -78,7 +78,7 @@ class MediaTable:
             try:
                 self._known[name] = encode()
             except FaceVCError as error:
-                self.missing[path] = str(error)
+                self.missing[path] = str(error).replace(path, Path(path).name) if path else str(error)  # pages are passed on: no folders
                 self._known[name] = ""
         return self._known[name]
 

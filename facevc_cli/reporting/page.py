@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,32 +12,12 @@ from facevc_cli.io.atomic import write_text
 from facevc_cli.io.manifest import resolve
 from facevc_cli.metrics.bootstrap import Figure
 from facevc_cli.metrics.evaluation import Evaluation
-from facevc_cli.metrics.report import BETTER
+from facevc_cli.metrics.metric import Metric, Scale
+from facevc_cli.metrics.results import FALLING
 from facevc_cli.reporting import plots
 from facevc_cli.reporting.grid import SOURCE, clean_labels, make_grid
 from facevc_cli.reporting.media import MediaTable
 
-DEFINITIONS = {
-    "SHO": "Same person, heard output: mean cosine of the voices of two conversions of one source to two images of one person.",
-    "SHR": "Share of those pairs that a speaker verifier takes for one speaker, cosine at least θ.",
-    "SDO": "Different people: mean cosine of the voices of two conversions of one source to two people.",
-    "SDR": "Share of those pairs that a speaker verifier takes for two speakers, cosine below θ.",
-    "GA": "Gender accuracy: share of conversions whose voice is heard as the target's labelled gender.",
-    "consistency": "Mean cosine to up to ten real recordings of the target; “control” is the same to up to ten other people of the target's "
-    "gender, so that only what lies above it is owed to the person and not to the gender.",
-    "matching": "Share of right answers when a conversion is matched with the target's real voice or that of another person of the same "
-    "gender, by cosine; chance is 50\N{NO-BREAK SPACE}%.",
-    "F0 deviation": "Absolute difference between the mean voiced F0 of the conversion and that of the target's real recordings.",
-    "leakage": "Mean cosine to the source recording; “control” is the same to up to ten other speakers' sources of the source's gender, so that "
-    "only what lies above it is left of the speaker.",
-    "WER": "Word errors of a recogniser's text of the conversion, against the transcript or else against its text of the source.",
-    "CER": "The same in characters.",
-    "naturalness": "Mean opinion score, 1 to 5, as DistillMOS predicts it.",
-    "DNSMOS": "Mean opinion score, 1 to 5, as DNSMOS predicts it.",
-    "MCD": "Mel-cepstral distortion against the target's own recording of the same words.",
-    "MOS": "Mean opinion score, 1 to 5, of the people who took the listening test.",
-    "CPR": "Share of the listening test's choices in which the conversion was found to fit the face.",
-}
 BASELINES = {
     "shuffled-faces": "driven by another person's face",
     "shuffled-within-gender": "driven by the face of another person of the target's gender",
@@ -45,12 +25,8 @@ BASELINES = {
     "source": "the source itself, unconverted",
     "voice": "driven by a recording of the target instead of a face: as near as this system comes",
 }
-PERCENT = {"SHR", "SDR", "GA", "matching", "WER", "CER", "CPR"}
-UNITS = {"F0 deviation": ("Hz", 1), "MCD": ("dB", 2), "naturalness": ("", 2), "DNSMOS": ("", 2), "MOS": ("", 2)}
-OPINION = {"naturalness", "DNSMOS", "MOS"}  # from 1 to 5
 SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
 ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "": ""}
-FALLING = ("GA", "consistency", "SHO")  # what the table of degradations follows
 
 
 @dataclass(frozen=True)
@@ -111,7 +87,7 @@ def render(evaluation: Evaluation, *, title: str, grid: int = 12, addresses: Pat
     conversions = evaluation.conversions
     clean = [label for label in clean_labels(conversions) if label in evaluation.systems]
     drawn = _plots(evaluation, addresses)
-    better, told = evaluation.better, {**DEFINITIONS, **evaluation.definitions}
+    metrics = evaluation.metrics
     environment = Environment(loader=PackageLoader("facevc_cli.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template("page.html.j2").render(
         title=title,
@@ -122,12 +98,12 @@ def render(evaluation: Evaluation, *, title: str, grid: int = 12, addresses: Pat
             "sources": len({c.source_id for c in conversions}),
             "targets": len({c.target for c in conversions}),
         },
-        figures=_figures("", {label: evaluation.systems[label] for label in clean}, better),
-        differences=_differences({pair: found for pair, found in evaluation.differences.items() if set(pair) <= set(clean)}, better),
-        slices={label: _slices(evaluation.slices.get(label, {}), better) for label in clean if evaluation.slices.get(label)},
+        figures=_figures("", {label: evaluation.systems[label] for label in clean}, metrics),
+        differences=_differences({pair: found for pair, found in evaluation.differences.items() if set(pair) <= set(clean)}, metrics),
+        slices={label: _slices(evaluation.slices.get(label, {}), metrics) for label in clean if evaluation.slices.get(label)},
         degradations=_degradations(evaluation),
         falling=_falling(evaluation),
-        definitions={name: told[name] for name in _metrics(evaluation.systems.values(), better) if name in told},
+        definitions={name: metrics[name].definition for name in _shown(evaluation.systems.values(), metrics) if metrics[name].definition},
         baselines={name: text for name, text in BASELINES.items() if any(c.baseline == name for c in conversions)},
         threshold=evaluation.threshold,
         theta=evaluation.evidence.theta,
@@ -145,83 +121,69 @@ def render(evaluation: Evaluation, *, title: str, grid: int = 12, addresses: Pat
     return page.encode("utf-8", "replace").decode("utf-8")  # names of files that are not UTF-8 come as lone surrogates
 
 
-def shown(metric: str, value: float, sign: bool = False) -> str:
+def format_value(scale: Scale, value: float, sign: bool = False) -> str:
     """A number with its unit; with `sign` a difference, that of shares in points (percent of the whole)."""
-    about = _about(metric)
-    if about in PERCENT:
+    if scale.percent:
         text = f"{100 * value:{'+' if sign else ''}.1f}{SPACE}{'pt' if sign else '%'}"
     else:
-        unit, digits = UNITS.get(about, ("", 3))
-        text = f"{value:{'+' if sign else ''}.{digits}f}{SPACE}{unit}".rstrip()
+        text = f"{value:{'+' if sign else ''}.{scale.digits}f}{SPACE}{scale.unit}".rstrip()
     return text.replace("-", "−")
 
 
-def _about(metric: str) -> str:
-    """'consistency' of 'consistency control', which stands beside it."""
-    return metric.removesuffix(" source").removesuffix(" control")
-
-
-def _figures(caption: str, columns: Mapping[str, Mapping[str, Figure]], better: Mapping[str, str] = BETTER) -> Table:
-    metrics, rows = _metrics(columns.values(), better), []
-    for metric in metrics:
+def _figures(caption: str, columns: Mapping[str, Mapping[str, Figure]], metrics: Mapping[str, Metric]) -> Table:
+    names, rows = _shown(columns.values(), metrics), []
+    for name in names:
+        metric = metrics[name]
         # a metric and what stands beside it share one scale, so that their bars compare
-        family = [figures[name] for figures in columns.values() for name in metrics if name in figures and _about(name) == _about(metric)]
-        scale = _scale(metric, family)
-        cells = [_cell(metric, figures.get(metric), scale) for figures in columns.values()]
-        rows.append(Row(metric, ARROWS[better.get(metric, "")], _about(metric) != metric, cells))
+        family = [other for other in names if (metrics[other].beside or other) == (metric.beside or name)]
+        found = [figures[other] for figures in columns.values() for other in family if other in figures]
+        span = metric.scale.span(max(figure.value if figure.high is None else figure.high for figure in found))
+        cells = [_cell(metric.scale, figures.get(name), span) for figures in columns.values()]
+        rows.append(Row(name, ARROWS[metric.better], bool(metric.beside), cells))
     return Table(caption, list(columns), rows)
 
 
-def _cell(metric: str, figure: Figure | None, scale: tuple[float, float]) -> Cell | None:
+def _cell(scale: Scale, figure: Figure | None, span: tuple[float, float]) -> Cell | None:
     if figure is None:
         return None
     bar = None
     if figure.low is not None and figure.high is not None:
-        low, mark, high = (100 * min(1.0, max(0.0, (x - scale[0]) / (scale[1] - scale[0]))) for x in (figure.low, figure.value, figure.high))
+        low, mark, high = (100 * min(1.0, max(0.0, (x - span[0]) / (span[1] - span[0]))) for x in (figure.low, figure.value, figure.high))
         bar = (low, high - low, mark)
-    return Cell(shown(metric, figure.value), _interval(metric, figure), figure.n, bar)
+    return Cell(format_value(scale, figure.value), _interval(scale, figure), figure.n, bar)
 
 
-def _scale(metric: str, found: Sequence[Figure]) -> tuple[float, float]:
-    """What the bars of one row span: the metric's own range where it has one."""
-    about = _about(metric)
-    highest = max(figure.value if figure.high is None else figure.high for figure in found)
-    if about in OPINION:
-        return 1.0, 5.0
-    return 0.0, max(highest, 1e-6) if about in UNITS else max(1.0, highest)
-
-
-def _interval(metric: str, figure: Figure, sign: bool = False) -> str:
+def _interval(scale: Scale, figure: Figure, sign: bool = False) -> str:
     if figure.low is None or figure.high is None:
         return ""
-    low, _, _ = shown(metric, figure.low, sign).partition(SPACE)  # the unit once is enough
-    return f"{low} to {shown(metric, figure.high, sign)}"
+    low, _, _ = format_value(scale, figure.low, sign).partition(SPACE)  # the unit once is enough
+    return f"{low} to {format_value(scale, figure.high, sign)}"
 
 
-def _differences(pairs: Mapping[tuple[str, str], Mapping[str, Figure]], better: Mapping[str, str]) -> Table:
+def _differences(pairs: Mapping[tuple[str, str], Mapping[str, Figure]], metrics: Mapping[str, Metric]) -> Table:
     rows = [
-        Row(metric, ARROWS[better.get(metric, "")], False, [_difference(metric, found.get(metric), better) for found in pairs.values()])
-        for metric in _metrics(pairs.values(), better)
+        Row(name, ARROWS[metrics[name].better], False, [_difference(metrics[name], found.get(name)) for found in pairs.values()])
+        for name in _shown(pairs.values(), metrics)
     ]
     return Table("", [f"{a} − {b}" for a, b in pairs], rows)
 
 
-def _difference(metric: str, figure: Figure | None, better: Mapping[str, str] = BETTER) -> Cell | None:
+def _difference(metric: Metric, figure: Figure | None) -> Cell | None:
     if figure is None:
         return None
     verdict = ""
-    if figure.low is not None and figure.high is not None and better.get(metric) and (figure.low > 0 or figure.high < 0):
-        verdict = "better" if (figure.low > 0) == (better[metric] == "higher") else "worse"
-    return Cell(shown(metric, figure.value, True), _interval(metric, figure, True), figure.n, verdict=verdict)
+    if figure.low is not None and figure.high is not None and metric.better and (figure.low > 0 or figure.high < 0):
+        verdict = "better" if (figure.low > 0) == (metric.better == "higher") else "worse"
+    return Cell(format_value(metric.scale, figure.value, True), _interval(metric.scale, figure, True), figure.n, verdict=verdict)
 
 
-def _slices(found: Mapping[str, Mapping[str, Figure]], better: Mapping[str, str]) -> list[Table]:
+def _slices(found: Mapping[str, Mapping[str, Figure]], metrics: Mapping[str, Metric]) -> list[Table]:
     """One table by gender pair, and one for each column by whose values the conversions were sliced."""
     groups: dict[str, dict[str, Mapping[str, Figure]]] = {}
     for name, figures in found.items():
         column, is_value, value = name.partition("=")
         groups.setdefault(column if is_value else "source > target", {})[value if is_value else name] = figures
-    return [_figures(column, parts, better) for column, parts in groups.items()]
+    return [_figures(column, parts, metrics) for column, parts in groups.items()]
 
 
 def _degraded(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
@@ -239,7 +201,8 @@ def _degradations(evaluation: Evaluation) -> list[Degraded]:
         for label in [base, *(label for label, (of, _) in degraded.items() if of == base)]:
             figures = evaluation.systems.get(label, {})
             falls = evaluation.differences.get((label, base), {})
-            cells = [(_cell(m, figures.get(m), (0.0, 1.0)), _difference(m, falls.get(m))) for m in _falling(evaluation)]
+            metrics = [evaluation.metrics[name] for name in _falling(evaluation)]
+            cells = [(_cell(m.scale, figures.get(m.name), (0.0, 1.0)), _difference(m, falls.get(m.name))) for m in metrics]
             rows.append(Degraded(degraded[label][1] if label in degraded else label, label == base, cells, evaluation.lost.get(label, 0)))
     return rows
 
@@ -248,10 +211,10 @@ def _falling(evaluation: Evaluation) -> list[str]:
     return [metric for metric in FALLING if any(metric in figures for figures in evaluation.systems.values())]
 
 
-def _metrics(systems: Iterable[Mapping[str, Figure]], better: Mapping[str, str]) -> list[str]:
-    """The metrics that any system has, in the order of `better`, unknown ones last."""
-    found = dict.fromkeys(name for figures in systems for name in figures)
-    return [name for name in better if name in found] + [name for name in found if name not in better]
+def _shown(systems: Iterable[Mapping[str, Figure]], metrics: Mapping[str, Metric]) -> list[str]:
+    """The metrics that any system has, in their order."""
+    found = {name for figures in systems for name in figures}
+    return [name for name in metrics if name in found]
 
 
 def _plots(evaluation: Evaluation, addresses: Path | None) -> list[tuple[str, str, str]]:

@@ -1,6 +1,5 @@
 """The plots of an evaluation, each an SVG string, or None where its material is missing."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facevc_cli.errors import FaceVCError
 from facevc_cli.metrics import pairs
-from facevc_cli.metrics.consistency import centres, real_voices
 from facevc_cli.metrics.conversion import Conversion
+from facevc_cli.metrics.people import centres, real_voices
 from facevc_cli.metrics.voices import Heard
+from facevc_cli.parsing import parse_json
 from facevc_cli.reporting.svg import (
     FIRST,
     GENDER_COLOUR,
@@ -57,11 +58,12 @@ def read_addresses(path: Path | None) -> Addresses | None:
         return None
     try:
         with safe_open(path, "numpy") as file:
-            faces = tuple(json.loads((file.metadata() or {}).get("faces", "[]")))
+            faces = tuple(parse_json((file.metadata() or {}).get("faces", "[]"), str(path), list))
             found = Addresses(faces, file.get_tensor("address"), file.get_tensor("slots"))
-    except (SafetensorError, ValueError, OSError):
+    except (SafetensorError, FaceVCError, ValueError, OSError):
         return None
     fits = found.address.ndim == found.slots.ndim == 2 and found.address.shape == (len(faces), len(found.slots))
+    fits = fits and all(isinstance(face, str) for face in faces) and bool(np.isfinite(found.address).all() and np.isfinite(found.slots).all())
     return found if fits and len(faces) and min(found.slots.shape) > 1 else None
 
 

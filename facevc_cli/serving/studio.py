@@ -24,6 +24,7 @@ from facevc_cli.io.hashes import file_sha256
 from facevc_cli.io.voice_card import CARD_SUFFIX, save_card
 from facevc_cli.provenance.metadata import provenance
 from facevc_cli.provenance.saving import save_converted
+from facevc_cli.runtime import memory_errors_told
 from facevc_cli.serving.people import MOST_PHOTOS, Card, Person, Photo, person_of, read
 
 T = TypeVar("T")
@@ -104,7 +105,7 @@ def _in_turn(call: "Callable[Concatenate[Studio, P], T]") -> "Callable[Concatena
     @wraps(call)
     def waiting(self: "Studio", *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            self._last = done = self._worker.submit(call, self, *args, **kwargs)
+            self._last = done = self._worker.submit(memory_errors_told()(call), self, *args, **kwargs)
         except RuntimeError as error:
             raise FaceVCError(STOPPED) from error
         try:

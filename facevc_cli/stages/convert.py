@@ -83,7 +83,7 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
         converter.check_pitch(config.control.pitch_rule())
         converter.prepare_speech()
         reporter.note(f"model {converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}")
-    lines = plan.lines(_system(config.system, rows, waiting, converter, manifest))
+    lines = plan.lines(_system(config.system, rows, waiting, converter, manifest), folder or config.output.parent)
     _put_what_is_known(rows, lines, keys, waiting, manifest)
     reporter.begin(len(jobs), "files", STAGE)
     for job in jobs:

@@ -11,13 +11,14 @@ import numpy as np
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.atomic import write_text
 from facevc_cli.io.manifest import read_table, resolve, write_table
-from facevc_cli.metrics.added import load_metrics
 from facevc_cli.metrics.bootstrap import Figure
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.evaluation import Evaluation, measure
+from facevc_cli.metrics.evidence import Evidence
+from facevc_cli.metrics.figures import check_columns, missing
 from facevc_cli.metrics.judges import RESEMBLYZER, Judges, choose_judges
 from facevc_cli.metrics.listening import Listening
-from facevc_cli.metrics.report import Evidence, check_columns, missing
+from facevc_cli.metrics.registry import load_metrics
 from facevc_cli.metrics.results import COLUMNS, to_json, to_rows
 from facevc_cli.metrics.tables import read_conversions
 from facevc_cli.metrics.threshold import Threshold, calibrate
@@ -139,7 +140,7 @@ def _answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[s
 def _joined(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
     """The systems' figures with the listeners' in one order."""
     joined = {label: {**figures, **answers.get(label, {})} for label, figures in evaluation.systems.items()}
-    return {label: {name: figures[name] for name in evaluation.better if name in figures} for label, figures in joined.items()}
+    return {label: {name: figures[name] for name in evaluation.metrics if name in figures} for label, figures in joined.items()}
 
 
 def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporter: Reporter) -> None:

@@ -15,7 +15,8 @@ from facevc_cli.features.pitch import PitchStatistics
 from facevc_cli.io.audio import load_audio, resample
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, Input
 from facevc_cli.io.manifest import read_table
-from facevc_cli.io.store import Item, Store, settings_hash
+from facevc_cli.io.names import index_by_name
+from facevc_cli.io.store import Item, Store, newest, settings_hash
 from facevc_cli.progress import SILENT, Reporter, Summary
 
 STAGE = "extract-features"
@@ -58,9 +59,8 @@ def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 def _extract(frontend: Frontend, teacher: Path | None, device: str, source: Input) -> Item:
-    recorded, found_rate = load_audio(source.path)
-    rate = frontend.definition.rate
-    wav = frontend.prepare(resample(recorded, found_rate, rate))
+    wav, rate = load_audio(source.path, frontend.definition.rate)
+    wav = frontend.prepare(wav)
     mel, f0 = frontend.features(wav, device)
     frames = {"mel": mel, "f0": f0}
     if teacher is not None:
@@ -110,7 +110,8 @@ class _SplitRule:
     """Which split an utterance is in: what the table says of it or of its speaker, else drawn by speaker."""
 
     def __init__(self, table: Sequence[Mapping[str, str]], valid_share: float, seed: int):
-        self.by_name = {row.get("utterance") or row.get("speaker", ""): row["split"] for row in table}
+        named = [(row.get("utterance") or row.get("speaker", ""), row["split"].strip().lower()) for row in table]
+        self.by_name = index_by_name(named)
         wrong = sorted(set(self.by_name.values()) - set(SPLITS))
         if wrong:
             raise FaceVCError(f"the split table names {', '.join(map(repr, wrong))}: expected {', '.join(SPLITS)}.")
@@ -135,12 +136,13 @@ class _SplitRule:
 
 
 def _finish(splits: _SplitRule, stores: list[Store]) -> Finish:
-    speakers = {u: s for store in stores for u, s in zip(store.ids, store.speakers, strict=True)}
+    where = newest(stores)
+    speakers = {utterance: store.speakers[i] for utterance, (store, i) in where.items()}
     split = splits.split(speakers)
     total, squares, count = 0.0, 0.0, 0
     for store in stores:
         for i, utterance in enumerate(store.ids):
-            if split[utterance] == "train":
+            if split[utterance] == "train" and where[utterance] == (store, i):
                 mel = store.frames("mel", i).astype(np.float64)
                 total, squares, count = total + mel.sum(0), squares + (mel**2).sum(0), count + len(mel)
         store.close()

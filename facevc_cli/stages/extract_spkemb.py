@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from facevc_cli.data.extraction import ExtractionConfig, extract_into_store
-from facevc_cli.features.voice import VOICE_RATE, VoiceEmbedder, embedder_version
+from facevc_cli.features.voice import EMBEDDER_VERSION, VOICE_RATE, VoiceEmbedder
 from facevc_cli.io.audio import load_audio
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, Input
 from facevc_cli.io.store import Item
@@ -34,7 +34,7 @@ def run(config: ExtractSpkembConfig, reporter: Reporter = SILENT) -> Summary:
         config,
         stage=STAGE,
         suffixes=AUDIO_SUFFIXES,
-        settings={"embedder": "resemblyzer", "version": embedder_version(), "rate": VOICE_RATE},
+        settings={"embedder": "resemblyzer", "version": EMBEDDER_VERSION, "rate": VOICE_RATE},
         extract=partial(_extract, config.device),
         reporter=reporter,
         next_command=f"facevc pretrain features.h5 --voices {config.output} -o runs/pretrain",

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from facevc_cli.data import origins
 from facevc_cli.data.extraction import ExtractionConfig
+from facevc_cli.data.origins import Origin, find_standing
 from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.atomic import write_text
-from facevc_cli.io.audio import load_audio, save_audio, wav_header
+from facevc_cli.io.atomic import remove_left, write_text
+from facevc_cli.io.audio import save_audio, wav_header
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
 from facevc_cli.io.manifest import read_table, write_table
+from facevc_cli.io.sound import fit_full_scale, read_sound
+from facevc_cli.parsing import read_json
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import default_jobs, parallel_map
 
@@ -20,8 +24,11 @@ STAGE = "extract-wav"
 MANIFEST = "manifest.csv"
 SETTINGS = ".facevc-extract-wav.json"
 COLUMNS = ("utterance", "speaker", "file", "duration", "rate")  # duration in s, rate in Hz
+ALL_COLUMNS = (*COLUMNS, *origins.COLUMNS)  # the last also in the manifests of earlier versions absent
+NOTES = "notes"  # of a row on its way here: what was done to the sound; not in the table
 SAVE_EVERY_S = 10.0  # the manifest on disk is at most this old
 RATES_HZ = (4000, 192_000)
+_COMMENT = "extracted from a file of sha256 "
 
 Row = dict[str, str]
 
@@ -30,13 +37,13 @@ Row = dict[str, str]
 class ExtractWavConfig(ExtractionConfig):
     rate: int = 16000  # Hz
 
-    def inputs(self, suffixes: frozenset[str]) -> list[Input]:
+    def inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
         """As everywhere, less what an earlier run wrote where the output folder lies among the inputs."""
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
-        files = find_files(self.sources, suffixes)
+        files = find_files(self.sources, suffixes, reporter)
         if (self.output / SETTINGS).is_file():
-            own = self.output.absolute()
-            files = [(p, i) for p, i in files if not (p.suffix == ".wav" and p.absolute().is_relative_to(own))]
+            own = self.output.resolve()  # a link may lead to it
+            files = [(p, i) for p, i in files if not (p.suffix == ".wav" and p.resolve().is_relative_to(own))]
         return [Input(path, identifier, rule.speaker_of(identifier, path)) for path, identifier in files[: self.limit]]
 
 
@@ -47,13 +54,16 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     """
     if not RATES_HZ[0] <= config.rate <= RATES_HZ[1]:
         raise UsageError(f"--rate {config.rate}: expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz.")
-    inputs = config.inputs(VIDEO_SUFFIXES | AUDIO_SUFFIXES)
+    inputs = config.inputs(VIDEO_SUFFIXES | AUDIO_SUFFIXES, reporter)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
     targets = [_target(config.output, source) for source in mine]
     ours = _made_with_these_settings(config)
     manifest = _Manifest(config)
-    waiting = [s for s in mine if config.overwrite or not (ours and manifest.holds(s))]
+    known = {} if config.overwrite or not ours else {s.id: found for s in mine if (found := manifest.origin_of(s)) is not None}
+    standing = find_standing(mine, known, config.output, config.output)
+    standing.tell(config.output, reporter)
+    waiting = standing.waiting
     if not ours and not config.overwrite and (taken := next((t for t in targets if t.exists()), None)):
         raise FaceVCError(f"{taken} exists and was not made by {STAGE}. Choose another output, or pass --overwrite to replace it.")
     tally = Tally(reporter)
@@ -61,14 +71,17 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         reporter.note(f"would extract {len(waiting)} of {len(mine)} files into {config.output}")
         return tally.summary(config.output, inputs=len(mine), waiting=len(waiting))
     write_text(config.output / SETTINGS, json.dumps(_settings(config)) + "\n")
+    folders = {config.output, *(target.parent for target in targets)}
+    remove_left(folders)
     reporter.begin(len(mine), "files", STAGE)
-    busy = {source.id for source in waiting}
-    for source in mine:
-        if source.id not in busy:
-            tally.skip(source.id)
+    for source in standing.done:
+        manifest.keep(source)
+        tally.skip(source.id)
     try:
-        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs()):
+        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs(), outlive=True):
             if row is not None:
+                if note := row.pop(NOTES, ""):
+                    reporter.note(f"{source.path}: {note}")
                 manifest.add(row)
                 tally.done(source.id)
                 continue
@@ -77,6 +90,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
                 raise error
     finally:
         manifest.write()
+        remove_left(folders)
     following = f"facevc extract-features {config.output} -o features.h5 --speakers {config.output / MANIFEST}"
     if count > 1:
         following = "run every shard, then the same command without --shard, which completes the manifest"
@@ -84,14 +98,28 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 def _extract(config: ExtractWavConfig, source: Input) -> Row:
-    wav, rate = load_audio(source.path, config.rate)
-    save_audio(_target(config.output, source), wav, rate)
-    return _row(source, len(wav), rate)
+    origin = Origin.of(source, config.output)
+    sound = fit_full_scale(read_sound(source.path, config.rate))
+    # a killed run has no time to enter the wav into the manifest, so the wav itself says what it was made from
+    save_audio(_target(config.output, source), sound.wav, sound.rate, _COMMENT + origin.sha256)
+    return _row(source, len(sound.wav), sound.rate, origin) | {NOTES: "; ".join(sound.notes)}
 
 
-def _row(source: Input, samples: int, rate: int) -> Row:
-    duration_s = f"{samples / rate:.6f}"
-    return {"utterance": source.id, "speaker": source.speaker, "file": f"{source.id}.wav", "duration": duration_s, "rate": str(rate)}
+def _row(source: Input, samples: int, rate: int, origin: Origin) -> Row:
+    row = {"utterance": source.id, "speaker": source.speaker, "file": f"{source.id}.wav"}
+    return row | {"duration": f"{samples / rate:.6f}", "rate": str(rate)} | origin.columns()
+
+
+def _source_sha256(wav: Path) -> str:
+    """The sha256 of the file that a wav was made from, as its comment has it; nothing in a wav of an earlier version."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(wav) as file:
+            text = str(file.comment or "")
+    except (soundfile.LibsndfileError, OSError, UnicodeDecodeError):
+        return ""
+    return text.removeprefix(_COMMENT) if text.startswith(_COMMENT) else ""
 
 
 def _target(folder: Path, source: Input) -> Path:
@@ -110,10 +138,7 @@ def _made_with_these_settings(config: ExtractWavConfig) -> bool:
     path = config.output / SETTINGS
     if not path.is_file():
         return False
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FaceVCError(f"{path}: cannot be read ({error}). Delete it and pass --overwrite.") from error
+    found = read_json(path, advice="Delete it and pass --overwrite.")
     if found == _settings(config):
         return True
     if not config.overwrite:
@@ -133,16 +158,26 @@ class _Manifest:
         self._merge()
         self._written = time.monotonic()
 
-    def holds(self, source: Input) -> bool:
-        """Whether a source is done: its row is there, or a whole wav that a killed run had no time to enter."""
+    def origin_of(self, source: Input) -> Origin | None:
+        """What the wav of that id was made from: its row says it, or a whole wav that a killed run had no time to enter. None: it is not there."""
+        found = self.rows.get(source.id)
+        if found is not None:
+            return Origin.read(found, found["speaker"])
+        wav = self.folder / f"{source.id}.wav"
+        samples, rate = wav_header(wav)
+        if samples == 0 or rate != self.rate:
+            return None
+        return Origin(sha256=_source_sha256(wav), speaker=source.speaker)
+
+    def keep(self, source: Input) -> None:
+        """The row of a source that is done, with what this command line says of its speaker and what is known of its file."""
         found = self.rows.get(source.id)
         if found is None:
-            samples, rate = wav_header(self.folder / f"{source.id}.wav")
-            if samples == 0 or rate != self.rate:
-                return False
-            found = self.rows[source.id] = _row(source, samples, rate)
-        found["speaker"] = source.speaker  # what this command line says of it
-        return True
+            wav = self.folder / f"{source.id}.wav"
+            samples, rate = wav_header(wav)
+            origin = Origin.of(source, self.folder) if _source_sha256(wav) else Origin()
+            found = self.rows[source.id] = _row(source, samples, rate, origin)
+        found["speaker"] = source.speaker
 
     def add(self, row: Row) -> None:
         self.rows[row["utterance"]] = row
@@ -152,7 +187,7 @@ class _Manifest:
     def write(self) -> None:
         """Writes the table, sorted, with the rows that another shard has entered meanwhile."""
         self._merge()
-        write_table(self.path, [self.rows[utterance] for utterance in sorted(self.rows)], COLUMNS)
+        write_table(self.path, [self.rows[utterance] for utterance in sorted(self.rows)], ALL_COLUMNS)
         self._written = time.monotonic()
 
     def seconds(self, sources: Sequence[Input]) -> float:

@@ -14,6 +14,7 @@ from facevc_cli.config import load_config
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.features.frontend import Frontend
 from facevc_cli.features.voice import VOICE_RATE
+from facevc_cli.io.arrays import read_npy
 from facevc_cli.io.checkpoint import (
     CONFIG,
     METRICS,
@@ -27,7 +28,7 @@ from facevc_cli.io.checkpoint import (
     save_checkpoint,
 )
 from facevc_cli.io.published import convert_published, read_published
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.models.facevc import build_model
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import seed_everything
 
@@ -90,7 +91,7 @@ def _published(config: ImportCheckpointConfig) -> Checkpoint:
     resolved = load_config(config.preset, None, (*_settings_of(tensors, kind, str(config.source)), *config.overrides))
     mean, std = _statistics(config.stats, resolved.model.n_mels)  # type: ignore[arg-type]
     seed_everything(0)  # for what VQMIVC has no weights of
-    model = FaceVC(resolved.model)
+    model = build_model(resolved.model, str(config.source))
     own = model.state_dict()
     statistics = ("mel_mean", "mel_std", "face_mean", "face_std")  # the published code keeps the first two apart, and has no others
     rest = {k: v for k, v in own.items() if k in statistics or (kind == "vqmivc" and k.startswith(RANDOM_IN_VQMIVC))}
@@ -134,22 +135,20 @@ def _settings_of(tensors: Mapping[str, Tensor], kind: str, where: str) -> list[s
             }
         else:
             sizes |= {"speaker_encoder": "mel", "normalise_mel_embedding": "false"}
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError) as error:  # IndexError: a tensor of fewer dimensions
         raise FaceVCError(f"{where}: expected a whole {kind.upper()} model, but weights are missing or misshapen ({error}).") from error
     return [f"model.{name}={value}" for name, value in sizes.items()]
 
 
 def _statistics(path: Path, n_mels: int) -> tuple[Tensor, Tensor]:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FaceVCError(f"{path}: not a .npy array of numbers ({error}). Give the statistics of the checkpoint's training.") from error
-    if not isinstance(array, np.ndarray) or array.shape != (2, n_mels) or array.dtype.kind not in "fiu":
-        found = getattr(array, "shape", "an archive")
-        raise FaceVCError(f"{path}: expected a (2, {n_mels}) array of mean and standard deviation, found {found}. Give the right file.")
+    array = read_npy(path)
+    if array.shape != (2, n_mels):
+        raise FaceVCError(f"{path}: expected a (2, {n_mels}) array of mean and standard deviation, found {array.shape}. Give the right file.")
+    with np.errstate(over="ignore"):  # of float64 beyond float32, which then is not finite
+        array = array.astype(np.float32)
     if not np.isfinite(array).all() or (array[1] <= 0).any():
         raise FaceVCError(f"{path}: expected finite means, then standard deviations above zero. Is the array the right way round?")
-    return torch.from_numpy(array[0].astype(np.float32)), torch.from_numpy(array[1].astype(np.float32))
+    return torch.from_numpy(array[0].copy()), torch.from_numpy(array[1].copy())
 
 
 def _is_checkpoint(folder: Path) -> bool:

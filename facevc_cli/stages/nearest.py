@@ -17,6 +17,7 @@ from facevc_cli.data.conversion_targets import FACE_SUFFIXES, Asked, Driver, fac
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, find_files
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.runtime import memory_errors_told
 from facevc_cli.targets import Targets
 
 STAGE = "nearest"
@@ -40,7 +41,7 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     """
     if (config.voice is None) == (config.face is None):
         raise UsageError("nearest needs either --voice WAV, to rank faces, or --face IMAGE_OR_CARD, to rank voices.")
-    query, candidates = _query(config), _candidates(config)
+    query, candidates = _query(config), _candidates(config, reporter)
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if query.sees or any(asked.driver.sees for asked in candidates):
         converter.prepare_faces()
@@ -50,7 +51,8 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     reporter.begin(len(candidates), "candidates", STAGE)
     for asked in candidates:
         try:
-            found.append((float(asked_about @ place(converter, targets.get(asked.driver))), asked))
+            with memory_errors_told(str(asked.path)):
+                found.append((float(asked_about @ place(converter, targets.get(asked.driver))), asked))
             tally.done(asked.id)
         except FaceVCError as error:
             tally.fail(asked.id, str(error))
@@ -74,7 +76,7 @@ def _query(config: NearestConfig) -> Driver:
     return (voices_asked if config.voice else faces_asked)(named)[0].driver
 
 
-def _candidates(config: NearestConfig) -> Sequence[Asked]:
+def _candidates(config: NearestConfig, reporter: Reporter) -> Sequence[Asked]:
     if config.voice:
-        return faces_asked(find_files(config.candidates, FACE_SUFFIXES))
-    return voices_asked(find_files(config.candidates, AUDIO_SUFFIXES))
+        return faces_asked(find_files(config.candidates, FACE_SUFFIXES, reporter))
+    return voices_asked(find_files(config.candidates, AUDIO_SUFFIXES, reporter))

@@ -1,5 +1,6 @@
 """`pretrain`: the voice-to-voice model out of a features store and a voices store."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from facevc_cli.io.rundir import RunDirectory, table_hashes
 from facevc_cli.io.store import Store
 from facevc_cli.models.campplus import VoiceVerifier
 from facevc_cli.models.distilled_content import DistilledContentEncoder
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.models.facevc import FaceVC, build_model
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import seed_everything
 from facevc_cli.training.loop import Loop, make_accelerator
@@ -51,19 +52,21 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     p = config.pretrain
     seed_everything(stage.seed)
     accelerator = make_accelerator(stage.device, stage.precision)
-    with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
+    with ExitStack() as locked, Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
         inputs = read_inputs(
             features, voices, config, p, stage.seed, teacher=p.distillation > 0, weights=stage.weights, more=p.critic_batch if p.cross_voice > 0 else 0,
             rank=accelerator.process_index, processes=accelerator.num_processes,
         )  # fmt: skip
         folder = RunDirectory(stage.output)
+        if accelerator.is_main_process:
+            locked.enter_context(folder.lock())
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
         with accelerator.main_process_first():
             resume = folder.open(config, STAGE, hashes | table_hashes(weights=stage.weights), stage.seed, stage.overwrite and accelerator.is_main_process)
         if accelerator.is_main_process:
             folder.remove_leftovers()
             folder.describe(stage.seed, str(accelerator.device))
-        model = FaceVC(config.model)
+        model = build_model(config.model, "the settings")
         model.set_statistics(*map(torch.from_numpy, inputs.statistics))
         if stage.encoder_init is not None and not resume:
             _start_from_whisper(model, stage.encoder_init)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facevc_cli.converter import Converter
-from facevc_cli.errors import UsageError
+from facevc_cli.errors import Interrupted, UsageError
 from facevc_cli.progress import SILENT, Reporter, Summary
+from facevc_cli.runtime.stopping import hold, removed_if_dropped
 from facevc_cli.serving.folder import upload_folder
 from facevc_cli.serving.page import build, prepare
 from facevc_cli.serving.server import bind, is_loopback, serving
@@ -48,7 +49,7 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
     if not 0 < config.max_mb < math.inf:
         raise UsageError(f"--max-mb {config.max_mb:g}: expected a number above 0.")
-    with upload_folder() as folder:
+    with upload_folder() as folder, removed_if_dropped(folder):
         prepare(folder)
         listener = bind(config.host, config.port)
 
@@ -73,7 +74,9 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
 
 def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
     """Serves until Ctrl-C or a termination; counts the conversions that were made."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a termination cleans up as Ctrl-C does
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_DFL:  # called from Python: a termination cleans up as Ctrl-C does
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with running(config, reporter) as page:
             if not is_loopback(config.host):
@@ -84,7 +87,7 @@ def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
             reporter.note(f"The page is at {page.url} (Ctrl-C ends it).")
             if config.open_browser:
                 webbrowser.open(page.url)
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt, Interrupted), hold(lambda: int(page.studio.busy), "conversion", terminations=True, raises=True):
                 page.thread.join()
         reporter.note("Closed; what was uploaded is deleted.")
         return Summary(done=page.studio.conversions)

@@ -1,6 +1,7 @@
 """`train`: the face-voice memory on top of a pretrained model, out of features, faces and voices stores."""
 
 import dataclasses
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import Checkpoint, load_checkpoint
 from facevc_cli.io.rundir import RunDirectory, table_hashes
 from facevc_cli.io.store import Store
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.models.facevc import FaceVC, build_model
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.runtime import seed_everything
 from facevc_cli.training.face_training import TrainTask
@@ -47,7 +48,10 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     config = _config(stage, pretrained)
     seed_everything(stage.seed)
     accelerator = make_accelerator(stage.device, stage.precision)
-    with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices, Store(stage.faces, "extract-face") as faces:
+    with (
+        ExitStack() as locked, Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices,
+        Store(stage.faces, "extract-face") as faces,
+    ):  # fmt: skip
         inputs = read_inputs(
             features, voices, config, config.train, stage.seed, weights=stage.weights, faces=FacePairs(faces, stage.pairs),
             rank=accelerator.process_index, processes=accelerator.num_processes,
@@ -58,6 +62,8 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
                 "Extract the features as for pretraining."
             )
         folder = RunDirectory(stage.output)
+        if accelerator.is_main_process:
+            locked.enter_context(folder.lock())
         hashes = {s.attributes["stage"]: s.attributes["settings_hash"] for s in (features, voices, faces)}
         hashes |= table_hashes(weights=stage.weights, pairs=stage.pairs)
         with accelerator.main_process_first():
@@ -94,7 +100,7 @@ def _config(stage: TrainStageConfig, pretrained: Checkpoint) -> Config:
 
 def _start(pretrained: Checkpoint, config: Config, dvectors: torch.Tensor, seed: int) -> FaceVC:
     """A model with the pretrained weights and a new memory, its values at the training voices' centres where asked for."""
-    model = FaceVC(config.model)
+    model = build_model(config.model, "the settings")
     known = {k: v for k, v in pretrained.model.state_dict().items() if not k.startswith(FROM_FACES)}
     model.load_state_dict(known, strict=False)
     if config.train.init_memory == "kmeans":

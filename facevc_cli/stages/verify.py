@@ -9,7 +9,8 @@ from facevc_cli.io.audio import load_audio
 from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, list_files
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.provenance.metadata import read_provenance
-from facevc_cli.provenance.watermark import detect
+from facevc_cli.provenance.watermark import DETECTION_RATE, detect
+from facevc_cli.runtime import memory_errors_told
 
 STAGE = "verify"
 
@@ -21,13 +22,14 @@ class VerifyConfig:
 
 def run(config: VerifyConfig, reporter: Reporter = SILENT) -> Summary:
     """Summary.data["files"]: one description a file that could be read, in order. A file that could not is a failure."""
-    paths = list_files(config.files, AUDIO_SUFFIXES | VIDEO_SUFFIXES)
+    paths = list_files(config.files, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
     tally = Tally(reporter)
     reporter.begin(len(paths), "files", STAGE)
     found = []
     for path in paths:
         try:
-            found.append(verify(path))
+            with memory_errors_told(str(path)):
+                found.append(verify(path))
             tally.done(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
@@ -40,7 +42,7 @@ def verify(path: Path) -> dict[str, Any]:
     synthetic: True where the metadata or the watermark say so. False says only that neither was found: both can be removed, and
     speech made otherwise never had them.
     """
-    wav, rate = load_audio(path)
+    wav, rate = load_audio(path, DETECTION_RATE)
     made, mark = read_provenance(path), detect(wav, rate)
     return {
         "file": str(path),

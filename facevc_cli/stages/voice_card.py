@@ -11,7 +11,7 @@ from facevc_cli.data.conversion_manifest import Addresses
 from facevc_cli.data.conversion_targets import MIX_EXAMPLE, Driver, is_card, mix_driver, parse_mix
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.hashes import file_sha256
-from facevc_cli.io.inputs import IMAGE_SUFFIXES, find_files
+from facevc_cli.io.inputs import IMAGE_SUFFIXES, list_files
 from facevc_cli.io.voice_card import CARD_SUFFIX, address_facts, save_card
 from facevc_cli.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.targets import Targets
@@ -37,7 +37,7 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
         raise UsageError(f"--out {config.output}: expected a file name that ends in {CARD_SUFFIX}, such as anna{CARD_SUFFIX}.")
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
-    driver = _driver(config)
+    driver = _driver(config, reporter)
     if config.output.exists() and not config.overwrite:
         raise FaceVCError(f"{config.output} is there already. Pass --overwrite to make it anew, or choose another output.")
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
@@ -61,12 +61,12 @@ def described(converter: Converter, target: Target) -> dict[str, Any]:
     return {"pitch_hz": median_hz and round(median_hz, 1), **address_facts(target.address[0].float().cpu().numpy())}
 
 
-def _driver(config: VoiceCardConfig) -> Driver:
+def _driver(config: VoiceCardConfig, reporter: Reporter) -> Driver:
     if (config.mix is None) == (not config.faces):
         raise UsageError(f"voice-card needs either pictures of one person or a mix, such as {MIX_EXAMPLE}.")
     if config.mix is not None:
-        return mix_driver(parse_mix(config.mix))
-    files = [path for path, _ in find_files(config.faces, IMAGE_SUFFIXES)]
+        return mix_driver(parse_mix(config.mix), reporter)
+    files = list_files(config.faces, IMAGE_SUFFIXES, reporter)
     cards = [path for path in files if is_card(path)]
     if cards:
         raise UsageError(f"{cards[0]} is a voice card already. Pass pictures of one person, or mix cards, as in --mix 'a{CARD_SUFFIX}=.6 b.jpg=.4'.")

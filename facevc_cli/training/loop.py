@@ -4,14 +4,14 @@ A step's batch and its random draws depend on (seed, step) alone, and the optimi
 resumed run computes the very losses of an uninterrupted one.
 """
 
-import json
 import math
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -26,8 +26,11 @@ from facevc_cli.data.crops import Batch
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import METRICS, TRAINING, WEIGHTS, Checkpoint, load_weights, read_tensors, read_weights, save_checkpoint
 from facevc_cli.io.rundir import RunDirectory
+from facevc_cli.parsing import read_json, shorten
 from facevc_cli.progress import Tally
 from facevc_cli.runtime import keep_memory, resolve_device
+from facevc_cli.runtime.stopping import check_stop, hold, stop_requested
+from facevc_cli.runtime.workers import leave_signals_to_parent, starting_children
 from facevc_cli.training.task import Figures, Task
 
 
@@ -52,7 +55,11 @@ class Loop:
         task.prepare(accelerator)
 
     def fit(self, tally: Tally, resume: bool, stop_at: int | None = None) -> Progress:
-        """Trains from where the run stands to its end (or `stop_at`); logs, validates and saves on the way."""
+        """Trains from where the run stands to its end (or `stop_at`); logs, validates and saves on the way.
+
+        After Ctrl-C or a termination the step in hand is finished and saved, then Interrupted is raised. Several processes do not wait for that: each
+        would stop at a step of its own.
+        """
         if resume:
             self._load()
             tally.reporter.note(f"resumed at step {self.progress.step}")
@@ -61,6 +68,12 @@ class Loop:
         self.task.auxiliary.train()
         self.task.model.train()
         batches = self._batches(self.progress.step, last)
+        with hold(lambda: 1, "step", terminations=True) if self.accelerator.num_processes == 1 else nullcontext():
+            self._run_steps(batches, last, tally)
+            check_stop()
+        return self.progress
+
+    def _run_steps(self, batches: Iterator[Batch], last: int, tally: Tally) -> None:
         meter = _Meter()
         for step in range(self.progress.step, last):
             batch = meter.waiting(batches)
@@ -72,9 +85,11 @@ class Loop:
                 self._log(meter)
             if (step + 1) % self.run.validate_every == 0 or step + 1 == last:
                 self._validate()
-            if (step + 1) % self.run.checkpoint_every == 0 or step + 1 == last:
+            stopping = self.accelerator.num_processes == 1 and stop_requested()
+            if (step + 1) % self.run.checkpoint_every == 0 or step + 1 == last or stopping:
                 self._save("last")
-        return self.progress
+            if stopping:
+                return
 
     def _batches(self, first: int, last: int) -> Iterator[Batch]:
         workers = self.run.workers
@@ -82,8 +97,10 @@ class Loop:
         loader = DataLoader(
             self.training, batch_size=None, sampler=range(first, last), num_workers=workers, multiprocessing_context=context,
             prefetch_factor=8 if workers else None, pin_memory=self.accelerator.device.type == "cuda",
+            worker_init_fn=leave_signals_to_parent if workers else None,
         )  # fmt: skip
-        return iter(loader)
+        with starting_children():
+            return iter(loader)
 
     def _on_device(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
@@ -150,16 +167,38 @@ class Loop:
         folder = self.folder.resumable()
         load_weights(self.accelerator.unwrap_model(self.task.model), read_weights(folder), str(folder / WEIGHTS))
         saved = read_tensors(folder / TRAINING / "auxiliary.safetensors")
-        with torch.no_grad():
-            for name, tensor in self._auxiliary_state().items():
-                if name in saved:
-                    tensor.copy_(saved[name])
-        for name, optimiser in self.task.optimisers.items():
-            load_optimiser(optimiser, read_tensors(folder / TRAINING / f"optimiser_{name}.safetensors"))
-        metrics: dict[str, Any] = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-        best = metrics["best_loss"]
-        self.progress = Progress(metrics["step"], float("inf") if best is None else best, metrics["validation"])
+        try:
+            with torch.no_grad():
+                for name, tensor in self._auxiliary_state().items():
+                    if name in saved:
+                        tensor.copy_(saved[name])
+            for name, optimiser in self.task.optimisers.items():
+                load_optimiser(optimiser, read_tensors(folder / TRAINING / f"optimiser_{name}.safetensors"))
+        except (KeyError, ValueError, RuntimeError) as error:  # names and shapes of another model
+            raise FaceVCError(
+                f"{folder / TRAINING}: the state of the training does not fit the run ({' '.join(str(error).split())[:200]}). Copy the run again, "
+                "or pass --overwrite to begin anew."
+            ) from error
+        self.progress = read_progress(folder / METRICS)
         self.folder.resume_losses(self.progress.step)
+
+
+def read_progress(path: Path) -> Progress:
+    """Where a checkpoint's metrics.json says that a run stands; FaceVCError where it says nothing of the kind."""
+    advice = "Copy the run again, or pass --overwrite to begin anew."
+    metrics = read_json(path, advice=advice)
+    step, best, validation = metrics.get("step"), metrics.get("best_loss"), metrics.get("validation")
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        raise FaceVCError(f"{path}: step: expected a count of steps, found {shorten(step)}. {advice}")
+    if not (best is None or _is_number(best)):
+        raise FaceVCError(f"{path}: best_loss: expected a number or null, found {shorten(best)}. {advice}")
+    if not isinstance(validation, dict) or not all(_is_number(value) for value in validation.values()):
+        raise FaceVCError(f"{path}: validation: expected numbers by name, found {shorten(validation)}. {advice}")
+    return Progress(step, math.inf if best is None else float(best), validation)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class _Meter:

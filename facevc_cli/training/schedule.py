@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-
 from facevc_cli.errors import FaceVCError
 
 
@@ -39,9 +36,3 @@ class WarmupMilestones:
         if step < self.warmup:
             return self.start + (self.peak - self.start) * step / self.warmup
         return self.peak * self.factor ** sum(step >= milestone for milestone in self.milestones)
-
-    def attach(self, optimizer: Optimizer) -> LambdaLR:
-        """A torch scheduler (its state is the step alone). Sets every group of `optimizer` to this schedule's rate."""
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] = self.peak
-        return LambdaLR(optimizer, lambda step: self.at(step) / self.peak)

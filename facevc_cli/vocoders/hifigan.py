@@ -1,6 +1,5 @@
 """HiFi-GAN's generator (Kong, Kim, Bae 2020, arXiv 2010.05646), for inference: weight norm is folded on loading."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch.nn.functional import leaky_relu
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.packaged import packaged_file
+from facevc_cli.parsing import read_json
 from facevc_cli.runtime import undrawn
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import require_definition, require_sizes
@@ -173,12 +173,7 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = No
     Raises FaceVCError where a file is missing or damaged, the weights do not fit the config, or the config's audio
     settings are not those of the mel definition.
     """
-    try:
-        settings = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FaceVCError(f"{config}: the config.json of the HiFi-GAN generator {checkpoint} cannot be read ({error}).") from error
-    if not isinstance(settings, dict):
-        raise FaceVCError(f"{config}: expected a JSON object of settings, found a {type(settings).__name__}.")
+    settings = read_json(config, advice=f"Give the config.json of the HiFi-GAN generator {checkpoint}.")
     audio = {ours: settings.get(theirs) for theirs, ours in _AUDIO.items()} | {"log": "ln"}
     require_definition(audio, mel, config)
     content = read_checkpoint(checkpoint)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS
+from facevc_cli.io.arrays import read_npy
+from facevc_cli.parsing import parse_yaml, read_text
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import require_definition
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
@@ -33,14 +35,10 @@ _PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
 def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     """A vocoder from a ParallelWaveGAN-repository checkpoint, its config.yml, and stats.h5 or stats.npy in its folder.
 
-    ParallelWaveGANGenerator and HiFiGANGenerator are read natively; other generators, and variants of these two that
-    the native code has not, through the package parallel_wavegan. Raises FaceVCError where a file is missing or damaged, the
-    weights do not fit the config, or the config's audio settings are not those of the mel definition.
+    ParallelWaveGANGenerator and HiFiGANGenerator are read, by code of this package. FaceVCError for another generator, a missing or
+    damaged file, weights that do not fit the config, and audio settings that are not those of the mel definition.
     """
-    try:
-        settings = yaml.load(config.read_text(encoding="utf-8"), Loader=_PlainLoader)  # a SafeLoader
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise FaceVCError(f"{config}: the config of the vocoder {checkpoint} cannot be read ({error}).") from error
+    settings = parse_yaml(read_text(config, advice=f"Give the config of the vocoder {checkpoint}."), str(config), loader=_PlainLoader, aliases=True)
     if not isinstance(settings, dict) or not isinstance(settings.get("generator_params", {}), dict):
         raise FaceVCError(f"{config}: expected the config.yml of a ParallelWaveGAN-repository vocoder (a mapping with 'generator_params').")
     require_definition(audio_settings(settings), mel, config)
@@ -65,9 +63,10 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
         hifigan = HifiganGenerator(sizes)
         hifigan.load_folded(hifigan_names(fold_weight_norm(model["generator"])), checkpoint, config)
         return Hifigan(hifigan, mel, name, mean, scale)
-    from facevc_cli.vocoders.pwg_package import load_through_package
-
-    return load_through_package(kind, parameters, settings, model["generator"], checkpoint, mel, (mean, scale))
+    raise FaceVCError(
+        f"{config}: a {kind} with these settings is not supported. Expected a ParallelWaveGANGenerator or a HiFiGANGenerator that makes one "
+        "band and is not causal. Give such a checkpoint, or bring the vocoder with a package of your own (entry point facevc.vocoders)."
+    )
 
 
 def audio_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +96,7 @@ def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
             with h5py.File(h5, "r") as file:
                 mean, scale = np.asarray(file["mean"]), np.asarray(file["scale"])
         elif npy.is_file():
-            mean, scale = np.load(npy, allow_pickle=False)[:2]
+            mean, scale = read_npy(npy)[:2]
         else:
             raise FaceVCError(
                 f"{folder}: this vocoder wants log-mels standardised with its own corpus statistics, and neither stats.h5 nor "

@@ -33,12 +33,19 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("recipes/**/README.md")), *sorted(ROOT.glob("*/README.md"))]
 PAGES = list(dict.fromkeys(PAGES))
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
-OTHERS = {"--multi_gpu", "--no_python", "--out", "--stage", "--stop-stage", "--check"}  # of accelerate, of recipes and of docs/make_cli.py
+OTHERS = {"--multi_gpu", "--no_python", "--out", "--stage", "--stop-stage", "--check"}  # of accelerate, of recipes and of docs/make_*.py
 
-_spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs" / "make_cli.py")
-assert _spec and _spec.loader
-make_cli = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(make_cli)
+
+
+def load_script(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec and spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+make_cli, make_metrics = load_script("make_cli"), load_script("make_metrics")
 
 
 def name_of(path: Path) -> str:
@@ -50,6 +57,11 @@ def name_of(path: Path) -> str:
 
 def test_the_reference_is_current():
     assert make_cli.PAGE.read_text(encoding="utf-8") == make_cli.reference(), "docs/cli.md is not current: run 'python docs/make_cli.py'"
+
+
+def test_the_table_of_metrics_is_current():
+    text = make_metrics.PAGE.read_text(encoding="utf-8")
+    assert "| SHO |" in text and text == make_metrics.page(text), "docs/evaluation.md is not current: run 'python docs/make_metrics.py'"
 
 
 def test_the_reference_does_not_depend_on_the_terminal(monkeypatch):
@@ -334,7 +346,9 @@ def test_the_store_is_as_described(folder):
     exec(compile(block, "docs/store-format.md", "exec"), names)
     with Store("features.h5") as store:
         assert np.array_equal(store.frames("mel", 0), names["mel"]) and np.array_equal(store.frames("f0", 0), names["f0"])  # type: ignore[arg-type]
-        assert store.columns == ["log_f0_mean", "log_f0_std", "seconds", "split", "voiced_share"] and store.statistics_names == ["mel_mean", "mel_std"]
+        source = ["source", "source_sha256", "source_stamp"]
+        assert store.columns == ["log_f0_mean", "log_f0_std", "seconds", *source, "split", "voiced_share"]
+        assert store.statistics_names == ["mel_mean", "mel_std"]
     described = (ROOT / "docs" / "store-format.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in described for name in [*store.columns, *store.statistics_names, *store.frame_names])
 

@@ -72,12 +72,14 @@ METRIC = """
 import numpy as np
 from facevc_cli.io.audio import load_audio
 from facevc_cli.metrics.bootstrap import Terms
+from facevc_cli.metrics.metric import Metric, Scale
 
 def loudness(conversions, evidence):
     return Terms.of([(float(np.sqrt(np.mean(load_audio(c.converted)[0] ** 2))), c) for c in conversions])
 
 loudness.better = "lower"
 loudness.definition = "Root mean square of the samples."
+level = Metric(name="level", better="lower", definition="As an object.", measure=loudness, scale=Scale(unit="dB", digits=1))
 
 def broken(conversions, evidence):
     return 1 / 0
@@ -246,7 +248,7 @@ class Bands:
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     """Arguments of an evaluation of two systems, of which one is loud and one soft, with a metric package installed."""
-    names = {"loudness": "loudness", "broken": "broken", "endless": "endless", "shy": "shy", "SHO": "loudness"}
+    names = {"loudness": "loudness", "level": "level", "broken": "broken", "endless": "endless", "shy": "shy", "SHO": "loudness"}
     install(tmp_path / "site", monkeypatch, "loud_metric", METRIC, "facevc.metrics", names)
     monkeypatch.setattr(listening, "speaker_judge", lambda name: Bands())
     rng, rows = np.random.default_rng(0), []
@@ -276,6 +278,13 @@ def test_evaluate_with_a_metric_of_another_package(table, tmp_path):
     assert "+0.100 worse" in " ".join(page.split())  # the loud system, for lower is better
 
 
+def test_a_metric_object_of_another_package_is_shown_by_its_own_scale(table, tmp_path):
+    found = call(*table, "--metric", "level", "--json")
+    assert found.exit_code == 0, found.stderr
+    assert json.loads(found.stdout)["systems"]["loud"]["level"]["value"] == pytest.approx(0.2, abs=1e-4)
+    assert "0.2\N{NO-BREAK SPACE}dB" in (tmp_path / "out/report.html").read_text() and "As an object." in (tmp_path / "out/report.html").read_text()
+
+
 def test_it_is_left_alone_unless_asked_for(table):
     assert "loudness" not in json.loads(call(*table, "--json").stdout)["better"]
 
@@ -283,7 +292,7 @@ def test_it_is_left_alone_unless_asked_for(table):
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [
-        ("loudnes", 2, "--metric loudnes: no further metric of this name is installed. There are: SHO, broken, endless, loudness, shy."),
+        ("loudnes", 2, "--metric loudnes: no further metric of this name is installed. There are: SHO, broken, endless, level, loudness, shy."),
         ("SHO", 2, "measured without being asked for"),
         ("shy", 1, "found function with None"),
         ("broken", 1, "the metric broken failed (ZeroDivisionError: division by zero)"),

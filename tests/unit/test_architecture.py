@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # From the bottom up; a file may import from its own layer and below. `converter` is the Python surface beneath the commands; `targets` gives it voices.
 LAYERS = (
-    {"errors", "progress", "config", "runtime", "plugins"},
+    {"errors", "progress", "parsing", "config", "runtime", "plugins"},
     {"losses", "models", "vocoders", "features", "io", "provenance"},
     {"training", "data", "metrics"},
     {"reporting"},

@@ -1,6 +1,7 @@
 """config.py: precedence, and errors that name the key."""
 
 import dataclasses
+from importlib.resources import files
 
 import pytest
 import yaml
@@ -12,6 +13,9 @@ from facevc_cli.errors import FaceVCError
 def test_defaults_are_the_papers():
     config = load_config("fvmvc")
     assert config == Config()
+    written = yaml.safe_load(files("facevc_cli.presets").joinpath("fvmvc.yaml").read_text())  # a reader of the paper opens that file
+    assert {"slots", "temperature", "z_dim", "face_dim"} <= written["model"].keys() and {"cpc", "vq", "mi_steps", "optimiser"} <= written["pretrain"].keys()
+    assert {"recall", "address", "inter_speaker", "reconstruction", "optimiser"} <= written["train"].keys()
     assert (config.model.slots, config.model.temperature, config.model.content_encoder.codes) == (96, 1.0, 512)
     assert (config.pretrain.steps, config.train.optimiser.milestones) == (100_000, (0.4, 0.6, 0.8))
 

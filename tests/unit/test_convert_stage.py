@@ -78,11 +78,20 @@ def test_every_source_with_every_face(inputs, model, analyser):
     assert analyser.asked == 2  # each face once, not once a source
     row = rows["ann/one__eve.wav"]
     assert row["source_id"] == "ann/one" and row["face_id"] == row["target"] == "eve" and row["voice"] == ""
-    assert row["source"] == str(inputs / "wavs" / "ann" / "one.wav") and row["face"].endswith("eve.png")
+    assert (row["source"], row["face"], row["driver"]) == ("../wavs/ann/one.wav", "../faces/eve.png", "../faces/eve.png")
     assert (row["model"], row["vocoder"], float(row["seconds"])) == ("toy", "griffin-lim", pytest.approx(0.2, abs=1e-3))
     info = soundfile.info(inputs / "out" / "ann" / "one__eve.wav")
     assert (info.samplerate, info.channels, info.subtype) == (16000, 1, "PCM_16")
     assert not list((inputs / "out").rglob("*.tmp*"))
+
+
+def test_a_file_that_a_power_cut_left_empty_is_made_again(inputs, model):
+    run(config(inputs, model))
+    whole = (inputs / "out" / "two__eve.wav").read_bytes()
+    (inputs / "out" / "two__eve.wav").write_bytes(b"")
+    summary = run(config(inputs, model))
+    assert (summary.done, summary.skipped, summary.failures) == (1, 3, [])
+    assert (inputs / "out" / "two__eve.wav").read_bytes() == whole
 
 
 def test_a_file_says_what_it_is(inputs, model):

@@ -18,10 +18,11 @@ import soundfile
 from tiny import FakeAnalyser, checkpoint, recording
 
 from facevc_cli.converter import Converter
-from facevc_cli.data.conversion_manifest import ADDRESSES, MANIFEST, Manifest, read_addresses
+from facevc_cli.data.conversion_manifest import ADDRESSES, LOCK, MANIFEST, Manifest, read_addresses
 from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.atomic import alone, atomic_path
+from facevc_cli.io.atomic import atomic_path
 from facevc_cli.io.image import save_image
+from facevc_cli.io.locks import exclusive_lock
 from facevc_cli.io.manifest import read_table
 from facevc_cli.provenance import saving
 from facevc_cli.stages.convert import ConvertConfig, run
@@ -186,11 +187,10 @@ def test_rows_taken_out_stay_out(tmp_path):
 
 
 def test_manifests_are_written_one_after_the_other(tmp_path):
-    pytest.importorskip("fcntl")
     manifest = Manifest(tmp_path)
     manifest.put({"converted": "x", "status": "done", "key": "k"})
     thread = threading.Thread(target=manifest.save)
-    with alone(tmp_path):
+    with exclusive_lock(tmp_path / LOCK, "the manifest"):
         thread.start()
         thread.join(0.3)
         assert thread.is_alive() and not (tmp_path / MANIFEST).exists()

@@ -10,7 +10,8 @@ from stores import TEACHER_DIM, UTTERANCES, VOICE_DIM, Stores, make_stores
 
 from facevc_cli.data.crops import CropBatches, CropReader, Voices, join_voices, utterance_weights
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Item, Store, StoreWriter
+from facevc_cli.io.store import Item, Store
+from facevc_cli.io.store_writer import StoreWriter
 
 
 def _batches(stores: Stores, crop_frames: int = 16, seed: int = 0, **options) -> CropBatches:

@@ -10,7 +10,7 @@ import pytest
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.audio import save_audio
 from facevc_cli.io.manifest import read_table, write_table
-from facevc_cli.metrics import listening
+from facevc_cli.metrics import figures, listening
 from facevc_cli.metrics.bootstrap import Figure
 from facevc_cli.metrics.gender import LinearGenderJudge, PitchGenderJudge
 from facevc_cli.metrics.intelligibility import Transcript
@@ -284,6 +284,18 @@ def test_parallel_recordings_give_the_distortion(planted, tmp_path):
     summary = run(EvaluateConfig(planted / "parallel.csv"), judges=judges())
     assert summary.data["systems"]["perfect"]["MCD"] | {"low": 0, "high": 0} == {"value": 0.0, "n": 3, "low": 0, "high": 0}
     assert len(summary.failures) == 1 and "gone.wav" in summary.failures[0][0]
+
+
+def test_without_librosa_the_distortion_is_off_and_a_note_says_what_to_install(planted, monkeypatch):
+    rows = [dict(row, parallel=row["converted"]) for row in read_table(planted / "manifest.csv") if row["system"] == "perfect"][:6]
+    write_table(planted / "parallel.csv", rows)
+    for module in (figures, listening):
+        monkeypatch.setattr(module, "distortion_available", lambda: False)
+    data = run(EvaluateConfig(planted / "parallel.csv"), judges=judges()).data
+    assert "MCD" not in data["systems"]["perfect"]
+    assert [note for note in data["notes"] if note.startswith("MCD")] == [
+        "MCD is off: it needs librosa. Install it with 'pip install \"facevc[eval]\"'"
+    ]
 
 
 def test_another_speaker_judge_has_no_threshold_until_one_is_measured(planted):

@@ -239,10 +239,10 @@ def test_a_disk_that_is_truly_too_small_is_told_in_words(wavs, tmp_path):
 
 SLOW = """
 import sys
-from facevc_cli.io import store
+from facevc_cli.io import store_writer
 from facevc_cli.stages import extract_features as stage
-real = store.StoreWriter.__init__
-store.StoreWriter.__init__ = lambda *a, **k: real(*a, **{**k, "shard_items": 2})
+real = store_writer.StoreWriter.__init__
+store_writer.StoreWriter.__init__ = lambda *a, **k: real(*a, **{**k, "shard_items": 2})
 stage.run(stage.ExtractFeaturesConfig((sys.argv[1],), stage.Path(sys.argv[2]), jobs=1))
 """
 

@@ -16,7 +16,7 @@ from tiny import buzz, recording
 
 from facevc_cli.errors import FaceVCError, UsageError
 from facevc_cli.io.manifest import read_table
-from facevc_cli.progress import Summary
+from facevc_cli.progress import Silent, Summary
 from facevc_cli.stages.extract_wav import MANIFEST, SETTINGS, ExtractWavConfig, run
 
 
@@ -107,12 +107,47 @@ def test_wavs_that_a_killed_run_did_not_enter_are_entered(tmp_path):
     for i in range(3):
         recording(tmp_path / f"in/a/{i}.flac", 0.25)
     extract(tmp_path / "in", tmp_path / "out")
-    whole = (tmp_path / "out" / MANIFEST).read_bytes()
+    whole = rows(tmp_path / "out")
     (tmp_path / "out" / MANIFEST).unlink()
     (tmp_path / "out/a/1.wav").write_bytes(b"RIFF")
     summary = extract(tmp_path / "in", tmp_path / "out")
     assert (summary.done, summary.skipped) == (1, 2)
-    assert (tmp_path / "out" / MANIFEST).read_bytes() == whole
+    found = rows(tmp_path / "out")
+    assert [row | {"source_stamp": ""} for row in found.values()] == [row | {"source_stamp": ""} for row in whole.values()]
+
+
+def test_floats_above_full_scale_are_scaled_and_named(tmp_path):
+    wav = buzz(0.5, 16000)
+    wav = wav / np.abs(wav).max() * 2.5
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in/1.wav", wav, 16000, "FLOAT")
+    soundfile.write(tmp_path / "in/2.wav", wav / 2.5, 16000)
+    notes: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    run(ExtractWavConfig((tmp_path / "in",), tmp_path / "out", jobs=1), Notes())
+    for name in ("1", "2"):
+        np.testing.assert_allclose(soundfile.read(tmp_path / f"out/{name}.wav")[0], wav / 2.5, atol=1e-4)
+    assert notes == [f"{tmp_path}/in/1.wav: scaled by -8.0 dB: its samples go up to 2.50"]
+    assert "notes" not in next(iter(rows(tmp_path / "out").values()))
+
+
+def test_what_a_killed_run_left_is_swept_at_the_next_start(tmp_path):
+    recording(tmp_path / "in/a/1.flac")
+    extract(tmp_path / "in", tmp_path / "out")
+    left, ours = tmp_path / "out/a/.1.0123abcd.tmp.wav", tmp_path / "out/a/.1.tmp.wav"
+    fresh = tmp_path / "out/a/.2.0123abcd.tmp.wav"
+    for path in (left, ours, fresh):
+        path.write_bytes(bytes(100))
+    for path in (left, ours):
+        os.utime(path, (1, 1))
+    extract(tmp_path / "in", tmp_path / "out", dry_run=True)
+    assert left.exists()
+    assert extract(tmp_path / "in", tmp_path / "out").skipped == 1
+    assert not left.exists() and ours.exists() and fresh.exists()  # not another's, and not one that is being written
 
 
 def test_shards_make_one_manifest(tmp_path):

@@ -121,6 +121,65 @@ def test_views_that_are_not_contiguous(analyser):
     np.testing.assert_array_equal(embed_image(analyser, image[:, ::-1][:, ::-1]), embed_image(analyser, image))
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_picture_on_its_side_gives_the_upright_embedding(analyser, turns):
+    image = draw_face(3, centre=(0.45, 0.5))
+    upright = analyser.analyse(image)
+    found = analyser.analyse(np.rot90(image, turns))
+    assert upright.turns == 0 and found.turns == 4 - turns and found.score == upright.score
+    np.testing.assert_array_equal(found.embedding, upright.embedding)
+    np.testing.assert_array_equal(found.crop, upright.crop)
+    np.testing.assert_array_equal(found.box, face.turn_box(upright.box, 256, 256, turns))  # in the picture as it was given
+
+
+def test_an_upright_picture_is_looked_at_once(analyser, monkeypatch):
+    monkeypatch.setattr(face.DlibDetector, "_turned_faces", lambda *arguments: pytest.fail("turned"))
+    monkeypatch.setattr(face.DlibDetector, "_mmod_faces", lambda *arguments: pytest.fail("the network was asked"))
+    assert analyser.analyse(draw_face(3)).turns == 0
+
+
+def test_what_only_the_network_finds_is_turned_if_it_is_better_so(monkeypatch):
+    monkeypatch.setattr(face.DlibDetector, "_hog_faces", lambda self, image, scale: [])
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[:, :50] = 255  # the top of the upright picture
+    scores = {"left": 0.4, "top": 0.9, "right": 0.3, "bottom": 0.2}
+
+    def network(self, seen, scale):
+        sides = {"left": seen[:, :9], "top": seen[:9], "right": seen[:, -9:], "bottom": seen[-9:]}
+        white = max(sides, key=lambda side: sides[side].mean())
+        return [face.Detection(np.array([20, 30, 60, 80], np.float32), scores[white])]
+
+    monkeypatch.setattr(face.DlibDetector, "_mmod_faces", network)
+    (found,) = face.DlibDetector()(image)
+    assert found.turns == 3 and found.score == 0.9 and found.box.tolist() == [30, 40, 80, 80]
+    assert face.turn_box(found.box, 200, 100, 3).tolist() == [20, 30, 60, 80]
+    scores["top"] = 0.6
+    assert face.DlibDetector()(image) == []  # better, but not sure
+    scores["top"] = 0.1
+    (found,) = face.DlibDetector()(image)
+    assert found.turns == 0 and found.score == 0.4
+
+
+def test_a_doubtful_face_of_another_way_up_is_left_alone(analyser, monkeypatch):
+    """HOG alone sees a face in a turned background; the network, which sees none there, keeps the picture as it is."""
+    upright = analyser.analyse(draw_face(3))
+    weak = [face.Detection(upright.box, 0.1)]
+    strong = [face.Detection(np.array([0, 0, 80, 80], np.float32), 0.9)]
+    image = draw_face(3)
+    monkeypatch.setattr(face.DlibDetector, "_hog_faces", lambda self, seen, scale: weak if seen is image else strong)
+    assert face.DlibDetector()(image) == weak
+
+
+def test_boxes_turn_with_their_image():
+    box = np.array([10, 20, 40, 80], np.float32)
+    image = np.zeros((100, 200), np.uint8)
+    image[20:80, 10:40] = 1
+    for turns in range(4):
+        left, top, right, bottom = face.turn_box(box, 200, 100, turns).astype(int)
+        turned = np.rot90(image, turns)
+        assert turned[top:bottom, left:right].all() and turned.sum() == (right - left) * (bottom - top)
+
+
 def test_margin_crop_fills_side_less_margin_with_the_box():
     image = np.zeros((300, 300, 3), np.uint8)
     image[100:178, 100:178] = 255
@@ -179,7 +238,8 @@ def test_s3fd_with_a_stand_in_package(monkeypatch):
     for name in ("face_alignment", "face_alignment.detection", "face_alignment.detection.sfd"):
         monkeypatch.setitem(sys.modules, name, _module(name, FaceDetector=Detector))
     found = FaceAnalyser("face-alignment").analyse(draw_face(1))
-    assert found.score == pytest.approx(0.9) and found.embedding.shape == (128,)
+    assert found.score == pytest.approx(0.9) and found.embedding.shape == (128,) and found.turns == 0
+    assert FaceAnalyser("face-alignment").analyse(np.rot90(draw_face(1), 2)).turns == 2
 
 
 def test_a_failed_download_says_what_to_do(monkeypatch):

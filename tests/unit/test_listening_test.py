@@ -19,7 +19,7 @@ from facevc_cli.io.image import save_image
 from facevc_cli.io.manifest import write_table
 from facevc_cli.metrics.conversion import Conversion, label_of
 from facevc_cli.metrics.evaluation import Evaluation
-from facevc_cli.metrics.report import Evidence
+from facevc_cli.metrics.evidence import Evidence
 from facevc_cli.reporting.listening_test import COLUMNS, _shares, read_answers, write_listening_test
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.metrics import consistency, f0_deviation, gender, intelligibility, leakage, matching, pairs, threshold
+from facevc_cli.metrics import consistency, f0_deviation, gender, intelligibility, leakage, matching, pairs, people, threshold
 from facevc_cli.metrics.bootstrap import Terms, difference, figure
 from facevc_cli.metrics.cache import Cache
 from facevc_cli.metrics.conversion import Conversion, gender_of
+from facevc_cli.metrics.evidence import Evidence
+from facevc_cli.metrics.figures import figures, gender_slices, metric_terms
 from facevc_cli.metrics.intelligibility import Transcript, edit_distance, normalise
-from facevc_cli.metrics.report import Evidence, figures, gender_slices, metric_terms
 from facevc_cli.metrics.voices import Heard
 
 
@@ -62,8 +63,8 @@ def test_pairs_never_cross_sources_nor_repeat_an_image():
 def test_consistency_control_matching_and_leakage_by_hand():
     rows = [conversion("s", "a", "1", gender="male", references=("ra",)), conversion("s", "b", "2", gender="male", references=("rb",))]
     voices = {"s": voice(0), "s-a-1": voice(0), "s-b-2": voice(0), "ra": voice(60), "rb": voice(90)}
-    real = consistency.real_voices(rows, voices)
-    others = consistency.control_people(rows, real)
+    real = people.real_voices(rows, voices)
+    others = people.control_people(rows, real)
     assert others == {"a": ["b"], "b": ["a"]}
     assert consistency.consistency_terms(rows, voices, real).values == pytest.approx([0.5, 0.0], abs=1e-6)
     assert consistency.control_terms(rows, voices, real, others).values == pytest.approx([0.0, 0.5], abs=1e-6)
@@ -77,19 +78,19 @@ def test_at_most_ten_references_and_ten_others_of_the_same_gender():
         for i in range(40)
     ]
     voices = {name: voice(0) for row in rows for name in row.references}
-    real = consistency.real_voices(rows, voices)
+    real = people.real_voices(rows, voices)
     assert {len(heard) for heard in real.values()} == {10}
-    others = consistency.control_people(rows, real, seed=3)
+    others = people.control_people(rows, real, seed=3)
     assert {len(names) for names in others.values()} == {10}
     assert all(name != target and int(name[1:]) % 2 == int(target[1:]) % 2 for target, names in others.items() for name in names)
-    assert others == consistency.control_people(rows, real, seed=3)
+    assert others == people.control_people(rows, real, seed=3)
 
 
 def test_f0_deviation_takes_the_mean_of_real_utterances_and_leaves_out_the_unvoiced():
     rows = [conversion("s", "a", "1", references=("r1", "r2", "r3")), conversion("s", "a", "2", references=("r1", "r2", "r3"))]
     unvoiced = Heard(np.array([1, 0], np.float32), float("nan"), log(150))
     voices = {"r1": voice(0, 100), "r2": voice(0, 140), "r3": unvoiced, "s-a-1": voice(0, 150), "s-a-2": unvoiced}
-    terms = f0_deviation.f0_deviation_terms(rows, voices, consistency.real_voices(rows, voices))
+    terms = f0_deviation.f0_deviation_terms(rows, voices, people.real_voices(rows, voices))
     assert terms.values.tolist() == [30.0]
 
 

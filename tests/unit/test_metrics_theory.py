@@ -17,10 +17,11 @@ from facevc_cli.io.audio import save_audio
 from facevc_cli.metrics.bootstrap import Figure, Terms, difference, figure
 from facevc_cli.metrics.conversion import Conversion
 from facevc_cli.metrics.evaluation import Evaluation, measure
+from facevc_cli.metrics.evidence import Evidence
+from facevc_cli.metrics.figures import figures, gender_slices, metric_terms
 from facevc_cli.metrics.gender import PitchGenderJudge
 from facevc_cli.metrics.intelligibility import edit_distance
 from facevc_cli.metrics.listening import Judges
-from facevc_cli.metrics.report import Evidence, figures, gender_slices, metric_terms
 from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
 
 EDGE = 1e-6  # of float32 cosines

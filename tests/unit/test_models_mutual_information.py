@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from facevc_cli.models.mutual_information import CLUBEstimator, PitchEncoder, half_rate
+from facevc_cli.models.mutual_information import CLUBEstimator, half_rate
 
 
 @pytest.fixture
@@ -49,11 +49,6 @@ def test_trained_estimator_tells_dependence_from_independence(estimator):
     independent = estimator.mi_estimate(x.roll(7, 0), y, index=shift).item()
     assert dependent > 1
     assert abs(independent) < dependent / 2
-
-
-@pytest.mark.parametrize(("frames", "half"), [(8, 4), (9, 5)])
-def test_pitch_encoder_halves_the_rate(frames, half):
-    assert PitchEncoder(channels=8, dim=6, groups=2)(torch.randn(2, frames)).shape == (2, half, 6)
 
 
 def test_half_rate_averages_pairs():

@@ -8,7 +8,8 @@ from stores import FACE_DIM, Stores, make_faces
 
 from facevc_cli.data.pairing import pair_faces
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Item, Store, StoreWriter
+from facevc_cli.io.store import Item, Store
+from facevc_cli.io.store_writer import StoreWriter
 
 ROWS = np.arange(4)
 

@@ -13,11 +13,11 @@ from shown import HOSTILE, evaluation, rows, whole
 
 from facevc_cli.errors import FaceVCError
 from facevc_cli.metrics.bootstrap import Figure
-from facevc_cli.metrics.report import BETTER
+from facevc_cli.metrics.registry import METRICS
 from facevc_cli.reporting import page as page_module
 from facevc_cli.reporting.grid import _spread, clean_labels, make_grid
 from facevc_cli.reporting.media import MediaTable
-from facevc_cli.reporting.page import DEFINITIONS, render, shown, write_page
+from facevc_cli.reporting.page import format_value, render, write_page
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -122,8 +122,8 @@ def test_headline_figures_are_the_evaluations_own(everything):
 
 def test_every_metric_is_defined_and_only_those_measured_are_explained(everything):
     found, _, page = everything
-    assert {name for name in BETTER if " " not in name or name == "F0 deviation"} == set(DEFINITIONS)
-    assert DEFINITIONS["SHO"] in page.text and DEFINITIONS["MCD"] not in page.text
+    assert all(metric.definition for metric in METRICS.values() if not metric.beside)
+    assert METRICS["SHO"].definition in page.text and METRICS["MCD"].definition not in page.text
     assert set(found.systems["ours"]) >= {"SHO", "GA", "matching"}
 
 
@@ -247,13 +247,16 @@ def test_a_system_that_names_faces_otherwise_is_in_the_same_cells(tmp_path):
 
 
 def test_numbers_and_scales():
+    def shown(name: str, value: float, sign: bool = False) -> str:
+        return format_value(METRICS[name].scale, value, sign)
+
     assert shown("GA", 0.5) == f"50.0{NBSP}%"
     assert shown("matching", -0.051, True) == f"−5.1{NBSP}pt"
     assert shown("F0 deviation source", 12.34) == f"12.3{NBSP}Hz"
     assert shown("consistency control", 0.12345) == "0.123"
     assert shown("naturalness", 3.456, True) == "+3.46"
     pitch = {"F0 deviation": Figure(20.0, 5, 10.0, 30.0), "F0 deviation source": Figure(50.0, 5, 40.0, 60.0), "MOS": Figure(3.0, 5, 2.0, 5.0)}
-    table = page_module._figures("", {"a": pitch, "b": {"SHO": Figure(0.5, 1, None, None)}})
+    table = page_module._figures("", {"a": pitch, "b": {"SHO": Figure(0.5, 1, None, None)}}, METRICS)
     bars = {row.name: [cell and cell.bar for cell in row.cells] for row in table.rows}
     assert bars["F0 deviation"] == [(pytest.approx(100 / 6), pytest.approx(100 / 3), pytest.approx(100 / 3)), None]  # of 60 Hz, as is its baseline
     assert bars["F0 deviation source"][0] == (pytest.approx(200 / 3), pytest.approx(100 / 3), pytest.approx(500 / 6))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Item, Store, StoreWriter, settings_hash
+from facevc_cli.io.store import Item, Store, settings_hash
+from facevc_cli.io.store_writer import StoreWriter
 
 SETTINGS = {"mel": "fvmvc", "rate": 16000}
 

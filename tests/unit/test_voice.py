@@ -1,6 +1,7 @@
 """features/voice.py: the d-vector, which must be Resemblyzer's own."""
 
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,8 @@ from tiny import buzz
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features import voice, voice_encoder
 from facevc_cli.features.voice import VOICE_RATE, VoiceEmbedder, window_starts
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "dvectors.npz"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,15 @@ def test_as_resemblyzer_itself_has_it(embedder, original, samples):
     np.testing.assert_allclose(embedder.embed(wav), original.embed_utterance(levelled), atol=1e-5)
 
 
+def test_as_resemblyzer_gave_it_elsewhere(embedder):
+    """d-vectors that Resemblyzer 0.1.4 gave on these signals; `make_dvectors.py` beside them makes them again."""
+    with np.load(GOLDEN) as golden:
+        assert len(golden.files) == 4
+        for samples in golden.files:
+            wav = buzz(int(samples) / VOICE_RATE)[: int(samples)]
+            np.testing.assert_allclose(embedder.embed(wav), golden[samples], atol=1e-5)
+
+
 def test_windows_lie_as_resemblyzers(original):
     for samples in [*range(25600, 60000, 37), 16000 * 60]:
         _, theirs = original.compute_partial_slices(samples, 1.3, 0.75)
@@ -47,10 +59,12 @@ def test_weights_that_are_missing_or_others(monkeypatch, tmp_path):
     (tmp_path / "__init__.py").touch()
     found = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr("facevc_cli.features.packaged.find_spec", lambda name: found)
-    with pytest.raises(FaceVCError, match="resemblyzer, which is not, or not wholly, installed"):
+    with pytest.raises(FaceVCError, match="facevc, which is not, or not wholly, installed"):
         VoiceEmbedder()
-    (tmp_path / voice_encoder.WEIGHTS).write_bytes(b"another")
-    with pytest.raises(FaceVCError, match="expected sha256 39373b8"):
+    damaged = tmp_path / voice_encoder.WEIGHTS
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"another")
+    with pytest.raises(FaceVCError, match="expected sha256 7dee956"):
         VoiceEmbedder()
 
 

@@ -1,0 +1,289 @@
+"""Damages every kind of file that facevc reads, in seeded ways, and reads it: what is bad input must be refused in a sentence, and nothing else.
+
+A case is `read`, `refused` (a FaceVCError), or bad: TRACEBACK (any other error), OPENED (a playlist or a program's file in a medium's place gave
+something), CRASH (the process died), HANG (over 10 s), FAT (over 2 GB of memory). The exit code is 1 where one is bad.
+"""
+
+import argparse
+import faulthandler
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+OUTCOMES = ("read", "refused", "TRACEBACK", "OPENED", "CRASH", "HANG", "FAT")
+LONGEST_S, GRACE_S, START_S = 10, 3, 300  # of a case; before the parent ends it; of imports
+FATTEST = 2 << 30  # bytes resident
+KILL_AT, ROOM = 3 << 30, 8 << 30  # bytes: the parent kills a process that holds the first; none may ask for more than the second
+
+
+class Hang(BaseException):
+    """The alarm went off."""
+
+
+# --- the worker: one process, one kind, many cases ---------------------------------------------------------------------
+
+
+def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longest_s: int, keep: Path | None) -> None:
+    """Prints a line as a case begins and one as it ends."""
+    out = os.fdopen(os.dup(1), "w")
+    log = os.open(scratch / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    faulthandler.enable(log)
+    started = _plant_interpreter(scratch / "programs")
+    from fuzz_faults import damage, is_disguise
+    from fuzz_kinds import KINDS, seed_of
+
+    def ring(*_: object) -> None:
+        raise Hang
+
+    signal.signal(signal.SIGALRM, ring)
+    kind = KINDS[kind_name]
+    whole = (base / kind.folder / kind.file).read_bytes()
+    folder = _fresh(base / kind.folder, scratch / "warm")
+    kind.read(folder)  # imports, and shows that the input is good while it is whole
+    room = _status("VmSize") + ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    for number in range(first, last):
+        data = damage(kind.format, whole, seed_of(kind_name, number))
+        if keep:
+            keep.write_bytes(data)
+        folder = _fresh(base / kind.folder, scratch / f"case-{number}")
+        (folder / kind.file).write_bytes(data)
+        if kind.repair:
+            kind.repair(folder)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+        out.write(json.dumps({"begin": number}) + "\n")
+        out.flush()
+        result = _read(kind.read, folder, longest_s, kind.format in ("medium", "png") and is_disguise(data))
+        if started.exists():
+            started.unlink()
+            result = {**result, "outcome": "OPENED", "text": "Ghostscript was started"}
+        fat = _status("VmHWM")
+        if fat > FATTEST and result["outcome"] in ("read", "refused", "TRACEBACK"):
+            result = {**result, "outcome": "FAT"}
+        out.write(json.dumps({"end": number, "peak": fat, **result}) + "\n")
+        out.flush()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plant_interpreter(folder: Path) -> Path:
+    """Puts a Ghostscript first on the path that does nothing but leave a file, which is returned: no picture may start it."""
+    folder.mkdir()
+    (folder / "gs").write_text(f"#!/bin/sh\necho 10.0\ncase $1 in --version) ;; *) touch {folder}/started ;; esac\n")
+    (folder / "gs").chmod(0o755)
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return folder / "started"
+
+
+def _fresh(whole: Path, folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return Path(shutil.copytree(whole, folder))
+
+
+def _read(read: Any, folder: Path, longest_s: int, disguised: bool) -> dict[str, Any]:
+    from facevc_cli.errors import FaceVCError
+
+    started = time.perf_counter()
+    signal.alarm(longest_s)
+    try:
+        try:
+            read(folder)
+            found = {"outcome": "OPENED" if disguised else "read"}
+        finally:
+            signal.alarm(0)
+    except FaceVCError as error:
+        found = {"outcome": "refused", "text": str(error)[:300]}
+    except Hang as error:
+        found = {"outcome": "HANG", "where": _where(error)}
+    except BaseException as error:
+        memory = isinstance(error, MemoryError) or "allocate memory" in str(error)
+        outcome = "FAT" if memory else "TRACEBACK"
+        found = {"outcome": outcome, "where": _where(error), "text": f"{type(error).__name__}: {error}"[:160], "trace": traceback.format_exc()[-4000:]}
+    return {**found, "seconds": round(time.perf_counter() - started, 2)}
+
+
+def _where(error: BaseException) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "facevc_cli" in frame.filename]
+    return f"{frames[-1].filename.rpartition('facevc_cli/')[2]}:{frames[-1].lineno}" if frames else "outside"
+
+
+def _status(name: str, process: int | str = "self") -> int:
+    """A figure of /proc/PID/status in bytes; 0 where the process is gone."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":")), 0)
+
+
+# --- the parent --------------------------------------------------------------------------------------------------------
+
+
+def fuzz_kind(kind: str, first: int, last: int, base: Path, longest_s: int, keep: Path | None) -> list[dict[str, Any]]:
+    """The results of the cases from `first` up to `last`; a process that dies or is killed costs its case, and another goes on."""
+    results: list[dict[str, Any]] = []
+    while first < last:
+        found, begun = _run_worker(kind, first, last, base, longest_s, keep)
+        results += found
+        if begun is None and not found:
+            raise SystemExit(f"{kind}: the process of the cases ended before the first. Is the whole input read?")
+        first = results[-1]["end"] + 1
+    return results
+
+
+def _run_worker(kind: str, first: int, last: int, base: Path, longest_s: int, keep: Path | None) -> tuple[list[dict[str, Any]], int | None]:
+    results: list[dict[str, Any]] = []
+    begun: int | None = None
+    with tempfile.TemporaryDirectory(dir=base) as scratch:
+        command = [sys.executable, __file__, "--worker", kind, str(first), str(last), str(base), scratch, str(longest_s), *([str(keep)] if keep else [])]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, start_new_session=True)
+        why, since = "CRASH", time.monotonic()
+        assert process.stdout is not None
+        lines = _Lines(process.stdout.fileno())
+        while True:
+            for line in lines.read(0.1):
+                if "begin" in line:
+                    begun = line["begin"]
+                else:
+                    results.append({"kind": kind, **line})
+                    begun = None
+                since = time.monotonic()
+            if lines.ended:
+                break
+            fat = _status("VmRSS", process.pid) > KILL_AT
+            if fat or time.monotonic() - since > (longest_s + GRACE_S if begun is not None else START_S):
+                why = "FAT" if fat else "HANG"
+                os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+        log = (Path(scratch) / "log.txt").read_text(errors="replace") if (Path(scratch) / "log.txt").is_file() else ""
+    if begun is not None:
+        last_frame = next((line.strip() for line in log.splitlines()[::-1] if "facevc_cli" in line), "")
+        results.append({"kind": kind, "end": begun, "outcome": why, "text": f"exit code {code}", "where": last_frame[-80:], "trace": log[-3000:], "seconds": 0})
+    elif not results:
+        sys.stderr.write(log[-3000:])
+    return results, begun
+
+
+class _Lines:
+    """JSON lines out of a pipe, as they come."""
+
+    def __init__(self, pipe: int):
+        self.pipe, self.rest, self.ended = pipe, b"", False
+
+    def read(self, timeout_s: float) -> list[dict[str, Any]]:
+        if not select.select([self.pipe], [], [], timeout_s)[0]:
+            return []
+        data = os.read(self.pipe, 1 << 16)
+        self.ended = not data
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        return [json.loads(line) for line in whole]
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--worker"]:
+        kind, first, last, base, scratch, longest_s, *keep = sys.argv[2:]
+        work(kind, int(first), int(last), Path(base), Path(scratch), int(longest_s), Path(keep[0]) if keep else None)
+        return 0
+    import common
+
+    parser = common.parser(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--count", type=int, default=400, help="cases of each kind (400)")
+    parser.add_argument("--kinds", nargs="+", default=[], help="all of them (--list names them)")
+    parser.add_argument("--list", action="store_true", help="name the kinds and leave")
+    parser.add_argument("--first", type=int, default=0, help="the first case's seed (0)")
+    parser.add_argument("--jobs", type=int, default=2, help="kinds that are tried side by side (2)")
+    parser.add_argument("--longest", type=int, default=LONGEST_S, metavar="SECONDS", help="that a case may take (10); more on a busy machine")
+    parser.add_argument("--only", metavar="KIND", help="one case alone, with --seed; its traceback is shown")
+    parser.add_argument("--seed", type=int, default=0, help="of --only")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="where --only leaves the damaged file")
+    args = parser.parse_args()
+    from fuzz_kinds import KINDS, chosen_kinds, make_extracted, make_inputs
+
+    if args.list:
+        sys.stdout.write("".join(f"{name}: {kind.folder}/{kind.file}\n" for name, kind in KINDS.items()))
+        return 0
+    kinds = chosen_kinds([args.only] if args.only else args.kinds)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        base = Path(temporary)
+        make_inputs(base)
+        make_extracted(base)
+        if args.only:
+            return _show_case(fuzz_kind(args.only, args.seed, args.seed + 1, base, args.longest, args.keep)[0])
+        results = _all(kinds, args.first, args.count, base, args.jobs, args.longest)
+    rows = [_row(kind, [result for result in results if result["kind"] == kind]) for kind in kinds]
+    bad = [result for result in results if result["outcome"] not in ("read", "refused")]
+    rows.append({"kind": "all", **{name: sum(row[name] for row in rows) for name in OUTCOMES}, "slowest s": max(row["slowest s"] for row in rows)})
+    more = {"bad": [{k: v for k, v in result.items() if k != "trace"} for result in bad]} if args.json else {}
+    common.show("fuzz", rows, args.json, seconds=round(time.monotonic() - started), **more)
+    if not args.json:
+        _show_bad(bad)
+    return 1 if bad else 0
+
+
+def _all(kinds: list[str], first: int, count: int, base: Path, jobs: int, longest_s: int) -> list[dict[str, Any]]:
+    lock = threading.Lock()
+
+    def one(kind: str) -> list[dict[str, Any]]:
+        begun = time.monotonic()
+        found = fuzz_kind(kind, first, first + count, base, longest_s, None)
+        bad = [result for result in found if result["outcome"] not in ("read", "refused")]
+        with lock:
+            sys.stderr.write(f"{kind}: {len(found)} cases, {len(bad)} bad, {time.monotonic() - begun:.0f} s\n")
+            sys.stderr.write("".join(f"  {line}\n" for line in _bad_lines(bad)))
+        return found
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return [result for found in pool.map(one, kinds) for result in found]
+
+
+def _row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+    counts = Counter(result["outcome"] for result in results)
+    peaks = [result["peak"] for result in results if "peak" in result]
+    return {
+        "kind": kind, **{name: counts[name] for name in OUTCOMES}, "slowest s": max(result["seconds"] for result in results),
+        "most MB": round(max(peaks, default=0) / 1e6),
+    }  # fmt: skip
+
+
+def _bad_lines(bad: list[dict[str, Any]]) -> list[str]:
+    """Alike ones together, with all their seeds."""
+    groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
+    for result in bad:
+        text = result.get("text", "").partition(":")[0]
+        groups.setdefault((result["kind"], result["outcome"], result.get("where", ""), text), []).append(result)
+    return [
+        f"{kind} {outcome} at {where}: {alike[0].get('text', '')[:120]!r}, seeds {' '.join(str(result['end']) for result in alike)}"
+        for (kind, outcome, where, _), alike in groups.items()
+    ]
+
+
+def _show_bad(bad: list[dict[str, Any]]) -> None:
+    sys.stdout.write("".join(f"\n{line}" for line in _bad_lines(bad)) + "\n" * bool(bad))
+    if bad:
+        sys.stdout.write(f"\nOne again: python benchmarks/fuzz.py --only {bad[0]['kind']} --seed {bad[0]['end']} --keep FILE\n")
+
+
+def _show_case(result: dict[str, Any]) -> int:
+    sys.stdout.write(f"{result['kind']} seed {result['end']}: {result['outcome']}\n{result.get('trace') or result.get('text', '')}\n")
+    return 0 if result["outcome"] in ("read", "refused") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

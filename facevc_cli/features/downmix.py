@@ -1,0 +1,154 @@
+"""From many channels to one: FFmpeg's downmix, or the loudest channel if the others cancel it. Offsets are removed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+SILENCE = 1e-4  # RMS: what is below it is no sound
+# The share of its energy that a channel must keep in the mix. A mean of two channels keeps a quarter if the other is
+# silent, and less if the other cancels it. Two channels that differ keep a half: they stay a mean.
+KEPT_ENERGY = 0.2502
+SILENT_BESIDE = 1e-6  # of the loudest channel's energy: 60 dB below
+OFFSET_ENERGY = 0.01  # of the sound's energy; a smaller offset changes the level by less than .05 dB
+DRIFT_ENERGY = 0.1
+SHORTEST_OFFSET_S = 0.2  # the mean of a shorter piece is no offset: it may be part of a period
+DRIFT_WINDOW_S, DRIFT_CUTOFF_HZ = 0.1, 10.0  # a voice has nothing below 50 Hz
+BLOCK_SAMPLES = 1 << 20
+
+_HALF_POWER = 2**-0.5
+_WEIGHTS = {"FC": 1.0, "LFE": 0.0, "LFE2": 0.0, **dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR"), _HALF_POWER)}
+_SURROUND = 0.5
+_GUESSED = {  # what FFmpeg takes a number of channels for if the file does not say
+    3: "FL FR LFE",
+    4: "FL FR FC BC",
+    5: "FL FR FC BL BR",
+    6: "FL FR FC LFE BL BR",
+    7: "FL FR FC LFE BC SL SR",
+    8: "FL FR FC LFE BL BR SL SR",
+}
+
+
+def mix_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
+    """What each channel counts in the mix (count,) float32; None: all the same, which is a mean.
+
+    names: FFmpeg's, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point: the
+    centre counts 1, so that speech in the centre alone stays as loud as it is.
+    """
+    if count < 3:
+        return None
+    known = tuple(names) if len(names) == count and all(name.isalnum() and name != "NONE" for name in names) else ()
+    known = known or tuple(_GUESSED.get(count, "").split())
+    if len(known) != count or any(name[0] not in "FLBSTDW" for name in known):
+        return None
+    return np.array([_WEIGHTS.get(name, _SURROUND) for name in known], np.float32)
+
+
+def mix_channels(block: np.ndarray, names: Sequence[str] = (), channel: int | None = None) -> np.ndarray:
+    """(n, channels) -> (n,) of the same kind: one channel where `channel` says which, else the downmix."""
+    count = block.shape[1]
+    if channel is not None and channel < count:
+        return np.ascontiguousarray(block[:, channel])
+    if count < 3:  # to the bit what numpy's mean gives, which has no -0, and ten times as fast
+        return np.asarray(block[:, 0] + 0.0 if count == 1 else (block[:, 0] + block[:, 1]) / 2 + 0.0)
+    weights = mix_weights(count, names)
+    return np.asarray(block.mean(axis=1) if weights is None else block @ weights.astype(block.dtype))
+
+
+@dataclass
+class ChannelLevels:
+    """How loud the channels are, and their mix: added up block by block."""
+
+    count: int = 0
+    peak: float = 0.0  # of the mix
+    # sums of the samples and of their squares
+    _sums: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))  # by channel
+    _mix: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def add(self, block: np.ndarray, mixed: np.ndarray) -> None:
+        """A block (n, channels) and its mix (n,); the number of channels may change from block to block."""
+        if not len(block):
+            return
+        self.count += len(block)
+        self.peak = max(self.peak, float(mixed.max()), -float(mixed.min()))
+        mix = np.array([mixed.sum(dtype=np.float64), np.square(mixed, dtype=np.float64).sum()])
+        self._mix += mix
+        channels = block.shape[1]
+        self._sums = np.pad(self._sums, ((0, 0), (0, max(0, channels - self._sums.shape[1]))))
+        if channels == 1:
+            self._sums[:, 0] += mix
+        else:
+            exact = np.ascontiguousarray(block.T, dtype=np.float64)
+            self._sums[:, :channels] += (exact.sum(axis=1), np.einsum("ij,ij->i", exact, exact))
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self._mix).all() and np.isfinite(self._sums).all())
+
+    @property
+    def powers(self) -> np.ndarray:
+        """(channels,) mean squares without the channel's own offset."""
+        mean, square = self._sums / max(1, self.count)
+        return np.asarray(np.maximum(0, square - mean**2))
+
+    @property
+    def loudest(self) -> float:
+        """The mean square of the loudest channel."""
+        return float(self.powers.max(initial=0.0))
+
+    def choose_channel(self) -> int | None:
+        """The channel to take instead of the mix, None for the mix: it alone has sound, or the mix loses it."""
+        powers = self.powers
+        if len(powers) < 2 or powers.max() < SILENCE**2:
+            return None
+        loudest = int(powers.argmax())
+        alone = np.delete(powers, loudest).max() < SILENT_BESIDE * powers[loudest]
+        mean, square = self._mix / self.count
+        return loudest if alone or square - mean**2 < KEPT_ENERGY * powers[loudest] else None
+
+    def offset(self, rate: int) -> float:
+        """The offset of the mix that is to be taken out: 0 if it does not matter."""
+        mean, square = self._mix / max(1, self.count)
+        matters = (
+            self.count >= SHORTEST_OFFSET_S * rate
+            and abs(mean) > SILENCE
+            and mean**2 > OFFSET_ENERGY * (square - mean**2)
+        )
+        return float(mean) if matters else 0.0
+
+
+def remove_drift(wav: np.ndarray, rate: int) -> bool:
+    """Takes an offset that comes, goes or wanders out of (n,) float32, in place; whether there was one that matters."""
+    size = round(DRIFT_WINDOW_S * rate)
+    windows = len(wav) // size if size else 0
+    if windows < SHORTEST_OFFSET_S / DRIFT_WINDOW_S:
+        return False
+    slow = float(np.square(wav[: windows * size].reshape(windows, size).mean(axis=1, dtype=np.float64)).mean())
+    blocks = range(0, len(wav), BLOCK_SAMPLES)
+    whole = sum(float(np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum()) for i in blocks) / len(wav)
+    if slow <= SILENCE**2 or slow <= DRIFT_ENERGY * (whole - slow):
+        return False
+    from scipy.signal import butter, sosfilt, sosfilt_zi
+
+    filters = butter(2, DRIFT_CUTOFF_HZ, "highpass", fs=rate, output="sos")
+    state = sosfilt_zi(filters) * float(wav[0])
+    for i in blocks:
+        wav[i : i + BLOCK_SAMPLES], state = sosfilt(filters, wav[i : i + BLOCK_SAMPLES], zi=state)
+    return True
+
+
+def mix_array(wav: np.ndarray, rate: int) -> np.ndarray:
+    """A whole recording (n, channels) in memory -> (n,) float32, by the same rules as a file."""
+    levels = ChannelLevels()
+    mixed = mix_channels(wav)
+    levels.add(wav, mixed)
+    if (channel := levels.choose_channel()) is not None:
+        mixed = mix_channels(wav, channel=channel)
+        levels = ChannelLevels()
+        levels.add(mixed[:, None], mixed)
+    offset = levels.offset(rate)
+    mono = (mixed - offset if offset else mixed).astype(
+        np.float32
+    )  # a copy in any case: the caller's samples stay as they are
+    remove_drift(mono, rate)
+    return mono

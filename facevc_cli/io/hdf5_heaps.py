@@ -1,0 +1,44 @@
+"""HDF5 keeps texts in global heap collections, and reads a damaged one for ever: their sizes are checked before the library sees them.
+
+A collection (HDF5 file format, III.E): "GCOL", version 1, 3 bytes, its size (8 bytes), objects. An object: index (2), references (2), 4 bytes, size
+(8), then its data in steps of 8 bytes. Index 0 is the free rest; its size counts its own head.
+"""
+
+import mmap
+import struct
+from pathlib import Path
+
+HEAD, OBJECT_HEAD = 16, 16
+SIGNATURE = b"GCOL\x01"
+SEARCHED = 128 << 20  # bytes at either end of a file; frames, which hold no text, lie between
+
+
+def find_damaged_heap(path: Path) -> int | None:
+    """Where in a file a heap collection lies whose objects do not fill it in order; None where all is well."""
+    size = path.stat().st_size
+    if size == 0:
+        return None
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for first, last in ((0, min(size, SEARCHED)), (max(SEARCHED, size - SEARCHED), size)):
+            at = data.find(SIGNATURE, first, last)
+            while at >= 0:
+                if not _is_whole(data, at, size):
+                    return at
+                at = data.find(SIGNATURE, at + 1, last)
+    return None
+
+
+def _is_whole(data: mmap.mmap, start: int, size: int) -> bool:
+    if start + HEAD > size:
+        return False
+    end = start + struct.unpack_from("<Q", data, start + 8)[0]
+    if end > size:
+        return False
+    at = start + HEAD
+    while at + OBJECT_HEAD <= end:
+        index, length = struct.unpack_from("<H", data, at)[0], struct.unpack_from("<Q", data, at + 8)[0]
+        step = length if index == 0 else OBJECT_HEAD + -(-length // 8) * 8
+        if step < OBJECT_HEAD or at + step > end:
+            return index == 0 and length == 0 and at + OBJECT_HEAD == end
+        at += step
+    return True

@@ -1,0 +1,45 @@
+"""Names as people type them and as disks keep them: macOS writes an accented letter as two characters (NFD), most
+others as one (NFC)."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def normalise_name(text: str) -> str:
+    """A name in the form (NFC) in which ids, speakers and the cells of tables are compared."""
+    return unicodedata.normalize("NFC", text)
+
+
+def index_by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """Name -> value. A name with blanks around it is also found without them, unless another has that name; of equal
+    names the last counts."""
+    named = [(normalise_name(name), value) for name, value in pairs]
+    return {name.strip(): value for name, value in named} | dict(named)
+
+
+def look_up(found: Mapping[str, T], name: str) -> T | None:
+    """What a mapping by normalised names holds for a name; blanks around the name count only where they must."""
+    key = normalise_name(name)
+    return found.get(key, found.get(key.strip()))
+
+
+def real_path(path: Path) -> Path:
+    """The path of a file or folder that is there, whichever way its accents are written on the disk; the path itself
+    where there is none."""
+    try:
+        if path.exists() or str(path).isascii():
+            return path
+        real = Path(path.anchor)
+        for part in path.relative_to(path.anchor).parts:
+            if not (real / part).exists():
+                wanted = normalise_name(part)
+                alike = (entry.name for entry in sorted(real.iterdir()) if normalise_name(entry.name) == wanted)
+                part = next(alike, part)
+            real /= part
+    except (OSError, ValueError):  # a folder that may not be read, a name that no file can have
+        return path
+    return real if real.exists() else path

@@ -1,0 +1,87 @@
+"""What is passed on names no folder of whoever made it: every byte of every output is looked at."""
+
+import base64
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import EnvelopeEmbedder
+from stores import Stores, train
+from tiny import FakeAnalyser, checkpoint, recording
+
+from facevc_cli.converter import Converter
+from facevc_cli.data.conversion_plan import Benchmark
+from facevc_cli.io.image import save_image
+from facevc_cli.io.manifest import path_from, read_table, write_table
+from facevc_cli.metrics.gender import PitchGenderJudge
+from facevc_cli.metrics.judges import Judges
+from facevc_cli.stages.convert import ConvertConfig
+from facevc_cli.stages.convert import run as convert
+from facevc_cli.stages.evaluate import EvaluateConfig
+from facevc_cli.stages.evaluate import run as evaluate
+
+
+def tell_tales(folder: Path, prefix: Path) -> list[str]:
+    """Files below `folder` that hold `prefix`, plainly or in base64."""
+    name = str(prefix).encode()
+    forms = [name, *(base64.b64encode(b" " * shift + name)[4:-4] for shift in range(3))]
+    return [str(p.relative_to(folder)) for p in sorted(folder.rglob("*")) if p.is_file() and any(form in p.read_bytes() for form in forms)]
+
+
+def test_the_look_out_finds_what_is_there(tmp_path: Path):
+    (tmp_path / "plain").write_text(f"x{tmp_path}/a")
+    for shift in range(3):
+        (tmp_path / f"coded{shift}").write_bytes(base64.b64encode(b"x" * shift + f"{tmp_path}/a".encode()))
+    (tmp_path / "clean").write_text("../a")
+    assert tell_tales(tmp_path, tmp_path) == ["coded0", "coded1", "coded2", "plain"]
+
+
+def test_conversions_and_their_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Converter, "_face_analyser", lambda self: fake)
+    fake, home = FakeAnalyser(), tmp_path / "home" / "somebody"
+    for name, f0_hz in {"one": 110, "two": 220}.items():
+        recording(home / "wavs" / f"{name}.wav", 0.6, f0_hz=f0_hz)
+    for name, value in {"eve": 90, "bob": 160}.items():
+        save_image(home / "faces" / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+        recording(home / "real" / f"{name}.wav", 0.6, f0_hz=180)
+    write_table(home / "people.csv", [{"target": name, "gender": gender, "references": f"real/{name}.wav"} for name, gender in (("eve", "f"), ("bob", "m"))])
+    out = home / "out"
+    config = ConvertConfig(
+        (home / "wavs",), out, (home / "faces",), checkpoint=checkpoint(home / "model"), vocoder="griffin-lim", device="cpu", sidecar=True,
+        benchmark=Benchmark(baselines=("source", "mean-face"), labels=home / "people.csv"),
+    )  # fmt: skip
+    assert not convert(config).failures
+    rows = read_table(out / "manifest.csv")
+    assert (rows[0]["source"], rows[0]["face"], rows[0]["references"]) == ("../wavs/one.wav", "../faces/bob.png", "../real/bob.wav")
+    (home / "faces" / "eve.png").unlink()  # a picture that the page misses is named there
+    judges = Judges(EnvelopeEmbedder(), "envelope", PitchGenderJudge())
+    summary = evaluate(EvaluateConfig(out, home / "report", naturalness=False, listening_test=home / "report" / "test.html"), judges=judges)
+    assert not summary.failures and "eve.png" in (home / "report" / "report.html").read_text()
+    assert len(list((home / "report").iterdir())) == 4
+    assert tell_tales(out, home) == tell_tales(home / "report", home) == tell_tales(home / "model", home) == []
+    again = convert(config.__class__(**{**config.__dict__, "faces": (home / "faces" / "bob.png",), "benchmark": Benchmark()}))
+    assert (again.done, again.skipped) == (0, 2)  # paths that are relative resume like others
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_runs(toy_stores: Stores, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    home = toy_run.parents[1]
+    monkeypatch.setattr(sys, "argv", [str(home / "bin" / "facevc"), "train", str(toy_run), f"--init={toy_run}", "-o", "runs/train"])
+    train(toy_stores, toy_run, tmp_path / "run", "train.steps=2")
+    assert tell_tales(tmp_path / "run", home) == []
+    (start,) = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert start["command"] == ["facevc", "train", "toy", "--init=toy", "-o", "runs/train"]
+
+
+def test_paths_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    assert path_from(tmp_path / "out", tmp_path / "a.wav") == "../a.wav"
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "deep")  # `link/..` is `far`, not where the link lies
+    assert path_from(tmp_path / "link", tmp_path / "a.wav") == "../../a.wav"
+    (tmp_path / "a.wav").touch()
+    assert (tmp_path / "link" / path_from(tmp_path / "link", tmp_path / "a.wav")).is_file()
+    monkeypatch.chdir(tmp_path)
+    assert path_from(Path("out"), "a.wav") == "../a.wav" and path_from(Path("out"), "out/b.wav") == "b.wav"
