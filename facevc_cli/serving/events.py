@@ -1,4 +1,4 @@
-"""What the browser sends when a field changes or a button is pressed: checked, and rewritten from the parts that are needed."""
+"""What the browser sends when a field changes or a button is pressed: checked, and reduced to what is needed."""
 
 import json
 import re
@@ -36,7 +36,10 @@ def calls_of(config: Mapping[str, Any]) -> dict[int, Call]:
 
 
 def clean_event(body: bytes, calls: Mapping[int, Call], folder: Path, queued: bool) -> bytes:
-    """The event again, with nothing but what the page needs. RefusedEventError if it names a file outside `folder`, or is no event of the page."""
+    """The event again, with nothing but what the page needs.
+
+    RefusedEventError if it names a file outside `folder`, or is no event of the page.
+    """
     try:
         event = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -52,7 +55,12 @@ def clean_event(body: bytes, calls: Mapping[int, Call], folder: Path, queued: bo
     if not isinstance(data, list) or len(data) != call.inputs:
         raise RefusedEventError(f"expected a list of {call.inputs} inputs")
     cleaned = [_clean_input(value, folder) for value in data]
-    kept = {"data": cleaned, "fn_index": number, "session_hash": session, "trigger_id": trigger if type(trigger) is int else None}
+    kept = {
+        "data": cleaned,
+        "fn_index": number,
+        "session_hash": session,
+        "trigger_id": trigger if type(trigger) is int else None,
+    }
     return json.dumps(kept).encode()
 
 

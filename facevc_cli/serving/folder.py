@@ -1,4 +1,4 @@
-"""The folder for what the page is given and makes. It goes with the server, or at the next start if the server was killed."""
+"""The folder for what the page is given and makes. It goes with the server, or at the next start after a kill."""
 
 import os
 import shutil
@@ -26,10 +26,14 @@ def upload_folder() -> Iterator[Path]:
     try:
         home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     except OSError as error:
-        raise FaceVCError(f"No folder for uploads can be made ({error}). Name one that can be written to in TMPDIR.") from error
+        raise FaceVCError(
+            f"No folder for uploads can be made ({error}). Name one that can be written to in TMPDIR."
+        ) from error
     lock = FileLock(home / LOCK)
     try:
-        with suppress(OSError, NotImplementedError):  # some file systems have no locks: then no later server touches the folder
+        with suppress(
+            OSError, NotImplementedError
+        ):  # some file systems have no locks: then no later server touches the folder
             lock.acquire(blocking=False)
             (home / OWNER).write_text(_owner(home), encoding="utf-8")
         folder = home / FILES
@@ -66,7 +70,7 @@ def used_bytes(folder: Path) -> int:
 
 
 def delete_unfinished(folder: Path) -> None:
-    """Deletes what broken uploads left. Gradio writes them into the folder itself and moves them below when they are whole."""
+    """Deletes what broken uploads left. Gradio writes into the folder itself, and moves below it what is whole."""
     for path in folder.iterdir():
         with suppress(OSError):
             if path.is_symlink() or path.is_file():

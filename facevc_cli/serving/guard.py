@@ -1,4 +1,4 @@
-"""What stands between the network and Gradio: only the page's own browser windows get through, and only to what the page needs."""
+"""Between the network and Gradio: only the page's own windows get through, and only to what the page needs."""
 
 import json
 import re
@@ -27,7 +27,7 @@ FILE_NAME = r"(?!\.)[\w.@-]+"
 
 @dataclass(frozen=True)
 class Route:
-    """A path that the page asks in a browser, how, and the parameters that it needs. All others are dropped: some load files."""
+    """A path that the page asks for, how, and its parameters. All other parameters are dropped: some load files."""
 
     path: re.Pattern[str]
     methods: tuple[str, ...] = READS
@@ -61,11 +61,13 @@ class RefusedError(Exception):
 class Guard:
     """An ASGI application around another one.
 
-    hosts: the names that a browser on this machine may call the page by, so that a foreign site whose name is made to point here is
-    turned away; None if other machines may ask. calls: what the page may ask. most_bytes: of all uploads together.
+    hosts: the names by which a browser may call the page; None for any. They turn away a foreign site whose name
+    is made to point to this machine. calls: what the page may ask. most_bytes: of all uploads together.
     """
 
-    def __init__(self, app: Any, folder: Path, calls: Mapping[int, Call], hosts: Collection[str] | None, most_bytes: int):
+    def __init__(
+        self, app: Any, folder: Path, calls: Mapping[int, Call], hosts: Collection[str] | None, most_bytes: int
+    ):
         self.app, self.folder, self.calls, self.hosts, self.most_bytes = app, folder, calls, hosts, most_bytes
         self._arriving: list[int] = []  # bytes of each upload under way
 
@@ -74,7 +76,9 @@ class Guard:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(scope["headers"])
+        }
         receive = _Body(receive)
         try:
             check_host(headers, self.hosts)
@@ -92,7 +96,9 @@ class Guard:
         except Exception:
             if scope["path"] != DATA:
                 raise
-            await send({"type": "http.response.body", "body": b""})  # an unknown session, which Gradio has just told the browser
+            await send(
+                {"type": "http.response.body", "body": b""}
+            )  # an unknown session, which Gradio has just told the browser
 
     def _allowed(self, scope: Any) -> Any:
         """The scope with the parameters that the route needs. RefusedError if the page needs no such route."""
@@ -105,7 +111,9 @@ class Guard:
             if found is None or not found.is_file():
                 raise RefusedError(404, "Not found")
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
-        return scope | {"query_string": urlencode([(key, value) for key, value in query if key in route.parameters]).encode()}
+        return scope | {
+            "query_string": urlencode([(key, value) for key, value in query if key in route.parameters]).encode()
+        }
 
     async def _event(self, scope: Any, headers: Mapping[str, str], receive: "_Body") -> tuple[Any, Any]:
         """The event's request with a body that was checked."""
@@ -149,8 +157,9 @@ class Guard:
         if used + size > self.most_bytes:
             raise RefusedError(
                 413,
-                f"There is no room for this upload of {size / MEGABYTE:.1f} MB: {used / MEGABYTE:.0f} of the {self.most_bytes / MEGABYTE:.0f} MB "
-                "for all uploads are taken. Convert, or take files away, and give it again. A larger --max-mb makes more room.",
+                f"There is no room for this upload of {size / MEGABYTE:.1f} MB: {used / MEGABYTE:.0f} of the "
+                f"{self.most_bytes / MEGABYTE:.0f} MB for all uploads are taken. Convert, or take files away, and give it "
+                "again. A larger --max-mb makes more room.",
             )
         self._arriving.append(size)
         try:
@@ -162,7 +171,7 @@ class Guard:
 
 
 class _Body:
-    """A request's messages; it knows when the body has ended, after which a read would wait for the end of the connection."""
+    """A request's messages. It knows when the body has ended: a further read would wait for the connection to close."""
 
     def __init__(self, receive: Any):
         self.receive, self.ended = receive, False
@@ -188,7 +197,7 @@ def check_host(headers: Mapping[str, str], hosts: Collection[str] | None) -> Non
 def check_same_origin(headers: Mapping[str, str], navigates: bool) -> None:
     """RefusedError if another site's page sent the request. Only the page itself may be opened from there, by a link.
 
-    Programs that are no browser send neither header. A proxy in front of the page may say in X-Forwarded-Host what it is called.
+    Other programs than browsers send neither header. A proxy may say in X-Forwarded-Host what the page is called.
     """
     origin = headers.get("origin")
     if navigates and origin is None and headers.get("sec-fetch-mode") == "navigate":

@@ -23,11 +23,16 @@ POLICY = (
     "worker-src 'self' blob:; frame-src 'none'; frame-ancestors 'none'; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
 HEADERS = {
-    b"content-security-policy": POLICY.encode(), b"referrer-policy": b"no-referrer", b"x-content-type-options": b"nosniff",
+    b"content-security-policy": POLICY.encode(),
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
     b"cross-origin-resource-policy": b"same-origin",
-}  # fmt: skip
+}
 # Of uploads and results the browser keeps no copy either. Opened as a page, they run nothing.
-FILE_HEADERS = HEADERS | {b"cache-control": b"no-store", b"content-security-policy": b"default-src 'none'; media-src 'self'; sandbox"}
+FILE_HEADERS = HEADERS | {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; media-src 'self'; sandbox",
+}
 
 
 def is_loopback(host: str) -> bool:
@@ -75,8 +80,8 @@ def mount(page: Any, host: str, port: int, max_bytes: int) -> Any:
     page.has_launched = True
     # No allowed_paths: they would be shown in the browser as what they are, such as an uploaded HTML file with scripts.
     gr.mount_gradio_app(
-        app, page, "/", host, port, footer_links=[], max_file_size=max_bytes, show_error=False, ssr_mode=False, theme=system_fonts, css=CSS,
-        enable_monitoring=False, mcp_server=False, pwa=False, run_history=False,
+        app, page, "/", host, port, footer_links=[], max_file_size=max_bytes, show_error=False, ssr_mode=False,
+        theme=system_fonts, css=CSS, enable_monitoring=False, mcp_server=False, pwa=False, run_history=False,
     )  # fmt: skip
     return app
 
@@ -112,7 +117,8 @@ class _Headers:
 
         async def with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*(h for h in message.get("headers", ()) if h[0].lower() not in added), *added.items()]
+                kept = [header for header in message.get("headers", ()) if header[0].lower() not in added]
+                message["headers"] = [*kept, *added.items()]
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -230,7 +230,9 @@ class Studio:
     def _seat(self, page: str) -> Seat:
         """What a page has given. FaceVCError if it was forgotten for others: its fields still show what is gone."""
         if page in self._forgotten:
-            raise FaceVCError(f"More than {MOST_PAGES} pages were in use, and what this one held was deleted. Reload it and give everything again.")
+            raise FaceVCError(
+                f"More than {MOST_PAGES} pages were in use, and what this one held was deleted. Reload it and give everything again."
+            )
         seat = self._seats.setdefault(page, Seat())
         seat.called_s = time.monotonic()
         if len(seats := self._seats.copy()) > MOST_PAGES:  # a copy: `leave` may come in between

@@ -49,7 +49,7 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
     if not 0 < config.max_mb < math.inf:
         raise UsageError(f"--max-mb {config.max_mb:g}: expected a number above 0.")
-    with upload_folder() as folder, removed_if_dropped(folder):
+    with upload_folder() as folder, removed_if_dropped(folder.parent):
         prepare(folder)
         listener = bind(config.host, config.port)
 
