@@ -22,7 +22,7 @@ from facevc_cli.errors import FaceVCError
 from facevc_cli.features.pitch import extract_f0
 from facevc_cli.io.audio import load_audio
 from facevc_cli.io.store import Store
-from facevc_cli.metrics.intelligibility import WhisperRecogniser, cer
+from facevc_cli.metrics.intelligibility import WhisperRecogniser, edit_distance, normalise
 from facevc_cli.metrics.naturalness import DistillMOS
 from facevc_cli.metrics.voices import JUDGE_RATE
 
@@ -71,6 +71,12 @@ def prosody_kind(row: Row) -> str:
     return "blend" if "+" in name else "own" if name[0] in ("ab" if row["language"] == "en" else "e") else "foreign"
 
 
+def character_error_rate(text: str, found: str) -> float:
+    """Spaces and punctuation do not count, as in `facevc evaluate`."""
+    expected, heard = (normalise(words).replace(" ", "") for words in (text, found))
+    return edit_distance(expected, heard) / max(1, len(expected))
+
+
 def measure_words(out: Path, rows: list[Row]) -> None:
     recogniser = WhisperRecogniser()
     errors: dict[str, list[float]] = defaultdict(list)
@@ -78,7 +84,7 @@ def measure_words(out: Path, rows: list[Row]) -> None:
     for row in rows:
         wav, _ = load_audio(out / row["file"], JUDGE_RATE)
         found = recogniser.transcribe(wav, row["language"]).text
-        error = cer(row["text"], found)
+        error = character_error_rate(row["text"], found)
         errors[f"{row['language']}, {prosody_kind(row)} prosody"].append(error)
         heard.append((error, row["utterance"], row["text"], found))
     for kind, values in sorted(errors.items()):

@@ -58,9 +58,9 @@ def find_nuclei(sounds: str) -> list[int]:
 
 def soften(spoken: str) -> str:
     """b, d and g between sounds are soft; r is a tap unless it was written or placed as a trill."""
-    spoken = re.sub(r"(?<=[aeiouɾjwlsθ])(ˈ?)b", r"\1β", spoken)
-    spoken = re.sub(r"(?<=[aeiouɾjwsθ])(ˈ?)d", r"\1ð", spoken)
-    spoken = re.sub(r"(?<=[aeiouɾjwlsθ])(ˈ?)ɡ", r"\1ɣ", spoken)
+    spoken = re.sub(r"(?<=[aeiourRjwlsθ])(ˈ?)b", r"\1β", spoken)
+    spoken = re.sub(r"(?<=[aeiourRjwsθ])(ˈ?)d", r"\1ð", spoken)
+    spoken = re.sub(r"(?<=[aeiourRjwlsθ])(ˈ?)ɡ", r"\1ɣ", spoken)
     spoken = spoken.replace("r", "ɾ").replace("R", "r")
     return re.sub(r"n(?=[kɡxɣ])", "ŋ", spoken)
 
