@@ -1,4 +1,7 @@
-"""recipes/parallel: clean texts, timbres that are blended and pushed, and an index that survives being stopped. A tone stands in for Kokoro."""
+"""recipes/parallel: clean texts, timbres that are blended and pushed, and an index that survives being stopped.
+
+A tone stands in for Kokoro.
+"""
 
 import csv
 import itertools
@@ -51,14 +54,19 @@ def test_the_recipes_own_texts_are_many_and_speakable(load: Callable[[str], Simp
     texts = load("texts")
     english, spanish = texts.read_sentences(CONF / "english.txt"), texts.read_sentences(CONF / "spanish.txt")
     assert len(english) > 350 and len(spanish) > 50
-    lines = [line for line in (CONF / "english.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    lines = [
+        line for line in (CONF / "english.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
     assert len(lines) == len(english)  # none is left out, none is there twice
-    phrases, patterns = texts.read_patterns(CONF / "patterns.txt")
+    _, patterns = texts.read_patterns(CONF / "patterns.txt")
     assert len(patterns) >= 25
     drawn = list(itertools.islice(texts.english_texts(CONF, None, 0), 300))
     assert drawn == list(itertools.islice(texts.english_texts(CONF, None, 0), 300))
     assert drawn != list(itertools.islice(texts.english_texts(CONF, None, 1), 300))
-    assert all(text and "{" not in text and not any(c.isdigit() for c in text) and len(text) <= texts.MOST_LETTERS for text in drawn)
+    assert all(
+        text and "{" not in text and not any(c.isdigit() for c in text) and len(text) <= texts.MOST_LETTERS
+        for text in drawn
+    )
     assert len(set(drawn)) > 290
     lengths = sorted(map(len, drawn))
     assert lengths[15] < 50 and lengths[-15] > 140
@@ -98,7 +106,9 @@ def voices() -> dict[str, np.ndarray]:
     return {name: draw.normal(size=(510, 256)) for name in VOICES}
 
 
-def test_blends_are_as_far_out_as_they_are_pushed(load: Callable[[str], SimpleNamespace], voices: dict[str, np.ndarray]) -> None:
+def test_blends_are_as_far_out_as_they_are_pushed(
+    load: Callable[[str], SimpleNamespace], voices: dict[str, np.ndarray]
+) -> None:
     timbres = load("timbres")
     vectors = timbres.timbre_vectors(voices)
     women = [name for name in VOICES if name[1] == "f"]
@@ -135,7 +145,9 @@ def test_cosines_are_told_apart_by_gender(load: Callable[[str], SimpleNamespace]
     assert summary["across"] == {"pairs": 4, "mean": 0.4, "q05": 0.0, "q25": 0.0, "q50": 0.4, "q75": 0.8, "q95": 0.8}
 
 
-def test_a_style_is_one_voices_timbre_and_anothers_prosody(load: Callable[[str], SimpleNamespace], voices: dict[str, np.ndarray]) -> None:
+def test_a_style_is_one_voices_timbre_and_anothers_prosody(
+    load: Callable[[str], SimpleNamespace], voices: dict[str, np.ndarray]
+) -> None:
     style = load("kokoro").blend_style(voices, {"af_a": 1.5, "am_e": -0.5}, {"bm_g": 1.0}, 7)
     assert style.shape == (1, 256) and style.dtype == np.float32
     np.testing.assert_allclose(style[0, :128], 1.5 * voices["af_a"][7, :128] - 0.5 * voices["am_e"][7, :128], rtol=1e-5)
@@ -164,7 +176,14 @@ TIMBRES = {f"t{number:03d}": {"af_a" if number % 2 else "am_e": 1.0 + number} fo
 GENDERS = {name: "female" if int(name[1:]) % 2 else "male" for name in TIMBRES}
 
 
-def make(load: Callable[[str], SimpleNamespace], out: Path, tone: Tone, hours: float, seed: int = 0, stop_after: int | None = None) -> list[dict[str, str]]:
+def make(
+    load: Callable[[str], SimpleNamespace],
+    out: Path,
+    tone: Tone,
+    hours: float,
+    seed: int = 0,
+    stop_after: int | None = None,
+) -> list[dict[str, str]]:
     """Runs the recipe's stage 3 with a tone; stops as a killed process does after so many recordings."""
     script = load("make_speech")
     plans = load("speech_plan").plan_texts(CONF, ("en", "es"), None, list(VOICES), GENDERS, 3, seed)
@@ -184,7 +203,10 @@ def make(load: Callable[[str], SimpleNamespace], out: Path, tone: Tone, hours: f
 
 def test_a_plan_is_the_seeds(load: Callable[[str], SimpleNamespace]) -> None:
     plan_texts = load("speech_plan").plan_texts
-    plans, again, other = (list(itertools.islice(plan_texts(CONF, ("en", "es"), None, list(VOICES), GENDERS, 3, seed), 40)) for seed in (0, 0, 1))
+    plans, again, other = (
+        list(itertools.islice(plan_texts(CONF, ("en", "es"), None, list(VOICES), GENDERS, 3, seed), 40))
+        for seed in (0, 0, 1)
+    )
     assert [str(plan) for plan in plans] == [str(plan) for plan in again] != [str(plan) for plan in other]
     assert [plan.language for plan in plans].count("es") == 5
     assert len({plan.text_id for plan in plans}) == 40
@@ -227,19 +249,29 @@ def test_what_another_plan_made_is_made_again(load: Callable[[str], SimpleNamesp
     assert table(tmp_path / "index.csv") == rows
 
 
-def test_recordings_of_a_text_are_of_one_length_and_listed(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+def test_recordings_of_a_text_are_of_one_length_and_listed(
+    load: Callable[[str], SimpleNamespace], tmp_path: Path
+) -> None:
     rows = make(load, tmp_path, Tone(), 15 / 3600)
     for _, group in itertools.groupby(rows, lambda row: row["text_id"]):
         assert len({soundfile.info(tmp_path / row["file"]).frames for row in group}) == 1
     (tmp_path / "timbres.json").write_text(json.dumps({"timbres": []}))
     load("tables").main(tmp_path)
     aligned, speakers, splits = (table(tmp_path / f"{name}.csv") for name in ("aligned", "speakers", "splits"))
-    assert [(row["utterance"], row["text_id"]) for row in aligned] == [(row["utterance"], row["text_id"]) for row in rows]
+    assert [(row["utterance"], row["text_id"]) for row in aligned] == [
+        (row["utterance"], row["text_id"]) for row in rows
+    ]
     assert speakers[0] == {"utterance": rows[0]["utterance"], "speaker": f"kokoro-{rows[0]['timbre']}"}
     assert {row["split"] for row in splits} == {"train"}
     files = (tmp_path / "speech.txt").read_text().split()
-    assert [Path(file).stem for file in files] == [row["utterance"] for row in rows] and all(Path(file).is_file() for file in files)
-    assert load("tables").is_valid("en00019") and load("tables").is_valid("es00039") and not load("tables").is_valid("en00020")
+    assert [Path(file).stem for file in files] == [row["utterance"] for row in rows] and all(
+        Path(file).is_file() for file in files
+    )
+    assert (
+        load("tables").is_valid("en00019")
+        and load("tables").is_valid("es00039")
+        and not load("tables").is_valid("en00020")
+    )
 
 
 def test_unequal_lengths_are_refused(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
@@ -253,7 +285,8 @@ def test_unequal_lengths_are_refused(load: Callable[[str], SimpleNamespace], tmp
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(("--hours", "many"), "--hours 'many': expected a number"), (("--blends", "x"), "--blends 'x': expected a whole number"),
+    [(("--hours", "many"), "--hours 'many': expected a number"),
+     (("--blends", "x"), "--blends 'x': expected a whole number"),
      (("--texts", "/nowhere.csv"), "--texts '/nowhere.csv': expected a table")],
 )  # fmt: skip
 def test_wrong_values_are_usage_errors(options: tuple[str, str], message: str, tmp_path: Path) -> None:
@@ -279,4 +312,6 @@ def test_the_checks_words_do_not_count_spaces(load: Callable[[str], SimpleNamesp
     with open(tmp_path / "index.csv", "w", newline="") as file:
         csv.writer(file).writerow(["file"])
     with pytest.raises(SystemExit, match="expected equal lengths"):
-        check.check_lengths(tmp_path, {"en00000": [{"file": "a.flac", "seconds": "1"}, {"file": "b.flac", "seconds": "2"}]})
+        check.check_lengths(
+            tmp_path, {"en00000": [{"file": "a.flac", "seconds": "1"}, {"file": "b.flac", "seconds": "2"}]}
+        )

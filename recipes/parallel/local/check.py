@@ -1,9 +1,10 @@
 """check.py OUT [--sample N] [--seed N]: whether the speech is what it is meant to be.
 
-Of all texts: recordings of equal length, files that are there. Of a sample of texts: how far the median F0 of the timbres lie apart,
-and by how many semitones frames differ. Of a sample of recordings, where the packages of facevc[eval] are installed: the recogniser's
-CER against the text, by language and kind of prosody, and the MOS that DistillMOS predicts. Of OUT/voices.h5, where stage 4 has run:
-how alike the d-vectors are, within a timbre, between timbres of a gender, and across.
+All texts: are the recordings of equal length, are all files there?
+A sample of texts: how far apart is the F0 of the timbres, as medians and frame by frame?
+A sample of recordings, if the packages of facevc[eval] are installed: the recogniser's CER against the text, by
+language and kind of prosody, and the MOS that DistillMOS predicts.
+OUT/voices.h5, if stage 4 has run: how alike are the d-vectors within a timbre, within a gender, and across genders?
 """
 
 import argparse
@@ -42,7 +43,9 @@ def check_lengths(out: Path, texts: dict[str, list[Row]]) -> None:
     missing = [row["file"] for rows in texts.values() for row in rows if not (out / row["file"]).is_file()]
     print(f"texts whose recordings differ in length: {len(uneven)}; files that are missing: {len(missing)}")
     if uneven or missing:
-        sys.exit(f"{out / 'index.csv'}: expected equal lengths and all files. Look at {', '.join([*uneven, *missing][:5])}.")
+        sys.exit(
+            f"{out / 'index.csv'}: expected equal lengths and all files. Look at {', '.join([*uneven, *missing][:5])}."
+        )
 
 
 def measure_pitch(out: Path, texts: list[list[Row]]) -> None:
@@ -62,8 +65,14 @@ def measure_pitch(out: Path, texts: list[list[Row]]) -> None:
             voicing.append(float(((track > 0) == (tracks[0] > 0)).mean()))
             if both.any():
                 frames.append(float(np.median(np.abs(12 * np.log2(track[both] / tracks[0][both])))))
-    print(f"median F0 of a text's timbres, highest against lowest: {np.median(ratios):.2f} semitones (95 %: {np.quantile(ratios, 0.95):.2f})")
-    print(f"F0 frame by frame: {np.median(frames):.2f} semitones apart (median), voicing agrees in {np.mean(voicing):.1%} of the frames")
+    print(
+        f"median F0 of a text's timbres, highest against lowest: {np.median(ratios):.2f} semitones "
+        f"(95 %: {np.quantile(ratios, 0.95):.2f})"
+    )
+    print(
+        f"F0 frame by frame: {np.median(frames):.2f} semitones apart (median), "
+        f"voicing agrees in {np.mean(voicing):.1%} of the frames"
+    )
 
 
 def prosody_kind(row: Row) -> str:
@@ -101,7 +110,10 @@ def measure_naturalness(out: Path, rows: list[Row], own: set[str]) -> None:
         scores["Kokoro's voices" if row["timbre"] in own else "blends"].append(judge.score(wav))
     for kind, values in scores.items():
         low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
-        print(f"MOS, {kind}: mean {np.mean(values):.2f}, 5 % {low:.2f}, median {middle:.2f}, 95 % {high:.2f} ({len(values)})")
+        print(
+            f"MOS, {kind}: mean {np.mean(values):.2f}, 5 % {low:.2f}, median {middle:.2f}, 95 % {high:.2f} "
+            f"({len(values)})"
+        )
 
 
 def measure_voices(store: Path, rows: dict[str, Row], genders: dict[str, str]) -> None:
@@ -111,7 +123,11 @@ def measure_voices(store: Path, rows: dict[str, Row], genders: dict[str, str]) -
     for name, vector in vectors.items():
         if name in rows:
             by_timbre[rows[name]["timbre"]].append(vector)
-    within = [float(np.mean((np.stack(v) @ np.stack(v).T)[~np.eye(len(v), dtype=bool)])) for v in by_timbre.values() if len(v) > 1]
+    within = [
+        float(np.mean((np.stack(v) @ np.stack(v).T)[~np.eye(len(v), dtype=bool)]))
+        for v in by_timbre.values()
+        if len(v) > 1
+    ]
     if within:
         print(f"d-vectors, two recordings of one timbre: {np.mean(within):.3f}")
     first = sorted(by_timbre)
@@ -133,7 +149,10 @@ def main() -> None:
     texts = group_by(rows, "text_id")
     timbres = json.loads((out / "timbres.json").read_text(encoding="utf-8"))
     used = len({row["timbre"] for row in rows})
-    print(f"{len(rows)} recordings of {len(texts)} texts in {used} timbres, {sum_hours(rows):.2f} h; push {timbres['push']}")
+    print(
+        f"{len(rows)} recordings of {len(texts)} texts in {used} timbres, {sum_hours(rows):.2f} h; "
+        f"push {timbres['push']}"
+    )
     check_lengths(out, texts)
     measure_pitch(out, rng.sample(list(texts.values()), min(len(texts), given.sample // 4)))
     sample = rng.sample(rows, min(len(rows), given.sample))
@@ -144,7 +163,9 @@ def main() -> None:
         except FaceVCError as error:
             print(f"left out: {error}")
     if (out / "voices.h5").is_file():
-        measure_voices(out / "voices.h5", {r["utterance"]: r for r in rows}, {t["timbre"]: t["gender"] for t in timbres["timbres"]})
+        measure_voices(
+            out / "voices.h5", {r["utterance"]: r for r in rows}, {t["timbre"]: t["gender"] for t in timbres["timbres"]}
+        )
 
 
 if __name__ == "__main__":

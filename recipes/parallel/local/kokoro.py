@@ -25,7 +25,9 @@ def read_voices(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: np.fromfile(path, "<f4").reshape(-1, 2 * TIMBRE_DIM) for path in files}
 
 
-def blend_style(voices: dict[str, np.ndarray], timbre: dict[str, float], prosody: dict[str, float], tokens: int) -> np.ndarray:
+def blend_style(
+    voices: dict[str, np.ndarray], timbre: dict[str, float], prosody: dict[str, float], tokens: int
+) -> np.ndarray:
     """The style (1, 256) with one weighted sum of voices as its timbre and another as its prosody."""
     colour = sum(weight * voices[name][tokens, :TIMBRE_DIM] for name, weight in timbre.items())
     manner = sum(weight * voices[name][tokens, TIMBRE_DIM:] for name, weight in prosody.items())
@@ -41,7 +43,9 @@ class Kokoro:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(folder / "kokoro.onnx", options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            folder / "kokoro.onnx", options, providers=["CPUExecutionProvider"]
+        )
         self._vocab: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))["vocab"]
         self.voices = read_voices(folder)
 

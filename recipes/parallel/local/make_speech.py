@@ -1,7 +1,8 @@
-"""make_speech.py OUT [--hours H] [--timbres N] [--languages en,es] [--texts TABLE.csv] [--jobs N] [--seed N]: speech in aligned pairs.
+"""make_speech.py OUT [--hours H] [--timbres N] [--languages LIST] [--texts TABLE] [--jobs N] [--seed N]: speech.
 
-Writes OUT/speech/TEXT/TEXT_TIMBRE.flac (24 kHz), one folder for each text, and OUT/index.csv. A folder appears when all of its recordings are
-there, so that a killed run loses one text at most; the same command goes on. --hours counts the sound of all timbres.
+Writes OUT/speech/TEXT/TEXT_TIMBRE.flac (24 kHz), one folder for each text, and OUT/index.csv. A folder appears when
+all of its recordings are there, so a killed run loses one text at most, and the same command goes on. --hours counts
+the sound of all timbres.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def find_made(plan: TextPlan, speech: Path) -> list[Row] | None:
-    """The rows of a text that an earlier run made as this plan has it; None if there is none such. An empty list: it was too long."""
+    """The rows of a text that an earlier run made by this very plan, else None. An empty list: the text is too long."""
     index = speech / plan.text_id / "index.csv"
     if not index.is_file():
         return None
@@ -87,11 +88,12 @@ def make_text(plan: TextPlan, timbres: dict[str, dict[str, float]], speaker: Spe
         name = f"{plan.text_id}_{timbre}"
         path = part / f"{name}.flac"
         soundfile.write(path, wav, RATE_HZ)
-        values = (name, plan.text_id, timbre, plan.prosody_name, plan.language, f"speech/{plan.text_id}/{path.name}", f"{len(wav) / RATE_HZ:.4f}",
-                  hashlib.sha256(path.read_bytes()).hexdigest(), plan.text)  # fmt: skip
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        seconds, file = f"{len(wav) / RATE_HZ:.4f}", f"speech/{plan.text_id}/{path.name}"
+        values = (name, plan.text_id, timbre, plan.prosody_name, plan.language, file, seconds, digest, plan.text)
         rows.append(dict(zip(COLUMNS, values, strict=True)))
-    if len({row["seconds"] for row in rows}) > 1:
-        raise ValueError(f"{plan.text_id}: expected recordings of one length, found {sorted({row['seconds'] for row in rows})} seconds.")
+    if len(lengths := sorted({row["seconds"] for row in rows})) > 1:
+        raise ValueError(f"{plan.text_id}: expected recordings of one length, found {', '.join(lengths)} s.")
     write_rows(part / "index.csv", rows)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
@@ -117,7 +119,11 @@ def collect(results: Iterable[tuple[list[Row], bool]], hours: float, out: Path) 
             write_rows(out / "index.csv", index)
             speed = (time.monotonic() - started) / max(1e-9, made_h * 3600)
             name = rows[0]["text_id"] if rows else "a text that is too long"
-            print(f"{name}: {total_h:.3f} of {hours:g} h, {speed:.2f} s a second, {max(0.0, hours - total_h) * speed:.1f} h left", flush=True)
+            print(
+                f"{name}: {total_h:.3f} of {hours:g} h, {speed:.2f} s for a second of sound, "
+                f"{max(0.0, hours - total_h) * speed:.1f} h left",
+                flush=True,
+            )
         if total_h >= hours:
             break
     write_rows(out / "index.csv", index)
@@ -140,7 +146,7 @@ def make_in_process(plan: TextPlan, timbres: dict[str, dict[str, float]], speech
 def find_or_make(
     plans: Iterable[TextPlan], timbres: dict[str, dict[str, float]], speech: Path, packages: Path, jobs: int
 ) -> Iterator[tuple[list[Row], bool]]:
-    """What is not there is spoken in `jobs` processes of one thread each, a few texts ahead. Results come in the plan's order."""
+    """Speaks what is not there in `jobs` processes of one thread each. Results come in the plan's order."""
     speech.mkdir(parents=True, exist_ok=True)
     for left in speech.glob(".*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
@@ -184,8 +190,15 @@ def main() -> None:
     timbres, genders = read_timbres(given.out / "timbres.json")
     voices = sorted(path.stem for path in (packages / "voices").glob("*.bin"))
     plans = plan_texts(CONF, languages, given.texts, voices, genders, given.timbres, given.seed)
-    rows = collect(find_or_make(plans, timbres, given.out / "speech", packages, given.jobs or os.cpu_count() or 1), given.hours, given.out)
-    print(f"{len(rows)} recordings of {len({row['text_id'] for row in rows})} texts, {sum_hours(rows):.2f} h: {given.out / 'index.csv'}")
+    rows = collect(
+        find_or_make(plans, timbres, given.out / "speech", packages, given.jobs or os.cpu_count() or 1),
+        given.hours,
+        given.out,
+    )
+    print(
+        f"{len(rows)} recordings of {len({row['text_id'] for row in rows})} texts, {sum_hours(rows):.2f} h: "
+        f"{given.out / 'index.csv'}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Spanish spelling to Kokoro's phonemes, by rule: Castilian, with the stress mark before the stressed vowel.
 
-Kokoro learned phonemes as eSpeak writes them. Spanish spelling says its sounds nearly without exceptions, so no dictionary and no
-program under the GPL is needed. English words and foreign names are read as if they were Spanish.
+Kokoro learned phonemes as eSpeak writes them. Spanish spelling says its sounds nearly without exceptions, so no
+dictionary and no program under the GPL is needed. English words and foreign names are read as if they were Spanish.
 """
 
 import re
@@ -12,12 +12,17 @@ ACCENTED = {"á": "a", "é": "e", "í": "i", "ó": "o", "ú": "u"}
 WORD = re.compile(r"[a-zñáéíóúü]+")
 # Longest first. An accented vowel keeps its mark until the stress is placed.
 SPELLINGS = [
-    (r"x", "ks"), (r"ch", "ʧ"), (r"ll", "ʎ"), (r"rr", "R"), (r"qu(?=[eiéí])", "k"), (r"gu(?=[eiéí])", "ɡ"), (r"gü", "ɡw"),
-    (r"c(?=[eiéí])", "θ"), (r"[gj](?=[eiéí])|j", "x"), (r"g", "ɡ"), (r"z", "θ"), (r"c", "k"), (r"ñ", "ɲ"), (r"v", "b"), (r"h", ""),
+    (r"x", "ks"), (r"ch", "ʧ"), (r"ll", "ʎ"), (r"rr", "R"), (r"qu(?=[eiéí])", "k"),
+    (r"gu(?=[eiéí])", "ɡ"), (r"gü", "ɡw"),
+    (r"c(?=[eiéí])", "θ"), (r"[gj](?=[eiéí])|j", "x"), (r"g", "ɡ"), (r"z", "θ"), (r"c", "k"),
+    (r"ñ", "ɲ"), (r"v", "b"), (r"h", ""),
     (r"^r", "R"), (r"(?<=[nls])r", "R"), (r"y$", "i"), (r"y", "ʝ"), (r"ü", "u"),
 ]  # fmt: skip
 ENDS_WEAK = re.compile(r"[aeiouns]$")  # such words are stressed on the syllable before the last
-UNSTRESSED = set("el la los las un una y o de del a al en con por para que se me te le lo les nos su sus mi mis tu tus e u si pero".split())
+UNSTRESSED = re.compile(
+    r"el|la|los|las|un|una|y|o|de|del|a|al|en|con|por|para|que"
+    r"|se|me|te|le|lo|les|nos|su|sus|mi|mis|tu|tus|e|u|si|pero"
+)
 GLIDES = {"i": "j", "u": "w"}
 
 
@@ -30,7 +35,7 @@ def phonemise_word(word: str) -> str:
     nuclei = find_nuclei(sounds)
     if accents:
         stressed = accents[0]
-    elif word in UNSTRESSED or not nuclei:
+    elif UNSTRESSED.fullmatch(word) or not nuclei:
         stressed = -1
     else:
         stressed = nuclei[-2] if len(nuclei) > 1 and ENDS_WEAK.search(word) else nuclei[-1]
@@ -43,7 +48,7 @@ def phonemise_word(word: str) -> str:
 
 
 def find_nuclei(sounds: str) -> list[int]:
-    """Where the syllables' vowels are: i and u beside another vowel are no syllable of their own unless they carry an accent."""
+    """Where the syllables' vowels are. Unaccented i and u beside another vowel are no syllable of their own."""
     nuclei = []
     for i, sound in enumerate(sounds):
         if sound in "aeoáéíóú":

@@ -31,7 +31,11 @@ class TextPlan:
 def draw_prosody(language: str, voices: list[str], rng: random.Random) -> Weights:
     """A voice of the language, a blend of two, or a voice of another language, which sounds like an accent."""
     own = [name for name in voices if name[0] in (ENGLISH_VOICES if language == "en" else SPANISH_VOICES)]
-    foreign = [name for name in voices if name[0] not in ENGLISH_VOICES] if language == "en" else [n for n in voices if n[0] in ROMANCE_VOICES]
+    foreign = (
+        [name for name in voices if name[0] not in ENGLISH_VOICES]
+        if language == "en"
+        else [n for n in voices if n[0] in ROMANCE_VOICES]
+    )
     kind = rng.random()
     if kind < FOREIGN_PROSODY:
         return {rng.choice(foreign): 1.0}
@@ -51,13 +55,23 @@ def draw_timbres(genders: dict[str, str], count: int, rng: random.Random) -> tup
 
 
 def plan_texts(
-    conf: Path, languages: tuple[str, ...], table: Path | None, voices: list[str], genders: dict[str, str], timbres: int, seed: int
+    conf: Path,
+    languages: tuple[str, ...],
+    table: Path | None,
+    voices: list[str],
+    genders: dict[str, str],
+    timbres: int,
+    seed: int,
 ) -> Iterator[TextPlan]:
     """Text after text, without end."""
     texts = {"en": english_texts(conf, table, seed), "es": spanish_texts(conf, seed)}
     number = 0
     while True:
-        language = "es" if "es" in languages and ("en" not in languages or number % EVERY_SPANISH == EVERY_SPANISH - 1) else "en"
+        language = (
+            "es"
+            if "es" in languages and ("en" not in languages or number % EVERY_SPANISH == EVERY_SPANISH - 1)
+            else "en"
+        )
         rng = random.Random(f"{seed}/text/{number}")
         yield TextPlan(
             text_id=f"{language}{number:05d}", language=language, text=next(texts[language]),

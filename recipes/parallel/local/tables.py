@@ -1,7 +1,8 @@
 """tables.py OUT: what the extracting commands and the training need to know of OUT/index.csv.
 
-Writes OUT/speech.txt (the recordings), speakers.csv (a timbre is a speaker), splits.csv (every twentieth text is for validation, in all
-of its timbres) and aligned.csv (utterance, text_id): utterances of one text_id have the same words in the same frames.
+Writes OUT/speech.txt (the recordings), speakers.csv (a timbre is a speaker), splits.csv (every twentieth text is for
+validation, in all of its timbres) and aligned.csv (utterance, text_id): utterances of one text_id have the same words
+in the same frames.
 """
 
 import csv
@@ -26,8 +27,14 @@ def main(out: Path) -> None:
     if not rows:
         sys.exit(f"{out / 'index.csv'}: expected recordings, found none. Run stage 3.")
     (out / "speech.txt").write_text("".join(f"{(out / row['file']).resolve()}\n" for row in rows), encoding="utf-8")
-    write(out / "speakers.csv", ("utterance", "speaker"), [(row["utterance"], f"kokoro-{row['timbre']}") for row in rows])
-    write(out / "splits.csv", ("utterance", "split"), [(row["utterance"], "valid" if is_valid(row["text_id"]) else "train") for row in rows])
+    write(
+        out / "speakers.csv", ("utterance", "speaker"), [(row["utterance"], f"kokoro-{row['timbre']}") for row in rows]
+    )
+    write(
+        out / "splits.csv",
+        ("utterance", "split"),
+        [(row["utterance"], "valid" if is_valid(row["text_id"]) else "train") for row in rows],
+    )
     write(out / "aligned.csv", ("utterance", "text_id"), [(row["utterance"], row["text_id"]) for row in rows])
     print(f"{len(rows)} utterances, {len({row['text_id'] for row in rows})} texts: {out / 'aligned.csv'}")
 

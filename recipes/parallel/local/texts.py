@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-SAME = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": ",", "—": ",", "…": ".", "\u00a0": " "})
-SPEAKABLE = re.compile(r"[^\W\d_][^\d_/@#$%&*<>\[\]{}|\\^~=+]*")  # starts with a letter, has no digit and no symbol that is read in several ways
+SAME = str.maketrans("’‘“”–—…\u00a0", "''\"\",,. ")
+# Starts with a letter, has no digit and no symbol that is read in several ways.
+SPEAKABLE = re.compile(r"[^\W\d_][^\d_/@#$%&*<>\[\]{}|\\^~=+]*")
 GAP = re.compile(r"\{(\w+)\}")
 PATTERNED = 0.4  # share of the English sentences that come from patterns
 SENTENCES = (1, 1, 2, 2, 3)  # in a text, drawn from

@@ -1,7 +1,7 @@
 """Timbres: Kokoro's voices, and blends of them pushed outwards from their gender's middle.
 
-A timbre is a weight for each voice; weights sum to 1 and may be negative. `push` says how far a blend is from the mean of its gender's
-voices, where 1 is how far those voices are from it on average.
+A timbre is a weight for each voice; weights sum to 1 and may be negative. `push` says how far a blend is from the
+mean of its gender's voices, where 1 is how far those voices are from it on average.
 """
 
 import random
@@ -54,7 +54,11 @@ def draw_blends(voices: dict[str, np.ndarray], count: int, push: float, seed: in
 def describe(number: int, weights: Weights) -> dict[str, object]:
     """A row of timbres.json."""
     heaviest = max(weights, key=lambda name: weights[name])
-    return {"timbre": f"t{number:03d}", "gender": gender_of(heaviest), "weights": {k: round(v, 5) for k, v in weights.items()}}
+    return {
+        "timbre": f"t{number:03d}",
+        "gender": gender_of(heaviest),
+        "weights": {k: round(v, 5) for k, v in weights.items()},
+    }
 
 
 def pairwise_cosines(vectors: np.ndarray, genders: list[str]) -> dict[str, np.ndarray]:
@@ -73,12 +77,14 @@ def summarise(cosines: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     summary = {}
     for kind, values in {**cosines, "within": within}.items():
         if len(values):
-            quantiles = {f"q{share:02d}": round(float(np.quantile(values, share / 100)), 3) for share in (5, 25, 50, 75, 95)}
+            quantiles = {
+                f"q{share:02d}": round(float(np.quantile(values, share / 100)), 3) for share in (5, 25, 50, 75, 95)
+            }
             summary[kind] = {"pairs": len(values), "mean": round(float(values.mean()), 3), **quantiles}
     return summary
 
 
 def choose_push(pushes: list[float], means: list[float], wanted: float) -> float:
-    """The push whose mean cosine is `wanted`, on straight lines between those measured; the nearest end outside of them."""
+    """The push whose mean cosine is `wanted`, interpolated between those measured and never beyond them."""
     order = np.argsort(means)
     return round(float(np.interp(wanted, np.array(means)[order], np.array(pushes)[order])), 3)
