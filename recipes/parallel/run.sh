@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Speech in exactly aligned pairs: one text and one prosody in several voices, made by Kokoro-82M. README.md says what it is good for.
-# Cost: 400 MB for the packages; about 45 MB and a CPU hour per hour of sound in stage 3, 60 MB in stage 4.
+# Cost: 400 MB for the packages; per hour of sound 75 MB and about a CPU hour for stage 3, 60 MB for stage 4.
+# Each job takes 0.7 GB of memory.
 #
 # run.sh --out DIR [--hours H] [--stage N] [--stop-stage N] [--jobs N] [--seed N] [other options]
 #

@@ -19,7 +19,7 @@ VOICES = 54
 def check(name: str, found: str, expected: str) -> None:
     if found != expected:
         sys.exit(
-            f"{name}: expected sha256 {expected}, found {found}. Another version will not do: remove it and run stage 1."
+            f"{name}: expected sha256 {expected}, found {found}. Remove it and run stage 1: no other version will do."
         )
 
 
