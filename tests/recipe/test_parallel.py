@@ -121,13 +121,28 @@ def test_blends_are_as_far_out_as_they_are_pushed(
         assert distance == pytest.approx(push * usual)
     near, far = (timbres.draw_blends(voices, 6, push, seed=0) for push in (1.0, 2.0))
     described = [timbres.describe(number, weights) for number, weights in enumerate(far)]
-    assert [row["gender"] for row in described] == ["female", "male"] * 3
+    assert [row["gender"] for row in described] == ["female", "male"] * 3 and described[4]["timbre"] == "t004"
     for i, weights in enumerate(near):
         pool = [name for name in VOICES if name[1] == "fm"[i % 2]]
         middle = {name: 1 / len(pool) for name in pool}
         for name in pool:  # the same direction, twice as far
             assert far[i][name] - middle[name] == pytest.approx(2 * (weights[name] - middle[name]))
     assert near != timbres.draw_blends(voices, 6, 1.0, seed=1)
+    assert timbres.draw_blends(voices, 5, 1.0, seed=0) == near[:5]
+
+
+def test_blends_are_unlike_each_other_and_the_voices(load: Callable[[str], SimpleNamespace]) -> None:
+    timbres, draw = load("timbres"), np.random.default_rng(1)
+    names = [f"a{letter}_{number}" for letter in "fm" for number in range(12)]
+    voices = {name: draw.normal(size=(510, 256)) for name in names}
+    vectors = timbres.timbre_vectors(voices)
+    for letter, blends in zip("fm", (timbres.draw_blends(voices, 16, 1.3, seed=0)[k::2] for k in (0, 1)), strict=True):
+        pool = [name for name in names if name[1] == letter]
+        middle = np.mean([vectors[name] for name in pool], axis=0)
+        spoken = [sum(weight * vectors[name] for name, weight in blend.items()) for blend in blends]
+        directions = np.stack([timbres.unit(vector - middle) for vector in [*(vectors[name] for name in pool), *spoken]])
+        cosines = directions @ directions.T - np.eye(len(directions))
+        assert cosines[len(pool) :].max() < 0.601
 
 
 def test_the_push_is_read_off_between_those_measured(load: Callable[[str], SimpleNamespace]) -> None:

@@ -9,8 +9,10 @@ import random
 import numpy as np
 
 REFERENCE_TOKENS = 100  # styles depend a little on the number of tokens; distances are measured at this one
-BLENDED = (2, 3)  # voices in a blend
-CONCENTRATION = 0.7  # of the Dirichlet distribution that shares the weight out; below 1 one voice dominates
+BLENDED = (2, 3, 4)  # voices in a blend
+CONCENTRATION = 1.5  # of the Dirichlet distribution that shares the weight out; below 1 one voice dominates
+MOST_ALIKE = 0.6  # cosine of two timbres' directions from the middle
+MOST_REFUSED = 10000  # blends, before a little more likeness is allowed
 JITTER = 0.15  # a blend's push is drawn within this share of the push that is asked for
 TIMBRE_DIM = 128
 GENDERS = {"f": "female", "m": "male"}
@@ -38,17 +40,40 @@ def push_out(blend: Weights, pool: list[str], vectors: dict[str, np.ndarray], pu
 
 
 def draw_blends(voices: dict[str, np.ndarray], count: int, push: float, seed: int) -> list[Weights]:
-    """`count` blends, women and men in turn. The same seed draws the same voices and shares for every push."""
+    """`count` blends, women and men in turn. The same seed draws the same voices and shares for every push.
+
+    A blend whose direction from the middle is much like a voice's or an earlier blend's is drawn again.
+    """
     vectors = timbre_vectors(voices)
-    pools = [[name for name in sorted(voices) if name[1] == letter] for letter in GENDERS]
-    blends = []
-    for number in range(count):
-        rng, pool = random.Random(f"{seed}/timbre/{number}"), pools[number % 2]
-        chosen = rng.sample(pool, rng.choice(BLENDED))
+    women, men = (draw_different(vectors, letter, -(-count // 2), push, seed) for letter in GENDERS)
+    return [blend for pair in zip(women, men, strict=True) for blend in pair][:count]
+
+
+def draw_different(vectors: dict[str, np.ndarray], letter: str, count: int, push: float, seed: int) -> list[Weights]:
+    """`count` pushed blends of the voices whose gender has this letter."""
+    pool = [name for name in sorted(vectors) if name[1] == letter]
+    middle = np.mean([vectors[name] for name in pool], axis=0)
+    taken = [unit(vectors[name] - middle) for name in pool]
+    blends: list[Weights] = []
+    rng, alike, refused = random.Random(f"{seed}/timbres/{letter}"), MOST_ALIKE, 0
+    while len(blends) < count:
+        chosen = rng.sample(pool, min(len(pool), rng.choice(BLENDED)))
         shares = [rng.gammavariate(CONCENTRATION, 1.0) for _ in chosen]
+        jitter = rng.uniform(1 - JITTER, 1 + JITTER)
         blend = {name: share / sum(shares) for name, share in zip(chosen, shares, strict=True)}
-        blends.append(push_out(blend, pool, vectors, push * rng.uniform(1 - JITTER, 1 + JITTER)))
+        direction = unit(sum(weight * vectors[name] for name, weight in blend.items()) - middle)
+        if max(float(direction @ other) for other in taken) > alike:
+            refused += 1
+            if refused % MOST_REFUSED == 0:  # there is no more room
+                alike += 0.05
+            continue
+        taken.append(direction)
+        blends.append(push_out(blend, pool, vectors, push * jitter))
     return blends
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    return vector / max(1e-9, float(np.linalg.norm(vector)))
 
 
 def describe(number: int, weights: Weights) -> dict[str, object]:
