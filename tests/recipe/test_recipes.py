@@ -20,7 +20,7 @@ from facevc_cli.io.store import Store
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"
-NAMES = ("toy", "lrs3", "starter", "benchmark")
+NAMES = ("toy", "lrs3", "starter", "benchmark", "parallel")
 
 
 def run_recipe(name: str, *options: object, path: Path | None = None, script: str = "run.sh") -> subprocess.CompletedProcess[str]:

