@@ -29,7 +29,7 @@ from facevc_cli.serving import folder as folder_module
 from facevc_cli.serving import page as page_module
 from facevc_cli.serving import views
 from facevc_cli.serving.folder import OWNER, PREFIX, delete_unfinished, sweep_abandoned, upload_folder, used_bytes
-from facevc_cli.serving.guard import FILE, JOIN, PREDICT, UPLOAD
+from facevc_cli.serving.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, check_host, check_same_origin
 from facevc_cli.serving.people import Card
 from facevc_cli.serving.server import MOST_UPLOADS, bind, mount
 from facevc_cli.serving.studio import FIRST, MOST_PAGES, Studio
@@ -404,6 +404,18 @@ def test_requests_of_other_sites_are_refused(client, page, headers, status):
     )
     assert client.status("GET", "/gradio_api/app_id", **headers) == status
     assert status == 200 or files_below(page.studio.folder) == before
+
+
+@pytest.mark.parametrize("name", ["localhost", "localhost:7860", "LocalHost:1", "127.0.0.1:80", "[::1]", "[::1]:7860"])
+def test_names_of_this_machine(name):
+    hosts = {"localhost", "127.0.0.1", "::1"}
+    check_host({"host": name}, hosts)
+    check_same_origin({"host": name, "origin": f"http://{name.lower()}"}, navigates=False)
+    for other in (f"{name}.example", f"x{name}", f"evil.example#{name}", ""):
+        with pytest.raises(RefusedError):
+            check_host({"host": other}, hosts)
+        with pytest.raises(RefusedError):
+            check_same_origin({"host": name, "origin": f"http://{other}"}, navigates=False)
 
 
 def test_a_form_of_another_site_cannot_send_events(client):
