@@ -13,7 +13,10 @@ PAGE = "Page"
 Host = Annotated[str, Option("--host", help="Address to listen at; 0.0.0.0 lets other machines in.", rich_help_panel=PAGE)]
 Port = Annotated[int, Option("--port", min=0, max=65535, help="Port, or the next free one; 0 takes any.", rich_help_panel=PAGE)]
 MaxSeconds = Annotated[float, Option("--max-seconds", help="Longest speech, in seconds.", rich_help_panel=PAGE)]
-MaxMb = Annotated[float, Option("--max-mb", help="Largest upload, in megabytes.", rich_help_panel=PAGE)]
+MaxMb = Annotated[
+    float,
+    Option("--max-mb", help="Largest upload, in megabytes; all together may take 20 times that.", rich_help_panel=PAGE),
+]
 Open = Annotated[bool, Option("--open/--no-browser", help="Open the page in the browser.", rich_help_panel=PAGE)]
 
 

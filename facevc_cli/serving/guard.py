@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from facevc_cli.serving.events import SESSION, Call, RefusedEventError, clean_event, file_inside
 from facevc_cli.serving.folder import delete_unfinished, used_bytes
@@ -22,6 +22,7 @@ LARGEST_EVENT_BYTES = 256 * 1024
 MOST_DRAINED_BYTES = 1 << 30
 MEGABYTE = 1 << 20
 READS = ("GET", "HEAD")
+HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::[0-9]{1,5})?", re.ASCII)
 FILE_NAME = r"(?!\.)[\w.@-]+"
 
 
@@ -215,10 +216,9 @@ def _place_of(host: str) -> str:
 
 
 def _name_of(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    """'localhost' of 'localhost:7860', '::1' of '[::1]:7860'; empty if it is no such name."""
+    found = HOST.fullmatch(host.strip().lower())
+    return (found[1] or found[2]) if found else ""
 
 
 async def _answer(send: Any, refused: RefusedError, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from facevc_cli.serving import folder as folder_module
 from facevc_cli.serving import page as page_module
 from facevc_cli.serving import views
 from facevc_cli.serving.folder import OWNER, PREFIX, delete_unfinished, sweep_abandoned, upload_folder, used_bytes
-from facevc_cli.serving.guard import FILE, JOIN, PREDICT, UPLOAD
+from facevc_cli.serving.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, check_host, check_same_origin
 from facevc_cli.serving.people import Card
 from facevc_cli.serving.server import MOST_UPLOADS, bind, mount
 from facevc_cli.serving.studio import FIRST, MOST_PAGES, Studio
@@ -113,6 +114,14 @@ def file(path: object, **more: object) -> dict[str, object]:
 
 def files_below(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def temporary_files(tmp_path_factory):
+    """Of several servers in one process: Gradio makes the first one's folder again for the next."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temporary"))
+    yield
+    tempfile.tempdir = before
 
 
 @pytest.fixture(scope="module")
@@ -404,6 +413,18 @@ def test_requests_of_other_sites_are_refused(client, page, headers, status):
     )
     assert client.status("GET", "/gradio_api/app_id", **headers) == status
     assert status == 200 or files_below(page.studio.folder) == before
+
+
+@pytest.mark.parametrize("name", ["localhost", "localhost:7860", "LocalHost:1", "127.0.0.1:80", "[::1]", "[::1]:7860"])
+def test_names_of_this_machine(name):
+    hosts = {"localhost", "127.0.0.1", "::1"}
+    check_host({"host": name}, hosts)
+    check_same_origin({"host": name, "origin": f"http://{name.lower()}"}, navigates=False)
+    for other in (f"{name}.example", f"x{name}", f"evil.example#{name}", ""):
+        with pytest.raises(RefusedError):
+            check_host({"host": other}, hosts)
+        with pytest.raises(RefusedError):
+            check_same_origin({"host": name, "origin": f"http://{other}"}, navigates=False)
 
 
 def test_a_form_of_another_site_cannot_send_events(client):
