@@ -67,10 +67,8 @@ class Bench:
         o = self.out / OUTPUT[stage]
         clips = self.base / "clips"
         stores = (w["extract-features"] / "features.h5", w["extract-face"] / "faces.h5", w["extract-spkemb"] / "voices.h5")
-        small = {
-            "pretrain": ["--preset", "toy", "--set", "pretrain.steps=12", "--set", "pretrain.checkpoint_every=4", "--set", "pretrain.validate_every=4"],
-            "train": ["--preset", "toy", "--set", "train.steps=24", "--set", "train.checkpoint_every=8", "--set", "train.validate_every=8"],
-        }
+        # a line of losses.csv must not reach over a checkpoint: a resumed run takes the mean of its own steps alone
+        small = {"pretrain": _small("pretrain", steps=12, every=4), "train": _small("train", steps=24, every=8)}
         arguments: dict[str, list[Any]] = {
             "extract-wav": [clips, "-o", o, "--jobs", 2],
             "extract-features": [w["extract-wav"], "-o", o / "features.h5", "--jobs", 2],
@@ -131,6 +129,12 @@ class Bench:
         counts.left_over += [f"{what}: {name}" for name in left]
 
 
+def _small(stage: str, steps: int, every: int) -> list[str]:
+    """A training of preset toy that saves and validates three times."""
+    settings = {"steps": steps, "checkpoint_every": every, "validate_every": every, "log_every": every // 2}
+    return ["--preset", "toy", *(word for name, value in settings.items() for word in ("--set", f"{stage}.{name}={value}"))]
+
+
 class Running:
     """A command in a process group of its own, whose words go into a file."""
 
@@ -143,9 +147,10 @@ class Running:
             )  # fmt: skip
 
     def wait(self, longest_s: float) -> int | str:
-        """The exit code, or "hangs" for one that does not leave, which is then killed with its group."""
+        """The exit code as a shell has it, or "hangs" for a process that does not leave, which is then killed with its group."""
         try:
-            return self.process.wait(longest_s)
+            code = self.process.wait(longest_s)
+            return 128 - code if code < 0 else code
         except subprocess.TimeoutExpired:
             self.signal_group(signal.SIGKILL)
             self.process.wait()
