@@ -259,7 +259,7 @@ def _hdf5(data: bytes, rng: random.Random) -> bytes:
             name = rng.choice(names)
             del file[name]
             links = (h5py.ExternalLink("bystander.h5", "/"), h5py.SoftLink("/nowhere"), h5py.SoftLink(f"/{name}"), h5py.ExternalLink("/etc/passwd", "/x"))
-            file[name] = rng.choice((*links, file["/"])) if rng.random() < 0.9 else h5py.ExternalLink("", "/" + name)
+            file[name] = rng.choice((*links, file["/"])) if rng.random() < 0.9 else h5py.ExternalLink("gone.h5", "/" + name)
         elif change == 5:
             name = rng.choice(names)
             del file[name]
