@@ -29,7 +29,6 @@ DROP_S = 1.4  # from a drop to the end of the process
 END_S = 0.4  # what worker processes have for their temporary files
 STOPPED = "Stopped. What is finished is kept; run the same command again to go on."
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-DROP_SIGNAL = getattr(signal, "SIGUSR1", None)  # from parent to worker; one that is just starting dies of it
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
@@ -188,6 +187,7 @@ def signals_heard() -> Iterator[None]:
     finally:
         _state.over = True
     if code is not None:  # all is saved: threads that still work are not waited for
+        _leave_children_alone()
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):
                 stream.flush()
@@ -202,7 +202,14 @@ def _handle(number: int, frame: FrameType | None) -> None:
 def _raise_pending() -> None:
     number, _state.raise_now = _state.raise_now, None
     if number is not None:
+        _leave_children_alone()
         raise Interrupted(number)
+
+
+def _leave_children_alone() -> None:
+    """Lets no handler complain that worker processes end, as torch's does: they are about to."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _watch(reader: socket.socket, heard: frozenset[int]) -> None:
@@ -244,19 +251,10 @@ def _raise_in_main(number: int) -> None:
         signal.raise_signal(number)
 
 
-def _drop_process(process: BaseProcess) -> None:
-    """Not by a termination: workers that finish what is in hand ignore that one, which a system sends to all processes of a command."""
-    with suppress(OSError):
-        if DROP_SIGNAL is not None and process.pid is not None:
-            os.kill(process.pid, DROP_SIGNAL)
-        else:
-            process.terminate()
-
-
 def end_processes(processes: Sequence[BaseProcess]) -> None:
     """Ends worker processes: first so that they remove their temporary files, then at once."""
     for process in processes:
-        _drop_process(process)
+        process.terminate()
     until = time.monotonic() + END_S
     while any(process.is_alive() for process in processes) and time.monotonic() < until:
         time.sleep(0.02)

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from facevc_cli.errors import FaceVCError
 from facevc_cli.runtime.memory import memory_errors_told
 from facevc_cli.runtime.stopping import (
-    DROP_SIGNAL,
     SIGNALS,
     check_stop,
     clean_multiprocessing,
@@ -48,13 +47,24 @@ def starting_children() -> Iterator[None]:
 
 
 def leave_signals_to_parent(_: int = 0) -> None:
-    """In a worker: its parent hears the signals, which a terminal or the system sends to both, and ends it when it may."""
+    """In a worker: its parent hears the signals, which a terminal or the system sends to both. Only the parent's own termination ends it."""
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    if DROP_SIGNAL is not None:
-        signal.signal(DROP_SIGNAL, _end_worker)
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        Thread(target=_wait_for_end, daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number for number in SIGNALS if number != signal.SIGTERM])
+        return
+    signal.signal(signal.SIGTERM, _end_worker)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def _wait_for_end() -> None:
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    _end_worker()
 
 
 def _end_worker(*_: object) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from facevc_cli.converter import Converter
 from facevc_cli.errors import Interrupted, UsageError
 from facevc_cli.progress import SILENT, Reporter, Summary
-from facevc_cli.runtime.stopping import hold, removed_if_dropped
+from facevc_cli.runtime.stopping import check_stop, hold, is_dropping, removed_if_dropped
 from facevc_cli.serving.folder import upload_folder
 from facevc_cli.serving.page import build, prepare
 from facevc_cli.serving.server import bind, is_loopback, serving
@@ -90,6 +90,8 @@ def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
             with suppress(KeyboardInterrupt, Interrupted), hold(lambda: int(page.studio.busy), "conversion", terminations=True, raises=True):
                 page.thread.join()
         reporter.note("Closed; what was uploaded is deleted.")
+        if is_dropping():  # by a closed terminal, or a second Ctrl-C
+            check_stop()
         return Summary(done=page.studio.conversions)
     finally:
         signal.signal(signal.SIGTERM, before)
