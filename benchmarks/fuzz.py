@@ -213,7 +213,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of --only")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="where --only leaves the damaged file")
     args = parser.parse_args()
-    from fuzz_kinds import KINDS, chosen_kinds, make_extracted, make_inputs
+    from fuzz_inputs import make_inputs
+    from fuzz_kinds import KINDS, chosen_kinds
 
     if args.list:
         sys.stdout.write("".join(f"{name}: {kind.folder}/{kind.file}\n" for name, kind in KINDS.items()))
@@ -223,7 +224,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)
         make_inputs(base)
-        make_extracted(base)
         if args.only:
             return _show_case(fuzz_kind(args.only, args.seed, args.seed + 1, base, args.longest, args.keep)[0])
         results = _all(kinds, args.first, args.count, base, args.jobs, args.longest)
