@@ -12,8 +12,8 @@
 #   --jobs N           processes of one thread each; 0 takes one for each CPU (0)
 #   --seed N           of voices, texts and prosody (0)
 #   --timbres N        voices that speak each text (4)
-#   --blends N         voices beside Kokoro's own 54 (202)
-#   --push P           how far blends are pushed outwards; default: chosen by stage 2, so that they differ as real speakers do
+#   --voices N         timbres in all: Kokoro's 54 voices and blends of them; stage 2 chooses N out of twice as many (128)
+#   --least-mos M      predicted MOS that a timbre must have; 0 takes all (3.8)
 #   --speech TABLE     real recordings to compare with (path, speaker, gender, seconds); default: figures of LibriSpeech
 #   --languages LIST   en, es, or both with a comma (en,es)
 #   --texts TABLE      a table with the column text (and language): its texts are spoken beside the recipe's own
@@ -23,7 +23,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="out hours stage stop_stage jobs seed timbres blends push speech languages texts teacher"
+options="out hours stage stop_stage jobs seed timbres voices least_mos speech languages texts teacher"
 out=exp/parallel
 hours=6
 stage=1
@@ -31,8 +31,8 @@ stop_stage=5
 jobs=0
 seed=0
 timbres=4
-blends=202
-push=""
+voices=128
+least_mos=3.8
 speech=""
 languages=en,es
 texts=""
@@ -41,8 +41,10 @@ teacher=""
 . "$here/../common/options.sh"
 parse_options "$@"
 
-[[ $hours =~ ^[0-9]*\.?[0-9]+$ ]] || die "--hours '$hours': expected a number such as 6 or 0.5"
-for name in jobs seed timbres blends; do
+for name in hours least_mos; do
+    [[ ${!name} =~ ^[0-9]*\.?[0-9]+$ ]] || die "--${name/_/-} '${!name}': expected a number such as 6 or 0.5"
+done
+for name in jobs seed timbres voices; do
     [[ ${!name} =~ ^[0-9]+$ ]] || die "--$name '${!name}': expected a whole number"
 done
 for name in speech texts; do
@@ -66,7 +68,7 @@ if stage_is 1 "packages" && [ ! -d "$packages/voices" ]; then
 fi
 
 if stage_is 2 "timbres" && [ ! -f "$out/timbres.json" ]; then
-    python3 "$here/local/choose_timbres.py" "$out" --count "$blends" --seed "$seed" ${speech:+--speech "$speech"} ${push:+--push "$push"}
+    python3 "$here/local/choose_timbres.py" "$out" --count "$voices" --least-mos "$least_mos" --seed "$seed" ${speech:+--speech "$speech"}
 fi
 
 if stage_is 3 "speech"; then

@@ -119,37 +119,35 @@ def test_blends_are_as_far_out_as_they_are_pushed(
         assert sum(blend.values()) == pytest.approx(1)
         distance = np.linalg.norm(sum(weight * vectors[name] for name, weight in blend.items()) - middle)
         assert distance == pytest.approx(push * usual)
-    near, far = (timbres.draw_blends(voices, 6, push, seed=0) for push in (1.0, 2.0))
-    described = [timbres.describe(number, weights) for number, weights in enumerate(far)]
-    assert [row["gender"] for row in described] == ["female", "male"] * 3 and described[4]["timbre"] == "t004"
-    for i, weights in enumerate(near):
-        pool = [name for name in VOICES if name[1] == "fm"[i % 2]]
-        middle = {name: 1 / len(pool) for name in pool}
-        for name in pool:  # the same direction, twice as far
-            assert far[i][name] - middle[name] == pytest.approx(2 * (weights[name] - middle[name]))
-    assert near != timbres.draw_blends(voices, 6, 1.0, seed=1)
-    assert timbres.draw_blends(voices, 5, 1.0, seed=0) == near[:5]
 
 
-def test_blends_are_unlike_each_other_and_the_voices(load: Callable[[str], SimpleNamespace]) -> None:
-    timbres, draw = load("timbres"), np.random.default_rng(1)
-    names = [f"a{letter}_{number}" for letter in "fm" for number in range(12)]
-    voices = {name: draw.normal(size=(510, 256)) for name in names}
-    vectors = timbres.timbre_vectors(voices)
-    for letter, blends in zip("fm", (timbres.draw_blends(voices, 16, 1.3, seed=0)[k::2] for k in (0, 1)), strict=True):
-        pool = [name for name in names if name[1] == letter]
-        middle = np.mean([vectors[name] for name in pool], axis=0)
-        spoken = [sum(weight * vectors[name] for name, weight in blend.items()) for blend in blends]
-        directions = np.stack([timbres.unit(vector - middle) for vector in [*(vectors[name] for name in pool), *spoken]])
-        cosines = directions @ directions.T - np.eye(len(directions))
-        assert cosines[len(pool) :].max() < 0.601
+def test_blends_are_the_seeds_and_sum_to_one(
+    load: Callable[[str], SimpleNamespace], voices: dict[str, np.ndarray]
+) -> None:
+    timbres = load("timbres")
+    drawn = timbres.draw_blends(voices, 6, seed=0)
+    assert timbres.draw_blends(voices, 4, seed=0) == drawn[:4] != timbres.draw_blends(voices, 4, seed=1)
+    for number, (push, weights) in enumerate(drawn):
+        assert {name[1] for name in weights} == {"fm"[number % 2]}
+        assert timbres.PUSHES[0] <= push <= timbres.PUSHES[1] and sum(weights.values()) == pytest.approx(1)
 
 
-def test_the_push_is_read_off_between_those_measured(load: Callable[[str], SimpleNamespace]) -> None:
-    choose = load("timbres").choose_push
-    assert choose([1.0, 1.5, 2.0], [0.7, 0.6, 0.5], 0.65) == pytest.approx(1.25)
-    assert choose([1.0, 1.5, 2.0], [0.7, 0.6, 0.5], 0.4) == 2.0
-    assert choose([1.0, 1.5, 2.0], [0.7, 0.6, 0.5], 0.9) == 1.0
+def test_the_kept_timbres_are_as_unlike_as_wanted(load: Callable[[str], SimpleNamespace]) -> None:
+    select = load("timbres").select_spread
+    vectors = np.array([[1.0, 0, 0], [0.8, 0.6, 0], [1.0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]])
+    women = ["female"] * 5
+    assert select(vectors, women, 5, 0.0) == [0, 1, 2, 3, 4]
+    assert select(vectors, women, 3, 0.0) == [2, 3, 4]  # the one between them goes first, then a copy
+    assert select(vectors, women, 3, 1.0) == [0, 1, 2]  # unlike enough: the last go
+    assert select(vectors[[0, 0, 3]], ["female", "male", "male"], 3, 0.0) == [0, 1, 2]
+
+
+def test_a_pool_has_the_voices_first(load: Callable[[str], SimpleNamespace], voices: dict[str, np.ndarray]) -> None:
+    pool = load("choose_timbres").draw_pool(voices, 6, 0)
+    assert [row["timbre"] for row in pool] == [f"t{number:03d}" for number in range(12)]
+    assert [row["weights"] for row in pool[:8]] == [{name: 1.0} for name in sorted(VOICES)]
+    assert [row["gender"] for row in pool[8:]] == ["female", "male", "female", "male"]
+    assert [bool(row["push"]) for row in pool] == [False] * 8 + [True] * 4
 
 
 def test_cosines_are_told_apart_by_gender(load: Callable[[str], SimpleNamespace]) -> None:
@@ -301,7 +299,7 @@ def test_unequal_lengths_are_refused(load: Callable[[str], SimpleNamespace], tmp
 @pytest.mark.parametrize(
     ("options", "message"),
     [(("--hours", "many"), "--hours 'many': expected a number"),
-     (("--blends", "x"), "--blends 'x': expected a whole number"),
+     (("--voices", "x"), "--voices 'x': expected a whole number"),
      (("--texts", "/nowhere.csv"), "--texts '/nowhere.csv': expected a table")],
 )  # fmt: skip
 def test_wrong_values_are_usage_errors(options: tuple[str, str], message: str, tmp_path: Path) -> None:

@@ -149,10 +149,7 @@ def main() -> None:
     texts = group_by(rows, "text_id")
     timbres = json.loads((out / "timbres.json").read_text(encoding="utf-8"))
     used = len({row["timbre"] for row in rows})
-    print(
-        f"{len(rows)} recordings of {len(texts)} texts in {used} timbres, {sum_hours(rows):.2f} h; "
-        f"push {timbres['push']}"
-    )
+    print(f"{len(rows)} recordings of {len(texts)} texts in {used} timbres, {sum_hours(rows):.2f} h")
     check_lengths(out, texts)
     measure_pitch(out, rng.sample(list(texts.values()), min(len(texts), given.sample // 4)))
     sample = rng.sample(rows, min(len(rows), given.sample))

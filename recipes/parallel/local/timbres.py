@@ -9,11 +9,9 @@ import random
 import numpy as np
 
 REFERENCE_TOKENS = 100  # styles depend a little on the number of tokens; distances are measured at this one
-BLENDED = (2, 3, 4)  # voices in a blend
-CONCENTRATION = 1.5  # of the Dirichlet distribution that shares the weight out; below 1 one voice dominates
-MOST_ALIKE = 0.6  # cosine of two timbres' directions from the middle
-MOST_REFUSED = 10000  # blends, before a little more likeness is allowed
-JITTER = 0.15  # a blend's push is drawn within this share of the push that is asked for
+BLENDED = (2, 3)  # voices in a blend
+CONCENTRATION = 0.8  # of the Dirichlet distribution that shares the weight out; below 1 one voice dominates
+PUSHES = (0.8, 1.4)  # a blend's push is drawn from here; at 1.6 most sound broken
 TIMBRE_DIM = 128
 GENDERS = {"f": "female", "m": "male"}
 
@@ -39,51 +37,34 @@ def push_out(blend: Weights, pool: list[str], vectors: dict[str, np.ndarray], pu
     return {name: scale * blend.get(name, 0.0) + share for name in pool}
 
 
-def draw_blends(voices: dict[str, np.ndarray], count: int, push: float, seed: int) -> list[Weights]:
-    """`count` blends, women and men in turn. The same seed draws the same voices and shares for every push.
-
-    A blend whose direction from the middle is much like a voice's or an earlier blend's is drawn again.
-    """
+def draw_blends(voices: dict[str, np.ndarray], count: int, seed: int) -> list[tuple[float, Weights]]:
+    """`count` blends with their pushes, women and men in turn. Blend number k is the same whatever the count."""
     vectors = timbre_vectors(voices)
-    women, men = (draw_different(vectors, letter, -(-count // 2), push, seed) for letter in GENDERS)
-    return [blend for pair in zip(women, men, strict=True) for blend in pair][:count]
-
-
-def draw_different(vectors: dict[str, np.ndarray], letter: str, count: int, push: float, seed: int) -> list[Weights]:
-    """`count` pushed blends of the voices whose gender has this letter."""
-    pool = [name for name in sorted(vectors) if name[1] == letter]
-    middle = np.mean([vectors[name] for name in pool], axis=0)
-    taken = [unit(vectors[name] - middle) for name in pool]
-    blends: list[Weights] = []
-    rng, alike, refused = random.Random(f"{seed}/timbres/{letter}"), MOST_ALIKE, 0
-    while len(blends) < count:
-        chosen = rng.sample(pool, min(len(pool), rng.choice(BLENDED)))
+    pools = [[name for name in sorted(voices) if name[1] == letter] for letter in GENDERS]
+    blends = []
+    for number in range(count):
+        rng, pool = random.Random(f"{seed}/timbre/{number}"), pools[number % 2]
+        chosen = rng.sample(pool, rng.choice(BLENDED))
         shares = [rng.gammavariate(CONCENTRATION, 1.0) for _ in chosen]
-        jitter = rng.uniform(1 - JITTER, 1 + JITTER)
         blend = {name: share / sum(shares) for name, share in zip(chosen, shares, strict=True)}
-        direction = unit(sum(weight * vectors[name] for name, weight in blend.items()) - middle)
-        if max(float(direction @ other) for other in taken) > alike:
-            refused += 1
-            if refused % MOST_REFUSED == 0:  # there is no more room
-                alike += 0.05
-            continue
-        taken.append(direction)
-        blends.append(push_out(blend, pool, vectors, push * jitter))
+        push = round(rng.uniform(*PUSHES), 2)
+        blends.append((push, push_out(blend, pool, vectors, push)))
     return blends
 
 
-def unit(vector: np.ndarray) -> np.ndarray:
-    return vector / max(1e-9, float(np.linalg.norm(vector)))
+def select_spread(vectors: np.ndarray, genders: list[str], count: int, wanted: float) -> list[int]:
+    """Which `count` timbres to keep, by their d-vectors (n, D), for a mean cosine within a gender of `wanted`.
 
-
-def describe(number: int, weights: Weights) -> dict[str, object]:
-    """A row of timbres.json."""
-    heaviest = max(weights, key=lambda name: weights[name])
-    return {
-        "timbre": f"t{number:03d}",
-        "gender": gender_of(heaviest),
-        "weights": {k: round(v, 5) for k, v in weights.items()},
-    }
+    While it is higher, the timbre that is most like the others of its gender is dropped, else the last one.
+    """
+    cosines = vectors @ vectors.T
+    same = np.array([[a == b for b in genders] for a in genders]) & ~np.eye(len(genders), dtype=bool)
+    kept = list(range(len(genders)))
+    while len(kept) > count:
+        alike, pairs = (np.where(same, cosines, 0)[np.ix_(kept, kept)].sum(1), same[np.ix_(kept, kept)].sum(1))
+        crowded = alike.sum() / max(1, pairs.sum()) > wanted
+        kept.pop(int(np.argmax(alike / np.maximum(1, pairs))) if crowded else -1)
+    return kept
 
 
 def pairwise_cosines(vectors: np.ndarray, genders: list[str]) -> dict[str, np.ndarray]:
@@ -107,9 +88,3 @@ def summarise(cosines: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
             }
             summary[kind] = {"pairs": len(values), "mean": round(float(values.mean()), 3), **quantiles}
     return summary
-
-
-def choose_push(pushes: list[float], means: list[float], wanted: float) -> float:
-    """The push whose mean cosine is `wanted`, interpolated between those measured and never beyond them."""
-    order = np.argsort(means)
-    return round(float(np.interp(wanted, np.array(means)[order], np.array(pushes)[order])), 3)
