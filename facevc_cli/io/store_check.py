@@ -26,6 +26,7 @@ GROUPS = ("index", "frames", "vectors", "statistics")
 TEXT_ATTRIBUTES = ("stage", "version", "settings_hash")
 MOST_PACKED, FREE_BYTES = 20, 64 << 20  # unpacked against the file's size; a small store may be all zeros
 MOST_ATTRIBUTES, MOST_ATTRIBUTE_BYTES, MOST_NAMES = 100, 1 << 20, 10_000
+TEXT_POINTER_BYTES = 16
 TEXTS_AT_ONCE = 64  # rows; a text of a damaged file may be as long as the file
 INTEGERS, NUMBERS = "iu", "iufb"
 # What h5py raises about a damaged file, besides OSError.
@@ -225,6 +226,7 @@ class CheckedStore:
         found: list[str] = []
         total = 0
         with damage_told(self.path, where):
+            self._check_lengths(dataset, where)
             for start in range(0, len(dataset), TEXTS_AT_ONCE):
                 for value in dataset[start : start + TEXTS_AT_ONCE]:
                     raw = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
@@ -233,6 +235,18 @@ class CheckedStore:
                 if total > self._size:
                     raise _damaged(self.path, where, f"texts that fit a file of {self._size} bytes", "longer ones")
         return found
+
+    def _check_lengths(self, dataset: h5py.Dataset, where: str) -> None:
+        """HDF5 takes memory for a text before it looks for it: as much as the text's pointer says (length, heap, number: 4, 8 and 4 bytes)."""
+        kind, place = h5py.check_string_dtype(dataset.dtype), dataset.id.get_offset()
+        if kind is None or kind.length is not None or place is None:
+            return
+        with open(self.path, "rb") as file:
+            file.seek(place)
+            pointers = np.frombuffer(file.read(TEXT_POINTER_BYTES * len(dataset)), np.uint8)
+        lengths = pointers[: len(pointers) // TEXT_POINTER_BYTES * TEXT_POINTER_BYTES].reshape(-1, TEXT_POINTER_BYTES)[:, :4].copy().view("<u4")
+        if lengths.sum(dtype=np.uint64) > self._size:
+            raise _damaged(self.path, where, f"texts that fit a file of {self._size} bytes", f"{lengths.sum(dtype=np.uint64)} bytes")
 
     def _check_text(self, text: str, where: str) -> None:
         try:

@@ -187,6 +187,16 @@ def test_one_long_text_named_by_all(store):
         Store(store)
 
 
+def test_a_text_whose_length_lies(store):
+    with h5py.File(store) as file:
+        place = file["index/speaker"].id.get_offset()
+    data = bytearray(store.read_bytes())
+    data[place : place + 4] = (3 << 30).to_bytes(4, "little")  # HDF5 would take 3 GiB before it looks for the text
+    store.write_bytes(data)
+    with pytest.raises(FaceVCError, match=r"index/speaker: expected texts that fit a file of \d+ bytes, found 32212254\d\d bytes"):
+        Store(store)
+
+
 HANGS = """
 import sys
 from pathlib import Path
