@@ -253,11 +253,11 @@ def _raise_in_main(number: int) -> None:
 
 def end_processes(processes: Sequence[BaseProcess]) -> None:
     """Ends worker processes: first so that they remove their temporary files, then at once."""
-    for process in processes:
-        process.terminate()
     until = time.monotonic() + END_S
-    while any(process.is_alive() for process in processes) and time.monotonic() < until:
-        time.sleep(0.02)
+    while (alive := [process for process in processes if process.is_alive()]) and time.monotonic() < until:
+        for process in alive:  # again and again: a termination by the system, which workers ignore, can swallow one of ours
+            process.terminate()
+        time.sleep(0.05)
     for process in processes:
         process.kill()
 
