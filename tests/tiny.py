@@ -64,3 +64,14 @@ class FakeAnalyser:
             raise NoFaceError("expected a face, found none.")
         embedding = np.random.default_rng(int(image.sum())).normal(0, 0.1, 128).astype(np.float32)
         return FaceObservation(np.zeros(4, np.float32), 1.0, 1, embedding, image)
+
+
+def computes_bf16_lstm() -> bool:
+    """Whether this CPU trains recurrent layers in bfloat16; some have no kernel for them."""
+    network = torch.nn.LSTM(4, 4)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            network(torch.zeros(2, 1, 4))
+    except RuntimeError:
+        return False
+    return True

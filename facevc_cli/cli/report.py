@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -126,13 +125,12 @@ def run_stage(
 
     json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
     """
-    from facevc_cli.runtime import memory_errors_told, stopping
+    from facevc_cli.runtime import stopping
 
     reporter = ConsoleReporter(quiet, verbose, json_out and json_lines)
     stopping.tell_by(lambda text: reporter._print(text))
     try:
-        with nullcontext() if debug else memory_errors_told():
-            summary = stage(reporter)
+        summary = stage(reporter)
         if show is not None and not quiet:
             show(reporter, summary)
         _print_summary(reporter, summary, json_out)
@@ -163,10 +161,12 @@ def _exit_stopped(reporter: ConsoleReporter, code: int) -> NoReturn:
 
 def explain(error: BaseException) -> str | None:
     """What a user can cause or cure, in a sentence; None for what is a fault of ours."""
+    from facevc_cli.runtime.memory import is_out_of_memory
+
     said = str(error)
     if isinstance(error, FaceVCError):
         return said
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and ("not enough memory" in said or "out of memory" in said)):
+    if is_out_of_memory(error):
         return "there is not enough memory for this. Close other programs, or give smaller inputs, fewer --jobs or a smaller batch."
     if isinstance(error, ValueError) and "embedded null" in said:
         return "a path holds a NUL character, which no file's name can. Correct the path, or the table or list that it is in."

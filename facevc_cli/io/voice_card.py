@@ -73,7 +73,7 @@ def load_card(path: Path) -> VoiceCard:
             speaker, address = _vector(file.get_tensor("speaker")), _vector(file.get_tensor("address"))
         if (address < 0).any() or abs(float(address.sum()) - 1) > 1e-3:
             raise ValueError("its address is no distribution")
-        temperature, origin = float(texts["temperature"]), parse_json(texts["origin"], "its origin", list)
+        temperature, origin = float(texts["temperature"]), _parse_origin(texts["origin"])
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
         if not all(isinstance(part, dict) for part in origin):
@@ -91,6 +91,13 @@ def address_facts(address: np.ndarray) -> dict[str, Any]:
     entropy = max(0.0, -float((shares * np.log2(np.maximum(shares, 1e-30))).sum()))
     top = [{"slot": int(slot), "share": round(float(shares[slot]), 4)} for slot in np.argsort(-shares, kind="stable")[:TOP_SLOTS]]
     return {"address_entropy_bits": round(entropy, 3), "slots": len(shares), "top_slots": top}
+
+
+def _parse_origin(text: str) -> list:
+    try:
+        return parse_json(text, "its origin", list)
+    except FaceVCError as error:
+        raise ValueError(str(error)) from error
 
 
 def _expected(path: Path) -> str:

@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +78,8 @@ class Loop:
         meter = _Meter()
         for step in range(self.progress.step, last):
             batch = meter.waiting(batches)
-            figures = self.task.step(self._on_device(batch), step)
+            with precision_errors_told():
+                figures = self.task.step(self._on_device(batch), step)
             meter.step(figures)
             self.progress.step = step + 1
             tally.done(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.shown()))
@@ -200,6 +201,19 @@ def read_progress(path: Path) -> Progress:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@contextmanager
+def precision_errors_told() -> Iterator[None]:
+    """A CPU without bfloat16 for a kind of layer makes oneDNN raise a RuntimeError: told as a FaceVCError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "could not create a primitive" not in str(error):
+            raise
+        raise FaceVCError(
+            "--precision bf16: this CPU cannot compute the model's recurrent layers in bfloat16. Leave --precision out, or train on a GPU."
+        ) from error
 
 
 class _Meter:

@@ -12,13 +12,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from stores import TOY, Recorder, Stores, pretrain, same_weights, train, weights
+from tiny import computes_bf16_lstm
 
 from facevc_cli.config import RunConfig
 from facevc_cli.errors import FaceVCError
 from facevc_cli.io.checkpoint import load_checkpoint
 from facevc_cli.io.manifest import read_table
 from facevc_cli.io.rundir import RunDirectory
-from facevc_cli.training.loop import Loop, Progress
+from facevc_cli.training.loop import Loop, Progress, precision_errors_told
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 Run = Callable[..., Recorder]
@@ -193,6 +194,14 @@ def test_a_loss_that_became_nan_stops_before_it_is_saved(toy_stores: Stores, tmp
         assert all(torch.isfinite(v).all() for v in weights(folder).values())
 
 
+def test_a_cpu_without_bfloat16_is_told():
+    with pytest.raises(FaceVCError, match="--precision bf16: this CPU cannot .* Leave --precision out"), precision_errors_told():
+        raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation primitive.")
+    with pytest.raises(RuntimeError, match="^shapes"), precision_errors_told():
+        raise RuntimeError("shapes differ")
+
+
+@pytest.mark.skipif(not computes_bf16_lstm(), reason="this CPU has no bfloat16 for recurrent layers")
 def test_two_precisions_in_one_process(toy_stores: Stores, tmp_path: Path):
     """accelerate remembers a process' first device and precision; a training must get its own."""
     half = pretrain(toy_stores, tmp_path / "half", precision="bf16", stop_at=3)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from stores import FACE_DIM, TOY, Stores, make_stores, pretrain, train, weights
+from tiny import computes_bf16_lstm
 from torch import Tensor
 
 from facevc_cli.config import Config
@@ -293,6 +294,7 @@ def test_the_mel_speaker_encoder_trains(toy_stores: Stores, tmp_path: Path):
     assert len(train(toy_stores, tmp_path / "mel", tmp_path / "run", stop_at=2).losses) == 2
 
 
+@pytest.mark.skipif(not computes_bf16_lstm(), reason="this CPU has no bfloat16 for recurrent layers")
 def test_bf16(toy_stores: Stores, toy_run: Path, tmp_path: Path):
     half = train(toy_stores, toy_run, tmp_path / "half", precision="bf16", stop_at=2).losses
     full = train(toy_stores, toy_run, tmp_path / "full", stop_at=2).losses
