@@ -54,6 +54,12 @@ class CropReader:
         self.mean, self.std = store.statistics("mel_mean"), store.statistics("mel_std") + 1e-8
         self.level = np.stack([store.column("log_f0_mean"), store.column("log_f0_std")], axis=1).astype(np.float32)
         self.lengths = store.length("mel")
+        bands = store.frames("mel", 0, 0, 1).shape[-1:]
+        if self.mean.shape != bands or self.std.shape != bands:
+            raise FaceVCError(
+                f"{store.path}: its log-mels have {bands[0] if bands else 'no'} bands, its statistics the shapes {self.mean.shape} and {self.std.shape}. "
+                "Run the extracting command again."
+            )
 
     def read_mel(self, row: int, rng: np.random.Generator) -> np.ndarray:
         """(crop, n_mels) normalised."""
@@ -160,6 +166,6 @@ def utterance_weights(table: Sequence[Mapping[str, str]], features: Store, rows:
     except ValueError as error:
         raise FaceVCError(f"{path}: expected a number in the column weight ({error}).") from error
     weights = np.array([named.get(features.ids[i], 1.0) for i in rows])
-    if (weights < 0).any() or weights.sum() == 0:
-        raise FaceVCError(f"{path}: expected weights of 0 or more, not all 0, for the training utterances.")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and 0 < weights.sum() < np.inf):
+        raise FaceVCError(f"{path}: expected finite weights of 0 or more, not all 0, for the training utterances.")
     return weights

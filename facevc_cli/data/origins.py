@@ -109,12 +109,12 @@ def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
     before, now = _place(origin, folder), _real(path)
     if normalise_name(str(before)) == normalise_name(str(now)) or os.path.realpath(before) == os.path.realpath(now):
         return True
-    return not before.exists() and before.parent == now.parent and before.stem == now.stem
+    return not os.path.exists(before) and before.parent == now.parent and before.stem == now.stem
 
 
 def _is_someone_else(origin: Origin, source: Input, folder: Path) -> bool:
     """Whether a file of the same content is still there under another speaker's name; a moved file is not."""
-    return origin.speaker != source.speaker and origin.source != "" and _place(origin, folder).exists()
+    return origin.speaker != source.speaker and origin.source != "" and os.path.exists(_place(origin, folder))
 
 
 def _place(origin: Origin, folder: Path) -> Path:

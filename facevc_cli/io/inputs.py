@@ -130,12 +130,12 @@ def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: R
     """(path, path below the folder named) of every file; FaceVCError where a path is missing, or nothing is found."""
     passed, found = PassedOver(), []
     for source in _named(sources):
-        if source.is_dir():
+        if os.path.isdir(source):  # unlike Path's, it takes a name that is too long for one that is not there
             found += [
                 (path, normalise_name(path.relative_to(source).as_posix()))
                 for path in walk_files(source, suffixes, passed)
             ]
-        elif source.exists():
+        elif os.path.exists(source):
             found.append((source, normalise_name(source.name)))
         else:
             raise FaceVCError(f"{source}: no such file or folder. Check the path.")

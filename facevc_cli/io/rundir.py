@@ -95,7 +95,14 @@ class RunDirectory:
     def resume_losses(self, step: int) -> None:
         """Keeps the rows up to a step: what came after it is about to be done again."""
         if self.losses.is_file():
-            self._rows = [dict(row) for row in read_table_or_nothing(self.losses) if int(row["step"]) <= step]
+            rows = read_table_or_nothing(self.losses)
+            try:
+                self._rows = [dict(row) for row in rows if int(row["step"]) <= step]
+            except (KeyError, ValueError) as error:
+                raise FaceVCError(
+                    f"{self.losses}: expected a column step with a count in each row, found something else ({str(error)[:80]}). Restore the file, "
+                    "or delete it: the run then goes on without the losses up to here."
+                ) from error
 
     def log(self, row: Mapping[str, Any]) -> None:
         self._rows.append(dict(row))

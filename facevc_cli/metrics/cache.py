@@ -1,6 +1,7 @@
 """What judges said about files, remembered by the files' content: a second run over the same files takes seconds."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ class Cache:
         try:
             with np.load(self._path, allow_pickle=False) as stored:
                 keys, rows = stored["keys"], stored["rows"]
-            known = keys.dtype.kind == "U" and keys.ndim == 1 and rows.ndim == 2
+            known = keys.dtype.kind == "U" and keys.ndim == 1 and rows.ndim == 2 and rows.dtype.kind in "fU"
             return dict(zip(keys.tolist(), rows, strict=True)) if known else {}
         except Exception:  # a damaged archive makes zipfile, zlib and numpy raise a dozen types: what was remembered is heard again
             return {}
@@ -67,7 +68,9 @@ class Cache:
 
 
 def content_hash(path: str) -> str:
-    """sha256 of a file's bytes; FaceVCError where there is no such file."""
+    """sha256 of a file's bytes; FaceVCError if there is no such file, or it is a device or a pipe, which may never end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FaceVCError(f"{path}: expected a file, found a folder, a device or a pipe. Correct the table.")
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

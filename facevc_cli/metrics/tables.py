@@ -189,7 +189,7 @@ def _resolved(name: str, table: Path) -> str:
 def _beside(name: str, table: Path) -> str:
     """A face's file where there is one; a mere name stays what it is."""
     found = _resolved(name, table) if name else ""
-    return found if found and Path(found).is_file() else name
+    return found if found and os.path.isfile(found) else name
 
 
 def _system(row: Row) -> str:

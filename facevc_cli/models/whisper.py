@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facevc_cli.errors import FaceVCError
+
 WHISPER_FRAME_RATE = 100  # Hz, of its log-mel; its encoder gives half of that
 
 
@@ -73,7 +75,10 @@ class WhisperEncoder(nn.Module):
         return self.final_norm(x)
 
     def load_ctranslate2(self, arrays: Mapping[str, "torch.Tensor"]) -> None:
-        """Takes the weights under CTranslate2's names (`encoder/...`); layers beyond this encoder's are left out."""
+        """Takes the weights under CTranslate2's names (`encoder/...`); layers beyond this encoder's are left out.
+
+        FaceVCError if one is missing or has another shape.
+        """
         norm, linear = ("gamma", "beta"), ("weight", "bias")
         parts: dict[str, tuple[str, tuple[str, str]]] = {"conv1": ("conv1", linear), "conv2": ("conv2", linear)}
         if isinstance(self.final_norm, nn.LayerNorm):
@@ -88,8 +93,15 @@ class WhisperEncoder(nn.Module):
                 f"layers.{i}.up": (theirs + "ffn/linear_0", linear),
                 f"layers.{i}.down": (theirs + "ffn/linear_1", linear),
             }
-        state = {}
+        state, wanted = {}, self.state_dict()
         for ours, (theirs, names) in parts.items():
             for name, their_name in zip(("weight", "bias"), names, strict=True):
-                state[f"{ours}.{name}"] = torch.as_tensor(arrays[f"encoder/{theirs}/{their_name}"]).float()
+                found, expected = arrays.get(f"encoder/{theirs}/{their_name}"), wanted[f"{ours}.{name}"]
+                if found is None or found.shape != expected.shape:
+                    shape = "nothing" if found is None else str(tuple(found.shape))
+                    raise FaceVCError(
+                        f"the Whisper model: encoder/{theirs}/{their_name}: expected the shape {tuple(expected.shape)}, found {shape}. "
+                        "Give the folder of a whole CTranslate2 Whisper model."
+                    )
+                state[f"{ours}.{name}"] = torch.as_tensor(found).float()
         self.load_state_dict(state)

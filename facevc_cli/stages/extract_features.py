@@ -22,6 +22,7 @@ from facevc_cli.progress import SILENT, Reporter, Summary
 STAGE = "extract-features"
 SPLITS = ("train", "valid", "test")
 TEACHER_RATE = 16000  # Hz, Whisper's
+WHISPER_HEADS, MOST_TEACHER_DIM = 8, 2048
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,10 @@ class _Teacher:
         from facevc_cli.models.whisper import WhisperEncoder
 
         arrays = {name: torch.from_numpy(array.astype(np.float32)) for name, array in read_ctranslate2(folder, "encoder/").items()}
-        self.encoder = WhisperEncoder(dim=arrays["encoder/conv1/weight"].shape[0]).eval()
+        first = arrays.get("encoder/conv1/weight")
+        if first is None or first.ndim != 3 or not 0 < first.shape[0] <= MOST_TEACHER_DIM or first.shape[0] % WHISPER_HEADS:
+            raise FaceVCError(f"{folder}: expected a CTranslate2 Whisper model, found one without Whisper's first convolution. Give its folder.")
+        self.encoder = WhisperEncoder(dim=first.shape[0]).eval()
         self.encoder.load_ctranslate2(arrays)
 
     def __call__(self, wav: np.ndarray) -> np.ndarray:

@@ -1,8 +1,11 @@
 """`extract-wav`: the sound of videos and recordings as mono 16-bit wavs, the folders mirrored, with a manifest."""
 
 import json
+import math
+import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -193,7 +196,14 @@ class _Manifest:
     def seconds(self, sources: Sequence[Input]) -> float:
         return round(sum(float(self.rows[s.id]["duration"]) for s in sources if s.id in self.rows), 3)
 
+    def _check_duration(self, text: str) -> None:
+        with suppress(ValueError):
+            if 0 <= float(text) < math.inf:
+                return
+        raise FaceVCError(f"{self.path}: expected a duration in seconds, found {text[:80]!r}. Correct the row, or delete it: the file is then extracted again.")
+
     def _merge(self) -> None:
         for row in read_table(self.path, COLUMNS) if self.path.is_file() else ():
-            if row["rate"] == str(self.rate) and (self.folder / row["file"]).is_file():
+            if row["rate"] == str(self.rate) and os.path.isfile(self.folder / row["file"]):
+                self._check_duration(row["duration"])
                 self.rows.setdefault(row["utterance"], row)

@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from facevc_cli.config import from_dict
 from facevc_cli.errors import FaceVCError
 from facevc_cli.features.mel import MEL_DEFINITIONS
+from facevc_cli.parsing import shorten
 
+MOST_SIZE, MOST_LAYERS = 16_384, 256
+S = TypeVar("S")
 _COMPARED = ("rate", "n_fft", "win_samples", "hop_samples", "n_mels", "fmin_hz", "fmax_hz", "log")
 
 
@@ -32,6 +36,20 @@ def require_definition(audio: Mapping[str, Any], mel: str, config: Path) -> None
         f"{definition.hop_samples}, window {definition.win_samples}, {definition.n_mels} bands "
         f"{definition.fmin_hz:g}-{definition.fmax_hz:g} Hz, {definition.log}, or leave --vocoder out."
     )
+
+
+def check_sizes(sizes: S, config: Path) -> S:
+    """The hyper-parameters of a generator; FaceVCError names the one in `config` that is of another kind or out of range."""
+    checked = from_dict(type(sizes), vars(sizes), str(config))
+    for name, value in vars(checked).items():
+        numbers = _flatten(value)
+        if len(numbers) > MOST_LAYERS or any(not 1 <= n <= MOST_SIZE for n in numbers if name != "context_window" and not isinstance(n, bool | float)):
+            raise FaceVCError(f"{config}: {name}: expected at most {MOST_LAYERS} numbers from 1 to {MOST_SIZE}, found {shorten(value)}.")
+    return checked
+
+
+def _flatten(value: Any) -> list[Any]:
+    return [n for part in value for n in _flatten(part)] if isinstance(value, tuple) else [value]
 
 
 def require_sizes(rates: Sequence[int], n_mels: int, mel: str, name: str) -> None:

@@ -16,8 +16,8 @@ from facevc_cli.features.packaged import packaged_file
 from facevc_cli.parsing import read_json
 from facevc_cli.runtime import undrawn
 from facevc_cli.vocoders import Vocoder
-from facevc_cli.vocoders.definitions import require_definition, require_sizes
-from facevc_cli.vocoders.weights import fold_weight_norm, load_exactly, read_checkpoint
+from facevc_cli.vocoders.definitions import check_sizes, require_definition, require_sizes
+from facevc_cli.vocoders.weights import check_described, fold_weight_norm, load_exactly, read_checkpoint
 
 UNIVERSAL_SHA256 = "771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60"
 _AUDIO = {"sampling_rate": "rate", "n_fft": "n_fft", "win_size": "win_samples", "hop_size": "hop_samples", "num_mels": "n_mels",
@@ -39,6 +39,10 @@ class HifiganSizes:
     block_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     paired: bool = True  # each dilated convolution is followed by a plain one (V1, V2); V3 goes without
     slope: float = 0.1
+
+    def __post_init__(self) -> None:
+        if len(self.rates) != len(self.kernels) or len(self.block_kernels) != len(self.block_dilations):
+            raise ValueError("upsampling rates and kernels, or kernels and dilations of the blocks, differ in number")
 
     @property
     def context_frames(self) -> int:
@@ -154,7 +158,7 @@ class Hifigan(Vocoder):
 def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:
     """The hyper-parameters in a HiFi-GAN config.json."""
     try:
-        return HifiganSizes(
+        sizes = HifiganSizes(
             n_mels=int(config["num_mels"]),
             channels=int(config["upsample_initial_channel"]),
             rates=tuple(config["upsample_rates"]),
@@ -163,8 +167,9 @@ def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:
             block_dilations=tuple(tuple(d) for d in config["resblock_dilation_sizes"]),
             paired=str(config.get("resblock", "1")) == "1",
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FaceVCError(f"{path}: not the config.json of a HiFi-GAN generator ({error!r} is missing or of another kind).") from error
+    return check_sizes(sizes, path)
 
 
 def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = None) -> Hifigan:
@@ -179,9 +184,11 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = No
     content = read_checkpoint(checkpoint)
     if not isinstance(content.get("generator"), dict):
         raise FaceVCError(f"{checkpoint}: expected a HiFi-GAN checkpoint with 'generator' in it, found {sorted(map(str, content))[:6]}.")
-    state = {re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v for k, v in fold_weight_norm(content["generator"]).items()}
+    state = {re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v for k, v in fold_weight_norm(content["generator"], checkpoint).items()}
+    sizes = sizes_from_config(settings, config)
+    check_described(lambda: HifiganGenerator(sizes), state, checkpoint, config)
     with undrawn():
-        generator = HifiganGenerator(sizes_from_config(settings, config))
+        generator = HifiganGenerator(sizes)
     generator.load_folded(state, checkpoint, config)
     return Hifigan(generator, mel, name or f"hifigan {checkpoint.name}")
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from facevc_cli.features.mel import MEL_DEFINITIONS
 from facevc_cli.io.arrays import read_npy
 from facevc_cli.parsing import parse_yaml, read_text
 from facevc_cli.vocoders import Vocoder
-from facevc_cli.vocoders.definitions import require_definition
+from facevc_cli.vocoders.definitions import check_sizes, require_definition
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
 from facevc_cli.vocoders.parallel_wavegan import ParallelWavegan, ParallelWaveganGenerator, ParallelWaveganSizes
-from facevc_cli.vocoders.weights import fold_weight_norm, read_checkpoint
+from facevc_cli.vocoders.weights import check_described, fold_weight_norm, read_checkpoint
+
+MOST_STATISTICS = 65_536  # numbers in stats.h5; bands take a hundred
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -47,21 +50,25 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     if not isinstance(model, dict) or not isinstance(model.get("generator"), dict):
         raise FaceVCError(f"{checkpoint}: expected a checkpoint with 'model' / 'generator' in it, found {sorted(map(str, content))[:6]}.")
     mean, scale = read_stats(checkpoint.parent, MEL_DEFINITIONS[mel].n_mels)
-    kind = settings.get("generator_type", "ParallelWaveGANGenerator")
+    kind = str(settings.get("generator_type", "ParallelWaveGANGenerator"))[:80]
     # early configs of the repository misspelt the word
-    parameters = {key.replace("kernal", "kernel"): value for key, value in settings.get("generator_params", {}).items()}
+    parameters = {str(key).replace("kernal", "kernel"): value for key, value in settings.get("generator_params", {}).items()}
     name = f"{kind.removesuffix('Generator')} {checkpoint.name}"
     try:
         sizes = native_sizes(kind, parameters)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
         raise FaceVCError(f"{config}: 'generator_params' are not those of a {kind} ({error}).") from error
     if isinstance(sizes, ParallelWaveganSizes):
-        wavegan = ParallelWaveganGenerator(sizes)
-        wavegan.load_folded(fold_weight_norm(model["generator"]), checkpoint, config)
+        make_wavegan, state = partial(ParallelWaveganGenerator, check_sizes(sizes, config)), fold_weight_norm(model["generator"], checkpoint)
+        check_described(make_wavegan, state, checkpoint, config)
+        wavegan = make_wavegan()
+        wavegan.load_folded(state, checkpoint, config)
         return ParallelWavegan(wavegan, mel, mean, scale, name)
     if isinstance(sizes, HifiganSizes):
-        hifigan = HifiganGenerator(sizes)
-        hifigan.load_folded(hifigan_names(fold_weight_norm(model["generator"])), checkpoint, config)
+        make_hifigan, state = partial(HifiganGenerator, check_sizes(sizes, config)), hifigan_names(fold_weight_norm(model["generator"], checkpoint))
+        check_described(make_hifigan, state, checkpoint, config)
+        hifigan = make_hifigan()
+        hifigan.load_folded(state, checkpoint, config)
         return Hifigan(hifigan, mel, name, mean, scale)
     raise FaceVCError(
         f"{config}: a {kind} with these settings is not supported. Expected a ParallelWaveGANGenerator or a HiFiGANGenerator that makes one "
@@ -94,15 +101,18 @@ def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
             import h5py
 
             with h5py.File(h5, "r") as file:
-                mean, scale = np.asarray(file["mean"]), np.asarray(file["scale"])
+                mean, scale = _read_numbers(file, "mean"), _read_numbers(file, "scale")
         elif npy.is_file():
-            mean, scale = read_npy(npy)[:2]
+            rows = read_npy(npy)
+            if rows.ndim != 2 or len(rows) < 2:
+                raise ValueError(f"an array of the shape {rows.shape}")
+            mean, scale = rows[:2]
         else:
             raise FaceVCError(
                 f"{folder}: this vocoder wants log-mels standardised with its own corpus statistics, and neither stats.h5 nor "
                 "stats.npy lies beside its checkpoint. Copy the stats file of its training there."
             )
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise FaceVCError(f"{h5 if h5.is_file() else npy}: expected a vocoder's mean and scale, found something else ({error}).") from error
     if mean.size != n_mels or scale.size != n_mels or not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
         raise FaceVCError(
@@ -110,6 +120,16 @@ def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
             f"{mean.shape} and {scale.shape} or values that are neither."
         )
     return torch.from_numpy(mean.reshape(-1).astype(np.float32)), torch.from_numpy(scale.reshape(-1).astype(np.float32))
+
+
+def _read_numbers(file: Any, name: str) -> np.ndarray:
+    """A small dataset of numbers that lies in this very file; ValueError if it is anything else."""
+    import h5py
+
+    dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu" or dataset.size > MOST_STATISTICS or dataset.is_virtual or dataset.external:
+        raise ValueError(f"{name} is no small array of numbers in this file")
+    return np.asarray(dataset)
 
 
 def native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveganSizes | HifiganSizes | None:

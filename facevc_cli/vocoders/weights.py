@@ -1,6 +1,6 @@
 """Others' vocoder checkpoints: read without unpickling code, weight norm folded into plain weights, shapes checked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from facevc_cli.errors import FaceVCError
 
 # weight norm under torch.nn.utils.weight_norm and under torch.nn.utils.parametrizations.weight_norm
+LARGER = 4  # times the weights at hand: no generator is, whatever it does with them
 _GAINS = {".weight_g": ".weight_v", ".parametrizations.weight.original0": ".parametrizations.weight.original1"}
 
 
@@ -33,17 +34,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fold_weight_norm(state: Mapping[str, Tensor], path: Path | str = "the state dict") -> dict[str, Tensor]:
     """Plain weights from weight-normalised ones: w = g v / |v|, the norm over all dimensions but the first.
 
     Salimans & Kingma 2016, as torch's weight_norm with its default dim=0 (transposed convolutions too). Weights that are
-    plain already stay as they are.
+    plain already stay as they are. FaceVCError, which names `path`, if it holds anything but plain tensors, or parts of a weight that do not fit.
     """
+    for key, value in state.items():
+        _check_tensor(key, value, path)
     folded: dict[str, Tensor] = {}
     for key, value in state.items():
         for gain, direction in _GAINS.items():
             if key.endswith(gain):
-                v = state[key.removesuffix(gain) + direction].float()
+                whole = state.get(key.removesuffix(gain) + direction)
+                if whole is None or whole.ndim < 2 or value.numel() != len(whole) or value.ndim != whole.ndim:
+                    raise FaceVCError(f"{path}: the weight {key.removesuffix(gain)[:80]!r} lacks a part, or its parts differ in shape. Copy the file again.")
+                v = whole.float()
                 norm = v.flatten(1).norm(dim=1, dtype=torch.float64).reshape(-1, *[1] * (v.ndim - 1))
                 folded[key.removesuffix(gain) + ".weight"] = v * (value.double() / norm).float()
                 break
@@ -52,6 +58,22 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             folded[key] = value.float()
     return folded
+
+
+def check_described(make: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path, config: Path) -> None:
+    """FaceVCError if the generator that a config describes cannot be built, or is far larger than the weights at hand; takes no memory for it."""
+    try:
+        with torch.device("meta"):
+            described = sum(tensor.numel() for tensor in make().state_dict().values())
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise FaceVCError(f"{config}: a generator of these sizes cannot be built ({reason}).") from error
+    found = sum(tensor.numel() for tensor in state.values())
+    if described > LARGER * found:
+        raise FaceVCError(
+            f"{path} does not fit the generator that {config} describes: expected {described:,} numbers, found {found:,}. "
+            "Use the config that was written with this checkpoint."
+        )
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path, config: Path) -> None:
@@ -67,3 +89,10 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path, con
             + ". Use the config that was written with this checkpoint."
         )
     module.load_state_dict(dict(state), assign=True)  # of a module just made: it saves a copy
+
+
+def _check_tensor(key: object, value: object, path: Path | str) -> None:
+    """A plain tensor of floats, whose memory is as large as its shape says."""
+    plain = isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided and value.dtype.is_floating_point
+    if not (plain and isinstance(value, Tensor) and value.numel() * value.element_size() <= value.untyped_storage().nbytes()):
+        raise FaceVCError(f"{path}: expected weights as tensors of floating-point numbers, found something else under {str(key)[:80]!r}.")
