@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from facevc_cli.features.mel import MEL_DEFINITIONS
-from facevc_cli.features.voice import VOICE_DIM
-from facevc_cli.io.audio import load_audio, save_audio
-from facevc_cli.io.store import Item
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.corpus.store import Item
+from facevc_cli.corpus.store_writer import StoreWriter
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.files.audio import load_audio, save_audio
+from facevc_cli.voices.dvector import VOICE_DIM
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SPEECH, FACE = EXAMPLES / "speech.wav", EXAMPLES / "face.jpg"

@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         checkpoint, origin = find_checkpoint(args.checkpoint, folder)
-        from facevc_cli.io.audio import save_audio
+        from facevc_cli.files.audio import save_audio
 
         source = folder / "source.wav"
         save_audio(source, *common.speech(args.seconds, args.source))
@@ -57,18 +57,18 @@ def main() -> None:
 
 def find_checkpoint(given: Path | None, folder: Path) -> tuple[Path, str]:
     """The checkpoint to time, and what it is; random weights take as long as trained ones."""
-    from facevc_cli.errors import FaceVCError
-    from facevc_cli.io.checkpoint import bundled_checkpoint
+    from facevc_cli.core.errors import FaceVCError
+    from facevc_cli.families.checkpoint import bundled_checkpoint
 
     if given is not None:
         return given, str(given)
     try:
         return bundled_checkpoint(), "bundled starter"
     except FaceVCError:
-        from facevc_cli.config import load_config
-        from facevc_cli.features.frontend import Frontend
-        from facevc_cli.io.checkpoint import Checkpoint, save_checkpoint
-        from facevc_cli.models.facevc import FaceVC
+        from facevc_cli.dsp.frontend import Frontend
+        from facevc_cli.families.checkpoint import Checkpoint, save_checkpoint
+        from facevc_cli.families.fvmvc.config import load_config
+        from facevc_cli.families.fvmvc.model import FaceVC
 
         config = load_config("starter")
         embedders = {"face": {"detector": "dlib", "embedder": "dlib"}}
@@ -118,7 +118,7 @@ def warm(args, checkpoint: Path, source: Path) -> list[dict]:
 def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
     """Sources that no kernel has seen the length of, one face, files written; the ways take turns, each in a process of its own, for kernels that one
     compiles push out another's. `ratio`: how many times as long as ours."""
-    from facevc_cli.io.audio import save_audio
+    from facevc_cli.files.audio import save_audio
 
     ways = ["convert", *others]
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -176,13 +176,13 @@ def make_plain(vocoder) -> None:
 
 def batch(converter, face: Path, sources: list[Path], folder: Path) -> None:
     """As `facevc convert` does it, its model loaded: hearing ahead, writing behind."""
-    from facevc_cli.data.conversion_manifest import Addresses
-    from facevc_cli.data.conversion_targets import Driver
-    from facevc_cli.data.conversions import Job
-    from facevc_cli.io.audio import save_audio
-    from facevc_cli.pipeline import convert_jobs
-    from facevc_cli.progress import SILENT
-    from facevc_cli.targets import Targets
+    from facevc_cli.batch.jobs import Job
+    from facevc_cli.batch.pipeline import convert_jobs
+    from facevc_cli.conversion.drivers import Driver
+    from facevc_cli.conversion.targets import Targets
+    from facevc_cli.core.progress import SILENT
+    from facevc_cli.files.audio import save_audio
+    from facevc_cli.manifest.manifest import Addresses
 
     jobs = [Job(source, source.stem, Driver.of("face", face), folder / f"{source.stem}.out.wav", source.stem) for source in sources]
     targets = Targets(converter, None, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), SILENT)
@@ -190,7 +190,7 @@ def batch(converter, face: Path, sources: list[Path], folder: Path) -> None:
 
 
 def one_by_one(converter, face: Path, sources: list[Path], folder: Path) -> None:
-    from facevc_cli.io.audio import save_audio
+    from facevc_cli.files.audio import save_audio
 
     target = converter.target_from_face(face)
     for source in sources:
@@ -221,7 +221,7 @@ def long(args, checkpoint: Path, folder: Path) -> dict:
     """One process; the peak of its resident memory as the system counts it (not on Windows)."""
     import resource
 
-    from facevc_cli.io.audio import save_audio
+    from facevc_cli.files.audio import save_audio
 
     source, out = folder / "long.wav", folder / "long.out.wav"
     save_audio(source, *common.speech(60 * args.long, args.source))

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=2000, help="a round")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    from facevc_cli.io.store import Store
+    from facevc_cli.corpus.store import Store
 
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as temporary:

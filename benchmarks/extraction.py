@@ -34,7 +34,7 @@ def main() -> None:
 
 def audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
     """extract-features over a folder, its processes' start included."""
-    from facevc_cli.io.store import Store
+    from facevc_cli.corpus.store import Store
     from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
     started = time.perf_counter()
@@ -50,7 +50,7 @@ def audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
 
 def faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> dict:
     """extract-face over images or videos: frames looked at, whether or not they show a face."""
-    from facevc_cli.io.store import Store
+    from facevc_cli.corpus.store import Store
     from facevc_cli.stages.extract_face import ExtractFaceConfig, run
 
     started = time.perf_counter()
@@ -69,7 +69,7 @@ def made_faces(folder: Path, count: int) -> dict[str, Path]:
     import av
     from PIL import Image
 
-    from facevc_cli.io.image import load_image, save_image
+    from facevc_cli.files.image import load_image, save_image
 
     face = np.array(Image.fromarray(load_image(common.FACE)).resize((256, 256)))
     varied = [np.clip(face * (0.9 + 0.2 * i / count), 0, 255).astype(np.uint8) for i in range(count)]

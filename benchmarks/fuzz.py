@@ -95,7 +95,7 @@ def _fresh(whole: Path, folder: Path) -> Path:
 
 
 def _read(read: Any, folder: Path, longest_s: int, disguised: bool) -> dict[str, Any]:
-    from facevc_cli.errors import FaceVCError
+    from facevc_cli.core.errors import FaceVCError
 
     started = time.perf_counter()
     signal.alarm(longest_s)

@@ -26,7 +26,7 @@ def _media(base: Path) -> None:
     from PIL import Image
     from tiny import buzz
 
-    from facevc_cli.io.audio import save_audio
+    from facevc_cli.files.audio import save_audio
 
     folder = base / "media"
     folder.mkdir(parents=True)
@@ -48,7 +48,7 @@ def _media(base: Path) -> None:
 def _encode(path: Path, wav: np.ndarray, codec: str, rate: int, picture: np.ndarray | None = None, video_codec: str = "") -> None:
     import av
 
-    from facevc_cli.io.audio import resample
+    from facevc_cli.files.audio import resample
 
     with av.open(str(path), "w") as container:
         if picture is not None:
@@ -71,8 +71,8 @@ def _encode(path: Path, wav: np.ndarray, codec: str, rate: int, picture: np.ndar
 def _stores(base: Path) -> None:
     from stores import make_stores
 
-    from facevc_cli.io.store import Item, Store
-    from facevc_cli.io.store_writer import StoreWriter
+    from facevc_cli.corpus.store import Item, Store
+    from facevc_cli.corpus.store_writer import StoreWriter
 
     made = make_stores(base / "stores")
     with Store(made.features) as store, StoreWriter(base / "stores" / "other.h5", "extract-features", store.settings) as writer:
@@ -86,9 +86,9 @@ def _stores(base: Path) -> None:
 def _model(base: Path) -> None:
     from tiny import checkpoint
 
-    from facevc_cli.data.conversion_manifest import Addresses
-    from facevc_cli.io.checkpoint import load_checkpoint
-    from facevc_cli.io.voice_card import VoiceCard, save_card
+    from facevc_cli.conversion.card import VoiceCard, save_card
+    from facevc_cli.families.checkpoint import load_checkpoint
+    from facevc_cli.manifest.manifest import Addresses
 
     folder = checkpoint(base / "model" / "checkpoint")
     loaded = load_checkpoint(folder)
@@ -115,7 +115,7 @@ def _run(base: Path) -> None:
 
 def _steady_records(run: Path) -> None:
     """Times and paths as they would be anywhere: a seed damages the same place of a file only where it is as long."""
-    from facevc_cli.io.manifest import read_table, write_table
+    from facevc_cli.files.tables import read_table, write_table
 
     starts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     steady = [{**start, "command": ["facevc", "pretrain"], "git": None} for start in starts]
@@ -127,7 +127,7 @@ def _steady_records(run: Path) -> None:
 def _tables(base: Path) -> None:
     from tiny import recording
 
-    from facevc_cli.io.image import save_image
+    from facevc_cli.files.image import save_image
 
     folder = base / "tables"
     for i, (who, _) in enumerate(PEOPLE.items()):
@@ -149,8 +149,8 @@ def _tables(base: Path) -> None:
 def _evaluation(base: Path) -> None:
     from tiny import recording
 
-    from facevc_cli.io.image import save_image
-    from facevc_cli.io.manifest import write_table
+    from facevc_cli.files.image import save_image
+    from facevc_cli.files.tables import write_table
 
     folder, rows = base / "evaluation", []
     for i, (who, gender) in enumerate(PEOPLE.items()):
@@ -187,9 +187,9 @@ def _published(base: Path) -> None:
     """An FVMVC checkpoint under the published names, with a small model's weights."""
     import torch
 
-    from facevc_cli.config import load_config
-    from facevc_cli.io.published import convert_published
-    from facevc_cli.models.facevc import FaceVC
+    from facevc_cli.families.fvmvc.config import load_config
+    from facevc_cli.families.fvmvc.model import FaceVC
+    from facevc_cli.families.fvmvc.published import convert_published
 
     folder = base / "published"
     folder.mkdir()

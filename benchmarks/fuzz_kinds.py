@@ -14,7 +14,7 @@ import numpy as np
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 
-from facevc_cli.errors import FaceVCError  # noqa: E402
+from facevc_cli.core.errors import FaceVCError  # noqa: E402
 
 PICTURES = ("jpg", "png", "webp", "tif", "gif", "bmp")
 SOUNDS = ("wav", "flac", "ogg", "mp3", "m4a")
@@ -69,7 +69,7 @@ def _speech(folder: Path) -> None:
 
 def _video(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
-        from facevc_cli.io.video import has_audio, iterate_frames
+        from facevc_cli.files.video import has_audio, iterate_frames
 
         path = folder / name
         attempt(lambda: _sound(name)(folder), lambda: has_audio(path), lambda: [None for _ in iterate_frames(path, 2, 4)])
@@ -79,7 +79,7 @@ def _video(name: str) -> Callable[[Path], None]:
 
 def _picture(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
-        from facevc_cli.io.image import load_image
+        from facevc_cli.files.image import load_image
 
         load_image(folder / name)
 
@@ -89,10 +89,10 @@ def _picture(name: str) -> Callable[[Path], None]:
 def _use_stores(folder: Path) -> None:
     from stores import TOY
 
-    from facevc_cli.config import load_config
-    from facevc_cli.data.training_inputs import FacePairs, read_inputs
-    from facevc_cli.io.store import Store
-    from facevc_cli.io.store_writer import StoreWriter
+    from facevc_cli.corpus.store import Store
+    from facevc_cli.corpus.store_writer import StoreWriter
+    from facevc_cli.families.fvmvc.config import load_config
+    from facevc_cli.families.fvmvc.training_inputs import FacePairs, read_inputs
     from facevc_cli.stages.info import InfoConfig
     from facevc_cli.stages.info import run as info
 
@@ -114,8 +114,8 @@ def _use_stores(folder: Path) -> None:
 
 
 def _use_part(folder: Path) -> None:
-    from facevc_cli.io.store import Store
-    from facevc_cli.io.store_writer import StoreWriter
+    from facevc_cli.corpus.store import Store
+    from facevc_cli.corpus.store_writer import StoreWriter
 
     path = folder / "features.h5"
     with Store(path) as store:
@@ -128,7 +128,7 @@ def _use_part(folder: Path) -> None:
 
 
 def _use_model(folder: Path) -> None:
-    from facevc_cli.converter import Converter
+    from facevc_cli.conversion.converter import Converter
     from facevc_cli.stages.info import InfoConfig, run
 
     path = folder / "checkpoint"
@@ -154,7 +154,7 @@ def _use_card(folder: Path) -> None:
 
 
 def _use_addresses(folder: Path) -> None:
-    from facevc_cli.data.conversion_manifest import Addresses, read_addresses
+    from facevc_cli.manifest.manifest import Addresses, read_addresses
 
     def go_on() -> None:
         addresses = Addresses(folder, np.zeros((16, 256), np.float32))
@@ -167,11 +167,11 @@ def _use_addresses(folder: Path) -> None:
 def pretrain(folder: Path, **options: Any) -> Any:
     from stores import TOY
 
-    import facevc_cli.io.rundir
+    import facevc_cli.training.run_folder
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
-    if hasattr(facevc_cli.io.rundir, "_plot"):  # drawing takes longer than the training that it shows
-        facevc_cli.io.rundir._plot = lambda table, picture: None
+    if hasattr(facevc_cli.training.run_folder, "_plot"):  # drawing takes longer than the training that it shows
+        facevc_cli.training.run_folder._plot = lambda table, picture: None
     inputs, settings = (folder / "features.h5", folder / "voices.h5"), (*TOY, "pretrain.steps=4")
     return run(PretrainStageConfig(*inputs, folder / "run", "toy", overrides=settings, device="cpu", **options))
 
@@ -190,7 +190,7 @@ def _plan(**given: str) -> Callable[[Path], None]:
     """A dry run of convert with the tables named; the sources are those of the list where that is damaged."""
 
     def read(folder: Path) -> None:
-        from facevc_cli.data.conversion_plan import Benchmark
+        from facevc_cli.benchmark.plan import Benchmark
         from facevc_cli.stages.convert import ConvertConfig, run
 
         tables = {name: folder / file for name, file in given.items()}
@@ -225,8 +225,8 @@ class _Spectrum:
 
 
 def evaluate(folder: Path, **options: Any) -> Any:
-    from facevc_cli.metrics.gender import PitchGenderJudge
-    from facevc_cli.metrics.judges import Judges
+    from facevc_cli.evaluation.judges import Judges
+    from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
     from facevc_cli.stages.evaluate import EvaluateConfig, run
 
     config = EvaluateConfig(folder, folder / "evaluation", jobs=1, **{"html": False, **options})
@@ -245,7 +245,7 @@ def _use_evaluation(**given: str) -> Callable[[Path], None]:
 
 def _draw_addresses(folder: Path) -> None:
     """As the page of an evaluation does it, less the drawing itself, which takes longer than all the rest."""
-    from facevc_cli.reporting import plots
+    from facevc_cli.evaluation.report import plots
 
     if hasattr(plots, "to_svg"):
         plots.to_svg = lambda *given, **options: ""  # type: ignore[assignment]
@@ -253,7 +253,7 @@ def _draw_addresses(folder: Path) -> None:
 
 
 def _use_cache(folder: Path) -> None:
-    from facevc_cli.metrics.listening import CACHE_VERSION
+    from facevc_cli.evaluation.listening import CACHE_VERSION
 
     (folder / ".facevc-cache").mkdir(exist_ok=True)
     shutil.copy(folder / "voices.npz", folder / ".facevc-cache" / f"voices-spectrum-v{CACHE_VERSION}.npz")
@@ -261,7 +261,7 @@ def _use_cache(folder: Path) -> None:
 
 
 def _use_manifest(folder: Path) -> None:
-    from facevc_cli.data.conversion_manifest import Manifest
+    from facevc_cli.manifest.manifest import Manifest
 
     def go_on() -> None:
         manifest = Manifest(folder)
@@ -291,8 +291,8 @@ def _vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:
 
 
 def _configure(folder: Path) -> None:
-    from facevc_cli.config import load_config
-    from facevc_cli.models.facevc import FaceVC
+    from facevc_cli.families.fvmvc.config import load_config
+    from facevc_cli.families.fvmvc.model import FaceVC
 
     config = load_config("toy", folder / "config.yaml")
     FaceVC(config.model)

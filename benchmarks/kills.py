@@ -242,7 +242,7 @@ def _read_arrays(path: Path) -> Any:
 
 
 def _read_store(path: Path) -> Any:
-    from facevc_cli.io.store import Store
+    from facevc_cli.corpus.store import Store
 
     with Store(path) as store:
         items = [store.item(i) for i in range(len(store))]

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="further settings")
     parser.add_argument("--only", choices=("pretrain", "train"), help="train still pretrains, for two steps")
     args = parser.parse_args()
-    from facevc_cli.config import load_config
+    from facevc_cli.families.fvmvc.config import load_config
 
     config = load_config(args.preset, None, args.set)
     with tempfile.TemporaryDirectory() as temporary:
@@ -67,7 +67,7 @@ def overrides(args, stage: str, steps: int) -> tuple[str, ...]:
 
 def timed(name: str, work, output: Path, steps: int) -> dict:
     """From losses.csv; its first line is left out: readers start, kernels are chosen."""
-    from facevc_cli.io.manifest import read_table
+    from facevc_cli.files.tables import read_table
 
     started = time.perf_counter()
     work()

@@ -11,9 +11,9 @@ from pathlib import Path
 import common
 import numpy as np
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import load_audio, resample
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, list_files
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.audio import load_audio, resample
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, list_files
 from facevc_cli.provenance.watermark import FALSE_ALARMS, KEY, SHORTEST_S, detect, watermark
 
 Sound = tuple[np.ndarray, int]  # (n,) float32, rate in Hz
@@ -122,7 +122,7 @@ def costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object]]:
         row("marking, share of real time", embed, max(embed)), row("verifying, share of real time", look, max(look)),
     ]  # fmt: skip
     if judged:
-        from facevc_cli.metrics.naturalness import DistillMOS
+        from facevc_cli.evaluation.metrics.naturalness import DistillMOS
 
         rate_it = DistillMOS().score
         chosen = [sounds[i] for i in np.unique(np.linspace(0, len(sounds) - 1, min(judged, len(sounds))).astype(int))]

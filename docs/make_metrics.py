@@ -7,7 +7,7 @@
 import sys
 from pathlib import Path
 
-from facevc_cli.metrics.registry import METRICS
+from facevc_cli.evaluation.metrics.registry import METRICS
 
 PAGE = Path(__file__).parent / "evaluation.md"
 BEGIN, END = "<!-- metrics: written by docs/make_metrics.py -->\n", "<!-- end of metrics -->\n"

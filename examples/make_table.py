@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from facevc_cli.features.pitch import extract_f0
-from facevc_cli.io.audio import load_audio
+from facevc_cli.dsp.pitch import extract_f0
+from facevc_cli.files.audio import load_audio
 
 HERE = Path(__file__).parent
 OUT = HERE / "converted"

@@ -11,11 +11,11 @@ __version__ = "0.1.0"
 __all__ = ["Converter", "FaceVCError", "__version__", "load_model"]
 
 if TYPE_CHECKING:
-    from facevc_cli.converter import Converter
-    from facevc_cli.errors import FaceVCError
-    from facevc_cli.io.checkpoint import load_model
+    from facevc_cli.conversion.converter import Converter
+    from facevc_cli.core.errors import FaceVCError
+    from facevc_cli.families.checkpoint import load_model
 
-_HOMES = {"Converter": "facevc_cli.converter", "load_model": "facevc_cli.io.checkpoint", "FaceVCError": "facevc_cli.errors"}
+_HOMES = {"Converter": "facevc_cli.conversion.converter", "load_model": "facevc_cli.families.checkpoint", "FaceVCError": "facevc_cli.core.errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the pictures out: drawing one takes longer than the training it shows."""
-    monkeypatch.setattr("facevc_cli.io.rundir._plot", lambda table, picture: None)
+    monkeypatch.setattr("facevc_cli.training.run_folder._plot", lambda table, picture: None)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def toy_run(toy_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A finished pretraining of the shrunk preset toy; not to be written to."""
     folder = tmp_path_factory.mktemp("runs") / "toy"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facevc_cli.io.rundir._plot", lambda table, picture: None)
+        patch.setattr("facevc_cli.training.run_folder._plot", lambda table, picture: None)
         pretrain(toy_stores, folder, "toy", "pretrain.steps=4")
     return folder
 
@@ -45,6 +45,6 @@ def starter_run(starter_stores: Stores, tmp_path_factory: pytest.TempPathFactory
     """A finished pretraining of the shrunk preset starter; not to be written to."""
     folder = tmp_path_factory.mktemp("runs") / "starter"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facevc_cli.io.rundir._plot", lambda table, picture: None)
+        patch.setattr("facevc_cli.training.run_folder._plot", lambda table, picture: None)
         pretrain(starter_stores, folder, "starter", "pretrain.steps=4")
     return folder

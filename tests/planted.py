@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from facevc_cli.io.audio import save_audio
-from facevc_cli.io.manifest import write_table
-from facevc_cli.metrics.bootstrap import Figure, Terms
-from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.evaluation import Evaluation, measure
-from facevc_cli.metrics.evidence import Evidence
-from facevc_cli.metrics.figures import figures, metric_terms
-from facevc_cli.metrics.gender import LinearGenderJudge, PitchGenderJudge
-from facevc_cli.metrics.intelligibility import Transcript
-from facevc_cli.metrics.voices import Heard
+from facevc_cli.evaluation.bootstrap import Figure, Terms
+from facevc_cli.evaluation.evaluation import Evaluation, measure
+from facevc_cli.evaluation.figures import figures, metric_terms
+from facevc_cli.evaluation.metrics.evidence import Evidence
+from facevc_cli.evaluation.metrics.gender import LinearGenderJudge, PitchGenderJudge
+from facevc_cli.evaluation.metrics.intelligibility import Transcript
+from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.files.audio import save_audio
+from facevc_cli.files.tables import write_table
+from facevc_cli.manifest.conversion import Conversion
 
 GENDERS = ("female", "male")
 JUDGE = PitchGenderJudge()

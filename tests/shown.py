@@ -7,12 +7,12 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.evaluation import Evaluation, measure
-from facevc_cli.metrics.evidence import Evidence
-from facevc_cli.metrics.gender import PitchGenderJudge
-from facevc_cli.metrics.threshold import Threshold
-from facevc_cli.metrics.voices import Heard
+from facevc_cli.evaluation.evaluation import Evaluation, measure
+from facevc_cli.evaluation.metrics.evidence import Evidence
+from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
+from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.threshold import Threshold
+from facevc_cli.manifest.conversion import Conversion
 
 HOSTILE = '<script>alert("x")</script>&$a_b$ \u202e名'
 PEOPLE = {"anna": "female", HOSTILE: "female", "carl": "male", "dave": "male"}

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.features.pitch import PitchStatistics
-from facevc_cli.io.store import Item, Value
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.corpus.store import Item, Value
+from facevc_cli.corpus.store_writer import StoreWriter
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.dsp.pitch import PitchStatistics
 
 VOICE_DIM, FACE_DIM, TEACHER_DIM = 16, 12, 10
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facevc_cli.config import load_config
-from facevc_cli.features.face import FaceObservation, NoFaceError
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.io.audio import save_audio
-from facevc_cli.io.checkpoint import Checkpoint, save_checkpoint
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.faces.analyser import FaceObservation, NoFaceError
+from facevc_cli.families.checkpoint import Checkpoint, save_checkpoint
+from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.fvmvc.model import FaceVC
+from facevc_cli.files.audio import save_audio
 
 SHRUNKEN = {
     "toy": (

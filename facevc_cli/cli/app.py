@@ -57,8 +57,8 @@ def facevc(version: Annotated[bool, typer.Option("--version", callback=_version,
 
 def main() -> None:
     """The console script: the commands, and what goes wrong before and after their work."""
-    from facevc_cli.runtime import collect_seldom
-    from facevc_cli.runtime.stopping import signals_heard
+    from facevc_cli.core.stopping import signals_heard
+    from facevc_cli.core.tuning import collect_seldom
 
     open_streams()
     collect_seldom()

@@ -58,7 +58,7 @@ def convert(
 
         facevc convert wavs/ --face faces/ -o benchmark/ --baseline shuffled-faces --degrade blur=4
     """
-    from facevc_cli.data.conversion_targets import Control, take_mix_words
+    from facevc_cli.conversion.drivers import Control, take_mix_words
     from facevc_cli.stages.convert import Benchmark, ConvertConfig, run
 
     words, mixes = take_mix_words(sources, mixes or ())

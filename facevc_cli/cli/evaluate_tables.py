@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from facevc_cli.cli.report import ConsoleReporter
-from facevc_cli.progress import Summary
+from facevc_cli.core.progress import Summary
 
 Figures = Mapping[str, Mapping[str, Any]]
 OTHERS_WIDTH, CELL_WIDTH = 42, len("-0.000 (-0.000 to -0.000)")  # of the columns that are no systems, and of theirs

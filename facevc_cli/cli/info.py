@@ -7,7 +7,7 @@ import typer
 
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.report import run_stage, write_out
-from facevc_cli.progress import Reporter, Summary
+from facevc_cli.core.progress import Reporter, Summary
 
 
 def info(
@@ -35,7 +35,7 @@ def info(
     def stage(reporter: Reporter) -> Summary:
         summary = run(InfoConfig(tuple(paths or ()), checkpoint), reporter)
         if not json:
-            from facevc_cli.parsing import dump_yaml
+            from facevc_cli.core.parsing import dump_yaml
 
             described = [summary.data["installation"]] if "installation" in summary.data else summary.data["items"]
             for item in described:

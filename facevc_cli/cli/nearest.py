@@ -8,7 +8,7 @@ import typer
 from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.report import ConsoleReporter, run_stage
-from facevc_cli.progress import Summary
+from facevc_cli.core.progress import Summary
 
 
 def nearest(

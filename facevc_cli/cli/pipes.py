@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facevc_cli.cli.report import write_out
-from facevc_cli.errors import UsageError
+from facevc_cli.core.errors import UsageError
 
 
 @contextmanager

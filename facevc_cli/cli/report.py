@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from facevc_cli.cli.streams import drop_stdout
-from facevc_cli.errors import FaceVCError, Interrupted, UsageError
-from facevc_cli.progress import Reporter, Summary
+from facevc_cli.core.errors import FaceVCError, Interrupted, UsageError
+from facevc_cli.core.progress import Reporter, Summary
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -125,7 +125,7 @@ def run_stage(
 
     json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
     """
-    from facevc_cli.runtime import stopping
+    from facevc_cli.core import stopping
 
     reporter = ConsoleReporter(quiet, verbose, json_out and json_lines)
     stopping.tell_by(lambda text: reporter._print(text))
@@ -151,7 +151,7 @@ def run_stage(
 
 
 def _exit_stopped(reporter: ConsoleReporter, code: int) -> NoReturn:
-    from facevc_cli.runtime import stopping
+    from facevc_cli.core import stopping
 
     reporter.end()
     reporter.note(stopping.STOPPED)
@@ -161,7 +161,7 @@ def _exit_stopped(reporter: ConsoleReporter, code: int) -> NoReturn:
 
 def explain(error: BaseException) -> str | None:
     """What a user can cause or cure, in a sentence; None for what is a fault of ours."""
-    from facevc_cli.runtime.memory import is_out_of_memory
+    from facevc_cli.core.memory import is_out_of_memory
 
     said = str(error)
     if isinstance(error, FaceVCError):

@@ -6,7 +6,7 @@ import typer
 
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.report import run_stage, write_out
-from facevc_cli.progress import Reporter, Summary
+from facevc_cli.core.progress import Reporter, Summary
 
 
 def verify(

@@ -8,7 +8,7 @@ import typer
 from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.report import ConsoleReporter, run_stage
-from facevc_cli.progress import Summary
+from facevc_cli.core.progress import Summary
 
 MIX = "Instead of faces: people mixed, pictures or voice cards with weights, as in 'a.jpg=.6 b.safetensors=.4'."
 
@@ -38,7 +38,7 @@ def voice_card(
 
         facevc voice-card --mix 'anna.safetensors=.7 bob.jpg=.3' -o between.safetensors
     """
-    from facevc_cli.data.conversion_targets import take_mix_words
+    from facevc_cli.conversion.drivers import take_mix_words
     from facevc_cli.stages.voice_card import VoiceCardConfig, run
 
     pictures, mixes = take_mix_words(faces or (), [mix] if mix else ())

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from facevc_cli import __version__
-from facevc_cli.io.atomic import write_text
-from facevc_cli.io.hashes import file_sha256
+from facevc_cli.files.atomic import write_text
+from facevc_cli.files.hashes import file_sha256
 
 SHORT = 16  # hexadecimal digits kept of a sha256
 NAMED = 8  # faces or voices listed one by one; of more, one hash of all

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facevc_cli.io.audio import save_audio
+from facevc_cli.files.audio import save_audio
 from facevc_cli.provenance.metadata import Provenance, comment, write_sidecar
 from facevc_cli.provenance.watermark import watermark
 

@@ -19,7 +19,7 @@ from functools import cache
 
 import numpy as np
 
-from facevc_cli.io.audio import resample
+from facevc_cli.files.audio import resample
 
 KEY = b"facevc watermark 1"  # public; another format gets another
 GAIN_DB = 1.0

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from facevc_cli.converter import Converter
-from facevc_cli.data.conversion_manifest import Addresses, Line, Manifest, line_key, shared_columns
-from facevc_cli.data.conversion_plan import Benchmark, plan_benchmark
-from facevc_cli.data.conversion_resume import add_sidecar, jobs_waiting
-from facevc_cli.data.conversion_targets import Control, Driver
-from facevc_cli.data.conversions import NAME, Job, Naming, Row, job_keys, jobs_of
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.atomic import check_writable, remove_left
-from facevc_cli.io.checkpoint import locate
-from facevc_cli.pipeline import convert_jobs
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.batch.jobs import NAME, Job, Naming, Row, job_keys, jobs_of
+from facevc_cli.batch.pipeline import convert_jobs
+from facevc_cli.batch.resume import add_sidecar, jobs_waiting
+from facevc_cli.benchmark.plan import Benchmark, plan_benchmark
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.drivers import Control, Driver
+from facevc_cli.conversion.targets import Targets
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.families.checkpoint import locate
+from facevc_cli.files.atomic import check_writable, remove_left
+from facevc_cli.manifest.manifest import Addresses, Line, Manifest, line_key, shared_columns
 from facevc_cli.provenance.metadata import provenance
 from facevc_cli.provenance.saving import save_converted
-from facevc_cli.targets import Targets
 
 STAGE = "convert"
 

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.atomic import write_text
-from facevc_cli.io.manifest import read_table, resolve, write_table
-from facevc_cli.metrics.bootstrap import Figure
-from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.evaluation import Evaluation, measure
-from facevc_cli.metrics.evidence import Evidence
-from facevc_cli.metrics.figures import check_columns, missing
-from facevc_cli.metrics.judges import RESEMBLYZER, Judges, choose_judges
-from facevc_cli.metrics.listening import Listening
-from facevc_cli.metrics.registry import load_metrics
-from facevc_cli.metrics.results import COLUMNS, to_json, to_rows
-from facevc_cli.metrics.tables import read_conversions
-from facevc_cli.metrics.threshold import Threshold, calibrate
-from facevc_cli.metrics.voices import Heard
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.evaluation.bootstrap import Figure
+from facevc_cli.evaluation.evaluation import Evaluation, measure
+from facevc_cli.evaluation.figures import check_columns, missing
+from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, choose_judges
+from facevc_cli.evaluation.listening import Listening
+from facevc_cli.evaluation.metrics.evidence import Evidence
+from facevc_cli.evaluation.metrics.registry import load_metrics
+from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.results import COLUMNS, to_json, to_rows
+from facevc_cli.evaluation.tables import read_conversions
+from facevc_cli.evaluation.threshold import Threshold, calibrate
+from facevc_cli.files.atomic import write_text
+from facevc_cli.files.tables import read_table, resolve, write_table
+from facevc_cli.manifest.conversion import Conversion
 
 CACHE_FOLDER = ".facevc-cache"
 ADDRESSES = "addresses.safetensors"
@@ -132,7 +132,7 @@ def _threshold(config: EvaluateConfig, listening: Listening, judges: Judges) -> 
 def _answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[str, Figure]]:
     if not config.answers:
         return {}
-    from facevc_cli.reporting.listening_test import read_answers
+    from facevc_cli.evaluation.listening_study import read_answers
 
     return read_answers(list(config.answers), evaluation)
 
@@ -149,7 +149,7 @@ def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporte
         write_text(config.output / "metrics.json", metrics)
         write_table(config.output / "metrics.csv", to_rows(evaluation), COLUMNS)
     if config.output is not None and config.html:
-        from facevc_cli.reporting.page import write_page
+        from facevc_cli.evaluation.report.page import write_page
 
         addresses = home / ADDRESSES
         title = f"Face-driven voices: {', '.join(dict.fromkeys(c.base for c in evaluation.conversions))}"
@@ -157,7 +157,7 @@ def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporte
             evaluation, config.output / "report.html", title=title, grid=config.grid, addresses=addresses if addresses.is_file() else None
         )
     if config.listening_test is not None:
-        from facevc_cli.reporting.listening_test import write_listening_test
+        from facevc_cli.evaluation.listening_study import write_listening_test
 
         for note in write_listening_test(evaluation, config.listening_test, items=config.listening_items, seed=config.seed):
             reporter.note(note)

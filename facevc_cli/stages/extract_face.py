@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from facevc_cli.data.extraction import ExtractionConfig, extract_into_store
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.face import FaceAnalyser, FaceObservation, ManyFacesError, NoFaceError, check_choices, settings_of
-from facevc_cli.io.image import load_image, save_image
-from facevc_cli.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input
-from facevc_cli.io.store import Item
-from facevc_cli.io.video import iterate_frames
-from facevc_cli.progress import SILENT, Reporter, Summary
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Reporter, Summary
+from facevc_cli.corpus.extraction import ExtractionConfig, extract_into_store
+from facevc_cli.corpus.store import Item
+from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation, ManyFacesError, NoFaceError, check_choices, settings_of
+from facevc_cli.files.image import load_image, save_image
+from facevc_cli.files.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input
+from facevc_cli.files.video import iterate_frames
 
 STAGE = "extract-face"
 

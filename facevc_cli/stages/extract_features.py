@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from facevc_cli.data.extraction import ExtractionConfig, Finish, extract_into_store
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.features.pitch import PitchStatistics
-from facevc_cli.io.audio import load_audio, resample
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, Input
-from facevc_cli.io.manifest import read_table
-from facevc_cli.io.names import index_by_name
-from facevc_cli.io.store import Item, Store, newest, settings_hash
-from facevc_cli.progress import SILENT, Reporter, Summary
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import SILENT, Reporter, Summary
+from facevc_cli.corpus.extraction import ExtractionConfig, Finish, extract_into_store
+from facevc_cli.corpus.store import Item, Store, newest, settings_hash
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.dsp.pitch import PitchStatistics
+from facevc_cli.files.audio import load_audio, resample
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, Input
+from facevc_cli.files.names import index_by_name
+from facevc_cli.files.tables import read_table
 
 STAGE = "extract-features"
 SPLITS = ("train", "valid", "test")
@@ -83,8 +83,8 @@ class _Teacher:
     def __init__(self, folder: Path):
         import torch
 
-        from facevc_cli.io.ctranslate2 import read_ctranslate2
-        from facevc_cli.models.whisper import WhisperEncoder
+        from facevc_cli.voices.ctranslate2 import read_ctranslate2
+        from facevc_cli.voices.whisper import WhisperEncoder
 
         arrays = {name: torch.from_numpy(array.astype(np.float32)) for name, array in read_ctranslate2(folder, "encoder/").items()}
         first = arrays.get("encoder/conv1/weight")
@@ -96,8 +96,8 @@ class _Teacher:
     def __call__(self, wav: np.ndarray) -> np.ndarray:
         import torch
 
-        from facevc_cli.features.mel import whisper_mel_power
-        from facevc_cli.models.whisper import whisper_log_mel
+        from facevc_cli.dsp.mel import whisper_mel_power
+        from facevc_cli.voices.whisper import whisper_log_mel
 
         with torch.inference_mode():
             mel = whisper_log_mel(torch.from_numpy(whisper_mel_power(wav)))

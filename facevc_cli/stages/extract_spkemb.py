@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from facevc_cli.data.extraction import ExtractionConfig, extract_into_store
-from facevc_cli.features.voice import EMBEDDER_VERSION, VOICE_RATE, VoiceEmbedder
-from facevc_cli.io.audio import load_audio
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, Input
-from facevc_cli.io.store import Item
-from facevc_cli.progress import SILENT, Reporter, Summary
+from facevc_cli.core.progress import SILENT, Reporter, Summary
+from facevc_cli.corpus.extraction import ExtractionConfig, extract_into_store
+from facevc_cli.corpus.store import Item
+from facevc_cli.files.audio import load_audio
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, Input
+from facevc_cli.voices.dvector import EMBEDDER_VERSION, VOICE_RATE, VoiceEmbedder
 
 STAGE = "extract-spkemb"
 

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from facevc_cli.data import origins
-from facevc_cli.data.extraction import ExtractionConfig
-from facevc_cli.data.origins import Origin, find_standing
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.atomic import remove_left, write_text
-from facevc_cli.io.audio import save_audio, wav_header
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
-from facevc_cli.io.manifest import read_table, write_table
-from facevc_cli.io.sound import fit_full_scale, read_sound
-from facevc_cli.parsing import read_json
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.runtime import default_jobs, parallel_map
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.parsing import read_json
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.core.tuning import default_jobs
+from facevc_cli.core.workers import parallel_map
+from facevc_cli.corpus import origins
+from facevc_cli.corpus.extraction import ExtractionConfig
+from facevc_cli.corpus.origins import Origin, find_standing
+from facevc_cli.files.atomic import remove_left, write_text
+from facevc_cli.files.audio import save_audio, wav_header
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
+from facevc_cli.files.sound import fit_full_scale, read_sound
+from facevc_cli.files.tables import read_table, write_table
 
 STAGE = "extract-wav"
 MANIFEST = "manifest.csv"

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facevc_cli.config import load_config
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.features.voice import VOICE_RATE
-from facevc_cli.io.arrays import read_npy
-from facevc_cli.io.checkpoint import (
+from facevc_cli.core.devices import seed_everything
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.families.checkpoint import (
     CONFIG,
     METRICS,
     TRAINING,
@@ -27,10 +26,11 @@ from facevc_cli.io.checkpoint import (
     locate,
     save_checkpoint,
 )
-from facevc_cli.io.published import convert_published, read_published
-from facevc_cli.models.facevc import build_model
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.runtime import seed_everything
+from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.fvmvc.model import build_model
+from facevc_cli.families.fvmvc.published import convert_published, read_published
+from facevc_cli.files.arrays import read_npy
+from facevc_cli.voices.dvector import VOICE_RATE
 
 STAGE = "import-checkpoint"
 MEL = "fvmvc"  # what both published systems compute

@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 
 from facevc_cli import __version__
-from facevc_cli.config import preset_names
-from facevc_cli.converter import Converter
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import CONFIG, WEIGHTS, Checkpoint, bundled_checkpoint, load_checkpoint, locate
-from facevc_cli.io.manifest import read_table
-from facevc_cli.io.store import Store
-from facevc_cli.io.voice_card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, address_facts, load_card
-from facevc_cli.parsing import read_json
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.runtime import default_jobs, memory_errors_told, resolve_device
+from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, address_facts, load_card
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.devices import resolve_device
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.memory import memory_errors_told
+from facevc_cli.core.parsing import read_json
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.core.tuning import default_jobs
+from facevc_cli.corpus.store import Store
+from facevc_cli.families.checkpoint import CONFIG, WEIGHTS, Checkpoint, bundled_checkpoint, load_checkpoint, locate
+from facevc_cli.families.fvmvc.config import preset_names
+from facevc_cli.files.tables import read_table
 
 STAGE = "info"
 MISSING = "missing"

@@ -11,14 +11,15 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
-from facevc_cli.converter import Converter, Target
-from facevc_cli.data.conversion_manifest import Addresses
-from facevc_cli.data.conversion_targets import FACE_SUFFIXES, Asked, Driver, faces_asked, voices_asked
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, find_files
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.runtime import memory_errors_told
-from facevc_cli.targets import Targets
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.drivers import FACE_SUFFIXES, Asked, Driver, faces_asked, voices_asked
+from facevc_cli.conversion.targets import Targets
+from facevc_cli.conversion.voice import Target
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.memory import memory_errors_told
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, find_files
+from facevc_cli.manifest.manifest import Addresses
 
 STAGE = "nearest"
 

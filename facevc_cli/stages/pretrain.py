@@ -6,22 +6,22 @@ from pathlib import Path
 
 import torch
 
-from facevc_cli.config import load_config
-from facevc_cli.data.training_inputs import read_inputs
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.features.mel import MEL_DEFINITIONS
-from facevc_cli.io.checkpoint import TRAINING, Checkpoint, load_checkpoint, load_weights, locate, read_tensors
-from facevc_cli.io.ctranslate2 import read_ctranslate2
-from facevc_cli.io.rundir import RunDirectory, table_hashes
-from facevc_cli.io.store import Store
-from facevc_cli.models.campplus import VoiceVerifier
-from facevc_cli.models.distilled_content import DistilledContentEncoder
-from facevc_cli.models.facevc import FaceVC, build_model
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.runtime import seed_everything
+from facevc_cli.core.devices import seed_everything
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.corpus.store import Store
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.families.checkpoint import TRAINING, Checkpoint, load_checkpoint, load_weights, locate, read_tensors
+from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
+from facevc_cli.families.fvmvc.model import FaceVC, build_model
+from facevc_cli.families.fvmvc.pretraining import PretrainTask
+from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.training.loop import Loop, make_accelerator
-from facevc_cli.training.pretraining import PretrainTask
+from facevc_cli.training.run_folder import RunDirectory, table_hashes
+from facevc_cli.voices.ctranslate2 import read_ctranslate2
+from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 STAGE = "pretrain"
 HELPERS = "auxiliary.safetensors"

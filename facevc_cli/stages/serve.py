@@ -9,14 +9,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from facevc_cli.converter import Converter
-from facevc_cli.errors import Interrupted, UsageError
-from facevc_cli.progress import SILENT, Reporter, Summary
-from facevc_cli.runtime.stopping import check_stop, hold, is_dropping, removed_if_dropped
-from facevc_cli.serving.folder import upload_folder
-from facevc_cli.serving.page import build, prepare
-from facevc_cli.serving.server import bind, is_loopback, serving
-from facevc_cli.serving.studio import Studio
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import Interrupted, UsageError
+from facevc_cli.core.progress import SILENT, Reporter, Summary
+from facevc_cli.core.stopping import check_stop, hold, is_dropping, removed_if_dropped
+from facevc_cli.page.folder import upload_folder
+from facevc_cli.page.page import build, prepare
+from facevc_cli.page.server import bind, is_loopback, serving
+from facevc_cli.page.studio import Studio
 
 MEGABYTE = 1 << 20
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import torch
 
-from facevc_cli.config import CONVERSION_SETTINGS, Config, load_config, preset_names
-from facevc_cli.data.training_inputs import FacePairs, read_inputs
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import Checkpoint, load_checkpoint
-from facevc_cli.io.rundir import RunDirectory, table_hashes
-from facevc_cli.io.store import Store
-from facevc_cli.models.facevc import FaceVC, build_model
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.runtime import seed_everything
-from facevc_cli.training.face_training import TrainTask
+from facevc_cli.core.devices import seed_everything
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.corpus.store import Store
+from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint
+from facevc_cli.families.fvmvc.config import CONVERSION_SETTINGS, Config, load_config, preset_names
+from facevc_cli.families.fvmvc.face_training import TrainTask
+from facevc_cli.families.fvmvc.model import FaceVC, build_model
+from facevc_cli.families.fvmvc.training_inputs import FacePairs, read_inputs
 from facevc_cli.training.loop import Loop, make_accelerator
+from facevc_cli.training.run_folder import RunDirectory, table_hashes
 
 STAGE = "train"
 FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # what pretraining did not train

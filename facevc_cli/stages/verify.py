@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import load_audio
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, list_files
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.memory import memory_errors_told
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.files.audio import load_audio
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, list_files
 from facevc_cli.provenance.metadata import read_provenance
 from facevc_cli.provenance.watermark import DETECTION_RATE, detect
-from facevc_cli.runtime import memory_errors_told
 
 STAGE = "verify"
 

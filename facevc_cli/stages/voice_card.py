@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facevc_cli.converter import Converter, Target
-from facevc_cli.data.conversion_manifest import Addresses
-from facevc_cli.data.conversion_targets import MIX_EXAMPLE, Driver, is_card, mix_driver, parse_mix
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.hashes import file_sha256
-from facevc_cli.io.inputs import IMAGE_SUFFIXES, list_files
-from facevc_cli.io.voice_card import CARD_SUFFIX, address_facts, save_card
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.targets import Targets
+from facevc_cli.conversion.card import CARD_SUFFIX, address_facts, save_card
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.drivers import MIX_EXAMPLE, Driver, is_card, mix_driver, parse_mix
+from facevc_cli.conversion.targets import Targets
+from facevc_cli.conversion.voice import Target
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
+from facevc_cli.manifest.manifest import Addresses
 
 STAGE = "voice-card"
 

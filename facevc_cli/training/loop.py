@@ -21,16 +21,17 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from facevc_cli.config import RunConfig
-from facevc_cli.data.crops import Batch
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import METRICS, TRAINING, WEIGHTS, Checkpoint, load_weights, read_tensors, read_weights, save_checkpoint
-from facevc_cli.io.rundir import RunDirectory
-from facevc_cli.parsing import read_json, shorten
-from facevc_cli.progress import Tally
-from facevc_cli.runtime import keep_memory, resolve_device
-from facevc_cli.runtime.stopping import check_stop, hold, stop_requested
-from facevc_cli.runtime.workers import leave_signals_to_parent, starting_children
+from facevc_cli.core.devices import resolve_device
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import read_json, shorten
+from facevc_cli.core.progress import Tally
+from facevc_cli.core.stopping import check_stop, hold, stop_requested
+from facevc_cli.core.tuning import keep_memory
+from facevc_cli.core.workers import leave_signals_to_parent, starting_children
+from facevc_cli.corpus.crops import Batch
+from facevc_cli.families.checkpoint import METRICS, TRAINING, WEIGHTS, Checkpoint, load_weights, read_tensors, read_weights, save_checkpoint
+from facevc_cli.families.fvmvc.config import RunConfig
+from facevc_cli.training.run_folder import RunDirectory
 from facevc_cli.training.task import Figures, Task
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facevc_cli.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from facevc_cli.config import OptimiserConfig, RunConfig
-from facevc_cli.data.crops import Batch
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.corpus.crops import Batch
+from facevc_cli.families.fvmvc.config import OptimiserConfig, RunConfig
+from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.training.schedule import WarmupMilestones
 
 Figures = dict[str, Tensor]

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.mel import MEL_DEFINITIONS
-from facevc_cli.features.windows import windows
-from facevc_cli.runtime import lone_threads
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.tuning import lone_threads
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.dsp.windows import windows
 
 T = TypeVar("T")
 SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole

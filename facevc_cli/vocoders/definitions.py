@@ -5,10 +5,10 @@ from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facevc_cli.config import from_dict
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.mel import MEL_DEFINITIONS
-from facevc_cli.parsing import shorten
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import shorten
+from facevc_cli.core.settings import from_dict
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
 
 MOST_SIZE, MOST_LAYERS = 16_384, 256
 S = TypeVar("S")

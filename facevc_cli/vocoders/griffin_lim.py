@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold
 
-from facevc_cli.features.mel import MEL_DEFINITIONS, mel_filters
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, mel_filters
 from facevc_cli.vocoders import Vocoder
 
 INVERSION_STEPS = 40

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.packaged import packaged_file
-from facevc_cli.parsing import read_json
-from facevc_cli.runtime import undrawn
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import read_json
+from facevc_cli.core.tuning import undrawn
+from facevc_cli.files.packaged import packaged_file
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import check_sizes, require_definition, require_sizes
 from facevc_cli.vocoders.weights import check_described, fold_weight_norm, load_exactly, read_checkpoint

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.plugins import Plugins
-from facevc_cli.progress import SILENT, Reporter
-from facevc_cli.runtime import bfloat16_pays
+from facevc_cli.core.devices import bfloat16_pays
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.plugins import Plugins
+from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 from facevc_cli.vocoders.hifigan import load_hifigan, load_universal

@@ -11,10 +11,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.mel import MEL_DEFINITIONS
-from facevc_cli.io.arrays import read_npy
-from facevc_cli.parsing import parse_yaml, read_text
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import parse_yaml, read_text
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.files.arrays import read_npy
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import check_sizes, require_definition
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facevc_cli.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError
 
 # weight norm under torch.nn.utils.weight_norm and under torch.nn.utils.parametrizations.weight_norm
 LARGER = 4  # times the weights at hand: no generator is, whatever it does with them

@@ -8,8 +8,8 @@ from tiny import FakeAnalyser, checkpoint, recording
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app
-from facevc_cli.converter import Converter
-from facevc_cli.io.image import save_image
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.files.image import save_image
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from tiny import FakeAnalyser, buzz, checkpoint, recording
 from typer.testing import CliRunner
 
 from facevc_cli.cli.convert import convert
-from facevc_cli.converter import Converter
-from facevc_cli.io.image import save_image
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.files.image import save_image
 
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 app.command()(convert)

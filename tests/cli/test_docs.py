@@ -21,11 +21,11 @@ from typer.testing import CliRunner
 
 from facevc_cli import __version__
 from facevc_cli.cli.app import app
-from facevc_cli.config import Config
-from facevc_cli.converter import Converter
-from facevc_cli.io.image import save_image
-from facevc_cli.io.inputs import SpeakerRule
-from facevc_cli.io.manifest import write_table
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.families.fvmvc.config import Config
+from facevc_cli.files.image import save_image
+from facevc_cli.files.inputs import SpeakerRule
+from facevc_cli.files.tables import write_table
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 
 ROOT = Path(__file__).parents[2]
@@ -303,8 +303,8 @@ def test_the_python_snippets_run(folder, capsys):
 @pytest.fixture
 def light(folder, monkeypatch) -> Path:
     """A working directory with short recordings in place of the examples', and random weights in place of the bundled ones."""
-    monkeypatch.setattr("facevc_cli.io.checkpoint.bundled_checkpoint", lambda: folder / "runs" / "train")
-    monkeypatch.setattr("facevc_cli.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device))
+    monkeypatch.setattr("facevc_cli.families.checkpoint.bundled_checkpoint", lambda: folder / "runs" / "train")
+    monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device))
     monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
     embedder = type("Embedder", (), {"embed": lambda self, wav: np.linspace(-1, 1, 256, dtype=np.float32) * np.abs(wav).max()})()
     monkeypatch.setattr(Converter, "_voice_embedder", lambda self: embedder)
@@ -338,7 +338,7 @@ def test_the_converting_page_runs(light):
 
 
 def test_the_store_is_as_described(folder):
-    from facevc_cli.io.store import Store
+    from facevc_cli.corpus.store import Store
 
     assert CliRunner().invoke(app, ["extract-features", "speech.wav", "-o", "features.h5", "-j", "1"]).exit_code == 0
     names: dict[str, object] = {}
@@ -370,7 +370,7 @@ def test_the_additions_of_contributing_work(folder, monkeypatch):
         return found
 
     call("extract-face", "face.jpg", "other.jpg", "-o", "faces.h5", "--embedder", embedder, "-j", "1")
-    from facevc_cli.io.store import Store
+    from facevc_cli.corpus.store import Store
 
     with Store("faces.h5") as store:
         assert store.vectors("embedding").shape == (2, 64) and store.settings["weights"] == "none"

@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from facevc_cli.cli.evaluate import evaluate
-from facevc_cli.io.audio import save_audio
-from facevc_cli.io.manifest import write_table
-from facevc_cli.metrics import listening
+from facevc_cli.evaluation import listening
+from facevc_cli.files.audio import save_audio
+from facevc_cli.files.tables import write_table
 
 app = typer.Typer()
 app.command()(evaluate)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from facevc_cli import __version__
 from facevc_cli.cli import report
 from facevc_cli.cli.app import app
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 
 COMMANDS = [
     "extract-wav", "extract-features", "extract-face", "extract-spkemb", "pretrain", "train", "import-checkpoint", "convert",

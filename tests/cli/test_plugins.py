@@ -15,11 +15,11 @@ from tiny import FACE, checkpoint, recording
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app
-from facevc_cli.features.face import FaceAnalyser, analyser_of, level_crop, settings_of
-from facevc_cli.io.image import save_image
-from facevc_cli.io.manifest import write_table
-from facevc_cli.io.store import Store
-from facevc_cli.metrics import listening
+from facevc_cli.corpus.store import Store
+from facevc_cli.evaluation import listening
+from facevc_cli.faces.analyser import FaceAnalyser, analyser_of, level_crop, settings_of
+from facevc_cli.files.image import save_image
+from facevc_cli.files.tables import write_table
 from facevc_cli.vocoders.load import load_vocoder
 
 VOCODER = """
@@ -70,9 +70,9 @@ class Endless:
 """
 METRIC = """
 import numpy as np
-from facevc_cli.io.audio import load_audio
-from facevc_cli.metrics.bootstrap import Terms
-from facevc_cli.metrics.metric import Metric, Scale
+from facevc_cli.files.audio import load_audio
+from facevc_cli.evaluation.bootstrap import Terms
+from facevc_cli.evaluation.metrics.metric import Metric, Scale
 
 def loudness(conversions, evidence):
     return Terms.of([(float(np.sqrt(np.mean(load_audio(c.converted)[0] ** 2))), c) for c in conversions])
@@ -119,7 +119,7 @@ def conversion(tmp_path, monkeypatch):
     """Arguments of a conversion of half a second by a model of random weights."""
     from tiny import FakeAnalyser
 
-    from facevc_cli.converter import Converter
+    from facevc_cli.conversion.converter import Converter
 
     monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
     save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))

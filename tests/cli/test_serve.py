@@ -27,21 +27,21 @@ from tiny import FakeAnalyser, buzz, checkpoint, recording
 from typer.testing import CliRunner
 
 from facevc_cli.cli.serve import serve
-from facevc_cli.converter import Converter
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.pitch import PitchRule
-from facevc_cli.io.hashes import file_sha256
-from facevc_cli.io.image import save_image
-from facevc_cli.io.voice_card import load_card
-from facevc_cli.progress import Summary
+from facevc_cli.conversion.card import load_card
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Summary
+from facevc_cli.dsp.pitch import PitchRule
+from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.image import save_image
+from facevc_cli.page import page as page_module
+from facevc_cli.page import views
+from facevc_cli.page.folder import upload_folder
+from facevc_cli.page.people import MOST_PHOTOS
+from facevc_cli.page.server import bind, is_loopback
+from facevc_cli.page.studio import FIRST, SECOND, Studio
 from facevc_cli.provenance.metadata import read_provenance
 from facevc_cli.provenance.watermark import detect
-from facevc_cli.serving import page as page_module
-from facevc_cli.serving import views
-from facevc_cli.serving.folder import upload_folder
-from facevc_cli.serving.people import MOST_PHOTOS
-from facevc_cli.serving.server import bind, is_loopback
-from facevc_cli.serving.studio import FIRST, SECOND, Studio
 from facevc_cli.stages import serve as stage
 from facevc_cli.stages.serve import Running, ServeConfig, running
 
@@ -182,7 +182,7 @@ def test_what_cannot_be_used_is_named_and_said_again(studio):
 
 def test_a_long_recording_is_refused_before_it_is_decoded(studio, monkeypatch):
     assert studio.hear(A, sound(studio, 1.0)).seconds == 1.0
-    monkeypatch.setattr("facevc_cli.serving.studio.load_audio", lambda path: pytest.fail("decoded"))
+    monkeypatch.setattr("facevc_cli.page.studio.load_audio", lambda path: pytest.fail("decoded"))
     with pytest.raises(FaceVCError, match=r"long\.wav: expected at most 1 s of speech, found 2 s"):
         studio.hear(A, sound(studio, 1.6, "long.wav"))
 

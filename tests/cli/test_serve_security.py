@@ -23,17 +23,17 @@ import pytest
 from filelock import FileLock
 from tiny import FakeAnalyser, checkpoint, recording
 
-from facevc_cli.converter import Converter
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.image import save_image
-from facevc_cli.serving import folder as folder_module
-from facevc_cli.serving import page as page_module
-from facevc_cli.serving import views
-from facevc_cli.serving.folder import OWNER, PREFIX, delete_unfinished, sweep_abandoned, upload_folder, used_bytes
-from facevc_cli.serving.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, check_host, check_same_origin
-from facevc_cli.serving.people import Card
-from facevc_cli.serving.server import MOST_UPLOADS, bind, mount
-from facevc_cli.serving.studio import FIRST, MOST_PAGES, Studio
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.image import save_image
+from facevc_cli.page import folder as folder_module
+from facevc_cli.page import page as page_module
+from facevc_cli.page import views
+from facevc_cli.page.folder import OWNER, PREFIX, delete_unfinished, sweep_abandoned, upload_folder, used_bytes
+from facevc_cli.page.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, check_host, check_same_origin
+from facevc_cli.page.people import Card
+from facevc_cli.page.server import MOST_UPLOADS, bind, mount
+from facevc_cli.page.studio import FIRST, MOST_PAGES, Studio
 from facevc_cli.stages.serve import Running, ServeConfig, running
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
@@ -234,7 +234,7 @@ def test_calls_that_do_not_wait_are_refused_as_well(client, page, secret, path):
 
 def test_gradio_itself_refuses_a_file_of_the_computer(model, secret, monkeypatch):
     """Without the guard: its own check, which is off until a page is launched."""
-    monkeypatch.setattr("facevc_cli.serving.server.Guard", lambda app, *given: app)
+    monkeypatch.setattr("facevc_cli.page.server.Guard", lambda app, *given: app)
     with served(model) as page:
         client = Client(int(page.url.split(":")[2].strip("/")))
         for call, data in ((HEAR, [file(secret)]), (LOOK, [[file(secret)], None])):

@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from facevc_cli.cli.report import explain, run_stage
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.progress import Summary
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import Summary
 
 ROOT = Path(__file__).resolve().parents[2]
 FACEVC = f"{sys.executable} -m facevc_cli"

@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import nn
 
-from facevc_cli import losses
-from facevc_cli.io.checkpoint import load_weights
-from facevc_cli.io.published import convert_published, convert_scope, read_published
-from facevc_cli.models.content_encoder import VQContentEncoder
-from facevc_cli.models.decoder import RecurrentDecoder
-from facevc_cli.models.face_encoder import FaceEncoder
-from facevc_cli.models.memory import VoiceMemory
-from facevc_cli.models.mutual_information import CLUBEstimator, half_rate
-from facevc_cli.models.speaker_encoder import DVectorEncoder, MelSpeakerEncoder
-from facevc_cli.models.vq import VectorQuantizer
+from facevc_cli.families.checkpoint import load_weights
+from facevc_cli.families.fvmvc import losses
+from facevc_cli.families.fvmvc.content_encoder import VQContentEncoder
+from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
+from facevc_cli.families.fvmvc.face_encoder import FaceEncoder
+from facevc_cli.families.fvmvc.memory import VoiceMemory
+from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, half_rate
+from facevc_cli.families.fvmvc.published import convert_published, convert_scope, read_published
+from facevc_cli.families.fvmvc.speaker_encoder import DVectorEncoder, MelSpeakerEncoder
+from facevc_cli.families.fvmvc.vq import VectorQuantizer
 from facevc_cli.training.schedule import WarmupMilestones
 
 REFERENCE = Path(__file__).with_name("fvmvc_reference.npz")

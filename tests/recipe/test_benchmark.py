@@ -14,7 +14,7 @@ from test_recipes import FAKE, RECIPES, run_recipe, stages_of, table
 from tiny import checkpoint, recording
 
 from facevc_cli.cli.app import app
-from facevc_cli.io.image import save_image
+from facevc_cli.files.image import save_image
 
 LOCAL = RECIPES / "benchmark" / "local"
 PEOPLE = ("ada", "eve", "bob", "dan")

@@ -15,8 +15,8 @@ import typer
 from tiny import checkpoint
 
 from facevc_cli.cli.app import app
-from facevc_cli.io.checkpoint import load_checkpoint
-from facevc_cli.io.store import Store
+from facevc_cli.corpus.store import Store
+from facevc_cli.families.checkpoint import load_checkpoint
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"

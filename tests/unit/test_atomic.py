@@ -1,4 +1,4 @@
-"""io/atomic.py: the order in which content and names reach the disk, so that a power cut leaves the old or the new."""
+"""files/atomic.py: the order in which content and names reach the disk, so that a power cut leaves the old or the new."""
 
 import os
 import shutil
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io import atomic
-from facevc_cli.io.atomic import atomic_folder, atomic_path, old_folder, write_text
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files import atomic
+from facevc_cli.files.atomic import atomic_folder, atomic_path, old_folder, write_text
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""io/audio.py: any recording in, mono float out; 16-bit files out."""
+"""files/audio.py: any recording in, mono float out; 16-bit files out."""
 
 import numpy as np
 import pytest
 import soundfile
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import load_audio, resample, save_audio, wav_header
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.audio import load_audio, resample, save_audio, wav_header
 
 
 def tone(seconds: float, rate: int, hz: float = 440.0) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""models/band_statistics.py: what counts as speech, how far a log-mel is brought towards a recording, and where next to nothing is known."""
+"""conversion/transfer/bands.py: what counts as speech, how far a log-mel is brought towards a recording, and where next to nothing is known."""
 
 import pytest
 import torch
 
-from facevc_cli.models.band_statistics import MOST_CHANGE, TRUSTED_FRAMES, BandStatistics, match
+from facevc_cli.conversion.transfer.bands import MOST_CHANGE, TRUSTED_FRAMES, BandStatistics, match
 
 BANDS = 6
 

@@ -1,15 +1,15 @@
-"""data/baselines.py and data/labels.py: what is set beside a system's own conversions, and what tables say about them."""
+"""benchmark/baselines.py and benchmark/labels.py: what is set beside a system's own conversions, and what tables say about them."""
 
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from facevc_cli.data.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
-from facevc_cli.data.conversions import Driver, Naming, Row, jobs_of, person_of
-from facevc_cli.data.labels import about_sources, about_targets
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.progress import Silent
+from facevc_cli.batch.jobs import Driver, Naming, Row, jobs_of, person_of
+from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
+from facevc_cli.benchmark.labels import about_sources, about_targets
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import Silent
 
 OUT = Naming(Path("out"))
 

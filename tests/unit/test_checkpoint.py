@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from stores import TOY, same_weights
 
 from facevc_cli import load_model
-from facevc_cli.config import load_config
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.io.checkpoint import Checkpoint, file_sha256, load_checkpoint, locate, save_checkpoint
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.families.checkpoint import Checkpoint, file_sha256, load_checkpoint, locate, save_checkpoint
+from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.fvmvc.model import FaceVC
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_full_disk_says_so_and_keeps_the_old(saved: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     checkpoint = load_checkpoint(saved)
-    monkeypatch.setattr("facevc_cli.io.checkpoint.save_file", full)
+    monkeypatch.setattr("facevc_cli.families.checkpoint.save_file", full)
     with pytest.raises(FaceVCError, match=r"could not be written.*No space left.*Free space"):
         save_checkpoint(saved, checkpoint)
     monkeypatch.undo()

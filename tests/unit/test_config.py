@@ -1,4 +1,4 @@
-"""config.py: precedence, and errors that name the key."""
+"""families/fvmvc/config.py: precedence, and errors that name the key."""
 
 import dataclasses
 from importlib.resources import files
@@ -6,8 +6,8 @@ from importlib.resources import files
 import pytest
 import yaml
 
-from facevc_cli.config import Config, from_dict, load_config, preset_names, to_dict
-from facevc_cli.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.families.fvmvc.config import Config, from_dict, load_config, preset_names, to_dict
 
 
 def test_defaults_are_the_papers():

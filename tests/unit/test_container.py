@@ -1,4 +1,4 @@
-"""io/container.py: one file is opened, and no other; names are names."""
+"""files/container.py: one file is opened, and no other; names are names."""
 
 import os
 
@@ -8,10 +8,10 @@ import pytest
 import soundfile
 from test_sound import mux, speech
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import load_audio
-from facevc_cli.io.container import open_container
-from facevc_cli.io.video import iterate_frames
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.audio import load_audio
+from facevc_cli.files.container import open_container
+from facevc_cli.files.video import iterate_frames
 
 LISTS = {
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{other}\n#EXT-X-ENDLIST\n",

@@ -1,10 +1,10 @@
-"""models/content_retrieval.py: whose frames are taken, how far, and where none are."""
+"""conversion/transfer/retrieval.py: whose frames are taken, how far, and where none are."""
 
 import pytest
 import torch
 
-from facevc_cli.models import content_retrieval
-from facevc_cli.models.content_retrieval import ALIKE, NEIGHBOURS, SHARPNESS, UNLIKE, retrieve
+from facevc_cli.conversion.transfer import retrieval as content_retrieval
+from facevc_cli.conversion.transfer.retrieval import ALIKE, NEIGHBOURS, SHARPNESS, UNLIKE, retrieve
 
 SHARE = 0.5
 

@@ -7,18 +7,19 @@ import pytest
 import torch
 from tiny import FakeAnalyser, checkpoint, recording
 
-from facevc_cli.converter import Converter, Target
-from facevc_cli.data.conversion_manifest import MANIFEST
-from facevc_cli.data.conversion_plan import Benchmark
-from facevc_cli.data.conversion_targets import Control, Driver, is_mix_word, parse_mix, take_mix_words
-from facevc_cli.data.conversions import Naming, job_keys, jobs_of, plan_conversions
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range
-from facevc_cli.io.audio import load_audio, save_audio
-from facevc_cli.io.image import load_image, save_image
-from facevc_cli.io.manifest import read_table, write_table
-from facevc_cli.io.voice_card import save_card
-from facevc_cli.progress import Silent
+from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
+from facevc_cli.benchmark.plan import Benchmark
+from facevc_cli.conversion.card import save_card
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.drivers import Control, Driver, is_mix_word, parse_mix, take_mix_words
+from facevc_cli.conversion.voice import Target
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import Silent
+from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range
+from facevc_cli.files.audio import load_audio, save_audio
+from facevc_cli.files.image import load_image, save_image
+from facevc_cli.files.tables import read_table, write_table
+from facevc_cli.manifest.manifest import MANIFEST
 from facevc_cli.stages.convert import ConvertConfig, run
 
 

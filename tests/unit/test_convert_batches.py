@@ -14,20 +14,20 @@ import soundfile
 import torch
 from tiny import FakeAnalyser, buzz, checkpoint, recording
 
-from facevc_cli import pipeline
-from facevc_cli.converter import Converter
-from facevc_cli.data.conversion_manifest import MANIFEST
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features import mel as mel_module
-from facevc_cli.features import pitch as pitch_module
-from facevc_cli.features.level import root_mean_square
-from facevc_cli.features.mel import MEL_DEFINITIONS, log_mel, sound_bounds
-from facevc_cli.features.pitch import extract_f0
-from facevc_cli.io.image import save_image
-from facevc_cli.io.manifest import read_table
-from facevc_cli.models import convolutional_decoder, distilled_content
-from facevc_cli.models.distilled_content import DistilledContentEncoder
-from facevc_cli.progress import Silent
+from facevc_cli.batch import pipeline
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Silent
+from facevc_cli.dsp import mel as mel_module
+from facevc_cli.dsp import pitch as pitch_module
+from facevc_cli.dsp.level import root_mean_square
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, log_mel, sound_bounds
+from facevc_cli.dsp.pitch import extract_f0
+from facevc_cli.families.fvmvc import convolutional_decoder, distilled_content
+from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
+from facevc_cli.files.image import save_image
+from facevc_cli.files.tables import read_table
+from facevc_cli.manifest.manifest import MANIFEST
 from facevc_cli.provenance import saving
 from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.convert import ConvertConfig, run
@@ -55,7 +55,7 @@ def quick(monkeypatch):
     vocoder = tiny_hifigan()
     vocoder.window_frames = 64
     monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
-    monkeypatch.setattr("facevc_cli.converter.load_vocoder", lambda *_, **__: vocoder)
+    monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda *_, **__: vocoder)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 sys.path[:0] = {path!r}
 import numpy as np
 from tiny import FakeAnalyser
-from facevc_cli.converter import Converter
+from facevc_cli.conversion.converter import Converter
 from facevc_cli.provenance import saving
 Converter._face_analyser = lambda self: FakeAnalyser()
 speak, save = Converter.speak_many, saving.save_audio
@@ -282,7 +282,7 @@ def test_pitch_in_windows_is_that_of_the_whole(monkeypatch):
 
 def test_the_level_is_added_up_in_blocks(monkeypatch):
     wav = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
-    monkeypatch.setattr("facevc_cli.features.level.BLOCK_SAMPLES", 64)
+    monkeypatch.setattr("facevc_cli.dsp.level.BLOCK_SAMPLES", 64)
     assert root_mean_square(wav) == pytest.approx(float(np.sqrt((wav.astype(float) ** 2).mean())), rel=1e-6)
 
 

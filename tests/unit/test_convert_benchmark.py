@@ -8,15 +8,15 @@ import pytest
 import soundfile
 from tiny import FakeAnalyser, checkpoint, recording
 
-from facevc_cli.converter import Converter
-from facevc_cli.data.conversion_manifest import ADDRESSES, MANIFEST, Manifest, read_addresses
-from facevc_cli.data.conversion_plan import Benchmark
-from facevc_cli.data.conversions import Naming, job_keys, jobs_of, plan_conversions
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.checkpoint import file_sha256
-from facevc_cli.io.image import save_image
-from facevc_cli.io.manifest import read_table, write_table
-from facevc_cli.progress import Silent
+from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
+from facevc_cli.benchmark.plan import Benchmark
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import Silent
+from facevc_cli.families.checkpoint import file_sha256
+from facevc_cli.files.image import save_image
+from facevc_cli.files.tables import read_table, write_table
+from facevc_cli.manifest.manifest import ADDRESSES, MANIFEST, Manifest, read_addresses
 from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.convert import ConvertConfig, run
 

@@ -17,13 +17,13 @@ import pytest
 import soundfile
 from tiny import FakeAnalyser, checkpoint, recording
 
-from facevc_cli.converter import Converter
-from facevc_cli.data.conversion_manifest import ADDRESSES, LOCK, MANIFEST, Manifest, read_addresses
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.atomic import atomic_path
-from facevc_cli.io.image import save_image
-from facevc_cli.io.locks import exclusive_lock
-from facevc_cli.io.manifest import read_table
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.files.atomic import atomic_path
+from facevc_cli.files.image import save_image
+from facevc_cli.files.locks import exclusive_lock
+from facevc_cli.files.tables import read_table
+from facevc_cli.manifest.manifest import ADDRESSES, LOCK, MANIFEST, Manifest, read_addresses
 from facevc_cli.provenance import saving
 from facevc_cli.stages.convert import ConvertConfig, run
 
@@ -282,7 +282,7 @@ COMMAND = """
 import sys
 sys.path[:0] = {path!r}
 from tiny import FakeAnalyser
-from facevc_cli.converter import Converter
+from facevc_cli.conversion.converter import Converter
 Converter._face_analyser = lambda self: FakeAnalyser()
 from facevc_cli.cli.app import main
 main()

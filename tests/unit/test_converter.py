@@ -1,4 +1,4 @@
-"""converter.py: what goes in, and what must come out whatever goes in."""
+"""conversion/converter.py: what goes in, and what must come out whatever goes in."""
 
 import dataclasses
 import subprocess
@@ -15,12 +15,14 @@ from safetensors.torch import load_file, save_file
 from tiny import FakeAnalyser, buzz, checkpoint, recording
 
 import facevc_cli
-from facevc_cli.converter import Converter, Target
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.pitch import PitchRule, PitchStatistics
-from facevc_cli.io.checkpoint import file_sha256
-from facevc_cli.io.image import save_image
-from facevc_cli.models.band_statistics import BandStatistics
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.transfer.bands import BandStatistics
+from facevc_cli.conversion.transfer.retrieval import retrieve
+from facevc_cli.conversion.voice import Target
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.pitch import PitchRule, PitchStatistics
+from facevc_cli.families.checkpoint import file_sha256
+from facevc_cli.files.image import save_image
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 
 
@@ -148,8 +150,8 @@ def test_a_recordings_own_sounds_are_taken_for_the_sources(converters, monkeypat
     assert converter.model.config.content_retrieval > 0
     source, target = converter.analyse((buzz(1.0), 16000)), converter.target_from_voice((buzz(0.8), 16000))
     assert target.content is not None and target.content.shape[1] == source.z.shape[2]
-    taken = converter.model.retrieve_content(source.z, target.content)
-    assert converter.target_from_face(FACE).content is None and converter.model.retrieve_content(source.z, None) is source.z
+    taken = retrieve(source.z, target.content, converter.model.config.content_retrieval)
+    assert converter.target_from_face(FACE).content is None and retrieve(source.z, None, 0.5) is source.z
     torch.testing.assert_close(
         converter._decoded([(source, target)])[0], converter._decoded([(dataclasses.replace(source, z=taken), dataclasses.replace(target, content=None))])[0]
     )

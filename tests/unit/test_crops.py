@@ -8,10 +8,10 @@ import pytest
 import torch
 from stores import TEACHER_DIM, UTTERANCES, VOICE_DIM, Stores, make_stores
 
-from facevc_cli.data.crops import CropBatches, CropReader, Voices, join_voices, utterance_weights
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Item, Store
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, utterance_weights
+from facevc_cli.corpus.store import Item, Store
+from facevc_cli.corpus.store_writer import StoreWriter
 
 
 def _batches(stores: Stores, crop_frames: int = 16, seed: int = 0, **options) -> CropBatches:

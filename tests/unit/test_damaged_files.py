@@ -11,17 +11,17 @@ import torch
 from mutations import mutate
 from stores import TOY
 
-from facevc_cli.config import load_config
-from facevc_cli.data.conversion_manifest import COLUMNS, Addresses, Manifest, read_addresses
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.io.arrays import read_npy
-from facevc_cli.io.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
-from facevc_cli.io.manifest import read_table, write_table
-from facevc_cli.io.published import convert_published, read_published
-from facevc_cli.io.voice_card import VoiceCard, load_card, save_card
-from facevc_cli.metrics.cache import Cache
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.conversion.card import VoiceCard, load_card, save_card
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.evaluation.cache import Cache
+from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
+from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.fvmvc.model import FaceVC
+from facevc_cli.families.fvmvc.published import convert_published, read_published
+from facevc_cli.files.arrays import read_npy
+from facevc_cli.files.tables import read_table, write_table
+from facevc_cli.manifest.manifest import COLUMNS, Addresses, Manifest, read_addresses
 from facevc_cli.training.loop import read_progress
 
 TRIES = 60
@@ -156,7 +156,7 @@ def test_a_nul_in_a_table_names_the_line(tmp_path: Path):
 
 
 def test_names_that_are_not_utf8_are_refused_by_tables_and_kept_by_json(tmp_path: Path):
-    from facevc_cli.io.atomic import write_text
+    from facevc_cli.files.atomic import write_text
 
     with pytest.raises(FaceVCError, match=r"no UTF-8 text .*'bad\\udcff'.* Rename"):
         write_table(tmp_path / "t.csv", [{"a": "bad\udcff"}])

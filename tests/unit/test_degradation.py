@@ -1,10 +1,10 @@
-"""features/degradation.py: pictures made worse by a known amount."""
+"""faces/degradation.py: pictures made worse by a known amount."""
 
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.degradation import KINDS, degrade, parse_conditions
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.faces.degradation import KINDS, degrade, parse_conditions
 
 EDGE = np.zeros((40, 60, 3), np.uint8)
 EDGE[:, 30:] = 200

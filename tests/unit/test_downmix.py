@@ -1,10 +1,10 @@
-"""features/downmix.py: weights, and levels added up by hand."""
+"""dsp/downmix.py: weights, and levels added up by hand."""
 
 import av
 import numpy as np
 import pytest
 
-from facevc_cli.features.downmix import ChannelLevels, mix_channels, mix_weights
+from facevc_cli.dsp.downmix import ChannelLevels, mix_channels, mix_weights
 
 
 @pytest.mark.parametrize("layout", ["3.0", "4.0", "quad", "5.0", "5.1", "5.1(side)", "6.1"])

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.audio import save_audio
-from facevc_cli.io.manifest import read_table, write_table
-from facevc_cli.metrics import figures, listening
-from facevc_cli.metrics.bootstrap import Figure
-from facevc_cli.metrics.gender import LinearGenderJudge, PitchGenderJudge
-from facevc_cli.metrics.intelligibility import Transcript
-from facevc_cli.metrics.listening import Judges
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.evaluation import figures, listening
+from facevc_cli.evaluation.bootstrap import Figure
+from facevc_cli.evaluation.listening import Judges
+from facevc_cli.evaluation.metrics.gender import LinearGenderJudge, PitchGenderJudge
+from facevc_cli.evaluation.metrics.intelligibility import Transcript
+from facevc_cli.files.audio import save_audio
+from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
 
 RATE = 16000
@@ -323,7 +323,7 @@ def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_vo
 
 
 def test_answers_join_the_figures_and_the_test_is_written(planted, tmp_path, monkeypatch):
-    from facevc_cli.reporting import listening_test as asking
+    from facevc_cli.evaluation import listening_study as asking
 
     written = []
     monkeypatch.setattr(asking, "write_listening_test", lambda evaluation, path, *, items, seed: written.append((path, items, seed)) or ["a note"])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.manifest import write_table
-from facevc_cli.metrics.tables import read_conversions
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.evaluation.tables import read_conversions
+from facevc_cli.files.tables import write_table
 
 
 def touch(folder, *names: str):

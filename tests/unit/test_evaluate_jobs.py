@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facevc_cli.io.audio import save_audio
-from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.intelligibility import Transcript
-from facevc_cli.metrics.judges import Judges, choose_judges
-from facevc_cli.metrics.lending import Lent, borrow, lend
-from facevc_cli.metrics.listening import CACHE_VERSION, FEW_FILES, Listening
-from facevc_cli.metrics.naturalness import naturalness_available
-from facevc_cli.metrics.voices import Heard
-from facevc_cli.progress import SILENT, Silent, Tally
+from facevc_cli.core.progress import SILENT, Silent, Tally
+from facevc_cli.evaluation.judges import Judges, choose_judges
+from facevc_cli.evaluation.lending import Lent, borrow, lend
+from facevc_cli.evaluation.listening import CACHE_VERSION, FEW_FILES, Listening
+from facevc_cli.evaluation.metrics.intelligibility import Transcript
+from facevc_cli.evaluation.metrics.naturalness import naturalness_available
+from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.files.audio import save_audio
+from facevc_cli.manifest.conversion import Conversion
 
 RATE = 16000
 FILES = FEW_FILES + 8
@@ -102,7 +102,7 @@ def test_several_processes_say_what_one_says_in_the_same_order(paths, tmp_path):
 
 
 def test_each_process_gets_its_share_of_the_processors(paths, tmp_path, monkeypatch):
-    monkeypatch.setattr("facevc_cli.metrics.listening.default_jobs", lambda: 7)
+    monkeypatch.setattr("facevc_cli.evaluation.listening.default_jobs", lambda: 7)
     scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log")), 2)
     assert {threads for _, _, threads in noted(tmp_path / "log")[1:]} == {"3"}
 

@@ -7,11 +7,11 @@ import pytest
 from faces import draw_face, noise
 from PIL import Image
 
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.face import FaceAnalyser
-from facevc_cli.io.image import load_image, save_image
-from facevc_cli.io.inputs import Input
-from facevc_cli.io.store import Store
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.corpus.store import Store
+from facevc_cli.faces.analyser import FaceAnalyser
+from facevc_cli.files.image import load_image, save_image
+from facevc_cli.files.inputs import Input
 from facevc_cli.stages.extract_face import ExtractFaceConfig, _crop_path, run
 
 

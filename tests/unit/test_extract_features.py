@@ -12,11 +12,11 @@ import pytest
 import soundfile
 from tiny import buzz, recording
 
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.features.pitch import PitchStatistics
-from facevc_cli.io.store import Store
-from facevc_cli.progress import Summary
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import Summary
+from facevc_cli.corpus.store import Store
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.dsp.pitch import PitchStatistics
 from facevc_cli.stages.extract_features import STAGE, ExtractFeaturesConfig, run
 
 
@@ -215,7 +215,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from facevc_cli.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError
 from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 try:
@@ -239,7 +239,7 @@ def test_a_disk_that_is_truly_too_small_is_told_in_words(wavs, tmp_path):
 
 SLOW = """
 import sys
-from facevc_cli.io import store_writer
+from facevc_cli.corpus import store_writer
 from facevc_cli.stages import extract_features as stage
 real = store_writer.StoreWriter.__init__
 store_writer.StoreWriter.__init__ = lambda *a, **k: real(*a, **{**k, "shard_items": 2})

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from tiny import buzz, recording
 
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.manifest import read_table
-from facevc_cli.progress import Silent, Summary
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import Silent, Summary
+from facevc_cli.files.tables import read_table
 from facevc_cli.stages.extract_wav import MANIFEST, SETTINGS, ExtractWavConfig, run
 
 

@@ -1,4 +1,4 @@
-"""features/face.py on drawn faces: what is found, what is refused, and that numbers repeat."""
+"""faces/analyser.py on drawn faces: what is found, what is refused, and that numbers repeat."""
 
 import sys
 import types
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from faces import draw_face, noise
 
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features import face
-from facevc_cli.features.face import FaceAnalyser, ManyFacesError, NoFaceError, embed_image, margin_crop
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.faces import analyser as face
+from facevc_cli.faces.analyser import FaceAnalyser, ManyFacesError, NoFaceError, embed_image, margin_crop
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""io/folders.py, io/names.py and io/inputs.py: folders as people have them."""
+"""files/folders.py, files/names.py and files/inputs.py: folders as people have them."""
 
 import os
 import unicodedata
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.folders import PassedOver, walk_files
-from facevc_cli.io.inputs import (
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Silent
+from facevc_cli.files.folders import PassedOver, walk_files
+from facevc_cli.files.inputs import (
     AUDIO_SUFFIXES,
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -17,8 +18,7 @@ from facevc_cli.io.inputs import (
     find_inputs,
     list_files,
 )
-from facevc_cli.io.names import index_by_name, look_up, real_path
-from facevc_cli.progress import Silent
+from facevc_cli.files.names import index_by_name, look_up, real_path
 
 NFC = unicodedata.normalize("NFC", "José")
 NFD = unicodedata.normalize("NFD", "José")

@@ -1,4 +1,4 @@
-"""io/image.py: every kind of picture becomes upright RGB, every kind of junk an error that says so."""
+"""files/image.py: every kind of picture becomes upright RGB, every kind of junk an error that says so."""
 
 import ast
 import io
@@ -14,9 +14,9 @@ import pytest
 from PIL import Image, features
 
 import facevc_cli
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io import image as image_module
-from facevc_cli.io.image import load_image, save_image
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files import image as image_module
+from facevc_cli.files.image import load_image, save_image
 
 RED, GREEN = (200, 10, 20), (15, 180, 30)
 

@@ -10,8 +10,8 @@ import torch
 from tiny import checkpoint as tiny_checkpoint
 
 from facevc_cli import load_model
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.checkpoint import TRAINING, WEIGHTS, load_checkpoint, save_checkpoint
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.families.checkpoint import TRAINING, WEIGHTS, load_checkpoint, save_checkpoint
 from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 
 REFERENCE = Path(__file__).parents[1] / "golden" / "fvmvc_reference.npz"

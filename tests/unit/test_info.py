@@ -16,12 +16,12 @@ from stores import Stores
 from tiny import checkpoint as tiny_checkpoint
 
 from facevc_cli import __version__
-from facevc_cli.converter import Converter
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import load_checkpoint
-from facevc_cli.io.store import Item
-from facevc_cli.io.store_writer import StoreWriter
-from facevc_cli.io.voice_card import save_card
+from facevc_cli.conversion.card import save_card
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Item
+from facevc_cli.corpus.store_writer import StoreWriter
+from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.stages.info import OPTIONAL, InfoConfig, describe, run
 
 

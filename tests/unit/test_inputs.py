@@ -1,12 +1,12 @@
-"""io/inputs.py: from what is named to ids and speakers."""
+"""files/inputs.py: from what is named to ids and speakers."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, SpeakerRule, find_files, find_inputs, inside, parse_shard
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, SpeakerRule, find_files, find_inputs, inside, parse_shard
 
 
 def touch(*paths: Path) -> None:

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import save_audio
-from facevc_cli.io.image import save_image
-from facevc_cli.io.manifest import write_table
-from facevc_cli.metrics.conversion import Conversion, label_of
-from facevc_cli.metrics.evaluation import Evaluation
-from facevc_cli.metrics.evidence import Evidence
-from facevc_cli.reporting.listening_test import COLUMNS, _shares, read_answers, write_listening_test
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.evaluation.evaluation import Evaluation
+from facevc_cli.evaluation.listening_study import COLUMNS, _shares, read_answers, write_listening_test
+from facevc_cli.evaluation.metrics.evidence import Evidence
+from facevc_cli.files.audio import save_audio
+from facevc_cli.files.image import save_image
+from facevc_cli.files.tables import write_table
+from facevc_cli.manifest.conversion import Conversion, label_of
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 HOSTILE = '</script><img src=x onerror=alert(1)>, "q"\n{{ 7 * 7 }}'

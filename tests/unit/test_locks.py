@@ -1,4 +1,4 @@
-"""io/locks.py, and who holds them: two processes on one output."""
+"""files/locks.py, and who holds them: two processes on one output."""
 
 import os
 import subprocess
@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from stores import Stores, pretrain
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.locks import exclusive_lock
-from facevc_cli.io.store import Item, Store
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Item, Store
+from facevc_cli.corpus.store_writer import StoreWriter
+from facevc_cli.files.locks import exclusive_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from facevc_cli.io.locks import exclusive_lock
+from facevc_cli.files.locks import exclusive_lock
 with exclusive_lock(Path(sys.argv[1]), "x"):
     print("held", flush=True)
     time.sleep(1000)
@@ -66,7 +66,7 @@ def test_waiting_ends_with_the_other(tmp_path, other):
 COUNT = """
 import sys
 from pathlib import Path
-from facevc_cli.io.locks import exclusive_lock
+from facevc_cli.files.locks import exclusive_lock
 folder = Path(sys.argv[1])
 for _ in range(50):
     with exclusive_lock(folder / ".lock", "x", wait=True):
@@ -120,11 +120,11 @@ def test_a_merge_takes_no_part_that_came_after_it_began(tmp_path, monkeypatch):
 SHARD = """
 import sys, time
 from pathlib import Path
-from facevc_cli.io.store import Item
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.corpus.store import Item
+from facevc_cli.corpus.store_writer import StoreWriter
 import numpy as np
-from facevc_cli.data import extraction
-from facevc_cli.progress import SILENT
+from facevc_cli.corpus import extraction
+from facevc_cli.core.progress import SILENT
 from dataclasses import dataclass
 def extract(source):
     while not Path(sys.argv[1], "go").exists():

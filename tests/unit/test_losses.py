@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from facevc_cli import losses
+from facevc_cli.families.fvmvc import losses
 
 
 def test_reconstruction_adds_mse_and_l1_twice():

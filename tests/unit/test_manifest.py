@@ -1,13 +1,13 @@
-"""io/manifest.py and io/atomic.py: tables that survive odd names, and files that are whole or not there."""
+"""files/tables.py and files/atomic.py: tables that survive odd names, and files that are whole or not there."""
 
 import os
 import unicodedata
 
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.atomic import atomic_path, write_text
-from facevc_cli.io.manifest import read_table, resolve, write_table
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.atomic import atomic_path, write_text
+from facevc_cli.files.tables import read_table, resolve, write_table
 
 
 def test_round_trip_of_odd_fields(tmp_path):

@@ -1,4 +1,4 @@
-"""features/mel.py and features/frontend.py against librosa and by their properties."""
+"""dsp/mel.py and dsp/frontend.py against librosa and by their properties."""
 
 import dataclasses
 
@@ -6,9 +6,9 @@ import librosa
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.frontend import Frontend
-from facevc_cli.features.mel import MEL_DEFINITIONS, band_places, log_mel, mel_centres_hz, mel_filters, sound_bounds, whisper_mel_power
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, band_places, log_mel, mel_centres_hz, mel_filters, sound_bounds, whisper_mel_power
 
 DEFINITIONS = list(MEL_DEFINITIONS.values())
 by_name = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda d: d.name)

@@ -1,4 +1,4 @@
-"""runtime/memory.py: an input that is too large for the memory is that input's failure."""
+"""core/memory.py: an input that is too large for the memory is that input's failure."""
 
 import errno
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import Workers, memory_errors_told, parallel_map
-from facevc_cli.runtime.memory import is_out_of_memory
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.memory import is_out_of_memory, memory_errors_told
+from facevc_cli.core.workers import Workers, parallel_map
 
 TOLD = (
     MemoryError(),

@@ -6,15 +6,16 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.metrics import consistency, f0_deviation, gender, intelligibility, leakage, matching, pairs, people, threshold
-from facevc_cli.metrics.bootstrap import Terms, difference, figure
-from facevc_cli.metrics.cache import Cache
-from facevc_cli.metrics.conversion import Conversion, gender_of
-from facevc_cli.metrics.evidence import Evidence
-from facevc_cli.metrics.figures import figures, gender_slices, metric_terms
-from facevc_cli.metrics.intelligibility import Transcript, edit_distance, normalise
-from facevc_cli.metrics.voices import Heard
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.evaluation import threshold
+from facevc_cli.evaluation.bootstrap import Terms, difference, figure
+from facevc_cli.evaluation.cache import Cache
+from facevc_cli.evaluation.figures import figures, gender_slices, metric_terms
+from facevc_cli.evaluation.metrics import consistency, f0_deviation, gender, intelligibility, leakage, matching, pairs, people
+from facevc_cli.evaluation.metrics.evidence import Evidence
+from facevc_cli.evaluation.metrics.intelligibility import Transcript, edit_distance, normalise
+from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.manifest.conversion import Conversion, gender_of
 
 
 def voice(angle_degrees: float, f0_hz: float = 100.0) -> Heard:

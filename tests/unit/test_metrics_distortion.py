@@ -5,7 +5,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from facevc_cli.metrics.mel_cepstral_distortion import ORDER, WARP, cepstrum, mel_cepstral_distortion, mel_cepstrum
+from facevc_cli.evaluation.metrics.mel_cepstral_distortion import ORDER, WARP, cepstrum, mel_cepstral_distortion, mel_cepstrum
 
 DB = 10 / log(10) * sqrt(2)
 

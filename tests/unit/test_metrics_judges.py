@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.io.audio import save_audio
-from facevc_cli.metrics import judges
-from facevc_cli.metrics.intelligibility import Transcript, WhisperRecogniser
-from facevc_cli.metrics.judges import PLUGINS, Judges, choose_judges, speaker_judge, speaker_judge_name
-from facevc_cli.metrics.listening import CACHE_VERSION, FEW_FILES, Listening
-from facevc_cli.metrics.naturalness import naturalness_available
-from facevc_cli.progress import SILENT, Tally
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Tally
+from facevc_cli.evaluation import judges
+from facevc_cli.evaluation.judges import PLUGINS, Judges, choose_judges, speaker_judge, speaker_judge_name
+from facevc_cli.evaluation.listening import CACHE_VERSION, FEW_FILES, Listening
+from facevc_cli.evaluation.metrics.intelligibility import Transcript, WhisperRecogniser
+from facevc_cli.evaluation.metrics.naturalness import naturalness_available
+from facevc_cli.files.audio import save_audio
 
 PLUGIN = """
 import numpy as np

@@ -13,15 +13,15 @@ from planted import (  # isort: skip
     gendered, hand_world, heard, on_sphere, person_angles, plant_sounds, sdo_of, vowel,
 )  # fmt: skip
 
-from facevc_cli.io.audio import save_audio
-from facevc_cli.metrics.bootstrap import Figure, Terms, difference, figure
-from facevc_cli.metrics.conversion import Conversion
-from facevc_cli.metrics.evaluation import Evaluation, measure
-from facevc_cli.metrics.evidence import Evidence
-from facevc_cli.metrics.figures import figures, gender_slices, metric_terms
-from facevc_cli.metrics.gender import PitchGenderJudge
-from facevc_cli.metrics.intelligibility import edit_distance
-from facevc_cli.metrics.listening import Judges
+from facevc_cli.evaluation.bootstrap import Figure, Terms, difference, figure
+from facevc_cli.evaluation.evaluation import Evaluation, measure
+from facevc_cli.evaluation.figures import figures, gender_slices, metric_terms
+from facevc_cli.evaluation.listening import Judges
+from facevc_cli.evaluation.metrics.evidence import Evidence
+from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
+from facevc_cli.evaluation.metrics.intelligibility import edit_distance
+from facevc_cli.files.audio import save_audio
+from facevc_cli.manifest.conversion import Conversion
 from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
 
 EDGE = 1e-6  # of float32 cosines

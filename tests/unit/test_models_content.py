@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from facevc_cli.models.content_encoder import VQContentEncoder
-from facevc_cli.models.cpc import CPCPredictor
-from facevc_cli.models.vq import VectorQuantizer
-from facevc_cli.models.whisper import attend
+from facevc_cli.families.fvmvc.content_encoder import VQContentEncoder
+from facevc_cli.families.fvmvc.cpc import CPCPredictor
+from facevc_cli.families.fvmvc.vq import VectorQuantizer
+from facevc_cli.voices.whisper import attend
 
 SIZES = {"n_mels": 8, "channels": 16, "z_dim": 4, "codes": 6, "context_dim": 5, "layers": 2}
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.models.decoder import RecurrentDecoder
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
 
 
 def _decoder(**sizes) -> RecurrentDecoder:

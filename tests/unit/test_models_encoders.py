@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.models.face_encoder import FaceEncoder
-from facevc_cli.models.speaker_encoder import ChannelAttention, DVectorEncoder, MelSpeakerEncoder
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.families.fvmvc.face_encoder import FaceEncoder
+from facevc_cli.families.fvmvc.speaker_encoder import ChannelAttention, DVectorEncoder, MelSpeakerEncoder
 
 
 def _mel_encoder(**settings) -> MelSpeakerEncoder:

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.losses import address_entropy
-from facevc_cli.models.memory import VoiceMemory
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.families.fvmvc.losses import address_entropy
+from facevc_cli.families.fvmvc.memory import VoiceMemory
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from facevc_cli.models.mutual_information import CLUBEstimator, half_rate
+from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, half_rate
 
 
 @pytest.fixture

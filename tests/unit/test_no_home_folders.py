@@ -11,12 +11,12 @@ from planted import EnvelopeEmbedder
 from stores import Stores, train
 from tiny import FakeAnalyser, checkpoint, recording
 
-from facevc_cli.converter import Converter
-from facevc_cli.data.conversion_plan import Benchmark
-from facevc_cli.io.image import save_image
-from facevc_cli.io.manifest import path_from, read_table, write_table
-from facevc_cli.metrics.gender import PitchGenderJudge
-from facevc_cli.metrics.judges import Judges
+from facevc_cli.benchmark.plan import Benchmark
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.evaluation.judges import Judges
+from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
+from facevc_cli.files.image import save_image
+from facevc_cli.files.tables import path_from, read_table, write_table
 from facevc_cli.stages.convert import ConvertConfig
 from facevc_cli.stages.convert import run as convert
 from facevc_cli.stages.evaluate import EvaluateConfig

@@ -1,4 +1,4 @@
-"""data/origins.py: what counts as done in the extracting stages, and what a second run does with changed, moved and other files."""
+"""corpus/origins.py: what counts as done in the extracting stages, and what a second run does with changed, moved and other files."""
 
 import os
 import shutil
@@ -11,12 +11,12 @@ import pytest
 import soundfile
 from tiny import buzz, recording
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io import hashes
-from facevc_cli.io.hashes import file_sha256, file_stamp
-from facevc_cli.io.manifest import read_table
-from facevc_cli.io.store import Store
-from facevc_cli.progress import Silent, Summary
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Silent, Summary
+from facevc_cli.corpus.store import Store
+from facevc_cli.files import hashes
+from facevc_cli.files.hashes import file_sha256, file_stamp
+from facevc_cli.files.tables import read_table
 from facevc_cli.stages import extract_features, extract_wav
 
 
@@ -79,7 +79,7 @@ def test_the_same_inputs_twice_are_skipped_without_being_read(corpus, extract, m
     monkeypatch.setattr(hashes, "COARSEST_CLOCK_S", 0.0)
     assert extract(out, corpus / "spk").done == 2
     read: list[Path] = []
-    monkeypatch.setattr("facevc_cli.data.origins.content_sha256", lambda path: read.append(path) or "")
+    monkeypatch.setattr("facevc_cli.corpus.origins.content_sha256", lambda path: read.append(path) or "")
     summary = extract(out, corpus / "spk")
     assert (summary.done, summary.skipped, read) == (0, 2, [])
 

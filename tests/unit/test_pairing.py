@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from stores import FACE_DIM, Stores, make_faces
 
-from facevc_cli.data.pairing import pair_faces
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Item, Store
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.pairing import pair_faces
+from facevc_cli.corpus.store import Item, Store
+from facevc_cli.corpus.store_writer import StoreWriter
 
 ROWS = np.arange(4)
 

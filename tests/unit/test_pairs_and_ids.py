@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facevc_cli.data.conversion_targets import Control
-from facevc_cli.data.conversions import Naming, Row, plan_conversions
-from facevc_cli.data.labels import about_targets
-from facevc_cli.data.pairing import pair_faces
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.manifest import read_table
-from facevc_cli.io.store import Item, Store
-from facevc_cli.io.store_writer import StoreWriter
-from facevc_cli.metrics.patterns import rows_by_pattern
-from facevc_cli.progress import Silent
+from facevc_cli.batch.jobs import Naming, Row, plan_conversions
+from facevc_cli.benchmark.labels import about_targets
+from facevc_cli.conversion.drivers import Control
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Silent
+from facevc_cli.corpus.pairing import pair_faces
+from facevc_cli.corpus.store import Item, Store
+from facevc_cli.corpus.store_writer import StoreWriter
+from facevc_cli.evaluation.patterns import rows_by_pattern
+from facevc_cli.files.tables import read_table
 
 NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
 

@@ -1,4 +1,4 @@
-"""parsing.py: YAML and JSON that would hang, overflow or fill the memory are refused at once."""
+"""core/parsing.py: YAML and JSON that would hang, overflow or fill the memory are refused at once."""
 
 import time
 from itertools import pairwise
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from facevc_cli.config import load_config
-from facevc_cli.errors import FaceVCError
-from facevc_cli.parsing import MOST_BYTES, dump_yaml, parse_json, parse_settings, parse_yaml, read_text, shorten
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import MOST_BYTES, dump_yaml, parse_json, parse_settings, parse_yaml, read_text, shorten
+from facevc_cli.families.fvmvc.config import load_config
 
 NAMES = "abcdefghij"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

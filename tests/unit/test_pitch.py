@@ -1,9 +1,9 @@
-"""features/pitch.py: F0 where there is a voice, zero where there is none."""
+"""dsp/pitch.py: F0 where there is a voice, zero where there is none."""
 
 import numpy as np
 import pytest
 
-from facevc_cli.features.pitch import MEAN_ADULT_F0_HZ, PitchStatistics, extract_f0, normalised_log_f0
+from facevc_cli.dsp.pitch import MEAN_ADULT_F0_HZ, PitchStatistics, extract_f0, normalised_log_f0
 
 
 def buzz(f0_hz: np.ndarray, rate: int) -> np.ndarray:

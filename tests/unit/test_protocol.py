@@ -1,11 +1,11 @@
-"""data/protocol.py: what the packaged protocols count, who is drawn, and what is said where the data fall short."""
+"""benchmark/protocol.py: what the packaged protocols count, who is drawn, and what is said where the data fall short."""
 
 import random
 from pathlib import Path
 
 import pytest
 
-from facevc_cli.data.protocol import (
+from facevc_cli.benchmark.protocol import (
     Protocol,
     ReferenceCounts,
     SourceCounts,
@@ -15,7 +15,7 @@ from facevc_cli.data.protocol import (
     load_protocol,
     protocol_names,
 )
-from facevc_cli.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError
 
 SMALL = Protocol("small", SourceCounts(2, 2), TargetCounts(3, 2), ReferenceCounts(1, 10))
 GENDERS = ("female", "male")

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from facevc_cli import __version__
 from facevc_cli.cli.app import app
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import save_audio
-from facevc_cli.io.manifest import write_table
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.audio import save_audio
+from facevc_cli.files.tables import write_table
 from facevc_cli.provenance.metadata import (
     LONGEST_COMMENT,
     Provenance,

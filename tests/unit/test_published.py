@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import load_weights
-from facevc_cli.io.published import convert_published, convert_scope, read_published
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.families.checkpoint import load_weights
+from facevc_cli.families.fvmvc.published import convert_published, convert_scope, read_published
 
 
 class Harmless:

@@ -1,4 +1,4 @@
-"""reporting/media.py: what lies in a page's data URIs, and what becomes of files that cannot be read."""
+"""evaluation/report/media.py: what lies in a page's data URIs, and what becomes of files that cannot be read."""
 
 import base64
 import io
@@ -8,8 +8,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.reporting.media import MP3_RATE, MediaTable, audio_uri, image_uri
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.evaluation.report.media import MP3_RATE, MediaTable, audio_uri, image_uri
 
 
 def content(uri: str, kind: str) -> bytes:

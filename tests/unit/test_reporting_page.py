@@ -1,4 +1,4 @@
-"""reporting/page.py and grid.py: the page says what the evaluation says, in one file that trusts no name."""
+"""evaluation/report/page.py and grid.py: the page says what the evaluation says, in one file that trusts no name."""
 
 import base64
 import hashlib
@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from shown import HOSTILE, evaluation, rows, whole
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.metrics.bootstrap import Figure
-from facevc_cli.metrics.registry import METRICS
-from facevc_cli.reporting import page as page_module
-from facevc_cli.reporting.grid import _spread, clean_labels, make_grid
-from facevc_cli.reporting.media import MediaTable
-from facevc_cli.reporting.page import format_value, render, write_page
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.evaluation.bootstrap import Figure
+from facevc_cli.evaluation.metrics.registry import METRICS
+from facevc_cli.evaluation.report import page as page_module
+from facevc_cli.evaluation.report.grid import _spread, clean_labels, make_grid
+from facevc_cli.evaluation.report.media import MediaTable
+from facevc_cli.evaluation.report.page import format_value, render, write_page
 
 NBSP = "\N{NO-BREAK SPACE}"
 

@@ -1,4 +1,4 @@
-"""reporting/plots.py and svg.py: the plots hold what was measured, and stay away where it was not."""
+"""evaluation/report/plots.py and svg.py: the plots hold what was measured, and stay away where it was not."""
 
 import json
 import re
@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 from shown import HOSTILE, PEOPLE, evaluation, rows, whole
 
-from facevc_cli.reporting import plots
-from facevc_cli.reporting.plots import Addresses, address_map, f0_scatter, identity_map, plain_systems, read_addresses, similarity_distributions
-from facevc_cli.reporting.svg import drawing, label, to_svg
+from facevc_cli.evaluation.report import plots
+from facevc_cli.evaluation.report.plots import Addresses, address_map, f0_scatter, identity_map, plain_systems, read_addresses, similarity_distributions
+from facevc_cli.evaluation.report.svg import drawing, label, to_svg
 
 
 def texts(svg: str | None) -> list[str]:

@@ -7,10 +7,10 @@ import pytest
 import yaml
 from stores import Stores, pretrain
 
-from facevc_cli.config import load_config
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.manifest import read_table
-from facevc_cli.io.rundir import RunDirectory, table_hashes
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.files.tables import read_table
+from facevc_cli.training.run_folder import RunDirectory, table_hashes
 
 
 def _open(path: Path, *overrides: str, stage: str = "train", inputs: dict | None = None, seed: int = 0, overwrite: bool = False) -> bool:

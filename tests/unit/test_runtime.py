@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.runtime import Workers, default_jobs, keep_memory, lone_threads, one_thread, parallel_map, resolve_device, seed_everything, undrawn
+from facevc_cli.core.devices import resolve_device, seed_everything
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.tuning import default_jobs, keep_memory, lone_threads, one_thread, undrawn
+from facevc_cli.core.workers import Workers, parallel_map
 
 
 def half(number: int) -> int:
@@ -83,7 +85,7 @@ def test_weights_that_are_not_drawn():
 
 FAULTS = """
 import resource, torch
-from facevc_cli.runtime import keep_memory
+from facevc_cli.core.tuning import keep_memory
 torch.set_num_threads(1)
 kept = {call}
 for i in range(13):
@@ -164,7 +166,7 @@ def test_lone_threads_have_one_each_and_leave_the_others_theirs():
 
 ORPHANS = """
 import os, sys, time
-from facevc_cli.runtime import Workers
+from facevc_cli.core.workers import Workers
 
 def rest(seconds):
     os.write(1, f"{os.getpid()}\\n".encode())  # in one piece, however Python was told to buffer
@@ -213,7 +215,7 @@ def test_collecting_seldom_lets_a_process_end_as_it_should():
     code = """
 import atexit, gc
 atexit.register(lambda: print("last", gc.get_freeze_count() > 0))  # runs after what is registered later
-from facevc_cli.runtime import collect_seldom
+from facevc_cli.core.tuning import collect_seldom
 collect_seldom()
 print(gc.isenabled(), gc.get_threshold()[0])
 """

@@ -1,6 +1,6 @@
 import pytest
 
-from facevc_cli.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError
 from facevc_cli.training.schedule import WarmupMilestones
 
 

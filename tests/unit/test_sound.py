@@ -1,4 +1,4 @@
-"""io/sound.py: what is heard of files as people have them: which channel, which track, how loud, how long, and no more memory than that."""
+"""files/sound.py: what is heard of files as people have them: which channel, which track, how loud, how long, and no more memory than that."""
 
 import io
 import struct
@@ -14,9 +14,9 @@ import soundfile
 import soxr
 from tiny import buzz
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import load_audio, resample
-from facevc_cli.io.sound import fit_full_scale, read_sound
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.audio import load_audio, resample
+from facevc_cli.files.sound import fit_full_scale, read_sound
 
 RATE = 16000
 
@@ -74,7 +74,7 @@ def test_ordinary_files_are_the_mean_of_their_channels_resampled_as_a_whole(tmp_
 
 
 def test_blocks_are_resampled_to_the_bit_as_a_whole_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("facevc_cli.io.tracks.BLOCK_SAMPLES", 1000)
+    monkeypatch.setattr("facevc_cli.files.tracks.BLOCK_SAMPLES", 1000)
     wav = np.random.default_rng(0).standard_normal(30_001).astype(np.float32) * np.float32(0.1)
     soundfile.write(tmp_path / "a.wav", wav, 44100, "FLOAT")
     assert np.array_equal(load_audio(tmp_path / "a.wav", 22050)[0], resample(wav, 44100, 22050))
@@ -119,7 +119,7 @@ def test_the_centre_of_5_1_counts_one_among_others(tmp_path):
 
 
 def test_arrays_are_mixed_by_the_same_rules():
-    from facevc_cli.converter import _load
+    from facevc_cli.conversion.converter import _load
 
     wav = speech()
     assert level_db(_load((np.stack([wav, -wav], 1), RATE), RATE), wav) == pytest.approx(0, abs=0.01)
@@ -269,7 +269,7 @@ def endless_webm(path: Path, hours: float) -> Path:
 def test_a_webm_without_a_duration_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     path = endless_webm(tmp_path / "a.webm", 0.1)
     assert av.open(str(path)).duration is None
-    monkeypatch.setattr("facevc_cli.io.sound._gather", None)
+    monkeypatch.setattr("facevc_cli.files.sound._gather", None)
     with pytest.raises(FaceVCError, match=r"a\.webm: longer than 300 seconds"):
         load_audio(path, longest_s=300)
 
@@ -287,7 +287,7 @@ def test_more_than_the_longest_is_refused_and_less_is_not(tmp_path, name):
 
 def test_a_header_that_says_too_little_is_found_out_while_decoding(tmp_path, monkeypatch):
     mux(tmp_path / "a.mkv", [(speech(2.0)[None], 0.0)])
-    monkeypatch.setattr("facevc_cli.io.tracks.ContainerTrack.is_longer", lambda *_: False)
+    monkeypatch.setattr("facevc_cli.files.tracks.ContainerTrack.is_longer", lambda *_: False)
     with pytest.raises(FaceVCError, match=r"longer than 1 seconds"):
         load_audio(tmp_path / "a.mkv", longest_s=1.0)
 
@@ -298,7 +298,7 @@ def test_eight_channels_need_the_memory_of_one(tmp_path):
             file.write(np.zeros((96000 * 10, 8), np.int16))  # 90 s: 280 MB as floats
     code = f"""
 import resource
-from facevc_cli.io.audio import load_audio
+from facevc_cli.files.audio import load_audio
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 wav, _ = load_audio({str(tmp_path / "a.flac")!r}, 16000)
 print(len(wav), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

@@ -7,10 +7,10 @@ import pytest
 from torch.nn.functional import cosine_similarity
 
 from facevc_cli import Converter, load_model
-from facevc_cli.features.pitch import extract_f0
-from facevc_cli.io.audio import load_audio
-from facevc_cli.io.checkpoint import WEIGHTS, bundled_checkpoint
-from facevc_cli.io.image import load_image
+from facevc_cli.dsp.pitch import extract_f0
+from facevc_cli.families.checkpoint import WEIGHTS, bundled_checkpoint
+from facevc_cli.files.audio import load_audio
+from facevc_cli.files.image import load_image
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

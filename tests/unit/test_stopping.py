@@ -1,4 +1,4 @@
-"""runtime/stopping.py, workers.py: Ctrl-C once and twice, terminations, closed terminals; what is in hand, what is left, how soon."""
+"""core/stopping.py, workers.py: Ctrl-C once and twice, terminations, closed terminals; what is in hand, what is left, how soon."""
 
 import os
 import random
@@ -17,10 +17,10 @@ COMMAND = """
 import signal, sys, threading, time
 from pathlib import Path
 from facevc_cli.cli.report import run_stage
-from facevc_cli.io.atomic import atomic_path
-from facevc_cli.runtime.stopping import signals_heard
-from facevc_cli.runtime.workers import Workers
-from facevc_cli.progress import Summary
+from facevc_cli.files.atomic import atomic_path
+from facevc_cli.core.stopping import signals_heard
+from facevc_cli.core.workers import Workers
+from facevc_cli.core.progress import Summary
 import typer
 
 folder, jobs, seconds, rest = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
@@ -177,7 +177,7 @@ def test_any_moment_will_do(tmp_path, seed):
 def test_who_ignores_ctrl_c_goes_on_ignoring_it():
     code = """
 import os, signal
-from facevc_cli.runtime.stopping import signals_heard
+from facevc_cli.core.stopping import signals_heard
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 with signals_heard():

@@ -1,4 +1,4 @@
-"""io/store.py: what comes back is what was put in, whatever is killed, cut short or asked for wrongly."""
+"""corpus/store.py: what comes back is what was put in, whatever is killed, cut short or asked for wrongly."""
 
 import os
 import pickle
@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Item, Store, settings_hash
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Item, Store, settings_hash
+from facevc_cli.corpus.store_writer import StoreWriter
 
 SETTINGS = {"mel": "fvmvc", "rate": 16000}
 

@@ -1,4 +1,4 @@
-"""io/store.py and io/store_check.py: damaged and hostile stores. Each is refused in words, by its file and the place, or read in full."""
+"""corpus/store.py and corpus/store_check.py: damaged and hostile stores. Each is refused in words, by its file and the place, or read in full."""
 
 import json
 import os
@@ -14,10 +14,10 @@ import pytest
 from mutations import mutate
 from stores import Stores
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.steady import SteadyFile
-from facevc_cli.io.store import Item, Store
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Item, Store
+from facevc_cli.corpus.store_writer import StoreWriter
+from facevc_cli.files.steady import SteadyFile
 from facevc_cli.stages.info import InfoConfig
 from facevc_cli.stages.info import run as info
 
@@ -200,8 +200,8 @@ def test_a_text_whose_length_lies(store):
 HANGS = """
 import sys
 from pathlib import Path
-from facevc_cli.io.store import Store
-from facevc_cli.errors import FaceVCError
+from facevc_cli.corpus.store import Store
+from facevc_cli.core.errors import FaceVCError
 try:
     Store(Path(sys.argv[1]))
 except FaceVCError as error:
@@ -231,9 +231,9 @@ FULL = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Item
-from facevc_cli.io.store_writer import StoreWriter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Item
+from facevc_cli.corpus.store_writer import StoreWriter
 def fill(first, last):
     with StoreWriter(Path(sys.argv[1]), "x", {}, shard_items=8) as writer:
         for i in range(first, last):

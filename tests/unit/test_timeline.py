@@ -1,8 +1,8 @@
-"""io/timeline.py: silence and cuts, by hand."""
+"""files/timeline.py: silence and cuts, by hand."""
 
 import pytest
 
-from facevc_cli.io.timeline import Timeline
+from facevc_cli.files.timeline import Timeline
 
 RATE = 1000
 

@@ -8,13 +8,13 @@ import torch
 from stores import STARTER, TEACHER_DIM, TOY, Stores, make_stores, pretrain, weights
 from torch import Tensor
 
-from facevc_cli.config import OptimiserConfig, RunConfig, load_config
-from facevc_cli.data.training_inputs import read_inputs
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.store import Store
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Store
+from facevc_cli.families.fvmvc.config import OptimiserConfig, RunConfig, load_config
+from facevc_cli.families.fvmvc.model import FaceVC
+from facevc_cli.families.fvmvc.pretraining import PretrainTask
+from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.training.loop import make_accelerator
-from facevc_cli.training.pretraining import PretrainTask
 from facevc_cli.training.task import learning_rate, ramp
 
 pytestmark = pytest.mark.usefixtures("no_plots")

@@ -14,12 +14,12 @@ import torch
 from stores import TOY, Recorder, Stores, pretrain, same_weights, train, weights
 from tiny import computes_bf16_lstm
 
-from facevc_cli.config import RunConfig
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import load_checkpoint
-from facevc_cli.io.manifest import read_table
-from facevc_cli.io.rundir import RunDirectory
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.families.checkpoint import load_checkpoint
+from facevc_cli.families.fvmvc.config import RunConfig
+from facevc_cli.files.tables import read_table
 from facevc_cli.training.loop import Loop, Progress, precision_errors_told
+from facevc_cli.training.run_folder import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 Run = Callable[..., Recorder]
@@ -123,7 +123,7 @@ def test_a_killed_run_loses_at_most_an_interval(toy_stores: Stores, tmp_path: Pa
     steps = ("pretrain.steps=60", "pretrain.checkpoint_every=4", "pretrain.validate_every=100")
     output = tmp_path / "killed"
     code = (
-        "import sys, time; from pathlib import Path; import facevc_cli.io.rundir as r, stores\n"
+        "import sys, time; from pathlib import Path; import facevc_cli.training.run_folder as r, stores\n"
         "r._plot = lambda *_: None\n"
         "class Telling(stores.Recorder):\n"
         "    def advance(self, item, **figures):\n"

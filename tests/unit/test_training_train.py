@@ -11,13 +11,13 @@ from stores import FACE_DIM, TOY, Stores, make_stores, pretrain, train, weights
 from tiny import computes_bf16_lstm
 from torch import Tensor
 
-from facevc_cli.config import Config
-from facevc_cli.data.training_inputs import FacePairs, read_inputs
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.checkpoint import load_checkpoint
-from facevc_cli.io.manifest import read_table
-from facevc_cli.io.store import Store
-from facevc_cli.training.face_training import TERMS, MixedSupervision, TrainTask
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Store
+from facevc_cli.families.checkpoint import load_checkpoint
+from facevc_cli.families.fvmvc.config import Config
+from facevc_cli.families.fvmvc.face_training import TERMS, MixedSupervision, TrainTask
+from facevc_cli.families.fvmvc.training_inputs import FacePairs, read_inputs
+from facevc_cli.files.tables import read_table
 from facevc_cli.training.loop import make_accelerator
 
 pytestmark = pytest.mark.usefixtures("no_plots")

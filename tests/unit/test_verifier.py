@@ -1,4 +1,4 @@
-"""models/campplus.py and the term that it judges: shapes of the published weights, what it must not hear, whom its gradients move."""
+"""voices/teachers/campplus.py and the term that it judges: shapes of the published weights, what it must not hear, whom its gradients move."""
 
 import math
 from pathlib import Path
@@ -10,15 +10,15 @@ from safetensors.torch import save_file
 from stores import STARTER, Stores, pretrain
 from torch.nn import functional as F
 
-from facevc_cli.config import load_config
-from facevc_cli.data.training_inputs import read_inputs
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.mel import MEL_DEFINITIONS, mel_centres_hz
-from facevc_cli.io.store import Store
-from facevc_cli.models.campplus import CAMPlusPlus, VoiceVerifier, filter_bank_centres_hz
-from facevc_cli.models.facevc import FaceVC
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Store
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, mel_centres_hz
+from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.fvmvc.model import FaceVC
+from facevc_cli.families.fvmvc.pretraining import PretrainTask
+from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.training.loop import make_accelerator
-from facevc_cli.training.pretraining import PretrainTask
+from facevc_cli.voices.teachers.campplus import CAMPlusPlus, VoiceVerifier, filter_bank_centres_hz
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 VERIFY = ("pretrain.verify_voice=1", "pretrain.verify_crops=1")

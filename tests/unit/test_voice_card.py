@@ -11,14 +11,14 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from tiny import FakeAnalyser, checkpoint, recording
 
-from facevc_cli.converter import Converter
-from facevc_cli.errors import FaceVCError, UsageError
-from facevc_cli.features.face import FaceObservation
-from facevc_cli.io.audio import load_audio, save_audio
-from facevc_cli.io.hashes import file_sha256
-from facevc_cli.io.image import save_image
-from facevc_cli.io.voice_card import address_facts, load_card, save_card
-from facevc_cli.progress import Silent
+from facevc_cli.conversion.card import address_facts, load_card, save_card
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import Silent
+from facevc_cli.faces.analyser import FaceObservation
+from facevc_cli.files.audio import load_audio, save_audio
+from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.image import save_image
 from facevc_cli.stages import convert, nearest, voice_card
 from facevc_cli.stages.convert import ConvertConfig
 from facevc_cli.stages.nearest import NearestConfig, place

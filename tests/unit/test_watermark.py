@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from facevc_cli.io.audio import resample
+from facevc_cli.files.audio import resample
 from facevc_cli.provenance.watermark import BANDS, FALSE_ALARMS, KEY, SLOTS, detect, pattern, score, watermark
 
 RATE = 22050

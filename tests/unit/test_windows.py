@@ -1,13 +1,13 @@
-"""features/windows.py, and the decoder that goes through them."""
+"""dsp/windows.py, and the decoder that goes through them."""
 
 import pytest
 import torch
 
-from facevc_cli.features.windows import windows
-from facevc_cli.models import convolutional_decoder
-from facevc_cli.models import decoder as recurrent
-from facevc_cli.models.convolutional_decoder import ConvolutionalDecoder
-from facevc_cli.models.decoder import RecurrentDecoder
+from facevc_cli.dsp.windows import windows
+from facevc_cli.families.fvmvc import convolutional_decoder
+from facevc_cli.families.fvmvc import decoder as recurrent
+from facevc_cli.families.fvmvc.convolutional_decoder import ConvolutionalDecoder
+from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
 
 
 def test_one_window_where_all_fits():

@@ -19,13 +19,13 @@ import numpy as np
 from make_speech import Row, sum_hours
 from timbres import pairwise_cosines, summarise
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.pitch import extract_f0
-from facevc_cli.io.audio import load_audio
-from facevc_cli.io.store import Store
-from facevc_cli.metrics.intelligibility import WhisperRecogniser, edit_distance, normalise
-from facevc_cli.metrics.naturalness import DistillMOS
-from facevc_cli.metrics.voices import JUDGE_RATE
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store import Store
+from facevc_cli.dsp.pitch import extract_f0
+from facevc_cli.evaluation.metrics.intelligibility import WhisperRecogniser, edit_distance, normalise
+from facevc_cli.evaluation.metrics.naturalness import DistillMOS
+from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
+from facevc_cli.files.audio import load_audio
 
 HOP_S = 0.01
 SHOWN_WORST = 5

@@ -21,9 +21,9 @@ from make_speech import KokoroSpeaker
 from texts import read_sentences
 from timbres import Weights, draw_blends, gender_of, pairwise_cosines, select_spread, summarise
 
-from facevc_cli.features.voice import VOICE_RATE, VoiceEmbedder
-from facevc_cli.io.audio import load_audio, resample
-from facevc_cli.metrics.naturalness import DistillMOS
+from facevc_cli.evaluation.metrics.naturalness import DistillMOS
+from facevc_cli.files.audio import load_audio, resample
+from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder
 
 CONF = Path(__file__).parent.parent / "conf"
 RATE_HZ = 24000

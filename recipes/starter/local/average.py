@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from facevc_cli.io.checkpoint import load_checkpoint, save_checkpoint
+from facevc_cli.families.checkpoint import load_checkpoint, save_checkpoint
 
 
 def main(out: Path, shares: list[float], runs: list[str]) -> None:

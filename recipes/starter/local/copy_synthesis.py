@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from facevc_cli import Converter
-from facevc_cli.features.level import levelled
-from facevc_cli.io.audio import load_audio, resample
-from facevc_cli.io.inputs import AUDIO_SUFFIXES, list_files
-from facevc_cli.metrics.naturalness import DistillMOS
-from facevc_cli.metrics.voices import JUDGE_RATE
+from facevc_cli.dsp.level import levelled
+from facevc_cli.evaluation.metrics.naturalness import DistillMOS
+from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
+from facevc_cli.files.audio import load_audio, resample
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, list_files
 from facevc_cli.vocoders import vocode_long
 
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from facevc_cli import Converter
-from facevc_cli.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError
 
 BETWEEN_HZ = 160.0
 Z = 1.96

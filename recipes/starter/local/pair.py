@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from facevc_cli.io.store import Store
+from facevc_cli.corpus.store import Store
 
 CLEAN = ("librispeech", "vctk", "speechocean762")  # a noisy voice would be a noisy target
 COMPONENTS = 4

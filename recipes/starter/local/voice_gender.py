@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from facevc_cli.errors import FaceVCError
-from facevc_cli.features.voice import VoiceEmbedder
-from facevc_cli.io.atomic import atomic_path
-from facevc_cli.io.audio import load_audio
-from facevc_cli.metrics import gender, threshold
-from facevc_cli.metrics.voices import JUDGE_RATE, Heard, listen
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.evaluation import threshold
+from facevc_cli.evaluation.metrics import gender
+from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, Heard, listen
+from facevc_cli.files.atomic import atomic_path
+from facevc_cli.files.audio import load_audio
+from facevc_cli.voices.dvector import VoiceEmbedder
 
 SPEAKERS_A_GROUP = 160  # most speakers of one corpus and gender
 UTTERANCES_A_SPEAKER = 4

@@ -1,0 +1,1 @@
+"""Many conversions: which ones, what is done already, the pipeline."""

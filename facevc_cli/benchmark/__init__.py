@@ -1,0 +1,1 @@
+"""What is put beside plain conversions: protocols, baselines, damaged faces, labels."""

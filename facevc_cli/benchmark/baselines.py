@@ -1,0 +1,187 @@
+"""What runs beside a system's own conversions, to show what the face did: baselines, and the same faces degraded.
+
+A target is somebody where it is a picture, several pictures of one person or a voice card; a mix is nobody, and a recording shows no face.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from facevc_cli.batch.jobs import Naming, Row
+from facevc_cli.conversion.drivers import Driver
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Reporter
+from facevc_cli.manifest.conversion import gender_of
+
+SHUFFLED, WITHIN_GENDER, MEAN_FACE, SOURCE, VOICE = BASELINES = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
+About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, as of benchmark/labels.py
+SEPARATOR = "|"  # between reference files
+NOUNS = {"face": "face", "person": "person", "card": "voice card", "mix": "mix", "voice": "recording"}
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """A target that can stand in for another: what drives it, what files are named after, and who it is."""
+
+    driver: Driver
+    id: str
+    person: str
+
+
+def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, about: About, seed: int = 0, reporter: Reporter = SILENT) -> list[Row]:
+    """For each of the system's own rows whose target is somebody, a row a baseline; files that the system makes anyway are shared.
+
+    about: gender for shuffled-within-gender, references (between |) for voice. UsageError for an unknown name, for one output file
+    and where nothing is left to run; FaceVCError where the data cannot give a baseline.
+    """
+    unknown = [name for name in names if name not in BASELINES]
+    if unknown:
+        raise UsageError(f"--baseline {unknown[0]!r}: expected one of {', '.join(BASELINES)}.")
+    if not names:
+        return []
+    _check_folder(naming, "--baseline")
+    rows = _kept(rows, lambda row: row.by in ("face", "person", "card"), "--baseline needs targets that are somebody, for another to stand in for", reporter)
+    planned: list[Row] = []
+    for name in dict.fromkeys(names):
+        if name == SHUFFLED:
+            planned += _shuffled(name, rows, naming, derangement(_people(rows), f"{seed}"))
+        elif name == WITHIN_GENDER:
+            planned += _shuffled(name, rows, naming, _within_gender(_people(rows), about, seed))
+        elif name == MEAN_FACE:
+            planned += _mean_face(rows, naming, reporter)
+        elif name == SOURCE:
+            planned += [replace(row, job=None, baseline=SOURCE) for row in rows]
+        else:
+            planned += _voice(rows, naming, about, reporter)
+    return planned
+
+
+def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming, reporter: Reporter = SILENT) -> list[Row]:
+    """The system's own rows that pictures drive again under each condition of faces/degradation.py, below `degraded/<condition>`.
+
+    Of a person and of a mix every picture is degraded; what else a mix holds stays as it is.
+    """
+    if not conditions:
+        return []
+    _check_folder(naming, "--degrade")
+    rows = _kept(rows, lambda row: row.job is not None and row.job.driver.sees, "--degrade needs pictures to degrade", reporter)
+    return [
+        replace(row, job=naming.job(row.source, row.source_id, row.job.driver.degraded(condition), row.target_id, f"degraded/{condition}/"))
+        for condition in conditions
+        for row in rows
+        if row.job is not None
+    ]
+
+
+def derangement(people: Sequence[Somebody], seed: str) -> dict[Driver, Somebody]:
+    """Everybody -> somebody else, each used once. With equally many pictures a person, one person's are driven by one other's.
+
+    FaceVCError where there is none: one person alone, or one with more than half of the targets.
+    """
+    generator = random.Random(seed)
+    named: dict[str, list[Somebody]] = {}
+    for one in sorted(people, key=lambda one: one.id):
+        named.setdefault(one.person, []).append(one)
+    largest = max(named, key=lambda person: len(named[person]))
+    most = len(named[largest])
+    if len(named) < 2 or 2 * most > len(people):
+        raise FaceVCError(
+            f"expected at least two targets, none with more than half of the faces, found {len(named)} with {len(people)} faces, {most} of them of "
+            f"{largest!r}: not every face can be driven by another person's. Give more people's faces, or leave this baseline out."
+        )
+    groups = [generator.sample(named[person], len(named[person])) for person in generator.sample(sorted(named), len(named))]
+    order = [one for group in groups for one in group]
+    # everybody's pictures stand together, so a step as long as the longest group leads out of each
+    return {one.driver: order[(i + most) % len(order)] for i, one in enumerate(order)}
+
+
+def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[Driver, Somebody]:
+    groups: dict[str, list[Somebody]] = {}
+    for one in people:
+        text = about.get(one.person, {}).get("gender", "")
+        groups.setdefault(gender_of(text) or text.strip().lower(), []).append(one)
+    unlabelled = sorted({one.person for one in groups.get("", [])})
+    if unlabelled:
+        raise FaceVCError(
+            f"--baseline {WITHIN_GENDER} needs the gender of every target: {len(unlabelled)} have none, such as {unlabelled[0]!r}. "
+            "Give --labels TABLE.csv with the columns target and gender."
+        )
+    drivers: dict[Driver, Somebody] = {}
+    for gender, group in groups.items():
+        try:
+            drivers |= derangement(group, f"{seed} {gender}")
+        except FaceVCError as error:
+            raise FaceVCError(f"--baseline {WITHIN_GENDER}, of the gender {gender}: {error}") from error
+    return drivers
+
+
+def _shuffled(name: str, rows: Sequence[Row], naming: Naming, drivers: Mapping[Driver, Somebody]) -> list[Row]:
+    made = {(row.source, row.job.driver): row.job for row in rows if row.job is not None}
+    planned = []
+    for row in rows:
+        if row.job is not None:
+            other = drivers[row.job.driver]
+            job = made.get((row.source, other.driver)) or naming.job(row.source, row.source_id, other.driver, other.id, f"baselines/{name}/")
+            planned.append(replace(row, job=job, baseline=name))
+    return planned
+
+
+def _mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[Row]:
+    """One mean over people, of each over all pictures of them."""
+    rows = _kept(rows, lambda row: row.by != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
+    people: dict[str, dict[Path, None]] = {}
+    for one in _people(rows):
+        people.setdefault(one.person, {}).update(dict.fromkeys(one.driver.files))
+    mean = Driver("face", tuple(tuple(files) for files in people.values()))
+    below = f"baselines/{MEAN_FACE}/"
+    return [replace(row, job=naming.job(row.source, row.source_id, mean, MEAN_FACE, below), baseline=MEAN_FACE) for row in rows]
+
+
+def _voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter) -> list[Row]:
+    people = {row.person for row in rows}
+    recordings = {person: about.get(person, {}).get("references", "").split(SEPARATOR)[0] for person in people}
+    lacking = sorted(person for person in people if not recordings[person])
+    if len(lacking) == len(people):
+        raise FaceVCError(
+            f"--baseline {VOICE} is driven by the targets' real recordings, and none of {len(people)} targets has any. "
+            "Give --labels TABLE.csv with the columns target and references (recordings between |)."
+        )
+    if lacking:
+        reporter.note(f"baseline {VOICE}: {len(lacking)} of {len(people)} targets have no real recording and are left out, such as {lacking[0]}")
+    planned = []
+    for row in rows:
+        if recordings[row.person]:
+            driver = Driver.of("voice", Path(recordings[row.person]))
+            planned.append(replace(row, job=naming.job(row.source, row.source_id, driver, row.person, f"baselines/{VOICE}/"), baseline=VOICE))
+    return planned
+
+
+def _check_folder(naming: Naming, option: str) -> None:
+    if naming.single:
+        raise UsageError(f"{option} makes several files: expected a folder as --out, found a single file. Name a folder.")
+
+
+def _kept(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, reporter: Reporter) -> list[Row]:
+    """The rows that can be run; says whose are left out. UsageError where no row is left."""
+    kept = [row for row in rows if wanted(row)]
+    left = list(dict.fromkeys(f"the {NOUNS[row.by]} {row.target_id}" for row in rows if not wanted(row)))
+    such = f"{left[0]}{f' and {len(left) - 1} more' if len(left) > 1 else ''}" if left else "nothing"
+    if not kept:
+        raise UsageError(f"{needs}, and found {such}: a mix is nobody, a voice card keeps no picture, a recording no face. Pass --face or --person.")
+    if left:
+        reporter.note(f"{needs}: {such} left out")
+    return kept
+
+
+def _people(rows: Sequence[Row]) -> list[Somebody]:
+    """Every target once; those that share a picture are one person, whatever they are called."""
+    owners: dict[Path, str] = {}
+    found: dict[Driver, str] = {}
+    for row in sorted(rows, key=lambda row: -len(row.job.driver.files) if row.job else 0):
+        if row.job is not None and row.job.driver not in found:
+            files = row.job.driver.files
+            found[row.job.driver] = next((owners[file] for file in files if file in owners), row.person)
+            owners |= dict.fromkeys(files, found[row.job.driver])
+    drivers = {row.job.driver: row.target_id for row in reversed(rows) if row.job is not None}
+    return [Somebody(driver, drivers[driver], person) for driver, person in found.items()]

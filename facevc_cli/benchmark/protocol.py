@@ -1,0 +1,196 @@
+"""A benchmark's protocol: how many speakers and people of each gender it takes, and who they are, drawn out of what is there."""
+
+import dataclasses
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from facevc_cli.batch.jobs import Named, person_of
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import parse_settings, read_text, shorten
+from facevc_cli.families.fvmvc.config import from_dict
+from facevc_cli.manifest.conversion import gender_of
+
+GENDERS = ("female", "male")
+SEPARATOR = "|"  # between reference files
+
+Row = Mapping[str, str]
+Groups = dict[str, dict[str, list[Named]]]  # gender -> speaker or person -> files
+
+
+@dataclass(frozen=True)
+class SourceCounts:
+    speakers: int = 0  # of each gender
+    utterances: int = 0  # a speaker
+
+
+@dataclass(frozen=True)
+class TargetCounts:
+    people: int = 0  # of each gender
+    images: int = 0  # a person
+
+
+@dataclass(frozen=True)
+class ReferenceCounts:
+    """Real utterances of a target: who has fewer than `least` is no target, more than `most` are not heard."""
+
+    least: int = 0
+    most: int = 10
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Every chosen utterance goes with every chosen image, so both genders meet both."""
+
+    name: str
+    sources: SourceCounts = field(default_factory=SourceCounts)
+    targets: TargetCounts = field(default_factory=TargetCounts)
+    references: ReferenceCounts = field(default_factory=ReferenceCounts)
+
+    @property
+    def conversions(self) -> int:
+        """Of one system, without baselines."""
+        genders = len(GENDERS)
+        return genders * self.sources.speakers * self.sources.utterances * genders * self.targets.people * self.targets.images
+
+
+def protocol_names() -> list[str]:
+    """The protocols that come with the package."""
+    folder = files("facevc_cli.presets").joinpath("protocols")
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_protocol(name_or_path: str) -> Protocol:
+    """A packaged protocol by name, or a YAML file's. FaceVCError where it is unknown, has a key that none has, or counts nothing."""
+    if name_or_path in protocol_names():
+        where, name = f"protocol {name_or_path}", name_or_path
+        text = files("facevc_cli.presets").joinpath("protocols", f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        where, name = str(name_or_path), Path(name_or_path).stem
+        try:
+            text = read_text(Path(name_or_path))
+        except FaceVCError as error:
+            raise FaceVCError(f"--protocol {shorten(name_or_path)}: expected one of {', '.join(protocol_names())}, or a YAML file. {error}") from error
+    protocol = from_dict(Protocol, {"name": name, **parse_settings(text, where)}, where)
+    _check(protocol, where)
+    return protocol
+
+
+def _check(protocol: Protocol, where: str) -> None:
+    counts: dict[str, Any] = dataclasses.asdict(protocol)
+    for group in ("sources", "targets"):
+        for key, value in counts[group].items():
+            if value < 1:
+                raise FaceVCError(f"{where}: {group}: {key}: expected 1 or more, found {value}. Add the line '{group}: {{{key}: 1}}' or correct it.")
+    least, most = protocol.references.least, protocol.references.most
+    if least < 0 or most < max(1, least):
+        raise FaceVCError(f"{where}: references: expected 0 <= least <= most and 1 <= most, found least {least}, most {most}. Correct them.")
+
+
+def draw(
+    protocol: Protocol, sources: Sequence[Named], faces: Sequence[Named], about_sources: Sequence[Row], about_targets: Sequence[Row], seed: int
+) -> tuple[list[Named], list[Named]]:
+    """The sources and the faces that the protocol takes, in the order of their ids; nobody is source speaker and target.
+
+    about_sources: source_id, gender, and speaker (without one every source is its own speaker). about_targets: target, gender,
+    references (between |). The same files, tables and seed give the same draw, in whatever order they come. FaceVCError says of each
+    group what the protocol expects and what the data have.
+    """
+    speakers = _by_speaker(sources, about_sources)
+    people = _by_person(faces, about_targets, protocol.references.least)
+    wanted, lacks = protocol.sources, []
+    kept_sources: list[Named] = []
+    kept_faces: list[Named] = []
+    for gender in GENDERS:
+        shown = {who: found for who, found in people[gender].items() if len(found) >= protocol.targets.images}
+        spoken = {who: found for who, found in speakers[gender].items() if len(found) >= wanted.utterances}
+        rng = random.Random(f"{seed} {gender}")
+        chosen = _speakers(spoken, shown, max(0, len(shown) - protocol.targets.people), wanted.speakers, rng)
+        free = sorted(set(shown) - set(chosen))
+        lacks += _lack("source speakers", gender, wanted.speakers, len(chosen), _several(wanted.utterances, "utterance"))
+        lacks += _lack("target people", gender, protocol.targets.people, len(free), _target_needs(protocol))
+        if lacks:
+            continue
+        for speaker in chosen:
+            kept_sources += rng.sample(_sorted(spoken[speaker]), wanted.utterances)
+        for person in rng.sample(free, protocol.targets.people):
+            kept_faces += rng.sample(_sorted(shown[person]), protocol.targets.images)
+    if lacks:
+        unknown = f"{len(speakers[''])} of the speakers and {len(people[''])} of the people have no gender in the tables"
+        raise FaceVCError(
+            f"protocol {protocol.name}: the data cannot fill it: {'; '.join(lacks)} ({unknown}). "
+            "Add files, or rows to the tables of sources (source_id, speaker, gender) and of labels (target, gender, references), "
+            "or give a protocol of your own as a YAML file."
+        )
+    return _sorted(kept_sources), _sorted(kept_faces)
+
+
+def limit_references(protocol: Protocol, references: Sequence[str], seed: int) -> list[str]:
+    """At most as many of a target's recordings as the protocol hears, drawn by the seed, in the order of their names."""
+    found = sorted(set(references))
+    return sorted(random.Random(f"{seed} {found}").sample(found, min(protocol.references.most, len(found))))
+
+
+def _by_speaker(sources: Sequence[Named], about: Sequence[Row]) -> Groups:
+    """Sources by gender ("" where unknown) and speaker."""
+    known = {row["source_id"]: row for row in about if row.get("source_id")}
+    speaker_of = {identifier: (known.get(identifier, {}).get("speaker") or "").strip() or identifier for _, identifier in sources}
+    genders: dict[str, str] = {}
+    for _, identifier in sources:
+        speaker, gender = speaker_of[identifier], gender_of(known.get(identifier, {}).get("gender") or "")
+        if gender and genders.setdefault(speaker, gender) != gender:
+            raise FaceVCError(f"table of sources: the speaker {speaker!r} is female in one row and male in another. Correct the rows.")
+    groups: Groups = {gender: {} for gender in ("", *GENDERS)}
+    for path, identifier in sources:
+        speaker = speaker_of[identifier]
+        groups[genders.get(speaker, "")].setdefault(speaker, []).append((path, identifier))
+    return groups
+
+
+def _by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Groups:
+    """Faces by gender ("" where unknown) and person; of a known gender only those with `least` references."""
+    genders: dict[str, str] = {}
+    heard: dict[str, set[str]] = {}
+    for row in about:
+        target, gender = row.get("target") or "", gender_of(row.get("gender") or "")
+        if gender and genders.setdefault(target, gender) != gender:
+            raise FaceVCError(f"table of labels: the target {target!r} is female in one row and male in another. Correct the rows.")
+        heard.setdefault(target, set()).update(name.strip() for name in (row.get("references") or "").split(SEPARATOR) if name.strip())
+    groups: Groups = {gender: {} for gender in ("", *GENDERS)}
+    for path, identifier in faces:
+        person = person_of(path, identifier)
+        gender = genders.get(person, "")
+        if not gender or len(heard.get(person, ())) >= least:
+            groups[gender].setdefault(person, []).append((path, identifier))
+    return groups
+
+
+def _speakers(spoken: Collection[str], people: Collection[str], spare: int, count: int, rng: random.Random) -> list[str]:
+    """Up to `count` speakers at random; no more than `spare` of them are people who could be targets."""
+    chosen: list[str] = []
+    for speaker in rng.sample(sorted(spoken), len(spoken)):
+        if len(chosen) == count or (speaker in people and spare == 0):
+            continue
+        spare -= speaker in people
+        chosen.append(speaker)
+    return chosen
+
+
+def _lack(what: str, gender: str, expected: int, found: int, each: str) -> list[str]:
+    return [f"expected {expected} {gender} {what} with {each}, found {found}"] if found < expected else []
+
+
+def _target_needs(protocol: Protocol) -> str:
+    images, recordings = protocol.targets.images, protocol.references.least
+    return _several(images, "image") + (f" and {_several(recordings, 'real recording')}" if recordings else "")
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
+
+
+def _sorted(named: Sequence[Named]) -> list[Named]:
+    return sorted(named, key=lambda pair: pair[1])

@@ -1,0 +1,1 @@
+"""One conversion: the converter, whose voice, voice cards."""

@@ -1,0 +1,116 @@
+"""Voice cards: a recalled voice kept without the picture, as one safetensors file.
+
+Tensors `speaker` (voice_dim,) and `address` (slots,), float32; the metadata says which model recalled it, from what and how.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import parse_json
+from facevc_cli.files.atomic import atomic_path
+
+CARD_SUFFIX = ".safetensors"
+FORMAT, KIND = 1, "facevc voice card"
+WEIGHTS_DIGITS = 16  # of the sha256 that tells models apart
+TOP_SLOTS = 5  # that are named of an address
+_TEXTS = ("kind", "format", "model", "weights_sha256", "temperature", "origin", "made", "facevc")
+
+
+@dataclass(frozen=True)
+class VoiceCard:
+    """speaker: (voice_dim,) float32, what the decoder takes; address: (slots,) float32, sums to 1, what mixes take.
+
+    origin: a mapping a file that it was recalled from: `file` (its name, no folder), `sha256` and `share`.
+    """
+
+    speaker: np.ndarray
+    address: np.ndarray
+    model: str
+    weights_sha256: str  # its first digits
+    temperature: float
+    origin: tuple[Mapping[str, str], ...]
+    made: str  # date, ISO 8601
+    facevc: str  # the package's version
+
+
+def save_card(path: Path, card: VoiceCard) -> None:
+    """Writes the card, atomically."""
+    texts = {
+        "kind": KIND, "format": str(FORMAT), "model": card.model, "weights_sha256": card.weights_sha256, "temperature": f"{card.temperature:g}",
+        "origin": json.dumps([dict(part) for part in card.origin]), "made": card.made, "facevc": card.facevc,
+    }  # fmt: skip
+    tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in (("speaker", card.speaker), ("address", card.address))}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(tensors, temporary, texts)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        temporary.chmod(0o644)  # safetensors writes for the owner alone
+
+
+def load_card(path: Path) -> VoiceCard:
+    """FaceVCError where the file is missing, damaged, of another kind, or of a later format."""
+    try:
+        with safe_open(path, "np") as file:
+            texts = file.metadata() or {}
+            if texts.get("kind") != KIND:
+                raise FaceVCError(f"{_expected(path)}, found a safetensors file of another kind ({_contents(list(file.keys()))}). Check the path.")
+            if texts.get("format") != str(FORMAT):
+                raise FaceVCError(
+                    f"{path}: expected a voice card of format {FORMAT}, found format {texts.get('format')}. Update facevc, or make the card anew."
+                )
+            if missing := [name for name in _TEXTS if name not in texts]:
+                raise ValueError(f"its metadata lacks {', '.join(missing)}")
+            speaker, address = _vector(file.get_tensor("speaker")), _vector(file.get_tensor("address"))
+        if (address < 0).any() or abs(float(address.sum()) - 1) > 1e-3:
+            raise ValueError("its address is no distribution")
+        temperature, origin = float(texts["temperature"]), _parse_origin(texts["origin"])
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"its temperature is {temperature}")
+        if not all(isinstance(part, dict) for part in origin):
+            raise ValueError("its origin is no list of files")
+        return VoiceCard(speaker, address, texts["model"], texts["weights_sha256"], temperature, tuple(origin), texts["made"], texts["facevc"])
+    except FileNotFoundError as error:
+        raise FaceVCError(f"{path}: no such voice card. Check the path.") from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FaceVCError(f"{_expected(path)}, found a damaged file or another kind ({error}). Make it again.") from error
+
+
+def address_facts(address: np.ndarray) -> dict[str, Any]:
+    """Of an address (slots,): its entropy in bits, the count of slots, and the `top_slots` that weigh most, with their shares."""
+    shares = np.asarray(address, np.float64)
+    entropy = max(0.0, -float((shares * np.log2(np.maximum(shares, 1e-30))).sum()))
+    top = [{"slot": int(slot), "share": round(float(shares[slot]), 4)} for slot in np.argsort(-shares, kind="stable")[:TOP_SLOTS]]
+    return {"address_entropy_bits": round(entropy, 3), "slots": len(shares), "top_slots": top}
+
+
+def _parse_origin(text: str) -> list:
+    try:
+        return parse_json(text, "its origin", list)
+    except FaceVCError as error:
+        raise ValueError(str(error)) from error
+
+
+def _expected(path: Path) -> str:
+    return f"{path}: expected a voice card, as 'facevc voice-card FACE -o NAME{CARD_SUFFIX}' writes it"
+
+
+def _contents(names: list[str]) -> str:
+    """What lies in a file, in a few words."""
+    listed = ", ".join(sorted(names)[:3])
+    return f"{len(names)} tensors: {listed}{', ...' if len(names) > 3 else ''}" if names else "without tensors"
+
+
+def _vector(tensor: np.ndarray) -> np.ndarray:
+    if tensor.ndim != 1 or not len(tensor) or not np.issubdtype(tensor.dtype, np.floating) or not np.isfinite(tensor).all():
+        raise ValueError(f"expected a vector of finite numbers, found {tensor.dtype} of the shape {tensor.shape}")
+    return tensor.astype(np.float32)

@@ -1,0 +1,1 @@
+"""What a conversion takes from a recording besides its voice embedding."""

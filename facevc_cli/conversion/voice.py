@@ -1,0 +1,22 @@
+"""A voice to speak in."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from facevc_cli.conversion.transfer.bands import BandStatistics
+from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule
+
+
+@dataclass(frozen=True)
+class Target:
+    """A voice to speak in: embedding (1, voice_dim), the mean of its ln F0 where known, its address (1, slots) where recalled, its pitch,
+    and of its own recording the content (n, z_dim), where the model takes sounds out of it, the bands, and the deviation of its ln F0."""
+
+    speaker: Tensor
+    log_f0_mean: float | None = None
+    address: Tensor | None = None
+    pitch: PitchRule = AUTO_PITCH
+    content: Tensor | None = None
+    bands: BandStatistics | None = None
+    log_f0_std: float | None = None

@@ -1,0 +1,82 @@
+"""Settings: frozen dataclasses out of nested dicts, and back, with errors that name the key."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import shorten
+
+C = TypeVar("C")
+Limits = tuple[float | None, float | None]  # least and most
+MOST_COUNT = 2**31 - 1
+NO_LIMITS: Mapping[str, Limits] = MappingProxyType({})
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain dicts and lists, ready for YAML or JSON."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in ((k, _plain(v)) for k, v in dataclasses.asdict(config).items())}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+def from_dict(kind: type[C], tree: Mapping[str, Any], where: str, limits: Mapping[str, Limits] = NO_LIMITS) -> C:
+    """A dataclass out of nested dicts; unknown keys, and values of the wrong type or beyond its
+    limits (by name), are FaceVCErrors."""
+    if not isinstance(tree, Mapping):
+        raise FaceVCError(f"{where}: expected a group of settings, found {shorten(tree)}.")
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in tree.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            advice = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(hints)}."
+            raise FaceVCError(f"{where}: {kind.__name__} has no setting {shorten(key)}.{advice}")
+        values[key] = _typed(hints[key], value, f"{where}: {key}", limits.get(key, (None, None)), limits)
+    try:
+        return kind(**values)
+    except TypeError as error:  # a setting without a default is missing
+        raise FaceVCError(f"{where}: {error}.") from error
+
+
+def _typed(hint: Any, value: Any, where: str, limits: Limits, inner: Mapping[str, Limits]) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_dict(hint, value, where, inner)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise FaceVCError(f"{where}: expected a list, found {shorten(value)}.")
+        kinds = typing.get_args(hint)
+        if Ellipsis not in kinds and len(value) != len(kinds):
+            raise FaceVCError(f"{where}: expected a list of {len(kinds)}, found {shorten(value)}.")
+        return tuple(_typed(kinds[0], v, where, limits, inner) for v in value)
+    if isinstance(hint, types.UnionType):
+        return None if value is None else _typed(typing.get_args(hint)[0], value, where, limits, inner)
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            value = float(value)  # YAML reads 1e-3 as text
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise FaceVCError(f"{where}: expected {hint.__name__}, found {shorten(value)}.")
+    if hint in (int, float):
+        _check_limits(value, hint, where, limits)
+    return value
+
+
+def _check_limits(value: float, hint: type, where: str, limits: Limits) -> None:
+    least, most = limits
+    if hint is int:
+        least, most = (0 if least is None else least), (MOST_COUNT if most is None else most)
+    if not math.isfinite(value):
+        raise FaceVCError(f"{where}: expected a finite number, found {value}.")
+    if (least is not None and value < least) or (most is not None and value > most):
+        expected = f"at least {least:g}" if most is None else f"a number from {least or 0:g} to {most:g}"
+        raise FaceVCError(f"{where}: expected {expected}, found {value}.")

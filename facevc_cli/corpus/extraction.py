@@ -1,0 +1,142 @@
+"""The loop that the extracting stages share: inputs, one extractor, a crash-safe store."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facevc_cli.core.errors import UsageError
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.core.tuning import default_jobs
+from facevc_cli.core.workers import parallel_map
+from facevc_cli.corpus.origins import COLUMNS, Origin, find_standing
+from facevc_cli.corpus.store import Item, Store
+from facevc_cli.corpus.store_writer import StoreWriter
+from facevc_cli.files.inputs import Input, SpeakerRule, find_inputs, parse_shard
+from facevc_cli.files.locks import exclusive_lock
+
+
+@dataclass(frozen=True)
+class ExtractionConfig:
+    """What every extracting stage is told; the stages add their own settings."""
+
+    sources: tuple[str | Path, ...]
+    output: Path
+    speaker_pattern: str | None = None
+    speakers_table: Path | None = None
+    jobs: int = 0  # processes; 0: one a processor
+    shard: str | None = None  # "I/N"
+    limit: int | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+    fail_fast: bool = False
+
+    def inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
+        """The inputs named, their speakers known, cut to the limit; the reporter is told what is passed over."""
+        rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
+        return find_inputs(self.sources, suffixes, rule, reporter)[: self.limit]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What a stage adds when all items are there: columns by id, statistics by name."""
+
+    columns: Mapping[str, Mapping[str, Any]]
+    statistics: Mapping[str, np.ndarray]
+
+
+def extract_into_store(
+    config: ExtractionConfig,
+    *,
+    stage: str,
+    suffixes: frozenset[str],
+    settings: Mapping[str, Any],
+    extract: Callable[[Input], Item],
+    reporter: Reporter,
+    next_command: str,
+    finish: Callable[[list[Store]], Finish] | None = None,
+    finish_settings: Mapping[str, Any] | None = None,
+) -> Summary:
+    """Runs `extract` over the inputs that are not done and merges the store; a bad input is listed and the rest goes on.
+
+    Done is what corpus/origins.py says. FaceVCError, before any work, if the store holds an id of another file.
+    `extract` must be picklable: it runs in worker processes. `finish_settings`: what `finish` depends on; where a finished store has
+    others, its items stay and `finish` alone is done again.
+    """
+    inputs = config.inputs(suffixes, reporter)
+    index, count = parse_shard(config.shard)
+    mine = inputs[index - 1 :: count]
+    if count > 1 and config.overwrite:
+        raise UsageError(f"--overwrite with --shard: each shard would delete the others' work. Delete {config.output} and its .parts.")
+    tally = Tally(reporter)
+    if config.dry_run:
+        reporter.note(f"would work on {len(mine)} files and write {config.output}")
+        return tally.summary(config.output, inputs=len(mine))
+    folder = config.output.parent
+    lock = config.output.with_name(f".{config.output.name}{f'.{index}-of-{count}' if count > 1 else ''}.lock")
+    with (
+        exclusive_lock(lock, str(config.output) if count == 1 else f"shard {index}/{count} of {config.output}"),
+        StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer,
+    ):
+        standing = find_standing(mine, _origins(writer), config.output, folder)
+        standing.tell(config.output, reporter)
+        waiting = standing.waiting
+        reporter.begin(len(mine), "files", stage)
+        for source in standing.done:
+            tally.skip(source.id)
+        for source, item, error in parallel_map(_WithOrigin(extract, folder), waiting, config.jobs or default_jobs(), outlive=True):
+            if item is not None:
+                writer.add(item)
+                tally.done(source.id)
+                continue
+            tally.fail(source.id, str(error))
+            if config.fail_fast and error is not None:
+                raise error
+        if count > 1:
+            writer.flush()
+            return tally.summary(writer.parts, "run every shard, then the same command without --shard to merge them")
+        attributes = {"finish_settings": json.dumps(finish_settings or {}, sort_keys=True)}
+        if waiting or writer.parts.exists() or _finished_otherwise(config.output, attributes):
+            stores = writer.readers()
+            added = finish(stores) if finish else Finish({}, {})
+            for store in stores:
+                store.close()
+            writer.merge([item.id for item in inputs], added.columns, added.statistics, attributes)
+    return tally.summary(config.output if config.output.exists() else None, next_command)
+
+
+@dataclass(frozen=True)
+class _WithOrigin:
+    """An extractor whose items say which file they came from."""
+
+    extract: Callable[[Input], Item]
+    folder: Path
+
+    def __call__(self, source: Input) -> Item:
+        origin = Origin.of(source, self.folder)
+        item = self.extract(source)
+        item.columns |= origin.columns()
+        return item
+
+
+def _origins(writer: StoreWriter) -> dict[str, Origin]:
+    """What the store and its parts say of each item's file."""
+    if not writer.done:
+        return {}
+    found: dict[str, Origin] = {}
+    for store in writer.readers():
+        with store:
+            columns = {name: store.column(name) for name in COLUMNS if name in store.columns}
+            for i, (identifier, speaker) in enumerate(zip(store.ids, store.speakers, strict=True)):
+                found[identifier] = Origin.read({name: values[i] for name, values in columns.items()}, speaker)
+    return found
+
+
+def _finished_otherwise(path: Path, attributes: Mapping[str, str]) -> bool:
+    if not path.is_file():
+        return False
+    with Store(path) as store:
+        return any(store.attributes.get(name) != value for name, value in attributes.items())

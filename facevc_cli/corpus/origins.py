@@ -1,0 +1,138 @@
+"""Which file an extracted item came from. It is done if the id, the file and the content are the same."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Reporter
+from facevc_cli.files.hashes import content_sha256, file_stamp
+from facevc_cli.files.inputs import Input
+from facevc_cli.files.names import normalise_name, real_path
+
+COLUMNS = ("source", "source_sha256", "source_stamp")  # of stores and manifests
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The file that an item was made from. Without a sha256 nobody knows: a version that kept none made the item."""
+
+    source: str = ""  # its path, seen from the folder of the store or manifest
+    sha256: str = ""
+    stamp: str = ""  # as of file_stamp
+    speaker: str = ""
+
+    @classmethod
+    def of(cls, source: Input, folder: Path) -> "Origin":
+        """What is on the disk now. Taken before the file is decoded: if it changes meanwhile, the item counts as
+        stale."""
+        stamp = file_stamp(source.path)
+        return cls(_relative(source.path, folder), content_sha256(source.path), stamp, source.speaker)
+
+    @classmethod
+    def read(cls, row: Mapping[str, object], speaker: str) -> "Origin":
+        """Out of the columns of a store or a manifest, which may lack them."""
+        source, sha256, stamp = (str(row.get(name, "")) for name in COLUMNS)
+        return cls(source, sha256, stamp, speaker)
+
+    def columns(self) -> dict[str, str]:
+        return dict(zip(COLUMNS, (self.source, self.sha256, self.stamp), strict=True))
+
+
+@dataclass
+class Standing:
+    """What is to do: the inputs that are done, and those that wait, of which some replace an item whose file has
+    changed."""
+
+    done: list[Input] = field(default_factory=list)
+    waiting: list[Input] = field(default_factory=list)
+    changed: list[Input] = field(default_factory=list)  # a part of those that wait
+    unknown: list[Input] = field(default_factory=list)  # a part of those that are done: by their id alone
+
+    def tell(self, output: Path, reporter: Reporter) -> None:
+        """One note for what is made anew, and one for what is taken as done without proof."""
+        if self.changed:
+            first = self.changed[0].path
+            reporter.note(f"{_files(self.changed)} changed since {output} was made, such as {first}: extracted anew")
+        if self.unknown:
+            reporter.note(
+                f"{output}: an earlier version made {len(self.unknown)} of its items and did not keep what their "
+                "files were like, so their id alone says that they are done. Pass --overwrite if files have changed since."
+            )
+
+
+def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: Path, folder: Path) -> Standing:
+    """Compares the inputs with what an output holds by id. `folder`: from which the output's paths are seen.
+
+    FaceVCError if the output holds an id of another file: both would be one item.
+    """
+    standing, clashes = Standing(), []
+    for source in inputs:
+        origin = known.get(source.id)
+        if origin is None:
+            standing.waiting.append(source)
+        elif not origin.sha256:
+            standing.done.append(source)
+            standing.unknown.append(source)
+        else:
+            same_place = _is_same_place(origin, source.path, folder)
+            if _is_same_content(origin, source.path) and (same_place or not _is_someone_else(origin, source, folder)):
+                standing.done.append(source)
+            elif same_place:
+                standing.waiting.append(source)
+                standing.changed.append(source)
+            else:
+                clashes.append((source, origin))
+    if clashes:
+        source, origin = clashes[0]
+        more = f" ({len(clashes)} files in all)" if len(clashes) > 1 else ""
+        made_from = _place(origin, folder) if origin.source else "a file of other content"
+        raise FaceVCError(
+            f"{source.path} would be called {source.id!r}, but {output} holds an item of that name that was made from "
+            f"{made_from}{more}. Name the common parent folder of the two, so that the folders are part of the names "
+            "(--speaker-pattern says who speaks, if that is not the folder), or choose another output. If the first "
+            "file replaces the second, pass --overwrite to make the output anew."
+        )
+    return standing
+
+
+def _is_same_content(origin: Origin, path: Path) -> bool:
+    return (origin.stamp != "" and file_stamp(path) == origin.stamp) or content_sha256(path) == origin.sha256
+
+
+def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
+    """Whether it is the file that the item was made from, or one in its place: a folder of wav that became one of
+    flac."""
+    if not origin.source:
+        return False
+    before, now = _place(origin, folder), _real(path)
+    if normalise_name(str(before)) == normalise_name(str(now)) or os.path.realpath(before) == os.path.realpath(now):
+        return True
+    return not os.path.exists(before) and before.parent == now.parent and before.stem == now.stem
+
+
+def _is_someone_else(origin: Origin, source: Input, folder: Path) -> bool:
+    """Whether a file of the same content is still there under another speaker's name; a moved file is not."""
+    return origin.speaker != source.speaker and origin.source != "" and os.path.exists(_place(origin, folder))
+
+
+def _place(origin: Origin, folder: Path) -> Path:
+    return real_path(Path(os.path.normpath(os.path.join(os.path.realpath(folder), origin.source))))
+
+
+def _real(path: Path) -> Path:
+    """The path without links on the way to it; the file itself keeps its name, also if it is a link."""
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Seen from a folder, so that the output tells nobody where the folder lies, and both may be moved together."""
+    try:
+        return Path(os.path.relpath(_real(path), os.path.realpath(folder))).as_posix()
+    except ValueError:  # on another drive
+        return _real(path).as_posix()
+
+
+def _files(inputs: Sequence[Input]) -> str:
+    return "1 file" if len(inputs) == 1 else f"{len(inputs)} files"

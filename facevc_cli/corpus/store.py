@@ -1,0 +1,194 @@
+"""HDF5 stores between the stages: one row an item, per-frame arrays of all items in one contiguous dataset each.
+
+Layout of a store (schema 1):
+
+    attributes       schema, stage, version, settings (JSON), settings_hash, and whatever the stage adds
+    index/id, index/speaker, index/<column>             one value an item
+    index/offset/<frames>, index/length/<frames>        where the item's rows lie in frames/<frames>
+    frames/<name>    (sum of lengths, ...)              contiguous, so that a crop is one read
+    vectors/<name>   (items, ...)
+    statistics/<name>                                   what the stage computed over all items
+
+Writing is crash-safe: items gather in memory, each full shard is written to `<store>.parts/` under a temporary name and
+renamed, and the store itself is merged from the parts at the end. A killed run loses the shard in hand; the next run, or
+another machine's `--shard`, goes on from the parts.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.store_check import CheckedStore, check_heaps, damage_told
+from facevc_cli.files.names import normalise_name
+
+Value = str | int | float | bool
+
+
+@dataclass
+class Item:
+    """What a stage found out about one utterance, image or clip."""
+
+    id: str
+    speaker: str
+    frames: dict[str, np.ndarray] = field(default_factory=dict)
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    columns: dict[str, Value] = field(default_factory=dict)
+
+
+def newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
+    """Where each item is, by id: in the last of the stores that hold it."""
+    return {identifier: (store, i) for store in stores for i, identifier in enumerate(store.ids)}
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """Sixteen hex digits that differ where any setting differs."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class Store:
+    """A finished store, read lazily; safe to hand to worker processes. FaceVCError where it is not what was expected."""
+
+    def __init__(self, path: Path | str, stage: str | None = None):
+        self.path = Path(path)
+        self._file: h5py.File | None = None
+        if _is_file(self.path):
+            check_heaps(self.path)
+        file = self._open()
+        try:
+            self._checked = CheckedStore(file, self.path)
+        except BaseException:
+            self.close()
+            raise
+        self.attributes, self.settings = self._checked.attributes, self._checked.settings
+        if stage is not None and self.attributes["stage"] != stage:
+            found = self.attributes["stage"]
+            self.close()
+            raise FaceVCError(f"{self.path}: expected a store made by {stage}, found one made by {found}. Pass the right file.")
+        self.ids = list(map(normalise_name, self._checked.ids))  # earlier versions kept accents as the disk had them
+        self.speakers = list(map(normalise_name, self._checked.speakers))
+        self.position = {identifier: i for i, identifier in enumerate(self.ids)}
+        self._columns: dict[str, list[Any]] = {}
+        self._datasets: dict[str, h5py.Dataset] = {}  # looking one up costs more than a crop's read
+        self._extents = self._checked.extents
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None, "_datasets": {}}
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._datasets = {}
+
+    def _open(self) -> h5py.File:
+        if self._file is None:
+            if not _is_file(self.path):
+                raise FaceVCError(f"{self.path}: no such store. Run the extracting command that makes it, or check the path.")
+            try:
+                self._file = h5py.File(self.path, "r")
+            except OSError as error:
+                raise FaceVCError(
+                    f"{self.path}: expected an HDF5 store, found a file that HDF5 cannot open ({error}): it is truncated or of another "
+                    "kind. Name a store; where this was one, delete it and run the extracting command again."
+                ) from error
+        return self._file
+
+    @property
+    def columns(self) -> list[str]:
+        return [n for n in self._open()["index"] if n not in ("id", "speaker", "offset", "length")]
+
+    @property
+    def frame_names(self) -> list[str]:
+        return list(self._extents)
+
+    @property
+    def vector_names(self) -> list[str]:
+        return list(self._open().get("vectors", {}))
+
+    def column(self, name: str) -> list[Any]:
+        """One value an item; strings as str."""
+        if name not in self.columns:
+            raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
+        if name not in self._columns:
+            dataset = self._open()["index"][name]
+            text = h5py.check_string_dtype(dataset.dtype) is not None
+            with damage_told(self.path, f"index/{name}"):
+                self._columns[name] = self._checked.texts(dataset, f"index/{name}") if text else dataset[:].tolist()
+        return self._columns[name]
+
+    def length(self, name: str) -> np.ndarray:
+        """(items,) frames of each item."""
+        return self._frames_of(name)[1]
+
+    def frames(self, name: str, item: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Rows [start, stop) of one item's frames: a single contiguous read."""
+        offsets, lengths = self._frames_of(name)
+        stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
+        first = int(offsets[item])
+        with damage_told(self.path, f"frames/{name}"):
+            if name not in self._datasets:
+                self._datasets[name] = self._open()["frames"][name]
+            return self._datasets[name][first + start : first + stop]
+
+    def vectors(self, name: str) -> np.ndarray:
+        """(items, ...) all rows."""
+        if name not in self.vector_names:
+            raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
+        with damage_told(self.path, f"vectors/{name}"):
+            return self._open()["vectors"][name][:]
+
+    @property
+    def statistics_names(self) -> list[str]:
+        return list(self._open().get("statistics", {}))
+
+    def statistics(self, name: str) -> np.ndarray:
+        file = self._open()
+        if "statistics" not in file or name not in file["statistics"]:
+            raise FaceVCError(f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again.")
+        with damage_told(self.path, f"statistics/{name}"):
+            found = np.asarray(file["statistics"][name][()])
+            if not np.isfinite(found).all():
+                raise ValueError("values that are not finite")
+            return found
+
+    def _frames_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        if name not in self._extents:
+            raise FaceVCError(f"{self.path}: expected frames {name!r}, found {', '.join(self._extents) or 'none'}.")
+        return self._extents[name]
+
+    def _vector(self, name: str, index: int) -> np.ndarray:
+        with damage_told(self.path, f"vectors/{name}"):
+            return self._open()["vectors"][name][index]
+
+    def item(self, index: int) -> Item:
+        """Everything about one item, as it was added."""
+        return Item(
+            self.ids[index],
+            self.speakers[index],
+            {n: self.frames(n, index) for n in self.frame_names},
+            {n: self._vector(n, index) for n in self.vector_names},
+            {n: self.column(n)[index] for n in self.columns},
+        )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return False

@@ -1,0 +1,225 @@
+"""Writing a store: items gather in shards, which are merged into one file at the end."""
+
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from facevc_cli import __version__
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.stopping import shielded
+from facevc_cli.corpus.store import Item, Store, Value, newest, settings_hash
+from facevc_cli.corpus.store_check import SCHEMA
+from facevc_cli.files.atomic import atomic_path, remove_left
+from facevc_cli.files.locks import exclusive_lock
+from facevc_cli.files.steady import SteadyFile
+
+MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a process is often 256
+
+
+class StoreWriter:
+    """Gathers items into shards and merges them; use as a context manager. `done` holds the ids that need no work."""
+
+    def __init__(self, path: Path | str, stage: str, settings: Mapping[str, Any], *, overwrite: bool = False, shard_items: int = 64):
+        self.path, self.stage, self.settings, self.shard_items = Path(path), stage, dict(settings), shard_items
+        self.parts = self.path.with_name(self.path.name + ".parts")
+        self.hash = settings_hash(settings)
+        self._waiting: list[Item] = []
+        self.done: set[str] = set()
+        if overwrite:
+            self.path.unlink(missing_ok=True)
+            shutil.rmtree(self.parts, ignore_errors=True)
+        with self._merge_lock():
+            for existing in [self.path, *self._finished_parts()]:
+                if existing.is_file():
+                    self.done.update(self._checked(existing).ids)
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with suppress(FaceVCError) if kind is not None else nullcontext(), shielded():
+            self.flush()  # also after Ctrl-C: what is in hand is finished work; where the disk is full, that was told
+
+    def add(self, item: Item) -> None:
+        """Keeps an item; every `shard_items` items go to disk."""
+        self._waiting.append(item)
+        self.done.add(item.id)
+        if len(self._waiting) >= self.shard_items:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the shard in hand."""
+        if self._waiting:
+            rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
+            self._write(self.parts / f"part-t{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5", self._waiting, rows)
+            self._waiting = []
+
+    def merge(
+        self,
+        order: Sequence[str],
+        columns: Mapping[str, Mapping[str, Value]] | None = None,
+        statistics: Mapping[str, np.ndarray] | None = None,
+        attributes: Mapping[str, Value] | None = None,
+    ) -> None:
+        """Writes the store: the items of `order` that are done, then any other; the parts that went into it are removed.
+
+        columns: name -> {id: value}, computed over all items; statistics: name -> array; attributes: name -> value. Items whose column is not
+        given, which another process has finished meanwhile, stay in their parts for the next merge.
+        """
+        self.flush()
+        with self._merge_lock():
+            self._merge(order, columns or {}, statistics or {}, attributes or {})
+
+    def _merge(
+        self, order: Sequence[str], columns: Mapping[str, Mapping[str, Value]], statistics: Mapping[str, np.ndarray], attributes: Mapping[str, Value]
+    ) -> None:
+        known = [set(values) for values in columns.values()]
+        sources = [source for source in self.readers() if all(names.issuperset(source.ids) for names in known)]
+        if not sources:
+            return
+        home = newest(sources)
+        ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
+        rows = {n: sum(int(home[i][0].length(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
+        items = (_with(item, columns) for item in _read(home[i] for i in ids))
+        self._write(self.path, items, rows, statistics, attributes)
+        for source in sources:
+            source.close()
+            if source.path != self.path:  # other processes go on writing parts: only those that were merged go
+                source.path.unlink(missing_ok=True)
+        if any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock")):
+            return  # a shard is at work and may put its next part here at any time
+        with suppress(OSError):  # not empty where another process has written a part meanwhile
+            remove_left([self.parts])
+            self.parts.rmdir()
+
+    def readers(self) -> list[Store]:
+        """The store (if any) and the parts, to compute statistics from before merging. They come closed, for there may be more of
+        them than a process may open; reading opens them."""
+        self.flush()
+        stores = []
+        for path in (p for p in [self.path, *self._finished_parts()] if p.is_file()):
+            stores.append(Store(path))
+            stores[-1].close()
+        return stores
+
+    def _merge_lock(self) -> AbstractContextManager[None]:
+        """While one process merges, no other looks for parts."""
+        return exclusive_lock(self.path.with_name(f".{self.path.name}.merge.lock"), str(self.path), wait=True)
+
+    def _finished_parts(self) -> list[Path]:
+        """The oldest first; those of earlier versions, which have no time in their names, sort before all others."""
+        return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
+
+    def _checked(self, existing: Path) -> Store:
+        store = Store(existing, self.stage)
+        if store.attributes["settings_hash"] != self.hash:
+            changed = sorted(k for k in {*store.settings, *self.settings} if store.settings.get(k) != self.settings.get(k))
+            raise FaceVCError(
+                f"{existing} was made with other settings ({', '.join(changed)}: "
+                f"{', '.join(f'{store.settings.get(k)!r} there, {self.settings.get(k)!r} now' for k in changed)}). "
+                "Choose another output, or pass --overwrite to make it anew."
+            )
+        store.close()
+        return store
+
+    def _write(
+        self,
+        path: Path,
+        items: Iterable[Item],
+        rows: Mapping[str, int],
+        statistics: Mapping[str, np.ndarray] | None = None,
+        attributes: Mapping[str, Value] | None = None,
+    ) -> None:
+        with shielded(), atomic_path(path) as temporary, SteadyFile(temporary) as disk:  # HDF5 must not be interrupted
+            with h5py.File(disk, "w") as file:
+                file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
+                file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
+                file.attrs.update(attributes or {})
+                writer = _ItemsWriter(file, rows)
+                for item in items:
+                    writer.add(item)
+                    disk.check()
+                writer.finish()
+                for name, array in (statistics or {}).items():
+                    file[f"statistics/{name}"] = array
+            disk.sync()
+
+
+class _ItemsWriter:
+    """Streams items into an open file: frames go to contiguous datasets of known size, the index is written at the end."""
+
+    def __init__(self, file: h5py.File, rows: Mapping[str, int]):
+        self.file, self.rows = file, rows
+        self.index: dict[str, list[Value]] = {"id": [], "speaker": []}
+        self.offsets: dict[str, list[int]] = {}
+        self.lengths: dict[str, list[int]] = {}
+        self.vectors: dict[str, list[np.ndarray]] = {}
+        self.count = 0
+
+    def add(self, item: Item) -> None:
+        self.index["id"].append(item.id)
+        self.index["speaker"].append(item.speaker)
+        for name, value in item.columns.items():
+            column = self.index.setdefault(name, [])
+            column.extend([_empty_like(value)] * (self.count - len(column)))
+            column.append(value)
+        for name, array in item.frames.items():
+            self._write_frames(name, array)
+        for name, array in item.vectors.items():
+            self.vectors.setdefault(name, []).append(array)
+        self.count += 1
+
+    def _write_frames(self, name: str, array: np.ndarray) -> None:
+        offsets, lengths = self.offsets.setdefault(name, []), self.lengths.setdefault(name, [])
+        first = offsets[-1] + lengths[-1] if offsets else 0
+        offsets.append(first)
+        lengths.append(len(array))
+        path = f"frames/{name}"
+        if path not in self.file:
+            self.file.create_dataset(path, shape=(self.rows.get(name, 0), *array.shape[1:]), dtype=array.dtype)
+        self.file[path][first : first + len(array)] = array
+
+    def finish(self) -> None:
+        text = h5py.string_dtype("utf-8")
+        for name, values in self.index.items():
+            values.extend([_empty_like(values[0])] * (self.count - len(values)) if values else [])
+            self.file[f"index/{name}"] = np.array(values, dtype=text) if any(isinstance(v, str) for v in values) else np.array(values)
+        for name in self.offsets:
+            if len(self.offsets[name]) != self.count:
+                absent = self.count - len(self.offsets[name])
+                raise FaceVCError(f"frames {name!r} are missing from {absent} items; every item must have them.")
+            self.file[f"index/offset/{name}"] = np.array(self.offsets[name], dtype=np.int64)
+            self.file[f"index/length/{name}"] = np.array(self.lengths[name], dtype=np.int64)
+        for name, rows in self.vectors.items():
+            if len(rows) != self.count:
+                raise FaceVCError(f"vectors {name!r} are missing from {self.count - len(rows)} items; every item must have them.")
+            self.file[f"vectors/{name}"] = np.stack(rows)
+
+
+def _read(places: Iterable[tuple[Store, int]]) -> Iterator[Item]:
+    """Items out of many stores, of which few are open at a time."""
+    opened: dict[Path, Store] = {}
+    for store, index in places:
+        if store.path not in opened and len(opened) >= MOST_OPEN:
+            opened.pop(next(iter(opened))).close()
+        opened[store.path] = store
+        yield store.item(index)
+
+
+def _empty_like(value: Value) -> Value:
+    return type(value)()
+
+
+def _with(item: Item, columns: Mapping[str, Mapping[str, Value]]) -> Item:
+    for name, values in columns.items():
+        item.columns[name] = values[item.id]
+    return item

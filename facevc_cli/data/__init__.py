@@ -1,1 +1,0 @@
-"""Joining stores by utterance, pairing faces with voices, crops."""

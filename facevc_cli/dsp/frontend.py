@@ -1,0 +1,65 @@
+"""What happens to every recording before features are taken, in training and in conversion alike."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, log_mel, sound_bounds
+from facevc_cli.dsp.pitch import extract_f0
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """A mel definition's name, the trim in dB below the peak (None: no trim), and the peak level set (None: as recorded)."""
+
+    mel: str = "fvmvc"
+    trim_db: float | None = 60.0
+    peak: float | None = None
+
+    @classmethod
+    def standard(cls, mel: str) -> "Frontend":
+        """The paper's for `fvmvc`; peaks levelled at .9 for `hifigan`, whose corpora differ in loudness."""
+        if mel not in MEL_DEFINITIONS:
+            raise FaceVCError(f"--mel {mel!r}: expected one of {', '.join(MEL_DEFINITIONS)}.")
+        return cls(mel, peak=0.9 if mel == "hifigan" else None)
+
+    @property
+    def definition(self) -> MelDefinition:
+        return MEL_DEFINITIONS[self.mel]
+
+    def as_settings(self) -> dict[str, Any]:
+        """Everything that a store's or a checkpoint's features depend on."""
+        return {**asdict(self), "definition": self.definition.as_settings()}
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], where: str) -> "Frontend":
+        """Of a store's or checkpoint's settings; refused where this version defines that mel otherwise."""
+        absent = [name for name in ("mel", "trim_db", "peak", "definition") if name not in settings]
+        if absent:
+            raise FaceVCError(f"{where}: its settings lack {', '.join(absent)}: they are no features'. Extract the features again with this version.")
+        frontend = cls(settings["mel"], settings["trim_db"], settings["peak"])
+        if not isinstance(frontend.mel, str) or frontend.mel not in MEL_DEFINITIONS or frontend.definition.as_settings() != settings["definition"]:
+            raise FaceVCError(
+                f"{where}: its mel {settings['mel']!r} is {settings['definition']}, which this version of facevc does not compute. "
+                "Extract the features again with this version."
+            )
+        return frontend
+
+    def bounds(self, wav: np.ndarray) -> tuple[int, int]:
+        """What the trim keeps of (n,): first sample, one past the last."""
+        return (0, len(wav)) if self.trim_db is None else sound_bounds(wav, self.trim_db)
+
+    def prepare(self, wav: np.ndarray) -> np.ndarray:
+        """(n,) at the definition's rate -> trimmed and levelled (m,) float32."""
+        start, end = self.bounds(wav)
+        wav = wav[start:end]
+        if self.peak is not None:
+            wav = wav * (self.peak / max(0.05, float(np.abs(wav).max(initial=0.0))))
+        return wav.astype(np.float32, copy=False)
+
+    def features(self, wav: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+        """A prepared wav (n,) -> (log-mel (T, n_mels) float32, F0 (T,) float32 Hz, 0 unvoiced)."""
+        mel = log_mel(wav, self.definition, device)
+        return mel, extract_f0(wav, self.definition.rate, self.definition.hop_samples, len(mel))

@@ -1,0 +1,119 @@
+"""F0 by WORLD (dio + stonemask) on a mel's frames, and its normalised logarithm."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from facevc_cli.core.errors import UsageError
+from facevc_cli.dsp.windows import windows
+
+F0_FLOOR_HZ = 71.0  # as WORLD has it: from 50 Hz on DIO takes mains hum and subharmonics for voices, a third of some women's frames
+F0_CEIL_HZ = 800.0
+F0_WINDOW_S, F0_OVERLAP_S = 120.0, 5.0  # longer recordings go in windows, which share this much: DIO's memory grows with what it is given
+MEAN_ADULT_F0_HZ = 150.0  # what an utterance without one voiced frame is said to have
+SMALLEST_LOG_F0_STD = 0.01  # a monotone must not blow rounding errors up
+SEMITONE = math.log(2) / 12  # in natural log F0
+MOST_SEMITONES = 24.0
+MOST_RANGE_CHANGE = 2.0  # beyond it one of two F0 tracks has octave errors, or hardly a voiced frame
+LOWEST_MEDIAN_HZ, HIGHEST_MEDIAN_HZ = 60.0, 600.0
+
+
+def extract_f0(wav: np.ndarray, rate: int, hop_samples: int, frames: int | None = None) -> np.ndarray:
+    """F0 in Hz on frames `hop_samples` apart, 0 where unvoiced.
+
+    wav: (n,) float at `rate` Hz; returns (frames,) float32, by default 1 + n // hop. Masanori Morise's DIO followed by
+    StoneMask, in float64.
+    """
+    count = 1 + len(wav) // hop_samples if frames is None else frames
+    size, overlap = (math.ceil(seconds * rate / hop_samples) for seconds in (F0_WINDOW_S, F0_OVERLAP_S))
+    f0 = np.zeros(count, np.float32)
+    for first, start, end in windows(count, size, overlap):
+        piece = wav if count <= size else wav[first * hop_samples : (first + size) * hop_samples]
+        found = _dio(piece, rate, hop_samples)[start - first : end - first]
+        f0[start : start + len(found)] = found
+    return f0
+
+
+def _dio(wav: np.ndarray, rate: int, hop_samples: int) -> np.ndarray:
+    import pyworld
+
+    y = np.ascontiguousarray(wav, dtype=np.float64)
+    if len(y) < rate // 20 or not np.any(y):  # under a twentieth of a second DIO has no period to see
+        return np.zeros(0, np.float32)
+    f0, times = pyworld.dio(y, rate, f0_floor=F0_FLOOR_HZ, f0_ceil=F0_CEIL_HZ, frame_period=1000 * hop_samples / rate)
+    return pyworld.stonemask(y, f0, times, rate).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PitchStatistics:
+    """Mean and standard deviation of natural log F0 (Hz) over voiced frames."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, f0_hz: np.ndarray) -> "PitchStatistics":
+        """Of an F0 track (T,) in Hz with 0 where unvoiced; an unvoiced utterance gets a neutral mean and no spread."""
+        voiced = np.log(f0_hz[f0_hz > 0].astype(np.float64))
+        if len(voiced) == 0:
+            return cls(float(np.log(MEAN_ADULT_F0_HZ)), 0.0)
+        return cls(float(voiced.mean()), float(voiced.std()))
+
+
+def matched_range(std: float, own: float, share: float) -> float:
+    """A source's deviation of ln F0, taken by a share towards a voice's own (1: all of it), at most to its half or its double."""
+    return std * min(max(own / max(std, SMALLEST_LOG_F0_STD), 1 / MOST_RANGE_CHANGE), MOST_RANGE_CHANGE) ** share
+
+
+def normalised_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = None) -> np.ndarray:
+    """(T,) Hz, 0 unvoiced -> (T,) float32: (ln F0 - mean) / std over voiced frames, 0 where unvoiced.
+
+    A spread below one percent counts as one percent.
+    """
+    statistics = statistics or PitchStatistics.of(f0_hz)
+    voiced = f0_hz > 0
+    logged = np.log(np.where(voiced, f0_hz, 1.0))
+    return np.where(voiced, (logged - statistics.mean) / max(statistics.std, SMALLEST_LOG_F0_STD), 0.0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PitchRule:
+    """Where a conversion's pitch lies: `auto` the voice's own level, `keep` the source's, `semitones` from auto, `hz` a median."""
+
+    kind: str = "auto"
+    value: float = 0.0  # semitones, or Hz
+
+    @classmethod
+    def parse(cls, text: str) -> "PitchRule":
+        """From auto, keep, a number of semitones such as +3, or a median such as 180hz; UsageError for anything else."""
+        word = text.strip().lower()
+        if word in ("auto", "keep"):
+            return cls(word)
+        found = re.fullmatch(r"([+-]?\d*\.?\d+)\s*(hz|st|semitones?)?", word)
+        if not found:
+            raise UsageError(f"--pitch {text!r}: expected auto, keep, semitones such as +3 or -2.5, or a median such as 180hz.")
+        value = float(found[1])
+        if found[2] == "hz":
+            if not LOWEST_MEDIAN_HZ <= value <= HIGHEST_MEDIAN_HZ:
+                raise UsageError(f"--pitch {text!r}: expected a median from {LOWEST_MEDIAN_HZ:g} to {HIGHEST_MEDIAN_HZ:g} Hz, found {value:g}.")
+            return cls("hz", value)
+        if abs(value) > MOST_SEMITONES:
+            raise UsageError(f"--pitch {text!r}: expected at most {MOST_SEMITONES:g} semitones up or down. For a median in Hz write {found[1]}hz.")
+        return cls("semitones", value) if value else cls()
+
+    def spoken(self, voice: PitchStatistics, source: PitchStatistics, lf0: np.ndarray) -> PitchStatistics:
+        """What to speak with. voice: the voice's own; lf0: (T,) the source's, normalised, 0 where unvoiced."""
+        if self.kind == "keep":
+            return source
+        if self.kind == "hz":  # the movement is the source's, so its median lies as many deviations from its mean as there
+            voiced = lf0[lf0 != 0]
+            return PitchStatistics(math.log(self.value) - voice.std * (float(np.median(voiced)) if len(voiced) else 0.0), voice.std)
+        return PitchStatistics(voice.mean + self.value * SEMITONE, voice.std)
+
+    def __str__(self) -> str:
+        return {"hz": f"{self.value:g}hz", "semitones": f"{self.value:+g}"}.get(self.kind, self.kind)
+
+
+AUTO_PITCH = PitchRule()

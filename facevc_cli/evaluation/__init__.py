@@ -1,0 +1,1 @@
+"""What `facevc evaluate` does: metrics, judges, intervals, the report, the listening study."""

@@ -1,0 +1,80 @@
+"""What judges said about files, remembered by the files' content: a second run over the same files takes seconds."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.stopping import shielded
+from facevc_cli.files.atomic import atomic_path
+from facevc_cli.files.locks import exclusive_lock
+
+SAVE_EVERY = 100  # new rows
+
+
+class Cache:
+    """Rows of numbers or texts by key, in one npz file; without a path they last as long as the run.
+
+    A file that is damaged or of another version is started anew. Rows of one cache have one length.
+    """
+
+    def __init__(self, path: Path | None):
+        self._path = path
+        self._rows: dict[str, np.ndarray] = self._on_disk()
+        self._new = 0
+
+    def get(self, key: str) -> np.ndarray | None:
+        return self._rows.get(key)
+
+    def put(self, key: str, row: np.ndarray) -> None:
+        self._rows[key] = row
+        self._new += 1
+        if self._new >= SAVE_EVERY:
+            self.save()
+
+    def put_new(self, key: str, row: np.ndarray) -> None:
+        """The same where the key has no row yet."""
+        if key not in self._rows:
+            self.put(key, row)
+
+    def save(self) -> None:
+        """Writes what is new, atomically; a folder that cannot be written to costs only the memory."""
+        if self._path is None or not self._new:
+            return
+        try:
+            with shielded(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
+                self._rows = self._on_disk() | self._rows  # with what another process has heard meanwhile
+                self._write(self._path)
+            self._new = 0
+        except FaceVCError:
+            self._path = None
+
+    def _on_disk(self) -> dict[str, np.ndarray]:
+        if self._path is None or not self._path.is_file():
+            return {}
+        try:
+            with np.load(self._path, allow_pickle=False) as stored:
+                keys, rows = stored["keys"], stored["rows"]
+            known = keys.dtype.kind == "U" and keys.ndim == 1 and rows.ndim == 2 and rows.dtype.kind in "fU"
+            return dict(zip(keys.tolist(), rows, strict=True)) if known else {}
+        except Exception:  # a damaged archive makes zipfile, zlib and numpy raise a dozen types: what was remembered is heard again
+            return {}
+
+    def _write(self, path: Path) -> None:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, keys=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
+
+
+def content_hash(path: str) -> str:
+    """sha256 of a file's bytes; FaceVCError if there is no such file, or it is a device or a pipe, which may never end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FaceVCError(f"{path}: expected a file, found a folder, a device or a pipe. Correct the table.")
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FaceVCError(
+            f"{path}: the file cannot be read ({error.strerror}). Convert it again or take its row out."
+        ) from error

@@ -1,0 +1,103 @@
+"""An evaluation: every system's figures, its slices, and how far the systems differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.evaluation.bootstrap import Figure, Terms, difference
+from facevc_cli.evaluation.figures import column_slices, figures, gender_slices, metric_terms
+from facevc_cli.evaluation.metrics.evidence import Evidence
+from facevc_cli.evaluation.metrics.metric import Metric
+from facevc_cli.evaluation.metrics.registry import METRICS
+from facevc_cli.evaluation.threshold import Threshold
+from facevc_cli.manifest.conversion import Conversion
+
+Figures = dict[str, Figure]  # metric -> figure
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found; systems go by their label ('starter', 'starter/mean-face', 'starter/blur=4'), metrics in the order of `metrics`.
+
+    slices: label -> slice ("F>M", "age_bin=20-29") -> metric. differences: (label, other label) -> metric -> paired difference
+    label - other. lost: label -> rows whose conversion failed (a degraded face that was not found). metrics: by name, those of
+    other packages last; failed: those of them that failed, and why.
+    """
+
+    conversions: list[Conversion]  # those that were heard
+    evidence: Evidence
+    systems: dict[str, Figures]
+    slices: dict[str, dict[str, Figures]]
+    differences: dict[tuple[str, str], Figures]
+    lost: dict[str, int]
+    threshold: Threshold | None
+    notes: list[str]
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: dict(METRICS))
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def measure(
+    conversions: Sequence[Conversion],
+    evidence: Evidence,
+    by: Sequence[str] = (),
+    *,
+    added: Sequence[Metric] = (),
+    lost: Mapping[str, int] | None = None,
+    threshold: Threshold | None = None,
+    notes: Sequence[str] = (),
+    seed: int = 0,
+) -> Evaluation:
+    """Every metric of every system, its slices by gender pair and by the columns `by`, and the paired differences.
+
+    Control people are chosen among all systems' targets, the same for each. `added` are other packages' metrics: one that fails is
+    left out of every system.
+    """
+    labels = dict.fromkeys(c.system for c in conversions)
+    terms = {label: metric_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
+    failed = _add(terms, added, conversions, evidence)
+    metrics = METRICS | {metric.name: metric for metric in added}
+    slices = {label: {**gender_slices(found, seed), **column_slices(found, by, seed)} for label, found in terms.items()}
+    differences = {pair: _differences(terms[pair[0]], terms[pair[1]], metrics, seed) for pair in compared(conversions)}
+    return Evaluation(
+        conversions=list(conversions),
+        evidence=evidence,
+        systems={label: figures(found, seed=seed) for label, found in terms.items()},
+        slices=slices,
+        differences={pair: found for pair, found in differences.items() if found},
+        lost=dict(lost or {}),
+        threshold=threshold,
+        notes=list(notes),
+        metrics=metrics,
+        failed=failed,
+    )
+
+
+def _add(
+    terms: Mapping[str, dict[str, Terms]], added: Sequence[Metric], conversions: Sequence[Conversion], evidence: Evidence
+) -> dict[str, str]:
+    """Puts the added metrics' terms with each system's; the metrics that failed, and why."""
+    failed = {}
+    for metric in added:
+        try:
+            found = {label: metric.terms([c for c in conversions if c.system == label], evidence) for label in terms}
+        except FaceVCError as error:
+            failed[metric.name] = str(error)
+            continue
+        for label, part in found.items():
+            if len(part):
+                terms[label][metric.name] = part
+    return failed
+
+
+def compared(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
+    """Which labels are compared: each baseline and degradation with its plain system, and plain systems among themselves."""
+    about = {c.system: c for c in conversions}
+    plain = [label for label, c in about.items() if not (c.baseline or c.degradation)]
+    changed = [(label, c.base) for label, c in about.items() if label not in plain and c.base in about]
+    return changed + list(combinations(plain, 2))
+
+
+def _differences(a: Mapping[str, Terms], b: Mapping[str, Terms], metrics: Mapping[str, Metric], seed: int) -> Figures:
+    found = {name: difference(a[name], b[name], seed) for name, metric in metrics.items() if metric.better and name in a and name in b}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,122 @@
+"""Who listens: the speaker judge, and those that are there only where their package is installed."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.plugins import Plugins
+from facevc_cli.evaluation.metrics.gender import GenderJudge, LinearGenderJudge, PitchGenderJudge, packaged_judge
+from facevc_cli.evaluation.metrics.intelligibility import PACKAGED, Recogniser, WhisperRecogniser, packaged_available
+from facevc_cli.evaluation.metrics.naturalness import DNSMOS, DistillMOS, NaturalnessJudge, dnsmos_available, naturalness_available
+from facevc_cli.evaluation.metrics.voices import Embedder
+from facevc_cli.evaluation.threshold import Threshold, packaged_threshold
+from facevc_cli.voices.dvector import EMBEDDER_VERSION, VoiceEmbedder
+
+RESEMBLYZER = "resemblyzer"
+PLUGINS = Plugins("facevc.speaker_judges", "--speaker-judge", "speaker judge", (RESEMBLYZER,))
+Judge = TypeVar("Judge")
+EVAL_EXTRA = "'pip install \"facevc[eval]\"'"
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Who listens. embedder None: the speaker judge of the name `speaker`, loaded in each process.
+
+    name: the speaker judge's, under which its rows are remembered. threshold: the cosine at which its voices are one person's,
+    None where it is not known.
+    """
+
+    embedder: Embedder | None = None
+    name: str = field(default_factory=lambda: f"resemblyzer-{EMBEDDER_VERSION}")
+    gender: GenderJudge = field(default_factory=lambda: packaged_judge() or PitchGenderJudge())
+    recogniser: Recogniser | None = None
+    naturalness: NaturalnessJudge | None = None
+    dnsmos: NaturalnessJudge | None = None
+    speaker: str = RESEMBLYZER
+    threshold: Threshold | None = field(default_factory=packaged_threshold)
+
+    @property
+    def gender_needs_dvectors(self) -> bool:
+        """Whether the gender judge must be given Resemblyzer's d-vectors, which the speaker judge's embeddings are not."""
+        return isinstance(self.gender, LinearGenderJudge) and (self.embedder is not None or self.speaker != RESEMBLYZER)
+
+
+class _Checked:
+    """A speaker judge of another package: its embeddings normalised, its failures told as a file's."""
+
+    def __init__(self, name: str, judge: Embedder):
+        self._name, self._judge = name, judge
+        self.device = getattr(judge, "device", "cpu")
+
+    def embed(self, wav: np.ndarray) -> np.ndarray:
+        """(n,) float32 at 16 kHz -> (D,) float32, L2-normalised; FaceVCError where the judge gives anything else."""
+        try:
+            vector = np.asarray(self._judge.embed(wav), dtype=np.float32)
+        except Exception as error:  # whatever another package raises about one recording must not end the others
+            raise FaceVCError(f"the speaker judge {self._name} failed on this recording ({type(error).__name__}: {error}).") from error
+        if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
+            raise FaceVCError(
+                f"the speaker judge {self._name}: expected one embedding (D,) of finite numbers, found shape {vector.shape}"
+                f"{'' if np.isfinite(vector).all() else ' with NaN or infinity'}{'' if vector.any() else ' of zeros'}."
+            )
+        return vector / np.linalg.norm(vector)
+
+
+@lru_cache(maxsize=2)
+def speaker_judge(name: str) -> Embedder:
+    """The speaker judge of a name, loaded once a process: Resemblyzer, or an entry point of the group facevc.speaker_judges.
+
+    The entry point's object, called without arguments, gives something with embed(wav (n,) float32 at 16 kHz) -> (D,). Where that has a
+    `device` other than the processor, it listens in one process only.
+    UsageError for an unknown name, FaceVCError where it does not load.
+    """
+    if name == RESEMBLYZER:
+        return VoiceEmbedder("cpu")
+    return _Checked(name, PLUGINS.make(name))
+
+
+def speaker_judge_name(name: str) -> str:
+    """The name that its embeddings are remembered under: with its package's version, and its own `name` where it has one."""
+    if name == RESEMBLYZER:
+        return f"{RESEMBLYZER}-{EMBEDDER_VERSION}"
+    judge = speaker_judge(name)
+    package = PLUGINS.find(name).dist
+    parts = [name, package.version if package else "", str(getattr(judge._judge, "name", "")) if isinstance(judge, _Checked) else ""]
+    return re.sub(r"[^\w.]+", "-", "-".join(part for part in dict.fromkeys(parts) if part))
+
+
+def choose_judges(speaker: str, recogniser: str, language: str | None, naturalness: bool, notes: list[str]) -> Judges:
+    """What was asked for by name must load; what is there by default is left out, with a note, where it does not.
+
+    recogniser: auto (the packaged one where it is installed), none, a CTranslate2 Whisper folder, or a model's name.
+    """
+    judges = Judges() if speaker == RESEMBLYZER else Judges(name=speaker_judge_name(speaker), speaker=speaker, threshold=None)
+    if recogniser == "auto" and not packaged_available():
+        notes.append(f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)")
+    elif recogniser == "auto":
+        judges = replace(judges, recogniser=_there(lambda: WhisperRecogniser(PACKAGED, language), "WER and CER are off", notes))
+    elif recogniser != "none":
+        judges = replace(judges, recogniser=WhisperRecogniser(recogniser, language))
+    if not naturalness:
+        return judges
+    if naturalness_available():
+        judges = replace(judges, naturalness=_there(DistillMOS, "naturalness is off", notes))
+    else:
+        notes.append(f"naturalness is off: DistillMOS is not installed ({EVAL_EXTRA})")
+    if dnsmos_available():
+        return replace(judges, dnsmos=_there(DNSMOS, "DNSMOS is off", notes))
+    notes.append("DNSMOS is off: speechmos is not installed ('pip install speechmos onnxruntime requests')")
+    return judges
+
+
+def _there(load: Callable[[], Judge], off: str, notes: list[str]) -> Judge | None:
+    try:
+        return load()
+    except FaceVCError as error:
+        notes.append(f"{off}: {error}")
+        return None

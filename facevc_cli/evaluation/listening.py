@@ -1,0 +1,209 @@
+"""Lets the judges listen to files: each content once, remembered, in several processes, a bad file listed and the rest heard."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Tally
+from facevc_cli.core.tuning import default_jobs
+from facevc_cli.core.workers import Workers
+from facevc_cli.evaluation.cache import Cache, content_hash
+from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, speaker_judge, speaker_judge_name
+from facevc_cli.evaluation.lending import borrow, lend, on_accelerator
+from facevc_cli.evaluation.metrics.intelligibility import Recogniser, Transcript
+from facevc_cli.evaluation.metrics.mel_cepstral_distortion import distortion_available, mel_cepstral_distortion, mel_cepstrum
+from facevc_cli.evaluation.metrics.naturalness import NaturalnessJudge
+from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, Heard, listen
+from facevc_cli.files.audio import load_audio
+from facevc_cli.manifest.conversion import Conversion
+
+FEW_FILES = 16  # up to here starting processes costs more than it gives
+FILES_EACH = 8  # for fewer a process more does not pay: it loads its judge for seconds
+CACHE_VERSION = 2
+CEPSTRA = 256  # of parallel recordings kept at a time: one is compared with a conversion of every system
+BESIDE = " against "
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What a judge is asked about files. kind: names the cache; what: said while it is asked.
+
+    ask: (judge, what is known of a file) -> the answer, a row of numbers or texts; key: a file's name -> what it is remembered under.
+    """
+
+    kind: str
+    what: str
+    ask: Callable[[Any, Any], np.ndarray]
+    judge: Any
+    key: Callable[[str], str]
+
+    def lent(self) -> Any:
+        """What other processes are given for the judge; None where it has to stay."""
+        if isinstance(self.judge, str):  # loaded by its name wherever it is asked
+            return None if self.judge != RESEMBLYZER and on_accelerator(speaker_judge(self.judge)) else self.judge
+        return lend(self.judge)
+
+
+class _Distortions:
+    """Compares pairs of recordings, and keeps the cepstra of parallel ones."""
+
+    made_with = ()
+
+    def __init__(self) -> None:
+        self._parallel = lru_cache(maxsize=CEPSTRA)(lambda path: mel_cepstrum(load_audio(path, JUDGE_RATE)[0]))
+
+    def compare(self, converted: str, parallel: str) -> float:
+        return mel_cepstral_distortion(mel_cepstrum(load_audio(converted, JUDGE_RATE)[0]), self._parallel(parallel))
+
+
+def _hear(judge: Any, path: str) -> np.ndarray:
+    return listen(load_audio(path, JUDGE_RATE)[0], speaker_judge(judge) if isinstance(judge, str) else borrow(judge)).to_row()
+
+
+def _score(judge: Any, path: str) -> np.ndarray:
+    return np.array([borrow(judge).score(load_audio(path, JUDGE_RATE)[0])], np.float32)
+
+
+def _read(judge: Any, asked: tuple[str, str | None]) -> np.ndarray:
+    text = borrow(judge).transcribe(load_audio(asked[0], JUDGE_RATE)[0], asked[1])
+    return np.array([text.text, text.language])
+
+
+def _compare(judge: Any, asked: tuple[str, str]) -> np.ndarray:
+    return np.array([borrow(judge).compare(*asked)])
+
+
+def _answer(ask: Callable[[Any, Any], np.ndarray], judge: Any, what: str, asked: tuple[str, Any]) -> np.ndarray:
+    try:
+        return ask(judge, asked[1])
+    except FaceVCError:
+        raise
+    except Exception as error:  # whatever a judge's library raises about one recording must not end the others
+        raise FaceVCError(f"{what} failed on this recording ({type(error).__name__}: {error}).") from error
+
+
+class Listening:
+    """The judges' answers about files by path; what fails is told once to the tally and then left out everywhere.
+
+    jobs: processes, 0 for one a processor; they share the processors, and each loads the judge once. A judge that cannot be made anew there
+    (`lending`) is asked in this process.
+    """
+
+    def __init__(self, judges: Judges, folder: Path | None, tally: Tally, jobs: int = 0):
+        self._judges, self._folder, self._tally, self._jobs = judges, folder, tally, jobs
+        self._hashes: dict[str, str] = {}
+        self._caches: dict[str, Cache] = {}
+
+    def voices(self, paths: Sequence[str]) -> dict[str, Heard]:
+        """Embedding and pitch of every file that can be heard, by the speaker judge."""
+        judge = self._judges.speaker if self._judges.embedder is None else self._judges.embedder
+        return self._voices(paths, self._judges.name, judge, self._tally)
+
+    def dvectors(self, paths: Sequence[str]) -> dict[str, Heard]:
+        """The same by Resemblyzer, whoever the speaker judge is, of files that were heard before: the tally counts them once."""
+        return self._voices(paths, speaker_judge_name(RESEMBLYZER), RESEMBLYZER, Tally(self._tally.reporter))
+
+    def _voices(self, paths: Sequence[str], name: str, judge: Any, tally: Tally) -> dict[str, Heard]:
+        question = _Question(f"voices-{name}", "listening", _hear, judge, self._hash)
+        with self._workers(question, len(paths)) as workers:
+            rows = self._each({path: path for path in paths}, question, workers, tally)
+        return {path: Heard.from_row(row) for path, row in rows.items()}
+
+    def scores(self, paths: Sequence[str], judge: NaturalnessJudge) -> dict[str, float]:
+        """Predicted MOS by path."""
+        question = _Question(f"mos-{judge.name}", f"naturalness by {judge.name}", _score, judge, self._hash)
+        with self._workers(question, len(paths)) as workers:
+            rows = self._each({path: path for path in paths}, question, workers)
+        return {path: float(row[0]) for path, row in rows.items()}
+
+    def texts(
+        self, conversions: Sequence[Conversion], heard: Mapping[str, Heard], recogniser: Recogniser
+    ) -> dict[str, Transcript]:
+        """Transcripts by path of what was heard: sources first, so that a conversion is read in its source's language."""
+        languages: dict[str, str | None] = {}
+
+        def key(path: str) -> str:
+            return f"{self._hash(path)} {languages.get(path) or ''}"
+
+        kind = f"texts-{recogniser.name}"
+        sources = list(dict.fromkeys(c.source for c in conversions if c.source in heard))
+        converted = list(dict.fromkeys(c.converted for c in conversions))
+        question = _Question(kind, "reading sources", _read, recogniser, key)
+        with self._workers(question, len(sources) + len(converted)) as workers:
+            rows = self._each({path: (path, None) for path in sources}, question, workers)
+            for path, row in rows.items():  # the unchanged source among the conversions says the same
+                self._cache(kind).put_new(f"{self._hash(path)} {row[1]}", row)
+            languages.update({c.converted: str(rows[c.source][1]) for c in conversions if c.source in rows})
+            question = _Question(kind, "reading conversions", _read, recogniser, key)
+            rows |= self._each({path: (path, languages.get(path)) for path in converted}, question, workers)
+        return {path: Transcript(str(row[0]), str(row[1])) for path, row in rows.items()}
+
+    def distortions(self, conversions: Sequence[Conversion]) -> dict[tuple[str, str], float]:
+        """Mel-cepstral distortion in dB by (converted, parallel), where there is a parallel recording; none without librosa."""
+        pairs = {f"{c.converted}{BESIDE}{c.parallel}": (c.converted, c.parallel) for c in conversions if c.parallel}
+        if not pairs or not distortion_available():
+            return {}
+        question = _Question("mcd", "mel-cepstral distortion", _compare, _Distortions(), lambda name: " ".join(map(self._hash, pairs[name])))
+        with self._workers(question, len(pairs)) as workers:
+            rows = self._each(pairs, question, workers)
+        return {pairs[name]: float(row[0]) for name, row in rows.items()}
+
+    def _each(self, asked: Mapping[str, Any], question: _Question, workers: Workers, heard: Tally | None = None) -> dict[str, np.ndarray]:
+        """Answers by name, in the order of `asked` (name -> what is known of a file); those that `heard` is given for are counted there."""
+        tally = heard or self._tally
+        done, skip = (tally.done, tally.skip) if heard else (tally.reporter.advance, tally.reporter.skip)
+        cache, failed_before = self._cache(question.kind), len(tally.failures)
+        rows: dict[str, np.ndarray] = {}
+        waiting: dict[str, list[str]] = {}  # of one content the first is asked about
+        tally.reporter.begin(len(asked), "files", question.what)
+        for name in asked:
+            try:
+                key = question.key(name)
+            except FaceVCError as error:
+                tally.fail(name, str(error))
+                continue
+            if (row := cache.get(key)) is None:
+                waiting.setdefault(key, []).append(name)
+            else:
+                rows[name] = row
+                skip(name)
+        few = len(waiting) <= FEW_FILES or workers.jobs == 1
+        answer = partial(_answer, question.ask, question.judge if few else question.lent(), question.what)
+        try:
+            found = (Workers(1) if few else workers).map(answer, [(key, asked[alike[0]]) for key, alike in waiting.items()], outlive=True)
+            for (key, _), row, problem in found:
+                if row is not None:
+                    cache.put(key, row)
+                for name in waiting[key]:
+                    if row is None:
+                        tally.fail(name, str(problem))
+                    else:
+                        rows[name] = row
+                        done(name)
+        finally:  # an interrupted run keeps what it heard
+            cache.save()
+        place = {name: i for i, name in enumerate(asked)}
+        tally.failures[failed_before:] = sorted(tally.failures[failed_before:], key=lambda failure: place[failure[0]])
+        return {name: rows[name] for name in asked if name in rows}
+
+    def _workers(self, question: _Question, files: int) -> Workers:
+        """Processes for at most so many files; they are started when they are needed."""
+        jobs = min(self._jobs or default_jobs(), -(-files // FILES_EACH))
+        if jobs <= 1 or files <= FEW_FILES or question.lent() is None:
+            return Workers(1)
+        return Workers(jobs, threads=max(1, default_jobs() // jobs))
+
+    def _hash(self, path: str) -> str:
+        if path not in self._hashes:
+            self._hashes[path] = content_hash(path)
+        return self._hashes[path]
+
+    def _cache(self, kind: str) -> Cache:
+        if kind not in self._caches:
+            self._caches[kind] = Cache(self._folder / f"{kind}-v{CACHE_VERSION}.npz" if self._folder else None)
+        return self._caches[kind]

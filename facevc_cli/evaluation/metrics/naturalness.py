@@ -1,0 +1,149 @@
+"""Naturalness: the mean opinion score (1 to 5) that DistillMOS, or DNSMOS, predicts for a recording."""
+
+import contextlib
+import io
+import sys
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.evaluation.bootstrap import Terms
+from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, converted, source
+from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
+from facevc_cli.manifest.conversion import Conversion
+
+LONGEST_S = 60  # of a recording, from its start
+
+
+class NaturalnessJudge(Protocol):
+    """(n,) float32 at 16 kHz -> predicted MOS."""
+
+    name: str
+
+    def score(self, wav: np.ndarray) -> float: ...
+
+
+class DistillMOS:
+    """Stahl and Gamper's DistillMOS (2025), its weights from its package."""
+
+    name = "distillmos"
+    made_with = ()
+
+    def __init__(self) -> None:
+        try:
+            with _torchaudio_optional(), contextlib.redirect_stdout(io.StringIO()):
+                from distillmos.sqa import MAX_HOP_LEN, SEQ_LEN, ConvTransformerSQAModel
+
+                self._model = ConvTransformerSQAModel().eval()
+                self._window, self._hop = SEQ_LEN, MAX_HOP_LEN
+        except ImportError as error:
+            raise FaceVCError(
+                f"naturalness needs DistillMOS, which does not import here ({error}). Install it with 'pip install \"facevc[eval]\"'."
+            ) from error
+
+    def score(self, wav: np.ndarray) -> float:
+        """The mean over windows of 7.7 s, a second or less apart, as DistillMOS lays them; one at a time, for together they take a quarter of a
+        gigabyte for every three and are no faster."""
+        import torch
+
+        wav = np.ascontiguousarray(wav[: LONGEST_S * JUDGE_RATE], np.float32)
+        spare = max(0, len(wav) - self._window)
+        starts = [int(place * spare) for place in np.linspace(0, 1, -(-spare // self._hop) + 1)]
+        with torch.inference_mode():
+            return float(np.mean([float(self._model(torch.from_numpy(wav[i : i + self._window])[None])[0]) for i in starts]))
+
+
+def naturalness_available() -> bool:
+    """Whether DistillMOS is installed."""
+    return find_spec("distillmos") is not None and find_spec("xls_r_sqa") is not None
+
+
+class DNSMOS:
+    """OVRL of DNSMOS P.835 (Reddy, Gopal and Cutler 2022), its weights from the package speechmos."""
+
+    name = "dnsmos"
+    made_with = ()
+
+    def __init__(self) -> None:
+        try:
+            from onnxruntime import InferenceSession, SessionOptions
+            from speechmos import dnsmos
+        except ImportError as error:
+            raise FaceVCError(
+                f"DNSMOS needs speechmos, which does not import here ({error}). Install it with 'pip install speechmos onnxruntime requests'."
+            ) from error
+        weights = Path(dnsmos.__file__).parent / "dnsmos_models"
+        self._model = dnsmos.DNSMOS(str(weights / "sig_bak_ovr.onnx"), str(weights / "model_v8.onnx"))
+        alone = SessionOptions()
+        alone.intra_op_num_threads = 1  # the default pins a thread to each core, and waits for ever where another process holds one
+        self._model.onnx_sess = InferenceSession(weights / "sig_bak_ovr.onnx", alone)
+        self._model.p808_onnx_sess = InferenceSession(weights / "model_v8.onnx", alone)
+
+    def score(self, wav: np.ndarray) -> float:
+        return float(self._model(np.clip(wav[: LONGEST_S * JUDGE_RATE], -1, 1), JUDGE_RATE, False)["ovrl_mos"])
+
+
+def dnsmos_available() -> bool:
+    """Whether speechmos is installed, and what it runs on."""
+    return all(find_spec(name) is not None for name in ("speechmos", "onnxruntime", "requests"))
+
+
+def naturalness_terms(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = converted) -> Terms:
+    """Predicted MOS of the conversions, DistillMOS's or DNSMOS's; with `part` = source, of the sources."""
+    return Terms.of([(scores[part(c)], c) for c in conversions if part(c) in scores])
+
+
+@contextlib.contextmanager
+def _torchaudio_optional() -> Iterator[None]:
+    """DistillMOS imports torchaudio for its own command only: an empty stand-in does where the real one does not import."""
+    try:
+        import torchaudio  # noqa: F401
+    except (ImportError, OSError):
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+        sys.modules["torchaudio"] = types.ModuleType("torchaudio")
+        try:
+            yield
+        finally:
+            sys.modules.pop("torchaudio", None)
+    else:
+        yield
+
+
+METRICS = (
+    Metric(
+        name="naturalness",
+        better="higher",
+        definition="Mean opinion score, 1 to 5, as DistillMOS predicts it.",
+        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.scores),
+        scale=OPINION,
+    ),
+    Metric(
+        name="naturalness source",
+        better="",
+        definition="",
+        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.scores, source),
+        scale=OPINION,
+        beside="naturalness",
+    ),
+    Metric(
+        name="DNSMOS",
+        better="higher",
+        definition="Mean opinion score, 1 to 5, as DNSMOS (P.835, overall) predicts it.",
+        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.dnsmos),
+        scale=OPINION,
+    ),
+    Metric(
+        name="DNSMOS source",
+        better="",
+        definition="",
+        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.dnsmos, source),
+        scale=OPINION,
+        beside="DNSMOS",
+    ),
+)

@@ -1,0 +1,62 @@
+"""Another system's files, known by their names alone: a folder and a pattern such as '{source}__{target}.wav' -> rows of a manifest."""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.files.folders import PassedOver, walk_files
+from facevc_cli.files.inputs import AUDIO_SUFFIXES
+from facevc_cli.files.names import normalise_name
+
+FIELDS = ("system", "source", "target", "face")
+NEEDED = ("source", "target")
+EXAMPLE = "'{source}__{target}.wav'"
+
+
+def rows_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows (system, source_id, target, face, converted) of the audio files below a folder, sorted, and what the reader should know.
+
+    A pattern with slashes is held against as many folders above the file as it names; without a suffix, against names without
+    theirs. A field takes one character or more, but no slash, the first as few as can be. FaceVCError where no file matches, or two say the same.
+    """
+    expression = _expression(normalise_name(pattern))
+    depth, suffixed = len(PurePosixPath(pattern).parts), PurePosixPath(pattern).suffix.lower() in AUDIO_SUFFIXES
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: --pattern expects a folder of converted files, found none there. Give the folder, or leave --pattern out.")
+    passed = PassedOver()
+    files = walk_files(folder, AUDIO_SUFFIXES, passed)
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    others: list[str] = []
+    for path in files:
+        name = PurePosixPath(path.relative_to(folder).as_posix())
+        found = expression.fullmatch(normalise_name("/".join((name if suffixed else name.with_suffix("")).parts[-depth:])))
+        if found is None:
+            others.append(str(name))
+            continue
+        fields = {field: normalise_name(found.groupdict().get(field, "")) for field in FIELDS}
+        fields["system"] = fields["system"] or folder.resolve().name
+        known = rows.setdefault(tuple(fields.values()), {**fields, "source": "", "source_id": fields["source"], "converted": str(name)})
+        if known["converted"] != str(name):
+            raise FaceVCError(
+                f"{folder}: {known['converted']} and {name} both read as {', '.join(f'{k} {v!r}' for k, v in fields.items() if v)} by --pattern "
+                f"{pattern!r}. Put what tells them apart into the pattern, such as {{system}}/ or {{face}}."
+            )
+    if not rows:
+        instead = f"found {len(files)} audio files, such as {others[0]!r}" if files else "found no audio files at all"
+        raise FaceVCError(f"{folder}: expected files named like --pattern {pattern!r}, {instead}. Correct the pattern, for example {EXAMPLE}.")
+    note = f"{len(others)} of {len(files)} files are left out: --pattern {pattern!r} does not match their names, such as {others[0]!r}" if others else ""
+    return list(rows.values()), [*([note] if note else []), *(f"{folder}: {text}" for text in passed.notes())]
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """The pattern as a regular expression with a group a field; UsageError for an unknown, doubled or missing field."""
+    parts = re.split(r"\{([^{}]*)\}", pattern)
+    literals, fields = parts[::2], parts[1::2]
+    unknown = [field for field in fields if field not in FIELDS]
+    if unknown or len(set(fields)) < len(fields) or not set(NEEDED) <= set(fields) or any(c in text for text in literals for c in "{}"):
+        raise UsageError(
+            f"--pattern {pattern!r}: expected the fields {{source}} and {{target}}, and {{system}} or {{face}} where names have them, each once; "
+            f"found {', '.join(f'{{{field}}}' for field in fields) or 'none'}. For example {EXAMPLE}."
+        )
+    groups = [f"(?P<{field}>[^/]+?)" for field in fields] + [""]
+    return re.compile("".join(re.escape(text) + group for text, group in zip(literals, groups, strict=True)))

@@ -1,0 +1,68 @@
+"""An evaluation as plain data: what metrics.json and `--json` hold, and the rows of metrics.csv."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from facevc_cli.evaluation.bootstrap import Figure
+from facevc_cli.evaluation.evaluation import Evaluation
+
+COLUMNS = ("system", "slice", "metric", "value", "n", "low", "high")
+ALL = "all"  # the slice of every row
+FALLING = ("GA", "consistency", "SHO")  # what a damaged face takes from a conversion
+MINUS = " - "
+
+Json = dict[str, Any]
+
+
+def to_json(evaluation: Evaluation) -> Json:
+    """systems (label -> metric -> value, n, low, high), slices (label -> slice -> the same), differences ("A - B" -> metric -> the same),
+    better (metric -> which way), degradations (system -> condition -> lost, rows, figures, differences), lost, threshold, gender_judge, notes."""
+    return {
+        "systems": {label: _figures(found) for label, found in evaluation.systems.items()},
+        "slices": {label: {name: _figures(found) for name, found in parts.items()} for label, parts in evaluation.slices.items()},
+        "differences": {MINUS.join(pair): _figures(found) for pair, found in evaluation.differences.items()},
+        "better": {name: metric.better for name, metric in evaluation.metrics.items() if any(name in found for found in evaluation.systems.values())},
+        "degradations": degradations(evaluation),
+        "lost": evaluation.lost,
+        "threshold": evaluation.threshold.to_json() if evaluation.threshold else None,
+        "gender_judge": evaluation.evidence.gender_judge.name,
+        "notes": evaluation.notes,
+    }
+
+
+def degradations(evaluation: Evaluation) -> dict[str, dict[str, Json]]:
+    """By system and condition: rows whose face was lost, of how many, GA, consistency and SHO, and their change from the clean conversions."""
+    found: dict[str, dict[str, Json]] = {}
+    heard = Counter((c.base, c.degradation, c.system) for c in evaluation.conversions if c.degradation)
+    for (base, condition, label), rows in heard.items():
+        lost = evaluation.lost.get(label, 0)
+        found.setdefault(base, {})[condition] = {
+            "lost": lost,
+            "rows": rows + lost,
+            "figures": _chosen(evaluation.systems[label]),
+            "differences": _chosen(evaluation.differences.get((label, base), {})),
+        }
+    for label, lost in evaluation.lost.items():  # of which every face was lost
+        base, _, condition = label.rpartition("/")
+        if label not in evaluation.systems and base in evaluation.systems and "=" in condition:
+            found.setdefault(base, {})[condition] = {"lost": lost, "rows": lost, "figures": {}, "differences": {}}
+    return found
+
+
+def to_rows(evaluation: Evaluation) -> list[dict[str, object]]:
+    """Every figure as a row of metrics.csv (COLUMNS)."""
+    return [
+        {"system": label, "slice": part, "metric": metric, **figure.to_json()}
+        for label, found in evaluation.systems.items()
+        for part, metrics in {ALL: found, **evaluation.slices.get(label, {})}.items()
+        for metric, figure in metrics.items()
+    ]
+
+
+def _figures(found: Mapping[str, Figure]) -> Json:
+    return {name: figure.to_json() for name, figure in found.items()}
+
+
+def _chosen(found: Mapping[str, Figure]) -> Json:
+    return {name: found[name].to_json() for name in FALLING if name in found}

@@ -1,0 +1,1 @@
+"""Finding a face in a picture, and describing it with numbers."""

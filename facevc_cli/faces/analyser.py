@@ -1,0 +1,261 @@
+"""Faces in an image: detect, align, embed. Arrays in, arrays out; weights come with packages and are checked before use."""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.plugins import Plugins
+from facevc_cli.faces.detection import (
+    DLIB_WEIGHTS,
+    Detection,
+    Detector,
+    DlibDetector,
+    MtcnnDetector,
+    SfdDetector,
+    TurningDetector,
+    download_weights,
+    import_package,
+    load_dlib,
+    torch_device_name,
+    turn_box,
+    turn_image,
+    weights_path,
+)
+
+DETECTORS = ("dlib", "face-alignment", "mtcnn")
+EMBEDDERS = ("dlib", "facenet")
+ON_MANY = ("largest", "skip")
+PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDDERS)
+
+SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
+SMALLEST_IMAGE_PX = 32
+DOUBTFUL = 0.1  # a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty scores below .1
+DLIB_CROP_PX = 150
+FACENET_CROP_PX = 128  # the paper's
+FACENET_MARGIN_PX = 50  # of the crop: what of it lies around the box, both sides together
+
+class NoFaceError(FaceVCError):
+    """No face was found in an image."""
+
+
+class ManyFacesError(FaceVCError):
+    """Several faces were found where one was asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceObservation:
+    """The face that was taken from an image.
+
+    box: (4,) float32, left, top, right, bottom in pixels, within the image; score: the detector's; faces: how many it found;
+    embedding: (D,) float32, as the network gives it; crop: (side, side, 3) uint8, what the network saw (dlib: 150, facenet: 128);
+    turns: the quarter turns counter-clockwise that brought a picture that lies on its side upright; box is in the picture as given.
+    """
+
+    box: np.ndarray
+    score: float
+    faces: int
+    embedding: np.ndarray
+    crop: np.ndarray
+    turns: int = 0
+
+
+class Embedder(Protocol):
+    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """image: (H, W, 3) uint8, box: (4,) -> embedding (D,) float32, crop (side, side, 3) uint8."""
+        ...
+
+
+class FaceAnalyser:
+    """Finds a face, cuts it out and embeds it. Loads its networks once; not picklable: make one in each process.
+
+    detector: one of DETECTORS; embedder: one of EMBEDDERS, or an entry point of the group facevc.face_embedders; on_many: what to do
+    with several faces, 'largest' or 'skip'; device: for the torch networks (face-alignment, mtcnn, facenet); dlib computes on the CPU.
+    """
+
+    def __init__(self, detector: str = "dlib", embedder: str = "dlib", on_many: str = "largest", device: str = "cpu"):
+        check_choices(detector, embedder, on_many)
+        self.on_many = on_many
+        makers: dict[str, Callable[[], Any]] = {
+            "dlib": DlibDetector,
+            "face-alignment": lambda: TurningDetector(SfdDetector(device)),
+            "mtcnn": lambda: TurningDetector(MtcnnDetector(device)),
+        }
+        self._detect: Detector = makers[detector]()
+        embedders: dict[str, Callable[[], Embedder]] = {"dlib": DlibEmbedder, "facenet": lambda: FacenetEmbedder(device)}
+        self._embed = embedders[embedder]() if embedder in embedders else PackagedEmbedder(embedder)
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        """(H, W, 3) uint8 RGB -> the faces in it, largest first, boxes cut to the image, those under 24 px and the doubtful left out."""
+        image = _checked(image)
+        height, width = image.shape[:2]
+        if min(height, width) < SMALLEST_IMAGE_PX:
+            return []
+        limits = np.array([width, height, width, height], dtype=np.float32)
+        found = [replace(d, box=np.clip(d.box, 0, limits).astype(np.float32)) for d in self._detect(image)]
+        found = [d for d in found if min(d.box[2] - d.box[0], d.box[3] - d.box[1]) >= SMALLEST_FACE_PX]
+        best = max((d.score for d in found), default=0.0)
+        return sorted((d for d in found if d.score >= DOUBTFUL * best), key=lambda d: (-d.area_px, -d.score))
+
+    def analyse(self, image: np.ndarray) -> FaceObservation:
+        """(H, W, 3) uint8 RGB -> the face in it; NoFaceError where there is none, ManyFacesError where 'skip' meets several."""
+        found = self.detect(image)
+        if not found:
+            height, width = image.shape[:2]
+            raise NoFaceError(
+                f"expected a face at least {SMALLEST_FACE_PX} px wide, found none in {width} x {height} px. "
+                "Give a sharp picture in which one face, seen from the front, fills at least a tenth of the width."
+            )
+        if len(found) > 1 and self.on_many == "skip":
+            raise ManyFacesError(f"expected one face, found {len(found)}. Cut the picture to one person, or pass --on-many largest.")
+        image, face = _checked(image), found[0]
+        height, width = image.shape[:2]
+        embedding, crop = self._embed(turn_image(image, face.turns), turn_box(face.box, width, height, face.turns))
+        return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
+
+
+def embed_image(analyser: FaceAnalyser, image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> (D,) float32, the embedding of the face in it; errors as `FaceAnalyser.analyse`."""
+    return analyser.analyse(image).embedding
+
+
+def check_choices(detector: str, embedder: str, on_many: str) -> None:
+    """UsageError for an unknown name; FaceVCError where a package that the choice needs is not installed."""
+    for option, value, known in (("detector", detector, DETECTORS), ("on-many", on_many, ON_MANY)):
+        if value not in known:
+            raise UsageError(f"--{option} {value!r}: expected {' or '.join(known)}.")
+    if embedder not in EMBEDDERS:
+        PLUGINS.find(embedder)
+    if detector == "face-alignment":
+        _need("face_alignment", "--detector face-alignment", "face-alignment", "the S3FD detector (90 MB)")
+    if detector == "mtcnn":
+        _need("facenet_pytorch", "--detector mtcnn", "facenet", "nothing more for detection")
+    if embedder == "facenet":
+        _need("facenet_pytorch", "--embedder facenet", "facenet", "the VGGFace2 network (107 MB)")
+
+
+def settings_of(detector: str, embedder: str, on_many: str) -> dict[str, str]:
+    """What decides the numbers in a store; dlib's weights by their hash, another package's by what it calls them."""
+    own = {"dlib": DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16], "facenet": "vggface2"}
+    weights = own[embedder] if embedder in own else PackagedEmbedder(embedder).weights
+    return {"detector": detector, "embedder": embedder, "weights": weights, "on_many": on_many}
+
+
+def analyser_of(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
+    """The analyser that makes embeddings as in a store of these settings; FaceVCError where its package is missing or another."""
+    embedder, weights = settings["embedder"], settings.get("weights")
+    if embedder not in (*EMBEDDERS, *PLUGINS.installed()):
+        raise FaceVCError(
+            f"this model was trained on faces embedded by {embedder!r} ({weights}), which no installed package brings. Install the one that does."
+        )
+    analyser = FaceAnalyser(settings.get("detector", "dlib"), embedder, on_many)
+    if isinstance(analyser._embed, PackagedEmbedder) and analyser._embed.weights != weights:
+        raise FaceVCError(
+            f"this model was trained on faces embedded by {embedder!r} with the weights {weights!r}; installed are {analyser._embed.weights!r}, "
+            "which put every face elsewhere. Install the version of the package that it was trained with."
+        )
+    return analyser
+
+
+class DlibEmbedder:
+    """Five landmarks -> a level 150 px chip -> dlib's 128-D descriptor (same person: distance below about .6)."""
+
+    def __init__(self) -> None:
+        self._landmarks = _landmarks()
+        self._network = load_dlib().face_recognition_model_v1(weights_path("dlib_face_recognition_resnet_model_v1.dat"))
+
+    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        crop = _level(image, box, self._landmarks, DLIB_CROP_PX)
+        # no jitter: its random shifts would make two runs differ
+        return np.asarray(self._network.compute_face_descriptor(crop, 0), dtype=np.float32), crop
+
+
+class FacenetEmbedder:
+    """A 128 px crop with margin -> the 512-D embedding of InceptionResnetV1 (VGGFace2); downloads its weights at first use."""
+
+    def __init__(self, device: str):
+        facenet = import_package("facenet_pytorch", "--embedder facenet", "facenet")
+        self._device = torch_device_name(device)
+        self._network = download_weights(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet").eval().to(self._device)
+
+    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import torch
+
+        crop = margin_crop(image, box, FACENET_CROP_PX, FACENET_MARGIN_PX)
+        pixels = torch.from_numpy(crop.astype(np.float32).transpose(2, 0, 1)[None]).to(self._device)
+        with torch.inference_mode():
+            embedding = self._network((pixels - 127.5) / 128.0)[0]  # the scale the network was trained at
+        return embedding.float().cpu().numpy(), crop
+
+
+class PackagedEmbedder:
+    """Another package's: an object with embed(crop (side, side, 3) uint8 RGB) -> (D,), of the group facevc.face_embedders.
+
+    Where it has them: crop(image (H, W, 3) uint8, box (4,) px) -> what it wants to see, in place of a level 150 px face; and weights,
+    the text that says which network this is (else its package's name and version): models find their embedder again by it.
+    """
+
+    def __init__(self, name: str):
+        self._name, self._made = name, PLUGINS.make(name)
+        self._crop = getattr(self._made, "crop", level_crop)
+        self.weights = str(getattr(self._made, "weights", "") or PLUGINS.release(name))
+
+    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            crop = np.asarray(self._crop(image, box))
+            embedding = np.asarray(self._made.embed(crop), dtype=np.float32)
+        except FaceVCError:
+            raise
+        except Exception as error:  # whatever another package raises about one picture must not end the others
+            raise FaceVCError(f"the face embedder {self._name} failed on this face ({type(error).__name__}: {error}).") from error
+        if embedding.ndim != 1 or not embedding.size or not np.isfinite(embedding).all():
+            raise FaceVCError(
+                f"the face embedder {self._name}: expected one embedding (D,) of finite numbers, found the shape {embedding.shape}"
+                f"{'' if np.isfinite(embedding).all() else ' with NaN or infinity'}."
+            )
+        return embedding, crop
+
+
+def level_crop(image: np.ndarray, box: np.ndarray, side_px: int = DLIB_CROP_PX, padding: float = 0.25) -> np.ndarray:
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks; padding: a share of the face, on every side."""
+    return _level(image, box, _landmarks_once(), side_px, padding)
+
+
+def _level(image: np.ndarray, box: np.ndarray, landmarks: Any, side_px: int, padding: float = 0.25) -> np.ndarray:
+    points = landmarks(image, load_dlib().rectangle(*(round(float(v)) for v in box)))
+    return np.asarray(load_dlib().get_face_chip(image, points, side_px, padding))
+
+
+def _landmarks() -> Any:
+    return load_dlib().shape_predictor(weights_path("shape_predictor_5_face_landmarks.dat"))
+
+
+_landmarks_once = lru_cache(maxsize=1)(_landmarks)
+
+
+def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box grown so that it fills side - margin pixels of the crop, then cut to the image."""
+    half = np.array([box[2] - box[0], box[3] - box[1]]) * margin_px / (side_px - margin_px) / 2
+    left, top = np.maximum(np.floor(box[:2] - half), 0)
+    right, bottom = np.minimum(np.ceil(box[2:] + half), (image.shape[1], image.shape[0]))
+    area = (float(left), float(top), float(right), float(bottom))
+    return np.asarray(Image.fromarray(image).resize((side_px, side_px), Image.Resampling.BILINEAR, box=area))
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use io.image.load_image.")
+    return np.ascontiguousarray(image)
+
+
+def _need(module: str, option: str, extra: str, downloads: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise FaceVCError(
+            f"{option} needs the package {module.replace('_', '-')}, which is not installed. Install it with "
+            f"'pip install \"facevc[{extra}]\"'; at first use it downloads {downloads}. The default, dlib, needs neither."
+        )

@@ -1,0 +1,71 @@
+"""Convolutional decoder: ConvNeXt-like blocks whose norms the voice scales and shifts."""
+
+from torch import Tensor, cat, full, nn
+from torch.nn import functional as F
+
+from facevc_cli.dsp.windows import windows
+from facevc_cli.families.fvmvc.distilled_content import resample_frames
+
+DILATIONS = (1, 2, 4, 1)
+VOICE_GAIN = 4.0  # a unit vector's entries are small beside what the first layer is initialised for
+BLOCK_KERNEL, END_KERNEL = 7, 5
+FRAMES_AT_ONCE = 2048  # a longer utterance is decoded in windows: memory is bounded by them
+
+
+class ConditionedBlock(nn.Module):
+    """Depthwise Conv7, LayerNorm with the voice's scale and shift, three-fold expansion, layer scale, residual."""
+
+    def __init__(self, channels: int, dilation: int, condition_dim: int):
+        super().__init__()
+        padding = BLOCK_KERNEL // 2 * dilation
+        self.depthwise = nn.Conv1d(channels, channels, BLOCK_KERNEL, padding=padding, dilation=dilation, groups=channels)
+        self.norm, self.condition = nn.LayerNorm(channels), nn.Linear(condition_dim, 2 * channels)
+        self.up, self.down = nn.Linear(channels, 3 * channels), nn.Linear(3 * channels, channels)
+        self.layer_scale = nn.Parameter(full((channels,), 0.1))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x: (B, channels, T), condition: (B, condition_dim) -> (B, channels, T)."""
+        y = self.norm(self.depthwise(x).transpose(1, 2))
+        gain, shift = self.condition(condition)[:, None].chunk(2, -1)
+        return x + (self.layer_scale * self.down(F.gelu(self.up(y * (1 + gain) + shift)))).transpose(1, 2)
+
+
+class ConvolutionalDecoder(nn.Module):
+    """Content, pitch and voice -> normalised log-mel. With comb pitch, a scaled path leads from the comb straight to the output."""
+
+    def __init__(self, z_dim: int = 64, pitch_dim: int = 82, speaker_dim: int = 256, n_mels: int = 80, channels: int = 256, blocks: int = 8):
+        super().__init__()
+        self.n_mels = n_mels
+        self.voice = nn.Sequential(nn.Linear(speaker_dim, speaker_dim), nn.GELU(), nn.Linear(speaker_dim, speaker_dim))
+        self.input = nn.Conv1d(z_dim + pitch_dim, channels, END_KERNEL, padding=END_KERNEL // 2)
+        dilations = [DILATIONS[i % 4] for i in range(blocks)]
+        self.blocks = nn.ModuleList(ConditionedBlock(channels, dilation, speaker_dim) for dilation in dilations)
+        self.output_norm = nn.LayerNorm(channels)  # a frame at a time: an utterance's length must not matter
+        self.output = nn.Conv1d(channels, n_mels, END_KERNEL, padding=END_KERNEL // 2)
+        self.comb_path = nn.Conv1d(n_mels, n_mels, 1, groups=n_mels) if pitch_dim > n_mels else None
+        self.context_frames = 2 * (END_KERNEL // 2) + BLOCK_KERNEL // 2 * sum(dilations)  # on either side, that reach a frame
+
+    def forward(self, z: Tensor, pitch: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
+        """z: (B, T/2 rounded up, z_dim), pitch: (B, T, pitch_dim), speaker: (B, speaker_dim) -> the log-mel (B, T, n_mels), twice: no postnet.
+
+        Beyond FRAMES_AT_ONCE in windows; the result is the same.
+        """
+        total = pitch.shape[1]
+        z, condition = resample_frames(z, total), self.voice(VOICE_GAIN * speaker)
+        size = max(FRAMES_AT_ONCE, 4 * self.context_frames)
+        parts = []
+        for first, start, end in windows(total, size, self.context_frames):
+            piece = slice(first, first + size)
+            parts.append(self._decode(z[:, piece], pitch[:, piece], condition)[:, start - first : end - first])
+        mel = parts[0] if len(parts) == 1 else cat(parts, 1)
+        return mel, mel
+
+    def _decode(self, z: Tensor, pitch: Tensor, condition: Tensor) -> Tensor:
+        """z: (B, T, z_dim), pitch: (B, T, pitch_dim), condition: (B, speaker_dim) -> (B, T, n_mels)."""
+        x = self.input(cat([z, pitch], -1).transpose(1, 2))
+        for block in self.blocks:
+            x = block(x, condition)
+        mel = self.output(self.output_norm(x.transpose(1, 2)).transpose(1, 2))
+        if self.comb_path is not None:
+            mel = mel + self.comb_path(pitch[..., : self.n_mels].transpose(1, 2))
+        return mel.transpose(1, 2)

@@ -1,0 +1,114 @@
+"""Content encoder taught by Whisper: its first layers on our own log-mel, trained to give a bottleneck of its last layer.
+
+Normalising the bottleneck over time takes out what is constant in an utterance, the speaker first of all.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facevc_cli.dsp.frames import resample_frames
+from facevc_cli.families.fvmvc.content_encoder import ContentOutput
+from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, whisper_log_mel
+
+# log10 power of Whisper's mel against our log magnitude: scale, offset (least squares over 40 recordings of speech).
+WHISPER_SCALE = {"ln": (0.8686, 0.69), "log10": (2.0, 1.73)}
+WINDOWS_AT_ONCE = 32
+LONG_S = 120.0  # from here on, without gradients, hidden frames are not kept
+
+
+def over_time(z: Tensor) -> Tensor:
+    """(B, T, dim) to zero mean and unit deviation over T."""
+    return (z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True, unbiased=False) + 1e-3)
+
+
+class TeacherBottleneck(nn.Module):
+    """The teacher's output cut down to what the decoder needs; in pretraining only, for the content encoder learns to do it alone."""
+
+    def __init__(self, teacher_dim: int = 512, z_dim: int = 64):
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(teacher_dim), nn.Linear(teacher_dim, z_dim)
+
+    def forward(self, content: Tensor, frames: int) -> Tensor:
+        """content: (B, T50, teacher_dim) -> (B, frames, z_dim), normalised over time."""
+        return over_time(resample_frames(self.linear(self.norm(content)), frames))
+
+
+class DistilledContentEncoder(nn.Module):
+    """Normalised log-mel (B, n_mels, T) -> content z (B, ceil(T / 2), z_dim), normalised over time; no code book.
+
+    Input longer than a window with its context on both sides is encoded in windows, for attention does not carry over to lengths
+    that it never saw: trained on crops of 1.9 s, the cosine to the teacher's bottleneck is .80 in windows of that length, and .73
+    on whole utterances.
+    """
+
+    def __init__(
+        self, frame_rate: float, log: str, n_mels: int = 80, z_dim: int = 64, dim: int = 512, layers: int = 4, heads: int = 8,
+        window_s: float = 1.0, context_s: float = 0.5,
+    ):  # fmt: skip
+        super().__init__()
+        self.frame_rate = frame_rate  # of the mel, Hz
+        self.window_s, self.context_s = window_s, context_s
+        self.encoder = WhisperEncoder(layers, dim, heads, n_mels, final_norm=False)
+        self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, z_dim))
+        scale, offset = WHISPER_SCALE[log]
+        self.band_scale = nn.Parameter(torch.full((n_mels, 1), scale))
+        self.band_offset = nn.Parameter(torch.full((n_mels, 1), offset))
+        self.register_buffer("mel_mean", torch.zeros(n_mels))
+        self.register_buffer("mel_std", torch.ones(n_mels))
+        self.mel_mean: Tensor
+        self.mel_std: Tensor
+
+    def forward(self, mel: Tensor) -> ContentOutput:
+        """The context is the last layer's output at z's frames (beyond LONG_S z_before); there are no indices (-1 throughout) and no loss."""
+        half = (mel.shape[-1] + 1) // 2
+        whisper_mel = self._whisper_mel(mel)
+        if whisper_mel.shape[-1] > LONG_S * WHISPER_FRAME_RATE and not torch.is_grad_enabled():
+            z_before = hidden = self._long(whisper_mel, half)  # an hour's hidden frames would take gigabytes
+        else:
+            hidden = resample_frames(torch.cat(list(self._windows(whisper_mel)), dim=1), half)
+            z_before = self.head(hidden)
+        zero = mel.new_zeros(())
+        indices = torch.full(z_before.shape[:2], -1, dtype=torch.long, device=mel.device)
+        return ContentOutput(over_time(z_before), hidden, indices, zero, zero, z_before)
+
+    def _long(self, whisper_mel: Tensor, frames: int) -> Tensor:
+        """The head on the resampled hidden frames, block by block as they come: (B, frames, z_dim)."""
+        count = (whisper_mel.shape[-1] + 1) // 2
+        place = ((torch.arange(frames, dtype=torch.float64) + 0.5) * (count / frames) - 0.5).clamp(0, count - 1)
+        low = place.floor().long()
+        share = (place - low).to(whisper_mel)[:, None]
+        parts, done, first = [], 0, 0  # first: the place of the first hidden frame that is kept
+        kept = whisper_mel.new_zeros(len(whisper_mel), 0, self.encoder.dim)
+        for block in self._windows(whisper_mel):
+            kept = torch.cat([kept, block], dim=1)
+            until = frames if first + kept.shape[1] == count else int(torch.searchsorted(low, first + kept.shape[1] - 1))
+            here = (low[done:until] - first).to(kept.device)
+            after = (here + 1).clamp(max=kept.shape[1] - 1)
+            parts.append(self.head(torch.lerp(kept[:, here], kept[:, after], share[done:until])))
+            kept, first, done = kept[:, -1:], first + kept.shape[1] - 1, until
+        return torch.cat(parts, dim=1)
+
+    def _whisper_mel(self, mel: Tensor) -> Tensor:
+        raw = mel * self.mel_std[:, None] + self.mel_mean[:, None]
+        frames = max(2, 2 * round(mel.shape[-1] / self.frame_rate * WHISPER_FRAME_RATE / 2))
+        log_power = F.interpolate(raw * self.band_scale + self.band_offset, size=frames, mode="linear")
+        return whisper_log_mel(10.0 ** log_power.clamp(-10, 10))
+
+    def _windows(self, mel: Tensor) -> Iterator[Tensor]:
+        """mel (B, n_mels, T) at 100 Hz -> the encoder's output (B, ..., dim) in blocks, in all T / 2 frames, rounded up."""
+        window, context = (2 * round(s * WHISPER_FRAME_RATE / 2) for s in (self.window_s, self.context_s))
+        total = mel.shape[-1]
+        if total <= window + 2 * context:
+            yield self.encoder(mel)
+            return
+        yield self.encoder(mel[..., : window + context])[:, : window // 2]
+        inner = list(range(window, total - window - context, window))
+        for i in range(0, len(inner), WINDOWS_AT_ONCE):  # all of one length: one batch
+            pieces = torch.stack([mel[..., s - context : s + window + context] for s in inner[i : i + WINDOWS_AT_ONCE]])
+            hidden = self.encoder(pieces.flatten(0, 1))[:, context // 2 : (context + window) // 2]
+            yield hidden.unflatten(0, (len(pieces), len(mel))).transpose(0, 1).flatten(1, 2)
+        last = inner[-1] + window if inner else window
+        yield self.encoder(mel[..., last - context :])[:, context // 2 :]

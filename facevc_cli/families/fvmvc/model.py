@@ -1,0 +1,204 @@
+"""The assembly: content encoder, voice and face encoders, memory, pitch and decoder, chosen by the configuration."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, mel_filters
+from facevc_cli.families.fvmvc.config import ModelConfig
+from facevc_cli.families.fvmvc.content_encoder import ContentOutput, VQContentEncoder
+from facevc_cli.families.fvmvc.convolutional_decoder import ConvolutionalDecoder
+from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
+from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
+from facevc_cli.families.fvmvc.face_encoder import FaceEncoder
+from facevc_cli.families.fvmvc.memory import VoiceMemory
+from facevc_cli.families.fvmvc.pitch import CENTRE_LOG_F0, HarmonicCombPitch, NormalisedPitch, PitchLevel
+from facevc_cli.families.fvmvc.speaker_encoder import DVectorEncoder, MelSpeakerEncoder
+
+NEUTRAL_LOG_F0_STD = 0.2
+
+
+def build_model(config: ModelConfig, where: str) -> "FaceVC":
+    """The module of a configuration; FaceVCError where its settings do not go together, or ask for more memory than there is."""
+    try:
+        return FaceVC(config)
+    except (ValueError, TypeError, ArithmeticError, AssertionError, RuntimeError, MemoryError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise FaceVCError(f"{where}: no model can be built from these settings ({said or type(error).__name__}). Correct its sizes.") from error
+
+
+class FaceVC(nn.Module):
+    """Everything of one conversion between normalised log-mel and normalised log-mel.
+
+    Log-mels are normalised by `mel_mean` and `mel_std`, the statistics of the training split, which travel with the weights.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = c = config
+        definition = _definition(c)
+        self.content_encoder = _CONTENT_ENCODERS[_known("content encoder", c.content_encoder.kind, _CONTENT_ENCODERS)](c, definition)
+        self.speaker_encoder = _SPEAKER_ENCODERS[_known("speaker encoder", c.speaker_encoder, _SPEAKER_ENCODERS)](c)
+        self.face_encoder = FaceEncoder(c.face_dim, c.voice_dim)
+        self.memory = VoiceMemory(c.voice_dim, c.slots, c.temperature, unit_recall=c.unit_recall)
+        self.pitch = pitch = _PITCH_INPUTS[_known("pitch input", c.pitch, _PITCH_INPUTS)](definition)
+        self.decoder = _DECODERS[_known("decoder", c.decoder.kind, _DECODERS)](c, pitch.dim)
+        self.pitch_level = PitchLevel(c.voice_dim) if c.pitch == "comb" else None
+        self.register_buffer("mel_mean", torch.zeros(c.n_mels))
+        self.register_buffer("mel_std", torch.ones(c.n_mels))
+        self.register_buffer("face_mean", torch.zeros(c.face_dim))
+        self.register_buffer("face_std", torch.ones(c.face_dim))
+        self.mel_mean: Tensor
+        self.mel_std: Tensor
+        self.face_mean: Tensor
+        self.face_std: Tensor
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """The training split's mean and standard deviation per band, (n_mels,) each."""
+        for name, values in (("mel_mean", mean), ("mel_std", std)):
+            for module in (self, self.content_encoder):
+                if name in dict(module.named_buffers(recurse=False)):
+                    module.get_buffer(name).copy_(values)
+
+    def set_face_statistics(self, embeddings: Tensor) -> None:
+        """Standardises face embeddings from now on by the mean and deviation of these, (n, face_dim); the paper does not."""
+        self.face_mean.copy_(embeddings.mean(0))
+        std = embeddings.std(0, unbiased=False)
+        self.face_std.copy_(torch.where(std > 1e-6, std, 1.0))  # a single training face says nothing of how far faces differ
+
+    def normalise(self, mel: Tensor) -> Tensor:
+        """Raw log-mel (..., n_mels) -> normalised."""
+        return (mel - self.mel_mean) / (self.mel_std + 1e-8)
+
+    def denormalise(self, mel: Tensor) -> Tensor:
+        """Normalised log-mel (..., n_mels) -> raw."""
+        return mel * (self.mel_std + 1e-8) + self.mel_mean
+
+    def encode_content(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """mel: (B, n_mels, T) normalised -> z (B, ceil(T / 2), z_dim), context (B, ceil(T / 2), ...), code indices (B, ceil(T / 2))."""
+        content: ContentOutput = self.content_encoder(mel)
+        return content.z, content.context, content.indices
+
+    def embed_voice(self, voice: Tensor) -> Tensor:
+        """d-vector (B, 256), or normalised mel (B, n_mels, T) where the speaker encoder is `mel`, -> voice embedding (B, voice_dim)."""
+        return self.speaker_encoder(voice)
+
+    def embed_face(self, embedding: Tensor) -> Tensor:
+        """Face embedding (B, face_dim), as the face network gives it, -> (B, voice_dim), of unit length."""
+        if embedding.ndim != 2 or embedding.shape[1] != self.config.face_dim:
+            raise FaceVCError(
+                f"this model takes face embeddings of {self.config.face_dim} numbers, found the shape {tuple(embedding.shape)}. "
+                "Extract the faces with the embedder that the model was trained with."
+            )
+        return self.face_encoder((embedding - self.face_mean) / self.face_std)
+
+    def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
+        """Face embedding (B, face_dim) -> recalled voice embedding (B, voice_dim) and its address (B, slots), rows summing to 1."""
+        log_address = self.memory.address(self.embed_face(embedding), "face", temperature)
+        return self.recall_address(log_address), log_address.exp()
+
+    def mix_faces(self, embeddings: Tensor, weights: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
+        """Faces (K, face_dim) with weights (K,) -> the voice recalled at the weighted mean of their ADDRESSES (1, voice_dim), and it."""
+        log_addresses = self.memory.address(self.embed_face(embeddings), "face", temperature)
+        mixed = self.memory.mix(log_addresses, weights)
+        return self.recall_address(mixed), mixed.exp()
+
+    def recall_address(self, log_address: Tensor) -> Tensor:
+        """(B, slots) -> (B, voice_dim): what the memory recalls, taken away from the mean of its values by `face_contrast`."""
+        recalled = self.memory.recall(log_address)
+        if self.config.face_contrast == 1:
+            return recalled
+        centre = self.memory.values.mean(0)
+        away = centre + self.config.face_contrast * (recalled - centre)
+        return F.normalize(away, dim=-1) if self.config.unit_recall else away
+
+    def recall_voice(self, voice: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
+        """A voice (as for `embed_voice`) -> what the memory recalls of it (B, voice_dim), and the address (B, slots)."""
+        log_address = self.memory.address(self.embed_voice(voice), "voice", temperature)
+        return self.memory.recall(log_address), log_address.exp()
+
+    def predict_pitch(self, speaker: Tensor) -> tuple[Tensor, Tensor]:
+        """Voice embedding (B, voice_dim) -> mean and standard deviation (B,) of its ln F0 (Hz); neutral where the model does not say."""
+        if self.pitch_level is None:
+            return speaker.new_full((len(speaker),), CENTRE_LOG_F0), speaker.new_full((len(speaker),), NEUTRAL_LOG_F0_STD)
+        return self.pitch_level(speaker)
+
+    def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, slots) -> `predict_pitch` of what the memory recalls without `face_contrast`: averaged voices lie too near each other, their pitch does not."""
+        return self.predict_pitch(self.memory.recall(log_address))
+
+    def decode(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """z (B, ceil(T / 2), z_dim), lf0 (B, T) normalised, speaker (B, voice_dim) -> normalised log-mel (B, T, n_mels).
+
+        level: mean and standard deviation (B,) of ln F0 in Hz, which a comb needs; None takes what the voice embedding predicts.
+        """
+        return self.decode_both(z, lf0, speaker, level)[1]
+
+    def decode_guided(
+        self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor], source_speaker: Tensor, guidance: float
+    ) -> Tensor:
+        """`decode`, taken away from the source's voice: mel + guidance (mel - mel in the source's voice), both at the same pitch.
+
+        Some of the source's voice is in the content; in the difference it cancels. After classifier-free guidance (Ho and Salimans, 2022).
+        """
+        mel = self.decode(z, lf0, speaker, level)
+        return mel + guidance * (mel - self.decode(z, lf0, source_speaker, level))
+
+    def decode_both(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """`decode` before and after the postnet; the two are one where there is none."""
+        mean, std = level if level is not None else self.predict_pitch(speaker)
+        return self.decoder(z, self.pitch(lf0, mean, std), speaker)
+
+
+def _definition(config: ModelConfig) -> MelDefinition:
+    definition = MEL_DEFINITIONS[_known("mel", config.mel, MEL_DEFINITIONS)]
+    if definition.n_mels != config.n_mels:
+        raise FaceVCError(f"model.n_mels: the mel {config.mel!r} has {definition.n_mels} bands, found {config.n_mels}.")
+    return definition
+
+
+def _known(what: str, name: str, table: dict) -> str:
+    if name not in table:
+        raise FaceVCError(f"the configuration names the {what} {name!r}: expected one of {', '.join(table)}.")
+    return name
+
+
+def _vq(c: ModelConfig, _: MelDefinition) -> nn.Module:
+    e = c.content_encoder
+    return VQContentEncoder(c.n_mels, e.channels, c.z_dim, e.codes, e.context_dim, e.commitment, e.decay, layers=e.layers)
+
+
+def _distilled(c: ModelConfig, d: MelDefinition) -> nn.Module:
+    e = c.content_encoder
+    return DistilledContentEncoder(float(d.frame_rate), d.log, c.n_mels, c.z_dim, e.channels, e.layers, e.heads, e.window_s, e.context_s)
+
+
+def _recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:
+    d = c.decoder
+    return RecurrentDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.recurrent_dim, postnet_channels=d.postnet_channels)
+
+
+def _convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
+    return ConvolutionalDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, c.decoder.channels, c.decoder.blocks)
+
+
+def _identity(c: ModelConfig) -> nn.Module:
+    if c.dvector_dim != c.voice_dim:
+        raise FaceVCError(f"speaker_encoder identity needs voice_dim = dvector_dim, found {c.voice_dim} and {c.dvector_dim}.")
+    return nn.Identity()
+
+
+_CONTENT_ENCODERS: dict[str, Callable[[ModelConfig, MelDefinition], nn.Module]] = {"vq": _vq, "distilled": _distilled}
+_SPEAKER_ENCODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "dvector": lambda c: DVectorEncoder(c.dvector_dim, c.voice_dim),
+    "mel": lambda c: MelSpeakerEncoder(c.n_mels, voice_dim=c.voice_dim, normalize=c.normalise_mel_embedding),
+    "identity": _identity,
+}
+_PITCH_INPUTS: dict[str, Callable[[MelDefinition], NormalisedPitch | HarmonicCombPitch]] = {
+    "normalised": lambda d: NormalisedPitch(),
+    "comb": lambda d: HarmonicCombPitch(mel_filters(d), d.rate, d.n_fft),
+}
+_DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"recurrent": _recurrent, "convolutional": _convolutional}

@@ -1,0 +1,37 @@
+"""Perturbed voices for the content encoder: what the decoder cannot hear of a speaker in the content, it must take from the voice embedding.
+
+As in NANSY (Choi et al., 2021) the words stay and the speaker is disguised, here on the log-mel: the frequency axis is stretched, which
+moves formants and harmonics, and a smooth curve over the bands stands for another throat and microphone.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from facevc_cli.dsp.mel import MelDefinition, band_places, mel_centres_hz
+
+STRETCH = 1.25  # at most, either way
+CURVE_POINTS = 6
+CURVE_DEVIATION = 0.5  # of the curve's points, in nepers (4.3 dB)
+NEPER = {"ln": 1.0, "log10": math.log10(math.e)}  # one neper in the log-mel's unit
+
+
+class VoicePerturbation:
+    """Log-mels as other people might have said the same, each crop its own way."""
+
+    def __init__(self, definition: MelDefinition):
+        self.definition = definition
+        self.deviation = CURVE_DEVIATION * NEPER[definition.log]
+
+    def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
+        """mel: (B, T, n_mels) raw log-mel -> the same shape; the CPU generator draws stretch and curve of every crop."""
+        size, bands = mel.shape[0], mel.shape[2]
+        stretch = STRETCH ** (2 * torch.rand(size, generator=generator) - 1)
+        points = self.deviation * torch.randn(size, 1, CURVE_POINTS, generator=generator)
+        curve = F.interpolate(points, size=bands, mode="linear", align_corners=True)
+        places = band_places(self.definition, mel_centres_hz(self.definition) / stretch[:, None].numpy())
+        low, share = (torch.from_numpy(array).to(mel.device)[:, None].expand(mel.shape) for array in places)
+        stretched = torch.lerp(mel.gather(2, low), mel.gather(2, low + 1), share)
+        return stretched + curve.to(mel)

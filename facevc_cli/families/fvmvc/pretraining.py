@@ -1,0 +1,310 @@
+"""A step of pretraining: voice to voice, with CPC, VQ and the mutual-information terms, or with a teacher and a discriminator.
+
+Every term has a weight in `PretrainConfig`; a term of weight 0 has no modules and costs nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.crops import Batch
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.families.fvmvc import losses
+from facevc_cli.families.fvmvc.config import Config
+from facevc_cli.families.fvmvc.content_encoder import ContentOutput
+from facevc_cli.families.fvmvc.cpc import CPCPredictor
+from facevc_cli.families.fvmvc.discriminator import MelDiscriminator
+from facevc_cli.families.fvmvc.distilled_content import TeacherBottleneck
+from facevc_cli.families.fvmvc.model import FaceVC
+from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, half_rate
+from facevc_cli.families.fvmvc.perturbation import VoicePerturbation
+from facevc_cli.families.fvmvc.voice_critic import VoiceCritic
+from facevc_cli.training.task import Figures, freeze, frozen, generator, learning_rate, ramp, set_learning_rate
+from facevc_cli.voices.teachers.campplus import VoiceVerifier
+
+MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
+DISCRIMINATOR_RATE = 0.4  # of the model's learning rate
+CONVERTED = ("crossed", "returned")  # what was decoded from other content than the utterance's own
+DISGUISE_SALT = 7  # of the step's generators; the mutual-information terms take 0 to 3
+CRITIC_RATE = 5e-4  # of the voice critic's own optimiser
+
+
+class Reconstruction(nn.Module):
+    """One forward pass of everything that the model's own optimiser moves; wrapped as a whole for several devices."""
+
+    def __init__(self, model: FaceVC, config: Config):
+        super().__init__()
+        self.model, p, m = model, config.pretrain, config.model
+        self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
+        self.crosses = max(p.cross_voice, p.verify_voice, p.cross_content, p.back_conversion) > 0
+        self.cycles, self.returns = p.cross_content > 0 or p.back_conversion > 0, p.back_conversion > 0
+        self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
+
+    def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
+        """The tensors that the losses are made of."""
+        mel = batch["mel"].transpose(1, 2)
+        content: ContentOutput = self.model.content_encoder(batch["disguised"].transpose(1, 2) if "disguised" in batch else mel)
+        speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
+        out = {"z": content.z, "context": content.context, "vq": content.loss, "perplexity": content.perplexity, "speaker": speaker}
+        heard = content.z
+        if self.bottleneck is not None:
+            out["taught"] = self.bottleneck(batch["content"], content.z.shape[1])
+            if not hear_student:
+                heard = out["taught"]
+        level = (batch["level"][:, 0], batch["level"][:, 1])
+        out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
+        if self.crosses:
+            out |= self._crossed(heard.detach(), batch["lf0"], speaker.detach(), level)
+        if self.cpc is not None:
+            out |= {f"cpc_{k}": prediction for k, prediction in enumerate(self.cpc(content.context))}
+        if self.model.pitch_level is not None:
+            out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
+        return out
+
+    def _crossed(self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """What conversion does: everyone's content and pitch movement in the voice of the batch's next, and the content heard in that."""
+        voice = speaker.roll(1, 0)
+        mel = self.model.decode(heard, lf0, voice, (level[0].roll(1, 0), level[1]))
+        out = {"crossed": mel, "crossed_voice": voice, "crossed_from": speaker, "crossed_content": heard}
+        if self.cycles:
+            with frozen([self.model.content_encoder]):  # the decoder must speak clearly, not the listener lower its standards
+                out["cycled"] = self.model.content_encoder(mel.transpose(1, 2)).z
+        if self.returns:  # detached, or the decoder would learn to hide the first voice in the second
+            out["returned"] = self.model.decode(out["cycled"].detach(), lf0, speaker, level)
+        return out
+
+
+class PretrainTask:
+    def __init__(self, model: FaceVC, config: Config, seed: int, verifier: VoiceVerifier | None = None):
+        self.model, self.config, self.p, self.seed = model, config, config.pretrain, seed
+        p, m = config.pretrain, config.model
+        reconstruction = Reconstruction(model, config)
+        self.club: dict[str, CLUBEstimator] = {}  # mutual-information estimators by term
+        sizes = {"content_voice": (m.voice_dim, m.z_dim), "content_pitch": (1, m.z_dim), "pitch_voice": (m.voice_dim, 1)}
+        for name in MI_TERMS:
+            if self._mi_weight(name) > 0:
+                self.club[name] = CLUBEstimator(*sizes[name])
+        self.estimators = nn.ModuleDict(self.club)
+        self.perturbation = VoicePerturbation(MEL_DEFINITIONS[m.mel]) if p.perturb_voice > 0 else None
+        self.auxiliary = nn.ModuleDict({"reconstruction": reconstruction, "estimators": self.estimators})
+        if p.adversarial > 0 or p.feature_matching > 0:
+            self.auxiliary["discriminator"] = MelDiscriminator()
+        if p.cross_voice > 0:
+            if m.voice_dim != m.dvector_dim or m.speaker_encoder != "identity":
+                raise FaceVCError("pretrain.cross_voice needs a voice embedding that does not move: model.speaker_encoder identity. Or set it to 0.")
+            self.auxiliary["critic"] = VoiceCritic(m.n_mels, m.voice_dim)
+        self.verifier = verifier
+        if verifier is not None:
+            freeze(verifier)
+        elif p.verify_voice > 0:
+            raise FaceVCError("pretrain.verify_voice needs a verifier that knows voices: pass --verifier FILE. Or set it to 0.")
+        self.optimisers = self._make_optimisers()
+
+    def _make_optimisers(self) -> dict[str, Optimizer]:
+        p = self.p
+        content = {id(x) for x in self.model.content_encoder.parameters()} if p.distillation > 0 else set()
+        memory = {id(x) for module in (self.model.face_encoder, self.model.memory) for x in module.parameters()}
+        own = [x for x in self.auxiliary["reconstruction"].parameters() if id(x) not in memory]
+        groups: list[dict[str, Any]] = [{"params": [x for x in own if id(x) not in content]}]
+        if content:
+            groups.append({"params": [x for x in own if id(x) in content], "scale": p.content_learning_rate / p.optimiser.learning_rate})
+        o = p.optimiser
+        optimisers: dict[str, Optimizer] = {"model": AdamW(groups, o.learning_rate, o.betas, weight_decay=o.weight_decay, fused=True)}
+        if len(self.estimators):
+            optimisers["estimators"] = torch.optim.Adam(self.estimators.parameters(), p.mi_learning_rate, fused=True)
+        if "discriminator" in self.auxiliary:
+            rate = DISCRIMINATOR_RATE * p.optimiser.learning_rate
+            optimisers["discriminator"] = AdamW(self.auxiliary["discriminator"].parameters(), rate, (0.5, 0.9), fused=True)
+        if "critic" in self.auxiliary:
+            optimisers["critic"] = AdamW(self.auxiliary["critic"].parameters(), CRITIC_RATE, (0.9, 0.98), fused=True)
+        return optimisers
+
+    def load_helpers(self, tensors: Mapping[str, Tensor]) -> None:
+        """Weights of another run's auxiliary modules by name; those that this one has not, or in another shape, are left."""
+        for name, own in self.auxiliary.state_dict().items():
+            if name in tensors and tensors[name].shape == own.shape:
+                own.copy_(tensors[name])  # a state_dict shares its memory with the module
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.model.to(accelerator.device)
+        for name in list(self.auxiliary):
+            if name != "estimators":
+                self.auxiliary[name] = accelerator.prepare(self.auxiliary[name])
+        self.estimators.to(accelerator.device)
+        if self.verifier is not None:
+            self.verifier.to(accelerator.device)
+        self.optimisers = {name: accelerator.prepare(o) for name, o in self.optimisers.items()}
+
+    def step(self, batch: Batch, step: int) -> Figures:
+        p = self.p
+        if "critic" in self.optimisers and step < p.critic_ahead:
+            critic = self._train_critic(batch)
+            return {"loss": critic, "critic": critic}
+        set_learning_rate(self.optimisers["model"], learning_rate(p.optimiser, step, p.steps))
+        out = self.auxiliary["reconstruction"](self._disguised(batch, step), self._hears_student(step))
+        figures: Figures = {}
+        if "estimators" in self.optimisers:
+            figures |= self._train_estimators(self._mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
+        adversarial = ramp(step, p, p.adversarial_from)
+        if "discriminator" in self.optimisers and adversarial > 0:
+            fakes = [out[name].detach() for name in ("after", *CONVERTED) if name in out]
+            figures["discriminator"] = self._train_discriminator(batch["mel"], fakes)
+        if "critic" in self.optimisers:
+            figures["critic"] = self._train_critic(batch)
+        terms = self._terms(batch, out, step, adversarial)
+        loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
+        self.optimisers["model"].zero_grad()
+        with frozen([self.estimators]):
+            self.accelerator.backward(loss)
+        if p.optimiser.gradient_clip is not None:
+            self.accelerator.clip_grad_norm_(self.auxiliary["reconstruction"].parameters(), p.optimiser.gradient_clip)
+        self.optimisers["model"].step()
+        return figures | self._figures(terms, out, loss)
+
+    @torch.no_grad()
+    def validate(self, batch: Batch, step: int) -> Figures:
+        out = self.auxiliary["reconstruction"](batch, self.p.distillation > 0)
+        terms = self._terms(batch, out, step, 0.0)
+        return self._figures(terms, out, terms["reconstruction"][1] + self.p.distillation * terms.get("distillation", (0, 0))[1])
+
+    def _hears_student(self, step: int) -> bool:
+        """From `distilled_from` on the decoder learns to speak from the content encoder; the teacher keeps every fourth step."""
+        return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
+
+    def _disguised(self, batch: Batch, step: int) -> Batch:
+        """The batch with the mel that the content encoder hears, where voices are perturbed."""
+        if self.perturbation is None:
+            return batch
+        draw, mel = generator(self.seed, step, DISGUISE_SALT), batch["mel"]
+        disguised = self.model.normalise(self.perturbation(self.model.denormalise(mel), draw))
+        chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.perturb_voice
+        return batch | {"disguised": torch.where(chosen[:, None, None], disguised, mel)}
+
+    def _mi_weight(self, name: str) -> float:
+        return float(getattr(self.p, f"mi_{name}"))
+
+    def _mi_inputs(self, batch: Batch, out: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        """What each estimator predicts from what: (x, y), as VQMIVC pairs them; content runs at half the pitch's rate."""
+        lf0, z, speaker = batch["lf0"], out["z"], out["speaker"]
+        return {"content_voice": (speaker, z), "content_pitch": (half_rate(lf0), z), "pitch_voice": (speaker, lf0[..., None])}
+
+    def _train_estimators(self, pairs: dict[str, tuple[Tensor, Tensor]]) -> Figures:
+        figures: Figures = {}
+        for _ in range(self.p.mi_steps):
+            total = torch.zeros((), device=self.accelerator.device)
+            for name, estimator in self.club.items():
+                likelihood = estimator.loglikelihood(*pairs[name])
+                figures[f"likelihood_{name}"] = likelihood.detach()
+                total = total - likelihood
+            self.optimisers["estimators"].zero_grad()
+            self.accelerator.backward(total)
+            if self.accelerator.num_processes > 1:
+                for parameter in self.estimators.parameters():
+                    parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
+            self.optimisers["estimators"].step()
+        return figures
+
+    def _train_discriminator(self, real: Tensor, fakes: list[Tensor]) -> Tensor:
+        judge = self.auxiliary["discriminator"]
+        loss = ((judge(real)[0] - 1) ** 2).mean() + torch.stack([(judge(fake)[0] ** 2).mean() for fake in fakes]).mean()
+        self.optimisers["discriminator"].zero_grad()
+        self.accelerator.backward(loss)
+        self.optimisers["discriminator"].step()
+        return loss.detach()
+
+    def _train_critic(self, batch: Batch) -> Tensor:
+        critic = self.auxiliary["critic"]
+        real, voice = (torch.cat([batch[name], batch[f"more_{name}"]]) if f"more_{name}" in batch else batch[name] for name in ("mel", "dvector"))
+        loss = self.accelerator.unwrap_model(critic).loss(real, voice)
+        self.optimisers["critic"].zero_grad()
+        self.accelerator.backward(loss)
+        self.optimisers["critic"].step()
+        self.accelerator.unwrap_model(critic).remember(voice)
+        return loss.detach()
+
+    def _terms(self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float) -> dict[str, tuple[float, Tensor]]:
+        """Loss terms by name: (weight, value)."""
+        p, mel = self.p, batch["mel"]
+        terms = {"reconstruction": (1.0, reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))}
+        if p.vq > 0:
+            terms["vq"] = (p.vq, out["vq"])
+        if p.cpc > 0:
+            predictions = [out[f"cpc_{k}"] for k in range(p.cpc_steps)]
+            terms["cpc"] = (p.cpc, losses.cpc_loss(predictions, out["z"], p.cpc_negatives, generator(self.seed, step))[0])
+        for salt, (name, (x, y)) in enumerate(self._mi_inputs(batch, out).items(), start=1):
+            if self._mi_weight(name) > 0:
+                bound = self.club[name].mi_estimate(x, y, generator=generator(self.seed, step, salt))
+                terms[f"mi_{name}"] = (self._mi_weight(name), bound)
+        if p.distillation > 0:
+            terms["distillation"] = (p.distillation, content_distance(out["z"], out["taught"].detach()))
+        if p.pitch_level > 0 and "level_mean" in out:
+            distance = F.smooth_l1_loss(out["level_mean"], batch["level"][:, 0], beta=0.1) + F.smooth_l1_loss(out["level_std"], batch["level"][:, 1], beta=0.1)
+            terms["pitch_level"] = (p.pitch_level, distance)
+        if p.cross_voice > 0:
+            critic = self.accelerator.unwrap_model(self.auxiliary["critic"])
+            with frozen([critic]):
+                terms["cross_voice"] = (p.cross_voice, critic.loss(out["crossed"], out["crossed_voice"], out["crossed_from"]))
+        if p.verify_voice > 0:
+            terms["verify_voice"] = (p.verify_voice, self._verification(out["crossed"], mel))
+        if p.cross_content > 0:
+            terms["cross_content"] = (p.cross_content, content_distance(out["cycled"], out["crossed_content"]))
+        if p.back_conversion > 0:
+            terms["back_conversion"] = (p.back_conversion, reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel))
+        if adversarial > 0 and "discriminator" in self.auxiliary:
+            terms |= self._adversarial_terms(mel, out["after"], adversarial)
+            judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
+            for name in CONVERTED:
+                if name in out:
+                    with frozen([judge]):
+                        terms[f"{name}_adversarial"] = (p.adversarial * adversarial, ((judge(out[name])[0] - 1) ** 2).mean())
+        return terms
+
+    def _verification(self, crossed: Tensor, mel: Tensor) -> Tensor:
+        """1 - cosine to a real crop of the voice asked for, + .5 of how much nearer the crossed speech is to its speaker than that voice is."""
+        if self.verifier is None:
+            raise RuntimeError("PretrainTask was made without a verifier")
+        crops = self.p.verify_crops
+        with torch.no_grad():
+            real = self.verifier(self.model.denormalise(mel))
+        heard, wanted, speaker = self.verifier(self.model.denormalise(crossed[:crops])), real.roll(1, 0)[:crops], real[:crops]
+        left = (heard * speaker).sum(-1) - (wanted * speaker).sum(-1)
+        return (1 - (heard * wanted).sum(-1) + 0.5 * left.relu()).mean()
+
+    def _adversarial_terms(self, real: Tensor, fake: Tensor, strength: float) -> dict[str, tuple[float, Tensor]]:
+        judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
+        with frozen([judge]):
+            scores, features = judge(fake)
+            with torch.no_grad():
+                wanted = judge(real)[1]
+            matching = torch.stack([F.l1_loss(a, b) for a, b in zip(features, wanted, strict=True)]).sum()
+        return {
+            "adversarial": (self.p.adversarial * strength, ((scores - 1) ** 2).mean()),
+            "feature_matching": (self.p.feature_matching * strength, matching),
+        }
+
+    def _figures(self, terms: dict[str, tuple[float, Tensor]], out: dict[str, Tensor], loss: Tensor) -> Figures:
+        figures = {"loss": loss.detach(), **{name: value.detach() for name, (_, value) in terms.items()}}
+        if self.p.vq > 0:
+            figures["perplexity"] = out["perplexity"].detach()
+        if "taught" in out:
+            figures["content_cosine"] = F.cosine_similarity(out["z"], out["taught"], dim=-1).mean().detach()
+        return figures
+
+
+def content_distance(z: Tensor, wanted: Tensor) -> Tensor:
+    """Smooth L1 + 1 - cosine of two contents (B, T / 2, z_dim)."""
+    return F.smooth_l1_loss(z, wanted, beta=0.3) + 1 - F.cosine_similarity(z, wanted, dim=-1).mean()
+
+
+def reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:
+    """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + .5 L1 of differences over time."""
+    if kind == "mse_l1":
+        return losses.reconstruction(before, after, mel)
+    return F.l1_loss(after, mel) + 0.5 * F.l1_loss(after.diff(dim=1), mel.diff(dim=1))

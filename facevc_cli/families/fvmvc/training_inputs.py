@@ -1,0 +1,97 @@
+"""What both trainings read: the features store joined with the voices, as batches for training and for validation."""
+
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, utterance_weights
+from facevc_cli.corpus.pairing import pair_faces
+from facevc_cli.corpus.store import Store
+from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.families.fvmvc.config import Config, RunConfig
+from facevc_cli.files.tables import read_table
+
+VALIDATION_SEED = 999_983  # of the validation crops: the same for every run
+
+
+@dataclass(frozen=True)
+class FacePairs:
+    """The faces store and how it joins the utterances."""
+
+    store: Store
+    table: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    training: CropBatches
+    validation: CropBatches | None
+    voices: Voices  # of the training split
+    statistics: tuple[np.ndarray, np.ndarray]  # mean, std per band
+    frontend: Frontend
+
+
+def read_inputs(
+    features: Store, voices: Store, config: Config, run: RunConfig, seed: int, *, teacher: bool = False, weights: Path | None = None, more: int = 0,
+    faces: FacePairs | None = None, rank: int = 0, processes: int = 1,
+) -> TrainingInputs:  # fmt: skip
+    """Joins the stores and checks that they fit the configuration; FaceVCError says what does not.
+
+    more: crops beside each training batch, mel and d-vector only.
+    """
+    frontend = Frontend.from_settings(features.settings, str(features.path))
+    if frontend.mel != config.model.mel:
+        raise FaceVCError(
+            f"{features.path}: its log-mel is {frontend.mel!r}, but the preset {config.name!r} works on {config.model.mel!r}. Extract the features with "
+            f"--mel {config.model.mel}, or choose another preset."
+        )
+    if teacher and "content" not in features.frame_names:
+        raise FaceVCError(
+            f"{features.path} holds no teacher's content, which pretrain.distillation needs. Extract the features with --teacher FOLDER, or switch the "
+            "term off with --set pretrain.distillation=0."
+        )
+    if teacher:
+        _check_size(features, "teacher's content", features.frames("content", 0, 0, 1), "model.content_encoder.teacher_dim", config)
+    _check_size(voices, "d-vectors", voices.vectors("dvector"), "model.dvector_dim", config)
+    if faces is not None:
+        _check_size(faces.store, "face embeddings", faces.store.vectors("embedding"), "model.face_dim", config)
+    reader = CropReader(features, run.crop_frames, teacher)
+    table = read_table(faces.table, ("face",)) if faces is not None and faces.table else None
+    training = join_voices(features, voices, "train")
+    share = -(-run.batch_size // processes)
+    hears_mel = config.model.speaker_encoder == "mel"
+    frames = faces is None or hears_mel or config.train.decodes
+
+    def batches(chosen: Voices, seed: int, weighted: bool) -> CropBatches:
+        pairs = None
+        if faces is not None:
+            joined = pair_faces(features, chosen.rows, faces.store, table)
+            keep = np.array([row in joined for row in chosen.rows.tolist()])
+            chosen = Voices(chosen.rows[keep], chosen.dvectors[keep], chosen.speakers[keep])
+            pairs = [joined[row] for row in chosen.rows.tolist()]
+        drawn = utterance_weights(read_table(weights, ("utterance", "weight")), features, chosen.rows, weights) if weighted and weights else None
+        embeddings = faces.store.vectors("embedding").astype(np.float32) if faces is not None else None
+        return CropBatches(
+            reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, other_mel=hears_mel, frames=frames,
+            more=more if weighted else 0, rank=rank,
+        )  # fmt: skip
+
+    train = batches(training, seed, True)
+    try:
+        valid = batches(join_voices(features, voices, "valid"), VALIDATION_SEED, False)
+    except FaceVCError:
+        valid = None  # without a validation split, the last checkpoint is the one to use
+    return TrainingInputs(train, valid, train.voices, (reader.mean, reader.std - 1e-8), frontend)
+
+
+def _check_size(store: Store, what: str, rows: np.ndarray, setting: str, config: Config) -> None:
+    """The rows must have as many numbers as the setting (model.<...>) says."""
+    wanted = reduce(getattr, setting.split("."), config)
+    if rows.shape[1] != wanted:
+        raise FaceVCError(
+            f"{store.path}: its {what} have {rows.shape[1]} numbers, but the configuration says {setting} {wanted}. "
+            f"Pass --set {setting}={rows.shape[1]}, or extract again with what the model was made for."
+        )

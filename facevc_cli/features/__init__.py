@@ -1,1 +1,0 @@
-"""Array to array: log-mel, F0, faces and voices. Nothing here opens a user's file."""

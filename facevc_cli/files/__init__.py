@@ -1,0 +1,1 @@
+"""Audio, pictures, videos, tables and hashes. Everything written appears only when complete."""

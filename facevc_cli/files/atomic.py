@@ -1,0 +1,125 @@
+"""Writing a file or a folder so that it appears whole or not at all, also where the power fails."""
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.stopping import removed_if_dropped
+
+LEFT_S = 60.0  # no file of ours takes so long to write
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.\w+)?", re.DOTALL)
+
+
+@contextmanager
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; renamed to `path` on success, removed on any failure.
+
+    The temporary name keeps the suffix, which some writers read, and is short even where the name is not. A full disk or a missing
+    permission becomes a FaceVCError. durable: the content is on the disk before the file gets its name, and the name before this returns;
+    without it a power cut may leave the file missing, but never empty or cut short.
+    """
+    temporary = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with removed_if_dropped(temporary):
+            yield temporary
+            _sync_file(temporary)
+            os.replace(temporary, path)
+        if durable:
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with suppress(OSError):  # where a file stands for the folder, not even that can be looked up
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` to fill; swapped in on success, removed on any failure.
+
+    All of it is on the disk before the swap. What was there before lies under `old_folder` meanwhile, and goes only when the swap itself is on
+    the disk. An OSError comes through as it is.
+    """
+    temporary, old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"), old_folder(folder)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for below, _, names in os.walk(temporary, topdown=False):
+            for name in names:
+                _sync_file(Path(below) / name)
+            _sync_folder(Path(below))
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+        _sync_folder(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def old_folder(folder: Path) -> Path:
+    """Where `atomic_folder` keeps what `folder` held, while it is swapped: to be read where a crash fell between the two renames."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _sync_file(path: Path) -> None:
+    """Waits until a file's content is on the disk."""
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a file system that cannot: no reason to lose the file
+            raise
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(path: Path) -> None:
+    """Waits until the names in a folder are on the disk, on systems that can."""
+    with suppress(OSError):  # Windows opens no folders; a network file system may refuse
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the folder where it is missing; FaceVCError where no file can be put there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def remove_left(folders: Iterable[Path]) -> None:
+    """Takes away the temporary files of writers that were killed: those that nobody has written to for a minute."""
+    for folder in folders:
+        with suppress(OSError):
+            for path in folder.iterdir():
+                if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime > LEFT_S:
+                    path.unlink()
+
+
+def _unwritable(path: Path, error: OSError) -> FaceVCError:
+    return FaceVCError(
+        f"{path} could not be written: {error.strerror or error}. Free space or choose another output, then run the same "
+        "command again: what is finished is kept."
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8 text, atomically; what is no character, such as a byte of a file name that is not UTF-8, as \\udcff, which JSON reads."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,69 @@
+"""Audio files: any format soundfile or PyAV opens in, mono float32 out; 16-bit files written whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.atomic import atomic_path
+from facevc_cli.files.sound import LONGEST_S, read_sound
+
+
+def load_audio(path: Path | str, rate: int | None = None, *, longest_s: float = LONGEST_S) -> tuple[np.ndarray, int]:
+    """A file's sound as (wav (n,) float32 mono, rate in Hz), resampled to `rate` where given.
+
+    One or two channels are averaged, more are mixed as FFmpeg does. If the others cancel a channel or are silent, it is taken alone. Of
+    several sound tracks the first that is not silent is taken. An offset is taken out if it is loud enough to matter. FaceVCError for a
+    missing, empty or unreadable file, one without samples, one with NaN samples, and one longer than `longest_s`.
+    """
+    sound = read_sound(Path(path), rate, longest_s)
+    return sound.wav, sound.rate
+
+
+def resample(wav: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
+    """(n,) at `rate` -> (about n * to_rate / rate,) float32, by soxr at high quality; some sound stays some."""
+    if rate == to_rate:
+        return wav.astype(np.float32, copy=False)
+    import soxr
+
+    resampled = np.asarray(soxr.resample(wav, rate, to_rate, quality="HQ"), dtype=np.float32)
+    return resampled if len(resampled) else wav[:1].astype(np.float32)
+
+
+def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None = None) -> None:
+    """(n,) float in [-1, 1] -> a file whose suffix says the format (wav, flac, ogg), 16-bit, atomically.
+
+    `comment` goes into the file's own metadata.
+    """
+    import soundfile
+
+    path = Path(path)
+    formats = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+    if path.suffix.lower() not in formats:
+        raise FaceVCError(f"{path}: the output's suffix must be one of {', '.join(formats)}, found {path.suffix!r}.")
+    kind, subtype = formats[path.suffix.lower()]
+    clipped = np.clip(wav, -1.0, 1.0)
+    try:
+        with atomic_path(path, durable=False) as temporary:
+            try:
+                with soundfile.SoundFile(temporary, "w", rate, 1, subtype, format=kind) as file:
+                    if comment:
+                        file.comment = comment
+                        file.software = "facevc"
+                    file.write(clipped)
+            except soundfile.LibsndfileError:
+                temporary.write_bytes(bytes(2 * len(clipped)))  # libsndfile says "System error": this says which, such as a full disk
+                raise
+    except soundfile.LibsndfileError as error:
+        raise FaceVCError(f"{path} could not be written ({error}). Is the disk full, or the folder read-only?") from error
+
+
+def wav_header(path: Path) -> tuple[int, int]:
+    """(samples, rate in Hz) of a mono 16-bit wav; (0, 0) where there is none at `path`."""
+    import soundfile
+
+    try:
+        found = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError):
+        return 0, 0
+    return (found.frames, found.samplerate) if (found.format, found.subtype, found.channels) == ("WAV", "PCM_16", 1) else (0, 0)

@@ -1,0 +1,100 @@
+"""Opening a video or sound file with FFmpeg (PyAV) so that it reads this file and no other."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import RawIOBase
+from pathlib import Path
+from typing import Any
+
+from facevc_cli.core.errors import FaceVCError
+
+# Containers of sound and video. Left out: playlists (hls, concat, dash), which name other files; pictures, subtitles,
+# devices, networks.
+FORMATS = (
+    "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,asf,asf_o,flv,live_flv,rm,mxf,gxf,dv,ivf,nut,nuv,wtv,"
+    "ogg,flac,wav,w64,aiff,au,caf,mp3,aac,ac3,eac3,dts,dtshd,truehd,mlp,loas,latm,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,"
+    "mpc8,gsm,voc,sox,iff,ircam,nistsphere,dsf,qcp,shn,oma"
+)
+BUFFER_BYTES = 1 << 16
+
+
+class _PatchedFile(RawIOBase):
+    """A file that reads as if some bytes of it were others. Nothing is written."""
+
+    def __init__(self, path: Path, patches: Mapping[int, bytes]):
+        self._file, self._patches = path.open("rb", buffering=0), patches
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def read(self, size: int = -1) -> bytes:
+        start = self._file.tell()
+        data = bytearray(self._file.read(size))
+        for at, patch in self._patches.items():
+            first, last = max(at, start), min(at + len(patch), start + len(data))
+            if first < last:
+                data[first - start : last - start] = patch[first - at : last - at]
+        return bytes(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def check_file(path: Path, what: str = "file") -> None:
+    """FaceVCError where there is no file, or nothing in it."""
+    if not path.is_file():
+        raise FaceVCError(f"{path}: no such {what}. Check the path.")
+    if path.stat().st_size == 0:
+        raise FaceVCError(f"{path}: the file is empty (zero bytes). Copy or record it again.")
+
+
+@contextmanager
+def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> Iterator[Any]:
+    """The container of a file, with `patches` in place of some of its bytes. FaceVCError where FFmpeg cannot read it.
+
+    FFmpeg gets bytes and no path. So it takes no name for an address (`12:30.mp4`) and opens no file that this one names.
+    """
+    import av
+    from av.error import FFmpegError
+
+    check_file(path)
+    try:
+        with (
+            _PatchedFile(path, patches or {}) as file,
+            av.open(
+                file, metadata_errors="ignore", options={"format_whitelist": FORMATS, "protocol_whitelist": "none"},
+                io_open=_refuse, buffer_size=BUFFER_BYTES,
+            ) as container,
+        ):  # fmt: skip
+            yield container
+    except (FFmpegError, OSError) as error:
+        reason = error.strerror or error
+        raise FaceVCError(
+            f"{path}: expected a video or sound file that FFmpeg can read, found one it cannot ({reason})."
+        ) from error
+
+
+def decode_frames(container: Any, stream: Any) -> Iterator[Any]:
+    """The stream's frames; damaged packets are passed over."""
+    from av.error import InvalidDataError
+
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except InvalidDataError:
+            continue  # one damaged packet; whether any frame comes is for the caller to see
+        yield from frames
+
+
+def _refuse(url: str, flags: int, options: Any) -> Any:
+    raise PermissionError(1, "it names another file, which is not opened", url)

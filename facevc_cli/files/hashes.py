@@ -1,0 +1,43 @@
+"""A file's sha256, and whether a file is still what it was when it was hashed."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from facevc_cli.core.errors import FaceVCError
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file. FaceVCError where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FaceVCError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def content_sha256(path: Path) -> str:
+    """A file's sha256; nothing for what cannot be read, which fails by itself when its turn comes."""
+    try:
+        return file_sha256(path)
+    except FaceVCError:
+        return ""
+
+
+COARSEST_CLOCK_S = 2.0  # the steps of some file systems' times
+
+
+def file_stamp(path: Path) -> str:
+    """Size and times of a file: equal stamps mean equal contents, so that a large file need not be read again.
+
+    The time of the last change of the inode is part of it, which no program can set back. It is empty if that proves
+    nothing: on Windows, and for a file that changed a moment ago and may change again within one step of the clock.
+    """
+    try:
+        about = path.stat()
+    except OSError:
+        return ""
+    if os.name == "nt" or time.time() - about.st_ctime < COARSEST_CLOCK_S:
+        return ""
+    return f"{about.st_size}-{about.st_mtime_ns}-{about.st_ctime_ns}"

@@ -1,0 +1,224 @@
+"""From what the user names (files, folders, @lists) to a sorted list of inputs with ids and speakers."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import SILENT, Reporter
+from facevc_cli.files.folders import PassedOver, walk_files
+from facevc_cli.files.names import index_by_name, look_up, normalise_name, real_path
+from facevc_cli.files.tables import read_table, read_text
+
+
+def _suffixes(names: str) -> frozenset[str]:
+    return frozenset(f".{name}" for name in names.split())
+
+
+# What is taken out of a folder: the kinds that libsndfile, FFmpeg and Pillow read. A file that is named outright is
+# tried whatever it is called.
+AUDIO_SUFFIXES = _suffixes(
+    "wav wave w64 rf64 flac ogg oga opus spx mp3 mp2 mpga m4a m4b m4r aac ac3 eac3 aif aiff aifc au snd caf amr awb "
+    "wma mka weba ape wv tta mpc voc sph"
+)
+VIDEO_SUFFIXES = _suffixes(
+    "mp4 m4v mov qt mkv webm avi divx mpg mpeg mpe m2ts m2t mts ts vob 3gp 3g2 flv f4v wmv asf ogv ogm dv mxf rm rmvb"
+)
+IMAGE_SUFFIXES = _suffixes(
+    "jpg jpeg jpe jfif png apng bmp dib webp tif tiff gif avif mpo jp2 j2k jpx jpf heic heif hif ppm pgm pbm pnm"
+)
+
+
+@dataclass(frozen=True)
+class SpeakerRule:
+    """Who speaks in a file: its parent folder's name, a pattern's first group on the id, or a table (utterance,
+    speaker)."""
+
+    pattern: str | None = None
+    table: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_options(cls, pattern: str | None, table: Path | None) -> "SpeakerRule":
+        """Checks the pattern and reads the table; FaceVCError where either is unusable."""
+        if pattern is not None:
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as error:
+                raise FaceVCError(f"--speaker-pattern {pattern!r} is not a regular expression: {error}.") from error
+            if groups < 1:
+                raise FaceVCError(
+                    f"--speaker-pattern {pattern!r} has no group: put the part that names the speaker in parentheses."
+                )
+        rows = read_table(table, ("utterance", "speaker")) if table else []
+        if table and not rows:
+            raise FaceVCError(f"{table}: the speakers table has no rows. Add one for each utterance.")
+        return cls(pattern, index_by_name((row["utterance"], row["speaker"].strip()) for row in rows))
+
+    def speaker_of(self, utterance: str, path: Path) -> str:
+        """The speaker of an utterance id; FaceVCError where the pattern or the table does not know it."""
+        if self.table:
+            speaker = look_up(self.table, utterance)
+            if speaker is None:
+                raise FaceVCError(f"{path}: the speakers table has no row for the utterance {utterance!r}. Add one.")
+            return speaker
+        if self.pattern:
+            found = re.search(self.pattern, utterance)
+            if not found:
+                raise FaceVCError(
+                    f"{path}: --speaker-pattern {self.pattern!r} does not match the utterance id {utterance!r}."
+                )
+            return found.group(1)
+        # not resolve(): a link stands in the folder of the speaker it is put under
+        return normalise_name(Path(os.path.abspath(path)).parent.name)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file to work on. `id` is its path below the folder that was named, with '/' between parts.
+
+    The suffix is part of it only if another file's path differs in nothing else. Accents are written as one character
+    (NFC), whatever the disk has.
+    """
+
+    path: Path
+    id: str
+    speaker: str
+
+
+def _named(sources: Sequence[str | Path]) -> Iterator[Path]:
+    for source in sources:
+        text = str(source)
+        if not text.startswith("@"):
+            yield real_path(Path(source))
+            continue
+        listed = real_path(Path(text[1:]))
+        lines = read_text(listed, "list of inputs", "Give a UTF-8 file with one path a line.").splitlines()
+        yield from (real_path(listed.parent / line.strip()) for line in lines if line.strip())
+
+
+def find_files(
+    sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT
+) -> list[tuple[Path, str]]:
+    """Every file named, or below a folder named, that ends as wanted: (path, id), sorted within each folder.
+
+    A file named outright is taken whatever its suffix. The reporter is told what is passed over in folders. Two files
+    of one folder that differ in the suffix alone have it in their ids. Nothing found, a missing path and two other
+    files with one id raise FaceVCError.
+    """
+    found: dict[str, list[tuple[Path, str]]] = {}  # by id without suffix: the file, and its id with suffix
+    for path, whole in _search(sources, suffixes, reporter):
+        if not _is_text(str(path)):
+            raise FaceVCError(
+                f"the file name {str(path)!r} is not UTF-8, so no table or store can hold it. Rename the file."
+            )
+        alike = found.setdefault(PurePosixPath(whole).with_suffix("").as_posix(), [])
+        if not any(other.resolve() == path.resolve() and same == whole for other, same in alike):
+            alike.append((path, whole))
+    return _told_apart(found)
+
+
+def list_files(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Path]:
+    """`find_files` for those who need no ids: every file once, whatever others are called. FaceVCError where none or
+    a path is missing."""
+    return list({path.resolve(): path for path, _ in reversed(_search(sources, suffixes, reporter))}.values())[::-1]
+
+
+def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter) -> list[tuple[Path, str]]:
+    """(path, path below the folder named) of every file; FaceVCError where a path is missing, or nothing is found."""
+    passed, found = PassedOver(), []
+    for source in _named(sources):
+        if os.path.isdir(source):  # unlike Path's, it takes a name that is too long for one that is not there
+            found += [
+                (path, normalise_name(path.relative_to(source).as_posix()))
+                for path in walk_files(source, suffixes, passed)
+            ]
+        elif os.path.exists(source):
+            found.append((source, normalise_name(source.name)))
+        else:
+            raise FaceVCError(f"{source}: no such file or folder. Check the path.")
+    if not found:
+        notes = "".join(f" ({note})" for note in passed.notes())
+        raise FaceVCError(
+            f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}"
+            f"{notes}. "
+            "Name files or a folder that does."
+        )
+    for note in passed.notes():
+        reporter.note(f"{', '.join(map(str, sources))}: {note}")
+    return found
+
+
+def _told_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
+    """(path, id): without suffix where that says which file it is, else with it; FaceVCError where that does not
+    either."""
+    for alike in found.values():
+        path, whole = alike[0]
+        for other, same in alike[1:]:
+            if other.parent.resolve() != path.parent.resolve() or sum(name == same for _, name in alike) > 1:
+                raise _clash(path, other, whole)
+    named = [
+        (path, whole, plain if len(alike) == 1 else whole) for plain, alike in found.items() for path, whole in alike
+    ]
+    while len(count := Counter(name for _, _, name in named)) < len(named):  # a.wav beside a.wav.flac and a.flac
+        named = [(path, whole, whole if count[name] > 1 else name) for path, whole, name in named]
+    return [(path, name) for path, _, name in named]
+
+
+def _clash(path: Path, other: Path, name: str) -> FaceVCError:
+    plain = PurePosixPath(name).with_suffix("").as_posix()
+    if path.parent == other.parent and normalise_name(path.name) == normalise_name(other.name):
+        return FaceVCError(
+            f"{path} and {other} would both be called {plain!r}: their names differ only in how accents are "
+            "written. Rename one."
+        )
+    return FaceVCError(
+        f"{path} and {other} would both be called {plain!r}. Rename one, or name their common parent folder "
+        "instead, so that the folders are part of "
+        "their names."
+    )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def find_inputs(
+    sources: Sequence[str | Path],
+    suffixes: frozenset[str],
+    speakers: SpeakerRule | None = None,
+    reporter: Reporter = SILENT,
+) -> list[Input]:
+    """`find_files` with the speaker of each."""
+    rule = speakers or SpeakerRule()
+    return [
+        Input(path, identifier, rule.speaker_of(identifier, path))
+        for path, identifier in find_files(sources, suffixes, reporter)
+    ]
+
+
+def parse_shard(shard: str | None) -> tuple[int, int]:
+    """'I/N' -> (I, N), 1 <= I <= N; None -> (1, 1)."""
+    if shard is None:
+        return 1, 1
+    match = re.fullmatch(r"(\d+)/(\d+)", shard)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise FaceVCError(f"--shard {shard!r}: expected I/N with 1 <= I <= N, for example 2/4.")
+    return int(match[1]), int(match[2])
+
+
+def inside(folder: Path, relative: str) -> Path:
+    """`folder / relative`, refused where it would leave the folder: names come from data."""
+    path = folder / relative
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise FaceVCError(
+            f"the name {relative!r} leads outside {folder}, by itself or by a link there. Rename the input, or "
+            "remove the link."
+        )
+    return path

@@ -1,0 +1,181 @@
+"""CSV tables: read as spreadsheets write them, with errors that name the line, written atomically; the paths in
+them."""
+
+import codecs
+import csv
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.atomic import atomic_path
+from facevc_cli.files.names import normalise_name, real_path
+
+SEPARATORS = (",", ";", "\t")  # Excel writes semicolons where the comma is the decimal sign, and tabs as "Unicode text"
+# The columns that hold names of utterances and people: the accents of their cells are compared, whichever way they
+# are written.
+NAME_COLUMNS = frozenset({"utterance", "speaker", "target", "source_id", "source_speaker", "face_id"})
+# The columns that a table from a spreadsheet may have; they are known with capitals and blanks too. All others keep
+# their names.
+KNOWN_COLUMNS = NAME_COLUMNS | {
+    "source", "face", "voice", "split", "gender", "source_gender", "references", "transcript", "parallel", "weight",
+    "file", "path", "converted",
+}  # fmt: skip
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
+
+
+def read_text(path: Path, what: str, advice: str) -> str:
+    """A text file in UTF-8, or in UTF-16 or UTF-32 with their mark; FaceVCError where it cannot be read or is of
+    another encoding."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FaceVCError(f"{path}: the {what} cannot be read ({error.strerror}). Check the path.") from error
+    except ValueError as error:  # a zero byte in the path
+        raise FaceVCError(f"{str(path)!r}: the {what} cannot be read ({error}). Check the path.") from error
+    if data.startswith(_WORKBOOKS):
+        raise FaceVCError(f"{path}: expected a {what} as text, found a workbook of a spreadsheet program. {advice}")
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise FaceVCError(
+            f"{path}: not a {encoding.removesuffix('-sig').upper()} {what} (line {line}: {error.reason}). {advice}"
+        ) from error
+    if "\0" in text:
+        raise FaceVCError(
+            f"{path}: the {what} cannot be read: line {text.count(chr(10), 0, text.index(chr(0))) + 1} holds a zero byte, so it is no text or is "
+            f"UTF-16 without its mark. {advice}"
+        )
+    return text
+
+
+def read_table(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header line; FaceVCError names what is missing and where.
+
+    Commas, semicolons or tabs part the fields. Rows of empty fields and columns without a name are left out. The
+    names of the columns that facevc knows may have capitals and blanks. Fields stay text as they are.
+    """
+    text = read_text(path, "CSV table", "Save it as CSV in UTF-8 (in Excel: 'CSV UTF-8').")
+    try:
+        first, text = _without_separator_line(text)
+        separator = first or _separator_of(text, required)
+        lines = _filled(text, separator)
+        names = _column_names(next(lines, (0, []))[1], required)
+        _check_columns(path, names, required)
+        return [_row(path, number, names, fields) for number, fields in lines]
+    except csv.Error as error:
+        raise FaceVCError(f"{path}: not a UTF-8 CSV table ({error}). Save it as CSV in UTF-8.") from error
+
+
+def _without_separator_line(text: str) -> tuple[str, str]:
+    """('', the text), or the separator that Excel's first line 'sep=;' names and the text behind that line."""
+    found = re.match(r'\s*"?sep=(.)"?[,;\t ]*(\r\n|\r|\n)', text, re.IGNORECASE)
+    return (found[1], text[found.end() :]) if found else ("", text)
+
+
+def _separator_of(text: str, required: Sequence[str]) -> str:
+    """The separator by which the header has the most of the required columns, then the most columns; the comma where
+    they are equal."""
+    headers = {
+        separator: _column_names(next(_filled(text, separator), (0, []))[1], required) for separator in SEPARATORS
+    }
+    return max(
+        SEPARATORS, key=lambda separator: (len(set(required) & set(headers[separator])), len(headers[separator]))
+    )
+
+
+def _filled(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of the rows that have something in them."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    return ((reader.line_num, fields) for fields in reader if any(field.strip() for field in fields))
+
+
+def _column_names(header: Sequence[str], required: Sequence[str]) -> list[str]:
+    """The columns without blanks around them; those that facevc knows as it calls them, unless the table has them
+    twice."""
+    plain = [name.strip() for name in header]
+    known = KNOWN_COLUMNS | set(required)
+    called = [re.sub(r"[\s-]+", "_", name.casefold()) for name in plain]
+    return [
+        own if own in known and (name == own or own not in plain) else name
+        for name, own in zip(plain, called, strict=True)
+    ]
+
+
+def _check_columns(path: Path, names: Sequence[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise FaceVCError(
+            f"{path}: expected the columns {', '.join(required)} in the first line, found "
+            f"{', '.join(filter(None, names))[:200] or 'nothing'}; "
+            f"{', '.join(missing)} is missing. Add it to the table."
+        )
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise FaceVCError(
+            f"{path}: the first line names the column {', '.join(twice)} more than once. Rename or remove one."
+        )
+
+
+def _row(path: Path, number: int, names: Sequence[str], fields: list[str]) -> dict[str, str]:
+    if len(fields) < len(names) or any(field.strip() for field in fields[len(names) :]):
+        raise FaceVCError(
+            f"{path}, line {number}: expected {len(names)} fields, found {len(fields)}. Quote fields that hold "
+            "commas, and end every line."
+        )
+    row = {name: field for name, field in zip(names, fields, strict=False) if name}
+    return {name: normalise_name(field) if name in NAME_COLUMNS else field for name, field in row.items()}
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None) -> None:
+    """Rows as CSV, atomically; columns in order of first appearance unless given."""
+    names = list(columns) if columns else list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        # the csv module leaves a lone carriage return unquoted, and then reads it as a line's end
+        quote_all = any("\r" in str(value) for row in rows for value in row.values())
+        writer = csv.DictWriter(
+            file,
+            names,
+            lineterminator="\n",
+            extrasaction="ignore",
+            quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+        )
+        writer.writeheader()
+        try:
+            writer.writerows(rows)
+        except UnicodeEncodeError as error:
+            raise FaceVCError(f"{path}: a name in it is no UTF-8 text ({error.object.strip()[:80]!r}), which no table can hold. Rename the file.") from error
+
+
+def path_from(folder: Path, file: Path | str) -> str:
+    """A file's path as a table in `folder` has it: relative, so that the table tells no home folder and may move with its files.
+
+    Absolute only where there is no other way, as between two drives.
+    """
+    absolute, base = os.path.abspath(file), os.path.abspath(folder)
+    real = os.path.join(os.path.realpath(os.path.dirname(absolute)), os.path.basename(absolute))
+    try:
+        relative = os.path.relpath(absolute, base)
+        if os.path.realpath(os.path.join(base, relative)) != os.path.realpath(absolute):  # a link among the folders leads elsewhere
+            relative = os.path.relpath(real, os.path.realpath(base))
+    except ValueError:
+        return absolute
+    return Path(relative).as_posix()
+
+
+def resolve(name: str, table: Path) -> str:
+    """A path as a table has it, taken from the table's folder where it is there, else from the working directory."""
+    path = real_path(Path(name.strip()))
+    beside = real_path(table.parent / path)  # an absolute path stays what it is
+    return str(beside if os.path.exists(beside) or not os.path.exists(path) else path)

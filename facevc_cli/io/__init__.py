@@ -1,1 +1,0 @@
-"""Files in and out: audio, images, video, tables, stores, checkpoints. Everything written appears only when complete."""

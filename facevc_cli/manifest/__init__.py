@@ -1,0 +1,1 @@
+"""What `convert` writes and `evaluate` reads."""

@@ -1,1 +1,0 @@
-"""What `facevc evaluate` measures: one metric a file."""

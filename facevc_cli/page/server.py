@@ -1,0 +1,124 @@
+"""Where the page listens: a socket, and a web server in a thread."""
+
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.page.events import calls_of
+from facevc_cli.page.guard import FILE, Guard
+
+TRIED_PORTS = 20
+GRACE_S = 3
+MOST_UPLOADS = 20  # times the largest one: the room for all uploads together
+# The browser itself holds the page to this host, whatever a version of Gradio would fetch.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "worker-src 'self' blob:; frame-src 'none'; frame-ancestors 'none'; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+HEADERS = {
+    b"content-security-policy": POLICY.encode(),
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+    b"cross-origin-resource-policy": b"same-origin",
+}
+# Of uploads and results the browser keeps no copy either. Opened as a page, they run nothing.
+FILE_HEADERS = HEADERS | {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; media-src 'self'; sandbox",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket at `port`, or at the next free one of the 20 from there; 0 takes any. FaceVCError where none can be had."""
+    reason: object = ""
+    for tried in range(port, min(port + TRIED_PORTS, 65536)):
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, tried, type=socket.SOCK_STREAM)[0]
+            listener = socket.socket(family, kind, protocol)
+        except OSError as error:
+            raise FaceVCError(f"--host {host}: no address of this machine ({error}). Use 127.0.0.1, or 0.0.0.0 for all its networks.") from error
+        try:
+            if os.name == "posix":  # a port that was left a moment ago; elsewhere the option would let two servers share it
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            reason = error
+            continue
+        return listener
+    raise FaceVCError(f"--host {host} --port {port}: neither it nor one of the {TRIED_PORTS - 1} after it can be listened at ({reason}). Choose others.")
+
+
+def mount(page: Any, host: str, port: int, max_bytes: int) -> Any:
+    """A gradio.Blocks as a web application, with Gradio's own checks of files on."""
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from facevc_cli.page.views import CSS
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    system_fonts = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    # Gradio looks whether an event may name a file only if the page was launched, which mounting it does not do.
+    page.has_launched = True
+    # No allowed_paths: they would be shown in the browser as what they are, such as an uploaded HTML file with scripts.
+    gr.mount_gradio_app(
+        app, page, "/", host, port, footer_links=[], max_file_size=max_bytes, show_error=False, ssr_mode=False,
+        theme=system_fonts, css=CSS, enable_monitoring=False, mcp_server=False, pwa=False, run_history=False,
+    )  # fmt: skip
+    return app
+
+
+@contextmanager
+def serving(page: Any, listener: socket.socket, folder: Path, max_bytes: int) -> Iterator[threading.Thread]:
+    """Serves a gradio.Blocks at a bound socket, in a thread that ends with the block."""
+    import uvicorn
+
+    host, port = listener.getsockname()[:2]
+    hosts = {"localhost", "127.0.0.1", "::1", host} if is_loopback(host) else None
+    guarded = Guard(mount(page, host, port, max_bytes), folder, calls_of(page.config), hosts, MOST_UPLOADS * max_bytes)
+    config = uvicorn.Config(_Headers(guarded), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        server.should_exit = True
+        thread.join(2 * GRACE_S)
+        listener.close()
+
+
+class _Headers:
+    """Adds HEADERS or FILE_HEADERS to every answer, and nothing else: answers that stream go on streaming."""
+
+    def __init__(self, app: Any):
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        added = FILE_HEADERS if scope.get("path", "").startswith(FILE) else HEADERS
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                kept = [header for header in message.get("headers", ()) if header[0].lower() not in added]
+                message["headers"] = [*kept, *added.items()]
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)

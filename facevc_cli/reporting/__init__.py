@@ -1,1 +1,0 @@
-"""What a person looks at and listens to: self-contained HTML pages, their plots, and the media inside them."""

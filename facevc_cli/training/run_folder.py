@@ -1,0 +1,205 @@
+"""A run's folder: resolved configuration, what it ran on and with, its losses as CSV, and its checkpoints."""
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from facevc_cli import __version__
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
+from facevc_cli.families.fvmvc.config import Config, to_dict
+from facevc_cli.files.atomic import write_text
+from facevc_cli.files.locks import exclusive_lock
+from facevc_cli.files.tables import path_from, read_table, write_table
+
+PACKAGES = ("torch", "accelerate", "h5py", "numpy", "safetensors")
+
+
+class RunDirectory:
+    """`config.yaml`, `run.json`, `losses.csv` and `checkpoints/` below one folder."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.losses = path / "losses.csv"
+        self._rows: list[dict[str, Any]] = []
+
+    def lock(self) -> AbstractContextManager[None]:
+        """While one process trains into the folder, another gets a FaceVCError that says who does."""
+        return exclusive_lock(self.path / ".lock", str(self.path))
+
+    def open(self, config: Config, stage: str, inputs: Mapping[str, str], seed: int, overwrite: bool) -> bool:
+        """Prepares the folder; True where a run with the same configuration is there to be resumed.
+
+        inputs: name -> hash of the stores' settings. A run with another configuration, seed or inputs is refused unless overwritten.
+        """
+        header = self.path / "config.yaml"
+        resolved = {"stage": stage, "seed": seed, "inputs": dict(inputs), **to_dict(config)}
+        if header.is_file() and not overwrite:
+            found = _read_header(header)
+            changed = _differences(_resumable(found), _resumable(resolved))
+            if changed:
+                raise FaceVCError(
+                    f"{self.path} holds a run with other settings ({', '.join(changed[:6])}). Choose another folder, or pass --overwrite to begin anew."
+                )
+            return self._resumable_or_none() is not None
+        if overwrite and self.checkpoints.exists():
+            shutil.rmtree(self.checkpoints)
+            self.losses.unlink(missing_ok=True)
+        write_text(header, dump_yaml(resolved))
+        return False
+
+    def resumable(self) -> Path:
+        """The checkpoint to go on from: the last, or the one before where a crash fell between the two renames."""
+        folder = self._resumable_or_none()
+        if folder is None:
+            raise FaceVCError(f"{self.checkpoints}: expected the checkpoint 'last' of a run to resume, found none. Pass --overwrite to begin anew.")
+        return folder
+
+    def remove_leftovers(self) -> None:
+        """What a killed run left half written."""
+        for path in self.checkpoints.glob(".*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _resumable_or_none(self) -> Path | None:
+        candidates = (self.checkpoints / "last", self.checkpoints / ".last.old")
+        return next((p for p in candidates if (p / "config.yaml").is_file() and (p / "training").is_dir()), None)
+
+    def describe(self, seed: int, device: str) -> None:
+        """Command line, versions, git state and seed of this start, appended to `run.json`."""
+        path = self.path / "run.json"
+        starts = read_json(path, list, advice="Move it away: it only tells how the run was started.") if path.is_file() else []
+        starts.append(
+            {
+                "command": ["facevc", *map(_without_folders, sys.argv[1:])],
+                "facevc": __version__,
+                "python": platform.python_version(),
+                "packages": {name: _version(name) for name in PACKAGES},
+                "git": _git_state(),
+                "seed": seed,
+                "device": device,
+            }
+        )
+        write_text(path, json.dumps(starts, indent=1) + "\n")
+
+    def resume_losses(self, step: int) -> None:
+        """Keeps the rows up to a step: what came after it is about to be done again."""
+        if self.losses.is_file():
+            rows = read_table_or_nothing(self.losses)
+            try:
+                self._rows = [dict(row) for row in rows if int(row["step"]) <= step]
+            except (KeyError, ValueError) as error:
+                raise FaceVCError(
+                    f"{self.losses}: expected a column step with a count in each row, found something else ({str(error)[:80]}). Restore the file, "
+                    "or delete it: the run then goes on without the losses up to here."
+                ) from error
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        self._rows.append(dict(row))
+
+    def write_losses(self) -> None:
+        """`losses.csv` whole, and `losses.png` where matplotlib is there."""
+        if self._rows:
+            columns = list(dict.fromkeys(k for row in self._rows for k in row))
+            write_table(self.losses, [{k: row.get(k, "") for k in columns} for row in self._rows], columns)
+            _plot(self.losses, self.path / "losses.png")
+
+
+def _without_folders(argument: str) -> str:
+    """An argument without an absolute path: runs are passed on, and it names whose computer it was. What is not below here keeps its name."""
+    option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    if not os.path.isabs(value):
+        return argument
+    below = path_from(Path(), value)
+    return f"{option}{equals}{Path(value).name if below.startswith('..') or os.path.isabs(below) else below}"
+
+
+def table_hashes(**tables: Path | None) -> dict[str, str]:
+    """name -> sixteen hex digits of each table's content; those that are None are left out."""
+    try:
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in tables.items() if path is not None}
+    except OSError as error:
+        raise FaceVCError(f"{error.filename}: the table cannot be read ({error.strerror}). Check the path.") from error
+
+
+def read_table_or_nothing(path: Path) -> list[dict[str, str]]:
+    try:
+        return read_table(path)
+    except (FaceVCError, csv.Error):
+        return []
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        found = parse_settings(read_text(path), str(path))
+    except FaceVCError as error:
+        raise FaceVCError(f"{error} Choose another folder, or pass --overwrite to begin anew.") from error
+    if "stage" not in found:
+        raise FaceVCError(f"{path}: expected the settings of a run, found something else. Choose another folder for the run.")
+    return found
+
+
+def _resumable(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration less what a resumed run may change: how often it speaks, and what a later stage is to do."""
+    free = {"log_every", "checkpoint_every", "workers", "validate_every", "validation_batches"}
+    if resolved.get("stage") == "pretrain":
+        free |= {"train"}
+    return {k: _resumable(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
+
+
+def _differences(a: Any, b: Any, path: str = "") -> list[str]:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return [d for key in dict.fromkeys([*a, *b]) for d in _differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
+    return [] if a == b else [f"{path}: {shorten(a)} there, {shorten(b)} now"]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_state() -> str | None:
+    try:
+        done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _plot(table: Path, picture: Path) -> None:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError:
+        return
+    rows = read_table(table)
+    names = [n for n in rows[0] if n not in ("step", "steps_per_s", "data_wait", "learning_rate")]
+    width = 4
+    height = -(-len(names) // width)
+    figure, axes = pyplot.subplots(height, width, figsize=(4 * width, 2.6 * height), squeeze=False)
+    for axis, name in zip(axes.flat, names, strict=False):
+        points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
+        axis.plot(*zip(*points, strict=True), linewidth=1)
+        axis.set_title(name, fontsize=9)
+        axis.tick_params(labelsize=7)
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    figure.tight_layout()
+    temporary = picture.with_name(".losses.tmp.png")
+    figure.savefig(temporary, dpi=90)
+    temporary.replace(picture)
+    pyplot.close(figure)

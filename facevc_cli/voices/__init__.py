@@ -1,0 +1,1 @@
+"""What hears a voice: d-vectors, and Whisper's encoder."""

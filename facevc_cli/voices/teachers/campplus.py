@@ -1,0 +1,158 @@
+"""CAM++ (Wang et al., "CAM++: A fast and efficient network for speaker verification using context-aware masking", Interspeech 2023).
+
+A frozen listener that knows voices, for training alone: it hears our own log-mel, from which its filter bank is interpolated. Modules are
+named as in the published weights (3D-Speaker, Apache-2.0).
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facevc_cli.dsp.frames import resample_frames
+from facevc_cli.dsp.mel import MelDefinition, band_places
+
+BANDS, FRAME_RATE = 80, 100  # of the filter bank that it was trained on: log power, 25 ms every 10 ms at 16 kHz
+LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
+CHANNELS, GROWTH, BOTTLENECK = 32, 32, 128
+SEGMENT = 100  # frames over which the masks see a mean of their own
+DENSE_BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers, dilation
+EMBEDDING_DIM = 192
+POWER_OF = {"ln": 2.0, "log10": 2.0 * float(np.log(10))}  # a log magnitude's factor to ln power
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions; a stride of 2 halves the bands."""
+
+    def __init__(self, stride: int):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(CHANNELS, CHANNELS, 3, (stride, 1), 1, bias=False), nn.BatchNorm2d(CHANNELS)
+        self.conv2, self.bn2 = nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1, bias=False), nn.BatchNorm2d(CHANNELS)
+        self.shortcut = nn.Sequential()
+        if stride > 1:
+            self.shortcut = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 1, (stride, 1), bias=False), nn.BatchNorm2d(CHANNELS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 32, bands, T) -> (B, 32, bands / stride, T)."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class ConvolutionalFrontEnd(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(1, CHANNELS, 3, 1, 1, bias=False), nn.BatchNorm2d(CHANNELS)
+        self.layer1 = nn.Sequential(ResidualBlock(2), ResidualBlock(1))
+        self.layer2 = nn.Sequential(ResidualBlock(2), ResidualBlock(1))
+        self.conv2, self.bn2 = nn.Conv2d(CHANNELS, CHANNELS, 3, (2, 1), 1, bias=False), nn.BatchNorm2d(CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 80, T) -> (B, 320, T)."""
+        x = F.relu(self.bn1(self.conv1(x[:, None])))
+        return F.relu(self.bn2(self.conv2(self.layer2(self.layer1(x))))).flatten(1, 2)
+
+
+class Normalised(nn.Module):
+    """BatchNorm, by default with a ReLU."""
+
+    def __init__(self, channels: int, *, plain: bool = False):
+        super().__init__()
+        self.batchnorm, self.plain = nn.BatchNorm1d(channels, affine=not plain), plain
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.batchnorm(x)
+        return x if self.plain else F.relu(x)
+
+
+class MaskedConvolution(nn.Module):
+    """A dilated convolution under a mask that the whole utterance's mean and a segment's give."""
+
+    def __init__(self, dilation: int):
+        super().__init__()
+        self.linear_local = nn.Conv1d(BOTTLENECK, GROWTH, 3, padding=dilation, dilation=dilation, bias=False)
+        self.linear1, self.linear2 = nn.Conv1d(BOTTLENECK, BOTTLENECK // 2, 1), nn.Conv1d(BOTTLENECK // 2, GROWTH, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 128, T) -> (B, 32, T)."""
+        segments = F.avg_pool1d(x, SEGMENT, SEGMENT, ceil_mode=True).repeat_interleave(SEGMENT, -1)[..., : x.shape[-1]]
+        mask = torch.sigmoid(self.linear2(F.relu(self.linear1(x.mean(-1, keepdim=True) + segments))))
+        return self.linear_local(x) * mask
+
+
+class DenseLayer(nn.Module):
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.nonlinear1, self.linear1 = Normalised(channels), nn.Conv1d(channels, BOTTLENECK, 1, bias=False)
+        self.nonlinear2, self.cam_layer = Normalised(BOTTLENECK), MaskedConvolution(dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, T) -> (B, channels + 32, T)."""
+        return torch.cat([x, self.cam_layer(self.nonlinear2(self.linear1(self.nonlinear1(x))))], dim=1)
+
+
+class Linear(nn.Module):
+    """A convolution without bias, before or after its normalisation."""
+
+    def __init__(self, channels: int, out: int, kernel: int = 1, stride: int = 1, *, first: bool = True, plain: bool = False):
+        super().__init__()
+        self.linear = nn.Conv1d(channels, out, kernel, stride, kernel // 2, bias=False)
+        self.nonlinear, self.first = Normalised(out if first else channels, plain=plain), first
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.nonlinear(self.linear(x)) if self.first else self.linear(self.nonlinear(x))
+
+
+class Statistics(nn.Module):
+    """Mean and standard deviation over time, with a time axis of one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, T) -> (B, 2 channels, 1)."""
+        variance = x.var(-1, correction=min(1, x.shape[-1] - 1))
+        return torch.cat([x.mean(-1), (variance + 1e-10).sqrt()], dim=-1)[..., None]
+
+
+class CAMPlusPlus(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = ConvolutionalFrontEnd()
+        layers: dict[str, nn.Module] = {"tdnn": Linear(BANDS // 8 * CHANNELS, BOTTLENECK, 5, 2)}
+        channels = BOTTLENECK
+        for number, (count, dilation) in enumerate(DENSE_BLOCKS, start=1):
+            dense = {f"tdnnd{i + 1}": DenseLayer(channels + GROWTH * i, dilation) for i in range(count)}
+            channels += GROWTH * count
+            layers |= {f"block{number}": nn.Sequential(OrderedDict(dense)), f"transit{number}": Linear(channels, channels // 2, first=False)}
+            channels //= 2
+        layers |= {"out_nonlinear": Normalised(channels), "stats": Statistics(), "dense": Linear(2 * channels, EMBEDDING_DIM, plain=True)}
+        self.xvector = nn.Sequential(OrderedDict(layers))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Log filter-bank energies (B, T, 80), each band of mean zero over time -> embeddings (B, 192), not normalised."""
+        return self.xvector(self.head(features.transpose(1, 2)))[..., 0]
+
+
+class VoiceVerifier(nn.Module):
+    """A log-mel's voice as CAM++ hears it."""
+
+    def __init__(self, definition: MelDefinition):
+        super().__init__()
+        self.network = CAMPlusPlus()
+        low, share = (torch.from_numpy(array) for array in band_places(definition, filter_bank_centres_hz()))
+        self.register_buffer("low", low)
+        self.register_buffer("share", share)
+        self.low: Tensor
+        self.share: Tensor
+        self.power, self.frames = POWER_OF[definition.log], FRAME_RATE / float(definition.frame_rate)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """mel: (B, T, n_mels) raw log-mel -> (B, 192), of unit length. A band's width is a constant factor, which the mean over time takes out."""
+        bands = torch.lerp(mel[..., self.low], mel[..., self.low + 1], self.share) * self.power
+        features = resample_frames(bands, max(2, round(mel.shape[1] * self.frames)))
+        return F.normalize(self.network(features - features.mean(1, keepdim=True)), dim=-1)
+
+
+def filter_bank_centres_hz() -> np.ndarray:
+    """(80,) of Kaldi's filter bank: equal steps on the scale 1127 ln(1 + f / 700)."""
+    lowest, highest = (1127 * np.log1p(hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
+    return 700 * np.expm1(np.linspace(lowest, highest, BANDS + 2)[1:-1] / 1127)
