@@ -53,7 +53,8 @@ def command():
 if __name__ == "__main__":
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(command)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner may have been told to ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner may have been told to ignore these
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with signals_heard():
         app([])
 """
