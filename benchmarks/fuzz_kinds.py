@@ -187,17 +187,19 @@ def _weigh(folder: Path) -> None:
 
 
 def _plan(**given: str) -> Callable[[Path], None]:
-    """A dry run of convert with the tables named; the sources are those of the list where that is damaged."""
+    """A dry run of a benchmark with the tables named; the sources are those of the list where that is damaged."""
 
     def read(folder: Path) -> None:
-        from facevc_cli.benchmark.plan import Benchmark
-        from facevc_cli.stages.convert import ConvertConfig, run
+        from facevc_cli.stages.benchmark import BenchmarkConfig, run
+        from facevc_cli.stages.convert import ConvertConfig
 
-        tables = {name: folder / file for name, file in given.items()}
+        tables: dict[str, Any] = {name: folder / file for name, file in given.items()}
         sources = f"@{tables.pop('list')}" if "list" in tables else folder / "wavs"
         pairs, protocol = tables.pop("pairs", None), tables.pop("protocol", None)
-        benchmark = Benchmark(protocol=str(protocol) if protocol else None, baselines=("voice",) if "labels" in tables else (), **tables)  # type: ignore[arg-type]
-        attempt(lambda: run(ConvertConfig((sources,), folder / "out", (folder / "faces",), pairs=pairs, dry_run=True, device="cpu", benchmark=benchmark)))
+        tables |= {"protocol": protocol and str(protocol), "baselines": ("voice",) if "labels" in tables else ()}
+        asked = {"faces": (folder / "faces",), "pairs": pairs, "dry_run": True, "device": "cpu"}
+        conversions = ConvertConfig(sources=(sources,), output=folder / "out", **asked)
+        attempt(lambda: run(BenchmarkConfig(conversions=conversions, **tables)))
 
     return read
 

@@ -91,13 +91,13 @@ def plan_conversions(
     FaceVCError where an input is missing or a name would leave the output folder.
     """
     if not (faces or voices or control.persons or control.mixes):
-        raise UsageError("convert needs a face or a voice: pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER.")
+        raise UsageError("A conversion needs a face or a voice: pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER.")
     control.check()
     loose = [str(word) for word in sources if is_mix_word(str(word))] if control.mixes else []
     if loose:
         raise UsageError(f"{loose[0]} may belong to any of {len(control.mixes)} mixes. Quote each, as in {MIX_EXAMPLE}.")
     if not sources:
-        raise UsageError("convert needs a source to convert: name recordings or a folder before the options.")
+        raise UsageError("A conversion needs a source: name recordings or a folder before the options.")
     _check_output(naming)
     heard = find_files(sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
     seen = find_files(faces, FACE_SUFFIXES, reporter) if faces else []

@@ -6,8 +6,8 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.tables import resolve
+from facevc_cli.manifest.manifest import SEPARATOR
 
-SEPARATOR = "|"  # between reference files
 TAKEN = {"gender": "source_gender", "speaker": "source_speaker", "transcript": "transcript"}  # of the sources' table -> the manifest's column
 Columns = dict[str, str]
 Found = Sequence[Mapping[str, str]]  # a table's rows

@@ -1,65 +1,46 @@
 """From what a command asks for to the rows of its manifest: the system's own conversions, and what a benchmark sets beside them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from dataclasses import dataclass
 from pathlib import Path
 
-from facevc_cli.batch.jobs import Draw, Naming, Row, plan_conversions
-from facevc_cli.benchmark.baselines import SEPARATOR, plan_baselines, plan_degraded
+from facevc_cli.batch.jobs import Draw
+from facevc_cli.batch.plan import Plan
+from facevc_cli.batch.run import ConvertConfig, plan_rows
+from facevc_cli.benchmark.baselines import plan_baselines, plan_degraded
 from facevc_cli.benchmark.labels import about_sources, about_targets
 from facevc_cli.benchmark.protocol import draw, limit_references, load_protocol
-from facevc_cli.conversion.drivers import Control
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.faces.degradation import parse_conditions
-from facevc_cli.files.tables import path_from, read_table
-from facevc_cli.manifest.manifest import COLUMNS, Line
+from facevc_cli.files.tables import read_table
+from facevc_cli.manifest.manifest import COLUMNS, SEPARATOR, Line
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """What is asked for beyond plain conversions."""
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """The system's own conversions, and what is asked for beyond them."""
 
+    conversions: ConvertConfig  # its `limit` is about these alone: baselines and degraded faces follow them
     baselines: tuple[str, ...] = ()  # of benchmark/baselines.py
     degrade: tuple[str, ...] = ()  # conditions of faces/degradation.py, one or several between commas
     labels: Path | None = None  # table: target, gender, references, and whatever else is known of targets
     sources_table: Path | None = None  # table: source_id, gender, speaker, transcript
     protocol: str | None = None  # a name or YAML file of benchmark/protocol.py: draws sources and faces out of those found
+    system: str | None = None  # its name in the manifest; None: the model's
     seed: int = 0  # of the draws
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Rows, all of one source together, and the columns that the tables have about targets and sources."""
-
-    rows: list[Row]
-    targets: dict[str, Line] = field(default_factory=dict)
-    sources: dict[str, Line] = field(default_factory=dict)
-
-    def lines(self, system: str, folder: Path) -> list[Line]:
-        """The columns of the manifest in `folder` about what was asked for, a line a row; those about the file that answers come with the file."""
-        name = lru_cache(maxsize=None)(partial(path_from, folder))
-        targets = {target: dict(columns) for target, columns in self.targets.items()}
-        for columns in targets.values():
-            if columns.get("references"):
-                columns["references"] = SEPARATOR.join(map(name, columns["references"].split(SEPARATOR)))
-        return [_line(row, system, name) | targets.get(row.person, {}) | self.sources.get(row.source_id, {}) for row in self.rows]
-
-
-def plan_benchmark(
-    sources: Sequence[str | Path], faces: Sequence[str | Path], voices: Sequence[str | Path], naming: Naming, benchmark: Benchmark,
-    *, pairs: Path | None = None, limit: int | None = None, control: Control = Control(), reporter: Reporter = SILENT,
-) -> Plan:  # fmt: skip
-    """The rows of `plan_conversions` (`pairs` and `limit` are about them), with them those of baselines and degraded faces.
+def plan_benchmark(benchmark: BenchmarkConfig, reporter: Reporter = SILENT) -> Plan:
+    """The system's own rows, with them those of baselines and degraded faces, and what the tables say of them.
 
     UsageError where options do not go together, FaceVCError where files or tables do not.
     """
+    naming = benchmark.conversions.naming
     conditions = parse_conditions(benchmark.degrade)
     labels = read_table(benchmark.labels, ["target"]) if benchmark.labels else []
     known_sources = read_table(benchmark.sources_table, ["source_id"]) if benchmark.sources_table else []
-    chosen = _draw(benchmark, known_sources, labels, pairs)
-    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen, control=control, reporter=reporter)
+    chosen = _draw(benchmark, known_sources, labels)
+    own = plan_rows(benchmark.conversions, chosen, reporter)
     by_target: dict[str, Line] = {}
     by_source: dict[str, Line] = {}
     if benchmark.labels:
@@ -78,30 +59,19 @@ def plan_benchmark(
     return Plan(sorted(rows, key=lambda row: order[row.source]), by_target, by_source)
 
 
-def _draw(benchmark: Benchmark, known_sources: list[Line], labels: list[Line], pairs: Path | None) -> Draw | None:
+def _draw(benchmark: BenchmarkConfig, known_sources: list[Line], labels: list[Line]) -> Draw | None:
     if benchmark.protocol is None:
         return None
     if benchmark.labels is None or benchmark.sources_table is None:
-        raise UsageError("--protocol draws speakers and people by gender: give --labels TABLE.csv and --sources-table TABLE.csv as well.")
-    if pairs is not None:
+        raise UsageError("--protocol draws speakers and people by gender: give --labels TABLE.csv and --sources TABLE.csv as well.")
+    if benchmark.conversions.pairs is not None:
         raise UsageError("--protocol draws sources and faces itself, and --pairs names them. Leave one of the two out.")
     protocol = load_protocol(benchmark.protocol)
     return lambda sources, faces: draw(protocol, sources, faces, known_sources, labels, benchmark.seed)
 
 
-def _limit_references(benchmark: Benchmark, targets: dict[str, Line]) -> None:
+def _limit_references(benchmark: BenchmarkConfig, targets: dict[str, Line]) -> None:
     protocol = load_protocol(benchmark.protocol or "")
     for columns in targets.values():
         if columns.get("references"):
             columns["references"] = SEPARATOR.join(limit_references(protocol, columns["references"].split(SEPARATOR), benchmark.seed))
-
-
-def _line(row: Row, system: str, name: Callable[[Path], str]) -> Line:
-    driver, target = row.job.driver if row.job else None, name(row.target)
-    return {
-        "converted": row.job.relative if row.job else name(row.source),
-        "system": system, "baseline": row.baseline, "degradation": driver.degradation if driver else "",
-        "source": name(row.source), "source_id": row.source_id, "target": row.person, "face_id": row.target_id,
-        "face": target if row.by in ("face", "person") else "", "voice": target if row.by == "voice" else "",
-        "driver": name(driver.file) if driver and driver.file else "",
-    }  # fmt: skip

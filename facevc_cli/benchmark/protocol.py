@@ -13,9 +13,9 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import parse_settings, read_text, shorten
 from facevc_cli.families.fvmvc.config import from_dict
 from facevc_cli.manifest.conversion import gender_of
+from facevc_cli.manifest.manifest import SEPARATOR
 
 GENDERS = ("female", "male")
-SEPARATOR = "|"  # between reference files
 
 Row = Mapping[str, str]
 Groups = dict[str, dict[str, list[Named]]]  # gender -> speaker or person -> files

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from facevc_cli import __version__
+from facevc_cli.cli.benchmark import benchmark
 from facevc_cli.cli.convert import convert
 from facevc_cli.cli.evaluate import evaluate
 from facevc_cli.cli.extract_face import extract_face
@@ -17,6 +18,7 @@ from facevc_cli.cli.import_checkpoint import import_checkpoint
 from facevc_cli.cli.info import info
 from facevc_cli.cli.nearest import nearest
 from facevc_cli.cli.pretrain import pretrain
+from facevc_cli.cli.renamed import Command
 from facevc_cli.cli.report import exit_code, explain
 from facevc_cli.cli.serve import serve
 from facevc_cli.cli.streams import drop_stdout, flush_stdout, open_streams
@@ -38,10 +40,15 @@ PREPARE, LEARN, USE = "Prepare", "Learn", "Use"
 for panel, commands in {
     PREPARE: (extract_wav, extract_features, extract_face, extract_spkemb),
     LEARN: (pretrain, train, import_checkpoint),
-    USE: (convert, voice_card, nearest, serve, evaluate, verify, info),
+    USE: (convert, voice_card, nearest, serve, benchmark, evaluate, verify, info),
 }.items():
     for command in commands:
-        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel, no_args_is_help=command not in (info, serve))(command)
+        app.command(
+            command.__name__.replace("_", "-"),
+            cls=Command,
+            rich_help_panel=panel,
+            no_args_is_help=command not in (info, serve),
+        )(command)
 
 
 def _version(wanted: bool) -> None:

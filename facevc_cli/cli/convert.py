@@ -1,49 +1,21 @@
 """`facevc convert`."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from facevc_cli.cli import convert_options as own
-from facevc_cli.cli import options as opt
+from facevc_cli.cli.convert_options import ConvertOptions
+from facevc_cli.cli.option_fields import takes_fields_of
 from facevc_cli.cli.pipes import piped
 from facevc_cli.cli.report import run_stage
+from facevc_cli.core.progress import Reporter, Summary
+
+if TYPE_CHECKING:
+    from facevc_cli.batch.run import ConvertConfig
 
 
-def convert(
-    sources: opt.Sources,
-    output: own.Out,
-    faces: own.Faces = None,
-    persons: own.Persons = None,
-    mixes: own.Mixes = None,
-    sweep: own.Sweep = None,
-    voices: own.Voices = None,
-    pitch: own.Pitch = "auto",
-    pairs: own.Pairs = None,
-    name: own.Name = "{source}__{face}.wav",
-    checkpoint: opt.Checkpoint = None,
-    vocoder: own.Vocoder = None,
-    guidance: own.Guidance = None,
-    temperature: own.Temperature = None,
-    on_many: own.OnMany = "largest",
-    baselines: own.Baselines = None,
-    degrade: own.Degrade = None,
-    labels: own.Labels = None,
-    sources_table: own.SourcesTable = None,
-    protocol: own.Protocol = None,
-    system: own.System = None,
-    device: opt.Device = "auto",
-    seed: opt.Seed = 0,
-    limit: opt.Limit = None,
-    batch_size: own.BatchSize = None,
-    watermark: own.Watermark = True,
-    sidecar: own.Sidecar = False,
-    overwrite: opt.Overwrite = False,
-    dry_run: opt.DryRun = False,
-    fail_fast: opt.FailFast = False,
-    json: own.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
-) -> None:
+@takes_fields_of(ConvertOptions)
+def convert(options: ConvertOptions) -> None:
     """Convert every source into the voice of every face: one wav each, and a manifest.csv in the output folder.
 
     Examples:
@@ -55,21 +27,46 @@ def convert(
         facevc convert speech.wav --person anna/ --pitch +2 -o anna.wav
 
         facevc convert speech.wav --mix 'a.jpg=.6 b.jpg=.4' --sweep 5 -o steps/
-
-        facevc convert wavs/ --face faces/ -o benchmark/ --baseline shuffled-faces --degrade blur=4
     """
-    from facevc_cli.conversion.drivers import Control, take_mix_words
-    from facevc_cli.stages.convert import Benchmark, ConvertConfig, run
+    from facevc_cli.stages.convert import run
 
-    words, mixes = take_mix_words(sources, mixes or ())
-    with piped(words, output) as (named, out):
+    run_conversions(options, run)
+
+
+def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", Reporter], Summary]) -> None:
+    """Runs a stage on what the options ask for; `-` among the sources is stdin, as the output stdout."""
+    from facevc_cli.batch.run import ConvertConfig
+    from facevc_cli.conversion.drivers import Control, take_mix_words
+
+    words, mixes = take_mix_words(options.sources, options.mixes or ())
+    with piped(words, options.output) as (sources, output):
         config = ConvertConfig(
-            tuple(named), out, tuple(faces or ()), tuple(voices or ()), pairs, checkpoint, vocoder, name, temperature, on_many, device, limit,
-            overwrite, dry_run, fail_fast, system, Benchmark(tuple(baselines or ()), tuple(degrade or ()), labels, sources_table, protocol, seed),
-            Control(tuple(persons or ()), tuple(mixes), sweep, pitch, guidance), batch_size, watermark, sidecar,
-        )  # fmt: skip
-        shown = output if out is output else None  # the file behind a pipe is nobody's business
+            sources=tuple(sources),
+            output=output,
+            faces=tuple(options.faces or ()),
+            voices=tuple(options.voices or ()),
+            pairs=options.pairs,
+            checkpoint=options.checkpoint,
+            vocoder=options.vocoder,
+            name=options.name,
+            temperature=options.temperature,
+            on_many=options.on_many,
+            device=options.device,
+            limit=options.limit,
+            overwrite=options.overwrite,
+            dry_run=options.dry_run,
+            fail_fast=options.fail_fast,
+            control=Control(tuple(options.persons or ()), tuple(mixes), options.sweep, options.pitch, options.guidance),
+            batch_size=options.batch_size,
+            watermark=options.watermark,
+            sidecar=options.sidecar,
+        )
+        shown = options.output if output is options.output else None  # the file behind a pipe is nobody's business
         run_stage(
-            lambda reporter: replace(run(config, reporter), output=shown),
-            json_out=json and shown is not None, json_lines=True, quiet=quiet, verbose=verbose, debug=debug,
-        )  # fmt: skip
+            lambda reporter: replace(stage(config, reporter), output=shown),
+            json_out=options.json and shown is not None,
+            json_lines=True,
+            quiet=options.quiet,
+            verbose=options.verbose,
+            debug=options.debug,
+        )

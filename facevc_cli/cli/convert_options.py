@@ -1,14 +1,13 @@
-"""The options that `facevc convert` alone has."""
+"""The options of `facevc convert`, which `facevc benchmark` takes, too."""
 
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
+from facevc_cli.cli import options as opt
 from facevc_cli.cli.options import MODEL, REPORT, WORK
-
-BENCHMARKS = "Benchmarks"
 
 OUT = "A folder; or a .wav, .flac or .ogg file for one source and one face; - for stdout."
 FACE = "A face image, a voice card, or a folder of them, each a target; may be repeated."
@@ -20,40 +19,44 @@ PAIRS = "Columns source and face (or voice): convert only these."
 VOCODER = "auto, hifigan, griffin-lim, or a Parallel WaveGAN / HiFi-GAN checkpoint, or one that an installed package brings."
 GUIDANCE = "How far away from the source's own voice, past the target's; 0 is off, above 1 the sound suffers. Default: the model's."
 TEMPERATURE = "Of the memory's address; lower is sharper. Default: the model's."
-
 BATCH = "Conversions in the network at once. Default: 1 on a processor, where more do not pay; 16 elsewhere."
+MARK = "The inaudible mark that 'facevc verify' finds."
+SIDECAR = "Beside each file, as NAME.wav.json, what made it."
 JSON = "On stdout one JSON object a line: each item as it is done, the summary last."
 
-Out = Annotated[Path, Option("--out", "-o", help=OUT)]
-Faces = Annotated[list[str] | None, Option("--face", metavar="IMG_OR_FOLDER", help=FACE)]
-Persons = Annotated[list[str] | None, Option("--person", metavar="FOLDER", help=PERSON)]
-Voices = Annotated[list[str] | None, Option("--voice", metavar="WAV_OR_FOLDER", help="A voice instead; may be repeated.")]
-Mixes = Annotated[list[str] | None, Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)]
-Sweep = Annotated[int | None, Option("--sweep", metavar="N", help=SWEEP)]
-Pairs = Annotated[Path | None, Option("--pairs", metavar="TABLE.csv", help=PAIRS)]
-Name = Annotated[str, Option("--name", help="Of the outputs; {source} and {face} are the inputs' ids.")]
+OnMany = Annotated[str, Option("--on-many", help="Several faces in an image: largest, or skip.", rich_help_panel=WORK)]
 Vocoder = Annotated[str | None, Option("--vocoder", help=VOCODER, rich_help_panel=MODEL)]
-Pitch = Annotated[str, Option("--pitch", metavar="auto|keep|SEMITONES|HZ", help=PITCH)]
 Guidance = Annotated[float | None, Option("--guidance", help=GUIDANCE, rich_help_panel=MODEL)]
 Temperature = Annotated[float | None, Option("--temperature", help=TEMPERATURE, rich_help_panel=MODEL)]
-OnMany = Annotated[str, Option("--on-many", help="Several faces in an image: largest, or skip.", rich_help_panel=WORK)]
-BatchSize = Annotated[int | None, Option("--batch-size", min=1, help=BATCH, rich_help_panel=WORK)]
-Watermark = Annotated[bool, Option("--watermark/--no-watermark", help="The inaudible mark that 'facevc verify' finds.", rich_help_panel=WORK)]
-Sidecar = Annotated[bool, Option("--sidecar", help="Beside each file, as NAME.wav.json, what made it.", rich_help_panel=WORK)]
-Json = Annotated[bool, Option("--json", help=JSON, rich_help_panel=REPORT)]
+Watermark = Annotated[bool, Option("--watermark/--no-watermark", help=MARK, rich_help_panel=WORK)]
 
-_benchmark = partial(Option, rich_help_panel=BENCHMARKS)
-_table = partial(_benchmark, metavar="TABLE.csv")
 
-BASELINE = "Also run shuffled-faces, shuffled-within-gender, mean-face, source or voice; may be repeated."
-DEGRADE = "Also run degraded faces: blur=4,jpeg=10,blur=2+dark=.3; kinds blur, occlude, jpeg, dark, rotate, downscale."
-LABELS = "Columns target, gender, references (recordings between |), others: into the manifest."
-SOURCES_TABLE = "Columns source_id, gender, speaker, transcript: into the manifest."
-PROTOCOL = "Draw sources and faces as a benchmark does: a name or a YAML file. Needs both tables."
-
-Baselines = Annotated[list[str] | None, _benchmark("--baseline", metavar="NAME", help=BASELINE)]
-Degrade = Annotated[list[str] | None, _benchmark("--degrade", metavar="KIND=VALUE,...", help=DEGRADE)]
-Labels = Annotated[Path | None, _table("--labels", help=LABELS)]
-SourcesTable = Annotated[Path | None, _table("--sources-table", help=SOURCES_TABLE)]
-Protocol = Annotated[str | None, _benchmark("--protocol", metavar="NAME_OR_YAML", help=PROTOCOL)]
-System = Annotated[str | None, _benchmark("--system", metavar="NAME", help="Of this system, in the manifest. Default: the model's.")]
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    sources: opt.Sources
+    output: Annotated[Path, Option("--out", "-o", help=OUT)]
+    faces: Annotated[list[str] | None, Option("--face", metavar="IMG_OR_FOLDER", help=FACE)] = None
+    persons: Annotated[list[str] | None, Option("--person", metavar="FOLDER", help=PERSON)] = None
+    mixes: Annotated[list[str] | None, Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)] = None
+    sweep: Annotated[int | None, Option("--sweep", metavar="N", help=SWEEP)] = None
+    voices: Annotated[list[str] | None, Option("--voice", metavar="WAV_OR_FOLDER", help="A voice instead; may be repeated.")] = None
+    pitch: Annotated[str, Option("--pitch", metavar="auto|keep|SEMITONES|HZ", help=PITCH)] = "auto"
+    pairs: Annotated[Path | None, Option("--pairs", metavar="TABLE.csv", help=PAIRS)] = None
+    name: Annotated[str, Option("--name", help="Of the outputs; {source} and {face} are the inputs' ids.")] = "{source}__{face}.wav"
+    checkpoint: opt.Checkpoint = None
+    vocoder: Vocoder = None
+    guidance: Guidance = None
+    temperature: Temperature = None
+    on_many: OnMany = "largest"
+    device: opt.Device = "auto"
+    limit: opt.Limit = None
+    batch_size: Annotated[int | None, Option("--batch-size", min=1, help=BATCH, rich_help_panel=WORK)] = None
+    watermark: Watermark = True
+    sidecar: Annotated[bool, Option("--sidecar", help=SIDECAR, rich_help_panel=WORK)] = False
+    overwrite: opt.Overwrite = False
+    dry_run: opt.DryRun = False
+    fail_fast: opt.FailFast = False
+    json: Annotated[bool, Option("--json", help=JSON, rich_help_panel=REPORT)] = False
+    quiet: opt.Quiet = False
+    verbose: opt.Verbose = False
+    debug: opt.Debug = False

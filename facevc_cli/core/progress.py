@@ -71,3 +71,8 @@ class Tally:
         self.reporter.end()
         self._summary.output, self._summary.next_command, self._summary.data = output, next_command, data
         return self._summary
+
+
+def describe_renaming(old: str, new: str) -> str:
+    """The one line that somebody who uses an old name is told; the old name works as before."""
+    return f"{old} is now called {new}. The old name still works."

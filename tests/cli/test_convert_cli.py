@@ -1,4 +1,4 @@
-"""`facevc convert` as a command: exit codes, what goes to stdout and what to stderr, pipes."""
+"""`facevc convert` and `facevc benchmark` as commands: exit codes, what goes to stdout and what to stderr, pipes."""
 
 import io
 import json
@@ -9,16 +9,13 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-import typer
 from tiny import FakeAnalyser, buzz, checkpoint, recording
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from facevc_cli.cli.convert import convert
+from facevc_cli.cli.app import app
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.files.image import save_image
-
-app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
-app.command()(convert)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +35,8 @@ def call(tmp_path, model, monkeypatch):
     recording(tmp_path / "s.wav", 0.2)
     save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
 
-    def run(*arguments, given=None):
-        return CliRunner().invoke(app, [*arguments, "--checkpoint", str(model), "--vocoder", "griffin-lim", "-d", "cpu"], input=given)
+    def run(*arguments, given=None, command="convert"):
+        return CliRunner().invoke(app, [command, *arguments, "--checkpoint", str(model), "--vocoder", "griffin-lim", "-d", "cpu"], input=given)
 
     return run
 
@@ -77,11 +74,6 @@ def test_a_failed_item_is_exit_code_1(call, tmp_path):
         (("s.wav", "--face", "f.png", "-o", "out.mp3"), 2, "out.mp3"),
         (("s.wav", "--face", "f.png", "-o", "out", "--temperature", "0"), 2, "--temperature"),
         (("s.wav", "--face", "f.png", "-o", "out", "--limit", "0"), 2, "--limit"),
-        (("s.wav", "--face", "f.png", "-o", "out", "--degrade", "blur=0"), 2, "--degrade"),
-        (("s.wav", "--face", "f.png", "-o", "out", "--baseline", "face"), 2, "--baseline"),
-        (("s.wav", "--face", "f.png", "-o", "out", "--protocol", "hyface"), 2, "--protocol"),
-        (("s.wav", "--face", "f.png", "-o", "-", "--baseline", "source"), 2, "--baseline"),
-        (("s.wav", "--face", "f.png", "-o", "out", "--baseline", "shuffled-faces"), 1, "at least two targets"),
         (("nowhere.wav", "--face", "f.png", "-o", "out"), 1, "nowhere.wav: no such file"),
     ],
 )
@@ -91,13 +83,66 @@ def test_exit_codes(call, arguments, code, said):
     assert "Traceback" not in result.stderr
 
 
-def test_a_benchmark(call, tmp_path):
+@pytest.mark.parametrize("command", ["benchmark", "convert"])
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("s.wav", "--face", "f.png", "-o", "out", "--degrade", "blur=0"), 2, "--degrade"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--baseline", "face"), 2, "--baseline"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--protocol", "hyface"), 2, "--protocol"),
+        (("s.wav", "--face", "f.png", "-o", "-", "--baseline", "source"), 2, "--baseline"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--baseline", "shuffled-faces"), 1, "at least two targets"),
+        (("s.wav", "--face", "f.png", "-o", "out", "--labels", "nowhere.csv"), 1, "nowhere.csv"),
+        (("s.wav", "--face", "f.png", "--baseline", "source"), 2, "--out"),
+    ],
+)
+def test_exit_codes_of_a_benchmark(call, command, arguments, code, said):
+    result = call(*arguments, command=command)
+    assert result.exit_code == code and said.lower() in result.stderr.lower() and result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["benchmark", "convert"])
+def test_a_benchmark(call, tmp_path, command):
+    """`convert` passes a benchmark's command line on, and says so once."""
     (tmp_path / "labels.csv").write_text("target,gender\nf,female\n")
-    more = ("--baseline", "mean-face", "--baseline", "source", "--degrade", "blur=1,dark=0", "--degrade", "jpeg=50", "--labels", "labels.csv")
-    result = call("s.wav", "--face", "f.png", "-o", "out", "--system", "ours", *more)
+    more = ("--baseline", "mean-face", "--baseline", "source", "--degrade", "blur=1,dark=0", "--degrade", "jpeg=50", "--labels=labels.csv")
+    result = call("s.wav", "--face", "f.png", "-o", "out", "--system", "ours", *more, command=command)
     assert result.exit_code == 1 and "4 done, 0 skipped, 1 failed" in result.stderr and "failed  degraded/dark=0/s__f.wav" in result.stderr
     rows = (tmp_path / "out" / "manifest.csv").read_text().splitlines()[1:]
     assert len(rows) == 6 and all(",ours," in row and ",female," in row for row in rows)
+    told = "--system, --baseline, --degrade, --labels: now options of 'facevc benchmark'"
+    assert result.stderr.count(told) == (command == "convert") and result.stderr.count("benchmark'") == (command == "convert")
+
+
+def test_a_benchmark_goes_on_in_the_folder_of_plain_conversions(call, tmp_path):
+    assert "1 done" in call("s.wav", "--face", "f.png", "-o", "out").stderr
+    (tmp_path / "sources.csv").write_text("source_id,transcript\ns,hello\n")
+    result = call("s.wav", "--face", "f.png", "-o", "out", "--sources", "sources.csv", "--baseline", "source", command="benchmark")
+    assert result.exit_code == 0 and "0 done, 1 skipped" in result.stderr
+    rows = (tmp_path / "out" / "manifest.csv").read_text().splitlines()
+    assert len(rows) == 3 and all(row.endswith(",hello") for row in rows[1:])
+
+
+@pytest.mark.parametrize("command", ["benchmark", "convert"])
+def test_the_table_of_sources_under_its_old_name(call, tmp_path, command):
+    (tmp_path / "sources.csv").write_text("source_id,transcript\ns,hello\n")
+    result = call("s.wav", "--face", "f.png", "-o", "out", "--sources-table=sources.csv", command=command)
+    assert result.exit_code == 0 and (tmp_path / "out" / "manifest.csv").read_text().endswith(",hello\n")
+    assert "--sources-table is now called --sources" in result.stderr
+    quiet = call("s.wav", "--face", "f.png", "-o", "out", "--sources-table", "sources.csv", "-q", command=command)
+    assert quiet.exit_code == 0 and quiet.stderr == ""
+
+
+def test_convert_shows_no_option_of_a_benchmark():
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    taken = {name: {option for parameter in commands[name].params for option in parameter.opts} for name in ("convert", "benchmark")}
+    assert taken["benchmark"] - taken["convert"] == {
+        "--baseline", "--degrade", "--labels", "--sources", "--protocol", "--system", "--seed",
+    }  # fmt: skip
+    assert taken["convert"] <= taken["benchmark"]
+    shown = CliRunner().invoke(app, ["convert", "--help"], env={"COLUMNS": "200"}).stdout
+    assert "--baseline" not in shown and "--pairs" in shown
 
 
 def test_control_c_is_130_and_keeps_what_is_done(call, tmp_path, monkeypatch):
@@ -140,8 +185,8 @@ def test_quiet_and_debug(call):
 def test_help_is_quick():
     """No torch behind --help; half a second is checked where machines are idle."""
     code = (
-        "import sys, typer\nfrom facevc_cli.cli.convert import convert\napp = typer.Typer()\napp.command()(convert)\n"
-        "try: app(['--help'])\nexcept SystemExit: pass\nsys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'librosa')))"
+        "import sys\nfrom facevc_cli.cli.app import app\n"
+        "try: app(['convert', '--help'])\nexcept SystemExit: pass\nsys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'librosa')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
     assert done.returncode == 0 and "--temperature" in done.stdout

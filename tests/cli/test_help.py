@@ -17,7 +17,7 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 
 COMMANDS = [
     "extract-wav", "extract-features", "extract-face", "extract-spkemb", "pretrain", "train", "import-checkpoint", "convert",
-    "voice-card", "nearest", "serve", "evaluate", "verify", "info",
+    "voice-card", "nearest", "serve", "benchmark", "evaluate", "verify", "info",
 ]  # fmt: skip
 # What ARCHITECTURE calls the same names everywhere: option -> commands that must have it
 SHARED = {
@@ -26,13 +26,13 @@ SHARED = {
     "--debug": set(COMMANDS),
     "--quiet": set(COMMANDS) - {"info"},
     "--overwrite": set(COMMANDS) - {"info", "serve", "evaluate", "nearest", "verify"},
-    "--limit": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
-    "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
-    "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert"},
+    "--limit": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "benchmark"},
+    "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "benchmark"},
+    "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "benchmark"},
     "--shard": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
     "--jobs": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
-    "--device": {"extract-features", "extract-face", "pretrain", "train", "convert", "serve", "voice-card", "nearest"},
-    "--seed": {"extract-features", "pretrain", "train"},
+    "--device": {"extract-features", "extract-face", "pretrain", "train", "convert", "serve", "voice-card", "nearest", "benchmark"},
+    "--seed": {"extract-features", "pretrain", "train", "benchmark"},
 }
 runner = CliRunner()
 group = get_command(app)

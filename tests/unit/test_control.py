@@ -8,7 +8,6 @@ import torch
 from tiny import FakeAnalyser, checkpoint, recording
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
-from facevc_cli.benchmark.plan import Benchmark
 from facevc_cli.conversion.card import save_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.drivers import Control, Driver, is_mix_word, parse_mix, take_mix_words
@@ -20,6 +19,7 @@ from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest.manifest import MANIFEST
+from facevc_cli.stages import benchmark
 from facevc_cli.stages.convert import ConvertConfig, run
 
 
@@ -56,7 +56,11 @@ def go(inputs, model):
     def convert(reporter=None, **changes):
         control = Control(**{name: changes.pop(name) for name in ("persons", "mixes", "sweep", "pitch", "guidance") if name in changes})
         given = {"sources": (inputs / "s.wav",), "output": inputs / "out", "checkpoint": model, "vocoder": "griffin-lim", "device": "cpu", "watermark": False}
-        return run(ConvertConfig(**{**given, **changes}, control=control), reporter or Notes())
+        beside = {name: changes.pop(name) for name in ("baselines", "degrade") if name in changes}
+        config = ConvertConfig(**{**given, **changes}, control=control)
+        if beside:
+            return benchmark.run(benchmark.BenchmarkConfig(conversions=config, **beside), reporter or Notes())
+        return run(config, reporter or Notes())
 
     return convert
 
@@ -118,7 +122,7 @@ def test_controls_that_cannot_be(inputs, go):
         ({"persons": (f"{bob},card.safetensors",)}, FaceVCError, "voice card"),
         ({"faces": (bob,), "sources": ()}, UsageError, "needs a source"),
         ({"faces": (bob,), "pitch": "high"}, UsageError, "--pitch"),
-        ({"mixes": (two,), "benchmark": Benchmark(baselines=("mean-face",))}, UsageError, "a mix is nobody.*--face"),
+        ({"mixes": (two,), "baselines": ("mean-face",)}, UsageError, "a mix is nobody.*--face"),
     ):
         with pytest.raises(kind, match=reason):
             go(**changes)
@@ -271,8 +275,8 @@ def test_pairs_name_people_and_mixes(inputs, go):
 
 def test_baselines_and_degraded_pictures_of_people_and_mixes(inputs, go, analyser):
     mix, notes = f"{inputs / 'bob.png'}=1 {inputs / 'eve.png'}=1", Notes()
-    benchmark = Benchmark(baselines=("shuffled-faces", "mean-face"), degrade=("dark=.5",))
-    asked = dict(faces=(inputs / "eve.png", inputs / "bob.png"), persons=(str(inputs / "anna"),), mixes=(mix,), benchmark=benchmark)
+    beside = dict(baselines=("shuffled-faces", "mean-face"), degrade=("dark=.5",))
+    asked = dict(faces=(inputs / "eve.png", inputs / "bob.png"), persons=(str(inputs / "anna"),), mixes=(mix,), **beside)
     assert go(notes, **asked).done == 4 + 1 + 4
     assert analyser.asked == 8  # four pictures, once as they are and once degraded
     rows = read_table(inputs / "out" / MANIFEST)
@@ -291,7 +295,7 @@ def test_baselines_and_degraded_pictures_of_people_and_mixes(inputs, go, analyse
 
 
 def test_the_mean_face_over_people(inputs, go, model, analyser):
-    go(faces=(inputs / "bob.png",), persons=(str(inputs / "anna"),), benchmark=Benchmark(baselines=("mean-face",)))
+    go(faces=(inputs / "bob.png",), persons=(str(inputs / "anna"),), baselines=("mean-face",))
     bob, one, two = (analyser.analyse(load_image(inputs / f"{name}.png")).embedding for name in ("bob", "anna/1", "anna/2"))
     converter = Converter(model, "griffin-lim", "cpu")
     target = converter.target_from_embedding((bob + (one + two) / 2) / 2)
@@ -303,7 +307,7 @@ def test_cards_stand_in_for_each_other(inputs, go, model):
     converter = Converter(model, "griffin-lim", "cpu")
     for name in ("bob", "eve"):
         save_card(inputs / "cards" / f"{name}.safetensors", converter.card_of(converter.target_from_face(inputs / f"{name}.png"), []))
-    assert go(faces=(inputs / "cards",), benchmark=Benchmark(baselines=("shuffled-faces",))).done == 2
+    assert go(faces=(inputs / "cards",), baselines=("shuffled-faces",)).done == 2
     rows = read_table(inputs / "out" / MANIFEST)
     assert {row["target"]: row["converted"] for row in rows if row["baseline"]} == {"bob": "s__eve.wav", "eve": "s__bob.wav"}
 

@@ -1,7 +1,8 @@
-"""`convert` as a benchmark: baselines, degraded faces, labels, protocols and addresses, through several runs."""
+"""`benchmark`: baselines, degraded faces, labels, protocols and addresses, through several runs."""
 
 import hashlib
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import soundfile
 from tiny import FakeAnalyser, checkpoint, recording
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
-from facevc_cli.benchmark.plan import Benchmark
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Silent
@@ -18,7 +18,8 @@ from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest.manifest import ADDRESSES, MANIFEST, Manifest, read_addresses
 from facevc_cli.provenance.metadata import made_with
-from facevc_cli.stages.convert import ConvertConfig, run
+from facevc_cli.stages.benchmark import BenchmarkConfig, run
+from facevc_cli.stages.convert import ConvertConfig
 
 PEOPLE = {"ann": ("female", 60), "bea": ("female", 90), "cem": ("male", 150), "dan": ("male", 200)}
 ALL = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
@@ -70,11 +71,11 @@ def inputs(tmp_path):
 
 
 def config(inputs, model, limit=None, system=None, overwrite=False, faces="faces", temperature=None, pairs=None, **benchmark):
-    benchmark = Benchmark(**{"labels": inputs / "labels.csv", **benchmark})
-    return ConvertConfig(
+    conversions = ConvertConfig(
         (inputs / "wavs",), inputs / "out", (inputs / faces,), checkpoint=model, vocoder="griffin-lim", device="cpu",
-        limit=limit, system=system, overwrite=overwrite, temperature=temperature, pairs=pairs, benchmark=benchmark,
+        limit=limit, overwrite=overwrite, temperature=temperature, pairs=pairs,
     )  # fmt: skip
+    return BenchmarkConfig(**{"conversions": conversions, "labels": inputs / "labels.csv", "system": system, **benchmark})
 
 
 def lines(inputs, **wanted):
@@ -289,7 +290,7 @@ def test_each_source_is_analysed_once(inputs, model, monkeypatch):
 def test_a_dry_run(inputs, model):
     reporter = Notes()
     asked = config(inputs, model, limit=2, baselines=("mean-face", "source"), degrade=("blur=1",))
-    summary = run(ConvertConfig(**{**vars(asked), "dry_run": True}), reporter)
+    summary = run(replace(asked, conversions=replace(asked.conversions, dry_run=True)), reporter)
     out = inputs / "out"
     assert summary.data == {"conversions": 5} and not out.exists()
     assert reporter.notes[2:4] == [
@@ -324,8 +325,8 @@ def test_a_protocol_draws(inputs, model):
 @pytest.mark.parametrize(
     ("changes", "kind", "reason"),
     [
-        ({"labels": None}, UsageError, "--labels TABLE.csv and --sources-table"),
-        ({"sources_table": None}, UsageError, "--labels TABLE.csv and --sources-table"),
+        ({"labels": None}, UsageError, "--labels TABLE.csv and --sources TABLE.csv"),
+        ({"sources_table": None}, UsageError, "--labels TABLE.csv and --sources TABLE.csv"),
         ({"pairs": "labels.csv"}, UsageError, "Leave one of the two out"),
         ({"protocol": "nowhere"}, FaceVCError, "--protocol 'nowhere'"),
         ({"labels": "sources.csv"}, FaceVCError, "target is missing"),

@@ -3,6 +3,7 @@
 import base64
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ from planted import EnvelopeEmbedder
 from stores import Stores, train
 from tiny import FakeAnalyser, checkpoint, recording
 
-from facevc_cli.benchmark.plan import Benchmark
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.evaluation.judges import Judges
 from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import path_from, read_table, write_table
+from facevc_cli.stages.benchmark import BenchmarkConfig
+from facevc_cli.stages.benchmark import run as benchmark
 from facevc_cli.stages.convert import ConvertConfig
 from facevc_cli.stages.convert import run as convert
 from facevc_cli.stages.evaluate import EvaluateConfig
@@ -50,9 +52,9 @@ def test_conversions_and_their_evaluation(tmp_path: Path, monkeypatch: pytest.Mo
     out = home / "out"
     config = ConvertConfig(
         (home / "wavs",), out, (home / "faces",), checkpoint=checkpoint(home / "model"), vocoder="griffin-lim", device="cpu", sidecar=True,
-        benchmark=Benchmark(baselines=("source", "mean-face"), labels=home / "people.csv"),
     )  # fmt: skip
-    assert not convert(config).failures
+    asked = BenchmarkConfig(conversions=config, baselines=("source", "mean-face"), labels=home / "people.csv")
+    assert not benchmark(asked).failures
     rows = read_table(out / "manifest.csv")
     assert (rows[0]["source"], rows[0]["face"], rows[0]["references"]) == ("../wavs/one.wav", "../faces/bob.png", "../real/bob.wav")
     (home / "faces" / "eve.png").unlink()  # a picture that the page misses is named there
@@ -61,7 +63,7 @@ def test_conversions_and_their_evaluation(tmp_path: Path, monkeypatch: pytest.Mo
     assert not summary.failures and "eve.png" in (home / "report" / "report.html").read_text()
     assert len(list((home / "report").iterdir())) == 4
     assert tell_tales(out, home) == tell_tales(home / "report", home) == tell_tales(home / "model", home) == []
-    again = convert(config.__class__(**{**config.__dict__, "faces": (home / "faces" / "bob.png",), "benchmark": Benchmark()}))
+    again = convert(replace(config, faces=(home / "faces" / "bob.png",)))
     assert (again.done, again.skipped) == (0, 2)  # paths that are relative resume like others
 
 

@@ -1,0 +1,38 @@
+"""`facevc benchmark`."""
+
+from facevc_cli.cli.benchmark_options import BenchmarkOptions
+from facevc_cli.cli.convert import run_conversions
+from facevc_cli.cli.option_fields import takes_fields_of
+
+
+@takes_fields_of(BenchmarkOptions)
+def benchmark(options: BenchmarkOptions) -> None:
+    """Convert sources with faces as a benchmark draws them, and what is put beside them to judge the system by.
+
+    It makes what convert makes. The manifest also has baselines, degraded faces and what the tables know of the people, so that
+    'facevc evaluate' can tell what the face did.
+
+    Examples:
+
+        facevc benchmark wavs/ --face faces/ -o benchmark/ --baseline shuffled-faces --degrade blur=4
+
+        facevc benchmark wavs/ --face faces/ -o benchmark/ --protocol held-out --labels people.csv --sources utterances.csv
+    """
+    from facevc_cli.stages.benchmark import BenchmarkConfig, run
+
+    run_conversions(
+        options,
+        lambda conversions, reporter: run(
+            BenchmarkConfig(
+                conversions=conversions,
+                baselines=tuple(options.baselines or ()),
+                degrade=tuple(options.degrade or ()),
+                labels=options.labels,
+                sources_table=options.sources_table,
+                protocol=options.protocol,
+                system=options.system,
+                seed=options.seed,
+            ),
+            reporter,
+        ),
+    )

@@ -1,0 +1,54 @@
+"""Old names on the command line: they work as before, and one line on stderr says the new one."""
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from facevc_cli.core.progress import describe_renaming
+
+# Command -> old option -> new option.
+RENAMED: dict[str, dict[str, str]] = {"benchmark": {"--sources-table": "--sources"}}
+# Command -> the command that has its other options now.
+MOVED = {"convert": "benchmark"}
+
+
+class Command(TyperCommand):
+    """A command that knows the old names of its options, and those that another command has now."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        other = parent.command.commands[MOVED[self.name]] if parent and self.name in MOVED else None
+        moved = dict.fromkeys(name for name in _names(args) if other and name in _options(other) - _options(self))
+        if other is None or not moved:
+            return super().make_context(info_name, args, parent, **extra)
+        context = other.make_context(other.name, args, parent, **extra)
+        kind = "now options of" if len(moved) > 1 else "now an option of"
+        _say(context, f"{', '.join(moved)}: {kind} 'facevc {other.name}', which runs instead.")
+        return context
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        renamed = RENAMED.get(self.name or "", {})
+        old = dict.fromkeys(name for name in _names(args) if name in renamed)
+        end = len(list(_names(args)))
+        new = [renamed.get(name, name) + word[len(name) :] for name, word in zip(_names(args), args, strict=False)]
+        rest = super().parse_args(ctx, new + args[end:])
+        for name in old:
+            _say(ctx, describe_renaming(name, renamed[name]))
+        return rest
+
+
+def _names(args: list[str]) -> Iterator[str]:
+    """'--labels' of '--labels=people.csv', other words as they are; up to '--', after which there is no option."""
+    for word in takewhile(lambda word: word != "--", args):
+        yield word.partition("=")[0] if word.startswith("--") else word
+
+
+def _options(command: Any) -> set[str]:
+    return {option for parameter in command.params for option in parameter.opts} | RENAMED.get(command.name, {}).keys()
+
+
+def _say(context: Any, text: str) -> None:
+    if not context.params.get("quiet"):
+        typer.echo(text, err=True)
