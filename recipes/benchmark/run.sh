@@ -73,12 +73,12 @@ if [ "$protocol" != none ]; then
 fi
 
 known=(${labels:+--labels "$labels"})
-spoken=(${sources_table:+--sources-table "$sources_table"})
+spoken=(${sources_table:+--sources "$sources_table"})
 converting=(${checkpoint:+--checkpoint "$checkpoint"} ${system:+--system "$system"} ${limit:+--limit "$limit"})
 if [ "$protocol" != none ]; then converting+=(--protocol "$protocol"); fi
 if [ "$baselines" != none ]; then for name in $baselines; do converting+=(--baseline "$name"); done; fi
 for spec in $degrade; do converting+=(--degrade "$spec"); done
-measuring=(${sources_table:+--sources "$sources_table"} ${language:+--language "$language"} ${listening_test:+--listening-test "$listening_test"})
+measuring=("${spoken[@]}" ${language:+--language "$language"} ${listening_test:+--listening-test "$listening_test"})
 for column in $by; do measuring+=(--by "$column"); done
 mkdir -p "$out"
 
@@ -94,7 +94,7 @@ fi
 
 if stage_is 2 "converting"; then
     printf '%s\n' "$drawn" >"$out/drawn.txt"
-    some_may_fail "$out/converted/manifest.csv" facevc convert "$recordings" --face "$faces" -o "$out/converted" --vocoder "$vocoder" \
+    some_may_fail "$out/converted/manifest.csv" facevc benchmark "$recordings" --face "$faces" -o "$out/converted" --vocoder "$vocoder" \
         --device "$device" --seed "$seed" "${known[@]}" "${spoken[@]}" "${converting[@]}"
 fi
 

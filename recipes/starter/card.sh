@@ -41,8 +41,8 @@ if stage_is 1 "held-out speakers, people in the wild"; then
 fi
 
 if stage_is 2 "every source towards everyone's first image, and the baselines"; then
-    some_may_fail "$out/faces/manifest.csv" facevc convert "$card/sources" --face "$card/faces" --labels "$card/labels.csv" \
-        --sources-table "$card/sources.csv" -o "$out/faces" "${model[@]}" \
+    some_may_fail "$out/faces/manifest.csv" facevc benchmark "$card/sources" --face "$card/faces" --labels "$card/labels.csv" \
+        --sources "$card/sources.csv" -o "$out/faces" "${model[@]}" \
         --baseline shuffled-faces --baseline shuffled-within-gender --baseline mean-face --baseline source
 fi
 
@@ -52,8 +52,8 @@ if stage_is 3 "figures"; then
 fi
 
 if stage_is 4 "two sources towards all images"; then
-    some_may_fail "$out/images/manifest.csv" facevc convert "$card/two" --face "$card/images" --labels "$card/labels.csv" \
-        --sources-table "$card/sources.csv" -o "$out/images" "${model[@]}"
+    some_may_fail "$out/images/manifest.csv" facevc benchmark "$card/two" --face "$card/images" --labels "$card/labels.csv" \
+        --sources "$card/sources.csv" -o "$out/images" "${model[@]}"
 fi
 
 if stage_is 5 "figures"; then
@@ -61,8 +61,8 @@ if stage_is 5 "figures"; then
 fi
 
 if stage_is 6 "every source towards three others' recordings"; then
-    some_may_fail "$out/voices/manifest.csv" facevc convert "$card/sources" --voice "$card/sources" --pairs "$card/pairs.csv" \
-        --labels "$card/voices.csv" --sources-table "$card/sources.csv" -o "$out/voices" "${model[@]}"
+    some_may_fail "$out/voices/manifest.csv" facevc benchmark "$card/sources" --voice "$card/sources" --pairs "$card/pairs.csv" \
+        --labels "$card/voices.csv" --sources "$card/sources.csv" -o "$out/voices" "${model[@]}"
 fi
 
 if stage_is 7 "figures"; then

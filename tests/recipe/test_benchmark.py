@@ -116,7 +116,7 @@ def test_benchmark_calls_commands_that_exist(given: dict[str, Path], tmp_path: P
     assert run.returncode == 0, run.stderr
     assert stages_of(run) == [1, 2, 3]
     lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
-    assert [line[0] for line in lines] == ["convert", "evaluate"]
+    assert [line[0] for line in lines] == ["benchmark", "evaluate"]
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for command, *words in lines:
         known = {option for parameter in commands[command].params for option in parameter.opts}
@@ -126,7 +126,7 @@ def test_benchmark_calls_commands_that_exist(given: dict[str, Path], tmp_path: P
     assert names == ["shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice"]
     assert [value for option, value in converting if option == "--degrade"] == ["blur=4", "jpeg=10"]
     for pair in (("--protocol", "held-out"), ("--checkpoint", "model"), ("--system", "mine"), ("--limit", "7"), ("--seed", "3"),
-                 ("--labels", str(given["--labels"])), ("--sources-table", str(given["--sources-table"]))):  # fmt: skip
+                 ("--labels", str(given["--labels"])), ("--sources", str(given["--sources-table"]))):  # fmt: skip
         assert pair in converting
     for pair in (("--by", "group"), ("--by", "age_bin"), ("--language", "en"), ("--listening-test", "test.html"), ("--seed", "3"),
                  ("--sources", str(given["--sources-table"]))):  # fmt: skip

@@ -317,7 +317,7 @@ def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(tmp_
     run = run_recipe("starter", "--data", starter_data, "--out", out, "--checkpoint", tmp_path / "model", path=stand_in, script="card.sh")
     assert run.returncode == 0, run.stderr
     assert stages_of(run) == list(range(1, 9))
-    assert commands_called(tmp_path / "log") == ["convert", "evaluate"] * 3
+    assert commands_called(tmp_path / "log") == ["benchmark", "evaluate"] * 3
 
     speakers = {row["speaker"]: row["split"] for row in table(out / "splits.csv")}
     sources, labels, pairs = (table(out / "card" / f"{name}.csv") for name in ("sources", "labels", "pairs"))

@@ -1,4 +1,4 @@
-"""check.py SOURCES FACES OUT [--labels TABLE] [--sources-table TABLE]: does what a benchmark is given fit together?
+"""check.py SOURCES FACES OUT [--labels TABLE] [--sources TABLE]: does what a benchmark is given fit together?
 
 SOURCES is a folder of recordings, or a CSV table with the columns path (relative to the table) and source_id: then OUT/sources gets a
 link to each. FACES holds PERSON/IMAGE. Says what is there; ends with every misfit that would spoil the figures.
@@ -65,7 +65,7 @@ def main() -> None:
     for name in ("sources", "faces", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--labels", type=Path)
-    parser.add_argument("--sources-table", type=Path)
+    parser.add_argument("--sources", type=Path, dest="sources_table")
     given = parser.parse_args()
     folder = given.sources
     if folder.is_file():
