@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Generic, TypeVar
 
 from facevc_cli.conversion.drivers import FACE_SUFFIXES, MIX_EXAMPLE, Asked, Control, Driver, Named, faces_asked, is_mix_word, voices_asked
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import SILENT, Reporter
+from facevc_cli.core.progress import SILENT, Reporter, describe_renaming
 from facevc_cli.files.hashes import content_sha256
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files, inside
 from facevc_cli.files.names import normalise_name, real_path
 from facevc_cli.files.tables import read_table
 from facevc_cli.vocoders.load import VOCODERS
 
-NAME = "{source}__{face}.wav"
+NAME = "{source}__{target}.wav"
+OLD_FIELDS = ("face", "voice")  # of a pattern of names; they are the target
 OUTPUT_SUFFIXES = (".wav", ".flac", ".ogg")
 T = TypeVar("T")
 Draw = Callable[[list[Named], list[Named]], tuple[list[Named], list[Named]]]  # the sources and faces found -> those to take
@@ -63,6 +65,12 @@ class Naming:
     def single(self) -> bool:
         return is_file_name(self.output)
 
+    @property
+    def old_fields(self) -> list[str]:
+        """What the pattern calls the target by an old name."""
+        fields = {name for _, name, _, _ in Formatter().parse(self.pattern)}
+        return [name for name in OLD_FIELDS if name in fields]
+
     def job(self, source: Path, source_id: str, driver: Driver, target_id: str, below: str = "") -> Job:
         """The job of that name, below a folder within the output; FaceVCError where the name would leave it."""
         if self.single:
@@ -99,6 +107,8 @@ def plan_conversions(
     if not sources:
         raise UsageError("A conversion needs a source: name recordings or a folder before the options.")
     _check_output(naming)
+    for old in [] if naming.single else naming.old_fields:
+        reporter.note(describe_renaming(f"{{{old}}} in --name", "{target}"))
     heard = find_files(sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
     seen = find_files(faces, FACE_SUFFIXES, reporter) if faces else []
     if draw is not None:
@@ -175,9 +185,10 @@ def _check_output(naming: Naming) -> None:
 
 def _name(template: str, source_id: str, target_id: str) -> str:
     try:
-        return template.format(source=source_id, face=target_id.replace("/", "-"), voice=target_id.replace("/", "-"))
+        target = target_id.replace("/", "-")
+        return template.format(source=source_id, target=target, **dict.fromkeys(OLD_FIELDS, target))
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"--name {template!r}: expected a pattern with {{source}} and {{face}}, such as {NAME!r} ({error}).") from error
+        raise UsageError(f"--name {template!r}: expected a pattern with {{source}} and {{target}}, such as {NAME!r} ({error}).") from error
 
 
 def _wanted(table: Path, sources: Sequence[Named], targets: Sequence[Asked]) -> set[tuple[Path, Asked]]:

@@ -49,6 +49,7 @@ for panel, commands in {
             rich_help_panel=panel,
             no_args_is_help=command not in (info, serve),
         )(command)
+app.command("extract-voice", cls=Command, rich_help_panel=PREPARE, no_args_is_help=True, hidden=True)(extract_spkemb)
 
 
 def _version(wanted: bool) -> None:

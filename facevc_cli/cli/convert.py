@@ -22,7 +22,7 @@ def convert(options: ConvertOptions) -> None:
 
         facevc convert examples/speech.wav --face examples/face.jpg -o out.wav
 
-        facevc convert wavs/ --face faces/ -o converted/ --name '{source}__{face}.flac'
+        facevc convert wavs/ --face faces/ -o converted/ --name '{source}__{target}.flac'
 
         facevc convert speech.wav --person anna/ --pitch +2 -o anna.wav
 

@@ -42,7 +42,7 @@ class ConvertOptions:
     voices: Annotated[list[str] | None, Option("--voice", metavar="WAV_OR_FOLDER", help="A voice instead; may be repeated.")] = None
     pitch: Annotated[str, Option("--pitch", metavar="auto|keep|SEMITONES|HZ", help=PITCH)] = "auto"
     pairs: Annotated[Path | None, Option("--pairs", metavar="TABLE.csv", help=PAIRS)] = None
-    name: Annotated[str, Option("--name", help="Of the outputs; {source} and {face} are the inputs' ids.")] = "{source}__{face}.wav"
+    name: Annotated[str, Option("--name", help="Of the outputs; {source} and {target} are the inputs' ids.")] = "{source}__{target}.wav"
     checkpoint: opt.Checkpoint = None
     vocoder: Vocoder = None
     guidance: Guidance = None

@@ -28,11 +28,13 @@ def extract_spkemb(
 ) -> None:
     """Embed the voice of every recording: Resemblyzer d-vectors (256 numbers), one an utterance.
 
+    `facevc extract-voice` is another name of this command.
+
     Examples:
 
         facevc extract-spkemb wavs/ -o voices.h5
 
-        facevc extract-spkemb @train.txt -o voices.h5 --speaker-pattern '^([^/]+)/'
+        facevc extract-voice @train.txt -o voices.h5 --speaker-pattern '^([^/]+)/'
     """
     from facevc_cli.stages.extract_spkemb import ExtractSpkembConfig, run
 

@@ -45,8 +45,10 @@ Settings = Annotated[
 ]
 Precision = Annotated[str, typer.Option("--precision", help="no (float32) or bf16.", rich_help_panel=WORK)]
 StopAt = Annotated[int | None, typer.Option("--stop-at", min=1, help="Stop after this step; the same command goes on later.", rich_help_panel=WORK)]
-Weights = Annotated[
-    Path | None, typer.Option("--weights", metavar="TABLE.csv", help="Columns utterance,weight: how often each is drawn.", rich_help_panel=WORK)
+SAMPLING_WEIGHTS = "Columns utterance,weight: how often each is drawn."
+SamplingWeights = Annotated[
+    Path | None,
+    typer.Option("--sampling-weights", metavar="TABLE.csv", help=SAMPLING_WEIGHTS, rich_help_panel=WORK),
 ]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="A run or checkpoint folder; default: the bundled starter.", rich_help_panel=MODEL)

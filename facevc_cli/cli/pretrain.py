@@ -23,7 +23,7 @@ def pretrain(
     verifier: Annotated[
         Path | None, typer.Option("--verifier", metavar="FILE", help="Weights of CAM++ (safetensors) that hear whose voice it is, for pretrain.verify_voice.")
     ] = None,
-    weights: opt.Weights = None,
+    sampling_weights: opt.SamplingWeights = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "no",
     seed: opt.Seed = 0,
@@ -44,7 +44,7 @@ def pretrain(
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
     stage = PretrainStageConfig(
-        features, voices, output, preset, config, tuple(settings or ()), encoder_init, init, verifier, weights, device, precision, seed, overwrite,
+        features, voices, output, preset, config, tuple(settings or ()), encoder_init, init, verifier, sampling_weights, device, precision, seed, overwrite,
         stop_at,
     )  # fmt: skip
     run_stage(lambda reporter: run(stage, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -10,7 +10,11 @@ from typer.core import TyperCommand
 from facevc_cli.core.progress import describe_renaming
 
 # Command -> old option -> new option.
-RENAMED: dict[str, dict[str, str]] = {"benchmark": {"--sources-table": "--sources"}}
+RENAMED: dict[str, dict[str, str]] = {
+    "pretrain": {"--weights": "--sampling-weights"},
+    "train": {"--weights": "--sampling-weights"},
+    "benchmark": {"--sources-table": "--sources"},
+}
 # Command -> the command that has its other options now.
 MOVED = {"convert": "benchmark"}
 

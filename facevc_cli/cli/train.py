@@ -22,7 +22,7 @@ def train(
     preset: Annotated[str | None, typer.Option("--preset", help="Default: the pretraining's.", rich_help_panel=opt.MODEL)] = None,
     config: opt.ConfigFile = None,
     settings: opt.Settings = None,
-    weights: opt.Weights = None,
+    sampling_weights: opt.SamplingWeights = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "no",
     seed: opt.Seed = 0,
@@ -43,6 +43,7 @@ def train(
     from facevc_cli.stages.train import TrainStageConfig, run
 
     stage = TrainStageConfig(
-        features, faces, voices, init, output, pairs, preset, config, tuple(settings or ()), weights, device, precision, seed, overwrite, stop_at
+        features, faces, voices, init, output, pairs, preset, config, tuple(settings or ()), sampling_weights, device, precision, seed, overwrite,
+        stop_at,
     )
     run_stage(lambda reporter: run(stage, reporter), json_out=json, quiet=quiet, debug=debug)

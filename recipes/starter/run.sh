@@ -86,7 +86,7 @@ fi
 
 # pretrain_into FOLDER OPTION...: what all of stages 7 to 9 have in common.
 pretrain_into() {
-    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" -o "$out/$1" --preset starter --weights "$out/weights.csv" \
+    facevc pretrain "$out/features.h5" --voices "$out/voices.h5" -o "$out/$1" --preset starter --sampling-weights "$out/weights.csv" \
         --precision "$precision" --device "$device" "${@:2}" "${shortened[@]}"
 }
 

@@ -207,7 +207,7 @@ def test_several_pictures_are_one_person(inputs, go, model, analyser):
     row = table(inputs / "out")["s__anna.wav"]
     assert (row["target"], row["face_id"], row["driver"]) == ("anna", "anna", "") and row["face"].endswith("1.png")
     one, two = inputs / "anna" / "1.png", inputs / "anna" / "2.png"
-    assert go(output=inputs / "list", persons=(f"{one}, {two}",), name="{face}.wav").done == 1
+    assert go(output=inputs / "list", persons=(f"{one}, {two}",), name="{target}.wav").done == 1
     converter = Converter(model, "griffin-lim", "cpu")
     mean = np.mean([analyser.analyse(load_image(path)).embedding for path in (one, two)], axis=0)
     expected = converter.speak(converter.analyse(inputs / "s.wav"), converter.target_from_embedding(mean))

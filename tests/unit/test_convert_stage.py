@@ -95,7 +95,7 @@ def test_a_file_that_a_power_cut_left_empty_is_made_again(inputs, model):
 
 
 def test_a_file_says_what_it_is(inputs, model):
-    run(config(inputs, model, name="{source}__{face}.flac", limit=1))
+    run(config(inputs, model, name="{source}__{target}.flac", limit=1))
     with soundfile.SoundFile(inputs / "out" / "ann" / "one__bob.flac") as file:
         assert file.format == "FLAC"
         said = r"synthetic speech: voice converted by facevc .* from one\.wav to the face bob\.png \{.*\}$"
@@ -246,8 +246,8 @@ def test_the_vocoder_counts_among_the_settings(inputs, model, tmp_path):
         ({"name": "{source.nothing}.wav"}, "--name"),
         ({"name": "{source}"}, "ends in .wav"),
         ({"name": "{source}.mp3"}, "ends in .wav"),
-        ({"name": "../{source}__{face}.wav"}, "leads outside"),
-        ({"name": "/tmp/{source}__{face}.wav"}, "leads outside"),
+        ({"name": "../{source}__{target}.wav"}, "leads outside"),
+        ({"name": "/tmp/{source}__{target}.wav"}, "leads outside"),
         ({"name": "{source}.wav"}, "both be written"),
     ],
 )
@@ -300,7 +300,24 @@ def test_odd_names(inputs, model):
     assert {p.name for p in (inputs / "out").glob("*.wav")} == {f"{name}__é {{face}} [1].wav" for name in odd}
     assert run(config(inputs, model, sources=named, faces=(face,))).skipped == len(odd)
     with pytest.raises(FaceVCError, match="leads outside"):
-        run(config(inputs, model, sources=(inputs / "odd" / "...wav",), faces=(face,), name="{source}/{face}.wav"))
+        run(config(inputs, model, sources=(inputs / "odd" / "...wav",), faces=(face,), name="{source}/{target}.wav"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("{source}__{target}.wav", []),
+        ("{source}__{face}.wav", ["{face} in --name is now called {target}. The old name still works."]),
+        ("{source}__{voice}.wav", ["{voice} in --name is now called {target}. The old name still works."]),
+    ],
+)
+def test_old_fields_of_names(inputs, model, pattern, told):
+    """They name the same files as the default pattern, and one line says what they are called."""
+    reporter = Notes()
+    run(config(inputs, model, name=pattern, dry_run=True), reporter)
+    made = [note.rpartition(" -> ")[2] for note in reporter.notes if " -> " in note]
+    assert made == [str(inputs / "out" / f"{name}.wav") for name in ("ann/one__bob", "ann/one__eve", "two__bob", "two__eve")]
+    assert [note for note in reporter.notes if "--name" in note] == told
 
 
 def test_a_name_that_no_table_can_hold(inputs, model):

@@ -84,11 +84,11 @@ def files_up_to(size):
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
 def test_what_does_not_fit_fails_alone_and_is_made_later(inputs, go, suffix):
     with files_up_to(20_000):  # b has 66,000 bytes, as FLAC at least 25,000
-        summary = go(name="{source}__{face}" + suffix)
+        summary = go(name="{source}__{target}" + suffix)
     assert summary.done == 4 and [item for item, _ in summary.failures] == [f"b__bob{suffix}", f"b__eve{suffix}"]
     assert all("could not be written: File too large. Free space" in reason for _, reason in summary.failures)
     assert not list((inputs / "out").glob("b*")) and not hidden(inputs / "out")
-    rest = go(name="{source}__{face}" + suffix)
+    rest = go(name="{source}__{target}" + suffix)
     assert (rest.done, rest.skipped, rest.failures) == (2, 4, [])
 
 
