@@ -3,21 +3,21 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from facevc_cli.cli.report import ConsoleReporter
+from facevc_cli.cli.report import Results
 from facevc_cli.core.progress import Summary
 
 Figures = Mapping[str, Mapping[str, Any]]
 OTHERS_WIDTH, CELL_WIDTH = 42, len("-0.000 (-0.000 to -0.000)")  # of the columns that are no systems, and of theirs
 
 
-def show(reporter: ConsoleReporter, summary: Summary) -> None:
+def show(results: Results, summary: Summary) -> None:
     """The tables of a summary's data, and what the figures rest on."""
     data = summary.data
-    _side_by_side(reporter, "systems", data["systems"], data["better"])
+    _side_by_side(results, "systems", data["systems"], data["better"])
     for label, parts in _plain(data["slices"], data["systems"]).items():
         for title, slices in _groups(parts).items():
-            _side_by_side(reporter, f"{label}, by {title}", slices, data["better"])
-    _side_by_side(reporter, "paired differences", data["differences"], data["better"])
+            _side_by_side(results, f"{label}, by {title}", slices, data["better"])
+    _side_by_side(results, "paired differences", data["differences"], data["better"])
     for system, conditions in data["degradations"].items():
         metrics = list(dict.fromkeys(metric for found in conditions.values() for metric in found["figures"]))
         rows = [
@@ -25,19 +25,19 @@ def show(reporter: ConsoleReporter, summary: Summary) -> None:
             for name, found in conditions.items()
         ]
         first = ["clean", "", *(_change(data["systems"].get(system, {}).get(m), None) for m in metrics)]
-        reporter.table(f"{system}, damaged faces (and the change from clean ones)", ["faces", "lost", *metrics], [first, *rows])
+        results.table(f"{system}, damaged faces (and the change from clean ones)", ["faces", "lost", *metrics], [first, *rows])
     if threshold := data["threshold"]:
-        reporter.note(f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}")
-    reporter.note(f"gender heard by {data['gender_judge']}; voices compared by {data['speaker_judge']}")
+        results.line(f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}")
+    results.line(f"gender heard by {data['gender_judge']}; voices compared by {data['speaker_judge']}")
 
 
-def _side_by_side(reporter: ConsoleReporter, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:
+def _side_by_side(results: Results, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:
     """Metrics down, systems (or slices, or differences) across, as many in one table as the terminal has room for."""
-    for part in _fitting(list(columns), reporter.console.width):
+    for part in _fitting(list(columns), results.width):
         cells = {name: [columns[label].get(name) for label in part] for name in better}
         rows = [[name, better[name], *map(_cell, found), _count(found)] for name, found in cells.items() if any(found)]
         if rows:
-            reporter.table(title, ["metric", "better", *part, "n"], rows)
+            results.table(title, ["metric", "better", *part, "n"], rows)
 
 
 def _fitting(labels: Sequence[str], width: int) -> Iterator[list[str]]:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.report import run_stage, write_out
-from facevc_cli.core.progress import Reporter, Summary
+from facevc_cli.cli.report import Results, run_stage
+from facevc_cli.core.progress import Summary
 
 
 def info(
@@ -32,14 +32,13 @@ def info(
     """
     from facevc_cli.stages.info import InfoConfig, run
 
-    def stage(reporter: Reporter) -> Summary:
-        summary = run(InfoConfig(tuple(paths or ()), checkpoint), reporter)
-        if not json:
-            from facevc_cli.core.parsing import dump_yaml
+    config = InfoConfig(tuple(paths or ()), checkpoint)
+    run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=True, debug=debug, show=_show)
 
-            described = [summary.data["installation"]] if "installation" in summary.data else summary.data["items"]
-            for item in described:
-                write_out(dump_yaml(item, width=140) + "\n")
-        return summary
 
-    run_stage(stage, json_out=json, quiet=True, debug=debug)
+def _show(results: Results, summary: Summary) -> None:
+    from facevc_cli.core.parsing import dump_yaml
+
+    described = [summary.data["installation"]] if "installation" in summary.data else summary.data["items"]
+    for item in described:
+        results.line(dump_yaml(item, width=140))

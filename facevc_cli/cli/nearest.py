@@ -7,7 +7,7 @@ import typer
 
 from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.report import ConsoleReporter, run_stage
+from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Summary
 
 
@@ -42,6 +42,6 @@ def nearest(
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug, show=_show)
 
 
-def _show(reporter: ConsoleReporter, summary: Summary) -> None:
+def _show(results: Results, summary: Summary) -> None:
     rows = [[str(one["rank"]), f"{one['score']:+.3f}", one["file"]] for one in summary.data["ranking"]]
-    reporter.table("nearest first", ["rank", "score", "file"], rows)
+    results.table("nearest first", ["rank", "score", "file"], rows)

@@ -33,7 +33,7 @@ SpeakersTable = Annotated[
     Path | None, typer.Option("--speakers", metavar="TABLE.csv", help="A table with the columns utterance,speaker.", rich_help_panel=SPEAKERS)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object on stdout.", rich_help_panel=REPORT)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=REPORT)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="On stderr only errors.", rich_help_panel=REPORT)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every item.", rich_help_panel=REPORT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=REPORT)]
 

@@ -1,4 +1,7 @@
-"""Progress, summaries and exit codes: the only module that prints. stdout is data, everything else goes to stderr."""
+"""Results, progress, summaries and exit codes: the only module that prints.
+
+stdout is what a command was asked for, everything else goes to stderr. With --json stdout holds the JSON only.
+"""
 
 import errno
 import json
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 10.0  # between progress lines off a terminal
 FAILURES_SHOWN = 20
+WIDTH_OF_A_PIPE = 10_000
 
 
 class ConsoleReporter:
@@ -83,17 +87,6 @@ class ConsoleReporter:
             self._bar.stop()
             self._bar = None
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table of results on stderr."""
-        from rich.table import Table
-
-        drawn = Table(title=title)
-        for i, column in enumerate(columns):
-            drawn.add_column(column, justify="left" if i == 0 else "right")
-        for row in rows:
-            drawn.add_row(*row)
-        self.console.print(drawn)
-
     def _step(self, item: str, figures: dict[str, float | str]) -> None:
         self._count += 1
         now = time.monotonic()
@@ -111,6 +104,37 @@ class ConsoleReporter:
         self.console.print(text, style=style, markup=False)
 
 
+class Results:
+    """What a command was asked for, in text: on stdout, also through a pipe."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        # A pipe has no width: nothing is cut or wrapped there, unless COLUMNS says so.
+        width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH_OF_A_PIPE
+        self._console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+    @property
+    def width(self) -> int:
+        """Of the terminal, in columns."""
+        return self._console.width
+
+    def line(self, text: str) -> None:
+        write_out(f"{text}\n")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.table import Table
+
+        drawn = Table(title=title)
+        for i, column in enumerate(columns):
+            drawn.add_column(column, justify="left" if i == 0 else "right")
+        for row in rows:
+            drawn.add_row(*row)
+        with self._console.capture() as captured:
+            self._console.print(drawn)
+        write_out(captured.get())
+
+
 def run_stage(
     stage: Callable[[Reporter], Summary],
     *,
@@ -119,10 +143,11 @@ def run_stage(
     quiet: bool = False,
     verbose: bool = False,
     debug: bool = False,
-    show: Callable[[ConsoleReporter, Summary], None] | None = None,
+    show: Callable[[Results, Summary], None] | None = None,
 ) -> None:
-    """Runs a stage, prints its summary (and what `show` adds), and ends the process with 0, 1, 2, or 130 (143, 129) if it was stopped.
+    """Runs a stage, prints its summary, and ends the process with 0, 1, 2, or 130 (143, 129) if it was stopped.
 
+    show: prints what the command was asked for, where the answer is no file; left out with `json_out`, also done when quiet.
     json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
     """
     from facevc_cli.core import stopping
@@ -131,8 +156,8 @@ def run_stage(
     stopping.tell_by(lambda text: reporter._print(text))
     try:
         summary = stage(reporter)
-        if show is not None and not quiet:
-            show(reporter, summary)
+        if show is not None and not json_out:
+            show(Results(), summary)
         _print_summary(reporter, summary, json_out)
     except (KeyboardInterrupt, Interrupted) as stop:
         _exit_stopped(reporter, getattr(stop, "exit_code", 130))

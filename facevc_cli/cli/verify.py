@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.report import run_stage, write_out
-from facevc_cli.core.progress import Reporter, Summary
+from facevc_cli.cli.report import Results, run_stage
+from facevc_cli.core.progress import Summary
 
 
 def verify(
@@ -33,14 +33,20 @@ def verify(
     """
     from facevc_cli.stages.verify import VerifyConfig, run
 
-    def stage(reporter: Reporter) -> Summary:
-        summary = run(VerifyConfig(tuple(sources)), reporter)
-        if not json:
-            for found in summary.data["files"]:
-                write_out(_line(found) + "\n")
-        return summary
+    config = VerifyConfig(tuple(sources))
+    run_stage(
+        lambda reporter: run(config, reporter),
+        json_out=json,
+        quiet=quiet,
+        verbose=verbose,
+        debug=debug,
+        show=_show,
+    )
 
-    run_stage(stage, json_out=json, quiet=quiet, verbose=verbose, debug=debug)
+
+def _show(results: Results, summary: Summary) -> None:
+    for found in summary.data["files"]:
+        results.line(_line(found))
 
 
 def _line(found: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.report import ConsoleReporter, run_stage
+from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Summary
 
 MIX = "Instead of faces: people mixed, pictures or voice cards with weights, as in 'a.jpg=.6 b.safetensors=.4'."
@@ -46,10 +46,10 @@ def voice_card(
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug, show=_show)
 
 
-def _show(reporter: ConsoleReporter, summary: Summary) -> None:
+def _show(results: Results, summary: Summary) -> None:
     found = summary.data
     pitch = f"{found['pitch_hz']:.0f} Hz" if found["pitch_hz"] else "not predicted by this model"
     top = ", ".join(f"{one['slot']} ({one['share']:.2f})" for one in found["top_slots"])
-    reporter.note(f"median pitch   {pitch}")
-    reporter.note(f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of {found['slots']} voices")
-    reporter.note(f"most of it     voices {top}")
+    results.line(f"median pitch   {pitch}")
+    results.line(f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of {found['slots']} voices")
+    results.line(f"most of it     voices {top}")

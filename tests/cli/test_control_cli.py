@@ -78,9 +78,10 @@ def test_a_sweep_and_a_person(call, tmp_path):
 
 def test_a_card_is_made_and_used(call, tmp_path):
     result = call("voice-card", "anna", "-o", "anna.safetensors")
-    assert result.exit_code == 0 and result.stdout == ""
-    for said in ("median pitch", " Hz", "bits", "most of it", "next: facevc convert SPEECH.wav --face anna.safetensors"):
-        assert said in result.stderr
+    assert result.exit_code == 0 and "next: facevc convert SPEECH.wav --face anna.safetensors" in result.stderr
+    pitch, address, slots = result.stdout.splitlines()
+    assert pitch.startswith("median pitch") and pitch.endswith(" Hz") and "bits" in address and slots.startswith("most of it")
+    assert "median pitch" not in result.stderr and "bits" not in result.stderr
     assert call("voice-card", "anna", "-o", "anna.safetensors").exit_code == 1
     printed = json.loads(call("voice-card", "anna", "-o", "anna.safetensors", "--overwrite", "--json", "-q").stdout)
     assert printed["output"] == "anna.safetensors" and printed["pitch_hz"] > 50 and printed["slots"] == 8
@@ -91,11 +92,27 @@ def test_a_card_is_made_and_used(call, tmp_path):
     assert result.exit_code == 1 and "expected a voice card" in result.stderr and "Traceback" not in result.stderr
 
 
+def ranks(table: str) -> list[str]:
+    """The first column of a drawn table."""
+    return [cells[1].strip() for line in table.splitlines() if len(cells := line.split("│")) > 1]
+
+
+def test_a_pipe_gets_whole_names(call, tmp_path):
+    """A name is data: neither cut nor wrapped, and no markup."""
+    name = f"[red]{'x' * 150}.png"
+    save_image(tmp_path / "faces" / name, np.full((40, 40, 3), 80, np.uint8))
+    found = call("nearest", "--voice", "s.wav", "faces")
+    assert found.exit_code == 0 and f"faces/{name}" in found.stdout
+
+
 def test_nearest_prints_a_table_or_json(call, tmp_path):
     save_image(tmp_path / "anna" / "dark.png", np.zeros((40, 40, 3), np.uint8))
     result = call("nearest", "--voice", "s.wav", "anna", "a.png")
-    assert result.exit_code == 1 and result.stdout == "" and "score" in result.stderr and "failed  dark" in result.stderr
+    assert result.exit_code == 1 and "failed  dark" in result.stderr and "score" not in result.stderr
+    assert ranks(result.stdout) == ["1", "2", "3"] and "nearest first" in result.stdout and "done, " not in result.stdout
     (tmp_path / "anna" / "dark.png").unlink()
+    quiet = call("nearest", "--voice", "s.wav", "anna", "a.png", "-q")
+    assert quiet.exit_code == 0 and quiet.stderr == "" and ranks(quiet.stdout) == ["1", "2", "3"]
     result = call("nearest", "--voice", "s.wav", "anna", "a.png", "--json", "-q", "--top", "2")
     assert result.exit_code == 0 and result.stderr == ""
     ranking = json.loads(result.stdout)["ranking"]

@@ -1,4 +1,4 @@
-"""`facevc evaluate` as a command: its tables on stderr, one JSON object on stdout, exit codes."""
+"""`facevc evaluate` as a command: its tables or one JSON object on stdout, exit codes."""
 
 import json
 
@@ -44,8 +44,9 @@ def call(tmp_path, monkeypatch):
                 })  # fmt: skip
     write_table(tmp_path / "manifest.csv", rows)
 
-    def run(*arguments: str, columns: int = 220):
-        return CliRunner().invoke(app, [*arguments, *QUICK], env={"COLUMNS": str(columns)})
+    def run(*arguments: str, columns: int | None = 220):
+        """columns: None leaves the width to the stream, which is a pipe here."""
+        return CliRunner().invoke(app, [*arguments, *QUICK], env={"COLUMNS": columns and str(columns)})
 
     return run
 
@@ -61,12 +62,22 @@ def test_json_is_alone_on_stdout_and_has_what_is_promised(call):
     assert data["gender_judge"] and data["speaker_judge"].startswith("resemblyzer") and any("SHO and SHR are off" in note for note in data["notes"])
 
 
-@pytest.mark.parametrize(("columns", "tables"), [(220, 1), (70, 3)])
+@pytest.mark.parametrize(("columns", "tables"), [(220, 1), (70, 3), (None, 1)])
 def test_systems_stand_side_by_side_where_the_terminal_has_room(call, columns, tables):
-    text = call("manifest.csv", "-o", "out", columns=columns).stderr
+    text = call("manifest.csv", "-o", "out", columns=columns).stdout
     systems = text[: text.index("ours, by gender")]
     assert systems.count("SDO ") == tables and "ours/mean-face" in systems and "ours/blur=4" in systems
     assert "paired differences" in text and "ours/mean-face - ours" in text and "damaged faces" in text and "2 of 6" in text
+
+
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_tables_are_all_that_is_on_stdout(call, quiet):
+    found = call("manifest.csv", "-o", "out", *quiet)
+    lines = found.stdout.splitlines()
+    assert found.exit_code == 0 and lines[0].strip() == "systems" and lines[-1].startswith("gender heard by ")
+    assert "threshold" in lines[-2] and "done, " not in found.stdout and "SHO and SHR are off" not in found.stdout
+    told = found.stderr
+    assert "┃" not in told and "gender heard by" not in told and ("done, " in told and "SHO and SHR are off" in told) == (not quiet)
 
 
 def test_a_folder_by_the_names_of_its_files(call):
