@@ -29,11 +29,11 @@ class Plan:
 
 
 def _line(row: Row, system: str, name: Callable[[Path], str]) -> Line:
-    driver, target = row.job.driver if row.job else None, name(row.target)
+    spec, target = row.job.voice_spec if row.job else None, name(row.target)
     return {
         "converted": row.job.relative if row.job else name(row.source),
-        "system": system, "baseline": row.baseline, "degradation": driver.degradation if driver else "",
+        "system": system, "baseline": row.baseline, "degradation": spec.degradation if spec else "",
         "source": name(row.source), "source_id": row.source_id, "target": row.person, "face_id": row.target_id,
-        "face": target if row.by in ("face", "person") else "", "voice": target if row.by == "voice" else "",
-        "driver": name(driver.file) if driver and driver.file else "",
+        "face": target if row.kind in ("face", "person") else "", "voice": target if row.kind == "voice" else "",
+        "driver": name(spec.file) if spec and spec.file else "",
     }  # fmt: skip

@@ -12,8 +12,9 @@ from facevc_cli.batch.pipeline import convert_jobs
 from facevc_cli.batch.plan import Plan
 from facevc_cli.batch.resume import add_sidecar, jobs_waiting
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.drivers import Control, Driver
-from facevc_cli.conversion.targets import Targets
+from facevc_cli.conversion.voice_request import VoiceOptions
+from facevc_cli.conversion.voice_spec import VoiceSpec
+from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
@@ -42,7 +43,7 @@ class ConvertConfig:
     overwrite: bool = False
     dry_run: bool = False
     fail_fast: bool = False
-    control: Control = field(default_factory=Control)  # people of several pictures, mixes, pitch
+    voice_options: VoiceOptions = field(default_factory=VoiceOptions)  # people of several pictures, mixes, pitch
     batch_size: int | None = None  # conversions that go through the network at once; None: 1 on a processor, else 16
     watermark: bool = True
     sidecar: bool = False
@@ -54,7 +55,7 @@ class ConvertConfig:
     @property
     def settings(self) -> tuple[str, ...]:
         """What every result depends on besides its inputs; nothing where all is as it is by default."""
-        return (*self.control.settings, *(() if self.watermark else ("no watermark",)))
+        return (*self.voice_options.settings, *(() if self.watermark else ("no watermark",)))
 
 
 def plan_rows(config: ConvertConfig, draw: Draw | None = None, reporter: Reporter = SILENT) -> list[Row]:
@@ -69,7 +70,7 @@ def plan_rows(config: ConvertConfig, draw: Draw | None = None, reporter: Reporte
         pairs=config.pairs,
         limit=config.limit,
         draw=draw,
-        control=config.control,
+        voice_options=config.voice_options,
         reporter=reporter,
     )
 
@@ -86,7 +87,7 @@ def make_conversions(
     tally = Tally(reporter)
     if config.dry_run:
         for job in jobs:
-            reporter.note(f"{job.source} + {_named(job.driver)} -> {job.output}")
+            reporter.note(f"{job.source} + {_named(job.voice_spec)} -> {job.output}")
         return tally.summary(config.output, conversions=len(jobs))
     folder = None if naming.single else config.output
     manifest = Manifest(folder)
@@ -95,10 +96,10 @@ def make_conversions(
     waiting = jobs_waiting(jobs, keys, checkpoint, manifest, config.overwrite)
     converter = None
     if waiting:
-        converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, guidance=config.control.guidance, reporter=reporter)
-        if any(job.driver.sees for job in waiting):
+        converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, guidance=config.voice_options.guidance, reporter=reporter)
+        if any(job.voice_spec.has_pictures for job in waiting):
             converter.prepare_faces()
-        converter.check_pitch(config.control.pitch_rule())
+        converter.check_pitch(config.voice_options.parse_pitch())
         converter.prepare_speech()
         reporter.note(f"model {converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}")
     lines = plan.lines(_system(system, rows, waiting, converter, manifest), folder or config.output.parent)
@@ -160,14 +161,14 @@ def _convert_all(
     manifest: Manifest, addresses: Addresses, tally: Tally,
 ) -> None:  # fmt: skip
     """Makes each file and puts all rows that it answers."""
-    targets = Targets(converter, config.temperature, addresses, tally.reporter, config.control.pitch_rule())
+    resolver = VoiceResolver(converter, config.temperature, addresses, tally.reporter, config.voice_options.parse_pitch())
     model = converter.checkpoint
 
     def save(job: Job, wav: np.ndarray) -> None:
         made = provenance(
-            keys[job], model.config.name, model.weights_sha256, job.source, targets.used(job.driver), job.driver.by, watermark=config.watermark
+            keys[job], model.config.name, model.weights_sha256, job.source, resolver.used_files(job.voice_spec), job.voice_spec.kind, watermark=config.watermark
         )
-        save_converted(job.output, wav, converter.rate, made, job.source.name, str(job.driver), sidecar=config.sidecar)
+        save_converted(job.output, wav, converter.rate, made, job.source.name, str(job.voice_spec), sidecar=config.sidecar)
 
     def finish(job: Job, seconds: float, error: FaceVCError | None) -> None:
         made = {"model": model.config.name, "vocoder": converter.vocoder.name, "key": keys[job]}
@@ -191,9 +192,9 @@ def _convert_all(
 def _record(job: Job, made: Mapping[str, str]) -> dict[str, str]:
     """One finished, failed or skipped item, for scripts."""
     reason = {"reason": made["reason"]} if made.get("reason") else {}
-    what = {"converted": str(job.output), "source": str(job.source), "face": str(job.driver.file or job.driver)}
+    what = {"converted": str(job.output), "source": str(job.source), "face": str(job.voice_spec.file or job.voice_spec)}
     return {"type": "item", **what, "status": made["status"], **reason}
 
 
-def _named(driver: Driver) -> str:
-    return " degraded by ".join(filter(None, (str(driver.file or driver), driver.degradation if driver.file else "")))
+def _named(spec: VoiceSpec) -> str:
+    return " degraded by ".join(filter(None, (str(spec.file or spec), spec.degradation if spec.file else "")))

@@ -36,7 +36,7 @@ def convert(options: ConvertOptions) -> None:
 def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", Reporter], Summary]) -> None:
     """Runs a stage on what the options ask for; `-` among the sources is stdin, as the output stdout."""
     from facevc_cli.batch.run import ConvertConfig
-    from facevc_cli.conversion.drivers import Control, take_mix_words
+    from facevc_cli.conversion.voice_request import VoiceOptions, take_mix_words
 
     words, mixes = take_mix_words(options.sources, options.mixes or ())
     with piped(words, options.output) as (sources, output):
@@ -56,7 +56,7 @@ def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", R
             overwrite=options.overwrite,
             dry_run=options.dry_run,
             fail_fast=options.fail_fast,
-            control=Control(tuple(options.persons or ()), tuple(mixes), options.sweep, options.pitch, options.guidance),
+            voice_options=VoiceOptions(tuple(options.persons or ()), tuple(mixes), options.sweep, options.pitch, options.guidance),
             batch_size=options.batch_size,
             watermark=options.watermark,
             sidecar=options.sidecar,

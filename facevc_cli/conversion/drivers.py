@@ -23,33 +23,33 @@ Named = tuple[Path, str]  # a file and its id
 
 
 @dataclass(frozen=True)
-class Driver:
+class VoiceSpec:
     """Whose voice: a recording's, a card's, or what is recalled for pictures. The mean face has every picture of every person."""
 
     by: str  # "face", "voice", "card" or "mix"
     people: tuple[tuple[Path, ...], ...]  # their files; one of one, but for people of several pictures and the mean face
     degradation: str = ""  # of every picture, as in faces/degradation.py
     name: str = ""  # of a person of several pictures
-    parts: tuple[tuple["Driver", float], ...] = ()  # of a mix, with shares that sum to 1
+    parts: tuple[tuple["VoiceSpec", float], ...] = ()  # of a mix, with shares that sum to 1
 
     @classmethod
-    def of(cls, by: str, file: Path, degradation: str = "") -> "Driver":
+    def of(cls, by: str, file: Path, degradation: str = "") -> "VoiceSpec":
         return cls(by, ((file,),), degradation)
 
     @classmethod
-    def person(cls, name: str, files: Sequence[Path]) -> "Driver":
+    def person(cls, name: str, files: Sequence[Path]) -> "VoiceSpec":
         """One person's pictures, several or one."""
         return cls("face", (tuple(files),), name=name) if len(files) > 1 else cls.of("face", files[0])
 
     @classmethod
-    def mix(cls, parts: Sequence[tuple["Driver", float]]) -> "Driver":
+    def mix(cls, parts: Sequence[tuple["VoiceSpec", float]]) -> "VoiceSpec":
         total = math.fsum(weight for _, weight in parts)
         return cls("mix", (), parts=tuple((part, weight / total) for part, weight in parts))
 
-    def degraded(self, degradation: str) -> "Driver":
+    def degraded(self, degradation: str) -> "VoiceSpec":
         """The same with every picture degraded; cards and recordings are none."""
-        parts = tuple((part.degraded(degradation), share) for part, share in self.parts)
-        return replace(self, parts=parts, degradation=degradation if self.sees else self.degradation)
+        parts = tuple((part.degrade(degradation), share) for part, share in self.parts)
+        return replace(self, parts=parts, degradation=degradation if self.has_pictures else self.degradation)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -63,11 +63,11 @@ class Driver:
     @property
     def sees(self) -> bool:
         """Whether pictures are looked at, for which the face networks are needed."""
-        return self.by == "face" or any(part.sees for part, _ in self.parts)
+        return self.by == "face" or any(part.has_pictures for part, _ in self.parts)
 
     def __str__(self) -> str:
         if self.parts:
-            plain = [(part.degraded("") if part.sees else part, share) for part, share in self.parts]
+            plain = [(part.degrade("") if part.has_pictures else part, share) for part, share in self.parts]
             what = "mix of " + " and ".join(f"{part.file.name if part.file else part} {share:.2f}" for part, share in plain)
         elif self.name:
             what = f"person {self.name} ({len(self.files)} pictures)"
@@ -77,18 +77,18 @@ class Driver:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TargetRequest:
     """One target that is asked for. `path` is its file, of several pictures the first; `who` names it where its file does not."""
 
     by: str  # "face", "person", "mix", "card" or "voice"
     path: Path
     id: str
-    driver: Driver
+    spec: VoiceSpec
     who: str = ""
 
 
 @dataclass(frozen=True)
-class Control:
+class VoiceOptions:
     """What is asked for beyond a picture or a recording for a voice."""
 
     persons: tuple[str, ...] = ()  # folders, or pictures between , or |; each is one person
@@ -99,7 +99,7 @@ class Control:
 
     def check(self) -> None:
         """UsageError where options do not go together or say nothing."""
-        self.pitch_rule()
+        self.parse_pitch()
         if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
             raise UsageError(f"--guidance {self.guidance}: expected a number from 0 (off) to {MOST_GUIDANCE:g}. Above 1 the sound suffers.")
         if self.sweep is not None and not self.mixes:
@@ -113,28 +113,28 @@ class Control:
     @property
     def settings(self) -> tuple[str, ...]:
         """What every result depends on besides its inputs; nothing where all is as it is by default."""
-        rule = self.pitch_rule()
+        rule = self.parse_pitch()
         guidance = () if self.guidance is None else (f"guidance {self.guidance:g}",)
         return (*(() if rule == AUTO_PITCH else (f"pitch {rule}",)), *guidance)
 
-    def targets(self, reporter: Reporter = SILENT) -> list[Asked]:
+    def targets(self, reporter: Reporter = SILENT) -> list[TargetRequest]:
         """The people and mixes; FaceVCError where one cannot be, or two have one name."""
         asked = [_person(text, reporter) for text in self.persons]
         asked += [mixed for text in self.mixes for mixed in _mixed(text, self.sweep, reporter)]
-        seen: dict[str, Asked] = {}
+        seen: dict[str, TargetRequest] = {}
         for one in asked:
             other = seen.setdefault(one.id, one)
             if other is not one:
-                raise FaceVCError(f"{other.driver} and {one.driver} would both be called {one.id!r}. Rename a folder or file, or leave one out.")
+                raise FaceVCError(f"{other.voice_spec} and {one.voice_spec} would both be called {one.id!r}. Rename a folder or file, or leave one out.")
         return asked
 
 
-def faces_asked(named: Sequence[Named]) -> list[Asked]:
+def request_faces(named: Sequence[Named]) -> list[TargetRequest]:
     """Pictures and voice cards, each a target."""
     return [_file_asked("card" if is_card(path) else "face", path, identifier) for path, identifier in named]
 
 
-def voices_asked(named: Sequence[Named]) -> list[Asked]:
+def request_recordings(named: Sequence[Named]) -> list[TargetRequest]:
     return [_file_asked("voice", path, identifier) for path, identifier in named]
 
 
@@ -142,7 +142,7 @@ def is_card(path: Path) -> bool:
     return path.suffix.lower() == CARD_SUFFIX
 
 
-def person_driver(text: str, option: str = "--person", reporter: Reporter = SILENT) -> Driver:
+def parse_person(text: str, option: str = "--person", reporter: Reporter = SILENT) -> VoiceSpec:
     """A folder whose pictures are one person, or files between , or |. FaceVCError where there are none."""
     whole = real_path(Path(text))
     listed = [text] if whole.exists() else [name.strip() for name in re.split(r"[,|]", text) if name.strip()]
@@ -155,7 +155,7 @@ def person_driver(text: str, option: str = "--person", reporter: Reporter = SILE
     if not listed:
         raise UsageError(f"{option} {text!r}: expected a folder of one person's pictures, or pictures between commas.")
     files = list_files(listed, IMAGE_SUFFIXES, reporter)
-    return Driver.person(_folder_name(whole) if whole.is_dir() else normalise_name(Path(listed[0].lstrip("@")).stem), files)
+    return VoiceSpec.from_pictures(_folder_name(whole) if whole.is_dir() else normalise_name(Path(listed[0].lstrip("@")).stem), files)
 
 
 def _folder_name(folder: Path) -> str:
@@ -193,44 +193,44 @@ def is_mix_word(word: str) -> bool:
     return _PART.fullmatch(word) is not None and not Path(word).exists()
 
 
-def mix_driver(parts: Sequence[tuple[str, float]], reporter: Reporter = SILENT) -> Driver:
+def find_mix(parts: Sequence[tuple[str, float]], reporter: Reporter = SILENT) -> VoiceSpec:
     """Names and weights -> the mix; FaceVCError where a file is missing."""
-    return Driver.mix([(_part(name, reporter), weight) for name, weight in parts])
+    return VoiceSpec.from_mix([(_part(name, reporter), weight) for name, weight in parts])
 
 
-def _file_asked(by: str, path: Path, identifier: str) -> Asked:
-    return Asked(by, path, identifier, Driver.of(by, path))
+def _file_asked(by: str, path: Path, identifier: str) -> TargetRequest:
+    return TargetRequest(by, path, identifier, VoiceSpec.from_file(by, path))
 
 
-def _person(text: str, reporter: Reporter) -> Asked:
-    driver, folder = person_driver(text, reporter=reporter), real_path(Path(text))
-    name = driver.name or (_folder_name(folder) if folder.is_dir() else normalise_name(driver.files[0].stem))
-    return Asked("person", driver.files[0], name, driver, name)
+def _person(text: str, reporter: Reporter) -> TargetRequest:
+    spec, folder = parse_person(text, reporter=reporter), real_path(Path(text))
+    name = spec.name or (_folder_name(folder) if folder.is_dir() else normalise_name(spec.files[0].stem))
+    return TargetRequest("person", spec.files[0], name, spec, name)
 
 
-def _part(name: str, reporter: Reporter) -> Driver:
+def _part(name: str, reporter: Reporter) -> VoiceSpec:
     path = real_path(Path(name))
     if path.is_dir():
-        return person_driver(name, "--mix", reporter)
+        return parse_person(name, "--mix", reporter)
     if not path.exists():
         raise FaceVCError(f"--mix: {name}: no such picture, voice card, recording or folder of one person's pictures. Check the path.")
     suffix = path.suffix.lower()
-    return Driver.of("card" if is_card(path) else "voice" if suffix in AUDIO_SUFFIXES else "face", path)
+    return VoiceSpec.from_file("card" if is_card(path) else "voice" if suffix in AUDIO_SUFFIXES else "face", path)
 
 
-def _mixed(text: str, sweep: int | None, reporter: Reporter) -> Iterator[Asked]:
+def _mixed(text: str, sweep: int | None, reporter: Reporter) -> Iterator[TargetRequest]:
     parts = parse_mix(text)
     if sweep is not None and len(parts) != 2:
         raise UsageError(f"--sweep {sweep} goes from one to another: expected a mix of two, found {len(parts)} in --mix {text!r}.")
     weights = [[weight for _, weight in parts]] if sweep is None else [[1 - i / (sweep - 1), i / (sweep - 1)] for i in range(sweep)]
     for several in weights:
-        driver = mix_driver([(name, weight) for (name, _), weight in zip(parts, several, strict=True)], reporter)
+        spec = find_mix([(name, weight) for (name, _), weight in zip(parts, several, strict=True)], reporter)
         reporter = SILENT  # the other steps of a sweep say nothing new
-        identifier = "+".join(f"{name}={share:.2f}" for name, (_, share) in zip(_names(driver), driver.parts, strict=True))
-        yield Asked("mix", driver.files[0], identifier, driver, identifier)
+        identifier = "+".join(f"{name}={share:.2f}" for name, (_, share) in zip(_names(spec), spec.parts, strict=True))
+        yield TargetRequest("mix", spec.files[0], identifier, spec, identifier)
 
 
-def _names(mix: Driver) -> list[str]:
+def _names(mix: VoiceSpec) -> list[str]:
     """What the parts are called: after their files, with the folder where that does not tell them apart."""
     files = [part.files[0] for part, _ in mix.parts]
     plain = [part.name or normalise_name(file.stem) for (part, _), file in zip(mix.parts, files, strict=True)]

@@ -59,7 +59,7 @@ def read_conversions(
 ) -> Conversions:
     """The finished conversions of a manifest (or of the folder that holds manifest.csv), or of a folder by the names of its files.
 
-    Columns: converted and target are needed; system, baseline, degradation, source, source_id, face, driver, voice, gender,
+    Columns: converted and target are needed; system, baseline, degradation, source, source_id, face, spec, voice, gender,
     source_gender, source_speaker, references, transcript, parallel and status are used where they are there, others are kept. `labels` is
     joined on target (gender, references, parallel: there also on source_id where it has that), `sources` on source_id (file or path,
     gender, speaker, transcript); what the manifest itself says comes first. Their other columns are kept too; one of `sources` that the manifest or
@@ -122,7 +122,7 @@ def _conversion(row: Row, manifest: Path, people: _Table, spoken: _Table) -> Con
         source_id=_shown_id(row, manifest),
         target=target,
         face=_beside(own("face") or own("voice"), manifest),
-        driver=file("driver") or file("voice"),
+        spec=file("driver") or file("voice"),
         source=file("source") or spoken.file(source_id, "file", "path"),
         gender=gender_of(own("gender")) or gender_of(people.first(target, "gender")),
         source_gender=gender_of(own("source_gender")) or gender_of(spoken.first(source_id, "gender")),
@@ -148,8 +148,8 @@ def _without_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion
     place = lru_cache(maxsize=None)(os.path.realpath)
     driving: dict[str, set[str]] = {}
     for c in conversions:
-        if c.driver:
-            driving.setdefault(c.target, set()).add(place(c.driver))
+        if c.voice_spec:
+            driving.setdefault(c.target, set()).add(place(c.voice_spec))
     dropped: set[str] = set()
     only: set[str] = set()
     left: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}

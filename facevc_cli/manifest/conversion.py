@@ -12,7 +12,7 @@ class Conversion:
 
     `system` is the label under which figures are listed: `base`, the plain system's name, and after a slash the `baseline` (what
     drove it instead of the face) or the `degradation` (what was done to the face). `target` is the identity, `face` the image (or
-    recording) that was asked for, `driver` the one that really drove the conversion; genders are "male", "female" or "";
+    recording) that was asked for, `spec` the one that really drove the conversion; genders are "male", "female" or "";
     `source_speaker` says who speaks in the source;
     `references` are recordings of the target's real voice, `parallel` one of the same words; `about` holds every other column.
     """
@@ -30,7 +30,7 @@ class Conversion:
     base: str = ""  # without it: the system itself
     baseline: str = ""
     degradation: str = ""
-    driver: str = ""
+    spec: str = ""
     parallel: str = ""
     source_speaker: str = ""
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
