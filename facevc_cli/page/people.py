@@ -9,8 +9,8 @@ import numpy as np
 
 from facevc_cli.conversion.card import VoiceCard, load_card
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.drivers import is_card
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_spec import is_card
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.faces.analyser import FaceObservation
 from facevc_cli.files.hashes import file_sha256
