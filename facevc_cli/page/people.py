@@ -29,7 +29,7 @@ MOST_PIXELS = 64_000_000  # of a photo in the page, where several people may sen
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture in which a face was found. shown: (h, w, 3) uint8, the picture made small, with a box around the face."""
+    """A picture in which a face was found. shown: (h, w, 3) uint8, the picture made small, with the face in a box."""
 
     name: str
     sha256: str
@@ -61,7 +61,7 @@ class Person:
 
 
 class UploadResolver(VoiceResolver):
-    """The voices of one open page. A file is read when it arrives: the page deletes it after use and goes on naming it."""
+    """The voices of one open page. A file is read when it arrives: it is deleted after use, and still named."""
 
     def __init__(self, converter: Converter):
         super().__init__(converter)
@@ -89,7 +89,7 @@ class UploadResolver(VoiceResolver):
         self._shown = {file: shown for file, shown in self._shown.items() if file in kept}
 
     def find_person(self, files: Sequence[Path]) -> Person:
-        """Who is given by the files of one field. FaceVCError if none can be used, or a card is beside something else."""
+        """Who the files of one field show. FaceVCError if none can be used, or a card is beside something else."""
         if len(files) == 1 and is_card(files[0]):
             spec = VoiceSpec.from_file("card", files[0])
             self.resolve(spec)
@@ -110,7 +110,7 @@ class UploadResolver(VoiceResolver):
 
     def embed_picture(self, file: Path, degradation: str = "") -> np.ndarray:
         name = self._check(file)
-        with file_called(file, name):
+        with name_in_errors(file, name):
             image, digest = load_image(file, most_pixels=MOST_PIXELS), file_sha256(file)
             try:
                 face = self.converter.find_face(image)
@@ -121,7 +121,7 @@ class UploadResolver(VoiceResolver):
 
     def read_card(self, file: Path) -> Target:
         name = self._check(file)
-        with file_called(file, name):
+        with name_in_errors(file, name):
             card, digest = load_card(file), file_sha256(file)
             target = self.converter.target_from_card(file)
         predicts = self.converter.model.pitch_level is not None
@@ -148,7 +148,7 @@ class UploadResolver(VoiceResolver):
 
 
 @contextmanager
-def file_called(path: Path, name: str) -> Iterator[None]:
+def name_in_errors(path: Path, name: str) -> Iterator[None]:
     """Errors name the file as the person who gave it does, not where it is here."""
     try:
         yield
