@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from facevc_cli.conversion.drivers import FACE_SUFFIXES, MIX_EXAMPLE, Asked, Control, Driver, Named, faces_asked, is_mix_word, voices_asked
+from facevc_cli.conversion.voice_request import (
+    FACE_SUFFIXES,
+    MIX_EXAMPLE,
+    Named,
+    TargetKind,
+    TargetRequest,
+    VoiceOptions,
+    is_mix_word,
+    request_faces,
+    request_recordings,
+)
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.hashes import content_sha256
@@ -29,7 +40,7 @@ class Job:
 
     source: Path
     source_id: str
-    driver: Driver
+    voice_spec: VoiceSpec
     output: Path
     relative: str
 
@@ -40,7 +51,7 @@ class Row:
 
     source: Path
     source_id: str
-    by: str  # "face", "person", "mix", "card" or "voice"
+    kind: TargetKind
     target: Path  # the picture, card or recording that is asked for; of several the first
     target_id: str
     job: Job | None  # None: the source itself, unchanged
@@ -63,12 +74,12 @@ class Naming:
     def single(self) -> bool:
         return is_file_name(self.output)
 
-    def job(self, source: Path, source_id: str, driver: Driver, target_id: str, below: str = "") -> Job:
+    def job(self, source: Path, source_id: str, spec: VoiceSpec, target_id: str, below: str = "") -> Job:
         """The job of that name, below a folder within the output; FaceVCError where the name would leave it."""
         if self.single:
-            return Job(source, source_id, driver, self.output, self.output.name)
+            return Job(source, source_id, spec, self.output, self.output.name)
         name = _name(self.pattern, source_id, target_id)
-        return Job(source, source_id, driver, inside(self.output / below, name), below + name)
+        return Job(source, source_id, spec, inside(self.output / below, name), below + name)
 
 
 def person_of(path: Path, identifier: str) -> str:
@@ -83,19 +94,19 @@ def is_file_name(output: Path) -> bool:
 
 def plan_conversions(
     sources: Sequence[str | Path], faces: Sequence[str | Path], voices: Sequence[str | Path], naming: Naming,
-    *, pairs: Path | None = None, limit: int | None = None, draw: Draw | None = None, control: Control = Control(),
+    *, pairs: Path | None = None, limit: int | None = None, draw: Draw | None = None, voice_options: VoiceOptions = VoiceOptions(),
     reporter: Reporter = SILENT,
 ) -> list[Row]:  # fmt: skip
     """Every source with every target, or the pairs of a table, sources outermost, at most `limit`; `draw` first takes its choice.
 
     FaceVCError where an input is missing or a name would leave the output folder.
     """
-    if not (faces or voices or control.persons or control.mixes):
+    if not (faces or voices or voice_options.persons or voice_options.mixes):
         raise UsageError("convert needs a face or a voice: pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER.")
-    control.check()
-    loose = [str(word) for word in sources if is_mix_word(str(word))] if control.mixes else []
+    voice_options.check()
+    loose = [str(word) for word in sources if is_mix_word(str(word))] if voice_options.mixes else []
     if loose:
-        raise UsageError(f"{loose[0]} may belong to any of {len(control.mixes)} mixes. Quote each, as in {MIX_EXAMPLE}.")
+        raise UsageError(f"{loose[0]} may belong to any of {len(voice_options.mixes)} mixes. Quote each, as in {MIX_EXAMPLE}.")
     if not sources:
         raise UsageError("convert needs a source to convert: name recordings or a folder before the options.")
     _check_output(naming)
@@ -104,7 +115,7 @@ def plan_conversions(
     if draw is not None:
         heard, seen = draw(heard, seen)
     recordings = find_files(voices, AUDIO_SUFFIXES, reporter) if voices else []
-    targets = [*faces_asked(seen), *control.targets(reporter), *voices_asked(recordings)]
+    targets = [*request_faces(seen), *voice_options.find_targets(reporter), *request_recordings(recordings)]
     wanted = _wanted(pairs, heard, targets) if pairs else None
     rows: list[Row] = []
     for source, source_id in heard:
@@ -113,8 +124,8 @@ def plan_conversions(
                 continue
             if len(rows) == limit:
                 break
-            job = naming.job(source, source_id, asked.driver, asked.id)
-            rows.append(Row(source, source_id, asked.by, asked.path, asked.id, job, who=asked.who))
+            job = naming.job(source, source_id, asked.voice_spec, asked.id)
+            rows.append(Row(source, source_id, asked.kind, asked.path, asked.id, job, who=asked.who))
     if not rows:
         raise FaceVCError(f"{pairs}: the table has no rows, so there is nothing to convert. Add pairs, or leave --pairs out.")
     return rows
@@ -139,23 +150,23 @@ def job_keys(jobs: Sequence[Job], checkpoint: Path, vocoder: str | None, *settin
     checkpoint: its own folder. A changed file under an old name gives another key.
     """
     model = "".join(content_sha256(checkpoint / name) for name in ("model.safetensors", "config.yaml"))
-    drivers = {job.driver for job in jobs}
-    contents = {path: content_sha256(path) for path in {job.source for job in jobs} | {p for driver in drivers for p in driver.files}}
+    specs = {job.voice_spec for job in jobs}
+    contents = {path: content_sha256(path) for path in {job.source for job in jobs} | {p for spec in specs for p in spec.files}}
     shared = f"{model} {_vocoder_content(vocoder)} {settings}"
-    driving = {driver: _driver_content(driver, contents) for driver in drivers}
-    parts = {job: f"{shared} {contents[job.source]} {driving[job.driver]}" for job in jobs}
+    by_spec = {spec: _describe_content(spec, contents) for spec in specs}
+    parts = {job: f"{shared} {contents[job.source]} {by_spec[job.voice_spec]}" for job in jobs}
     return {job: hashlib.sha256(text.encode()).hexdigest()[:16] for job, text in parts.items()}
 
 
-def _driver_content(driver: Driver, contents: dict[Path, str]) -> str:
-    if driver.parts:
-        return "mix " + " ".join(sorted(f"{share:.6f} ({_driver_content(part, contents)})" for part, share in driver.parts))
-    people = "/".join(sorted("+".join(sorted(contents[file] for file in files)) for files in driver.people))
-    return f"{people} {driver.by} {driver.degradation}".rstrip()
+def _describe_content(spec: VoiceSpec, contents: dict[Path, str]) -> str:
+    if spec.parts:
+        return "mix " + " ".join(sorted(f"{share:.6f} ({_describe_content(part, contents)})" for part, share in spec.parts))
+    people = "/".join(sorted("+".join(sorted(contents[file] for file in files)) for files in spec.people))
+    return f"{people} {spec.kind} {spec.degradation}".rstrip()
 
 
 def _both(job: Job) -> str:
-    return f"{job.source} with {job.driver.file or job.driver}"
+    return f"{job.source} with {job.voice_spec.file or job.voice_spec}"
 
 
 def _check_output(naming: Naming) -> None:
@@ -180,10 +191,10 @@ def _name(template: str, source_id: str, target_id: str) -> str:
         raise UsageError(f"--name {template!r}: expected a pattern with {{source}} and {{face}}, such as {NAME!r} ({error}).") from error
 
 
-def _wanted(table: Path, sources: Sequence[Named], targets: Sequence[Asked]) -> set[tuple[Path, Asked]]:
+def _wanted(table: Path, sources: Sequence[Named], targets: Sequence[TargetRequest]) -> set[tuple[Path, TargetRequest]]:
     """(source, target) of a table whose cells are ids, paths, or file names that occur once. All but recordings stand in its column face."""
     by_source = _Given([(path, identifier, path) for path, identifier in sources], table)
-    of_kind = {"face": [one for one in targets if one.by != "voice"], "voice": [one for one in targets if one.by == "voice"]}
+    of_kind = {"face": [one for one in targets if one.kind != "voice"], "voice": [one for one in targets if one.kind == "voice"]}
     by_target = {kind: _Given([(_own_file(one), one.id, one) for one in ones], table) for kind, ones in of_kind.items()}
     wanted, unknown = set(), []
     for row in read_table(table, ("source",)):
@@ -205,9 +216,9 @@ def _wanted(table: Path, sources: Sequence[Named], targets: Sequence[Asked]) -> 
     return wanted
 
 
-def _own_file(asked: Asked) -> Path | None:
+def _own_file(asked: TargetRequest) -> Path | None:
     """The file that names a target; people of several pictures and mixes have none."""
-    return None if asked.by in ("person", "mix") else asked.path
+    return None if asked.kind in ("person", "mix") else asked.path
 
 
 class _Given(Generic[T]):

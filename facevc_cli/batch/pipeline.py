@@ -11,8 +11,8 @@ import numpy as np
 
 from facevc_cli.batch.jobs import Job
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.speech import Source, SpeechFeatures
-from facevc_cli.conversion.targets import Targets
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.memory import memory_errors_told
@@ -30,7 +30,7 @@ Listen = Callable[[Path], SpeechFeatures | Source]
 Finish = Callable[[Job, float, FaceVCError | None], None]  # seconds of sound, and what went wrong
 
 
-def convert_jobs(jobs: Sequence[Job], converter: Converter, targets: Targets, save: Save, finish: Finish, batch_size: int | None = None) -> None:
+def convert_jobs(jobs: Sequence[Job], converter: Converter, resolver: VoiceResolver, save: Save, finish: Finish, batch_size: int | None = None) -> None:
     """Makes each job's file and says so, in the order of the jobs; those of one source stand together.
 
     batch_size: how many conversions go through the network at once; None: 1 on a processor, where more do not pay, else 16. `save` runs
@@ -46,7 +46,7 @@ def convert_jobs(jobs: Sequence[Job], converter: Converter, targets: Targets, sa
         speaking: list[_Prepared] = []  # the batch at hand
         with _ahead(listen, [source for source, _ in groups], hearers) as heard, finish_in_hand(lambda: len(speaking) + len(behind.waiting)):
             try:
-                for batch in _batches(_prepared(groups, heard, converter, targets), batch_size or (1 if on_cpu else GPU_BATCH)):
+                for batch in _batches(_prepared(groups, heard, converter, resolver), batch_size or (1 if on_cpu else GPU_BATCH)):
                     speaking[:] = batch
                     for job, result in _spoken(batch, converter):
                         speaking.pop()
@@ -62,14 +62,14 @@ def convert_jobs(jobs: Sequence[Job], converter: Converter, targets: Targets, sa
 _Prepared = tuple[Job, tuple[Source, Target] | FaceVCError]
 
 
-def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Ears], converter: Converter, targets: Targets) -> Iterator[_Prepared]:
+def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Ears], converter: Converter, resolver: VoiceResolver) -> Iterator[_Prepared]:
     """Each job with its source and its target, or with what is wrong with one of them."""
     for (_, jobs), ears in zip(groups, heard, strict=True):
         source: Source | None = None
         for job in jobs:
             try:
                 with memory_errors_told():
-                    target = targets.get(job.driver)
+                    target = resolver.resolve(job.voice_spec)
                     if isinstance(ears, FaceVCError):
                         raise ears
                     source = source or (ears if isinstance(ears, Source) else converter.encode(ears))

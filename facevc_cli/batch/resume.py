@@ -51,10 +51,10 @@ def _how(job: Job, key: str, checkpoint: Path) -> str:
     if found is None:
         return "not by this command"
     try:
-        here = provenance(key, "", file_sha256(checkpoint / "model.safetensors"), job.source, job.driver.files, job.driver.by)
+        here = provenance(key, "", file_sha256(checkpoint / "model.safetensors"), job.source, job.voice_spec.files, job.voice_spec.kind)
     except FaceVCError:  # an input that cannot be read
         return "from another model, input or setting"
-    several = len(job.driver.files) > 1  # those without a usable face do not count, and which they are is not known yet
+    several = len(job.voice_spec.files) > 1  # those without a usable face do not count, and which they are is not known yet
     others = {
         "model": found.model_sha256 != here.model_sha256,
         "source": found.source_sha256 != here.source_sha256,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facevc_cli.batch.jobs import Naming, Row
-from facevc_cli.conversion.drivers import Driver
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.manifest.conversion import gender_of
@@ -22,9 +22,9 @@ NOUNS = {"face": "face", "person": "person", "card": "voice card", "mix": "mix",
 
 @dataclass(frozen=True)
 class Somebody:
-    """A target that can stand in for another: what drives it, what files are named after, and who it is."""
+    """A target that can stand in for another: its voice spec, what files are named after, and who it is."""
 
-    driver: Driver
+    voice_spec: VoiceSpec
     id: str
     person: str
 
@@ -41,7 +41,7 @@ def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, ab
     if not names:
         return []
     _check_folder(naming, "--baseline")
-    rows = _kept(rows, lambda row: row.by in ("face", "person", "card"), "--baseline needs targets that are somebody, for another to stand in for", reporter)
+    rows = _kept(rows, lambda row: row.kind in ("face", "person", "card"), "--baseline needs targets that are somebody, for another to stand in for", reporter)
     planned: list[Row] = []
     for name in dict.fromkeys(names):
         if name == SHUFFLED:
@@ -65,16 +65,16 @@ def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming
     if not conditions:
         return []
     _check_folder(naming, "--degrade")
-    rows = _kept(rows, lambda row: row.job is not None and row.job.driver.sees, "--degrade needs pictures to degrade", reporter)
+    rows = _kept(rows, lambda row: row.job is not None and row.job.voice_spec.has_pictures, "--degrade needs pictures to degrade", reporter)
     return [
-        replace(row, job=naming.job(row.source, row.source_id, row.job.driver.degraded(condition), row.target_id, f"degraded/{condition}/"))
+        replace(row, job=naming.job(row.source, row.source_id, row.job.voice_spec.degrade(condition), row.target_id, f"degraded/{condition}/"))
         for condition in conditions
         for row in rows
         if row.job is not None
     ]
 
 
-def derangement(people: Sequence[Somebody], seed: str) -> dict[Driver, Somebody]:
+def derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, Somebody]:
     """Everybody -> somebody else, each used once. With equally many pictures a person, one person's are driven by one other's.
 
     FaceVCError where there is none: one person alone, or one with more than half of the targets.
@@ -93,10 +93,10 @@ def derangement(people: Sequence[Somebody], seed: str) -> dict[Driver, Somebody]
     groups = [generator.sample(named[person], len(named[person])) for person in generator.sample(sorted(named), len(named))]
     order = [one for group in groups for one in group]
     # everybody's pictures stand together, so a step as long as the longest group leads out of each
-    return {one.driver: order[(i + most) % len(order)] for i, one in enumerate(order)}
+    return {one.voice_spec: order[(i + most) % len(order)] for i, one in enumerate(order)}
 
 
-def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[Driver, Somebody]:
+def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[VoiceSpec, Somebody]:
     groups: dict[str, list[Somebody]] = {}
     for one in people:
         text = about.get(one.person, {}).get("gender", "")
@@ -107,33 +107,33 @@ def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[
             f"--baseline {WITHIN_GENDER} needs the gender of every target: {len(unlabelled)} have none, such as {unlabelled[0]!r}. "
             "Give --labels TABLE.csv with the columns target and gender."
         )
-    drivers: dict[Driver, Somebody] = {}
+    specs: dict[VoiceSpec, Somebody] = {}
     for gender, group in groups.items():
         try:
-            drivers |= derangement(group, f"{seed} {gender}")
+            specs |= derangement(group, f"{seed} {gender}")
         except FaceVCError as error:
             raise FaceVCError(f"--baseline {WITHIN_GENDER}, of the gender {gender}: {error}") from error
-    return drivers
+    return specs
 
 
-def _shuffled(name: str, rows: Sequence[Row], naming: Naming, drivers: Mapping[Driver, Somebody]) -> list[Row]:
-    made = {(row.source, row.job.driver): row.job for row in rows if row.job is not None}
+def _shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mapping[VoiceSpec, Somebody]) -> list[Row]:
+    made = {(row.source, row.job.voice_spec): row.job for row in rows if row.job is not None}
     planned = []
     for row in rows:
         if row.job is not None:
-            other = drivers[row.job.driver]
-            job = made.get((row.source, other.driver)) or naming.job(row.source, row.source_id, other.driver, other.id, f"baselines/{name}/")
+            other = specs[row.job.voice_spec]
+            job = made.get((row.source, other.voice_spec)) or naming.job(row.source, row.source_id, other.voice_spec, other.id, f"baselines/{name}/")
             planned.append(replace(row, job=job, baseline=name))
     return planned
 
 
 def _mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[Row]:
     """One mean over people, of each over all pictures of them."""
-    rows = _kept(rows, lambda row: row.by != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
+    rows = _kept(rows, lambda row: row.kind != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
     people: dict[str, dict[Path, None]] = {}
     for one in _people(rows):
-        people.setdefault(one.person, {}).update(dict.fromkeys(one.driver.files))
-    mean = Driver("face", tuple(tuple(files) for files in people.values()))
+        people.setdefault(one.person, {}).update(dict.fromkeys(one.voice_spec.files))
+    mean = VoiceSpec.from_people(tuple(tuple(files) for files in people.values()))
     below = f"baselines/{MEAN_FACE}/"
     return [replace(row, job=naming.job(row.source, row.source_id, mean, MEAN_FACE, below), baseline=MEAN_FACE) for row in rows]
 
@@ -152,8 +152,8 @@ def _voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter
     planned = []
     for row in rows:
         if recordings[row.person]:
-            driver = Driver.of("voice", Path(recordings[row.person]))
-            planned.append(replace(row, job=naming.job(row.source, row.source_id, driver, row.person, f"baselines/{VOICE}/"), baseline=VOICE))
+            spec = VoiceSpec.from_file("voice", Path(recordings[row.person]))
+            planned.append(replace(row, job=naming.job(row.source, row.source_id, spec, row.person, f"baselines/{VOICE}/"), baseline=VOICE))
     return planned
 
 
@@ -165,7 +165,7 @@ def _check_folder(naming: Naming, option: str) -> None:
 def _kept(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, reporter: Reporter) -> list[Row]:
     """The rows that can be run; says whose are left out. UsageError where no row is left."""
     kept = [row for row in rows if wanted(row)]
-    left = list(dict.fromkeys(f"the {NOUNS[row.by]} {row.target_id}" for row in rows if not wanted(row)))
+    left = list(dict.fromkeys(f"the {NOUNS[row.kind]} {row.target_id}" for row in rows if not wanted(row)))
     such = f"{left[0]}{f' and {len(left) - 1} more' if len(left) > 1 else ''}" if left else "nothing"
     if not kept:
         raise UsageError(f"{needs}, and found {such}: a mix is nobody, a voice card keeps no picture, a recording no face. Pass --face or --person.")
@@ -177,11 +177,11 @@ def _kept(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, report
 def _people(rows: Sequence[Row]) -> list[Somebody]:
     """Every target once; those that share a picture are one person, whatever they are called."""
     owners: dict[Path, str] = {}
-    found: dict[Driver, str] = {}
-    for row in sorted(rows, key=lambda row: -len(row.job.driver.files) if row.job else 0):
-        if row.job is not None and row.job.driver not in found:
-            files = row.job.driver.files
-            found[row.job.driver] = next((owners[file] for file in files if file in owners), row.person)
-            owners |= dict.fromkeys(files, found[row.job.driver])
-    drivers = {row.job.driver: row.target_id for row in reversed(rows) if row.job is not None}
-    return [Somebody(driver, drivers[driver], person) for driver, person in found.items()]
+    found: dict[VoiceSpec, str] = {}
+    for row in sorted(rows, key=lambda row: -len(row.job.voice_spec.files) if row.job else 0):
+        if row.job is not None and row.job.voice_spec not in found:
+            files = row.job.voice_spec.files
+            found[row.job.voice_spec] = next((owners[file] for file in files if file in owners), row.person)
+            owners |= dict.fromkeys(files, found[row.job.voice_spec])
+    specs = {row.job.voice_spec: row.target_id for row in reversed(rows) if row.job is not None}
+    return [Somebody(spec, specs[spec], person) for spec, person in found.items()]

@@ -9,7 +9,7 @@ from facevc_cli.batch.jobs import Draw, Naming, Row, plan_conversions
 from facevc_cli.benchmark.baselines import SEPARATOR, plan_baselines, plan_degraded
 from facevc_cli.benchmark.labels import about_sources, about_targets
 from facevc_cli.benchmark.protocol import draw, limit_references, load_protocol
-from facevc_cli.conversion.drivers import Control
+from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.faces.degradation import parse_conditions
@@ -49,7 +49,7 @@ class Plan:
 
 def plan_benchmark(
     sources: Sequence[str | Path], faces: Sequence[str | Path], voices: Sequence[str | Path], naming: Naming, benchmark: Benchmark,
-    *, pairs: Path | None = None, limit: int | None = None, control: Control = Control(), reporter: Reporter = SILENT,
+    *, pairs: Path | None = None, limit: int | None = None, voice_options: VoiceOptions = VoiceOptions(), reporter: Reporter = SILENT,
 ) -> Plan:  # fmt: skip
     """The rows of `plan_conversions` (`pairs` and `limit` are about them), with them those of baselines and degraded faces.
 
@@ -59,7 +59,7 @@ def plan_benchmark(
     labels = read_table(benchmark.labels, ["target"]) if benchmark.labels else []
     known_sources = read_table(benchmark.sources_table, ["source_id"]) if benchmark.sources_table else []
     chosen = _draw(benchmark, known_sources, labels, pairs)
-    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen, control=control, reporter=reporter)
+    own = plan_conversions(sources, faces, voices, naming, pairs=pairs, limit=limit, draw=chosen, voice_options=voice_options, reporter=reporter)
     by_target: dict[str, Line] = {}
     by_source: dict[str, Line] = {}
     if benchmark.labels:
@@ -97,11 +97,11 @@ def _limit_references(benchmark: Benchmark, targets: dict[str, Line]) -> None:
 
 
 def _line(row: Row, system: str, name: Callable[[Path], str]) -> Line:
-    driver, target = row.job.driver if row.job else None, name(row.target)
+    spec, target = row.job.voice_spec if row.job else None, name(row.target)
     return {
         "converted": row.job.relative if row.job else name(row.source),
-        "system": system, "baseline": row.baseline, "degradation": driver.degradation if driver else "",
+        "system": system, "baseline": row.baseline, "degradation": spec.degradation if spec else "",
         "source": name(row.source), "source_id": row.source_id, "target": row.person, "face_id": row.target_id,
-        "face": target if row.by in ("face", "person") else "", "voice": target if row.by == "voice" else "",
-        "driver": name(driver.file) if driver and driver.file else "",
+        "face": target if row.kind in ("face", "person") else "", "voice": target if row.kind == "voice" else "",
+        "driver": name(spec.file) if spec and spec.file else "",
     }  # fmt: skip

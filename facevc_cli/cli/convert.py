@@ -58,7 +58,7 @@ def convert(
 
         facevc convert wavs/ --face faces/ -o benchmark/ --baseline shuffled-faces --degrade blur=4
     """
-    from facevc_cli.conversion.drivers import Control, take_mix_words
+    from facevc_cli.conversion.voice_request import VoiceOptions, take_mix_words
     from facevc_cli.stages.convert import Benchmark, ConvertConfig, run
 
     words, mixes = take_mix_words(sources, mixes or ())
@@ -66,7 +66,7 @@ def convert(
         config = ConvertConfig(
             tuple(named), out, tuple(faces or ()), tuple(voices or ()), pairs, checkpoint, vocoder, name, temperature, on_many, device, limit,
             overwrite, dry_run, fail_fast, system, Benchmark(tuple(baselines or ()), tuple(degrade or ()), labels, sources_table, protocol, seed),
-            Control(tuple(persons or ()), tuple(mixes), sweep, pitch, guidance), batch_size, watermark, sidecar,
+            VoiceOptions(tuple(persons or ()), tuple(mixes), sweep, pitch, guidance), batch_size, watermark, sidecar,
         )  # fmt: skip
         shown = output if out is output else None  # the file behind a pipe is nobody's business
         run_stage(

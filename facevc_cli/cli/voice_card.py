@@ -38,7 +38,7 @@ def voice_card(
 
         facevc voice-card --mix 'anna.safetensors=.7 bob.jpg=.3' -o between.safetensors
     """
-    from facevc_cli.conversion.drivers import take_mix_words
+    from facevc_cli.conversion.voice_request import take_mix_words
     from facevc_cli.stages.voice_card import VoiceCardConfig, run
 
     pictures, mixes = take_mix_words(faces or (), [mix] if mix else ())

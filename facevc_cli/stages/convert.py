@@ -12,8 +12,9 @@ from facevc_cli.batch.pipeline import convert_jobs
 from facevc_cli.batch.resume import add_sidecar, jobs_waiting
 from facevc_cli.benchmark.plan import Benchmark, plan_benchmark
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.drivers import Control, Driver
-from facevc_cli.conversion.targets import Targets
+from facevc_cli.conversion.resolver import VoiceResolver
+from facevc_cli.conversion.voice_request import VoiceOptions
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
@@ -44,7 +45,7 @@ class ConvertConfig:
     fail_fast: bool = False
     system: str | None = None  # its name in the manifest; None: the model's
     benchmark: Benchmark = field(default_factory=Benchmark)
-    control: Control = field(default_factory=Control)  # people of several pictures, mixes, pitch
+    voice_options: VoiceOptions = field(default_factory=VoiceOptions)  # people of several pictures, mixes, pitch
     batch_size: int | None = None  # conversions that go through the network at once; None: 1 on a processor, else 16
     watermark: bool = True
     sidecar: bool = False
@@ -52,7 +53,7 @@ class ConvertConfig:
     @property
     def settings(self) -> tuple[str, ...]:
         """What every result depends on besides its inputs; nothing where all is as it is by default."""
-        return (*self.control.settings, *(() if self.watermark else ("no watermark",)))
+        return (*self.voice_options.settings, *(() if self.watermark else ("no watermark",)))
 
 
 def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
@@ -62,13 +63,13 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
     naming = Naming(config.output, config.name)
     plan = plan_benchmark(
         config.sources, config.faces, config.voices, naming, config.benchmark,
-        pairs=config.pairs, limit=config.limit, control=config.control, reporter=reporter,
+        pairs=config.pairs, limit=config.limit, voice_options=config.voice_options, reporter=reporter,
     )  # fmt: skip
     rows, jobs = plan.rows, jobs_of(plan.rows, naming)
     tally = Tally(reporter)
     if config.dry_run:
         for job in jobs:
-            reporter.note(f"{job.source} + {_named(job.driver)} -> {job.output}")
+            reporter.note(f"{job.source} + {_name_target(job.voice_spec)} -> {job.output}")
         return tally.summary(config.output, conversions=len(jobs))
     folder = None if naming.single else config.output
     manifest = Manifest(folder)
@@ -77,10 +78,17 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
     waiting = jobs_waiting(jobs, keys, checkpoint, manifest, config.overwrite)
     converter = None
     if waiting:
-        converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, guidance=config.control.guidance, reporter=reporter)
-        if any(job.driver.sees for job in waiting):
+        converter = Converter(
+            config.checkpoint,
+            config.vocoder,
+            config.device,
+            on_many=config.on_many,
+            guidance=config.voice_options.guidance,
+            reporter=reporter,
+        )
+        if any(job.voice_spec.has_pictures for job in waiting):
             converter.prepare_faces()
-        converter.check_pitch(config.control.pitch_rule())
+        converter.check_pitch(config.voice_options.parse_pitch())
         converter.prepare_speech()
         reporter.note(f"model {converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}")
     lines = plan.lines(_system(config.system, rows, waiting, converter, manifest), folder or config.output.parent)
@@ -142,14 +150,14 @@ def _convert_all(
     manifest: Manifest, addresses: Addresses, tally: Tally,
 ) -> None:  # fmt: skip
     """Makes each file and puts all rows that it answers."""
-    targets = Targets(converter, config.temperature, addresses, tally.reporter, config.control.pitch_rule())
+    resolver = VoiceResolver(converter, config.temperature, addresses, tally.reporter, config.voice_options.parse_pitch())
     model = converter.checkpoint
 
     def save(job: Job, wav: np.ndarray) -> None:
-        made = provenance(
-            keys[job], model.config.name, model.weights_sha256, job.source, targets.used(job.driver), job.driver.by, watermark=config.watermark
-        )
-        save_converted(job.output, wav, converter.rate, made, job.source.name, str(job.driver), sidecar=config.sidecar)
+        spec = job.voice_spec
+        used, marked = resolver.used_files(spec), config.watermark
+        made = provenance(keys[job], model.config.name, model.weights_sha256, job.source, used, spec.kind, watermark=marked)
+        save_converted(job.output, wav, converter.rate, made, job.source.name, str(spec), sidecar=config.sidecar)
 
     def finish(job: Job, seconds: float, error: FaceVCError | None) -> None:
         made = {"model": model.config.name, "vocoder": converter.vocoder.name, "key": keys[job]}
@@ -167,15 +175,15 @@ def _convert_all(
         if config.fail_fast:
             raise error
 
-    convert_jobs(list(jobs), converter, targets, save, finish, config.batch_size)
+    convert_jobs(list(jobs), converter, resolver, save, finish, config.batch_size)
 
 
 def _record(job: Job, made: Mapping[str, str]) -> dict[str, str]:
     """One finished, failed or skipped item, for scripts."""
     reason = {"reason": made["reason"]} if made.get("reason") else {}
-    what = {"converted": str(job.output), "source": str(job.source), "face": str(job.driver.file or job.driver)}
+    what = {"converted": str(job.output), "source": str(job.source), "face": str(job.voice_spec.file or job.voice_spec)}
     return {"type": "item", **what, "status": made["status"], **reason}
 
 
-def _named(driver: Driver) -> str:
-    return " degraded by ".join(filter(None, (str(driver.file or driver), driver.degradation if driver.file else "")))
+def _name_target(spec: VoiceSpec) -> str:
+    return " degraded by ".join(filter(None, (str(spec.file or spec), spec.degradation if spec.file else "")))

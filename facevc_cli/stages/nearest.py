@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.drivers import FACE_SUFFIXES, Asked, Driver, faces_asked, voices_asked
-from facevc_cli.conversion.targets import Targets
+from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_request import FACE_SUFFIXES, TargetRequest, request_faces, request_recordings
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.memory import memory_errors_told
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -42,18 +43,18 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     """
     if (config.voice is None) == (config.face is None):
         raise UsageError("nearest needs either --voice WAV, to rank faces, or --face IMAGE_OR_CARD, to rank voices.")
-    query, candidates = _query(config), _candidates(config, reporter)
+    query, candidates = _find_query(config), _find_candidates(config, reporter)
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
-    if query.sees or any(asked.driver.sees for asked in candidates):
+    if query.has_pictures or any(asked.voice_spec.has_pictures for asked in candidates):
         converter.prepare_faces()
-    targets = Targets(converter, None, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), reporter)
-    asked_about = place(converter, targets.get(query))
+    resolver = VoiceResolver(converter, None, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), reporter)
+    asked_about = locate_voice(converter, resolver.resolve(query))
     tally, found = Tally(reporter), []
     reporter.begin(len(candidates), "candidates", STAGE)
     for asked in candidates:
         try:
             with memory_errors_told(str(asked.path)):
-                found.append((float(asked_about @ place(converter, targets.get(asked.driver))), asked))
+                found.append((float(asked_about @ locate_voice(converter, resolver.resolve(asked.voice_spec))), asked))
             tally.done(asked.id)
         except FaceVCError as error:
             tally.fail(asked.id, str(error))
@@ -62,22 +63,22 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     return tally.summary(ranking=ranking)
 
 
-def place(converter: Converter, target: Target) -> Tensor:
+def locate_voice(converter: Converter, target: Target) -> Tensor:
     """Where a target lies among the recalled voices: (voice_dim,), of unit length, seen from the mean of the memory's slots."""
     recalled = converter.target_from_mix([target], [1.0]).speaker[0]
     middle = F.normalize(converter.model.memory.values.detach(), dim=-1).mean(0)
     return F.normalize(F.normalize(recalled, dim=-1) - middle, dim=-1)
 
 
-def _query(config: NearestConfig) -> Driver:
+def _find_query(config: NearestConfig) -> VoiceSpec:
     path = config.voice or config.face or Path()
     named = find_files([path], AUDIO_SUFFIXES if config.voice else FACE_SUFFIXES)
     if len(named) > 1:
         raise UsageError(f"{path}: expected one file to ask about, found {len(named)}. Name one of them.")
-    return (voices_asked if config.voice else faces_asked)(named)[0].driver
+    return (request_recordings if config.voice else request_faces)(named)[0].voice_spec
 
 
-def _candidates(config: NearestConfig, reporter: Reporter) -> Sequence[Asked]:
+def _find_candidates(config: NearestConfig, reporter: Reporter) -> Sequence[TargetRequest]:
     if config.voice:
-        return faces_asked(find_files(config.candidates, FACE_SUFFIXES, reporter))
-    return voices_asked(find_files(config.candidates, AUDIO_SUFFIXES, reporter))
+        return request_faces(find_files(config.candidates, FACE_SUFFIXES, reporter))
+    return request_recordings(find_files(config.candidates, AUDIO_SUFFIXES, reporter))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from facevc_cli.batch.jobs import Driver, Naming, Row, jobs_of, person_of
+from facevc_cli.batch.jobs import Naming, Row, jobs_of, person_of
 from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
 from facevc_cli.benchmark.labels import about_sources, about_targets
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Silent
 
@@ -28,12 +29,12 @@ def faces(**images):
 
 
 def somebody(named):
-    return [Somebody(Driver.of("face", path), identifier, person_of(path, identifier)) for path, identifier in named]
+    return [Somebody(VoiceSpec.from_file("face", path), identifier, person_of(path, identifier)) for path, identifier in named]
 
 
 def own(named, sources=("s", "t"), naming=OUT):
     return [
-        Row(Path(f"{s}.wav"), s, "face", path, identifier, naming.job(Path(f"{s}.wav"), s, Driver.of("face", path), identifier))
+        Row(Path(f"{s}.wav"), s, "face", path, identifier, naming.job(Path(f"{s}.wav"), s, VoiceSpec.from_file("face", path), identifier))
         for s in sources
         for path, identifier in named
     ]
@@ -52,9 +53,9 @@ def test_person_is_the_folder_or_the_file_alone():
 @pytest.mark.parametrize("seed", range(20))
 def test_nobody_is_driven_by_themselves_and_each_image_drives_once(images, seed):
     named = somebody(faces(**images))
-    drivers = derangement(named, str(seed))
-    assert set(drivers) == {one.driver for one in named} and sorted(one.id for one in drivers.values()) == sorted(one.id for one in named)
-    assert all(driver.file.parent.name != other.person for driver, other in drivers.items())
+    specs = derangement(named, str(seed))
+    assert set(specs) == {one.voice_spec for one in named} and sorted(one.id for one in specs.values()) == sorted(one.id for one in named)
+    assert all(spec.file.parent.name != other.person for spec, other in specs.items())
 
 
 def test_one_seed_is_one_derangement_in_any_order():
@@ -65,9 +66,9 @@ def test_one_seed_is_one_derangement_in_any_order():
 
 def test_images_of_one_person_are_driven_by_one_other():
     """So that the shuffled system can be as alike within a target as the system itself."""
-    drivers = derangement(somebody(faces(a=3, b=3, c=3)), "1")
+    specs = derangement(somebody(faces(a=3, b=3, c=3)), "1")
     for person in "abc":
-        assert len({other.person for driver, other in drivers.items() if driver.file.parent.name == person}) == 1
+        assert len({other.person for spec, other in specs.items() if spec.file.parent.name == person}) == 1
 
 
 @pytest.mark.parametrize("images", [{"a": 3}, {"a": 3, "b": 2}, {"a": 5, "b": 2, "c": 2}])
@@ -82,7 +83,7 @@ def test_shuffled_rows_share_the_files_that_are_made_anyway():
     assert len(shuffled) == 6 and {row.baseline for row in shuffled} == {"shuffled-faces"}
     assert jobs_of([*rows, *shuffled], OUT) == [row.job for row in rows]
     for row in shuffled:
-        assert row.job.driver.file.parent.name != row.person and row.job.source == row.source
+        assert row.job.voice_spec.file.parent.name != row.person and row.job.source == row.source
 
 
 def test_shuffled_rows_without_their_file_get_their_own():
@@ -90,13 +91,13 @@ def test_shuffled_rows_without_their_file_get_their_own():
     rows = own(faces(a=1, b=1))[:3]
     shuffled = plan_baselines(["shuffled-faces"], rows, OUT, {}, 0)
     assert [row.job.relative for row in shuffled] == ["s__b-0.wav", "s__a-0.wav", "baselines/shuffled-faces/t__b-0.wav"]
-    assert shuffled[2].job.driver == Driver.of("face", Path("faces/b/0.png")) and shuffled[2].person == "a"
+    assert shuffled[2].job.voice_spec == VoiceSpec.from_file("face", Path("faces/b/0.png")) and shuffled[2].person == "a"
 
 
 def test_shuffled_within_gender():
     rows = own(faces(a=1, b=1, c=1, d=1))
     for row in plan_baselines(["shuffled-within-gender"], rows, OUT, ABOUT, 5):
-        assert {row.person, row.job.driver.file.parent.name} in ({"a", "b"}, {"c", "d"})
+        assert {row.person, row.job.voice_spec.file.parent.name} in ({"a", "b"}, {"c", "d"})
 
 
 @pytest.mark.parametrize(
@@ -117,8 +118,8 @@ def test_the_mean_face_is_one_file_a_source():
     mean = plan_baselines(["mean-face"], rows, OUT, {})
     assert len(mean) == 6 and [row.person for row in mean] == ["a", "a", "b"] * 2
     assert [job.relative for job in jobs_of(mean, OUT)] == ["baselines/mean-face/s__mean-face.wav", "baselines/mean-face/t__mean-face.wav"]
-    driver = mean[0].job.driver
-    assert [len(files) for files in driver.people] == [2, 1] and driver.file is None and str(driver) == "mean of 3 faces"
+    spec = mean[0].job.voice_spec
+    assert [len(files) for files in spec.people] == [2, 1] and spec.file is None and str(spec) == "mean of 3 faces"
 
 
 def test_the_source_makes_no_file():
@@ -130,7 +131,7 @@ def test_the_voice_is_the_first_reference():
     reporter = Notes()
     rows = plan_baselines(["voice"], own(faces(a=2, b=1)), OUT, ABOUT, reporter=reporter)
     assert [row.job.relative for row in rows] == ["baselines/voice/s__a.wav"] * 2 + ["baselines/voice/t__a.wav"] * 2
-    assert {row.job.driver for row in rows} == {Driver.of("voice", Path("/r/a1.wav"))}
+    assert {row.job.voice_spec for row in rows} == {VoiceSpec.from_file("voice", Path("/r/a1.wav"))}
     assert len(jobs_of(rows, OUT)) == 2
     assert reporter.notes == ["baseline voice: 1 of 2 targets have no real recording and are left out, such as b"]
     with pytest.raises(FaceVCError, match=r"none of 1 targets has any.*--labels"):
@@ -144,7 +145,7 @@ def test_degraded_faces():
         "degraded/blur=4/s__a-0.wav", "degraded/blur=4/s__b-0.wav",
         "degraded/blur=2+dark=0.3/s__a-0.wav", "degraded/blur=2+dark=0.3/s__b-0.wav",
     ]  # fmt: skip
-    assert worse[3].job.driver == Driver.of("face", Path("faces/b/0.png"), "blur=2+dark=0.3") and worse[3].baseline == ""
+    assert worse[3].job.voice_spec == VoiceSpec.from_file("face", Path("faces/b/0.png"), "blur=2+dark=0.3") and worse[3].baseline == ""
 
 
 def test_what_is_asked_for_in_vain():
@@ -164,17 +165,18 @@ def test_what_is_asked_for_in_vain():
     assert len(plan_baselines(BASELINES, own(faces(a=1, b=1, c=1, d=1)), OUT, ABOUT)) == 4 * 8 + 2
 
 
-def asked(by, name, driver, source="s"):
-    path = driver.files[0]
-    return Row(Path(f"{source}.wav"), source, by, path, name, OUT.job(Path(f"{source}.wav"), source, driver, name), who="" if by == "face" else name)
+def asked(by, name, spec, source="s"):
+    path = spec.files[0]
+    return Row(Path(f"{source}.wav"), source, by, path, name, OUT.job(Path(f"{source}.wav"), source, spec, name), who="" if by == "face" else name)
 
 
 def people_and_more():
     """A picture, two people of two and three pictures, a card, and a mix of a picture and a recording."""
     pictures = {name: [Path(f"{name}/{i}.png") for i in range(count)] for name, count in (("anna", 2), ("bea", 3))}
-    cem, card, voice = Driver.of("face", Path("cem.png")), Driver.of("card", Path("dan.safetensors")), Driver.of("voice", Path("v.wav"))
-    rows = [asked("face", "cem", cem), *(asked("person", name, Driver.person(name, files)) for name, files in pictures.items())]
-    return [*rows, asked("card", "dan", card), asked("mix", "cem=0.50+v=0.50", Driver.mix([(cem, 1), (voice, 1)])), asked("voice", "v", voice)]
+    cem, voice = VoiceSpec.from_file("face", Path("cem.png")), VoiceSpec.from_file("voice", Path("v.wav"))
+    card = VoiceSpec.from_file("card", Path("dan.safetensors"))
+    rows = [asked("face", "cem", cem), *(asked("person", name, VoiceSpec.from_pictures(name, files)) for name, files in pictures.items())]
+    return [*rows, asked("card", "dan", card), asked("mix", "cem=0.50+v=0.50", VoiceSpec.from_mix([(cem, 1), (voice, 1)])), asked("voice", "v", voice)]
 
 
 def test_people_and_cards_are_shuffled_and_mixes_are_nobody():
@@ -188,7 +190,7 @@ def test_people_and_cards_are_shuffled_and_mixes_are_nobody():
     about = {name: {"gender": gender, "references": f"/r/{name}.wav"} for name, gender in (("anna", "f"), ("bea", "f"), ("cem", "m"), ("dan", "m"))}
     within = plan_baselines(["shuffled-within-gender"], rows, OUT, about)
     assert {row.target_id: row.job.relative for row in within} == {"anna": "s__bea.wav", "bea": "s__anna.wav", "cem": "s__dan.wav", "dan": "s__cem.wav"}
-    assert [row.job.driver.file.stem for row in plan_baselines(["voice"], rows, OUT, about)] == ["cem", "anna", "bea", "dan"]
+    assert [row.job.voice_spec.file.stem for row in plan_baselines(["voice"], rows, OUT, about)] == ["cem", "anna", "bea", "dan"]
     assert [row.target_id for row in plan_baselines(["source"], rows, OUT, {})] == ["cem", "anna", "bea", "dan"]
 
 
@@ -196,20 +198,20 @@ def test_the_mean_face_is_over_people_with_pictures():
     reporter = Notes()
     mean = plan_baselines(["mean-face"], people_and_more(), OUT, {}, 0, reporter)
     assert [row.target_id for row in mean] == ["cem", "anna", "bea"] and "the voice card dan left out" in reporter.notes[1]
-    (driver,) = {row.job.driver for row in mean}
-    assert sorted(len(files) for files in driver.people) == [1, 2, 3]
+    (spec,) = {row.job.voice_spec for row in mean}
+    assert sorted(len(files) for files in spec.people) == [1, 2, 3]
 
 
 def test_a_person_and_her_picture_are_one():
     """However they are called: nobody is driven by her own picture."""
     one, two = Path("anna/0.png"), Path("anna/1.png")
     pictures = {"0": one, "1": two} | {name: Path(f"{name}.png") for name in "xyz"}
-    rows = [asked("face", name, Driver.of("face", path)) for name, path in pictures.items()]
-    rows.append(asked("person", "anna", Driver.person("anna", [one, two])))
+    rows = [asked("face", name, VoiceSpec.from_file("face", path)) for name, path in pictures.items()]
+    rows.append(asked("person", "anna", VoiceSpec.from_pictures("anna", [one, two])))
     for seed in range(20):
         for row in plan_baselines(["shuffled-faces"], rows, OUT, {}, seed):
-            assert not set(row.job.driver.files) & {one, two} or row.target_id in "xyz"
-    (mean,) = {row.job.driver for row in plan_baselines(["mean-face"], rows, OUT, {})}
+            assert not set(row.job.voice_spec.files) & {one, two} or row.target_id in "xyz"
+    (mean,) = {row.job.voice_spec for row in plan_baselines(["mean-face"], rows, OUT, {})}
     assert sorted(map(sorted, mean.people)) == [[one, two], [Path("x.png")], [Path("y.png")], [Path("z.png")]]
 
 
@@ -218,11 +220,11 @@ def test_every_picture_of_a_person_and_a_mix_is_degraded():
     rows = plan_degraded(["blur=4"], people_and_more(), OUT, reporter)
     assert [row.job.relative for row in rows] == [f"degraded/blur=4/s__{name}.wav" for name in ("cem", "anna", "bea", "cem=0.50+v=0.50")]
     assert len(reporter.notes) == 1 and "the voice card dan and 1 more left out" in reporter.notes[0]
-    assert [str(row.job.driver) for row in rows[1:]] == [
+    assert [str(row.job.voice_spec) for row in rows[1:]] == [
         "person anna (2 pictures) (blur=4)", "person bea (3 pictures) (blur=4)", "mix of cem.png 0.50 and v.wav 0.50 (blur=4)"
     ]  # fmt: skip
-    mix = rows[3].job.driver
-    assert [(part.by, part.degradation) for part, _ in mix.parts] == [("face", "blur=4"), ("voice", "")] and mix.degradation == "blur=4"
+    mix = rows[3].job.voice_spec
+    assert [(part.kind, part.degradation) for part, _ in mix.parts] == [("face", "blur=4"), ("voice", "")] and mix.degradation == "blur=4"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_every_picture_of_a_person_and_a_mix_is_degraded():
     ],
 )
 def test_where_there_is_nothing_to_run(kinds, option, reason):
-    rows = [row for row in people_and_more() if row.by in kinds]
+    rows = [row for row in people_and_more() if row.kind in kinds]
     with pytest.raises(UsageError, match=reason):
         if option == "degrade":
             plan_degraded(["blur=4"], rows, OUT)

@@ -350,7 +350,7 @@ def test_keys_are_those_of_earlier_versions(inputs, model):
     naming = Naming(inputs / "out")
     job = jobs_of(plan_conversions([inputs / "wavs"], [inputs / "faces"], [], naming, limit=1), naming)[0]
     content = file_sha256(model / "model.safetensors") + file_sha256(model / "config.yaml")
-    parts = f"{content} griffin-lim {(None, 'largest')} {file_sha256(job.source)} {file_sha256(job.driver.files[0])} face"
+    parts = f"{content} griffin-lim {(None, 'largest')} {file_sha256(job.source)} {file_sha256(job.voice_spec.files[0])} face"
     assert job_keys([job], model, "griffin-lim", None, "largest")[job] == hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 

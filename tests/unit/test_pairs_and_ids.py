@@ -8,7 +8,7 @@ import pytest
 
 from facevc_cli.batch.jobs import Naming, Row, plan_conversions
 from facevc_cli.benchmark.labels import about_targets
-from facevc_cli.conversion.drivers import Control
+from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Silent
 from facevc_cli.corpus.pairing import pair_faces
@@ -95,9 +95,9 @@ def test_people_are_found_in_linked_folders_and_not_in_hidden_ones(given):
     touch(given / "pool/1.jpg", given / "pool/1.png", given / "pool/.thumbnails/1.jpg", given / "pool/@eaDir/1.jpg", given / "pool/x.txt")
     (given / "anna").symlink_to(given / "pool")
     told = Notes()
-    row, = plan_conversions([given / "wavs/ann"], [], [], Naming(given / "out"), control=Control(persons=("anna",)), reporter=told)
+    row, = plan_conversions([given / "wavs/ann"], [], [], Naming(given / "out"), voice_options=VoiceOptions(persons=("anna",)), reporter=told)
     assert row.person == row.target_id == "anna"
-    assert [path.name for path in row.job.driver.files] == ["1.jpg", "1.png"]
+    assert [path.name for path in row.job.voice_spec.files] == ["1.jpg", "1.png"]
     assert told.notes == ["anna: 1 file of another kind was passed over (.txt 1)"]
 
 

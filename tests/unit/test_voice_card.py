@@ -21,8 +21,8 @@ from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.stages import convert, nearest, voice_card
 from facevc_cli.stages.convert import ConvertConfig
-from facevc_cli.stages.nearest import NearestConfig, place
-from facevc_cli.stages.voice_card import VoiceCardConfig, described
+from facevc_cli.stages.nearest import NearestConfig, locate_voice
+from facevc_cli.stages.voice_card import VoiceCardConfig, describe_voice
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_what_a_card_holds(inputs, make, model):
 def test_what_was_recalled_by_hand(model):
     converter = Converter(model, "griffin-lim", "cpu")
     target = replace(converter.target_from_embedding(np.ones(128, np.float32)), address=torch.tensor([[0.5, 0.25, 0, 0.25, 0, 0, 0, 0]]))
-    found = described(converter, target)
+    found = describe_voice(converter, target)
     assert found["address_entropy_bits"] == 1.5 and found["slots"] == 8 and len(found["top_slots"]) == 5
     assert found["top_slots"][0] == {"slot": 0, "share": 0.5} and {one["slot"] for one in found["top_slots"][1:3]} == {1, 3}
 
@@ -303,4 +303,4 @@ def test_a_place_is_seen_from_the_middle_of_the_slots(model):
     values = torch.nn.functional.normalize(converter.model.memory.values.detach(), dim=-1)
     target = converter.target_from_embedding(np.ones(128, np.float32))
     seen = target.speaker[0] - values.mean(0)
-    torch.testing.assert_close(place(converter, target), seen / seen.norm(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(locate_voice(converter, target), seen / seen.norm(), rtol=1e-4, atol=1e-5)

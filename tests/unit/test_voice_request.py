@@ -11,8 +11,9 @@ from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.benchmark.plan import Benchmark
 from facevc_cli.conversion.card import save_card
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.drivers import Control, Driver, is_mix_word, parse_mix, take_mix_words
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_request import VoiceOptions, is_mix_word, parse_mix, take_mix_words
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Silent
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range
@@ -54,9 +55,9 @@ def inputs(tmp_path):
 @pytest.fixture
 def go(inputs, model):
     def convert(reporter=None, **changes):
-        control = Control(**{name: changes.pop(name) for name in ("persons", "mixes", "sweep", "pitch", "guidance") if name in changes})
+        voice_options = VoiceOptions(**{name: changes.pop(name) for name in ("persons", "mixes", "sweep", "pitch", "guidance") if name in changes})
         given = {"sources": (inputs / "s.wav",), "output": inputs / "out", "checkpoint": model, "vocoder": "griffin-lim", "device": "cpu", "watermark": False}
-        return run(ConvertConfig(**{**given, **changes}, control=control), reporter or Notes())
+        return run(ConvertConfig(**{**given, **changes}, voice_options=voice_options), reporter or Notes())
 
     return convert
 
@@ -212,7 +213,7 @@ def test_several_pictures_are_one_person(inputs, go, model, analyser):
 
 
 def test_one_picture_is_a_face(inputs):
-    assert Driver.person("bob", [inputs / "bob.png"]) == Driver.of("face", inputs / "bob.png")
+    assert VoiceSpec.from_pictures("bob", [inputs / "bob.png"]) == VoiceSpec.from_file("face", inputs / "bob.png")
 
 
 def test_a_mix_is_over_addresses(inputs, go, model, analyser):
@@ -311,9 +312,9 @@ def test_cards_stand_in_for_each_other(inputs, go, model):
 # keys and loudness
 
 
-def keys_of(folder, *, faces=(), voices=(), settings=(), **control):
-    naming, asked = Naming(folder / "out"), Control(**control)
-    jobs = jobs_of(plan_conversions([folder / "s.wav"], faces, voices, naming, control=asked), naming)
+def keys_of(folder, *, faces=(), voices=(), settings=(), **voice_options):
+    naming, asked = Naming(folder / "out"), VoiceOptions(**voice_options)
+    jobs = jobs_of(plan_conversions([folder / "s.wav"], faces, voices, naming, voice_options=asked), naming)
     return list(job_keys(jobs, folder / "model", None, None, "largest", *asked.settings).values())
 
 
