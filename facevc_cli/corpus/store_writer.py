@@ -95,6 +95,7 @@ class StoreWriter:
             source.close()
             if source.path != self.path:  # other processes go on writing parts: only those that were merged go
                 source.path.unlink(missing_ok=True)
+        remove_left([self.path.parent])
         if any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock")):
             return  # a shard is at work and may put its next part here at any time
         with suppress(OSError):  # not empty where another process has written a part meanwhile
