@@ -108,6 +108,4 @@ def _start(pretrained: Checkpoint, config: Config, dvectors: torch.Tensor, seed:
             raise FaceVCError("train.init_memory kmeans needs a speaker encoder that takes d-vectors. Use random.")
         with torch.no_grad():
             model.memory.init_values(model.embed_voice(dvectors), seed)
-    elif config.train.init_memory != "random":
-        raise FaceVCError(f"train.init_memory {config.train.init_memory!r}: expected random or kmeans.")
     return model
