@@ -1,13 +1,23 @@
 """Settings with few values: which they are, and the words of an error that names them."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Literal
+
+from facevc_cli.core.errors import UsageError
 
 MelName = Literal["fvmvc", "hifigan"]  # the keys of dsp.mel.MEL_DEFINITIONS
 Precision = Literal["no", "bf16"]
 OnMany = Literal["largest", "skip"]  # several faces in an image
-Detector = Literal["dlib", "face-alignment", "mtcnn"]
+DetectorName = Literal["dlib", "face-alignment", "mtcnn"]
+
+
+def check_device(name: str) -> str:
+    """The name of a device as it is; UsageError for one that torch cannot have on any machine."""
+    if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", name):
+        raise UsageError(f"--device {name!r}: expected auto, cpu, cuda, cuda:N or mps.")
+    return name
 
 
 def name_allowed(value: object, allowed: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.folders import PassedOver, walk_files
 from facevc_cli.files.names import index_by_name, look_up, normalise_name, real_path
@@ -42,14 +42,14 @@ class SpeakerRule:
 
     @classmethod
     def from_options(cls, pattern: str | None, table: Path | None) -> "SpeakerRule":
-        """Checks the pattern and reads the table; FaceVCError where either is unusable."""
+        """Checks the pattern (UsageError) and reads the table (FaceVCError)."""
         if pattern is not None:
             try:
                 groups = re.compile(pattern).groups
             except re.error as error:
-                raise FaceVCError(f"--speaker-pattern {pattern!r} is not a regular expression: {error}.") from error
+                raise UsageError(f"--speaker-pattern {pattern!r} is not a regular expression: {error}.") from error
             if groups < 1:
-                raise FaceVCError(
+                raise UsageError(
                     f"--speaker-pattern {pattern!r} has no group: put the part that names the speaker in parentheses."
                 )
         rows = read_table(table, ("utterance", "speaker")) if table else []
@@ -204,12 +204,12 @@ def find_inputs(
 
 
 def parse_shard(shard: str | None) -> tuple[int, int]:
-    """'I/N' -> (I, N), 1 <= I <= N; None -> (1, 1)."""
+    """'I/N' -> (I, N), 1 <= I <= N; None -> (1, 1). UsageError for anything else."""
     if shard is None:
         return 1, 1
     match = re.fullmatch(r"(\d+)/(\d+)", shard)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise FaceVCError(f"--shard {shard!r}: expected I/N with 1 <= I <= N, for example 2/4.")
+        raise UsageError(f"--shard {shard!r}: expected I/N with 1 <= I <= N, for example 2/4.")
     return int(match[1]), int(match[2])
 
 

@@ -14,6 +14,7 @@ from facevc_cli.benchmark.plan import Benchmark, plan_benchmark
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.drivers import Control, Driver
 from facevc_cli.conversion.targets import Targets
+from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
@@ -36,7 +37,7 @@ class ConvertConfig:
     vocoder: str | None = None
     name: str = NAME
     temperature: float | None = None
-    on_many: str = "largest"
+    on_many: OnMany = "largest"
     device: str = "auto"
     limit: int | None = None  # of the system's own conversions; baselines and degraded faces follow them
     overwrite: bool = False

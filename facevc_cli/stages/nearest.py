@@ -15,6 +15,7 @@ from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.drivers import FACE_SUFFIXES, Asked, Driver, faces_asked, voices_asked
 from facevc_cli.conversion.targets import Targets
 from facevc_cli.conversion.voice import Target
+from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.memory import memory_errors_told
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -31,7 +32,7 @@ class NearestConfig:
     face: Path | None = None  # a picture or a voice card
     top: int | None = None
     checkpoint: Path | None = None
-    on_many: str = "largest"
+    on_many: OnMany = "largest"
     device: str = "auto"
 
 

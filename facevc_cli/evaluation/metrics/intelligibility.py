@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.choices import name_allowed
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, converted, source
@@ -67,6 +68,7 @@ class WhisperRecogniser:
         self.language = language
         self.made_with = (model, language)
         folder = str(packaged_folder()) if model == PACKAGED else model
+        _check_model(model)
         try:
             self._model = WhisperModel(folder, device="cpu", compute_type="int8")
         except Exception as error:  # a hub's, a file system's or CTranslate2's: all mean that there is no such model
@@ -74,6 +76,10 @@ class WhisperRecogniser:
                 f"--recogniser {model}: faster-whisper cannot load this model ({error}). Give a folder with a CTranslate2 "
                 "Whisper (model.bin, config.json, tokenizer.json), a model's name such as base.en, or none."
             ) from error
+
+        known = self._model.supported_languages
+        if language is not None and len(known) > 1 and language not in known:
+            raise UsageError(f"--language {language!r}: expected a code that Whisper knows, such as en: {', '.join(known)}.")
 
     def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
         """Beam of five at temperature 0, no conditioning on earlier text: the same sound gives the same words.
@@ -99,6 +105,16 @@ class WhisperRecogniser:
             wav, language=language, beam_size=BEAM, temperature=0.0, condition_on_previous_text=False, **settings
         )
         return list(segments), about.language
+
+
+def _check_model(model: str) -> None:
+    """UsageError for a name that is neither a folder here nor a model that faster-whisper knows."""
+    from faster_whisper import available_models
+
+    names = available_models()
+    if model != PACKAGED and Path(model).name == model and not Path(model).exists() and model not in names:
+        allowed = name_allowed(model, ["auto", "none", *names])
+        raise UsageError(f"--recogniser {model!r}: {allowed} Or give a folder with a CTranslate2 Whisper.")
 
 
 def packaged_available() -> bool:
