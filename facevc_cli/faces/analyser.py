@@ -120,11 +120,6 @@ class FaceAnalyser:
         return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
 
 
-def embed_image(analyser: FaceAnalyser, image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> (D,) float32, the embedding of the face in it; errors as `FaceAnalyser.analyse`."""
-    return analyser.analyse(image).embedding
-
-
 def check_choices(detector: str, embedder: str, on_many: str) -> None:
     """UsageError for an unknown name; FaceVCError where a package that the choice needs is not installed."""
     for option, value, known in (("detector", detector, DETECTORS), ("on-many", on_many, ON_MANY)):

@@ -11,7 +11,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.folders import PassedOver, walk_files
 from facevc_cli.files.names import index_by_name, look_up, normalise_name, real_path
-from facevc_cli.files.tables import read_table, read_text
+from facevc_cli.files.tables import decode_text, read_table
 
 
 def _suffixes(names: str) -> frozenset[str]:
@@ -95,7 +95,7 @@ def _named(sources: Sequence[str | Path]) -> Iterator[Path]:
             yield real_path(Path(source))
             continue
         listed = real_path(Path(text[1:]))
-        lines = read_text(listed, "list of inputs", "Give a UTF-8 file with one path a line.").splitlines()
+        lines = decode_text(listed, "list of inputs", "Give a UTF-8 file with one path a line.").splitlines()
         yield from (real_path(listed.parent / line.strip()) for line in lines if line.strip())
 
 
