@@ -13,10 +13,7 @@ from facevc_cli.core.choices import name_nearest
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import parse_settings, read_text, shorten
 from facevc_cli.families.fvmvc.config import from_dict
-from facevc_cli.manifest.conversion import gender_of
-
-GENDERS = ("female", "male")
-SEPARATOR = "|"  # between reference files
+from facevc_cli.manifest.contract import GENDERS, gender_of, split_files
 
 Row = Mapping[str, str]
 Groups = dict[str, dict[str, list[Named]]]  # gender -> speaker or person -> files
@@ -164,7 +161,7 @@ def _by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Grou
         target, gender = row.get("target") or "", gender_of(row.get("gender") or "")
         if gender and genders.setdefault(target, gender) != gender:
             raise FaceVCError(f"table of labels: the target {target!r} is female in one row and male in another. Correct the rows.")
-        heard.setdefault(target, set()).update(name.strip() for name in (row.get("references") or "").split(SEPARATOR) if name.strip())
+        heard.setdefault(target, set()).update(name.strip() for name in split_files(row.get("references") or ""))
     groups: Groups = {gender: {} for gender in ("", *GENDERS)}
     for path, identifier in faces:
         person = person_of(path, identifier)

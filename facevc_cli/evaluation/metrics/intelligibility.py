@@ -1,6 +1,5 @@
 """WER and CER: what a recogniser understands of a conversion, against the transcript or what it understands of the source."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, converted, source
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
+from facevc_cli.files.hashes import file_sha256
 from facevc_cli.manifest.conversion import Conversion
 
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
@@ -134,16 +134,13 @@ def packaged_folder() -> Path:
     model = root / "model.bin"
     parts = sorted((part for folder in folders for part in folder.glob("model.bin*")), key=lambda part: part.name)
     if not model.is_file() or model.stat().st_size != sum(part.stat().st_size for part in parts):
-        digest = hashlib.sha256()
         with atomic_path(model) as temporary:
             with open(temporary, "wb") as joined:
                 for part in parts:
-                    content = part.read_bytes()
-                    digest.update(content)
-                    joined.write(content)
-            if digest.hexdigest() != PACKAGED_SHA256:
+                    joined.write(part.read_bytes())
+            if (found := file_sha256(temporary)) != PACKAGED_SHA256:
                 raise FaceVCError(
-                    f"Whisper base from {', '.join(PARTS)}: expected sha256 {PACKAGED_SHA256}, found {digest.hexdigest()}. "
+                    f"Whisper base from {', '.join(PARTS)}: expected sha256 {PACKAGED_SHA256}, found {found}. "
                     "Install these packages again."
                 )
     for folder in folders:
