@@ -69,10 +69,10 @@ def _speech(folder: Path) -> None:
 
 def _video(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
-        from facevc_cli.files.video import has_audio, iterate_frames
+        from facevc_cli.files.video import iterate_frames
 
         path = folder / name
-        attempt(lambda: _sound(name)(folder), lambda: has_audio(path), lambda: [None for _ in iterate_frames(path, 2, 4)])
+        attempt(lambda: _sound(name)(folder), lambda: [None for _ in iterate_frames(path, 2, 4)])
 
     return read
 

@@ -12,11 +12,10 @@ from facevc_cli.batch.jobs import Naming, Row
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
-from facevc_cli.manifest.conversion import gender_of
+from facevc_cli.manifest.contract import SEPARATOR, gender_of
 
 SHUFFLED, WITHIN_GENDER, MEAN_FACE, SOURCE, VOICE = BASELINES = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
 About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, as of benchmark/labels.py
-SEPARATOR = "|"  # between reference files
 NOUNS = {"face": "face", "person": "person", "card": "voice card", "mix": "mix", "voice": "recording"}
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from facevc_cli.batch.jobs import Draw, Naming, Row, plan_conversions
-from facevc_cli.benchmark.baselines import SEPARATOR, plan_baselines, plan_degraded
+from facevc_cli.benchmark.baselines import plan_baselines, plan_degraded
 from facevc_cli.benchmark.labels import about_sources, about_targets
 from facevc_cli.benchmark.protocol import draw, limit_references, load_protocol
 from facevc_cli.conversion.voice_request import VoiceOptions
@@ -14,7 +14,8 @@ from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.faces.degradation import parse_conditions
 from facevc_cli.files.tables import path_from, read_table
-from facevc_cli.manifest.manifest import COLUMNS, Line
+from facevc_cli.manifest.contract import COLUMNS, SEPARATOR
+from facevc_cli.manifest.manifest import Line
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from typer import Option
 
-from facevc_cli.cli.options import MODEL, REPORT, WORK
+from facevc_cli.cli.options import MODEL, REPORT, WORK, one_of
+from facevc_cli.core import choices
 
 BENCHMARKS = "Benchmarks"
 
@@ -36,7 +37,8 @@ Vocoder = Annotated[str | None, Option("--vocoder", help=VOCODER, rich_help_pane
 Pitch = Annotated[str, Option("--pitch", metavar="auto|keep|SEMITONES|HZ", help=PITCH)]
 Guidance = Annotated[float | None, Option("--guidance", help=GUIDANCE, rich_help_panel=MODEL)]
 Temperature = Annotated[float | None, Option("--temperature", help=TEMPERATURE, rich_help_panel=MODEL)]
-OnMany = Annotated[str, Option("--on-many", help="Several faces in an image: largest, or skip.", rich_help_panel=WORK)]
+_one_of_many = partial(Option, "--on-many", metavar="largest|skip", parser=one_of(choices.OnMany))
+OnMany = Annotated[choices.OnMany, _one_of_many(help="Several faces in an image: take the largest, or skip it.", rich_help_panel=WORK)]
 BatchSize = Annotated[int | None, Option("--batch-size", min=1, help=BATCH, rich_help_panel=WORK)]
 Watermark = Annotated[bool, Option("--watermark/--no-watermark", help="The inaudible mark that 'facevc verify' finds.", rich_help_panel=WORK)]
 Sidecar = Annotated[bool, Option("--sidecar", help="Beside each file, as NAME.wav.json, what made it.", rich_help_panel=WORK)]

@@ -7,12 +7,15 @@ import typer
 
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.report import run_stage
+from facevc_cli.core import choices
+
+MEL = "fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's)."
 
 
 def extract_features(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example features.h5.")],
-    mel: Annotated[str, typer.Option("--mel", help="fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's).")] = "fvmvc",
+    mel: Annotated[choices.MelName, typer.Option("--mel", metavar="NAME", parser=opt.one_of(choices.MelName), help=MEL)] = "fvmvc",
     split: Annotated[
         Path | None, typer.Option("--split", metavar="TABLE.csv", help="Columns utterance or speaker, and split: train, valid or test.")
     ] = None,

@@ -1,18 +1,43 @@
 """The options that commands share, spelt once: the same name, help and default everywhere."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
+
+from facevc_cli.core import choices
+from facevc_cli.core.errors import UsageError
 
 WORK = "Work"
 SPEAKERS = "Speakers"
 REPORT = "Reporting"
 
+MOST_SEED = 2**32 - 1  # what numpy takes
+
+
+def one_of(literal: Any) -> Callable[[str], str]:
+    """The parser of an option whose values are a Literal's."""
+
+    def parse(value: str) -> str:
+        if value not in get_args(literal):
+            raise typer.BadParameter(f"{value!r}: {choices.name_allowed(value, get_args(literal))}")
+        return value
+
+    return parse
+
+
+def _parse_device(name: str) -> str:
+    try:
+        return choices.check_device(name)
+    except UsageError as error:
+        raise typer.BadParameter(str(error).removeprefix("--device ")) from error
+
+
 Sources = Annotated[list[str], typer.Argument(help="Files, folders (searched below, sorted), or @LIST.txt with one path a line.", show_default=False)]
-Device = Annotated[str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=WORK)]
+Device = Annotated[str, typer.Option("--device", "-d", metavar="NAME", parser=_parse_device, help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=WORK)]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0 takes one a processor.", rich_help_panel=WORK)]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn at random.", rich_help_panel=WORK)]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of everything drawn at random.", rich_help_panel=WORK)]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first N inputs.", rich_help_panel=WORK)]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, do nothing.", rich_help_panel=WORK)]
 Overwrite = Annotated[
@@ -43,7 +68,10 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE.yaml"
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="One difference, above preset and file; may be repeated.", rich_help_panel=MODEL)
 ]
-Precision = Annotated[str, typer.Option("--precision", help="no (float32) or bf16.", rich_help_panel=WORK)]
+Precision = Annotated[
+    choices.Precision,
+    typer.Option("--precision", metavar="no|bf16", parser=one_of(choices.Precision), help="no is float32.", rich_help_panel=WORK),
+]
 StopAt = Annotated[int | None, typer.Option("--stop-at", min=1, help="Stop after this step; the same command goes on later.", rich_help_panel=WORK)]
 Weights = Annotated[
     Path | None, typer.Option("--weights", metavar="TABLE.csv", help="Columns utterance,weight: how often each is drawn.", rich_help_panel=WORK)

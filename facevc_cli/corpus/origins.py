@@ -10,6 +10,7 @@ from facevc_cli.core.progress import Reporter
 from facevc_cli.files.hashes import content_sha256, file_stamp
 from facevc_cli.files.inputs import Input
 from facevc_cli.files.names import normalise_name, real_path
+from facevc_cli.files.tables import path_from
 
 COLUMNS = ("source", "source_sha256", "source_stamp")  # of stores and manifests
 
@@ -28,7 +29,7 @@ class Origin:
         """What is on the disk now. Taken before the file is decoded: if it changes meanwhile, the item counts as
         stale."""
         stamp = file_stamp(source.path)
-        return cls(_relative(source.path, folder), content_sha256(source.path), stamp, source.speaker)
+        return cls(path_from(Path(os.path.realpath(folder)), _real(source.path)), content_sha256(source.path), stamp, source.speaker)
 
     @classmethod
     def read(cls, row: Mapping[str, object], speaker: str) -> "Origin":
@@ -124,14 +125,6 @@ def _place(origin: Origin, folder: Path) -> Path:
 def _real(path: Path) -> Path:
     """The path without links on the way to it; the file itself keeps its name, also if it is a link."""
     return Path(os.path.realpath(path.parent)) / path.name
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """Seen from a folder, so that the output tells nobody where the folder lies, and both may be moved together."""
-    try:
-        return Path(os.path.relpath(_real(path), os.path.realpath(folder))).as_posix()
-    except ValueError:  # on another drive
-        return _real(path).as_posix()
 
 
 def _files(inputs: Sequence[Input]) -> str:

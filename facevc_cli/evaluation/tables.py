@@ -10,12 +10,10 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.patterns import rows_by_pattern
 from facevc_cli.files.tables import path_from, read_table, resolve
-from facevc_cli.manifest.conversion import Conversion, gender_of, label_of
+from facevc_cli.manifest.contract import DONE, FAILED, MANIFEST, gender_of, split_files
+from facevc_cli.manifest.conversion import Conversion, label_of
 
-MANIFEST = "manifest.csv"
-DONE, FAILED = "done", "failed"
 SYSTEM = "facevc"  # the name of a system that the manifest does not name
-SEPARATOR = "|"  # between reference files
 FIELDS = {  # columns that a conversion holds as such; all others go into `about`
     "system", "converted", "status", "source", "source_id", "target", "face", "driver", "gender", "source_gender", "references",
     "transcript", "baseline", "degradation", "parallel", "source_speaker",
@@ -178,7 +176,7 @@ def _parallel(target: str, source_id: str, people: _Table) -> str:
 
 
 def _references(text: str, table: Path) -> list[str]:
-    return [_resolved(name, table) for name in text.split(SEPARATOR) if name.strip()]
+    return [_resolved(name, table) for name in split_files(text)]
 
 
 @lru_cache(maxsize=1 << 16)  # the same references stand in every row of a target

@@ -4,11 +4,12 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from PIL import Image
 
+from facevc_cli.core.choices import DetectorName, OnMany, name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.plugins import Plugins
 from facevc_cli.faces.detection import (
@@ -28,9 +29,9 @@ from facevc_cli.faces.detection import (
     weights_path,
 )
 
-DETECTORS = ("dlib", "face-alignment", "mtcnn")
+DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
 EMBEDDERS = ("dlib", "facenet")
-ON_MANY = ("largest", "skip")
+ON_MANY: tuple[OnMany, ...] = get_args(OnMany)
 PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDDERS)
 
 SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
@@ -119,16 +120,11 @@ class FaceAnalyser:
         return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
 
 
-def embed_image(analyser: FaceAnalyser, image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> (D,) float32, the embedding of the face in it; errors as `FaceAnalyser.analyse`."""
-    return analyser.analyse(image).embedding
-
-
 def check_choices(detector: str, embedder: str, on_many: str) -> None:
     """UsageError for an unknown name; FaceVCError where a package that the choice needs is not installed."""
     for option, value, known in (("detector", detector, DETECTORS), ("on-many", on_many, ON_MANY)):
         if value not in known:
-            raise UsageError(f"--{option} {value!r}: expected {' or '.join(known)}.")
+            raise UsageError(f"--{option} {value!r}: {name_allowed(value, known)}")
     if embedder not in EMBEDDERS:
         PLUGINS.find(embedder)
     if detector == "face-alignment":

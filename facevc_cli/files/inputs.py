@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.folders import PassedOver, walk_files
 from facevc_cli.files.names import index_by_name, look_up, normalise_name, real_path
-from facevc_cli.files.tables import read_table, read_text
+from facevc_cli.files.tables import decode_text, read_table
 
 
 def _suffixes(names: str) -> frozenset[str]:
@@ -42,14 +42,14 @@ class SpeakerRule:
 
     @classmethod
     def from_options(cls, pattern: str | None, table: Path | None) -> "SpeakerRule":
-        """Checks the pattern and reads the table; FaceVCError where either is unusable."""
+        """Checks the pattern (UsageError) and reads the table (FaceVCError)."""
         if pattern is not None:
             try:
                 groups = re.compile(pattern).groups
             except re.error as error:
-                raise FaceVCError(f"--speaker-pattern {pattern!r} is not a regular expression: {error}.") from error
+                raise UsageError(f"--speaker-pattern {pattern!r} is not a regular expression: {error}.") from error
             if groups < 1:
-                raise FaceVCError(
+                raise UsageError(
                     f"--speaker-pattern {pattern!r} has no group: put the part that names the speaker in parentheses."
                 )
         rows = read_table(table, ("utterance", "speaker")) if table else []
@@ -95,7 +95,7 @@ def _named(sources: Sequence[str | Path]) -> Iterator[Path]:
             yield real_path(Path(source))
             continue
         listed = real_path(Path(text[1:]))
-        lines = read_text(listed, "list of inputs", "Give a UTF-8 file with one path a line.").splitlines()
+        lines = decode_text(listed, "list of inputs", "Give a UTF-8 file with one path a line.").splitlines()
         yield from (real_path(listed.parent / line.strip()) for line in lines if line.strip())
 
 
@@ -204,12 +204,12 @@ def find_inputs(
 
 
 def parse_shard(shard: str | None) -> tuple[int, int]:
-    """'I/N' -> (I, N), 1 <= I <= N; None -> (1, 1)."""
+    """'I/N' -> (I, N), 1 <= I <= N; None -> (1, 1). UsageError for anything else."""
     if shard is None:
         return 1, 1
     match = re.fullmatch(r"(\d+)/(\d+)", shard)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise FaceVCError(f"--shard {shard!r}: expected I/N with 1 <= I <= N, for example 2/4.")
+        raise UsageError(f"--shard {shard!r}: expected I/N with 1 <= I <= N, for example 2/4.")
     return int(match[1]), int(match[2])
 
 

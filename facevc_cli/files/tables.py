@@ -33,7 +33,7 @@ _MARKS = (
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 
 
-def read_text(path: Path, what: str, advice: str) -> str:
+def decode_text(path: Path, what: str, advice: str) -> str:
     """A text file in UTF-8, or in UTF-16 or UTF-32 with their mark; FaceVCError where it cannot be read or is of
     another encoding."""
     try:
@@ -66,7 +66,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]
     Commas, semicolons or tabs part the fields. Rows of empty fields and columns without a name are left out. The
     names of the columns that facevc knows may have capitals and blanks. Fields stay text as they are.
     """
-    text = read_text(path, "CSV table", "Save it as CSV in UTF-8 (in Excel: 'CSV UTF-8').")
+    text = decode_text(path, "CSV table", "Save it as CSV in UTF-8 (in Excel: 'CSV UTF-8').")
     try:
         first, text = _without_separator_line(text)
         separator = first or _separator_of(text, required)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-GENDERS = {"male": "male", "m": "male", "man": "male", "female": "female", "f": "female", "woman": "female"}
-
 
 @dataclass(frozen=True)
 class Conversion:
@@ -47,8 +45,3 @@ class Conversion:
 def label_of(base: str, baseline: str = "", degradation: str = "") -> str:
     """'starter', 'starter/mean-face', 'starter/blur=4'."""
     return "/".join(part for part in (base, baseline, degradation) if part)
-
-
-def gender_of(text: str) -> str:
-    """'M', 'Female', 'woman' ... -> 'male', 'female', or '' for anything else."""
-    return GENDERS.get(text.strip().lower(), "")

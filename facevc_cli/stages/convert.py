@@ -15,6 +15,7 @@ from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.conversion.voice_spec import VoiceSpec
+from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
@@ -37,7 +38,7 @@ class ConvertConfig:
     vocoder: str | None = None
     name: str = NAME
     temperature: float | None = None
-    on_many: str = "largest"
+    on_many: OnMany = "largest"
     device: str = "auto"
     limit: int | None = None  # of the system's own conversions; baselines and degraded faces follow them
     overwrite: bool = False

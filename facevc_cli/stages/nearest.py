@@ -16,6 +16,7 @@ from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_request import FACE_SUFFIXES, TargetRequest, request_faces, request_recordings
 from facevc_cli.conversion.voice_spec import VoiceSpec
+from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.memory import memory_errors_told
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -32,7 +33,7 @@ class NearestConfig:
     face: Path | None = None  # a picture or a voice card
     top: int | None = None
     checkpoint: Path | None = None
-    on_many: str = "largest"
+    on_many: OnMany = "largest"
     device: str = "auto"
 
 

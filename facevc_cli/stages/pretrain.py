@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from facevc_cli.core.choices import Precision
 from facevc_cli.core.devices import seed_everything
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -40,7 +41,7 @@ class PretrainStageConfig:
     verifier: Path | None = None  # safetensors of a CAM++ network
     weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
-    precision: str = "no"
+    precision: Precision = "no"
     seed: int = 0
     overwrite: bool = False
     stop_at: int | None = None

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from facevc_cli.core.devices import seed_everything
+from facevc_cli.core.choices import Precision
+from facevc_cli.core.devices import resolve_device, seed_everything
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
@@ -36,7 +37,7 @@ class TrainStageConfig:
     overrides: tuple[str, ...] = ()
     weights: Path | None = None
     device: str = "auto"
-    precision: str = "no"
+    precision: Precision = "no"
     seed: int = 0
     overwrite: bool = False
     stop_at: int | None = None
@@ -44,6 +45,8 @@ class TrainStageConfig:
 
 def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints that `convert` takes."""
+    resolve_device(stage.device)  # wrong values are told before files are read
+    load_config("fvmvc" if stage.preset is None else stage.preset, stage.config_file, stage.overrides)
     pretrained = load_checkpoint(stage.init)
     config = _config(stage, pretrained)
     seed_everything(stage.seed)
@@ -108,6 +111,4 @@ def _start(pretrained: Checkpoint, config: Config, dvectors: torch.Tensor, seed:
             raise FaceVCError("train.init_memory kmeans needs a speaker encoder that takes d-vectors. Use random.")
         with torch.no_grad():
             model.memory.init_values(model.embed_voice(dvectors), seed)
-    elif config.train.init_memory != "random":
-        raise FaceVCError(f"train.init_memory {config.train.init_memory!r}: expected random or kmeans.")
     return model

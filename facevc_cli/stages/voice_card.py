@@ -11,6 +11,7 @@ from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_request import MIX_EXAMPLE, find_mix, parse_mix
 from facevc_cli.conversion.voice_spec import VoiceSpec, is_card
+from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.hashes import file_sha256
@@ -27,7 +28,7 @@ class VoiceCardConfig:
     mix: str | None = None  # instead of faces, as in parse_mix
     checkpoint: Path | None = None
     temperature: float | None = None
-    on_many: str = "largest"
+    on_many: OnMany = "largest"
     device: str = "auto"
     overwrite: bool = False
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import torch
 from accelerate import Accelerator
@@ -21,8 +22,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
+from facevc_cli.core.choices import Precision, name_allowed
 from facevc_cli.core.devices import resolve_device
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import read_json, shorten
 from facevc_cli.core.progress import Tally
 from facevc_cli.core.stopping import check_stop, hold, stop_requested
@@ -267,8 +269,10 @@ def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
     optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
 
 
-def make_accelerator(device: str, precision: str) -> Accelerator:
-    """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: 'no' or 'bf16'."""
+def make_accelerator(device: str, precision: Precision) -> Accelerator:
+    """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: UsageError for an unknown one."""
+    if precision not in get_args(Precision):
+        raise UsageError(f"--precision {precision!r}: {name_allowed(precision, get_args(Precision))}")
     resolved = resolve_device(device)
     if resolved.type == "cpu":
         keep_memory()

@@ -1,7 +1,6 @@
 """A run's folder: resolved configuration, what it ran on and with, its losses as CSV, and its checkpoints."""
 
 import csv
-import hashlib
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
 from facevc_cli.families.fvmvc.config import Config, to_dict
 from facevc_cli.files.atomic import write_text
+from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.locks import exclusive_lock
 from facevc_cli.files.tables import path_from, read_table, write_table
 
@@ -126,10 +126,7 @@ def _without_folders(argument: str) -> str:
 
 def table_hashes(**tables: Path | None) -> dict[str, str]:
     """name -> sixteen hex digits of each table's content; those that are None are left out."""
-    try:
-        return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in tables.items() if path is not None}
-    except OSError as error:
-        raise FaceVCError(f"{error.filename}: the table cannot be read ({error.strerror}). Check the path.") from error
+    return {name: file_sha256(path)[:16] for name, path in tables.items() if path is not None}
 
 
 def read_table_or_nothing(path: Path) -> list[dict[str, str]]:

@@ -101,7 +101,8 @@ def test_commands_import_nothing_heavy_at_the_top():
     for path in sorted((ROOT / "cli").glob("*.py")):
         assert outside(path, top_level=True) <= light, path.name
         for parts in own(imported(path, top_level=True)):
-            assert parts[0] in ("__version__", "cli") or parts[:2] in (("core", "errors"), ("core", "progress")), (path.name, parts)
+            light_core = {("core", "errors"), ("core", "progress"), ("core", "choices")}
+            assert parts[0] in ("__version__", "cli") or parts[:2] in light_core, (path.name, parts)
 
 
 def test_networks_and_losses_know_no_files():

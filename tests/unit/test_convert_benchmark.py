@@ -16,7 +16,8 @@ from facevc_cli.core.progress import Silent
 from facevc_cli.families.checkpoint import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
-from facevc_cli.manifest.manifest import ADDRESSES, MANIFEST, Manifest, read_addresses
+from facevc_cli.manifest.contract import ADDRESSES, MANIFEST
+from facevc_cli.manifest.manifest import Manifest, read_addresses
 from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.convert import ConvertConfig, run
 

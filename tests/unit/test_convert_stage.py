@@ -16,7 +16,7 @@ from facevc_cli.files.audio import load_audio
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest import manifest as conversion_manifest
-from facevc_cli.manifest.manifest import MANIFEST
+from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.provenance import saving
 from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.convert import ConvertConfig, run

@@ -21,7 +21,8 @@ from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.published import convert_published, read_published
 from facevc_cli.files.arrays import read_npy
 from facevc_cli.files.tables import read_table, write_table
-from facevc_cli.manifest.manifest import COLUMNS, Addresses, Manifest, read_addresses
+from facevc_cli.manifest.contract import COLUMNS
+from facevc_cli.manifest.manifest import Addresses, Manifest, read_addresses
 from facevc_cli.training.loop import read_progress
 
 TRIES = 60

@@ -47,7 +47,7 @@ def test_a_file_in_the_way(tmp_path: Path):
 
 
 def test_a_table_that_is_not_there(tmp_path: Path):
-    with pytest.raises(FaceVCError, match=r"w.csv: the table cannot be read"):
+    with pytest.raises(FaceVCError, match=r"w.csv: cannot be read"):
         table_hashes(weights=tmp_path / "w.csv", pairs=None)
 
 

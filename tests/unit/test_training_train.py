@@ -99,7 +99,7 @@ def test_strangers_faces(toy_stores: Stores, toy_run: Path, tmp_path: Path):
 def test_settings_that_make_no_sense(toy_stores: Stores, toy_run: Path, tmp_path: Path):
     with pytest.raises(FaceVCError, match=r"every weight of the training loss is 0"):
         train(toy_stores, toy_run, tmp_path / "1", *(f"train.{term}=0" for term in TERMS))
-    with pytest.raises(FaceVCError, match=r"init_memory 'zeros': expected random or kmeans"):
+    with pytest.raises(FaceVCError, match=r"init_memory 'zeros': expected one of random, kmeans"):
         train(toy_stores, toy_run, tmp_path / "2", "train.init_memory=zeros")
 
 

@@ -20,7 +20,7 @@ from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched
 from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.tables import read_table, write_table
-from facevc_cli.manifest.manifest import MANIFEST
+from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.stages.convert import ConvertConfig, run
 
 

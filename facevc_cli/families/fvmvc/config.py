@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from facevc_cli.core import settings
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.choices import MelName, name_allowed
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import LONGEST_SHOWN, parse_settings, parse_yaml, read_text, shorten
-from facevc_cli.core.settings import MOST_COUNT, Limits, to_dict
+from facevc_cli.core.settings import ABOVE_ZERO, MOST_COUNT, Limits, to_dict
 
 C = TypeVar("C")
 
@@ -21,7 +22,7 @@ C = TypeVar("C")
 class ContentEncoderConfig:
     """`vq`: the paper's encoder with its code book. `distilled`: a Whisper-shaped encoder taught by Whisper's own output."""
 
-    kind: str = "vq"
+    kind: Literal["vq", "distilled"] = "vq"
     channels: int = 512
     layers: int = 4
     codes: int = 512  # vq
@@ -38,7 +39,7 @@ class ContentEncoderConfig:
 class DecoderConfig:
     """`recurrent`: the paper's, with a postnet. `convolutional`: ConvNeXt-like blocks with the voice in their norms."""
 
-    kind: str = "recurrent"
+    kind: Literal["recurrent", "convolutional"] = "recurrent"
     channels: int = 512
     recurrent_dim: int = 1024  # recurrent
     postnet_channels: int = 512  # recurrent
@@ -47,12 +48,13 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    mel: str = "fvmvc"
+    mel: MelName = "fvmvc"
     n_mels: int = 80
     z_dim: int = 64
     voice_dim: int = 256
     dvector_dim: int = 256
-    speaker_encoder: str = "dvector"  # "dvector" (channel attention), "mel" (convolutions on the mel) or "identity" (the d-vector itself)
+    # dvector: channel attention; mel: convolutions on the mel; identity: the d-vector itself
+    speaker_encoder: Literal["dvector", "mel", "identity"] = "dvector"
     normalise_mel_embedding: bool = True  # "mel" only: FVMVC L2-normalises, VQMIVC does not
     face_dim: int = 512
     slots: int = 96
@@ -65,7 +67,7 @@ class ModelConfig:
     deviation_matching: float = 0.0  # ... and each band's deviation
     pitch_range_matching: float = 0.0  # ... and the deviation of ln F0
     variance_scale: float = 1.0  # conversion: each band's deviations from its mean over the utterance, times this
-    pitch: str = "normalised"  # or "comb": the absolute F0 as a harmonic comb's log-mel
+    pitch: Literal["normalised", "comb"] = "normalised"  # comb: the absolute F0 as a harmonic comb's log-mel
     content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
@@ -78,7 +80,7 @@ CONVERSION_SETTINGS = ("voice_guidance", "content_retrieval", "spectrum_matching
 class OptimiserConfig:
     learning_rate: float = 1e-3
     warmup_steps: int = 1000
-    schedule: str = "milestones"  # or "cosine", down to a fiftieth
+    schedule: Literal["milestones", "cosine"] = "milestones"  # cosine: down to a fiftieth
     milestones: tuple[float, ...] = (0.6, 0.8, 1.0)  # shares of the run, after each the rate is halved
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
@@ -103,7 +105,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig(RunConfig):
-    reconstruction: str = "mse_l1"  # or "l1_delta": L1 + .5 L1 of time differences
+    reconstruction: Literal["mse_l1", "l1_delta"] = "mse_l1"  # l1_delta: L1 + 0.5 L1 of time differences
     cpc: float = 1.0  # weight; 0 switches a term off
     cpc_steps: int = 6
     cpc_negatives: int = 10
@@ -144,7 +146,7 @@ class TrainConfig(RunConfig):
     freeze_decoder: bool = False
     standardise_faces: bool = False  # face embeddings to zero mean and unit deviation over the training faces
     face_noise: float = 0.0  # deviation of noise on standardised face embeddings, against learning faces by heart
-    init_memory: str = "random"  # or "kmeans": values start at the centres of the training voices
+    init_memory: Literal["random", "kmeans"] = "random"  # kmeans: values start at the centres of the training voices
 
     @property
     def decodes(self) -> bool:
@@ -158,11 +160,20 @@ LIMITS: Mapping[str, Limits] = {
     **dict.fromkeys(("channels", "codes", "context_dim", "teacher_dim", "recurrent_dim", "postnet_channels", "n_mels", "z_dim"), _WIDTH),
     **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
     **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
-    **dict.fromkeys(("decay", "betas", "perturb_voice"), _SHARE),
+    **dict.fromkeys(("decay", "milestones", "distilled_from", "perturb_voice"), _SHARE),
+    "adversarial_from": (-1, 1),  # below 0 the ramp is over when the run begins
+    "betas": (0, 0.999999),  # 1 would never forget
     **dict.fromkeys(("steps", "checkpoint_every", "validate_every", "validation_batches", "log_every"), _COUNT),
+    **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
     **dict.fromkeys(("batch_size", "crop_frames"), (1, 2**20)),
     **dict.fromkeys(("temperature", "window_s", "gradient_clip"), _POSITIVE),
-    **dict.fromkeys(("context_s", "learning_rate", "mi_learning_rate", "content_learning_rate", "weight_decay", "face_noise"), (0, None)),
+    **dict.fromkeys(("learning_rate", "mi_learning_rate", "content_learning_rate"), (ABOVE_ZERO, None)),
+    **dict.fromkeys(("context_s", "weight_decay", "face_noise", "face_contrast", "commitment"), (0, None)),
+    # the weights of the terms
+    **dict.fromkeys(("cpc", "vq", "mi_content_voice", "mi_content_pitch", "mi_pitch_voice", "distillation"), (0, None)),
+    **dict.fromkeys(("adversarial", "feature_matching", "pitch_level", "cross_voice", "verify_voice"), (0, None)),
+    **dict.fromkeys(("cross_content", "back_conversion", "reconstruction", "recall", "address"), (0, None)),
+    **dict.fromkeys(("inter_speaker", "voice_reconstruction"), (0, None)),
     "workers": (0, 1024),
 }
 
@@ -183,12 +194,13 @@ def preset_names() -> list[str]:
 def load_config(
     preset: str = "fvmvc", file: Path | None = None, overrides: Sequence[str] = (), model: ModelConfig | None = None
 ) -> Config:
-    """A preset, with a YAML file's and then `key.path=value` differences on top. FaceVCError names an unknown key and a near one.
+    """A preset, with a YAML file's and then `key.path=value` differences on top.
 
-    model: stands in for the preset's, under the differences.
+    model: stands in for the preset's, under the differences. FaceVCError names what is wrong in the file, UsageError
+    an unknown preset and what is wrong in a difference; each names a near key or value.
     """
     if preset not in preset_names():
-        raise FaceVCError(f"--preset {preset!r}: expected one of {', '.join(preset_names())}.")
+        raise UsageError(f"--preset {shorten(preset)}: {name_allowed(preset, preset_names())}")
     tree = parse_settings(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
     tree["name"] = preset
     if model is not None:
@@ -196,14 +208,24 @@ def load_config(
     if file is not None:
         _merge(tree, parse_settings(read_text(file), str(file)))
     for override in overrides:
-        path, equals, value = override.partition("=")
-        if not equals:
-            raise FaceVCError(f"--set {shorten(override)}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
-        branch: Any = parse_yaml(value, f"--set {override[:LONGEST_SHOWN]}")
+        _merge(tree, _parse_override(override))
+    return from_dict(Config, tree, str(file) if file else f"preset {preset}")
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    """`key.path=value` as nested dicts; UsageError if it is no such text, or no setting by itself."""
+    path, equals, value = override.partition("=")
+    if not equals:
+        raise UsageError(f"--set {shorten(override)}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
+    where = f"--set {override[:LONGEST_SHOWN]}"
+    try:
+        branch: Any = parse_yaml(value, where)
         for key in reversed(path.split(".")):
             branch = {key: branch}
-        _merge(tree, branch)
-    return from_dict(Config, tree, file.name if file else f"preset {preset}")
+        from_dict(Config, branch, where)
+    except FaceVCError as error:
+        raise UsageError(str(error)) from error
+    return dict(branch)
 
 
 def from_dict(kind: type[C], tree: Mapping[str, Any], where: str) -> C:

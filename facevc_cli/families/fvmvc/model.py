@@ -40,12 +40,12 @@ class FaceVC(nn.Module):
         super().__init__()
         self.config = c = config
         definition = _definition(c)
-        self.content_encoder = _CONTENT_ENCODERS[_known("content encoder", c.content_encoder.kind, _CONTENT_ENCODERS)](c, definition)
-        self.speaker_encoder = _SPEAKER_ENCODERS[_known("speaker encoder", c.speaker_encoder, _SPEAKER_ENCODERS)](c)
+        self.content_encoder = _CONTENT_ENCODERS[c.content_encoder.kind](c, definition)
+        self.speaker_encoder = _SPEAKER_ENCODERS[c.speaker_encoder](c)
         self.face_encoder = FaceEncoder(c.face_dim, c.voice_dim)
         self.memory = VoiceMemory(c.voice_dim, c.slots, c.temperature, unit_recall=c.unit_recall)
-        self.pitch = pitch = _PITCH_INPUTS[_known("pitch input", c.pitch, _PITCH_INPUTS)](definition)
-        self.decoder = _DECODERS[_known("decoder", c.decoder.kind, _DECODERS)](c, pitch.dim)
+        self.pitch = pitch = _PITCH_INPUTS[c.pitch](definition)
+        self.decoder = _DECODERS[c.decoder.kind](c, pitch.dim)
         self.pitch_level = PitchLevel(c.voice_dim) if c.pitch == "comb" else None
         self.register_buffer("mel_mean", torch.zeros(c.n_mels))
         self.register_buffer("mel_std", torch.ones(c.n_mels))
@@ -154,16 +154,10 @@ class FaceVC(nn.Module):
 
 
 def _definition(config: ModelConfig) -> MelDefinition:
-    definition = MEL_DEFINITIONS[_known("mel", config.mel, MEL_DEFINITIONS)]
+    definition = MEL_DEFINITIONS[config.mel]
     if definition.n_mels != config.n_mels:
         raise FaceVCError(f"model.n_mels: the mel {config.mel!r} has {definition.n_mels} bands, found {config.n_mels}.")
     return definition
-
-
-def _known(what: str, name: str, table: dict) -> str:
-    if name not in table:
-        raise FaceVCError(f"the configuration names the {what} {name!r}: expected one of {', '.join(table)}.")
-    return name
 
 
 def _vq(c: ModelConfig, _: MelDefinition) -> nn.Module:
