@@ -9,7 +9,7 @@ from facevc_cli.core.errors import FaceVCError
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file. FaceVCError where it cannot be read."""
+    """Hexadecimal sha256 of a file. FaceVCError if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

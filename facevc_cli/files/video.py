@@ -36,7 +36,7 @@ def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -
 
 
 def has_audio(path: Path | str) -> bool:
-    """Whether a container has a sound stream; FaceVCError where it cannot be opened."""
+    """Whether a container has a sound stream; FaceVCError if it cannot be opened."""
     with open_container(Path(path)) as container:
         return bool(container.streams.audio)
 
