@@ -44,7 +44,7 @@ def convert(
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Convert every source into the voice of every face: one wav each, and a manifest.csv in the output folder.
+    """Convert every source to the voice of every face. The output folder gets one file per pair, and a manifest.csv.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""The options that `facevc convert` alone has."""
+"""The options that only `facevc convert` has."""
 
 from functools import partial
 from pathlib import Path
@@ -12,23 +12,23 @@ from facevc_cli.core import choices
 BENCHMARKS = "Benchmarks"
 
 OUT = "A folder; or a .wav, .flac or .ogg file for one source and one face; - for stdout."
-FACE = "A face image, a voice card, or a folder of them, each a target; may be repeated."
-PERSON = "Several pictures of ONE person: a folder, or files between commas; may be repeated."
-MIX = "People mixed: pictures, voice cards or recordings with weights, as in 'a.jpg=.6 b.jpg=.4'; may be repeated, quoted."
-SWEEP = "Instead of a mix of two, N steps from all of the first to all of the second."
-PITCH = "auto (of the voice), keep (the source's), semitones from auto such as +3, or a median such as 180hz."
-PAIRS = "Columns source and face (or voice): convert only these."
-VOCODER = "auto, hifigan, griffin-lim, or a Parallel WaveGAN / HiFi-GAN checkpoint, or one that an installed package brings."
-GUIDANCE = "How far away from the source's own voice, past the target's; 0 is off, above 1 the sound suffers. Default: the model's."
-TEMPERATURE = "Of the memory's address; lower is sharper. Default: the model's."
+FACE = "A face image, a voice card, or a folder of them. Each is a target. May be repeated."
+PERSON = "Several pictures of ONE person: a folder, or files separated by commas. May be repeated."
+MIX = "A voice between several: pictures, voice cards or recordings with weights, such as 'a.jpg=.6 b.jpg=.4' (quoted). May be repeated."
+SWEEP = "Write N steps of a mix of two instead of the mix, from all of the first to all of the second."
+PITCH = "auto (the voice's), keep (the source's), semitones from auto such as +3, or a median such as 180hz."
+PAIRS = "Convert only the pairs of this table: columns source and face (or voice)."
+VOCODER = "auto, hifigan, griffin-lim, a Parallel WaveGAN or HiFi-GAN checkpoint, or the name of an installed package's vocoder."
+GUIDANCE = "Move the result away from the source's own voice, past the target's. 0 is off. Above 1 the sound gets worse. Default: the model's."
+TEMPERATURE = "Softmax temperature of the memory. Lower picks fewer stored voices. Default: the model's."
 
-BATCH = "Conversions in the network at once. Default: 1 on a processor, where more do not pay; 16 elsewhere."
-JSON = "On stdout one JSON object a line: each item as it is done, the summary last."
+BATCH = "Conversions that run at once. Default: 1 on a CPU, because batching does not help there; otherwise 16."
+JSON = "Print one JSON object per line on stdout: each item when it is done, the summary last."
 
 Out = Annotated[Path, Option("--out", "-o", help=OUT)]
 Faces = Annotated[list[str] | None, Option("--face", metavar="IMG_OR_FOLDER", help=FACE)]
 Persons = Annotated[list[str] | None, Option("--person", metavar="FOLDER", help=PERSON)]
-Voices = Annotated[list[str] | None, Option("--voice", metavar="WAV_OR_FOLDER", help="A voice instead; may be repeated.")]
+Voices = Annotated[list[str] | None, Option("--voice", metavar="WAV_OR_FOLDER", help="A recording whose voice is taken instead of a face's. May be repeated.")]
 Mixes = Annotated[list[str] | None, Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)]
 Sweep = Annotated[int | None, Option("--sweep", metavar="N", help=SWEEP)]
 Pairs = Annotated[Path | None, Option("--pairs", metavar="TABLE.csv", help=PAIRS)]
@@ -40,8 +40,8 @@ Temperature = Annotated[float | None, Option("--temperature", help=TEMPERATURE, 
 _one_of_many = partial(Option, "--on-many", metavar="largest|skip", parser=one_of(choices.OnMany))
 OnMany = Annotated[choices.OnMany, _one_of_many(help="Several faces in an image: take the largest, or skip it.", rich_help_panel=WORK)]
 BatchSize = Annotated[int | None, Option("--batch-size", min=1, help=BATCH, rich_help_panel=WORK)]
-Watermark = Annotated[bool, Option("--watermark/--no-watermark", help="The inaudible mark that 'facevc verify' finds.", rich_help_panel=WORK)]
-Sidecar = Annotated[bool, Option("--sidecar", help="Beside each file, as NAME.wav.json, what made it.", rich_help_panel=WORK)]
+Watermark = Annotated[bool, Option("--watermark/--no-watermark", help="Add the inaudible mark that 'facevc verify' finds.", rich_help_panel=WORK)]
+Sidecar = Annotated[bool, Option("--sidecar", help="Write what made each file beside it, as NAME.wav.json.", rich_help_panel=WORK)]
 Json = Annotated[bool, Option("--json", help=JSON, rich_help_panel=REPORT)]
 
 _benchmark = partial(Option, rich_help_panel=BENCHMARKS)

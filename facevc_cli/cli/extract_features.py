@@ -19,10 +19,10 @@ def extract_features(
     split: Annotated[
         Path | None, typer.Option("--split", metavar="TABLE.csv", help="Columns utterance or speaker, and split: train, valid or test.")
     ] = None,
-    valid_share: Annotated[float, typer.Option("--valid-share", help="Share of the speakers drawn for validation where no table is given.")] = 0.05,
+    valid_share: Annotated[float, typer.Option("--valid-share", help="Share of the speakers that are drawn for validation, if there is no --split.")] = 0.05,
     teacher: Annotated[
         Path | None,
-        typer.Option("--teacher", metavar="FOLDER", help="A CTranslate2 Whisper model: stores its encoder's output for preset starter."),
+        typer.Option("--teacher", metavar="FOLDER", help="A CTranslate2 Whisper model. Its encoder's output is stored for the preset starter."),
     ] = None,
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,
@@ -39,7 +39,7 @@ def extract_features(
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Compute log-mel and F0 of every recording, draw the splits and take the training split's statistics.
+    """Compute the log-mel and F0 of every recording, draw the splits, and compute the statistics of the training split.
 
     Examples:
 

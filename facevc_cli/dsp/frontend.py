@@ -36,7 +36,7 @@ class Frontend:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Frontend":
-        """Of a store's or checkpoint's settings; refused where this version defines that mel otherwise."""
+        """The front-end of a store's or checkpoint's settings; refused if this version defines that mel otherwise."""
         absent = [name for name in ("mel", "trim_db", "peak", "definition") if name not in settings]
         if absent:
             raise FaceVCError(f"{where}: its settings lack {', '.join(absent)}: they are no features'. Extract the features again with this version.")

@@ -16,7 +16,7 @@ FRAMES_AT_ONCE = 16384
 
 @dataclass(frozen=True)
 class MelDefinition:
-    """How a log-mel is computed; two stores or models fit together only where all of this is equal."""
+    """How a log-mel is computed; two stores or models fit together only if all of this is equal."""
 
     name: str
     rate: int  # Hz

@@ -1,4 +1,4 @@
-"""From what the user names (files, folders, @lists) to a sorted list of inputs with ids and speakers."""
+"""Turn what the user names (files, folders, @lists) into a sorted list of inputs with ids and speakers."""
 
 import os
 import re
@@ -58,7 +58,7 @@ class SpeakerRule:
         return cls(pattern, index_by_name((row["utterance"], row["speaker"].strip()) for row in rows))
 
     def speaker_of(self, utterance: str, path: Path) -> str:
-        """The speaker of an utterance id; FaceVCError where the pattern or the table does not know it."""
+        """The speaker of an utterance id; FaceVCError if the pattern or the table does not know it."""
         if self.table:
             speaker = look_up(self.table, utterance)
             if speaker is None:
@@ -71,7 +71,7 @@ class SpeakerRule:
                     f"{path}: --speaker-pattern {self.pattern!r} does not match the utterance id {utterance!r}."
                 )
             return found.group(1)
-        # not resolve(): a link stands in the folder of the speaker it is put under
+        # not resolve(): a link counts as a file of the folder that holds it
         return normalise_name(Path(os.path.abspath(path)).parent.name)
 
 
@@ -95,7 +95,7 @@ def _named(sources: Sequence[str | Path]) -> Iterator[Path]:
             yield real_path(Path(source))
             continue
         listed = real_path(Path(text[1:]))
-        lines = decode_text(listed, "list of inputs", "Give a UTF-8 file with one path a line.").splitlines()
+        lines = decode_text(listed, "list of inputs", "Give a UTF-8 file with one path per line.").splitlines()
         yield from (real_path(listed.parent / line.strip()) for line in lines if line.strip())
 
 
@@ -121,13 +121,13 @@ def find_files(
 
 
 def list_files(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Path]:
-    """`find_files` for those who need no ids: every file once, whatever others are called. FaceVCError where none or
+    """`find_files` without ids: every file once, whatever the others' names are. FaceVCError if none or
     a path is missing."""
     return list({path.resolve(): path for path, _ in reversed(_search(sources, suffixes, reporter))}.values())[::-1]
 
 
 def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter) -> list[tuple[Path, str]]:
-    """(path, path below the folder named) of every file; FaceVCError where a path is missing, or nothing is found."""
+    """(path, path below the folder named) of every file; FaceVCError if a path is missing, or nothing is found."""
     passed, found = PassedOver(), []
     for source in _named(sources):
         if os.path.isdir(source):  # unlike Path's, it takes a name that is too long for one that is not there
@@ -152,7 +152,7 @@ def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: R
 
 
 def _told_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
-    """(path, id): without suffix where that says which file it is, else with it; FaceVCError where that does not
+    """(path, id): without suffix where that says which file it is, else with it; FaceVCError if that does not
     either."""
     for alike in found.values():
         path, whole = alike[0]

@@ -235,7 +235,7 @@ def test_the_vocoder_counts_among_the_settings(inputs, model, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"vocoder": "nowhere/vocoder.pkl"}, "nothing lies there"),
+        ({"vocoder": "nowhere/vocoder.pkl"}, "nothing is there"),
         ({"vocoder": "hifigan"}, "trained on the mel definition"),
         ({"checkpoint": "nowhere"}, "expected a checkpoint"),
         ({"temperature": 0.0}, "--temperature"),

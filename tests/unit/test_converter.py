@@ -323,7 +323,7 @@ def test_a_pretrained_model_knows_no_faces(tmp_path):
 def test_checkpoints_that_must_be_refused(toy, tmp_path):
     with pytest.raises(FaceVCError, match="expected a checkpoint"):
         Converter(tmp_path, device="cpu")
-    with pytest.raises(FaceVCError, match="nothing lies there"):
+    with pytest.raises(FaceVCError, match="nothing is there"):
         Converter(toy, str(tmp_path / "vocoder.pkl"), "cpu")
 
     truncated = checkpoint(tmp_path / "truncated")
