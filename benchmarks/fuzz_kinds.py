@@ -91,8 +91,8 @@ def _use_stores(folder: Path) -> None:
 
     from facevc_cli.corpus.store import Store
     from facevc_cli.corpus.store_writer import StoreWriter
-    from facevc_cli.families.fvmvc.config import load_config
     from facevc_cli.families.fvmvc.training_inputs import FacePairs, read_inputs
+    from facevc_cli.families.presets import load_config
     from facevc_cli.stages.info import InfoConfig
     from facevc_cli.stages.info import run as info
 
@@ -291,8 +291,8 @@ def _vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:
 
 
 def _configure(folder: Path) -> None:
-    from facevc_cli.families.fvmvc.config import load_config
     from facevc_cli.families.fvmvc.model import FaceVC
+    from facevc_cli.families.presets import load_config
 
     config = load_config("toy", folder / "config.yaml")
     FaceVC(config.model)

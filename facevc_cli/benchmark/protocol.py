@@ -12,7 +12,7 @@ from facevc_cli.batch.jobs import Named, person_of
 from facevc_cli.core.choices import name_nearest
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import parse_settings, read_text, shorten
-from facevc_cli.families.fvmvc.config import from_dict
+from facevc_cli.core.settings import from_dict
 from facevc_cli.manifest.contract import GENDERS, gender_of, split_files
 
 Row = Mapping[str, str]

@@ -37,7 +37,8 @@ def from_dict(kind: type[C], tree: Mapping[str, Any], where: str, limits: Mappin
     limits (by name), are FaceVCErrors."""
     if not isinstance(tree, Mapping):
         raise FaceVCError(f"{where}: expected a group of settings, found {shorten(tree)}.")
-    hints = typing.get_type_hints(kind)
+    types_by_name = typing.get_type_hints(kind)
+    hints = {field.name: types_by_name[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     values = {}
     for key, value in tree.items():
         if key not in hints:

@@ -111,9 +111,10 @@ class Addresses:
     memory is the same.
     """
 
-    def __init__(self, folder: Path | None, slots: np.ndarray):
-        self.path = folder / ADDRESSES if folder is not None else None
-        self.slots = np.ascontiguousarray(slots, dtype=np.float32)
+    def __init__(self, folder: Path | None, slots: np.ndarray | None):
+        """slots: of the model; None if it has no memory: nothing is written then, as without a folder."""
+        self.path = folder / ADDRESSES if folder is not None and slots is not None else None
+        self.slots = np.ascontiguousarray(np.zeros((0, 0)) if slots is None else slots, dtype=np.float32)
         self.rows: dict[str, np.ndarray] = self._on_disk()
         self._changed = False
 

@@ -115,7 +115,7 @@ class Studio:
         self.folder = folder.resolve()
         self.max_seconds = max_seconds
         self.conversions = 0
-        self.pitched = self.converter.model.pitch_level is not None  # whether the model can be told a pitch
+        self.pitched = self.converter.predicts_pitch  # whether the model can be told a pitch
         self._seats: dict[str, Seat] = {}
         self._forgotten: deque[str] = deque(maxlen=FORGOTTEN_PAGES)
         self._last: Future[Any] | None = None  # of the calls, which are done in their order

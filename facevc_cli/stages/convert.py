@@ -102,7 +102,7 @@ def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
             reporter.record(_record(job, {"status": "skipped"}))
             tally.skip(job.relative)
     if converter is not None:
-        addresses = Addresses(folder, converter.model.memory.values.detach().cpu().numpy())
+        addresses = Addresses(folder, converter.slot_values())
         check_writable(folder or config.output.parent)  # before any work
         manifest.save(always=True)
         answering: dict[Job, list[Line]] = {job: [] for job in waiting}

@@ -14,22 +14,13 @@ from facevc_cli.core.devices import seed_everything
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.dsp.frontend import Frontend
-from facevc_cli.families.checkpoint import (
-    CONFIG,
-    METRICS,
-    TRAINING,
-    WEIGHTS,
-    Checkpoint,
-    file_sha256,
-    load_checkpoint,
-    load_weights,
-    locate,
-    save_checkpoint,
-)
-from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate, save_checkpoint
 from facevc_cli.families.fvmvc.model import build_model
 from facevc_cli.families.fvmvc.published import convert_published, read_published
+from facevc_cli.families.presets import load_config
 from facevc_cli.files.arrays import read_npy
+from facevc_cli.files.hashes import file_sha256
+from facevc_cli.training.weights import CONFIG, METRICS, TRAINING, WEIGHTS, load_weights
 from facevc_cli.voices.dvector import VOICE_RATE
 
 STAGE = "import-checkpoint"

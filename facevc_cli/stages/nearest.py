@@ -21,7 +21,6 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.memory import memory_errors_told
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, find_files
-from facevc_cli.manifest.manifest import Addresses
 
 STAGE = "nearest"
 
@@ -48,7 +47,7 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if query.has_pictures or any(asked.voice_spec.has_pictures for asked in candidates):
         converter.prepare_faces()
-    resolver = VoiceResolver(converter, None, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), reporter)
+    resolver = VoiceResolver(converter, reporter=reporter)
     asked_about = locate_voice(converter, resolver.resolve(query))
     tally, found = Tally(reporter), []
     reporter.begin(len(candidates), "candidates", STAGE)
@@ -67,7 +66,7 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
 def locate_voice(converter: Converter, target: Target) -> Tensor:
     """Where a target lies among the recalled voices: (voice_dim,), of unit length, seen from the mean of the memory's slots."""
     recalled = converter.target_from_mix([target], [1.0]).speaker[0]
-    middle = F.normalize(converter.model.memory.values.detach(), dim=-1).mean(0)
+    middle = F.normalize(converter.memory.slot_values(), dim=-1).mean(0)
     return F.normalize(F.normalize(recalled, dim=-1) - middle, dim=-1)
 
 

@@ -16,7 +16,6 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
-from facevc_cli.manifest.manifest import Addresses
 
 STAGE = "voice-card"
 
@@ -45,7 +44,7 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if spec.has_pictures:
         converter.prepare_faces()
-    resolver = VoiceResolver(converter, config.temperature, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), reporter)
+    resolver = VoiceResolver(converter, config.temperature, reporter=reporter)
     tally = Tally(reporter)
     reporter.begin(1, "cards", STAGE)
     target = resolver.resolve(spec)
@@ -59,7 +58,7 @@ def describe_voice(converter: Converter, target: Target) -> dict[str, Any]:
     that weigh most."""
     if target.address is None:
         raise FaceVCError("describe_voice needs a target with an address, found none.")
-    median_hz = math.exp(converter.own_log_f0(target)) if converter.model.pitch_level is not None else None
+    median_hz = math.exp(converter.own_log_f0(target)) if converter.predicts_pitch else None
     return {"pitch_hz": median_hz and round(median_hz, 1), **address_facts(target.address[0].float().cpu().numpy())}
 
 

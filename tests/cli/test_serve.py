@@ -110,7 +110,7 @@ def test_without_gradio_one_paragraph_and_exit_1(monkeypatch):
         (("--host", "203.0.113.7"), 1, "--host 203.0.113.7"),  # an address that is nobody's
         (("--host", "no such host"), 1, "--host no such host"),
         (("--port", "0", "--checkpoint", "nowhere"), 1, "nowhere"),
-        (("--port", "0", "--device", "tpu"), 1, "--device"),
+        (("--port", "0", "--device", "tpu"), 2, "--device"),
     ],
 )
 def test_wrong_options(arguments, code, said, tmp_path, monkeypatch):

@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.settings import from_dict, to_dict
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
-from facevc_cli.families.fvmvc.config import LIMITS, Config, ModelConfig, from_dict, load_config, preset_names, to_dict
+from facevc_cli.families.fvmvc.config import LIMITS, Config, ModelConfig
+from facevc_cli.families.presets import load_config, preset_names
 
 
 def test_defaults_are_the_papers():

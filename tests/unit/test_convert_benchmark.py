@@ -13,7 +13,7 @@ from facevc_cli.benchmark.plan import Benchmark
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Silent
-from facevc_cli.families.checkpoint import file_sha256
+from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest.contract import ADDRESSES, MANIFEST

@@ -8,7 +8,7 @@ import pytest
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import MOST_BYTES, dump_yaml, parse_json, parse_settings, parse_yaml, read_text, shorten
-from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.presets import load_config
 
 NAMES = "abcdefghij"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

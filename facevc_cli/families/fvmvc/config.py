@@ -1,21 +1,13 @@
-"""What a model is and how it is trained: frozen dataclasses whose defaults are the paper's, and YAML presets of differences.
+"""What a model of this family is and how it is trained: frozen dataclasses whose defaults are the paper's."""
 
-Precedence: --set on the command line, then --config FILE, then --preset NAME, then the defaults below.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-from facevc_cli.core import settings
-from facevc_cli.core.choices import MelName, name_allowed
-from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.parsing import LONGEST_SHOWN, parse_settings, parse_yaml, read_text, shorten
-from facevc_cli.core.settings import ABOVE_ZERO, MOST_COUNT, Limits, to_dict
-
-C = TypeVar("C")
+from facevc_cli.core.choices import MelName
+from facevc_cli.core.settings import ABOVE_ZERO, MOST_COUNT, Limits
+from facevc_cli.families.base import ConversionConfig
+from facevc_cli.training.config import RUN_LIMITS, OptimiserConfig, RunConfig
 
 
 @dataclass(frozen=True)
@@ -61,46 +53,9 @@ class ModelConfig:
     temperature: float = 1.0
     unit_recall: bool = False  # what the memory recalls is scaled to unit length, as d-vectors are
     face_contrast: float = 1.0  # how far a face's recalled voice is taken from the mean of the memory's: averages of voices lie too near it
-    voice_guidance: float = 0.0  # conversion: how far the log-mel is taken away from what the source's own voice would give
-    content_retrieval: float = 0.0  # conversion by a recording: how far frames of content are taken towards the most alike in it
-    spectrum_matching: float = 0.0  # conversion by a recording: how far each band's mean over speech is taken to the recording's
-    deviation_matching: float = 0.0  # ... and each band's deviation
-    pitch_range_matching: float = 0.0  # ... and the deviation of ln F0
-    variance_scale: float = 1.0  # conversion: each band's deviations from its mean over the utterance, times this
     pitch: Literal["normalised", "comb"] = "normalised"  # comb: the absolute F0 as a harmonic comb's log-mel
     content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
-
-
-# of the model, what only conversion looks at: weights do not depend on it
-CONVERSION_SETTINGS = ("voice_guidance", "content_retrieval", "spectrum_matching", "deviation_matching", "pitch_range_matching", "variance_scale")
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    learning_rate: float = 1e-3
-    warmup_steps: int = 1000
-    schedule: Literal["milestones", "cosine"] = "milestones"  # cosine: down to a fiftieth
-    milestones: tuple[float, ...] = (0.6, 0.8, 1.0)  # shares of the run, after each the rate is halved
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    gradient_clip: float | None = None
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What both trainings have in common."""
-
-    steps: int = 100_000
-    batch_size: int = 256
-    crop_frames: int = 128
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    checkpoint_every: int = 1000  # steps: what a killed run can lose
-    validate_every: int = 1000
-    validation_batches: int = 8
-    keep_best: bool = True  # beside the last checkpoint the one of least validation loss, which is then the run's
-    log_every: int = 20
-    workers: int = 2  # processes that read crops ahead
 
 
 @dataclass(frozen=True)
@@ -157,85 +112,43 @@ class TrainConfig(RunConfig):
 _WIDTH, _DEPTH, _SHARE, _COUNT, _POSITIVE = (1, 8192), (1, 128), (0, 1), (1, MOST_COUNT), (1e-9, None)
 # By setting, whatever group it is in: what is beyond them fails late, or asks for more memory than there is. Other counts begin at 0.
 LIMITS: Mapping[str, Limits] = {
+    **RUN_LIMITS,
     **dict.fromkeys(("channels", "codes", "context_dim", "teacher_dim", "recurrent_dim", "postnet_channels", "n_mels", "z_dim"), _WIDTH),
     **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
     **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
-    **dict.fromkeys(("decay", "milestones", "distilled_from", "perturb_voice"), _SHARE),
+    **dict.fromkeys(("decay", "distilled_from", "perturb_voice"), _SHARE),
     "adversarial_from": (-1, 1),  # below 0 the ramp is over when the run begins
-    "betas": (0, 0.999999),  # 1 would never forget
-    **dict.fromkeys(("steps", "checkpoint_every", "validate_every", "validation_batches", "log_every"), _COUNT),
     **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
-    **dict.fromkeys(("batch_size", "crop_frames"), (1, 2**20)),
-    **dict.fromkeys(("temperature", "window_s", "gradient_clip"), _POSITIVE),
-    **dict.fromkeys(("learning_rate", "mi_learning_rate", "content_learning_rate"), (ABOVE_ZERO, None)),
-    **dict.fromkeys(("context_s", "weight_decay", "face_noise", "face_contrast", "commitment"), (0, None)),
+    **dict.fromkeys(("temperature", "window_s"), _POSITIVE),
+    **dict.fromkeys(("mi_learning_rate", "content_learning_rate"), (ABOVE_ZERO, None)),
+    **dict.fromkeys(("context_s", "face_noise", "face_contrast", "commitment"), (0, None)),
     # the weights of the terms
     **dict.fromkeys(("cpc", "vq", "mi_content_voice", "mi_content_pitch", "mi_pitch_voice", "distillation"), (0, None)),
     **dict.fromkeys(("adversarial", "feature_matching", "pitch_level", "cross_voice", "verify_voice"), (0, None)),
     **dict.fromkeys(("cross_content", "back_conversion", "reconstruction", "recall", "address"), (0, None)),
     **dict.fromkeys(("inter_speaker", "voice_reconstruction"), (0, None)),
-    "workers": (0, 1024),
 }
 
 
 @dataclass(frozen=True)
 class Config:
+    """All settings of a model of this family."""
+
+    family: ClassVar[str] = "fvmvc"
     name: str = "fvmvc"
     model: ModelConfig = field(default_factory=ModelConfig)
+    conversion: ConversionConfig = field(default_factory=ConversionConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
-def preset_names() -> list[str]:
-    """The presets that come with the package."""
-    return sorted(p.name.removesuffix(".yaml") for p in files("facevc_cli.presets").iterdir() if p.name.endswith(".yaml"))
-
-
-def load_config(
-    preset: str = "fvmvc", file: Path | None = None, overrides: Sequence[str] = (), model: ModelConfig | None = None
-) -> Config:
-    """A preset, with a YAML file's and then `key.path=value` differences on top.
-
-    model: stands in for the preset's, under the differences. FaceVCError names what is wrong in the file, UsageError
-    an unknown preset and what is wrong in a difference; each names a near key or value.
-    """
-    if preset not in preset_names():
-        raise UsageError(f"--preset {shorten(preset)}: {name_allowed(preset, preset_names())}")
-    tree = parse_settings(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
-    tree["name"] = preset
-    if model is not None:
-        tree["model"] = to_dict(model)
-    if file is not None:
-        _merge(tree, parse_settings(read_text(file), str(file)))
-    for override in overrides:
-        _merge(tree, _parse_override(override))
-    return from_dict(Config, tree, str(file) if file else f"preset {preset}")
-
-
-def _parse_override(override: str) -> dict[str, Any]:
-    """`key.path=value` as nested dicts; UsageError if it is no such text, or no setting by itself."""
-    path, equals, value = override.partition("=")
-    if not equals:
-        raise UsageError(f"--set {shorten(override)}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
-    where = f"--set {override[:LONGEST_SHOWN]}"
-    try:
-        branch: Any = parse_yaml(value, where)
-        for key in reversed(path.split(".")):
-            branch = {key: branch}
-        from_dict(Config, branch, where)
-    except FaceVCError as error:
-        raise UsageError(str(error)) from error
-    return dict(branch)
-
-
-def from_dict(kind: type[C], tree: Mapping[str, Any], where: str) -> C:
-    """A group of settings out of nested dicts; unknown keys, and values of the wrong type or beyond `LIMITS`, are FaceVCErrors."""
-    return settings.from_dict(kind, tree, where, LIMITS)
-
-
-def _merge(tree: dict[str, Any], differences: Mapping[str, Any]) -> None:
-    for key, value in differences.items():
-        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
-            _merge(tree[key], value)
-        else:
-            tree[key] = value
+def upgrade_settings(tree: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which those of conversion are part of `model`, as earlier versions wrote them, as they are now."""
+    model = tree.get("model")
+    moved = {field.name for field in fields(ConversionConfig)}
+    if not isinstance(model, Mapping) or not moved & model.keys():
+        return tree
+    kept = {key: value for key, value in model.items() if key not in moved}
+    conversion = {key: value for key, value in model.items() if key in moved}
+    already = tree.get("conversion", {})
+    return {**tree, "model": kept, "conversion": {**already, **conversion} if isinstance(already, Mapping) else already}
