@@ -183,7 +183,7 @@ def _check_output(naming: Naming) -> None:
     if Path(_name(name, "source", "face")).suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(f"--name {name!r}: expected a name {expected}, such as {NAME!r}.")
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UsageError(f"--name {name!r}: expected a name below the output folder, such as {NAME!r}.")
+        raise UsageError(f"--name {name!r} leads outside the output folder: expected a name such as {NAME!r}.")
 
 
 def _name(template: str, source_id: str, target_id: str) -> str:
