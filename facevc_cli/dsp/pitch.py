@@ -64,7 +64,7 @@ class PitchStatistics:
 
 def matched_range(std: float, own: float, share: float) -> float:
     """A source's deviation of ln F0, taken by a share towards a voice's own (1: all of it), at most to its half or its double."""
-    return std * min(max(own / max(std, SMALLEST_LOG_F0_STD), 1 / MOST_RANGE_CHANGE), MOST_RANGE_CHANGE) ** share
+    return float(std * min(max(own / max(std, SMALLEST_LOG_F0_STD), 1 / MOST_RANGE_CHANGE), MOST_RANGE_CHANGE) ** share)
 
 
 def normalised_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = None) -> np.ndarray:

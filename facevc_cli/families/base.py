@@ -138,10 +138,20 @@ class TrainingRequest:
 class Training(Protocol):
     """One training of a family. Making it reads and checks what was given; it writes nothing."""
 
-    run: RunConfig
-    training: Dataset
-    validation: Dataset | None
-    frontend: Frontend
+    @property
+    def run(self) -> RunConfig: ...
+
+    @property
+    def training(self) -> "Dataset[Any]":
+        """`training[step]` is the batch of that step."""
+
+    @property
+    def validation(self) -> "Dataset[Any] | None":
+        """None if the stores have no validation split."""
+
+    @property
+    def frontend(self) -> Frontend:
+        """Of the features that it reads."""
 
     def make_task(self, resume: bool) -> Task:
         """Builds the model and what trains it. resume: the weights are about to come from the run's own checkpoint."""

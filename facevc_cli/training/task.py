@@ -21,9 +21,14 @@ Figures = dict[str, Tensor]
 class Task(Protocol):
     """One kind of training. `auxiliary` modules train beside the model and are not part of it."""
 
-    model: nn.Module
-    auxiliary: nn.ModuleDict
-    optimisers: dict[str, Optimizer]
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def auxiliary(self) -> nn.ModuleDict: ...
+
+    @property
+    def optimisers(self) -> dict[str, Optimizer]: ...
 
     def prepare(self, accelerator: Accelerator) -> None:
         """Wraps modules and optimisers for the accelerator."""
