@@ -67,8 +67,8 @@ def find_checkpoint(given: Path | None, folder: Path) -> tuple[Path, str]:
     except FaceVCError:
         from facevc_cli.dsp.frontend import Frontend
         from facevc_cli.families.checkpoint import Checkpoint, save_checkpoint
-        from facevc_cli.families.fvmvc.config import load_config
         from facevc_cli.families.fvmvc.model import FaceVC
+        from facevc_cli.families.presets import load_config
 
         config = load_config("starter")
         embedders = {"face": {"detector": "dlib", "embedder": "dlib"}}
@@ -178,15 +178,13 @@ def batch(converter, face: Path, sources: list[Path], folder: Path) -> None:
     """As `facevc convert` does it, its model loaded: hearing ahead, writing behind."""
     from facevc_cli.batch.jobs import Job
     from facevc_cli.batch.pipeline import convert_jobs
-    from facevc_cli.conversion.voice_spec import VoiceSpec
     from facevc_cli.conversion.resolver import VoiceResolver
-    from facevc_cli.core.progress import SILENT
+    from facevc_cli.conversion.voice_spec import VoiceSpec
     from facevc_cli.files.audio import save_audio
-    from facevc_cli.manifest.manifest import Addresses
 
     jobs = [Job(source, source.stem, VoiceSpec.from_file("face", face), folder / f"{source.stem}.out.wav", source.stem) for source in sources]
-    resolver = VoiceResolver(converter, None, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), SILENT)
-    convert_jobs(jobs, converter, targets, lambda job, wav: save_audio(job.output, wav, converter.rate), lambda *_: None)
+    resolver = VoiceResolver(converter)
+    convert_jobs(jobs, converter, resolver, lambda job, wav: save_audio(job.output, wav, converter.rate), lambda *_: None)
 
 
 def one_by_one(converter, face: Path, sources: list[Path], folder: Path) -> None:

@@ -95,7 +95,7 @@ def _model(base: Path) -> None:
     done = {"source": loaded.weights_sha256, "half": False, "origin": None}
     figures = {"step": 5, "best_loss": 0.5, "validation": {"loss": 0.5}, "imported": done}
     (folder / "metrics.json").write_text(json.dumps(figures), encoding="utf-8")
-    loaded_slots = loaded.model.memory.values.detach().numpy()
+    loaded_slots = loaded.model.slot_values().numpy()
     address = np.full(len(loaded_slots), 1 / len(loaded_slots), np.float32)
     origin = ({"file": "a.jpg", "sha256": "0" * 16, "share": "1"},)
     save_card(base / "model" / "card.safetensors", VoiceCard(loaded_slots[0], address, "toy", loaded.weights_sha256[:16], 1.0, origin, "2026-01-01", "0.1.0"))
@@ -187,9 +187,9 @@ def _published(base: Path) -> None:
     """An FVMVC checkpoint under the published names, with a small model's weights."""
     import torch
 
-    from facevc_cli.families.fvmvc.config import load_config
     from facevc_cli.families.fvmvc.model import FaceVC
     from facevc_cli.families.fvmvc.published import convert_published
+    from facevc_cli.families.presets import load_config
 
     folder = base / "published"
     folder.mkdir()

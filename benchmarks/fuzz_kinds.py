@@ -69,10 +69,10 @@ def _speech(folder: Path) -> None:
 
 def _video(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
-        from facevc_cli.files.video import has_audio, iterate_frames
+        from facevc_cli.files.video import iterate_frames
 
         path = folder / name
-        attempt(lambda: _sound(name)(folder), lambda: has_audio(path), lambda: [None for _ in iterate_frames(path, 2, 4)])
+        attempt(lambda: _sound(name)(folder), lambda: [None for _ in iterate_frames(path, 2, 4)])
 
     return read
 
@@ -91,8 +91,8 @@ def _use_stores(folder: Path) -> None:
 
     from facevc_cli.corpus.store import Store
     from facevc_cli.corpus.store_writer import StoreWriter
-    from facevc_cli.families.fvmvc.config import load_config
     from facevc_cli.families.fvmvc.training_inputs import FacePairs, read_inputs
+    from facevc_cli.families.presets import load_config
     from facevc_cli.stages.info import InfoConfig
     from facevc_cli.stages.info import run as info
 
@@ -293,8 +293,8 @@ def _vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:
 
 
 def _configure(folder: Path) -> None:
-    from facevc_cli.families.fvmvc.config import load_config
     from facevc_cli.families.fvmvc.model import FaceVC
+    from facevc_cli.families.presets import load_config
 
     config = load_config("toy", folder / "config.yaml")
     FaceVC(config.model)

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="further settings")
     parser.add_argument("--only", choices=("pretrain", "train"), help="train still pretrains, for two steps")
     args = parser.parse_args()
-    from facevc_cli.families.fvmvc.config import load_config
+    from facevc_cli.families.presets import load_config
 
     config = load_config(args.preset, None, args.set)
     with tempfile.TemporaryDirectory() as temporary:

@@ -60,6 +60,7 @@ def make_stores(
     teacher_dim: int | None = None,
     unvoiced: tuple[str, ...] = (),
     face_dim: int = FACE_DIM,
+    voice_dim: int = VOICE_DIM,
     seed: int = 0,
 ) -> Stores:
     """Random features (with a teacher's content where teacher_dim is given), d-vectors and one face a person."""
@@ -84,7 +85,7 @@ def make_stores(
         writer.merge(list(utterances), statistics={"mel_mean": training.mean(0), "mel_std": training.std(0)})
     with StoreWriter(stores.voices, "extract-spkemb", {"embedder": "random"}) as writer:
         for identifier, (speaker, _, _) in utterances.items():
-            writer.add(Item(identifier, speaker, vectors={"dvector": unit(rng, VOICE_DIM)}))
+            writer.add(Item(identifier, speaker, vectors={"dvector": unit(rng, voice_dim)}))
         writer.merge(list(utterances))
     make_faces(stores.faces, [*dict.fromkeys(speaker for speaker, _, _ in utterances.values())], face_dim, rng)
     return stores

@@ -8,8 +8,8 @@ import torch
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.faces.analyser import FaceObservation, NoFaceError
 from facevc_cli.families.checkpoint import Checkpoint, save_checkpoint
-from facevc_cli.families.fvmvc.config import load_config
 from facevc_cli.families.fvmvc.model import FaceVC
+from facevc_cli.families.presets import load_config
 from facevc_cli.files.audio import save_audio
 
 SHRUNKEN = {

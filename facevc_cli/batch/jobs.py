@@ -9,7 +9,17 @@ from pathlib import Path
 from string import Formatter
 from typing import Generic, TypeVar
 
-from facevc_cli.conversion.voice_request import FACE_SUFFIXES, MIX_EXAMPLE, Named, TargetRequest, VoiceOptions, is_mix_word, request_faces, request_recordings
+from facevc_cli.conversion.voice_request import (
+    FACE_SUFFIXES,
+    MIX_EXAMPLE,
+    Named,
+    TargetKind,
+    TargetRequest,
+    VoiceOptions,
+    is_mix_word,
+    request_faces,
+    request_recordings,
+)
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, describe_renaming
@@ -32,7 +42,7 @@ class Job:
 
     source: Path
     source_id: str
-    spec: VoiceSpec
+    voice_spec: VoiceSpec
     output: Path
     relative: str
 
@@ -43,7 +53,7 @@ class Row:
 
     source: Path
     source_id: str
-    by: str  # "face", "person", "mix", "card" or "voice"
+    kind: TargetKind
     target: Path  # the picture, card or recording that is asked for; of several the first
     target_id: str
     job: Job | None  # None: the source itself, unchanged
@@ -153,14 +163,14 @@ def job_keys(jobs: Sequence[Job], checkpoint: Path, vocoder: str | None, *settin
     specs = {job.voice_spec for job in jobs}
     contents = {path: content_sha256(path) for path in {job.source for job in jobs} | {p for spec in specs for p in spec.files}}
     shared = f"{model} {_vocoder_content(vocoder)} {settings}"
-    driving = {spec: _driver_content(spec, contents) for spec in specs}
-    parts = {job: f"{shared} {contents[job.source]} {driving[job.voice_spec]}" for job in jobs}
+    by_spec = {spec: _describe_content(spec, contents) for spec in specs}
+    parts = {job: f"{shared} {contents[job.source]} {by_spec[job.voice_spec]}" for job in jobs}
     return {job: hashlib.sha256(text.encode()).hexdigest()[:16] for job, text in parts.items()}
 
 
-def _driver_content(spec: VoiceSpec, contents: dict[Path, str]) -> str:
+def _describe_content(spec: VoiceSpec, contents: dict[Path, str]) -> str:
     if spec.parts:
-        return "mix " + " ".join(sorted(f"{share:.6f} ({_driver_content(part, contents)})" for part, share in spec.parts))
+        return "mix " + " ".join(sorted(f"{share:.6f} ({_describe_content(part, contents)})" for part, share in spec.parts))
     people = "/".join(sorted("+".join(sorted(contents[file] for file in files)) for files in spec.people))
     return f"{people} {spec.kind} {spec.degradation}".rstrip()
 
@@ -182,6 +192,8 @@ def _check_output(naming: Naming) -> None:
         raise UsageError(f"--out {output}: expected a folder, or a file name {expected}, found neither. Choose another.")
     if Path(_name(name, "source", "face")).suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(f"--name {name!r}: expected a name {expected}, such as {NAME!r}.")
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UsageError(f"--name {name!r} leads outside the output folder: expected a name such as {NAME!r}.")
 
 
 def _name(template: str, source_id: str, target_id: str) -> str:

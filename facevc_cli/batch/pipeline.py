@@ -11,8 +11,8 @@ import numpy as np
 
 from facevc_cli.batch.jobs import Job
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.speech import Source, SpeechFeatures
 from facevc_cli.conversion.resolver import VoiceResolver
+from facevc_cli.conversion.speech import Source, SpeechFeatures
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.memory import memory_errors_told
@@ -46,7 +46,7 @@ def convert_jobs(jobs: Sequence[Job], converter: Converter, resolver: VoiceResol
         speaking: list[_Prepared] = []  # the batch at hand
         with _ahead(listen, [source for source, _ in groups], hearers) as heard, finish_in_hand(lambda: len(speaking) + len(behind.waiting)):
             try:
-                for batch in _batches(_prepared(groups, heard, converter, targets), batch_size or (1 if on_cpu else GPU_BATCH)):
+                for batch in _batches(_prepared(groups, heard, converter, resolver), batch_size or (1 if on_cpu else GPU_BATCH)):
                     speaking[:] = batch
                     for job, result in _spoken(batch, converter):
                         speaking.pop()

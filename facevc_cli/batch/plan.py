@@ -7,7 +7,8 @@ from pathlib import Path
 
 from facevc_cli.batch.jobs import Row
 from facevc_cli.files.tables import path_from
-from facevc_cli.manifest.manifest import SEPARATOR, Line
+from facevc_cli.manifest.contract import SEPARATOR
+from facevc_cli.manifest.manifest import Line
 
 
 @dataclass(frozen=True)

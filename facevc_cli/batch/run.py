@@ -12,9 +12,10 @@ from facevc_cli.batch.pipeline import convert_jobs
 from facevc_cli.batch.plan import Plan
 from facevc_cli.batch.resume import add_sidecar, jobs_waiting
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.conversion.voice_spec import VoiceSpec
-from facevc_cli.conversion.resolver import VoiceResolver
+from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
@@ -37,7 +38,7 @@ class ConvertConfig:
     vocoder: str | None = None
     name: str = NAME
     temperature: float | None = None
-    on_many: str = "largest"
+    on_many: OnMany = "largest"
     device: str = "auto"
     limit: int | None = None  # of the system's own conversions; baselines and degraded faces follow them
     overwrite: bool = False
@@ -96,7 +97,14 @@ def make_conversions(
     waiting = jobs_waiting(jobs, keys, checkpoint, manifest, config.overwrite)
     converter = None
     if waiting:
-        converter = Converter(config.checkpoint, config.vocoder, config.device, on_many=config.on_many, guidance=config.voice_options.guidance, reporter=reporter)
+        converter = Converter(
+            config.checkpoint,
+            config.vocoder,
+            config.device,
+            on_many=config.on_many,
+            guidance=config.voice_options.guidance,
+            reporter=reporter,
+        )
         if any(job.voice_spec.has_pictures for job in waiting):
             converter.prepare_faces()
         converter.check_pitch(config.voice_options.parse_pitch())
@@ -112,7 +120,7 @@ def make_conversions(
             reporter.record(_record(job, {"status": "skipped"}))
             tally.skip(job.relative)
     if converter is not None:
-        addresses = Addresses(folder, converter.model.memory.values.detach().cpu().numpy())
+        addresses = Addresses(folder, converter.slot_values())
         check_writable(folder or config.output.parent)  # before any work
         manifest.save(always=True)
         answering: dict[Job, list[Line]] = {job: [] for job in waiting}
@@ -186,7 +194,7 @@ def _convert_all(
         if config.fail_fast:
             raise error
 
-    convert_jobs(list(jobs), converter, targets, save, finish, config.batch_size)
+    convert_jobs(list(jobs), converter, resolver, save, finish, config.batch_size)
 
 
 def _record(job: Job, made: Mapping[str, str]) -> dict[str, str]:

@@ -12,8 +12,7 @@ from facevc_cli.batch.jobs import Naming, Row
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
-from facevc_cli.manifest.conversion import gender_of
-from facevc_cli.manifest.manifest import SEPARATOR
+from facevc_cli.manifest.contract import SEPARATOR, gender_of
 
 SHUFFLED, WITHIN_GENDER, MEAN_FACE, SOURCE, VOICE = BASELINES = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
 About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, as of benchmark/labels.py
@@ -22,9 +21,9 @@ NOUNS = {"face": "face", "person": "person", "card": "voice card", "mix": "mix",
 
 @dataclass(frozen=True)
 class Somebody:
-    """A target that can stand in for another: what drives it, what files are named after, and who it is."""
+    """A target that can stand in for another: its voice spec, what files are named after, and who it is."""
 
-    spec: VoiceSpec
+    voice_spec: VoiceSpec
     id: str
     person: str
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.tables import resolve
-from facevc_cli.manifest.manifest import SEPARATOR
+from facevc_cli.manifest.contract import SEPARATOR, split_files
 
 TAKEN = {"gender": "source_gender", "speaker": "source_speaker", "transcript": "transcript"}  # of the sources' table -> the manifest's column
 Columns = dict[str, str]
@@ -66,5 +66,5 @@ def _first(rows: Found, column: str) -> str:
 
 
 def _references(rows: Found, table: Path) -> str:
-    names = [name for row in rows for name in row["references"].split(SEPARATOR) if name.strip()]
+    names = [name for row in rows for name in split_files(row["references"])]
     return SEPARATOR.join(dict.fromkeys(str(Path(resolve(name, table)).absolute()) for name in names))

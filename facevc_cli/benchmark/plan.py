@@ -13,7 +13,8 @@ from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.faces.degradation import parse_conditions
 from facevc_cli.files.tables import read_table
-from facevc_cli.manifest.manifest import COLUMNS, SEPARATOR, Line
+from facevc_cli.manifest.contract import COLUMNS, SEPARATOR
+from facevc_cli.manifest.manifest import Line
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from facevc_cli.batch.jobs import Named, person_of
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.choices import name_nearest
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import parse_settings, read_text, shorten
-from facevc_cli.families.fvmvc.config import from_dict
-from facevc_cli.manifest.conversion import gender_of
-from facevc_cli.manifest.manifest import SEPARATOR
-
-GENDERS = ("female", "male")
+from facevc_cli.core.settings import from_dict
+from facevc_cli.manifest.contract import GENDERS, gender_of, split_files
 
 Row = Mapping[str, str]
 Groups = dict[str, dict[str, list[Named]]]  # gender -> speaker or person -> files
@@ -64,7 +62,8 @@ def protocol_names() -> list[str]:
 
 
 def load_protocol(name_or_path: str) -> Protocol:
-    """A packaged protocol by name, or a YAML file's. FaceVCError where it is unknown, has a key that none has, or counts nothing."""
+    """A packaged protocol by name, or a YAML file's. UsageError for an unknown name; FaceVCError if the file
+    cannot be read, has an unknown key or counts nothing."""
     if name_or_path in protocol_names():
         where, name = f"protocol {name_or_path}", name_or_path
         text = files("facevc_cli.presets").joinpath("protocols", f"{name}.yaml").read_text(encoding="utf-8")
@@ -73,7 +72,11 @@ def load_protocol(name_or_path: str) -> Protocol:
         try:
             text = read_text(Path(name_or_path))
         except FaceVCError as error:
-            raise FaceVCError(f"--protocol {shorten(name_or_path)}: expected one of {', '.join(protocol_names())}, or a YAML file. {error}") from error
+            names = ", ".join(protocol_names())
+            what = f"--protocol {shorten(name_or_path)}: expected one of {names}, or a YAML file."
+            if Path(name_or_path).suffix or Path(name_or_path).exists():
+                raise FaceVCError(f"{what} {error}") from error
+            raise UsageError(f"{what}{name_nearest(name_or_path, protocol_names())}") from error
     protocol = from_dict(Protocol, {"name": name, **parse_settings(text, where)}, where)
     _check(protocol, where)
     return protocol
@@ -158,7 +161,7 @@ def _by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Grou
         target, gender = row.get("target") or "", gender_of(row.get("gender") or "")
         if gender and genders.setdefault(target, gender) != gender:
             raise FaceVCError(f"table of labels: the target {target!r} is female in one row and male in another. Correct the rows.")
-        heard.setdefault(target, set()).update(name.strip() for name in (row.get("references") or "").split(SEPARATOR) if name.strip())
+        heard.setdefault(target, set()).update(name.strip() for name in split_files(row.get("references") or ""))
     groups: Groups = {gender: {} for gender in ("", *GENDERS)}
     for path, identifier in faces:
         person = person_of(path, identifier)

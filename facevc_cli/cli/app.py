@@ -28,7 +28,7 @@ from facevc_cli.cli.voice_card import voice_card
 
 app = typer.Typer(
     name="facevc",
-    help="Face-driven zero-shot voice conversion: an utterance and one face in, the utterance in the voice that fits the face out.",
+    help="Give facevc a recording and a photo. It returns the same words in a voice that suits the face.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -64,7 +64,7 @@ def facevc(version: Annotated[bool, typer.Option("--version", callback=_version,
 
 
 def main() -> None:
-    """The console script: the commands, and what goes wrong before and after their work."""
+    """The console script: runs the commands, and reports what goes wrong before and after them."""
     from facevc_cli.core.stopping import signals_heard
     from facevc_cli.core.tuning import collect_seldom
 

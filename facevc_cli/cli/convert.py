@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @takes_fields_of(ConvertOptions)
 def convert(options: ConvertOptions) -> None:
-    """Convert every source into the voice of every face: one wav each, and a manifest.csv in the output folder.
+    """Convert every source to the voice of every face. The output folder gets one file per pair, and a manifest.csv.
 
     Examples:
 

@@ -1,30 +1,35 @@
 """The options of `facevc convert`, which `facevc benchmark` takes, too."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.options import MODEL, REPORT, WORK
+from facevc_cli.cli.options import MODEL, REPORT, WORK, one_of
+from facevc_cli.core import choices
 
 OUT = "A folder; or a .wav, .flac or .ogg file for one source and one face; - for stdout."
-FACE = "A face image, a voice card, or a folder of them, each a target; may be repeated."
-PERSON = "Several pictures of ONE person: a folder, or files between commas; may be repeated."
-MIX = "People mixed: pictures, voice cards or recordings with weights, as in 'a.jpg=.6 b.jpg=.4'; may be repeated, quoted."
-SWEEP = "Instead of a mix of two, N steps from all of the first to all of the second."
-PITCH = "auto (of the voice), keep (the source's), semitones from auto such as +3, or a median such as 180hz."
-PAIRS = "Columns source and face (or voice): convert only these."
-VOCODER = "auto, hifigan, griffin-lim, or a Parallel WaveGAN / HiFi-GAN checkpoint, or one that an installed package brings."
-GUIDANCE = "How far away from the source's own voice, past the target's; 0 is off, above 1 the sound suffers. Default: the model's."
-TEMPERATURE = "Of the memory's address; lower is sharper. Default: the model's."
-BATCH = "Conversions in the network at once. Default: 1 on a processor, where more do not pay; 16 elsewhere."
-MARK = "The inaudible mark that 'facevc verify' finds."
-SIDECAR = "Beside each file, as NAME.wav.json, what made it."
-JSON = "On stdout one JSON object a line: each item as it is done, the summary last."
+FACE = "A face image, a voice card, or a folder of them. Each is a target. May be repeated."
+PERSON = "Several pictures of ONE person: a folder, or files separated by commas. May be repeated."
+VOICE = "A recording whose voice is taken instead of a face's. May be repeated."
+MIX = "A voice between several: pictures, voice cards or recordings with weights, such as 'a.jpg=.6 b.jpg=.4' (quoted). May be repeated."
+SWEEP = "Write N steps of a mix of two instead of the mix, from all of the first to all of the second."
+PITCH = "auto (the voice's), keep (the source's), semitones from auto such as +3, or a median such as 180hz."
+PAIRS = "Convert only the pairs of this table: columns source and face (or voice)."
+VOCODER = "auto, hifigan, griffin-lim, a Parallel WaveGAN or HiFi-GAN checkpoint, or the name of an installed package's vocoder."
+GUIDANCE = "Move the result away from the source's own voice, past the target's. 0 is off. Above 1 the sound gets worse. Default: the model's."
+TEMPERATURE = "Softmax temperature of the memory. Lower picks fewer stored voices. Default: the model's."
+NAME = "Pattern of the outputs' names; {source} and {target} are the inputs' ids."
+BATCH = "Conversions that run at once. Default: 1 on a CPU, because batching does not help there; otherwise 16."
+MARK = "Add the inaudible mark that 'facevc verify' finds."
+SIDECAR = "Write what made each file beside it, as NAME.wav.json."
+JSON = "Print one JSON object per line on stdout: each item when it is done, the summary last."
 
-OnMany = Annotated[str, Option("--on-many", help="Several faces in an image: largest, or skip.", rich_help_panel=WORK)]
+_one_of_many = partial(Option, "--on-many", metavar="largest|skip", parser=one_of(choices.OnMany))
+OnMany = Annotated[choices.OnMany, _one_of_many(help="Several faces in an image: take the largest, or skip it.", rich_help_panel=WORK)]
 Vocoder = Annotated[str | None, Option("--vocoder", help=VOCODER, rich_help_panel=MODEL)]
 Guidance = Annotated[float | None, Option("--guidance", help=GUIDANCE, rich_help_panel=MODEL)]
 Temperature = Annotated[float | None, Option("--temperature", help=TEMPERATURE, rich_help_panel=MODEL)]
@@ -39,10 +44,10 @@ class ConvertOptions:
     persons: Annotated[list[str] | None, Option("--person", metavar="FOLDER", help=PERSON)] = None
     mixes: Annotated[list[str] | None, Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)] = None
     sweep: Annotated[int | None, Option("--sweep", metavar="N", help=SWEEP)] = None
-    voices: Annotated[list[str] | None, Option("--voice", metavar="WAV_OR_FOLDER", help="A voice instead; may be repeated.")] = None
+    voices: Annotated[list[str] | None, Option("--voice", metavar="WAV_OR_FOLDER", help=VOICE)] = None
     pitch: Annotated[str, Option("--pitch", metavar="auto|keep|SEMITONES|HZ", help=PITCH)] = "auto"
     pairs: Annotated[Path | None, Option("--pairs", metavar="TABLE.csv", help=PAIRS)] = None
-    name: Annotated[str, Option("--name", help="Of the outputs; {source} and {target} are the inputs' ids.")] = "{source}__{target}.wav"
+    name: Annotated[str, Option("--name", help=NAME)] = "{source}__{target}.wav"
     checkpoint: opt.Checkpoint = None
     vocoder: Vocoder = None
     guidance: Guidance = None

@@ -1,4 +1,4 @@
-"""What `facevc evaluate` shows on a terminal: systems side by side, slices, differences, and what damaged faces cost."""
+"""The tables that `facevc evaluate` prints: systems side by side, slices, differences, and the effect of damaged faces."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ OTHERS_WIDTH, CELL_WIDTH = 42, len("-0.000 (-0.000 to -0.000)")  # of the column
 
 
 def show(results: Results, summary: Summary) -> None:
-    """The tables of a summary's data, and what the figures rest on."""
+    """Print the tables of a summary's data, and what the figures depend on."""
     data = summary.data
     _side_by_side(results, "systems", data["systems"], data["better"])
     for label, parts in _plain(data["slices"], data["systems"]).items():
@@ -32,7 +32,7 @@ def show(results: Results, summary: Summary) -> None:
 
 
 def _side_by_side(results: Results, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:
-    """Metrics down, systems (or slices, or differences) across, as many in one table as the terminal has room for."""
+    """One row per metric, one column per system, slice or difference; a new table starts when the terminal is full."""
     for part in _fitting(list(columns), results.width):
         cells = {name: [columns[label].get(name) for label in part] for name in better}
         rows = [[name, better[name], *map(_cell, found), _count(found)] for name, found in cells.items() if any(found)]
@@ -41,7 +41,7 @@ def _side_by_side(results: Results, title: str, columns: Mapping[str, Figures], 
 
 
 def _fitting(labels: Sequence[str], width: int) -> Iterator[list[str]]:
-    """Labels in groups whose columns fit; at least one each."""
+    """Groups of labels whose columns fit on the terminal; at least one label in each."""
     part: list[str] = []
     for label in labels:
         if part and OTHERS_WIDTH + sum(max(len(name), CELL_WIDTH) + 3 for name in [*part, label]) > width:
@@ -53,7 +53,7 @@ def _fitting(labels: Sequence[str], width: int) -> Iterator[list[str]]:
 
 
 def _plain(slices: Mapping[str, Any], systems: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of plain systems: the others' are in metrics.csv."""
+    """The figures of plain systems; metrics.csv has the others."""
     return {label: parts for label, parts in slices.items() if not any(label.startswith(f"{other}/") for other in systems)}
 
 

@@ -6,23 +6,28 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.convert_options import OnMany
 from facevc_cli.cli.report import run_stage
+from facevc_cli.core import choices
+
+DETECTOR = "dlib, face-alignment (S3FD, an extra) or mtcnn (the paper's, extra facenet)."
 
 
 def extract_face(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example faces.h5.")],
     detector: Annotated[
-        str, typer.Option("--detector", help="dlib, face-alignment (S3FD, an extra) or mtcnn (the paper's, extra facenet).")
+        choices.DetectorName,
+        typer.Option("--detector", metavar="NAME", parser=opt.one_of(choices.DetectorName), help=DETECTOR),
     ] = "dlib",
     embedder: Annotated[
-        str, typer.Option("--embedder", help="dlib (128 numbers), facenet (512, the paper's, an extra), or one that an installed package brings.")
+        str, typer.Option("--embedder", help="dlib (128 numbers), facenet (512, the paper's, an extra), or the name of an installed package's embedder.")
     ] = "dlib",
-    on_many: Annotated[str, typer.Option("--on-many", help="Several faces: take the largest, or skip the picture.")] = "largest",
+    on_many: OnMany = "largest",
     every: Annotated[int, typer.Option("--every", min=1, help="Look at each n-th frame of a video.")] = 5,
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Look at no more than N frames of a video.")] = None,
     save_crops: Annotated[
-        Path | None, typer.Option("--save-crops", metavar="DIR", help="Also write what the network saw, as pictures, one a frame.")
+        Path | None, typer.Option("--save-crops", metavar="DIR", help="Also write what the network saw, one picture per frame.")
     ] = None,
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,

@@ -7,19 +7,22 @@ import typer
 
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.report import run_stage
+from facevc_cli.core import choices
+
+MEL = "fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's)."
 
 
 def extract_features(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example features.h5.")],
-    mel: Annotated[str, typer.Option("--mel", help="fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's).")] = "fvmvc",
+    mel: Annotated[choices.MelName, typer.Option("--mel", metavar="NAME", parser=opt.one_of(choices.MelName), help=MEL)] = "fvmvc",
     split: Annotated[
         Path | None, typer.Option("--split", metavar="TABLE.csv", help="Columns utterance or speaker, and split: train, valid or test.")
     ] = None,
-    valid_share: Annotated[float, typer.Option("--valid-share", help="Share of the speakers drawn for validation where no table is given.")] = 0.05,
+    valid_share: Annotated[float, typer.Option("--valid-share", help="Share of the speakers that are drawn for validation, if there is no --split.")] = 0.05,
     teacher: Annotated[
         Path | None,
-        typer.Option("--teacher", metavar="FOLDER", help="A CTranslate2 Whisper model: stores its encoder's output for preset starter."),
+        typer.Option("--teacher", metavar="FOLDER", help="A CTranslate2 Whisper model. Its encoder's output is stored for the preset starter."),
     ] = None,
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,
@@ -36,7 +39,7 @@ def extract_features(
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Compute log-mel and F0 of every recording, draw the splits and take the training split's statistics.
+    """Compute the log-mel and F0 of every recording, draw the splits, and compute the statistics of the training split.
 
     Examples:
 

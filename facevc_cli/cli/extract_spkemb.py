@@ -26,7 +26,7 @@ def extract_spkemb(
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Embed the voice of every recording: Resemblyzer d-vectors (256 numbers), one an utterance.
+    """Embed the voice of every recording: one Resemblyzer d-vector (256 numbers) per utterance.
 
     `facevc extract-voice` is another name of this command.
 

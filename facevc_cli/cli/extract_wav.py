@@ -26,7 +26,7 @@ def extract_wav(
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Extract the sound of videos (and recordings) as mono 16-bit wavs, the folders mirrored, with a manifest.
+    """Extract the sound of videos and recordings as mono 16-bit wavs. The output has the same folders, and a manifest.
 
     Examples:
 

@@ -13,7 +13,7 @@ def import_checkpoint(
     source: Annotated[Path, typer.Argument(help="A published .pt of VQMIVC or FVMVC, or a folder of facevc's own.", show_default=False)],
     output: Annotated[Path, typer.Option("--out", "-o", help="The checkpoint's folder.")],
     stats: Annotated[
-        Path | None, typer.Option("--stats", metavar="MEL_STATS.npy", help="Of a published one: (2, 80) mean and standard deviation.")
+        Path | None, typer.Option("--stats", metavar="MEL_STATS.npy", help="Mel statistics of a published checkpoint: (2, 80), mean and standard deviation.")
     ] = None,
     preset: opt.Preset = "fvmvc",
     settings: opt.Settings = None,
@@ -24,7 +24,7 @@ def import_checkpoint(
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Bring a published checkpoint into facevc's format, or export one of its own runs without what only training needs.
+    """Convert a published checkpoint to facevc's format, or export a run without what only training needs.
 
     Examples:
 

@@ -12,7 +12,7 @@ from facevc_cli.core.progress import Summary
 
 def info(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Stores, checkpoints, runs or voice cards; none: this installation.", show_default=False)
+        list[Path] | None, typer.Argument(help="Stores, checkpoints, runs or voice cards. Without any: this installation.", show_default=False)
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="The model that made the voice cards; default: the bundled starter.")
@@ -20,7 +20,7 @@ def info(
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Say what is installed and which device would be used, or what a store, checkpoint, run or voice card holds.
+    """Show what is installed and which device would be used, or what a store, checkpoint, run or voice card holds.
 
     Examples:
 

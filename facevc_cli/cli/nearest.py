@@ -17,7 +17,7 @@ def nearest(
     ],
     voice: Annotated[Path | None, typer.Option("--voice", metavar="WAV", help="Rank the faces that fit this voice.")] = None,
     face: Annotated[Path | None, typer.Option("--face", metavar="IMG_OR_CARD", help="Rank the voices that fit this face.")] = None,
-    top: Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show the best N only.")] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show only the best N.")] = None,
     checkpoint: opt.Checkpoint = None,
     on_many: own.OnMany = "largest",
     device: opt.Device = "auto",
@@ -27,8 +27,8 @@ def nearest(
 ) -> None:
     """Rank which faces fit a voice, or which voices fit a face, by what the model's memory recalls of each.
 
-    It says what the model would speak like, not who is who: with the bundled starter, people of one gender are told apart no better
-    than by chance.
+    The rank says what the model would sound like, not who a person is. With the bundled starter, it tells people of one gender apart no
+    better than chance.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`-` on the command line: stdin among the sources, stdout as the output. Both go through files of a temporary folder."""
+"""`-` on the command line: stdin as a source, stdout as the output. Both use files in a temporary folder."""
 
 import shutil
 import sys
@@ -13,7 +13,7 @@ from facevc_cli.core.errors import UsageError
 
 @contextmanager
 def piped(sources: Sequence[str], output: Path) -> Iterator[tuple[list[str], Path]]:
-    """Sources and output to work with; what was written for stdout goes there in the end, also after a failure."""
+    """Yield sources and output to work with. At the end, also after a failure, write the output to stdout."""
     with tempfile.TemporaryDirectory() as temporary:
         named = [_stdin(Path(temporary)) if source == "-" else source for source in dict.fromkeys(sources)]
         out = Path(temporary) / "converted.wav" if str(output) == "-" else output

@@ -17,11 +17,13 @@ def pretrain(
     config: opt.ConfigFile = None,
     settings: opt.Settings = None,
     encoder_init: Annotated[
-        Path | None, typer.Option("--encoder-init", metavar="FOLDER", help="A CTranslate2 Whisper model to start a distilled content encoder from.")
+        Path | None, typer.Option("--encoder-init", metavar="FOLDER", help="A CTranslate2 Whisper model that a distilled content encoder starts from.")
     ] = None,
-    init: Annotated[Path | None, typer.Option("--init", metavar="RUN", help="A pretraining run or checkpoint to go on from, with other settings.")] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", metavar="RUN", help="A pretraining run or checkpoint whose weights to start from, with other settings.")
+    ] = None,
     verifier: Annotated[
-        Path | None, typer.Option("--verifier", metavar="FILE", help="Weights of CAM++ (safetensors) that hear whose voice it is, for pretrain.verify_voice.")
+        Path | None, typer.Option("--verifier", metavar="FILE", help="Weights of CAM++ (safetensors), which judges the voice for pretrain.verify_voice.")
     ] = None,
     sampling_weights: opt.SamplingWeights = None,
     device: opt.Device = "auto",

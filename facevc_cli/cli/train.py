@@ -17,7 +17,7 @@ def train(
     output: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
     pairs: Annotated[
         Path | None,
-        typer.Option("--pairs", metavar="TABLE.csv", help="Columns utterance or speaker, and face: joins what is not the same clip or person."),
+        typer.Option("--pairs", metavar="TABLE.csv", help="Join faces and voices of different clips or people: columns utterance or speaker, and face."),
     ] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="Default: the pretraining's.", rich_help_panel=opt.MODEL)] = None,
     config: opt.ConfigFile = None,

@@ -11,19 +11,19 @@ from facevc_cli.core.progress import Summary
 
 def verify(
     sources: Annotated[
-        list[str], typer.Argument(help="Sound files or videos, folders (searched below, sorted), or @LIST.txt with one path a line.", show_default=False)
+        list[str], typer.Argument(help="Sound or video files, folders (with subfolders, sorted), or @LIST.txt with one path per line.", show_default=False)
     ],
     json: opt.Json = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Say whether files were converted by facevc: what their metadata tell, and whether they bear the watermark.
+    """Show whether facevc converted a file: what its metadata say, and whether it has the watermark.
 
-    The mark is heard by no one, outlives MP3, resampling and cropping to 3 s, and is found in fewer than 1 of 1,000 recordings without
-    it. Nothing found proves nothing: metadata and mark can be removed, and other programs leave neither.
+    The mark is inaudible. It survives MP3, resampling and cropping to 3 s. It is found in fewer than 1 of 1,000 recordings without it. If
+    nothing is found, that proves nothing: metadata and mark can be removed, and other programs leave neither.
 
-    Ends with 0 whatever is found, with 1 where a file cannot be read; scripts take "synthetic" from --json.
+    The exit code is 0 whatever is found, and 1 if a file cannot be read. A script reads "synthetic" from --json.
 
     Examples:
 
@@ -50,7 +50,7 @@ def _show(results: Results, summary: Summary) -> None:
 
 
 def _line(found: dict[str, Any]) -> str:
-    """One line a file: the answer first, then why."""
+    """One line per file: the verdict first, then why."""
     made, mark = found["metadata"], found["watermark"]
     told = "none of facevc's"
     if made:

@@ -10,25 +10,25 @@ from facevc_cli.cli import options as opt
 from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Summary
 
-MIX = "Instead of faces: people mixed, pictures or voice cards with weights, as in 'a.jpg=.6 b.safetensors=.4'."
+MIX = "A mix instead of faces: pictures or voice cards with weights, such as 'a.jpg=.6 b.safetensors=.4'."
 
 
 def voice_card(
-    output: Annotated[Path, typer.Option("--out", "-o", help="The card, such as anna.safetensors.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The card to write, such as anna.safetensors.")],
     faces: Annotated[list[str] | None, typer.Argument(help="Pictures of ONE person, or a folder of them.", show_default=False)] = None,
     mix: Annotated[str | None, typer.Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)] = None,
     checkpoint: opt.Checkpoint = None,
     temperature: own.Temperature = None,
     on_many: own.OnMany = "largest",
     device: opt.Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over a card that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite a card that exists.")] = False,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Keep the voice recalled for a face as a small file, to be used and mixed without the picture.
+    """Keep the voice that a face recalls in a small file. You can use and mix it without the picture.
 
-    The card holds numbers, the names and the sha256 of the pictures, the model and the date; no picture.
+    The card holds numbers, the pictures' names and sha256, the model and the date. It holds no picture.
 
     Examples:
 

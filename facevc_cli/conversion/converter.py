@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import date
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from facevc_cli import __version__
 from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, load_card
 from facevc_cli.conversion.speech import Source, SpeechFeatures
 from facevc_cli.conversion.transfer.bands import BandStatistics, match
+from facevc_cli.conversion.transfer.guidance import guide
 from facevc_cli.conversion.transfer.retrieval import retrieve
 from facevc_cli.conversion.transfer.variance import scale_variance
 from facevc_cli.conversion.voice import Target
@@ -32,6 +33,7 @@ from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.dsp.downmix import mix_array
 from facevc_cli.dsp.level import levelled, root_mean_square
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range, normalised_log_f0
+from facevc_cli.families.base import Capability, ConversionModel, MemoryModel
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.files.audio import load_audio, resample
 from facevc_cli.vocoders import vocode_many
@@ -58,14 +60,34 @@ class Converter:
     ):  # fmt: skip
         self.device = resolve_device(device)
         self.checkpoint = load_checkpoint(checkpoint, str(self.device))
-        self.model, self.frontend = self.checkpoint.model, self.checkpoint.frontend
+        self.model: ConversionModel = self.checkpoint.model
+        self.frontend, self.style = self.checkpoint.frontend, self.checkpoint.config.conversion
         self.vocoder = load_vocoder(vocoder, self.frontend.mel, self.device, reporter)
         self.rate = self.frontend.definition.rate
-        self.guidance = self.model.config.voice_guidance if guidance is None else guidance  # away from the source's voice; 0 leaves that out
+        self.guidance = self.style.voice_guidance if guidance is None else guidance  # away from the source's voice; 0 leaves that out
         self.on_many = on_many
         self.timings: dict[str, float] = {}  # seconds by step, summed
         self._faces: FaceAnalyser | None = None
         self._voices: VoiceEmbedder | None = None
+
+    @property
+    def memory(self) -> MemoryModel:
+        """The model, if faces and voices have addresses in it. FaceVCError if they have none."""
+        if Capability.MEMORY not in self.model.capabilities:
+            raise FaceVCError(
+                f"the model {self.checkpoint.config.name!r} has no memory of voices: it makes no mixes, voice cards or rankings. "
+                "Convert to a face or a recording, or choose another --checkpoint."
+            )
+        return cast(MemoryModel, self.model)
+
+    @property
+    def predicts_pitch(self) -> bool:
+        return Capability.PITCH in self.model.capabilities
+
+    def slot_values(self) -> np.ndarray | None:
+        """(slots, voice_dim) of the model's memory; None if it has none."""
+        has_memory = Capability.MEMORY in self.model.capabilities
+        return self.memory.slot_values().cpu().numpy() if has_memory else None
 
     def convert(
         self, source: Recording, face: Picture | None = None, voice: Recording | None = None, *, temperature: float | None = None, pitch: str = "auto"
@@ -103,7 +125,7 @@ class Converter:
         """The other half: the content."""
         with self._timed("content"):
             normalised = self.model.normalise(torch.from_numpy(heard.mel).to(self.device))
-            z, _, _ = self.model.encode_content(normalised.T[None])
+            z = self.model.hear_content(normalised.T[None])
         pitch = PitchStatistics.of(heard.f0)
         lf0 = torch.from_numpy(normalised_log_f0(heard.f0, pitch)).to(self.device)[None]
         return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, self._source_speaker(heard, normalised))
@@ -136,12 +158,12 @@ class Converter:
         with self._timed("voice"), _naming(voice):
             mel, f0 = self.frontend.features(self.frontend.prepare(self._heard(voice)))
             normalised = self.model.normalise(torch.from_numpy(mel).to(self.device))
-            if self.model.config.speaker_encoder == "mel":
-                given = normalised.T
-            else:
+            if self.model.needs_dvector:
                 given = torch.from_numpy(self._voice_embedder().embed(_load(voice, VOICE_RATE))).to(self.device)
+            else:
+                given = normalised.T
             beginning = normalised[: round(RETRIEVED_S * self.frontend.definition.frame_rate)]
-            content = self.model.encode_content(beginning.T[None])[0][0] if self.model.config.content_retrieval else None
+            content = self.model.hear_content(beginning.T[None])[0] if self.style.content_retrieval else None
             pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
             std = pitch.std if voiced >= RANGE_S * self.frontend.definition.frame_rate else None
             bands = BandStatistics.of(normalised)
@@ -153,12 +175,12 @@ class Converter:
 
         A recording is addressed by its voice, at `temperature`: what the memory does not know of it is lost.
         """
-        memory = self.model.memory
-        addresses = [memory.address(target.speaker, "voice", temperature) if target.address is None else target.address.log() for target in targets]
-        if not addresses:
+        if not targets:
             raise FaceVCError("target_from_mix needs at least one target, found none.")
-        mixed = memory.mix(torch.cat(addresses), torch.tensor(weights))
-        return Target(self.model.recall_address(mixed), None, mixed.exp())
+        memory = self.memory
+        addresses = [memory.address_voice(t.speaker, temperature) if t.address is None else t.address.log() for t in targets]
+        mixed = memory.mix_addresses(torch.cat(addresses), torch.tensor(weights))
+        return Target(memory.recall_address(mixed), None, mixed.exp())
 
     def target_from_card(self, card: VoiceCard | Path | str) -> Target:
         """The voice that a card keeps. FaceVCError where the card is damaged, or another model made it."""
@@ -166,7 +188,7 @@ class Converter:
         card = card if isinstance(card, VoiceCard) else load_card(Path(card))
         own = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
         shapes = (len(card.speaker), len(card.address))
-        if card.weights_sha256 != own or shapes != self.model.memory.values.shape[::-1]:
+        if card.weights_sha256 != own or shapes != self.memory.slot_values().shape[::-1]:
             raise FaceVCError(
                 f"{path}: this voice was recalled by the model {card.model!r} with the weights {card.weights_sha256}, and here is "
                 f"{self.checkpoint.config.name!r} with {own}: a card says nothing to another model. Pass that model as --checkpoint, "
@@ -177,10 +199,11 @@ class Converter:
 
     def card_of(self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None) -> VoiceCard:
         """A recalled target as a card. origin: as in VoiceCard."""
+        memory = self.memory
         if target.address is None:
             raise FaceVCError("card_of needs a target with an address, found none.")
         speaker, address = (vector[0].float().cpu().numpy() for vector in (target.speaker, target.address))
-        scale = self.model.memory.temperature if temperature is None else temperature
+        scale = memory.temperature if temperature is None else temperature
         weights = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
         return VoiceCard(speaker, address, self.checkpoint.config.name, weights, scale, tuple(origin), date.today().isoformat(), __version__)
 
@@ -191,10 +214,10 @@ class Converter:
 
     def check_pitch(self, rule: PitchRule) -> None:
         """FaceVCError where the rule is not auto and the model leaves the pitch to the voice."""
-        if rule != AUTO_PITCH and self.model.pitch_level is None:
+        if rule != AUTO_PITCH and not self.predicts_pitch:
             raise FaceVCError(
-                f"--pitch {rule}: the model {self.checkpoint.config.name!r} is told how the pitch moves, not how high it lies (model.pitch "
-                f"{self.model.config.pitch!r}): the level comes with the voice. Leave --pitch out, or choose a checkpoint with model.pitch 'comb'."
+                f"--pitch {rule}: the model {self.checkpoint.config.name!r} is told how the pitch moves, not how high it lies: the level "
+                "comes with the voice. Leave --pitch out, or choose a model that is told, such as the bundled one (model.pitch 'comb')."
             )
 
     @torch.inference_mode()
@@ -202,12 +225,12 @@ class Converter:
         """The mean ln F0 (Hz) of the target's own voice: as measured, else as the model predicts it."""
         if target.log_f0_mean is not None:
             return target.log_f0_mean
-        predicted = self.model.predict_pitch(target.speaker) if target.address is None else self.model.predict_pitch_at(target.address.log())
+        predicted = self.model.predict_pitch(target.speaker) if target.address is None else self.memory.predict_pitch_at(target.address.log())
         return float(predicted[0])
 
     def spoken_pitch(self, source: Source, target: Target) -> PitchStatistics:
         """The pitch of the source spoken by the target, as the target's rule has it: a recalled voice has the source's range."""
-        std, share = source.pitch.std, self.model.config.pitch_range_matching
+        std, share = source.pitch.std, self.style.pitch_range_matching
         own = PitchStatistics(self.own_log_f0(target), std if target.log_f0_std is None else matched_range(std, target.log_f0_std, share))
         return target.pitch.spoken(own, source.pitch, source.lf0[0].cpu().numpy())
 
@@ -236,13 +259,12 @@ class Converter:
         mean, std = torch.tensor([(pitch.mean, pitch.std) for pitch in spoken], device=self.device, dtype=torch.float32).unbind(1)
         level = mean, std
         speakers = torch.cat([target.speaker for _, target in pairs])
-        settings = self.model.config
+        settings = self.style
         z = torch.cat([retrieve(source.z, target.content, settings.content_retrieval) for _, target in pairs])
         lf0 = source.lf0.expand(len(pairs), -1)
-        if source.speaker is None:
-            mels = self.model.decode(z, lf0, speakers, level)
-        else:
-            mels = self.model.decode_guided(z, lf0, speakers, level, source.speaker.expand_as(speakers), self.guidance)
+        mels = self.model.decode(z, lf0, speakers, level)
+        if source.speaker is not None:
+            mels = guide(mels, self.model.decode(z, lf0, source.speaker.expand_as(speakers), level), self.guidance)
         shares = settings.spectrum_matching, settings.deviation_matching
         scaled = scale_variance(mels, settings.variance_scale)
         matched = (match(mel, target.bands, *shares) for mel, (_, target) in zip(scaled, pairs, strict=True))
@@ -251,13 +273,13 @@ class Converter:
     def _source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
         """(256,) of a trimmed source at the model's rate, by its beginning; None where no guidance asks for it, or there is no sound."""
         beginning = wav[: GUIDING_S * self.rate]
-        if not self.guidance or self.model.config.speaker_encoder == "mel" or not np.any(beginning):
+        if not self.guidance or not self.model.needs_dvector or not np.any(beginning):
             return None
         return self._voice_embedder().embed(resample(beginning, self.rate, VOICE_RATE))
 
     def _source_speaker(self, heard: SpeechFeatures, mel: Tensor) -> Tensor | None:
         """(1, voice_dim) of a source with its normalised log-mel (T, n_mels), where there is guidance."""
-        if self.guidance and self.model.config.speaker_encoder == "mel":
+        if self.guidance and not self.model.needs_dvector:
             return self.model.embed_voice(mel[: round(GUIDING_S * self.frontend.definition.frame_rate)].T[None])
         return None if heard.dvector is None else self.model.embed_voice(torch.from_numpy(heard.dvector).to(self.device)[None])
 

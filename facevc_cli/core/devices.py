@@ -3,28 +3,24 @@
 import random
 from typing import TYPE_CHECKING
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.choices import check_device
+from facevc_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
 
 def resolve_device(name: str = "auto") -> "torch.device":
-    """'auto' (cuda, else mps, else cpu), 'cpu', 'cuda', 'cuda:N' or 'mps'; one asked for and not there is an error."""
+    """'auto' (cuda, else mps, else cpu), 'cpu', 'cuda', 'cuda:N' or 'mps'; UsageError for one that is asked for and not there."""
     import torch
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise FaceVCError(f"--device {name!r}: expected auto, cpu, cuda, cuda:N or mps.") from error
+    device = torch.device(check_device(name))
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise FaceVCError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices for torch. Use --device auto.")
+        raise UsageError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices for torch. Use --device auto.")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise FaceVCError("--device mps: torch finds no Apple GPU here. Use --device auto.")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise FaceVCError(f"--device {name!r}: expected auto, cpu, cuda, cuda:N or mps.")
+        raise UsageError("--device mps: torch finds no Apple GPU here. Use --device auto.")
     return device
 
 

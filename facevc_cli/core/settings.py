@@ -1,8 +1,8 @@
 """Settings: frozen dataclasses out of nested dicts, and back, with errors that name the key."""
 
 import dataclasses
-import difflib
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -10,12 +10,14 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from facevc_cli.core.choices import name_allowed, name_nearest
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import shorten
 
 C = TypeVar("C")
 Limits = tuple[float | None, float | None]  # least and most
 MOST_COUNT = 2**31 - 1
+ABOVE_ZERO = sys.float_info.min  # as the least: every number above 0
 NO_LIMITS: Mapping[str, Limits] = MappingProxyType({})
 
 
@@ -35,12 +37,12 @@ def from_dict(kind: type[C], tree: Mapping[str, Any], where: str, limits: Mappin
     limits (by name), are FaceVCErrors."""
     if not isinstance(tree, Mapping):
         raise FaceVCError(f"{where}: expected a group of settings, found {shorten(tree)}.")
-    hints = typing.get_type_hints(kind)
+    types_by_name = typing.get_type_hints(kind)
+    hints = {field.name: types_by_name[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     values = {}
     for key, value in tree.items():
         if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=1)
-            advice = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(hints)}."
+            advice = name_nearest(key, hints) or f" Known: {', '.join(hints)}."
             raise FaceVCError(f"{where}: {kind.__name__} has no setting {shorten(key)}.{advice}")
         values[key] = _typed(hints[key], value, f"{where}: {key}", limits.get(key, (None, None)), limits)
     try:
@@ -59,6 +61,10 @@ def _typed(hint: Any, value: Any, where: str, limits: Limits, inner: Mapping[str
         if Ellipsis not in kinds and len(value) != len(kinds):
             raise FaceVCError(f"{where}: expected a list of {len(kinds)}, found {shorten(value)}.")
         return tuple(_typed(kinds[0], v, where, limits, inner) for v in value)
+    if typing.get_origin(hint) is typing.Literal:
+        if value not in typing.get_args(hint):
+            raise FaceVCError(f"{where} {shorten(value)}: {name_allowed(value, typing.get_args(hint))}")
+        return value
     if isinstance(hint, types.UnionType):
         return None if value is None else _typed(typing.get_args(hint)[0], value, where, limits, inner)
     if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
@@ -78,5 +84,10 @@ def _check_limits(value: float, hint: type, where: str, limits: Limits) -> None:
     if not math.isfinite(value):
         raise FaceVCError(f"{where}: expected a finite number, found {value}.")
     if (least is not None and value < least) or (most is not None and value > most):
-        expected = f"at least {least:g}" if most is None else f"a number from {least or 0:g} to {most:g}"
-        raise FaceVCError(f"{where}: expected {expected}, found {value}.")
+        raise FaceVCError(f"{where}: expected {_describe_limits(least, most)}, found {value}.")
+
+
+def _describe_limits(least: float | None, most: float | None) -> str:
+    if most is not None:
+        return f"a number from {least or 0:g} to {most:g}"
+    return "a number above 0" if least == ABOVE_ZERO else f"at least {least:g}"

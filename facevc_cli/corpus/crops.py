@@ -1,4 +1,4 @@
-"""Batches of random crops out of a features store, drawn anew for every step from (seed, step) alone.
+"""Batches of random crops out of a features store, drawn for every step from (seed, step) only.
 
 Because a step's batch depends on nothing else, a resumed run sees the very batches of an uninterrupted one.
 """
@@ -31,7 +31,7 @@ class Voices:
 
 
 def join_voices(features: Store, voices: Store, split: str) -> Voices:
-    """The utterances of a split that both stores hold. FaceVCError where none is left."""
+    """The utterances of a split that both stores hold. FaceVCError if none is left."""
     wanted = [i for i, (u, s) in enumerate(zip(features.ids, features.column("split"), strict=True)) if s == split and u in voices.position]
     if not wanted:
         raise FaceVCError(
@@ -154,7 +154,7 @@ class CropBatches(Dataset):
         return item
 
     def _another(self, i: int, rng: np.random.Generator) -> int:
-        """An utterance of another speaker; of the same where there is only one."""
+        """An utterance of another speaker, or of the same if there is only one."""
         others = np.flatnonzero(self.voices.speakers != self.voices.speakers[i])
         return int(rng.choice(others)) if len(others) else int(rng.integers(len(self.voices.rows)))
 

@@ -21,13 +21,13 @@ from facevc_cli.files.locks import exclusive_lock
 
 @dataclass(frozen=True)
 class ExtractionConfig:
-    """What every extracting stage is told; the stages add their own settings."""
+    """The settings that all extracting stages share; each stage adds its own."""
 
     sources: tuple[str | Path, ...]
     output: Path
     speaker_pattern: str | None = None
     speakers_table: Path | None = None
-    jobs: int = 0  # processes; 0: one a processor
+    jobs: int = 0  # processes; 0: one per CPU core
     shard: str | None = None  # "I/N"
     limit: int | None = None
     overwrite: bool = False
@@ -35,7 +35,7 @@ class ExtractionConfig:
     fail_fast: bool = False
 
     def inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
-        """The inputs named, their speakers known, cut to the limit; the reporter is told what is passed over."""
+        """The named inputs with their speakers, up to the limit. The reporter gets what was left out."""
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
         return find_inputs(self.sources, suffixes, rule, reporter)[: self.limit]
 
@@ -60,7 +60,7 @@ def extract_into_store(
     finish: Callable[[list[Store]], Finish] | None = None,
     finish_settings: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """Runs `extract` over the inputs that are not done and merges the store; a bad input is listed and the rest goes on.
+    """Run `extract` over the inputs that are not done, and merge the store. A bad input is listed, and the others are done.
 
     Done is what corpus/origins.py says. FaceVCError, before any work, if the store holds an id of another file.
     `extract` must be picklable: it runs in worker processes. `finish_settings`: what `finish` depends on; where a finished store has

@@ -14,7 +14,7 @@ SEARCHED = 128 << 20  # bytes at either end of a file; frames, which hold no tex
 
 
 def find_damaged_heap(path: Path) -> int | None:
-    """Where in a file a heap collection lies whose objects do not fill it in order; None where all is well."""
+    """The position in a file of a heap collection whose objects do not fill it in order; None if all is well."""
     size = path.stat().st_size
     if size == 0:
         return None

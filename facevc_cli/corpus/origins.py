@@ -10,13 +10,14 @@ from facevc_cli.core.progress import Reporter
 from facevc_cli.files.hashes import content_sha256, file_stamp
 from facevc_cli.files.inputs import Input
 from facevc_cli.files.names import normalise_name, real_path
+from facevc_cli.files.tables import path_from
 
 COLUMNS = ("source", "source_sha256", "source_stamp")  # of stores and manifests
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The file that an item was made from. Without a sha256 nobody knows: a version that kept none made the item."""
+    """The file that an item was made from. Without a sha256 it is unknown: an earlier version, which kept none, made the item."""
 
     source: str = ""  # its path, seen from the folder of the store or manifest
     sha256: str = ""
@@ -28,7 +29,7 @@ class Origin:
         """What is on the disk now. Taken before the file is decoded: if it changes meanwhile, the item counts as
         stale."""
         stamp = file_stamp(source.path)
-        return cls(_relative(source.path, folder), content_sha256(source.path), stamp, source.speaker)
+        return cls(path_from(Path(os.path.realpath(folder)), _real(source.path)), content_sha256(source.path), stamp, source.speaker)
 
     @classmethod
     def read(cls, row: Mapping[str, object], speaker: str) -> "Origin":
@@ -48,17 +49,17 @@ class Standing:
     done: list[Input] = field(default_factory=list)
     waiting: list[Input] = field(default_factory=list)
     changed: list[Input] = field(default_factory=list)  # a part of those that wait
-    unknown: list[Input] = field(default_factory=list)  # a part of those that are done: by their id alone
+    unknown: list[Input] = field(default_factory=list)  # a part of those that are done: only the id says so
 
     def tell(self, output: Path, reporter: Reporter) -> None:
-        """One note for what is made anew, and one for what is taken as done without proof."""
+        """Write one note on what is made again, and one on what counts as done without proof."""
         if self.changed:
             first = self.changed[0].path
-            reporter.note(f"{_files(self.changed)} changed since {output} was made, such as {first}: extracted anew")
+            reporter.note(f"{_files(self.changed)} changed since {output} was made, such as {first}: extracting again")
         if self.unknown:
             reporter.note(
-                f"{output}: an earlier version made {len(self.unknown)} of its items and did not keep what their "
-                "files were like, so their id alone says that they are done. Pass --overwrite if files have changed since."
+                f"{output}: an earlier version made {len(self.unknown)} of its items and did not record their files, so only "
+                "their ids say that they are done. Pass --overwrite if files have changed since."
             )
 
 
@@ -92,7 +93,7 @@ def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: 
             f"{source.path} would be called {source.id!r}, but {output} holds an item of that name that was made from "
             f"{made_from}{more}. Name the common parent folder of the two, so that the folders are part of the names "
             "(--speaker-pattern says who speaks, if that is not the folder), or choose another output. If the first "
-            "file replaces the second, pass --overwrite to make the output anew."
+            "file replaces the second, pass --overwrite to make the output again."
         )
     return standing
 
@@ -124,14 +125,6 @@ def _place(origin: Origin, folder: Path) -> Path:
 def _real(path: Path) -> Path:
     """The path without links on the way to it; the file itself keeps its name, also if it is a link."""
     return Path(os.path.realpath(path.parent)) / path.name
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """Seen from a folder, so that the output tells nobody where the folder lies, and both may be moved together."""
-    try:
-        return Path(os.path.relpath(_real(path), os.path.realpath(folder))).as_posix()
-    except ValueError:  # on another drive
-        return _real(path).as_posix()
 
 
 def _files(inputs: Sequence[Input]) -> str:

@@ -16,7 +16,7 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
     """Row of the features store -> rows of the faces store, at least one; utterances without a face are left out.
 
     table: rows with `face` (a face's id or person) and `utterance` or `speaker`. Without one, a face belongs to the utterance of
-    the same id, else to all utterances of the same person. FaceVCError where nothing can be joined.
+    the same id, else to all utterances of the same person. FaceVCError if nothing can be joined.
     """
     of_person: dict[str, list[int]] = defaultdict(list)
     of_clip: dict[str, list[int]] = defaultdict(list)  # those that need their suffix to be told apart: a live photo's picture and film

@@ -1,4 +1,4 @@
-"""HDF5 stores between the stages: one row an item, per-frame arrays of all items in one contiguous dataset each.
+"""HDF5 stores between the stages: one row per item, and one contiguous dataset for each per-frame array of all items.
 
 Layout of a store (schema 1):
 
@@ -48,12 +48,12 @@ def newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
-    """Sixteen hex digits that differ where any setting differs."""
+    """Sixteen hex digits that differ if any setting differs."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 class Store:
-    """A finished store, read lazily; safe to hand to worker processes. FaceVCError where it is not what was expected."""
+    """A finished store, read lazily; safe to hand to worker processes. FaceVCError if it is not what was expected."""
 
     def __init__(self, path: Path | str, stage: str | None = None):
         self.path = Path(path)
@@ -105,7 +105,7 @@ class Store:
             except OSError as error:
                 raise FaceVCError(
                     f"{self.path}: expected an HDF5 store, found a file that HDF5 cannot open ({error}): it is truncated or of another "
-                    "kind. Name a store; where this was one, delete it and run the extracting command again."
+                    "kind. Name a store. If this was one, delete it and run the extracting command again."
                 ) from error
         return self._file
 
@@ -122,7 +122,7 @@ class Store:
         return list(self._open().get("vectors", {}))
 
     def column(self, name: str) -> list[Any]:
-        """One value an item; strings as str."""
+        """One value per item; strings as str."""
         if name not in self.columns:
             raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
         if name not in self._columns:

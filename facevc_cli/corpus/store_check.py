@@ -55,7 +55,7 @@ def damage_told(path: Path, where: str) -> Iterator[None]:
 
 def _damaged(path: Path, where: str, expected: str, found: str) -> FaceVCError:
     return FaceVCError(
-        f"{path}: the store is damaged, or none of facevc's. At {where}: expected {expected}, found {found}. Use a copy, or delete it and run the "
+        f"{path}: the store is damaged, or not one of facevc's. At {where}: expected {expected}, found {found}. Use a copy, or delete it and run the "
         "extracting command again."
     )
 
@@ -69,7 +69,7 @@ def check_heaps(path: Path) -> None:
 
 
 class CheckedStore:
-    """The parts of a store that are read on opening: attributes, settings, ids, speakers, and where each item's frames lie."""
+    """The parts of a store that are read on opening: attributes, settings, ids, speakers, and the position of each item's frames."""
 
     def __init__(self, file: h5py.File, path: Path):
         self.path, self._size = path, path.stat().st_size
@@ -168,7 +168,7 @@ class CheckedStore:
         for part in ("offset", "length"):
             where = f"index/{part}/{name}"
             if part not in nested or name not in self._names(nested[part], f"index/{part}"):
-                raise _damaged(self.path, where, "one integer an item", "none")
+                raise _damaged(self.path, where, "one integer per item", "none")
             dataset = self._dataset(nested[part], name, where)
             if dataset.shape != (len(self.ids),) or dataset.dtype.kind not in INTEGERS:
                 raise _damaged(self.path, where, f"{len(self.ids)} integers", f"an array of {dataset.shape} of type {dataset.dtype}")

@@ -47,7 +47,7 @@ class StoreWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with suppress(FaceVCError) if kind is not None else nullcontext(), shielded():
-            self.flush()  # also after Ctrl-C: what is in hand is finished work; where the disk is full, that was told
+            self.flush()  # also after Ctrl-C: these items are finished work; a full disk was reported before
 
     def add(self, item: Item) -> None:
         """Keeps an item; every `shard_items` items go to disk."""
@@ -57,7 +57,7 @@ class StoreWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Writes the shard in hand."""
+        """Write the current shard."""
         if self._waiting:
             rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
             self._write(self.parts / f"part-t{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5", self._waiting, rows)
@@ -95,14 +95,15 @@ class StoreWriter:
             source.close()
             if source.path != self.path:  # other processes go on writing parts: only those that were merged go
                 source.path.unlink(missing_ok=True)
+        remove_left([self.path.parent])
         if any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock")):
             return  # a shard is at work and may put its next part here at any time
-        with suppress(OSError):  # not empty where another process has written a part meanwhile
+        with suppress(OSError):  # not empty if another process has written a part meanwhile
             remove_left([self.parts])
             self.parts.rmdir()
 
     def readers(self) -> list[Store]:
-        """The store (if any) and the parts, to compute statistics from before merging. They come closed, for there may be more of
+        """The store (if any) and the parts, to compute statistics from before merging. They come closed, because there may be more of
         them than a process may open; reading opens them."""
         self.flush()
         stores = []
@@ -126,7 +127,7 @@ class StoreWriter:
             raise FaceVCError(
                 f"{existing} was made with other settings ({', '.join(changed)}: "
                 f"{', '.join(f'{store.settings.get(k)!r} there, {self.settings.get(k)!r} now' for k in changed)}). "
-                "Choose another output, or pass --overwrite to make it anew."
+                "Choose another output, or pass --overwrite to make it again."
             )
         store.close()
         return store

@@ -45,7 +45,7 @@ def mix_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
 
 
 def mix_channels(block: np.ndarray, names: Sequence[str] = (), channel: int | None = None) -> np.ndarray:
-    """(n, channels) -> (n,) of the same kind: one channel where `channel` says which, else the downmix."""
+    """(n, channels) -> (n,) of the same kind: the channel that `channel` names, else the downmix."""
     count = block.shape[1]
     if channel is not None and channel < count:
         return np.ascontiguousarray(block[:, channel])
@@ -97,7 +97,7 @@ class ChannelLevels:
         return float(self.powers.max(initial=0.0))
 
     def choose_channel(self) -> int | None:
-        """The channel to take instead of the mix, None for the mix: it alone has sound, or the mix loses it."""
+        """The channel to take instead of the mix, because only it has sound or the mix loses it; None for the mix."""
         powers = self.powers
         if len(powers) < 2 or powers.max() < SILENCE**2:
             return None
@@ -118,7 +118,7 @@ class ChannelLevels:
 
 
 def remove_drift(wav: np.ndarray, rate: int) -> bool:
-    """Takes an offset that comes, goes or wanders out of (n,) float32, in place; whether there was one that matters."""
+    """Remove a changing offset from (n,) float32, in place; return whether there was one that matters."""
     size = round(DRIFT_WINDOW_S * rate)
     windows = len(wav) // size if size else 0
     if windows < SHORTEST_OFFSET_S / DRIFT_WINDOW_S:

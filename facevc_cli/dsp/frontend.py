@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.choices import name_allowed
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, log_mel, sound_bounds
 from facevc_cli.dsp.pitch import extract_f0
 
@@ -22,7 +23,7 @@ class Frontend:
     def standard(cls, mel: str) -> "Frontend":
         """The paper's for `fvmvc`; peaks levelled at .9 for `hifigan`, whose corpora differ in loudness."""
         if mel not in MEL_DEFINITIONS:
-            raise FaceVCError(f"--mel {mel!r}: expected one of {', '.join(MEL_DEFINITIONS)}.")
+            raise UsageError(f"--mel {mel!r}: {name_allowed(mel, MEL_DEFINITIONS)}")
         return cls(mel, peak=0.9 if mel == "hifigan" else None)
 
     @property
@@ -35,7 +36,7 @@ class Frontend:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Frontend":
-        """Of a store's or checkpoint's settings; refused where this version defines that mel otherwise."""
+        """The front-end of a store's or checkpoint's settings; refused if this version defines that mel otherwise."""
         absent = [name for name in ("mel", "trim_db", "peak", "definition") if name not in settings]
         if absent:
             raise FaceVCError(f"{where}: its settings lack {', '.join(absent)}: they are no features'. Extract the features again with this version.")

@@ -16,7 +16,7 @@ FRAMES_AT_ONCE = 16384
 
 @dataclass(frozen=True)
 class MelDefinition:
-    """How a log-mel is computed; two stores or models fit together only where all of this is equal."""
+    """How a log-mel is computed; two stores or models fit together only if all of this is equal."""
 
     name: str
     rate: int  # Hz
@@ -65,7 +65,7 @@ def mel_filters(definition: MelDefinition) -> np.ndarray:
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
     triangles = np.maximum(0, np.minimum(rising, falling))
-    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    return np.asarray(triangles * (2 / (edges[2:] - edges[:-2]))[:, None], np.float32)
 
 
 def mel_centres_hz(definition: MelDefinition) -> np.ndarray:

@@ -55,7 +55,7 @@ class PitchStatistics:
 
     @classmethod
     def of(cls, f0_hz: np.ndarray) -> "PitchStatistics":
-        """Of an F0 track (T,) in Hz with 0 where unvoiced; an unvoiced utterance gets a neutral mean and no spread."""
+        """The statistics of an F0 track (T,) in Hz, 0 where unvoiced; an unvoiced utterance gets a neutral mean and no spread."""
         voiced = np.log(f0_hz[f0_hz > 0].astype(np.float64))
         if len(voiced) == 0:
             return cls(float(np.log(MEAN_ADULT_F0_HZ)), 0.0)
@@ -64,7 +64,7 @@ class PitchStatistics:
 
 def matched_range(std: float, own: float, share: float) -> float:
     """A source's deviation of ln F0, taken by a share towards a voice's own (1: all of it), at most to its half or its double."""
-    return std * min(max(own / max(std, SMALLEST_LOG_F0_STD), 1 / MOST_RANGE_CHANGE), MOST_RANGE_CHANGE) ** share
+    return float(std * min(max(own / max(std, SMALLEST_LOG_F0_STD), 1 / MOST_RANGE_CHANGE), MOST_RANGE_CHANGE) ** share)
 
 
 def normalised_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = None) -> np.ndarray:
@@ -80,7 +80,7 @@ def normalised_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = No
 
 @dataclass(frozen=True)
 class PitchRule:
-    """Where a conversion's pitch lies: `auto` the voice's own level, `keep` the source's, `semitones` from auto, `hz` a median."""
+    """The level of a conversion's pitch: `auto` the voice's own level, `keep` the source's, `semitones` from auto, `hz` a median."""
 
     kind: str = "auto"
     value: float = 0.0  # semitones, or Hz
@@ -107,7 +107,7 @@ class PitchRule:
         """What to speak with. voice: the voice's own; lf0: (T,) the source's, normalised, 0 where unvoiced."""
         if self.kind == "keep":
             return source
-        if self.kind == "hz":  # the movement is the source's, so its median lies as many deviations from its mean as there
+        if self.kind == "hz":  # the movement is the source's, so its median is as many deviations from its mean as there
             voiced = lf0[lf0 != 0]
             return PitchStatistics(math.log(self.value) - voice.std * (float(np.median(voiced)) if len(voiced) else 0.0), voice.std)
         return PitchStatistics(voice.mean + self.value * SEMITONE, voice.std)

@@ -1,7 +1,5 @@
 """What judges said about files, remembered by the files' content: a second run over the same files takes seconds."""
 
-import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -65,16 +63,3 @@ class Cache:
     def _write(self, path: Path) -> None:
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, keys=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
-
-
-def content_hash(path: str) -> str:
-    """sha256 of a file's bytes; FaceVCError if there is no such file, or it is a device or a pipe, which may never end."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise FaceVCError(f"{path}: expected a file, found a folder, a device or a pipe. Correct the table.")
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise FaceVCError(
-            f"{path}: the file cannot be read ({error.strerror}). Convert it again or take its row out."
-        ) from error

@@ -8,9 +8,10 @@ from facevc_cli.evaluation.bootstrap import Figure, Terms, figure
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.mel_cepstral_distortion import distortion_available
 from facevc_cli.evaluation.metrics.registry import METRICS
+from facevc_cli.manifest.contract import GENDERS
 from facevc_cli.manifest.conversion import Conversion
 
-GENDER_PAIRS = {f"{a[0].upper()}>{b[0].upper()}": (a, b) for a in ("female", "male") for b in ("female", "male")}
+GENDER_PAIRS = {f"{a[0].upper()}>{b[0].upper()}": (a, b) for a in GENDERS for b in GENDERS}
 KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "source_speaker", "face", "driver")  # fields of a conversion that make slices too
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.plugins import Plugins
 from facevc_cli.evaluation.metrics.gender import GenderJudge, LinearGenderJudge, PitchGenderJudge, packaged_judge
 from facevc_cli.evaluation.metrics.intelligibility import PACKAGED, Recogniser, WhisperRecogniser, packaged_available
@@ -95,6 +95,8 @@ def choose_judges(speaker: str, recogniser: str, language: str | None, naturalne
 
     recogniser: auto (the packaged one where it is installed), none, a CTranslate2 Whisper folder, or a model's name.
     """
+    if language is not None and not re.fullmatch("[a-z]{2,3}", language):
+        raise UsageError(f"--language {language!r}: expected the code of a language, such as en.")
     judges = Judges() if speaker == RESEMBLYZER else Judges(name=speaker_judge_name(speaker), speaker=speaker, threshold=None)
     if recogniser == "auto" and not packaged_available():
         notes.append(f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)")
@@ -117,6 +119,8 @@ def choose_judges(speaker: str, recogniser: str, language: str | None, naturalne
 def _there(load: Callable[[], Judge], off: str, notes: list[str]) -> Judge | None:
     try:
         return load()
+    except UsageError:
+        raise
     except FaceVCError as error:
         notes.append(f"{off}: {error}")
         return None

@@ -12,7 +12,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Tally
 from facevc_cli.core.tuning import default_jobs
 from facevc_cli.core.workers import Workers
-from facevc_cli.evaluation.cache import Cache, content_hash
+from facevc_cli.evaluation.cache import Cache
 from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, speaker_judge, speaker_judge_name
 from facevc_cli.evaluation.lending import borrow, lend, on_accelerator
 from facevc_cli.evaluation.metrics.intelligibility import Recogniser, Transcript
@@ -20,6 +20,7 @@ from facevc_cli.evaluation.metrics.mel_cepstral_distortion import distortion_ava
 from facevc_cli.evaluation.metrics.naturalness import NaturalnessJudge
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, Heard, listen
 from facevc_cli.files.audio import load_audio
+from facevc_cli.files.hashes import file_sha256
 from facevc_cli.manifest.conversion import Conversion
 
 FEW_FILES = 16  # up to here starting processes costs more than it gives
@@ -200,7 +201,7 @@ class Listening:
 
     def _hash(self, path: str) -> str:
         if path not in self._hashes:
-            self._hashes[path] = content_hash(path)
+            self._hashes[path] = file_sha256(path, "Convert it again, or take its row out of the table.")
         return self._hashes[path]
 
     def _cache(self, kind: str) -> Cache:

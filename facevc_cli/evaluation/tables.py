@@ -10,12 +10,10 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.patterns import rows_by_pattern
 from facevc_cli.files.tables import path_from, read_table, resolve
-from facevc_cli.manifest.conversion import Conversion, gender_of, label_of
+from facevc_cli.manifest.contract import DONE, FAILED, MANIFEST, gender_of, split_files
+from facevc_cli.manifest.conversion import Conversion, label_of
 
-MANIFEST = "manifest.csv"
-DONE, FAILED = "done", "failed"
 SYSTEM = "facevc"  # the name of a system that the manifest does not name
-SEPARATOR = "|"  # between reference files
 FIELDS = {  # columns that a conversion holds as such; all others go into `about`
     "system", "converted", "status", "source", "source_id", "target", "face", "driver", "gender", "source_gender", "references",
     "transcript", "baseline", "degradation", "parallel", "source_speaker",
@@ -59,7 +57,7 @@ def read_conversions(
 ) -> Conversions:
     """The finished conversions of a manifest (or of the folder that holds manifest.csv), or of a folder by the names of its files.
 
-    Columns: converted and target are needed; system, baseline, degradation, source, source_id, face, spec, voice, gender,
+    Columns: converted and target are needed; system, baseline, degradation, source, source_id, face, driver, voice, gender,
     source_gender, source_speaker, references, transcript, parallel and status are used where they are there, others are kept. `labels` is
     joined on target (gender, references, parallel: there also on source_id where it has that), `sources` on source_id (file or path,
     gender, speaker, transcript); what the manifest itself says comes first. Their other columns are kept too; one of `sources` that the manifest or
@@ -122,7 +120,7 @@ def _conversion(row: Row, manifest: Path, people: _Table, spoken: _Table) -> Con
         source_id=_shown_id(row, manifest),
         target=target,
         face=_beside(own("face") or own("voice"), manifest),
-        spec=file("driver") or file("voice"),
+        driver=file("driver") or file("voice"),
         source=file("source") or spoken.file(source_id, "file", "path"),
         gender=gender_of(own("gender")) or gender_of(people.first(target, "gender")),
         source_gender=gender_of(own("source_gender")) or gender_of(spoken.first(source_id, "gender")),
@@ -148,8 +146,8 @@ def _without_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion
     place = lru_cache(maxsize=None)(os.path.realpath)
     driving: dict[str, set[str]] = {}
     for c in conversions:
-        if c.voice_spec:
-            driving.setdefault(c.target, set()).add(place(c.voice_spec))
+        if c.driver:
+            driving.setdefault(c.target, set()).add(place(c.driver))
     dropped: set[str] = set()
     only: set[str] = set()
     left: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
@@ -178,7 +176,7 @@ def _parallel(target: str, source_id: str, people: _Table) -> str:
 
 
 def _references(text: str, table: Path) -> list[str]:
-    return [_resolved(name, table) for name in text.split(SEPARATOR) if name.strip()]
+    return [_resolved(name, table) for name in split_files(text)]
 
 
 @lru_cache(maxsize=1 << 16)  # the same references stand in every row of a target

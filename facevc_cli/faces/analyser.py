@@ -4,11 +4,12 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from PIL import Image
 
+from facevc_cli.core.choices import DetectorName, OnMany, name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.plugins import Plugins
 from facevc_cli.faces.detection import (
@@ -28,9 +29,9 @@ from facevc_cli.faces.detection import (
     weights_path,
 )
 
-DETECTORS = ("dlib", "face-alignment", "mtcnn")
+DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
 EMBEDDERS = ("dlib", "facenet")
-ON_MANY = ("largest", "skip")
+ON_MANY: tuple[OnMany, ...] = get_args(OnMany)
 PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDDERS)
 
 SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
@@ -38,14 +39,14 @@ SMALLEST_IMAGE_PX = 32
 DOUBTFUL = 0.1  # a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty scores below .1
 DLIB_CROP_PX = 150
 FACENET_CROP_PX = 128  # the paper's
-FACENET_MARGIN_PX = 50  # of the crop: what of it lies around the box, both sides together
+FACENET_MARGIN_PX = 50  # the margin of the crop around the box, both sides together
 
 class NoFaceError(FaceVCError):
     """No face was found in an image."""
 
 
 class ManyFacesError(FaceVCError):
-    """Several faces were found where one was asked for."""
+    """The picture has several faces, and one was expected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ class FaceAnalyser:
         return sorted((d for d in found if d.score >= DOUBTFUL * best), key=lambda d: (-d.area_px, -d.score))
 
     def analyse(self, image: np.ndarray) -> FaceObservation:
-        """(H, W, 3) uint8 RGB -> the face in it; NoFaceError where there is none, ManyFacesError where 'skip' meets several."""
+        """(H, W, 3) uint8 RGB -> the face in it; NoFaceError if there is none, ManyFacesError if 'skip' meets several."""
         found = self.detect(image)
         if not found:
             height, width = image.shape[:2]
@@ -119,16 +120,11 @@ class FaceAnalyser:
         return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
 
 
-def embed_image(analyser: FaceAnalyser, image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> (D,) float32, the embedding of the face in it; errors as `FaceAnalyser.analyse`."""
-    return analyser.analyse(image).embedding
-
-
 def check_choices(detector: str, embedder: str, on_many: str) -> None:
-    """UsageError for an unknown name; FaceVCError where a package that the choice needs is not installed."""
+    """UsageError for an unknown name; FaceVCError if a package that the choice needs is not installed."""
     for option, value, known in (("detector", detector, DETECTORS), ("on-many", on_many, ON_MANY)):
         if value not in known:
-            raise UsageError(f"--{option} {value!r}: expected {' or '.join(known)}.")
+            raise UsageError(f"--{option} {value!r}: {name_allowed(value, known)}")
     if embedder not in EMBEDDERS:
         PLUGINS.find(embedder)
     if detector == "face-alignment":
@@ -147,7 +143,7 @@ def settings_of(detector: str, embedder: str, on_many: str) -> dict[str, str]:
 
 
 def analyser_of(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
-    """The analyser that makes embeddings as in a store of these settings; FaceVCError where its package is missing or another."""
+    """The analyser that makes embeddings as in a store of these settings; FaceVCError if its package is missing or another."""
     embedder, weights = settings["embedder"], settings.get("weights")
     if embedder not in (*EMBEDDERS, *PLUGINS.installed()):
         raise FaceVCError(

@@ -1,4 +1,4 @@
-"""Faces in an image: where they are, and which way up. dlib's detectors, and those of two other packages."""
+"""Find the faces in an image, and which way up they are, with dlib's detectors or those of two other packages."""
 
 import importlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees
 MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
 HOG_DOUBLED_PX = 400  # a turned picture is looked at twice as large up to here: beyond, it costs as much as the network
 # Scores of the HOG detector on 129 faces: upright 0 to 2.4, with a tenth below .2; turned by a quarter or a half, at most -.03.
-SURE_SCORE = 0.5  # from here on nobody asks whether the picture lies on its side
+SURE_SCORE = 0.5  # from this score on, the picture is not tried on its side
 CLEARLY_BETTER = 0.3
 NETWORK_SURE = 0.7  # the network gives upright faces that HOG misses about .9, and its best wrong way up .6
 TURN_FACE_PX = 100  # the network compares the four ways up on a cut-out in which the face is as wide as this
@@ -49,7 +49,7 @@ Detector = Callable[[np.ndarray], list[Detection]]
 
 
 class DlibDetector:
-    """dlib's HOG detector of frontal faces; where it finds none, the same at twice the size, then the MMOD network.
+    """dlib's HOG detector of frontal faces. If it finds none: the same at twice the size, then the MMOD network.
 
     HOG sees upright faces alone; the network also finds those that lie on their side, whose landmarks would then be wrong, and with
     them the voice. So where HOG is not sure, the picture is looked at in the other three ways up.
@@ -109,7 +109,7 @@ class DlibDetector:
         return _turned_back(image, faces, turns)
 
     def _network_score(self, image: np.ndarray, box: np.ndarray, turns: int) -> float:
-        """How sure the network is of the face around a box after so many quarter turns; 0 where it sees none."""
+        """How sure the network is of the face around a box after so many quarter turns; 0 if it sees none."""
         crop, scale = _around(image, box)
         return best_score(self._mmod_faces(turn_image(crop, turns), scale))
 
@@ -140,7 +140,7 @@ class SfdDetector:
     """S3FD of the face-alignment package: finds turned and small faces; downloads its weights at first use."""
 
     def __init__(self, device: str):
-        # the detector alone: FaceAlignment would load, and compile, a landmark network that nothing here uses
+        # only the detector: FaceAlignment would load, and compile, a landmark network that nothing here uses
         sfd = import_package("face_alignment.detection.sfd", "--detector face-alignment", "face-alignment")
         self._network = download_weights(
             lambda: sfd.FaceDetector(torch_device_name(device), verbose=False), "--detector face-alignment"
@@ -175,7 +175,7 @@ def turn_image(image: np.ndarray, turns: int) -> np.ndarray:
 
 
 def turn_box(box: np.ndarray, width: int, height: int, turns: int) -> np.ndarray:
-    """Where a box (4,) of an image of this size lies after `turn_image`."""
+    """The position of a box (4,) of an image of this size after `turn_image`."""
     for _ in range(turns % 4):
         left, top, right, bottom = box
         box = np.array([top, width - right, bottom, width - left], dtype=np.float32)

@@ -5,37 +5,40 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
+from facevc_cli.core.settings import to_dict
 from facevc_cli.core.tuning import undrawn
 from facevc_cli.dsp.frontend import Frontend
-from facevc_cli.families.fvmvc.config import Config, from_dict, to_dict
-from facevc_cli.families.fvmvc.model import FaceVC, build_model
+from facevc_cli.families.base import ConversionModel, Family, FamilyConfig
+from facevc_cli.families.presets import read_config
+from facevc_cli.families.registry import find_family
 from facevc_cli.files.atomic import atomic_folder, old_folder
 from facevc_cli.files.hashes import file_sha256
+from facevc_cli.training.weights import CONFIG, METRICS, TRAINING, WEIGHTS, load_weights, read_tensors
 
 FORMAT = 1
 HEADER = {"stage": str, "step": int, "weights_sha256": str, "frontend": dict, "config": dict}  # what config.yaml must have
-OPTIONAL = {"embedders": dict, "origin": str}
-WEIGHTS, CONFIG, METRICS, TRAINING = "model.safetensors", "config.yaml", "metrics.json", "training"
+OPTIONAL = {"embedders": dict, "origin": str, "family": str}
+FIRST_FAMILY = "fvmvc"  # of checkpoints from before there were others
 
 
 @dataclass
 class Checkpoint:
     """A model and what must be known to use it."""
 
-    model: FaceVC
-    config: Config
+    model: Any  # a torch module that is a ConversionModel of its family
+    config: FamilyConfig
     frontend: Frontend
     stage: str  # "pretrain", "train" or "import-checkpoint"
     step: int = 0
@@ -44,8 +47,21 @@ class Checkpoint:
     origin: str = ""  # one line for people: what it was trained on
     weights_sha256: str = ""  # of the file that it was loaded from
 
+    @property
+    def family(self) -> Family:
+        return find_family(self.config.family, self.config.name)
 
-def load_model(folder: Path | str | None = None, device: str = "cpu") -> FaceVC:
+    def save_step(
+        self, folder: Path, model: nn.Module, step: int, metrics: dict[str, Any], training: Mapping[str, Mapping[str, Tensor]] | None
+    ) -> None:
+        """This checkpoint with the model as it is at a step of its training."""
+        save_checkpoint(folder, replace(self, model=model, step=step, metrics=metrics), training)
+
+    def read_weights(self, folder: Path) -> dict[str, Tensor]:
+        return read_weights(folder)
+
+
+def load_model(folder: Path | str | None = None, device: str = "cpu") -> ConversionModel:
     """The assembled torch module of a checkpoint folder or run (None: the bundled starter), in eval mode, float32."""
     return load_checkpoint(folder, device).model
 
@@ -78,9 +94,10 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
     folder = locate(folder)
     header = _header(folder)
     tensors = read_weights(folder)
-    config = from_dict(Config, header["config"], str(folder / CONFIG))
+    family = find_family(header.get("family", FIRST_FAMILY), str(folder / CONFIG))
+    config = read_config(family, header["config"], str(folder / CONFIG))
     with undrawn():
-        model = build_model(config.model, str(folder / CONFIG))
+        model = family.build(config.model, str(folder / CONFIG))
     load_weights(model, tensors, str(folder / WEIGHTS), assign=True)
     metrics_file = folder / METRICS
     return Checkpoint(
@@ -137,6 +154,7 @@ def save_checkpoint(
             header = {
                 "format": FORMAT,
                 "facevc": __version__,
+                "family": checkpoint.config.family,
                 "stage": checkpoint.stage,
                 "step": checkpoint.step,
                 "origin": checkpoint.origin,
@@ -152,26 +170,3 @@ def save_checkpoint(
                 save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, temporary / TRAINING / f"{name}.safetensors")
     except (OSError, SafetensorError) as error:
         raise FaceVCError(f"{folder}: the checkpoint could not be written ({error}). Free space, then run the same command: it resumes.") from error
-
-
-def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str, *, assign: bool = False) -> None:
-    """Exactly these weights into a module; FaceVCError names what is missing, left over or of another shape.
-
-    assign: in place of the module's own tensors, which nothing else may hold yet; it saves a copy.
-    """
-    wanted = module.state_dict()
-    wrong = [f"{k} {tuple(tensors[k].shape)} instead of {tuple(v.shape)}" for k, v in wanted.items() if k in tensors and tensors[k].shape != v.shape]
-    missing, extra = [k for k in wanted if k not in tensors], [k for k in tensors if k not in wanted]
-    if wrong or missing or extra:
-        faults = {"wrong shape": wrong, "missing": missing, "unknown": extra}
-        parts = [f"{label}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}" for label, names in faults.items() if names]
-        raise FaceVCError(f"{where}: the weights do not fit the configuration ({'; '.join(parts)}). Use the config.yaml they were trained with.")
-    module.load_state_dict({k: v.to(wanted[k].dtype, copy=assign) for k, v in tensors.items()}, assign=assign)  # a mapped file stays its own
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; FaceVCError where it is truncated or of another kind."""
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise FaceVCError(f"{path}: not a whole safetensors file ({error}). Copy or make it again.") from error

@@ -12,7 +12,7 @@ MOST_BYTES = 16 << 20  # means and deviations of bands take a thousand
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of numbers in a `.npy` file; FaceVCError where it holds objects, is damaged, or says a shape that it does not hold."""
+    """The array of numbers in a `.npy` file; FaceVCError if it holds objects, is damaged, or does not have the shape that it says."""
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Writing a file or a folder so that it appears whole or not at all, also where the power fails."""
+"""Write a file or a folder so that it appears complete or not at all, also if the power fails."""
 
 import errno
 import os
@@ -38,7 +38,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
-        with suppress(OSError):  # where a file stands for the folder, not even that can be looked up
+        with suppress(OSError):  # if a file is in the folder's place, not even that can be looked up
             temporary.unlink(missing_ok=True)
 
 
@@ -68,7 +68,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def old_folder(folder: Path) -> Path:
-    """Where `atomic_folder` keeps what `folder` held, while it is swapped: to be read where a crash fell between the two renames."""
+    """Where `atomic_folder` keeps what `folder` held while it is swapped. Read it if a crash came between the two renames."""
     return folder.with_name(f".{folder.name}.old")
 
 
@@ -95,7 +95,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Makes the folder where it is missing; FaceVCError where no file can be put there."""
+    """Make the folder if it is missing; FaceVCError if no file can be put there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -104,7 +104,7 @@ def check_writable(folder: Path) -> None:
 
 
 def remove_left(folders: Iterable[Path]) -> None:
-    """Takes away the temporary files of writers that were killed: those that nobody has written to for a minute."""
+    """Remove the temporary files of killed writers: those that nothing has written to for a minute."""
     for folder in folders:
         with suppress(OSError):
             for path in folder.iterdir():

@@ -10,7 +10,7 @@ from facevc_cli.files.sound import LONGEST_S, read_sound
 
 
 def load_audio(path: Path | str, rate: int | None = None, *, longest_s: float = LONGEST_S) -> tuple[np.ndarray, int]:
-    """A file's sound as (wav (n,) float32 mono, rate in Hz), resampled to `rate` where given.
+    """A file's sound as (wav (n,) float32 mono, rate in Hz), resampled to `rate` if given.
 
     One or two channels are averaged, more are mixed as FFmpeg does. If the others cancel a channel or are silent, it is taken alone. Of
     several sound tracks the first that is not silent is taken. An offset is taken out if it is loud enough to matter. FaceVCError for a

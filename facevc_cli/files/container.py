@@ -51,7 +51,7 @@ class _PatchedFile(RawIOBase):
 
 
 def check_file(path: Path, what: str = "file") -> None:
-    """FaceVCError where there is no file, or nothing in it."""
+    """FaceVCError if there is no file, or nothing in it."""
     if not path.is_file():
         raise FaceVCError(f"{path}: no such {what}. Check the path.")
     if path.stat().st_size == 0:
@@ -60,7 +60,7 @@ def check_file(path: Path, what: str = "file") -> None:
 
 @contextmanager
 def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> Iterator[Any]:
-    """The container of a file, with `patches` in place of some of its bytes. FaceVCError where FFmpeg cannot read it.
+    """Open the container of a file, with `patches` in place of some of its bytes. FaceVCError if FFmpeg cannot read it.
 
     FFmpeg gets bytes and no path. So it takes no name for an address (`12:30.mp4`) and opens no file that this one names.
     """

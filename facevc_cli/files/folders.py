@@ -1,4 +1,4 @@
-"""Walking a folder as people have them: links are followed, hidden and system folders are not looked into."""
+"""Search folders: links are followed, hidden and system folders are left out."""
 
 import os
 from collections import Counter
@@ -19,7 +19,7 @@ SHOWN = 5  # kinds in a note
 
 @dataclass
 class PassedOver:
-    """What a search left out and the user should know of."""
+    """What a search left out, for the user to know."""
 
     kinds: Counter[str] = field(default_factory=Counter)  # files of other kinds, by suffix
     dead_links: list[Path] = field(default_factory=list)
@@ -64,7 +64,7 @@ def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None
 
     Linked folders are searched, also twice where two links lead to one, but a link that leads to a folder it lies in
     is not followed. The folder named
-    may itself be hidden. FaceVCError where it cannot be read.
+    may itself be hidden. FaceVCError if it cannot be read.
     """
     passed = PassedOver() if passed is None else passed
     real = os.path.realpath(folder)
@@ -101,7 +101,7 @@ def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None
 
 
 def _enter(here: _Folder, path: Path, linked: bool) -> _Folder | None:
-    """The folder as the next to search; None where a link leads back, or a second time to a folder behind the same
+    """The folder as the next to search; None if a link leads back, or a second time to a folder behind the same
     link."""
     if not linked:
         real = os.path.join(here.real, path.name)

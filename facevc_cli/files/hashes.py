@@ -8,17 +8,22 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 
 
-def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file. FaceVCError where it cannot be read."""
+def file_sha256(path: Path | str, advice: str = "Check the path.") -> str:
+    """The hexadecimal sha256 of a file's bytes.
+
+    FaceVCError, which ends with the advice, if it cannot be read, or is a device or a pipe, which may never end.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FaceVCError(f"{path}: expected a file, found a folder, a device or a pipe. {advice}")
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise FaceVCError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise FaceVCError(f"{path}: cannot be read ({error.strerror}). {advice}") from error
 
 
-def content_sha256(path: Path) -> str:
-    """A file's sha256; nothing for what cannot be read, which fails by itself when its turn comes."""
+def content_sha256(path: Path | str) -> str:
+    """`file_sha256`, but nothing for what cannot be read: it fails by itself when its turn comes."""
     try:
         return file_sha256(path)
     except FaceVCError:

@@ -36,7 +36,7 @@ MOST_WHOLE_PIXELS = 100_000_000  # of the kinds that are not: a PNG of these tak
 LARGEST_FILE_BYTES = 300_000_000  # WebP and AVIF are read whole
 LONGEST_SIDE_PX = 100_000  # Pillow keeps a pointer for each row
 LARGEST_DECODED_BYTES = 800_000_000
-# what the decoders of compressed kinds keep for a pixel at their worst, measured; the others fill the picture alone
+# what the decoders of compressed kinds keep for a pixel at their worst, measured; the others fill only the picture
 DECODER_BYTES = {"WEBP": 16, "AVIF": 16, "HEIF": 16, "JPEG2000": 20}
 KEPT_PIXELS = 25_000_000  # a larger picture is halved until it is not: what a face needs is 150 px
 STRIP_PIXELS = 1 << 20
@@ -137,7 +137,7 @@ def _too_large(path: Path, found: str, most_pixels: int) -> FaceVCError:
 
 
 def _check_size(path: Path, image: Any, most_pixels: int) -> int:
-    """How often the picture is to be halved, from its header alone; FaceVCError where it cannot be decoded in the memory allowed."""
+    """How often to halve the picture, from its header only; FaceVCError if it cannot be decoded in the memory allowed."""
     width, height = image.size
     pixels, found = width * height, f"{width} x {height}"
     if image.format not in ("JPEG", "JPEG2000"):
@@ -189,12 +189,12 @@ def _ask_for_less(image: Any, halvings: int) -> None:
 
 
 def _wavelet_halvings(size: tuple[int, int], halvings: int) -> int:
-    """How many of the halvings OpenJPEG can do: it rounds up, Pillow rounds to the nearest, and refuses where they differ."""
+    """How many of the halvings OpenJPEG can do: it rounds up, Pillow rounds to the nearest, and refuses if they differ."""
     return max(k for k in range(halvings + 1) if all(-(-side >> k) == (side + (1 << k >> 1)) >> k for side in size))
 
 
 def _rescued(path: Path, image: Any, halvings: int) -> Any:
-    """What there is of a JPEG or PNG that was cut short; None where too much is missing. Viewers show such a picture, too.
+    """The part that is left of a JPEG or PNG that was cut short; None if too much is missing. Viewers show such a picture, too.
 
     Pillow has a switch for it, ImageFile.LOAD_TRUNCATED_IMAGES, which belongs to the whole process.
     """
@@ -237,7 +237,7 @@ def _upright(image: Any, picture: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Any, factor: int) -> Image.Image:
-    """A decoded picture of any mode as RGB, scaled down by a whole number; in strips, so that little lies in memory twice."""
+    """A decoded picture of any mode as RGB, scaled down by a whole number; in strips, so that little is in memory twice."""
     if image.mode == "RGB" and factor == 1 and "transparency" not in image.info:
         return image
     width, height = image.size

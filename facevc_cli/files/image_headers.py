@@ -24,7 +24,7 @@ HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 
 
 def read_start(path: Path) -> bytes:
-    """The first 64 bytes, by which formats are told apart."""
+    """The first 64 bytes, which identify the format."""
     with path.open("rb") as file:
         return file.read(64)
 
@@ -34,7 +34,7 @@ def is_jpeg(start: bytes) -> bool:
 
 
 def is_heif(start: bytes) -> bool:
-    """HEIC of phones, and its kin; AVIF has brands of its own."""
+    """Brands of HEIC, as phones write it; AVIF has its own brands."""
     return (
         start[4:8] == b"ftyp"
         and start[8:12] in HEIF_BRANDS
@@ -75,7 +75,7 @@ def is_costly_exif(exif: bytes) -> bool:
 def check_scans(
     path: Path, width: int, height: int, samplings: Sequence[tuple[int, int]], progressive: bool
 ) -> tuple[int, int]:
-    """(scans, bytes that libjpeg keeps until the last one is read) of a JPEG; FaceVCError where decoding takes too long.
+    """(scans, bytes that libjpeg keeps until the last one is read) of a JPEG; FaceVCError if decoding takes too long.
 
     samplings: horizontal and vertical, of each channel. Each scan of a progressive JPEG goes over the whole picture, and an empty
     one takes a few bytes.
@@ -113,7 +113,7 @@ def _check_jpeg(path: Path, file: BinaryIO) -> None:
 
 
 def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """(marker, bytes of content) of each segment before the first scan; the file stands at the content."""
+    """(marker, bytes of content) of each segment before the first scan; the file is positioned at the content."""
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] != 0xDA:
         if head[1] == 0xFF:  # padding before a marker

@@ -1,4 +1,4 @@
-"""From what the user names (files, folders, @lists) to a sorted list of inputs with ids and speakers."""
+"""Turn what the user names (files, folders, @lists) into a sorted list of inputs with ids and speakers."""
 
 import os
 import re
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.folders import PassedOver, walk_files
 from facevc_cli.files.names import index_by_name, look_up, normalise_name, real_path
-from facevc_cli.files.tables import read_table, read_text
+from facevc_cli.files.tables import decode_text, read_table
 
 
 def _suffixes(names: str) -> frozenset[str]:
@@ -42,14 +42,14 @@ class SpeakerRule:
 
     @classmethod
     def from_options(cls, pattern: str | None, table: Path | None) -> "SpeakerRule":
-        """Checks the pattern and reads the table; FaceVCError where either is unusable."""
+        """Checks the pattern (UsageError) and reads the table (FaceVCError)."""
         if pattern is not None:
             try:
                 groups = re.compile(pattern).groups
             except re.error as error:
-                raise FaceVCError(f"--speaker-pattern {pattern!r} is not a regular expression: {error}.") from error
+                raise UsageError(f"--speaker-pattern {pattern!r} is not a regular expression: {error}.") from error
             if groups < 1:
-                raise FaceVCError(
+                raise UsageError(
                     f"--speaker-pattern {pattern!r} has no group: put the part that names the speaker in parentheses."
                 )
         rows = read_table(table, ("utterance", "speaker")) if table else []
@@ -58,7 +58,7 @@ class SpeakerRule:
         return cls(pattern, index_by_name((row["utterance"], row["speaker"].strip()) for row in rows))
 
     def speaker_of(self, utterance: str, path: Path) -> str:
-        """The speaker of an utterance id; FaceVCError where the pattern or the table does not know it."""
+        """The speaker of an utterance id; FaceVCError if the pattern or the table does not know it."""
         if self.table:
             speaker = look_up(self.table, utterance)
             if speaker is None:
@@ -71,7 +71,7 @@ class SpeakerRule:
                     f"{path}: --speaker-pattern {self.pattern!r} does not match the utterance id {utterance!r}."
                 )
             return found.group(1)
-        # not resolve(): a link stands in the folder of the speaker it is put under
+        # not resolve(): a link counts as a file of the folder that holds it
         return normalise_name(Path(os.path.abspath(path)).parent.name)
 
 
@@ -95,7 +95,7 @@ def _named(sources: Sequence[str | Path]) -> Iterator[Path]:
             yield real_path(Path(source))
             continue
         listed = real_path(Path(text[1:]))
-        lines = read_text(listed, "list of inputs", "Give a UTF-8 file with one path a line.").splitlines()
+        lines = decode_text(listed, "list of inputs", "Give a UTF-8 file with one path per line.").splitlines()
         yield from (real_path(listed.parent / line.strip()) for line in lines if line.strip())
 
 
@@ -121,13 +121,13 @@ def find_files(
 
 
 def list_files(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Path]:
-    """`find_files` for those who need no ids: every file once, whatever others are called. FaceVCError where none or
+    """`find_files` without ids: every file once, whatever the others' names are. FaceVCError if none or
     a path is missing."""
     return list({path.resolve(): path for path, _ in reversed(_search(sources, suffixes, reporter))}.values())[::-1]
 
 
 def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter) -> list[tuple[Path, str]]:
-    """(path, path below the folder named) of every file; FaceVCError where a path is missing, or nothing is found."""
+    """(path, path below the folder named) of every file; FaceVCError if a path is missing, or nothing is found."""
     passed, found = PassedOver(), []
     for source in _named(sources):
         if os.path.isdir(source):  # unlike Path's, it takes a name that is too long for one that is not there
@@ -152,7 +152,7 @@ def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: R
 
 
 def _told_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
-    """(path, id): without suffix where that says which file it is, else with it; FaceVCError where that does not
+    """(path, id): without suffix where that says which file it is, else with it; FaceVCError if that does not
     either."""
     for alike in found.values():
         path, whole = alike[0]
@@ -204,12 +204,12 @@ def find_inputs(
 
 
 def parse_shard(shard: str | None) -> tuple[int, int]:
-    """'I/N' -> (I, N), 1 <= I <= N; None -> (1, 1)."""
+    """'I/N' -> (I, N), 1 <= I <= N; None -> (1, 1). UsageError for anything else."""
     if shard is None:
         return 1, 1
     match = re.fullmatch(r"(\d+)/(\d+)", shard)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise FaceVCError(f"--shard {shard!r}: expected I/N with 1 <= I <= N, for example 2/4.")
+        raise UsageError(f"--shard {shard!r}: expected I/N with 1 <= I <= N, for example 2/4.")
     return int(match[1]), int(match[2])
 
 

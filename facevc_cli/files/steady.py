@@ -1,4 +1,4 @@
-"""A file for HDF5 to write to. The library crashes the process, or goes on with a broken state, where a write fails; this file never fails."""
+"""A file for HDF5 to write to. If a write fails, the library crashes the process or goes on in a broken state. This file never fails."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ class SteadyFile:
         self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 (closed by __exit__)
         self._error: OSError | None = None
         self._place = self._size = 0  # the size that HDF5 believes
-        self._kept: list[tuple[int, bytes]] = []  # what could not be written: where, and what
+        self._kept: list[tuple[int, bytes]] = []  # what could not be written: its position, and the bytes
 
     def __enter__(self) -> "SteadyFile":
         return self

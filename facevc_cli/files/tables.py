@@ -13,7 +13,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.names import normalise_name, real_path
 
-SEPARATORS = (",", ";", "\t")  # Excel writes semicolons where the comma is the decimal sign, and tabs as "Unicode text"
+SEPARATORS = (",", ";", "\t")  # Excel writes semicolons if the comma is the decimal sign, and tabs as "Unicode text"
 # The columns that hold names of utterances and people: the accents of their cells are compared, whichever way they
 # are written.
 NAME_COLUMNS = frozenset({"utterance", "speaker", "target", "source_id", "source_speaker", "face_id"})
@@ -33,8 +33,8 @@ _MARKS = (
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 
 
-def read_text(path: Path, what: str, advice: str) -> str:
-    """A text file in UTF-8, or in UTF-16 or UTF-32 with their mark; FaceVCError where it cannot be read or is of
+def decode_text(path: Path, what: str, advice: str) -> str:
+    """A text file in UTF-8, or in UTF-16 or UTF-32 with their mark; FaceVCError if it cannot be read or is of
     another encoding."""
     try:
         data = path.read_bytes()
@@ -66,7 +66,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]
     Commas, semicolons or tabs part the fields. Rows of empty fields and columns without a name are left out. The
     names of the columns that facevc knows may have capitals and blanks. Fields stay text as they are.
     """
-    text = read_text(path, "CSV table", "Save it as CSV in UTF-8 (in Excel: 'CSV UTF-8').")
+    text = decode_text(path, "CSV table", "Save it as CSV in UTF-8 (in Excel: 'CSV UTF-8').")
     try:
         first, text = _without_separator_line(text)
         separator = first or _separator_of(text, required)
@@ -159,7 +159,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
 
 
 def path_from(folder: Path, file: Path | str) -> str:
-    """A file's path as a table in `folder` has it: relative, so that the table tells no home folder and may move with its files.
+    """A file's path as a table in `folder` has it: relative, so that the table shows no home folder and may move with its files.
 
     Absolute only where there is no other way, as between two drives.
     """
@@ -175,7 +175,7 @@ def path_from(folder: Path, file: Path | str) -> str:
 
 
 def resolve(name: str, table: Path) -> str:
-    """A path as a table has it, taken from the table's folder where it is there, else from the working directory."""
+    """A path from a table: relative to the table's folder if it exists there, else to the working directory."""
     path = real_path(Path(name.strip()))
     beside = real_path(table.parent / path)  # an absolute path stays what it is
     return str(beside if os.path.exists(beside) or not os.path.exists(path) else path)

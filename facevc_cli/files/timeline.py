@@ -1,4 +1,4 @@
-"""Where decoded sound lies in time: gaps are filled with silence, so that it stays under its picture."""
+"""The position of decoded sound in time: gaps are filled with silence, so that it stays in step with its picture."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ GAP_S = 0.05  # time stamps that jump less are inexact; one lost packet is short
 DISCONTINUITY_S = (
     10.0  # in a broadcast's stream a longer jump is a new beginning of its clock (FFmpeg's dts_delta_threshold)
 )
-UNTOLD_GAP_S = 60.0  # believed where nothing says how long the picture is
+UNTOLD_GAP_S = 60.0  # believed if nothing says how long the picture is
 OVERLAP_S = 1.0  # a longer jump back is a new beginning too
 MOST_CUT = 0.05  # of the sound: time stamps that would cut more are wrong
 _BROADCAST = frozenset({"mpegts", "mpeg"})

@@ -28,7 +28,7 @@ class Track(Protocol):
     @property
     def announced_s(self) -> float | None: ...  # None: the header does not say
     def blocks(self) -> Iterator[np.ndarray]: ...  # (n, channels) float32
-    def is_longer(self, longest_s: float) -> bool: ...  # found without decoding it all; False if that cannot be told
+    def is_longer(self, longest_s: float) -> bool: ...  # found without decoding it all; False if that is unknown
 
 
 class PlainTrack:
@@ -60,7 +60,7 @@ class PlainTrack:
 
     @property
     def is_whole(self) -> bool:
-        """Whether libsndfile reads all of it; False where FFmpeg reads more."""
+        """Whether libsndfile reads all of it; False if FFmpeg reads more."""
         if self.frames == 0:
             return not length_patches(self.path)
         if self.format == "OGG":
@@ -117,7 +117,7 @@ class ContainerTrack:
             yield np.concatenate(parts)
 
     def _placed(self) -> Iterator[np.ndarray]:
-        """The frames (n, channels), with silence where some are missing."""
+        """The frames (n, channels), with silence for missing ones."""
         with open_container(self.path, self.patches) as container:
             stream = container.streams[self.index]
             timeline = Timeline.of(container, stream, self.rate)

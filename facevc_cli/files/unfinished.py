@@ -10,7 +10,7 @@ _OGG_HEADER = 27
 
 
 def length_patches(path: Path) -> dict[int, bytes]:
-    """Bytes, by their place, that make a header say that the sound goes on to the end. None if the header is right.
+    """The bytes, by position, that make a header say that the sound continues to the end. None if the header is right.
 
     Knows RIFF, RF64 and Sun's AU.
     """
@@ -35,7 +35,7 @@ def length_patches(path: Path) -> dict[int, bytes]:
 
 
 def is_chained_ogg(path: Path) -> bool:
-    """Whether an Ogg file is several in a row, as radio stations send them. libsndfile reads the first alone."""
+    """Whether an Ogg file is several files in a row, as radio stations send them. libsndfile reads only the first."""
     size = path.stat().st_size
     begun = False  # whether pages with sound were seen
     with path.open("rb") as file:

@@ -35,12 +35,6 @@ def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -
         raise FaceVCError(f"{path}: no frame of the video can be decoded: it is cut short or damaged. Copy or export it again.")
 
 
-def has_audio(path: Path | str) -> bool:
-    """Whether a container has a sound stream; FaceVCError where it cannot be opened."""
-    with open_container(Path(path)) as container:
-        return bool(container.streams.audio)
-
-
 def _upright(image: np.ndarray, rotation_deg: int) -> np.ndarray:
     """Turns a frame counter-clockwise by the container's display rotation: telephones film sideways."""
     return np.ascontiguousarray(np.rot90(image, round(rotation_deg / 90) % 4))

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-GENDERS = {"male": "male", "m": "male", "man": "male", "female": "female", "f": "female", "woman": "female"}
-
 
 @dataclass(frozen=True)
 class Conversion:
@@ -12,7 +10,7 @@ class Conversion:
 
     `system` is the label under which figures are listed: `base`, the plain system's name, and after a slash the `baseline` (what
     drove it instead of the face) or the `degradation` (what was done to the face). `target` is the identity, `face` the image (or
-    recording) that was asked for, `spec` the one that really drove the conversion; genders are "male", "female" or "";
+    recording) that was asked for, `driver` the one that really drove the conversion; genders are "male", "female" or "";
     `source_speaker` says who speaks in the source;
     `references` are recordings of the target's real voice, `parallel` one of the same words; `about` holds every other column.
     """
@@ -30,7 +28,7 @@ class Conversion:
     base: str = ""  # without it: the system itself
     baseline: str = ""
     degradation: str = ""
-    spec: str = ""
+    driver: str = ""
     parallel: str = ""
     source_speaker: str = ""
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -47,8 +45,3 @@ class Conversion:
 def label_of(base: str, baseline: str = "", degradation: str = "") -> str:
     """'starter', 'starter/mean-face', 'starter/blur=4'."""
     return "/".join(part for part in (base, baseline, degradation) if part)
-
-
-def gender_of(text: str) -> str:
-    """'M', 'Female', 'woman' ... -> 'male', 'female', or '' for anything else."""
-    return GENDERS.get(text.strip().lower(), "")

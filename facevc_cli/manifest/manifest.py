@@ -17,15 +17,11 @@ from facevc_cli.core.stopping import shielded
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.locks import exclusive_lock
 from facevc_cli.files.tables import path_from, read_table, write_table
+from facevc_cli.manifest.contract import ADDRESSES, COLUMNS, DONE, MANIFEST, SEPARATOR
 
-MANIFEST, ADDRESSES, LOCK = "manifest.csv", "addresses.safetensors", ".manifest.lock"
-COLUMNS = (
-    "converted", "status", "system", "baseline", "degradation", "source", "source_id", "target", "face", "voice", "face_id", "driver",
-    "gender", "references", "seconds", "model", "vocoder", "key", "reason",
-)  # fmt: skip
+LOCK = ".manifest.lock"
 FILE_COLUMNS = ("status", "seconds", "model", "vocoder", "key", "reason")  # what all rows of one file share
 PATHS = ("converted", "source", "face", "voice", "driver")
-SEPARATOR = "|"  # between references
 NEEDED = ("converted", "status", "key")  # also in manifests of earlier versions
 SAVING_SHARE = 0.05  # of the time may go into keeping both on disk up to date
 
@@ -47,7 +43,7 @@ class Manifest:
         self.path = folder / MANIFEST if folder is not None else None  # None: one output file, no manifest
         known = _read(self.path) if self.path is not None and self.path.is_file() else []
         self.lines: dict[LineKey, Line] = {line_key(line): line for line in known}
-        self.done = {line["converted"]: line for line in known if line["status"] == "done" and line["key"]}  # by file
+        self.done = {line["converted"]: line for line in known if line["status"] == DONE and line["key"]}  # by file
         self._columns = dict.fromkeys([*COLUMNS, *(known[0] if known else ())])
         self._own: set[LineKey] = set()  # the rows that this run put, renamed or took out
         self._changed, self._save_at = False, 0.0
@@ -115,9 +111,10 @@ class Addresses:
     memory is the same.
     """
 
-    def __init__(self, folder: Path | None, slots: np.ndarray):
-        self.path = folder / ADDRESSES if folder is not None else None
-        self.slots = np.ascontiguousarray(slots, dtype=np.float32)
+    def __init__(self, folder: Path | None, slots: np.ndarray | None):
+        """slots: of the model; None if it has no memory: nothing is written then, as without a folder."""
+        self.path = folder / ADDRESSES if folder is not None and slots is not None else None
+        self.slots = np.ascontiguousarray(np.zeros((0, 0)) if slots is None else slots, dtype=np.float32)
         self.rows: dict[str, np.ndarray] = self._on_disk()
         self._changed = False
 

@@ -1,7 +1,12 @@
-"""Who is given in a face field: photographs of one person, or a voice card. It knows no Gradio."""
+"""Who is given in a face field: photos of one person, or a voice card. It knows no Gradio.
+
+Whose voice that is, the resolver of the command line says. Here is what only a page needs: the names that people gave
+their files, the limit of pixels, and the pictures that are shown.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +14,9 @@ import numpy as np
 
 from facevc_cli.conversion.card import VoiceCard, load_card
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.voice_spec import is_card
+from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_spec import VoiceSpec, is_card, refuse_cards
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.faces.analyser import FaceObservation
 from facevc_cli.files.hashes import file_sha256
@@ -23,7 +29,7 @@ MOST_PIXELS = 64_000_000  # of a photo in the page, where several people may sen
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture in which a face was found. shown: (h, w, 3) uint8, the picture made small, with a box around the face."""
+    """A picture in which a face was found. shown: (h, w, 3) uint8, the picture made small, with the face in a box."""
 
     name: str
     sha256: str
@@ -33,12 +39,11 @@ class Photo:
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """A voice card of this model. pitch_hz: the median that the model predicts, None where it predicts none."""
+    """A voice card of this model. pitch_hz: the median that the model predicts, None if it predicts none."""
 
     name: str
     sha256: str
     card: VoiceCard
-    target: Target
     pitch_hz: float | None
 
 
@@ -46,52 +51,106 @@ class Card:
 class Person:
     """One person: some photos, or one card. left_out: what was wrong with the photos that cannot be used."""
 
-    files: tuple[Photo, ...] | tuple[Card]
+    spec: VoiceSpec
+    described: str  # the spec in words, with the names that people gave their files
+    files: tuple[Photo | Card, ...]
     left_out: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        return self.files[0].name
-
-    def target(self, converter: Converter) -> Target:
-        """The card's voice, or the voice recalled for the mean of the photos' embeddings, as --person has it."""
-        first = self.files[0]
-        if isinstance(first, Card):
-            return first.target
-        return converter.target_from_embedding(np.mean([file.face.embedding for file in self.files if isinstance(file, Photo)], axis=0))
-
     def __str__(self) -> str:
-        if len(self.files) > 1:
-            return f"person {Path(self.name).stem} ({len(self.files)} pictures)"
-        return f"{'card' if isinstance(self.files[0], Card) else 'face'} {self.name}"
+        return self.described
 
 
-def read(converter: Converter, path: Path, name: str) -> Photo | Card:
-    """A file of a face field. FaceVCError where it is neither a picture with a face nor a card of this model."""
-    if is_card(path):
-        target, card = converter.target_from_card(path), load_card(path)
-        pitch_hz = math.exp(converter.own_log_f0(target)) if converter.model.pitch_level is not None else None
-        return Card(name, file_sha256(path), card, target, pitch_hz)
-    image, digest = load_image(path, most_pixels=MOST_PIXELS), file_sha256(path)
-    try:
-        face = converter.find_face(image)
-    except FaceVCError as error:
-        raise type(error)(f"{name}: {error}") from error
-    return Photo(name, digest, face, boxed(image, face.box))
+class UploadResolver(VoiceResolver):
+    """The voices of one open page. A file is read when it arrives: it is deleted after use, and still named."""
 
+    def __init__(self, converter: Converter):
+        super().__init__(converter)
+        self._names: dict[Path, str] = {}
+        self._refused: dict[Path, FaceVCError] = {}
+        self._shown: dict[Path, Photo | Card] = {}
 
-def person_of(found: Sequence[Photo | Card | FaceVCError]) -> Person:
-    """Photos that cannot be used are left out. FaceVCError where none is left, or a card stands beside something else."""
-    photos = tuple(one for one in found if isinstance(one, Photo))
-    cards = [one for one in found if isinstance(one, Card)]
-    failed = [one for one in found if isinstance(one, FaceVCError)]
-    if cards and len(found) > 1:
-        raise FaceVCError(
-            f"expected photos of one person or one voice card, found {cards[0].name} and {len(found) - 1} more: a card holds a voice, which no photo "
-            "can be averaged with. Take something away, or give the card in the other face field and mix the two."
+    def knows(self, file: Path) -> bool:
+        return file in self._names
+
+    def take(self, file: Path, name: str, refused: FaceVCError | None = None) -> None:
+        """Reads an upload that people call `name`, and keeps what it gives. refused: why it may not be read at all."""
+        self.keep_only(self._names.keys() - {file})
+        self._names[file] = name
+        if refused is not None:
+            self._refused[file] = refused
+        with suppress(FaceVCError):  # it is kept, and said when the file is used
+            self.resolve(VoiceSpec.from_file("card" if is_card(file) else "face", file))
+
+    def keep_only(self, files: Iterable[Path]) -> None:
+        kept = set(files)
+        super().keep_only(kept)
+        self._names = {file: name for file, name in self._names.items() if file in kept}
+        self._refused = {file: error for file, error in self._refused.items() if file in kept}
+        self._shown = {file: shown for file, shown in self._shown.items() if file in kept}
+
+    def find_person(self, files: Sequence[Path]) -> Person:
+        """Who the files of one field show. FaceVCError if none can be used, or a card is beside something else."""
+        if len(files) == 1 and is_card(files[0]):
+            spec = VoiceSpec.from_file("card", files[0])
+            self.resolve(spec)
+            return self._show(spec)
+        refuse_cards(
+            files,
+            "expected photos of one person or one voice card",
+            "Take something away, or give the card in the other face field and mix the two.",
+            self.name_file,
         )
-    if cards:
-        return Person((cards[0],))
-    if not photos:
-        raise FaceVCError(str(failed[0]) if len(failed) == 1 else f"none of the {len(failed)} photos can be used, the first: {failed[0]}") from failed[0]
-    return Person(photos, tuple(map(str, failed)))
+        given = self._join(files)
+        left_out = self.find_left_out(given)
+        return self._show(self._join(self.drop_unusable(given).files), tuple(map(str, left_out.values())))
+
+    def weigh_shown(self, spec: VoiceSpec) -> list[tuple[Photo | Card, float]]:
+        """Each file that the voice comes from, with its share."""
+        return [(self._shown[file], share) for file, share in self.weigh_files(spec)]
+
+    def embed_picture(self, file: Path, degradation: str = "") -> np.ndarray:
+        name = self._check(file)
+        with name_in_errors(file, name):
+            image, digest = load_image(file, most_pixels=MOST_PIXELS), file_sha256(file)
+            try:
+                face = self.converter.find_face(image)
+            except FaceVCError as error:
+                raise type(error)(f"{name}: {error}") from error
+        self._shown[file] = Photo(name, digest, face, boxed(image, face.box))
+        return np.asarray(face.embedding, dtype=np.float32)
+
+    def read_card(self, file: Path) -> Target:
+        name = self._check(file)
+        with name_in_errors(file, name):
+            card, digest = load_card(file), file_sha256(file)
+            target = self.converter.target_from_card(file)
+        predicts = self.converter.predicts_pitch
+        pitch_hz = math.exp(self.converter.own_log_f0(target)) if predicts else None
+        self._shown[file] = Card(name, digest, card, pitch_hz)
+        return target
+
+    def name_file(self, file: Path) -> str:
+        return self._names.get(file, file.name)
+
+    def _check(self, file: Path) -> str:
+        """The name that people gave a file. FaceVCError if it may not be read."""
+        if file in self._refused:
+            raise self._refused[file]
+        return self._names[file]
+
+    def _join(self, files: Sequence[Path]) -> VoiceSpec:
+        """Photos as one person, who is called after the first."""
+        return VoiceSpec.from_pictures(Path(self.name_file(files[0])).stem, files)
+
+    def _show(self, spec: VoiceSpec, left_out: tuple[str, ...] = ()) -> Person:
+        files = tuple(self._shown[file] for file in spec.files)
+        return Person(spec, spec.describe(self.name_file), files, left_out)
+
+
+@contextmanager
+def name_in_errors(path: Path, name: str) -> Iterator[None]:
+    """Errors name the file as the person who gave it does, not where it is here."""
+    try:
+        yield
+    except FaceVCError as error:
+        raise type(error)(str(error).replace(str(path), name)) from error

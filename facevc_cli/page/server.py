@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.page.events import calls_of
 from facevc_cli.page.guard import FILE, Guard
 
@@ -46,14 +46,15 @@ def is_loopback(host: str) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound socket at `port`, or at the next free one of the 20 from there; 0 takes any. FaceVCError where none can be had."""
+    """A bound socket at `port`, or at the next free one of the 20 from there; 0 takes any. UsageError for a host that is no address of
+    this machine; FaceVCError if no port is free."""
     reason: object = ""
     for tried in range(port, min(port + TRIED_PORTS, 65536)):
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, tried, type=socket.SOCK_STREAM)[0]
             listener = socket.socket(family, kind, protocol)
         except OSError as error:
-            raise FaceVCError(f"--host {host}: no address of this machine ({error}). Use 127.0.0.1, or 0.0.0.0 for all its networks.") from error
+            raise UsageError(f"--host {host}: no address of this machine ({error}). Use 127.0.0.1, or 0.0.0.0 for all its networks.") from error
         try:
             if os.name == "posix":  # a port that was left a moment ago; elsewhere the option would let two servers share it
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,1 +1,1 @@
-"""Converted speech says that it is: metadata that tell what made it, and an inaudible watermark that outlives them."""
+"""Mark converted speech: metadata that say what made it, and an inaudible watermark that survives them."""

@@ -43,7 +43,7 @@ class Provenance:
     synthetic: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """What goes into the JSON: all but the kind of target that there is not."""
+        """The content of the JSON, without the kinds of target that are not used."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value != ()}
 
 
@@ -52,7 +52,7 @@ def provenance(
 ) -> Provenance:
     """Of one conversion made today. source: a file, or the sha256 of what is none; targets: the same for faces or voices, as `by` says.
 
-    FaceVCError where a file cannot be read.
+    FaceVCError if a file cannot be read.
     """
     hashes = tuple(_short(target) for target in targets)
     if len(hashes) > NAMED:
@@ -68,7 +68,7 @@ def comment(made: Provenance, source: str, target: str) -> str:
 
 
 def parse_comment(text: str) -> Provenance | None:
-    """What a comment says; None where it is none of ours. Whatever it holds, the fields are of their types and hold no control characters."""
+    """What a comment says; None if it is not one of ours. The fields have their types and no control characters, whatever the comment holds."""
     found = _COMMENT.fullmatch(text) if len(text) <= LONGEST_COMMENT else None
     if not found:
         return None
@@ -89,24 +89,24 @@ def parse_comment(text: str) -> Provenance | None:
 
 
 def read_provenance(path: Path | str) -> Provenance | None:
-    """What a sound file's own metadata say; None where it has none of ours, or is none that soundfile or PyAV opens."""
+    """What a sound file's own metadata say; None if they are not ours, or neither soundfile nor PyAV opens the file."""
     text = _read_comment(Path(path))
     return parse_comment(text) if text else None
 
 
 def made_with(path: Path | str) -> str | None:
-    """The key in a converted file's comment; None where it is none of ours."""
+    """The key in a converted file's comment; None if it is not one of ours."""
     made = read_provenance(path)
     return made.key if made else None
 
 
 def sidecar_of(path: Path) -> Path:
-    """Where the sidecar of a sound file lies: `name.wav.json` beside it."""
+    """The path of a sound file's sidecar: `name.wav.json` beside it."""
     return path.with_name(f"{path.name}.json")
 
 
 def write_sidecar(path: Path, made: Provenance) -> None:
-    """The same facts beside a finished file, with its name and the whole sha256 of its bytes. FaceVCError where it cannot be written."""
+    """Write the same facts beside a finished file, with its name and the whole sha256 of its bytes. FaceVCError if it cannot be written."""
     write_text(sidecar_of(path), json.dumps({"file": path.name, "sha256": file_sha256(path), **made.as_dict()}, indent=1) + "\n")
 
 

@@ -10,7 +10,7 @@ from facevc_cli.provenance.watermark import watermark
 
 
 def save_converted(path: Path, wav: np.ndarray, rate: int, made: Provenance, source: str, target: str, *, sidecar: bool = False) -> None:
-    """Writes a conversion (n,) with its mark (unless `made` says none), its comment and, if asked, its sidecar; FaceVCError where it cannot.
+    """Write a conversion (n,) with its mark (unless `made` says none), its comment and, if asked, its sidecar; FaceVCError if it cannot.
 
     source, target: what people call them, such as "a.wav" and "face b.png".
     """

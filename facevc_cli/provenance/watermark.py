@@ -30,7 +30,7 @@ LOWEST_HZ, BAND_HZ, BANDS = 300.0, 100.0, 67
 FALSE_ALARMS = 1e-3  # a p_value below it counts as marked
 SHORTEST_S = 1.0
 DETECTION_RATE = 16000  # Hz
-WINDOW_S, WINDOW_HOP_S = 6.0, 3.0  # pieces of a longer file, each looked at alone: it may hold marked speech among other
+WINDOW_S, WINDOW_HOP_S = 6.0, 3.0  # pieces of a longer file, each judged by itself: a file may hold marked speech among other speech
 
 _FFT = 1024
 _LOCAL = (9, 5)  # frames, bands: the neighbourhood whose mean is subtracted
@@ -41,7 +41,7 @@ _CHUNK_FRAMES = 4096  # worked on at once, which bounds the memory
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found. marked: None where the sound is too short or silent, so that nothing can be told."""
+    """What was found. marked: None if the sound is too short or silent to decide."""
 
     marked: bool | None
     score: float = 0.0  # of the best window: 2.3 in the middle without a mark, at most 4.7 in 15,000 looks; 9 to 20 for 3 s with one
@@ -129,7 +129,7 @@ def pattern(key: bytes) -> np.ndarray:
 
 
 def _cells(wav: np.ndarray) -> np.ndarray | None:
-    """(n,) at 16 kHz -> (frames, BANDS) log energies in dB less their neighbourhood's mean, clipped; None for silence."""
+    """(n,) at 16 kHz -> (frames, BANDS) log energies in dB minus their neighbourhood's mean, clipped; None for silence."""
     from scipy.ndimage import uniform_filter
 
     hop = round(HOP_S * DETECTION_RATE)

@@ -23,10 +23,10 @@ from facevc_cli.evaluation.tables import read_conversions
 from facevc_cli.evaluation.threshold import Threshold, calibrate
 from facevc_cli.files.atomic import write_text
 from facevc_cli.files.tables import read_table, resolve, write_table
+from facevc_cli.manifest.contract import ADDRESSES
 from facevc_cli.manifest.conversion import Conversion
 
 CACHE_FOLDER = ".facevc-cache"
-ADDRESSES = "addresses.safetensors"
 
 
 @dataclass(frozen=True)

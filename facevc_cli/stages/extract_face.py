@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facevc_cli.core.choices import DetectorName, OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.corpus.extraction import ExtractionConfig, extract_into_store
@@ -21,9 +22,9 @@ STAGE = "extract-face"
 
 @dataclass(frozen=True)
 class ExtractFaceConfig(ExtractionConfig):
-    detector: str = "dlib"  # dlib, face-alignment or mtcnn
+    detector: DetectorName = "dlib"
     embedder: str = "dlib"  # dlib (128-D) or facenet (512-D)
-    on_many: str = "largest"  # largest, or skip: a frame with several faces counts as none
+    on_many: OnMany = "largest"  # largest, or skip: a frame with several faces counts as none
     every: int = 5  # each n-th frame of a video
     max_frames: int | None = None  # at most so many frames of a video are looked at
     save_crops: Path | None = None  # a folder for pictures of what the network saw

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.choices import MelName
+from facevc_cli.core.devices import resolve_device
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.corpus.extraction import ExtractionConfig, Finish, extract_into_store
 from facevc_cli.corpus.store import Item, Store, newest, settings_hash
@@ -27,7 +29,7 @@ WHISPER_HEADS, MOST_TEACHER_DIM = 8, 2048
 
 @dataclass(frozen=True)
 class ExtractFeaturesConfig(ExtractionConfig):
-    mel: str = "fvmvc"
+    mel: MelName = "fvmvc"
     split_table: Path | None = None  # columns utterance or speaker, and split
     valid_share: float = 0.05  # of the speakers, drawn where no table is given
     seed: int = 0
@@ -38,12 +40,13 @@ class ExtractFeaturesConfig(ExtractionConfig):
     def __post_init__(self) -> None:
         object.__setattr__(self, "frontend", Frontend.standard(self.mel))
         if not 0 <= self.valid_share < 1:
-            raise FaceVCError(f"--valid-share {self.valid_share}: expected a share of the speakers from 0 to below 1.")
+            raise UsageError(f"--valid-share {self.valid_share}: expected a share of the speakers from 0 to below 1.")
 
 
 def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
     """Writes frames/mel (T, n_mels) float32 raw log-mel and frames/f0 (T,) float32 Hz, 0 unvoiced; index/split, index/seconds;
     statistics/mel_mean and mel_std (n_mels,) over the training split. With a teacher also frames/content (T50, 512) float16."""
+    device = str(resolve_device(config.device))
     settings = {**config.frontend.as_settings(), "teacher": config.teacher.name if config.teacher else None}
     splits = _SplitRule(read_table(config.split_table, ("split",)) if config.split_table else [], config.valid_share, config.seed)
     return extract_into_store(
@@ -51,7 +54,7 @@ def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
         stage=STAGE,
         suffixes=AUDIO_SUFFIXES,
         settings=settings,
-        extract=partial(_extract, config.frontend, config.teacher, config.device),
+        extract=partial(_extract, config.frontend, config.teacher, device),
         reporter=reporter,
         finish=partial(_finish, splits),
         finish_settings=splits.as_settings(),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.corpus.extraction import ExtractionConfig, extract_into_store
 from facevc_cli.corpus.store import Item
@@ -35,7 +36,7 @@ def run(config: ExtractSpkembConfig, reporter: Reporter = SILENT) -> Summary:
         stage=STAGE,
         suffixes=AUDIO_SUFFIXES,
         settings={"embedder": "resemblyzer", "version": EMBEDDER_VERSION, "rate": VOICE_RATE},
-        extract=partial(_extract, config.device),
+        extract=partial(_extract, str(resolve_device(config.device))),
         reporter=reporter,
         next_command=f"facevc pretrain features.h5 --voices {config.output} -o runs/pretrain",
     )

@@ -23,9 +23,9 @@ from facevc_cli.files.audio import save_audio, wav_header
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
 from facevc_cli.files.sound import fit_full_scale, read_sound
 from facevc_cli.files.tables import read_table, write_table
+from facevc_cli.manifest.contract import MANIFEST
 
 STAGE = "extract-wav"
-MANIFEST = "manifest.csv"
 SETTINGS = ".facevc-extract-wav.json"
 COLUMNS = ("utterance", "speaker", "file", "duration", "rate")  # duration in s, rate in Hz
 ALL_COLUMNS = (*COLUMNS, *origins.COLUMNS)  # the last also in the manifests of earlier versions absent

@@ -14,22 +14,13 @@ from facevc_cli.core.devices import seed_everything
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.dsp.frontend import Frontend
-from facevc_cli.families.checkpoint import (
-    CONFIG,
-    METRICS,
-    TRAINING,
-    WEIGHTS,
-    Checkpoint,
-    file_sha256,
-    load_checkpoint,
-    load_weights,
-    locate,
-    save_checkpoint,
-)
-from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate, save_checkpoint
 from facevc_cli.families.fvmvc.model import build_model
 from facevc_cli.families.fvmvc.published import convert_published, read_published
+from facevc_cli.families.presets import load_config
 from facevc_cli.files.arrays import read_npy
+from facevc_cli.files.hashes import file_sha256
+from facevc_cli.training.weights import CONFIG, METRICS, TRAINING, WEIGHTS, load_weights
 from facevc_cli.voices.dvector import VOICE_RATE
 
 STAGE = "import-checkpoint"
@@ -61,6 +52,7 @@ def run(config: ImportCheckpointConfig, reporter: Reporter = SILENT) -> Summary:
         raise UsageError(f"{config.source} is facevc's own: its statistics and settings come with it. Leave --stats and --set out.")
     if not own and config.stats is None:
         raise UsageError(f"{config.source} lacks its mel statistics: pass --stats MEL_STATS.npy, a (2, 80) array of means and deviations.")
+    load_config(config.preset, None, config.overrides)  # wrong values are told before files are read
     tally = Tally(reporter)
     reporter.begin(1, "checkpoints", STAGE)
     done = {"source": file_sha256(weights), "half": config.half, "origin": config.origin}
@@ -137,7 +129,12 @@ def _settings_of(tensors: Mapping[str, Tensor], kind: str, where: str) -> list[s
             sizes |= {"speaker_encoder": "mel", "normalise_mel_embedding": "false"}
     except (KeyError, ValueError, IndexError) as error:  # IndexError: a tensor of fewer dimensions
         raise FaceVCError(f"{where}: expected a whole {kind.upper()} model, but weights are missing or misshapen ({error}).") from error
-    return [f"model.{name}={value}" for name, value in sizes.items()]
+    found = [f"model.{name}={value}" for name, value in sizes.items()]
+    try:
+        load_config("fvmvc", None, found)
+    except UsageError as error:  # the file is wrong, not the command line
+        raise FaceVCError(f"{where}: its sizes are those of no model ({error}). Give another file.") from error
+    return found
 
 
 def _statistics(path: Path, n_mels: int) -> tuple[Tensor, Tensor]:

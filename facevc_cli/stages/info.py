@@ -22,9 +22,10 @@ from facevc_cli.core.parsing import read_json
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.core.tuning import default_jobs
 from facevc_cli.corpus.store import Store
-from facevc_cli.families.checkpoint import CONFIG, WEIGHTS, Checkpoint, bundled_checkpoint, load_checkpoint, locate
-from facevc_cli.families.fvmvc.config import preset_names
+from facevc_cli.families.checkpoint import Checkpoint, bundled_checkpoint, load_checkpoint, locate
+from facevc_cli.families.presets import preset_names
 from facevc_cli.files.tables import read_table
+from facevc_cli.training.weights import CONFIG, WEIGHTS
 
 STAGE = "info"
 MISSING = "missing"
@@ -115,7 +116,7 @@ def _card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
         described["note"] = "made by another model than the one looked at: pass its folder as --checkpoint to see the pitch, and to use the card"
         return described
     target = model.target_from_card(card)
-    if model.model.pitch_level is None:
+    if not model.predicts_pitch:
         return {**described, "note": "this model predicts no pitch"}
     return {**described, "pitch_hz": round(math.exp(model.own_log_f0(target)), 1)}
 
@@ -174,7 +175,9 @@ def _header(checkpoint: Checkpoint) -> dict[str, Any]:
         "step": checkpoint.step,
         "origin": checkpoint.origin,
         "preset": checkpoint.config.name,
+        "family": checkpoint.config.family,
         "model": asdict(checkpoint.config.model),
+        "conversion": asdict(checkpoint.config.conversion),
         "frontend": checkpoint.frontend.as_settings(),
         "parameters": {"all": sum(parts.values()), **{k: v for k, v in parts.items() if v}},
         "embedders": checkpoint.embedders,

@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.voice_request import FACE_SUFFIXES, TargetRequest, request_faces, request_recordings
-from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_request import FACE_SUFFIXES, TargetRequest, request_faces, request_recordings
+from facevc_cli.conversion.voice_spec import VoiceSpec
+from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.memory import memory_errors_told
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, find_files
-from facevc_cli.manifest.manifest import Addresses
 
 STAGE = "nearest"
 
@@ -32,7 +32,7 @@ class NearestConfig:
     face: Path | None = None  # a picture or a voice card
     top: int | None = None
     checkpoint: Path | None = None
-    on_many: str = "largest"
+    on_many: OnMany = "largest"
     device: str = "auto"
 
 
@@ -43,11 +43,11 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     """
     if (config.voice is None) == (config.face is None):
         raise UsageError("nearest needs either --voice WAV, to rank faces, or --face IMAGE_OR_CARD, to rank voices.")
-    query, candidates = _query(config), _candidates(config, reporter)
+    query, candidates = _find_query(config), _find_candidates(config, reporter)
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if query.has_pictures or any(asked.voice_spec.has_pictures for asked in candidates):
         converter.prepare_faces()
-    resolver = VoiceResolver(converter, None, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), reporter)
+    resolver = VoiceResolver(converter, reporter=reporter)
     asked_about = locate_voice(converter, resolver.resolve(query))
     tally, found = Tally(reporter), []
     reporter.begin(len(candidates), "candidates", STAGE)
@@ -66,11 +66,11 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
 def locate_voice(converter: Converter, target: Target) -> Tensor:
     """Where a target lies among the recalled voices: (voice_dim,), of unit length, seen from the mean of the memory's slots."""
     recalled = converter.target_from_mix([target], [1.0]).speaker[0]
-    middle = F.normalize(converter.model.memory.values.detach(), dim=-1).mean(0)
+    middle = F.normalize(converter.memory.slot_values(), dim=-1).mean(0)
     return F.normalize(F.normalize(recalled, dim=-1) - middle, dim=-1)
 
 
-def _query(config: NearestConfig) -> VoiceSpec:
+def _find_query(config: NearestConfig) -> VoiceSpec:
     path = config.voice or config.face or Path()
     named = find_files([path], AUDIO_SUFFIXES if config.voice else FACE_SUFFIXES)
     if len(named) > 1:
@@ -78,7 +78,7 @@ def _query(config: NearestConfig) -> VoiceSpec:
     return (request_recordings if config.voice else request_faces)(named)[0].voice_spec
 
 
-def _candidates(config: NearestConfig, reporter: Reporter) -> Sequence[TargetRequest]:
+def _find_candidates(config: NearestConfig, reporter: Reporter) -> Sequence[TargetRequest]:
     if config.voice:
         return request_faces(find_files(config.candidates, FACE_SUFFIXES, reporter))
     return request_recordings(find_files(config.candidates, AUDIO_SUFFIXES, reporter))

@@ -1,22 +1,21 @@
 """`voice-card`: keeps the voice that is recalled for a face, so that it can be used and mixed without the picture."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facevc_cli.conversion.card import CARD_SUFFIX, address_facts, save_card
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.voice_request import MIX_EXAMPLE, find_mix, parse_mix
-from facevc_cli.conversion.voice_spec import VoiceSpec, is_card
 from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_request import MIX_EXAMPLE, find_mix, parse_mix
+from facevc_cli.conversion.voice_spec import VoiceSpec, is_card
+from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
-from facevc_cli.manifest.manifest import Addresses
 
 STAGE = "voice-card"
 
@@ -28,28 +27,28 @@ class VoiceCardConfig:
     mix: str | None = None  # instead of faces, as in parse_mix
     checkpoint: Path | None = None
     temperature: float | None = None
-    on_many: str = "largest"
+    on_many: OnMany = "largest"
     device: str = "auto"
     overwrite: bool = False
 
 
 def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes the card; Summary.data says what was recalled, as `described`. FaceVCError where no picture shows a usable face."""
+    """Writes the card; Summary.data says what was recalled, as `describe_voice` has it. FaceVCError where no picture shows a usable face."""
     if config.output.suffix.lower() != CARD_SUFFIX:
         raise UsageError(f"--out {config.output}: expected a file name that ends in {CARD_SUFFIX}, such as anna{CARD_SUFFIX}.")
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
-    spec = _driver(config, reporter)
+    spec = _find_spec(config, reporter)
     if config.output.exists() and not config.overwrite:
         raise FaceVCError(f"{config.output} is there already. Pass --overwrite to make it anew, or choose another output.")
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if spec.has_pictures:
         converter.prepare_faces()
-    resolver = VoiceResolver(converter, config.temperature, Addresses(None, converter.model.memory.values.detach().cpu().numpy()), reporter)
+    resolver = VoiceResolver(converter, config.temperature, reporter=reporter)
     tally = Tally(reporter)
     reporter.begin(1, "cards", STAGE)
     target = resolver.resolve(spec)
-    save_card(config.output, converter.card_of(target, _origin(spec, targets), config.temperature))
+    save_card(config.output, converter.card_of(target, _list_origin(spec, resolver), config.temperature))
     tally.done(config.output.name)
     return tally.summary(config.output, f"facevc convert SPEECH.wav --face {config.output} -o converted.wav", **describe_voice(converter, target))
 
@@ -58,12 +57,12 @@ def describe_voice(converter: Converter, target: Target) -> dict[str, Any]:
     """What was recalled: the predicted median pitch (Hz, None where the model predicts none), the address's entropy (bits) and the slots
     that weigh most."""
     if target.address is None:
-        raise FaceVCError("described needs a target with an address, found none.")
-    median_hz = math.exp(converter.own_log_f0(target)) if converter.model.pitch_level is not None else None
+        raise FaceVCError("describe_voice needs a target with an address, found none.")
+    median_hz = math.exp(converter.own_log_f0(target)) if converter.predicts_pitch else None
     return {"pitch_hz": median_hz and round(median_hz, 1), **address_facts(target.address[0].float().cpu().numpy())}
 
 
-def _driver(config: VoiceCardConfig, reporter: Reporter) -> VoiceSpec:
+def _find_spec(config: VoiceCardConfig, reporter: Reporter) -> VoiceSpec:
     if (config.mix is None) == (not config.faces):
         raise UsageError(f"voice-card needs either pictures of one person or a mix, such as {MIX_EXAMPLE}.")
     if config.mix is not None:
@@ -75,8 +74,9 @@ def _driver(config: VoiceCardConfig, reporter: Reporter) -> VoiceSpec:
     return VoiceSpec.from_pictures(config.output.stem, files)
 
 
-def _origin(spec: VoiceSpec, resolver: VoiceResolver) -> list[dict[str, str]]:
+def _list_origin(spec: VoiceSpec, resolver: VoiceResolver) -> list[dict[str, str]]:
     """The files that the voice comes from, by name alone: a card must not tell of somebody's folders."""
-    parts: Sequence[tuple[VoiceSpec, float]] = spec.parts or ((spec, 1.0),)
-    used = [(file, share / len(files)) for part, share in parts for files in [resolver.used_files(part)] for file in files]
-    return [{"file": file.name, "sha256": file_sha256(file), "share": f"{share:.4f}"} for file, share in used]
+    return [
+        {"file": file.name, "sha256": file_sha256(file), "share": f"{share:.4f}"}
+        for file, share in resolver.weigh_files(spec)
+    ]

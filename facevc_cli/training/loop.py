@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import torch
 from accelerate import Accelerator
@@ -21,18 +22,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
+from facevc_cli.core.choices import Precision, name_allowed
 from facevc_cli.core.devices import resolve_device
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import read_json, shorten
 from facevc_cli.core.progress import Tally
 from facevc_cli.core.stopping import check_stop, hold, stop_requested
 from facevc_cli.core.tuning import keep_memory
 from facevc_cli.core.workers import leave_signals_to_parent, starting_children
 from facevc_cli.corpus.crops import Batch
-from facevc_cli.families.checkpoint import METRICS, TRAINING, WEIGHTS, Checkpoint, load_weights, read_tensors, read_weights, save_checkpoint
-from facevc_cli.families.fvmvc.config import RunConfig
+from facevc_cli.training.config import RunConfig
 from facevc_cli.training.run_folder import RunDirectory
-from facevc_cli.training.task import Figures, Task
+from facevc_cli.training.task import Checkpoints, Figures, Task
+from facevc_cli.training.weights import METRICS, TRAINING, WEIGHTS, load_weights, read_tensors
 
 
 @dataclass
@@ -45,13 +47,20 @@ class Progress:
 
 
 class Loop:
-    """Runs a task to its last step. `template` is the checkpoint to fill in: model, configuration, front-end, stage."""
+    """Runs a task to its last step. `checkpoints` keeps the model on the way."""
 
     def __init__(
-        self, task: Task, run: RunConfig, training: Dataset, validation: Dataset | None, folder: RunDirectory, template: Checkpoint, accelerator: Accelerator
+        self,
+        task: Task,
+        run: RunConfig,
+        training: Dataset,
+        validation: Dataset | None,
+        folder: RunDirectory,
+        checkpoints: Checkpoints,
+        accelerator: Accelerator,
     ):
         self.task, self.run, self.training, self.validation = task, run, training, validation
-        self.folder, self.template, self.accelerator = folder, template, accelerator
+        self.folder, self.checkpoints, self.accelerator = folder, checkpoints, accelerator
         self.progress = Progress()
         task.prepare(accelerator)
 
@@ -65,7 +74,7 @@ class Loop:
             self._load()
             tally.reporter.note(f"resumed at step {self.progress.step}")
         last = min(self.run.steps, stop_at or self.run.steps)
-        tally.reporter.begin(max(0, last - self.progress.step), "steps", self.template.stage)
+        tally.reporter.begin(max(0, last - self.progress.step), "steps", self.checkpoints.stage)
         self.task.auxiliary.train()
         self.task.model.train()
         batches = self._batches(self.progress.step, last)
@@ -118,7 +127,7 @@ class Loop:
         if broken:
             raise FaceVCError(
                 f"{self.folder.path}: {', '.join(broken[:4])} became infinite or NaN by step {self.progress.step}. The checkpoints before are kept. "
-                f"Look for broken recordings, or begin anew (--overwrite) with a lower {self.template.stage}.optimiser.learning_rate."
+                f"Look for broken recordings, or begin anew (--overwrite) with a lower {self.checkpoints.stage}.optimiser.learning_rate."
             )
 
     def _validate(self) -> None:
@@ -151,12 +160,11 @@ class Loop:
             return
         if name == "last":
             self.folder.write_losses()
-        self.template.step = self.progress.step
         best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON knows no infinity
-        self.template.metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation}
-        self.template.model = self.accelerator.unwrap_model(self.task.model)
+        metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation}
+        model = self.accelerator.unwrap_model(self.task.model)
         training = self._training_state() if name == "last" else None
-        save_checkpoint(self.folder.checkpoints / name, self.template, training)
+        self.checkpoints.save_step(self.folder.checkpoints / name, model, self.progress.step, metrics, training)
 
     def _training_state(self) -> dict[str, dict[str, Tensor]]:
         auxiliary = {k: v for k, v in self._auxiliary_state().items() if ".model." not in k}
@@ -168,7 +176,7 @@ class Loop:
 
     def _load(self) -> None:
         folder = self.folder.resumable()
-        load_weights(self.accelerator.unwrap_model(self.task.model), read_weights(folder), str(folder / WEIGHTS))
+        load_weights(self.accelerator.unwrap_model(self.task.model), self.checkpoints.read_weights(folder), str(folder / WEIGHTS))
         saved = read_tensors(folder / TRAINING / "auxiliary.safetensors")
         try:
             with torch.no_grad():
@@ -267,8 +275,10 @@ def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
     optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
 
 
-def make_accelerator(device: str, precision: str) -> Accelerator:
-    """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: 'no' or 'bf16'."""
+def make_accelerator(device: str, precision: Precision) -> Accelerator:
+    """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: UsageError for an unknown one."""
+    if precision not in get_args(Precision):
+        raise UsageError(f"--precision {precision!r}: {name_allowed(precision, get_args(Precision))}")
     resolved = resolve_device(device)
     if resolved.type == "cpu":
         keep_memory()

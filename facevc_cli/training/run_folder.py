@@ -1,14 +1,13 @@
 """A run's folder: resolved configuration, what it ran on and with, its losses as CSV, and its checkpoints."""
 
 import csv
-import hashlib
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Any
 from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
-from facevc_cli.families.fvmvc.config import Config, to_dict
 from facevc_cli.files.atomic import write_text
+from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.locks import exclusive_lock
 from facevc_cli.files.tables import path_from, read_table, write_table
 
@@ -38,15 +37,24 @@ class RunDirectory:
         """While one process trains into the folder, another gets a FaceVCError that says who does."""
         return exclusive_lock(self.path / ".lock", str(self.path))
 
-    def open(self, config: Config, stage: str, inputs: Mapping[str, str], seed: int, overwrite: bool) -> bool:
-        """Prepares the folder; True where a run with the same configuration is there to be resumed.
+    def open(
+        self,
+        settings: Mapping[str, Any],
+        stage: str,
+        inputs: Mapping[str, str],
+        seed: int,
+        overwrite: bool,
+        upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    ) -> bool:
+        """Prepares the folder; True if a run with the same settings is there to be resumed.
 
-        inputs: name -> hash of the stores' settings. A run with another configuration, seed or inputs is refused unless overwritten.
+        inputs: name -> hash of the stores' settings. upgrade: settings as earlier versions wrote them -> as they are now.
+        A run with other settings, another seed or other inputs is refused unless overwritten.
         """
         header = self.path / "config.yaml"
-        resolved = {"stage": stage, "seed": seed, "inputs": dict(inputs), **to_dict(config)}
+        resolved = {"stage": stage, "seed": seed, "inputs": dict(inputs), **settings}
         if header.is_file() and not overwrite:
-            found = _read_header(header)
+            found = upgrade(_read_header(header))
             changed = _differences(_resumable(found), _resumable(resolved))
             if changed:
                 raise FaceVCError(
@@ -126,10 +134,7 @@ def _without_folders(argument: str) -> str:
 
 def table_hashes(**tables: Path | None) -> dict[str, str]:
     """name -> sixteen hex digits of each table's content; those that are None are left out."""
-    try:
-        return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in tables.items() if path is not None}
-    except OSError as error:
-        raise FaceVCError(f"{error.filename}: the table cannot be read ({error.strerror}). Check the path.") from error
+    return {name: file_sha256(path)[:16] for name, path in tables.items() if path is not None}
 
 
 def read_table_or_nothing(path: Path) -> list[dict[str, str]]:
@@ -152,6 +157,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 def _resumable(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration less what a resumed run may change: how often it speaks, and what a later stage is to do."""
     free = {"log_every", "checkpoint_every", "workers", "validate_every", "validation_batches"}
+    free |= {"conversion"}  # weights do not depend on it
     if resolved.get("stage") == "pretrain":
         free |= {"train"}
     return {k: _resumable(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}

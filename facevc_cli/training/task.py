@@ -2,8 +2,9 @@
 
 import contextlib
 import math
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -11,8 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from facevc_cli.corpus.crops import Batch
-from facevc_cli.families.fvmvc.config import OptimiserConfig, RunConfig
-from facevc_cli.families.fvmvc.model import FaceVC
+from facevc_cli.training.config import OptimiserConfig, RunConfig
 from facevc_cli.training.schedule import WarmupMilestones
 
 Figures = dict[str, Tensor]
@@ -21,9 +21,14 @@ Figures = dict[str, Tensor]
 class Task(Protocol):
     """One kind of training. `auxiliary` modules train beside the model and are not part of it."""
 
-    model: FaceVC
-    auxiliary: nn.ModuleDict
-    optimisers: dict[str, Optimizer]
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def auxiliary(self) -> nn.ModuleDict: ...
+
+    @property
+    def optimisers(self) -> dict[str, Optimizer]: ...
 
     def prepare(self, accelerator: Accelerator) -> None:
         """Wraps modules and optimisers for the accelerator."""
@@ -33,6 +38,20 @@ class Task(Protocol):
 
     def validate(self, batch: Batch, step: int) -> Figures:
         """The same figures without learning; `loss` decides which checkpoint is best."""
+
+
+class Checkpoints(Protocol):
+    """How the loop keeps what it trains: families/checkpoint.py has the one that every family uses."""
+
+    stage: str
+
+    def save_step(
+        self, folder: Path, model: nn.Module, step: int, metrics: dict[str, Any], training: Mapping[str, Mapping[str, Tensor]] | None
+    ) -> None:
+        """Writes the model at a step, and what only training needs, so that a crash leaves the old checkpoint or the new one."""
+
+    def read_weights(self, folder: Path) -> dict[str, Tensor]:
+        """The weights that `save_step` wrote. FaceVCError if they are damaged."""
 
 
 def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:

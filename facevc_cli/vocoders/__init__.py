@@ -20,7 +20,7 @@ class Vocoder(nn.Module):
     """Turns the raw log-mel of one mel definition into a waveform.
 
     name: what it is, for reports. mel: a key of MEL_DEFINITIONS. context_frames: how many frames on either side a frame's
-    samples depend on, or None where that has no bound. Subclasses write `synthesise`, and `synthesise_batch` where they gain by it.
+    samples depend on, or None if that has no bound. Subclasses write `synthesise`, and `synthesise_batch` where they gain by it.
     window_frames: how much is synthesised at once; `steady`: whether every new length costs (kernels are compiled for it), so that
     shorter utterances, too, go in windows of a few fixed lengths. side_by_side: how many windows at once, each on one processor.
     """
@@ -58,7 +58,7 @@ class Vocoder(nn.Module):
         """log_mel: (T, n_mels) RAW (not normalised), in the definition's log -> wav (T * hop_samples,) float32.
 
         start_frame: where this piece lies in its utterance (vocoders that draw noise draw the same for the same place).
-        Raises FaceVCError where the log-mel has another shape, or holds NaN or infinity.
+        Raises FaceVCError if the log-mel has another shape, or holds NaN or infinity.
         """
         if log_mel.ndim != 2 or log_mel.shape[1] != self.n_mels or log_mel.shape[0] == 0:
             raise FaceVCError(
@@ -144,7 +144,7 @@ def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) ->
 
 
 def _window(vocoder: Vocoder, frames: int) -> int:
-    """The window for an utterance: the vocoder's, or where lengths cost the largest of its halves that is not longer than the utterance."""
+    """The window for an utterance: the vocoder's, or, if new lengths cost time, its largest half that is not longer than the utterance."""
     context = vocoder.context_frames or 0
     size = max(vocoder.window_frames, 4 * context)
     while vocoder.steady and size > frames and size // 2 >= max(SMALLEST_WINDOW, 2 * context + 1):

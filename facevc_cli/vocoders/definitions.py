@@ -53,10 +53,10 @@ def _flatten(value: Any) -> list[Any]:
 
 
 def require_sizes(rates: Sequence[int], n_mels: int, mel: str, name: str) -> None:
-    """A generator must take the definition's bands and make as many samples a frame as its hop says, else FaceVCError."""
+    """A generator must take the definition's bands and make as many samples per frame as its hop says, else FaceVCError."""
     definition = MEL_DEFINITIONS[mel]
     if prod(rates) != definition.hop_samples or n_mels != definition.n_mels:
         raise FaceVCError(
-            f"vocoder {name}: its generator takes {n_mels} bands and makes {'x'.join(map(str, rates))} = {prod(rates)} samples a frame; "
+            f"vocoder {name}: its generator takes {n_mels} bands and makes {'x'.join(map(str, rates))} = {prod(rates)} samples per frame; "
             f"the mel definition {mel!r} has {definition.n_mels} bands and hop {definition.hop_samples}. The config contradicts itself."
         )

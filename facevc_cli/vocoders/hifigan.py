@@ -37,7 +37,7 @@ class HifiganSizes:
     kernels: tuple[int, ...] = (16, 16, 4, 4)
     block_kernels: tuple[int, ...] = (3, 7, 11)
     block_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
-    paired: bool = True  # each dilated convolution is followed by a plain one (V1, V2); V3 goes without
+    paired: bool = True  # each dilated convolution is followed by a plain one (V1, V2); V3 has none
     slope: float = 0.1
 
     def __post_init__(self) -> None:
@@ -120,14 +120,14 @@ class HifiganGenerator(nn.Module):
         return x
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
-        """Fill from 1-D convolutions' folded weights under these names; FaceVCError where one does not fit."""
+        """Fill from 1-D convolutions' folded weights under these names; FaceVCError if one does not fit."""
         flat = {key: value[:, :, None] if value.ndim == 3 else value for key, value in state.items()}
         load_exactly(self, flat, checkpoint, config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Hifigan(Vocoder):
-    """A HiFi-GAN generator as a vocoder; mean and scale (n_mels,) standardise the log-mel first where its training did."""
+    """A HiFi-GAN generator as a vocoder; mean and scale (n_mels,) standardise the log-mel first if its training did."""
 
     mean: Tensor
     scale: Tensor
@@ -150,7 +150,7 @@ class Hifigan(Vocoder):
         return self.generator(((log_mels - self.mean) / self.scale).transpose(1, 2), self.in_bfloat16)[:, 0]
 
     def use_bfloat16(self) -> None:
-        """On a processor with matrix units. Its kernels are compiled for each length, which takes longer than using them."""
+        """Compute in bfloat16, on a CPU with matrix units. Its kernels are compiled for each length, which takes longer than using them."""
         self.in_bfloat16 = self.steady = True
         self.window_frames, self.side_by_side = BFLOAT16_WINDOW, torch.get_num_threads()
 
@@ -175,7 +175,7 @@ def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:
 def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = None) -> Hifigan:
     """A generator as HiFi-GAN's own repository saves it ({'generator': state dict}) with its config.json.
 
-    Raises FaceVCError where a file is missing or damaged, the weights do not fit the config, or the config's audio
+    Raises FaceVCError if a file is missing or damaged, the weights do not fit the config, or the config's audio
     settings are not those of the mel definition.
     """
     settings = read_json(config, advice=f"Give the config.json of the HiFi-GAN generator {checkpoint}.")

@@ -21,10 +21,10 @@ _WEIGHTS = frozenset({".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
 def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device = "cpu", reporter: Reporter = SILENT) -> Vocoder:
     """The vocoder for log-mels of the definition `mel`, on `device`, ready for inference.
 
-    spec: None or "auto" (HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, whose vocoders nobody
-    ships), "hifigan", "griffin-lim", or the path of a checkpoint or its folder: Parallel WaveGAN's with config.yml and stats
+    spec: None or "auto" (HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, for which there is no
+    vocoder to ship), "hifigan", "griffin-lim", or the path of a checkpoint or its folder: Parallel WaveGAN's with config.yml and stats
     beside it, or HiFi-GAN's with config.json; or the name of an entry point of the group facevc.vocoders, whose object makes a
-    Vocoder when called with (mel, device). Raises FaceVCError where there is no such vocoder, a file is damaged or
+    Vocoder when called with (mel, device). Raises FaceVCError if there is no such vocoder, a file is damaged or
     missing, or the vocoder was trained on another mel definition.
     """
     if spec is None or spec == "auto":
@@ -73,7 +73,7 @@ def load_from_path(path: Path, mel: str) -> Vocoder:
     """A checkpoint file or its folder; the config beside it says which kind it is."""
     if not path.exists():
         raise FaceVCError(
-            f"vocoder {str(path)!r}: nothing lies there. Expected auto, hifigan, griffin-lim, or the path of a checkpoint or its folder."
+            f"vocoder {str(path)!r}: nothing is there. Expected auto, hifigan, griffin-lim, or the path of a checkpoint or its folder."
         )
     folder = path if path.is_dir() else path.parent
     configs = [folder / name for name in ("config.yml", "config.yaml", "config.json") if (folder / name).is_file()]

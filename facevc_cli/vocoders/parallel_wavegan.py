@@ -149,7 +149,7 @@ class ParallelWaveganGenerator(nn.Module):
         return self.last_conv_2(relu(self.last_conv_1(relu(skips))))[:, 0]
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
-        """Fill from the folded state dict of the ParallelWaveGAN repository; FaceVCError where a key or shape does not fit."""
+        """Fill from the folded state dict of the ParallelWaveGAN repository; FaceVCError if a key or shape does not fit."""
         prefix = "upsample_net.upsample.up_layers" if self.sizes.context_conv else "upsample_net.up_layers"
         names = {f"{prefix}.{2 * i + 1}": f"upsample_net.smooth.{i}" for i in range(len(self.sizes.rates))}
         names |= {"last_conv_layers.1": "last_conv_1", "last_conv_layers.3": "last_conv_2"}

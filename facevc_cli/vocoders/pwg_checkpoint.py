@@ -110,7 +110,7 @@ def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
         else:
             raise FaceVCError(
                 f"{folder}: this vocoder wants log-mels standardised with its own corpus statistics, and neither stats.h5 nor "
-                "stats.npy lies beside its checkpoint. Copy the stats file of its training there."
+                "stats.npy is beside its checkpoint. Copy the stats file of its training there."
             )
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise FaceVCError(f"{h5 if h5.is_file() else npy}: expected a vocoder's mean and scale, found something else ({error}).") from error
@@ -123,7 +123,7 @@ def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
 
 
 def _read_numbers(file: Any, name: str) -> np.ndarray:
-    """A small dataset of numbers that lies in this very file; ValueError if it is anything else."""
+    """A small dataset of numbers in this file itself; ValueError if it is anything else."""
     import h5py
 
     dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
@@ -133,7 +133,7 @@ def _read_numbers(file: Any, name: str) -> np.ndarray:
 
 
 def native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveganSizes | HifiganSizes | None:
-    """The native generator's sizes, or None where the native code does not cover the generator or one of its settings."""
+    """The native generator's sizes, or None if the native code does not cover the generator or one of its settings."""
     p = dict(parameters)
     p.pop("use_weight_norm", None)
     p.pop("dropout", None)

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from facevc_cli.core.errors import FaceVCError
 
 # weight norm under torch.nn.utils.weight_norm and under torch.nn.utils.parametrizations.weight_norm
-LARGER = 4  # times the weights at hand: no generator is, whatever it does with them
+LARGER = 4  # times the given weights: no generator is larger, whatever it does with them
 _GAINS = {".weight_g": ".weight_v", ".parametrizations.weight.original0": ".parametrizations.weight.original1"}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The dict that torch.save wrote, tensors on the CPU. No code in the file is run.
 
-    Raises FaceVCError where the file is missing or is not a checkpoint.
+    Raises FaceVCError if the file is missing or is not a checkpoint.
     """
     if not path.is_file():
         raise FaceVCError(f"{path}: no such file. A vocoder checkpoint was expected there.")
@@ -61,7 +61,7 @@ def fold_weight_norm(state: Mapping[str, Tensor], path: Path | str = "the state 
 
 
 def check_described(make: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path, config: Path) -> None:
-    """FaceVCError if the generator that a config describes cannot be built, or is far larger than the weights at hand; takes no memory for it."""
+    """FaceVCError if the generator that a config describes cannot be built, or is far larger than the given weights. The check takes no memory."""
     try:
         with torch.device("meta"):
             described = sum(tensor.numel() for tensor in make().state_dict().values())

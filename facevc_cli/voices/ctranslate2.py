@@ -13,7 +13,7 @@ _VERSIONS = (5, 6)
 
 
 def read_ctranslate2(folder: Path | str, prefix: str = "") -> dict[str, np.ndarray]:
-    """{name: array} of `folder/model.bin`, only names that begin with `prefix`. FaceVCError where it is another kind of file."""
+    """{name: array} of `folder/model.bin`, only names that begin with `prefix`. FaceVCError if it is another kind of file."""
     path = Path(folder) / "model.bin"
     try:
         with open(path, "rb") as file:

@@ -57,7 +57,7 @@ class VoiceEmbedder:
 
 
 def window_starts(samples: int) -> list[int]:
-    """Frames where the windows begin that Resemblyzer hears of so many samples: 1.3 a second, the last left out where too little of it is there."""
+    """The frames at which Resemblyzer's windows begin in so many samples: 1.3 per second, without the last if too little of it is there."""
     frames = -(-(samples + 1) // _MEL.hop_samples)
     starts = list(range(0, max(1, frames - WINDOW_FRAMES + WINDOW_STEP + 1), WINDOW_STEP))
     covered = (samples / _MEL.hop_samples - starts[-1]) / WINDOW_FRAMES

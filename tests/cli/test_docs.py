@@ -245,7 +245,7 @@ def setting_exists(name: str) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_settings_and_modules_exist(page):
     text = page.read_text(encoding="utf-8")
-    settings = set(re.findall(r"(?:`|--set )((?:model|pretrain|train)(?:\.[a-z]\w*)+)(?=[`=])", text))
+    settings = set(re.findall(r"(?:`|--set )((?:model|conversion|pretrain|train)(?:\.[a-z]\w*)+)(?=[`=])", text))
     assert {name for name in settings if not setting_exists(name)} == set()
     modules = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text))
     roots = (ROOT, ROOT / "facevc_cli", page.parent)

@@ -149,7 +149,7 @@ def test_its_version_is_part_of_what_is_done(vocoder, conversion, tmp_path):
     ("name", "code", "words"),
     [
         ("stpes", 2, "--vocoder stpes: no vocoder of this name is installed. There are: auto, {own}gone, nothing, other-mel, steps, or the path"),
-        ("nowhere/steps", 1, "nothing lies there"),
+        ("nowhere/steps", 1, "nothing is there"),
         ("gone", 1, "--vocoder gone: it is installed but does not load (OSError: weights are gone)"),
         ("nothing", 1, "found NoneType"),
         ("other-mel", 1, "for log-mels of the definition 'fvmvc', found one for 'hifigan'"),

@@ -29,6 +29,8 @@ from typer.testing import CliRunner
 from facevc_cli.cli.serve import serve
 from facevc_cli.conversion.card import load_card
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.resolver import VoiceResolver
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Summary
 from facevc_cli.dsp.pitch import PitchRule
@@ -108,7 +110,7 @@ def test_without_gradio_one_paragraph_and_exit_1(monkeypatch):
         (("--host", "203.0.113.7"), 1, "--host 203.0.113.7"),  # an address that is nobody's
         (("--host", "no such host"), 1, "--host no such host"),
         (("--port", "0", "--checkpoint", "nowhere"), 1, "nowhere"),
-        (("--port", "0", "--device", "tpu"), 1, "--device"),
+        (("--port", "0", "--device", "tpu"), 2, "--device"),
     ],
 )
 def test_wrong_options(arguments, code, said, tmp_path, monkeypatch):
@@ -309,7 +311,7 @@ def test_several_photos_are_one_voice(studio, monkeypatch):
     np.testing.assert_allclose(targets[0].speaker, expected.speaker, rtol=1e-5)
     assert made.name == "s__90.wav" and "to the person 90 (2 pictures)" in soundfile.SoundFile(made).comment
     assert len(read_provenance(made).face_sha256) == 2
-    with pytest.raises(FaceVCError, match="none of the 2 photos can be used, the first: dark.png"):
+    with pytest.raises(FaceVCError, match=r"^person dark \(2 pictures\): none of them can be used, the first: dark\.png: expected a face"):
         studio.look(A, FIRST, [photo(studio, 0, "dark.png"), photo(studio, 0, "black.png")])
 
 
@@ -402,8 +404,44 @@ def test_a_mix_is_kept_as_the_slider_has_it(studio):
     studio.look(A, FIRST, [photo(studio, 30, "b.png")])
     parts = load_card(studio.card(A, 0.25))
     assert [(p["file"], p["share"]) for p in parts.origin] == [("b.png", "0.7500"), ("anna.safetensors", "0.2500")]
-    first, second = (person.target(studio.converter).address[0] for person in (studio._seats[A].people[who] for who in (FIRST, SECOND)))
+    seat = studio._seats[A]
+    first, second = (seat.resolver.resolve(seat.people[who].spec).address[0] for who in (FIRST, SECOND))
     np.testing.assert_allclose(parts.address, 0.75 * first + 0.25 * second, atol=1e-6)
+
+
+def test_a_page_hears_what_the_command_line_makes(studio, monkeypatch):
+    """One mix of two photos and a card, asked of the page and of the resolver that `convert` uses."""
+    targets = spoken_to(studio, monkeypatch)
+    studio.look(A, FIRST, [photo(studio, 60)])
+    card, photos = card_upload(studio, A), [photo(studio, 90, "a.png"), photo(studio, 30, "b.png")]
+    files = [Path(upload["path"]) for upload in photos]
+    person = VoiceSpec.from_pictures("a", files)
+    mix = VoiceSpec.from_mix([(person, 0.75), (VoiceSpec.from_file("card", Path(card["path"])), 0.25)])
+    expected = VoiceResolver(studio.converter).resolve(mix)
+    studio.hear(A, sound(studio))
+    studio.look(A, FIRST, photos)
+    studio.look(A, SECOND, [card])
+    made = studio.convert(A, 0.25).path
+    assert np.array_equal(targets[0].speaker, expected.speaker) and np.array_equal(targets[0].address, expected.address)
+    assert "to the mix of person a (2 pictures) 0.75 and anna.safetensors 0.25" in soundfile.SoundFile(made).comment
+    assert made.name == "s__a_anna.wav"
+
+
+def test_what_a_page_keeps_does_not_grow_with_use(studio):
+    """Not with places of the slider, nor with photos that were taken away again."""
+    studio.hear(A, sound(studio))
+    studio.look(A, SECOND, [photo(studio, 30)])
+    resolver = studio._seats[A].resolver
+    held = []
+    for i in range(3):
+        studio.look(A, FIRST, [photo(studio, 90 + i)])
+        for share in (0.1 + 0.1 * i, 0.9):
+            studio.convert(A, share)
+        held.append([len(kept) for kept in (resolver._targets, resolver._embeddings, resolver._names, resolver._shown)])
+    assert held == [[3, 2, 2, 2]] * 3  # two people and their last mix
+    studio.look(A, FIRST)
+    studio.look(A, SECOND)
+    assert not any((resolver._targets, resolver._embeddings, resolver._names, resolver._refused, resolver._shown))
 
 
 def test_cards_that_cannot_be_used(studio, tmp_path_factory):

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from facevc_cli.families.checkpoint import load_weights
 from facevc_cli.families.fvmvc import losses
 from facevc_cli.families.fvmvc.content_encoder import VQContentEncoder
 from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
@@ -23,6 +22,7 @@ from facevc_cli.families.fvmvc.published import convert_published, convert_scope
 from facevc_cli.families.fvmvc.speaker_encoder import DVectorEncoder, MelSpeakerEncoder
 from facevc_cli.families.fvmvc.vq import VectorQuantizer
 from facevc_cli.training.schedule import WarmupMilestones
+from facevc_cli.training.weights import load_weights
 
 REFERENCE = Path(__file__).with_name("fvmvc_reference.npz")
 TOLERANCE = 1e-5

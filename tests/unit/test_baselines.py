@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from facevc_cli.batch.jobs import VoiceSpec, Naming, Row, jobs_of, person_of
+from facevc_cli.batch.jobs import Naming, Row, jobs_of, person_of
 from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
 from facevc_cli.benchmark.labels import about_sources, about_targets
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Silent
 
@@ -172,7 +173,8 @@ def asked(by, name, spec, source="s"):
 def people_and_more():
     """A picture, two people of two and three pictures, a card, and a mix of a picture and a recording."""
     pictures = {name: [Path(f"{name}/{i}.png") for i in range(count)] for name, count in (("anna", 2), ("bea", 3))}
-    cem, card, voice = VoiceSpec.from_file("face", Path("cem.png")), VoiceSpec.from_file("card", Path("dan.safetensors")), VoiceSpec.from_file("voice", Path("v.wav"))
+    cem, voice = VoiceSpec.from_file("face", Path("cem.png")), VoiceSpec.from_file("voice", Path("v.wav"))
+    card = VoiceSpec.from_file("card", Path("dan.safetensors"))
     rows = [asked("face", "cem", cem), *(asked("person", name, VoiceSpec.from_pictures(name, files)) for name, files in pictures.items())]
     return [*rows, asked("card", "dan", card), asked("mix", "cem=0.50+v=0.50", VoiceSpec.from_mix([(cem, 1), (voice, 1)])), asked("voice", "v", voice)]
 

@@ -13,9 +13,10 @@ from stores import TOY, same_weights
 from facevc_cli import load_model
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.frontend import Frontend
-from facevc_cli.families.checkpoint import Checkpoint, file_sha256, load_checkpoint, locate, save_checkpoint
-from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate, save_checkpoint
 from facevc_cli.families.fvmvc.model import FaceVC
+from facevc_cli.families.presets import load_config
+from facevc_cli.files.hashes import file_sha256
 
 
 @pytest.fixture

@@ -1,13 +1,17 @@
 """families/fvmvc/config.py: precedence, and errors that name the key."""
 
 import dataclasses
+import typing
 from importlib.resources import files
 
 import pytest
 import yaml
 
-from facevc_cli.core.errors import FaceVCError
-from facevc_cli.families.fvmvc.config import Config, from_dict, load_config, preset_names, to_dict
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.settings import from_dict, to_dict
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.families.fvmvc.config import LIMITS, Config, ModelConfig
+from facevc_cli.families.presets import load_config, preset_names
 
 
 def test_defaults_are_the_papers():
@@ -54,8 +58,54 @@ def test_flag_over_file_over_preset(tmp_path):
     ],
 )
 def test_bad_settings_are_named(override, fault):
-    with pytest.raises(FaceVCError, match=fault):
+    with pytest.raises(UsageError, match=fault):
         load_config("toy", None, (override,))
+
+
+WRONG = [
+    ("pretrain.optimiser.schedule", "cosin", "schedule 'cosin': expected one of milestones, cosine. Did you mean 'cosine'?"),
+    ("train.optimiser.schedule", "3", "schedule 3: expected one of milestones, cosine."),
+    ("pretrain.reconstruction", "l2", "reconstruction 'l2': expected one of mse_l1, l1_delta."),
+    ("train.init_memory", "kmean", "init_memory 'kmean': expected one of random, kmeans. Did you mean 'kmeans'?"),
+    ("model.mel", "hifi", "mel 'hifi': expected one of fvmvc, hifigan. Did you mean 'hifigan'?"),
+    ("model.pitch", "null", "pitch None: expected one of normalised, comb."),
+    ("model.speaker_encoder", "dvectors", "'dvectors': expected one of dvector, mel, identity. Did you mean 'dvector'?"),
+    ("model.content_encoder.kind", "[vq]", "kind ['vq']: expected one of vq, distilled."),
+    ("model.decoder.kind", "recurent", "'recurent': expected one of recurrent, convolutional. Did you mean 'recurrent'?"),
+    ("pretrain.steps", "-5", "steps: expected a number from 1 to 2.14748e+09, found -5."),
+    ("pretrain.cpc_steps", "0", "cpc_steps: expected a number from 1 to 2.14748e+09, found 0."),
+    ("pretrain.optimiser.learning_rate", "0", "learning_rate: expected a number above 0, found 0.0."),
+    ("pretrain.mi_learning_rate", "-1e-3", "mi_learning_rate: expected a number above 0, found -0.001."),
+    ("train.optimiser.milestones", "[0.5, 1.5]", "milestones: expected a number from 0 to 1, found 1.5."),
+    ("pretrain.distilled_from", "2", "distilled_from: expected a number from 0 to 1, found 2.0."),
+    ("pretrain.adversarial_from", "1.1", "adversarial_from: expected a number from -1 to 1, found 1.1."),
+    ("pretrain.perturb_voice", "1.01", "perturb_voice: expected a number from 0 to 1, found 1.01."),
+    ("train.recall", "-1", "recall: expected at least 0, found -1.0."),
+    ("train.reconstruction", "-0.1", "reconstruction: expected at least 0, found -0.1."),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "fault"), WRONG)
+def test_values_that_no_training_can_use(tmp_path, key, value, fault):
+    with pytest.raises(UsageError) as told:
+        load_config("toy", None, (f"{key}={value}",))
+    assert str(told.value).startswith(f"--set {key}={value}: ") and str(told.value).endswith(fault)
+    *groups, name = key.split(".")
+    (tmp_path / "c.yaml").write_text("{" + ": {".join(groups) + f": {{{name}: {value}" + "}" * len(groups) + "}")
+    with pytest.raises(FaceVCError) as told:
+        load_config("toy", tmp_path / "c.yaml")
+    assert str(told.value).startswith(f"{tmp_path / 'c.yaml'}: ") and str(told.value).endswith(fault)
+    assert not isinstance(told.value, UsageError)  # a file is corrected, not the command
+
+
+def test_every_weight_and_every_literal_is_checked():
+    config = Config()
+    for group in (config.pretrain, config.train, config.model, config.model.decoder, config.model.content_encoder, config.train.optimiser):
+        for name, hint in typing.get_type_hints(type(group)).items():
+            assert hint is not str, name  # a setting with few values is a Literal
+            if hint is float and type(group) is not ModelConfig:
+                assert name in LIMITS, name
+    assert typing.get_args(typing.get_type_hints(ModelConfig)["mel"]) == tuple(MEL_DEFINITIONS)
 
 
 def test_unknown_preset_and_unusable_files(tmp_path):

@@ -27,7 +27,7 @@ from facevc_cli.families.fvmvc import convolutional_decoder, distilled_content
 from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table
-from facevc_cli.manifest.manifest import MANIFEST
+from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.provenance import saving
 from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.convert import ConvertConfig, run

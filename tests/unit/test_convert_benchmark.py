@@ -13,10 +13,11 @@ from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Silent
-from facevc_cli.families.checkpoint import file_sha256
+from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
-from facevc_cli.manifest.manifest import ADDRESSES, MANIFEST, Manifest, read_addresses
+from facevc_cli.manifest.contract import ADDRESSES, MANIFEST
+from facevc_cli.manifest.manifest import Manifest, read_addresses
 from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.benchmark import BenchmarkConfig, run
 from facevc_cli.stages.convert import ConvertConfig

@@ -16,7 +16,7 @@ from facevc_cli.files.audio import load_audio
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest import manifest as conversion_manifest
-from facevc_cli.manifest.manifest import MANIFEST
+from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.provenance import saving
 from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.convert import ConvertConfig, run
@@ -235,7 +235,7 @@ def test_the_vocoder_counts_among_the_settings(inputs, model, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"vocoder": "nowhere/vocoder.pkl"}, "nothing lies there"),
+        ({"vocoder": "nowhere/vocoder.pkl"}, "nothing is there"),
         ({"vocoder": "hifigan"}, "trained on the mel definition"),
         ({"checkpoint": "nowhere"}, "expected a checkpoint"),
         ({"temperature": 0.0}, "--temperature"),

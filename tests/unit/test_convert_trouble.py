@@ -23,7 +23,8 @@ from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.image import save_image
 from facevc_cli.files.locks import exclusive_lock
 from facevc_cli.files.tables import read_table
-from facevc_cli.manifest.manifest import ADDRESSES, LOCK, MANIFEST, Manifest, read_addresses
+from facevc_cli.manifest.contract import ADDRESSES, MANIFEST
+from facevc_cli.manifest.manifest import LOCK, Manifest, read_addresses
 from facevc_cli.provenance import saving
 from facevc_cli.stages.convert import ConvertConfig, run
 

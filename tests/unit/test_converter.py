@@ -21,7 +21,7 @@ from facevc_cli.conversion.transfer.retrieval import retrieve
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.pitch import PitchRule, PitchStatistics
-from facevc_cli.families.checkpoint import file_sha256
+from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 
@@ -132,7 +132,7 @@ def test_unvoiced_noise_converts(converter):
 def test_guidance_goes_on_from_the_sources_voice_past_the_targets(converters):
     """mel + g (mel - mel in the source's voice), worked out from two unguided decodings; a target with the source's voice is left alone."""
     converter, source = converters["starter"], (buzz(1.0), 16000)
-    assert converter.guidance == converter.model.config.voice_guidance > 0
+    assert converter.guidance == converter.style.voice_guidance > 0
     guided = converter.analyse(source)
     target = converter.target_from_face(FACE)
     own = converter._voice_embedder().embed(buzz(1.0))
@@ -147,15 +147,15 @@ def test_guidance_goes_on_from_the_sources_voice_past_the_targets(converters):
 
 def test_a_recordings_own_sounds_are_taken_for_the_sources(converters, monkeypatch):
     converter = converters["starter"]
-    assert converter.model.config.content_retrieval > 0
+    assert converter.style.content_retrieval > 0
     source, target = converter.analyse((buzz(1.0), 16000)), converter.target_from_voice((buzz(0.8), 16000))
     assert target.content is not None and target.content.shape[1] == source.z.shape[2]
-    taken = retrieve(source.z, target.content, converter.model.config.content_retrieval)
+    taken = retrieve(source.z, target.content, converter.style.content_retrieval)
     assert converter.target_from_face(FACE).content is None and retrieve(source.z, None, 0.5) is source.z
     torch.testing.assert_close(
         converter._decoded([(source, target)])[0], converter._decoded([(dataclasses.replace(source, z=taken), dataclasses.replace(target, content=None))])[0]
     )
-    monkeypatch.setattr(converter.model, "config", dataclasses.replace(converter.model.config, content_retrieval=0.0))
+    monkeypatch.setattr(converter, "style", dataclasses.replace(converter.style, content_retrieval=0.0))
     assert converter.target_from_voice((buzz(0.8), 16000)).content is None
 
 
@@ -174,7 +174,7 @@ def test_what_is_spoken_sounds_as_the_recording_does(converters, monkeypatch):
 
     matched, unmatched = distance(target), distance(dataclasses.replace(target, bands=None))
     assert matched < 0.8 * unmatched
-    monkeypatch.setattr(converter.model, "config", dataclasses.replace(converter.model.config, spectrum_matching=0.0, deviation_matching=0.0))
+    monkeypatch.setattr(converter, "style", dataclasses.replace(converter.style, spectrum_matching=0.0, deviation_matching=0.0))
     assert distance(target) == unmatched
 
 
@@ -198,9 +198,9 @@ def test_variance_is_scaled_in_what_is_spoken(converters, monkeypatch):
     converter = converters["starter"]
     source, target = converter.analyse((buzz(1.0), 16000)), converter.target_from_face(FACE)
     scaled = converter._decoded([(source, target)])[0]
-    scale = converter.model.config.variance_scale
+    scale = converter.style.variance_scale
     assert scale > 1
-    monkeypatch.setattr(converter.model, "config", dataclasses.replace(converter.model.config, variance_scale=1.0))
+    monkeypatch.setattr(converter, "style", dataclasses.replace(converter.style, variance_scale=1.0))
     plain = converter._decoded([(source, target)])[0]
     torch.testing.assert_close(scaled.std(0), scale * plain.std(0), atol=1e-4, rtol=1e-3)
 
@@ -323,7 +323,7 @@ def test_a_pretrained_model_knows_no_faces(tmp_path):
 def test_checkpoints_that_must_be_refused(toy, tmp_path):
     with pytest.raises(FaceVCError, match="expected a checkpoint"):
         Converter(tmp_path, device="cpu")
-    with pytest.raises(FaceVCError, match="nothing lies there"):
+    with pytest.raises(FaceVCError, match="nothing is there"):
         Converter(toy, str(tmp_path / "vocoder.pkl"), "cpu")
 
     truncated = checkpoint(tmp_path / "truncated")

@@ -15,14 +15,16 @@ from facevc_cli.conversion.card import VoiceCard, load_card, save_card
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.evaluation.cache import Cache
-from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
-from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.published import convert_published, read_published
+from facevc_cli.families.presets import load_config
 from facevc_cli.files.arrays import read_npy
 from facevc_cli.files.tables import read_table, write_table
-from facevc_cli.manifest.manifest import COLUMNS, Addresses, Manifest, read_addresses
+from facevc_cli.manifest.contract import COLUMNS
+from facevc_cli.manifest.manifest import Addresses, Manifest, read_addresses
 from facevc_cli.training.loop import read_progress
+from facevc_cli.training.weights import read_tensors
 
 TRIES = 60
 

@@ -24,7 +24,7 @@ def test_the_manifest_of_convert_becomes_conversions(tmp_path):
     found = read_conversions(tmp_path).conversions
     assert [c.system for c in found] == ["ours", "ours/mean-face", "ours/blur=4"] and {c.base for c in found} == {"ours"}
     assert [c.baseline + c.degradation for c in found] == ["", "mean-face", "blur=4"]
-    assert found[0].face == found[0].voice_spec == str(tmp_path / "anna.jpg") and found[2].face == "gone.jpg"
+    assert found[0].face == found[0].driver == str(tmp_path / "anna.jpg") and found[2].face == "gone.jpg"
     assert found[0].about == {"age_bin": "20s", "seconds": "1.5"} and found[0].source_id == "s.wav"
 
 

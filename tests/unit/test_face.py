@@ -9,7 +9,7 @@ from faces import draw_face, noise
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.faces import analyser as face
-from facevc_cli.faces.analyser import FaceAnalyser, ManyFacesError, NoFaceError, embed_image, margin_crop
+from facevc_cli.faces.analyser import FaceAnalyser, ManyFacesError, NoFaceError, margin_crop
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +75,15 @@ def test_one_face(analyser):
     assert found.box.dtype == np.float32 and 0 <= left < 100 < 150 < right <= 256 and 0 <= top < 128 < bottom <= 256
     assert found.embedding.shape == (128,) and found.embedding.dtype == np.float32 and 1 < np.linalg.norm(found.embedding) < 2
     assert found.crop.shape == (150, 150, 3) and found.crop.dtype == np.uint8
-    np.testing.assert_array_equal(embed_image(analyser, image), found.embedding)
+    np.testing.assert_array_equal(analyser.analyse(image).embedding, found.embedding)
 
 
 def test_embeddings_tell_people_apart_and_repeat_over_place_and_size(analyser):
-    first = embed_image(analyser, draw_face(3))
-    moved = embed_image(analyser, draw_face(3, 384, centre=(0.46, 0.53), scale=0.8))
-    other = embed_image(analyser, draw_face(4))
+    first = analyser.analyse(draw_face(3)).embedding
+    moved = analyser.analyse(draw_face(3, 384, centre=(0.46, 0.53), scale=0.8)).embedding
+    other = analyser.analyse(draw_face(4)).embedding
     assert np.linalg.norm(first - moved) < 0.15 < np.linalg.norm(first - other)
-    np.testing.assert_array_equal(embed_image(FaceAnalyser(), draw_face(3)), first)
+    np.testing.assert_array_equal(FaceAnalyser().analyse(draw_face(3)).embedding, first)
 
 
 @pytest.mark.parametrize("size", [64, 1600])
@@ -118,7 +118,7 @@ def test_a_large_doubtful_detection_is_no_face(analyser, monkeypatch):
 
 def test_views_that_are_not_contiguous(analyser):
     image = draw_face(9)
-    np.testing.assert_array_equal(embed_image(analyser, image[:, ::-1][:, ::-1]), embed_image(analyser, image))
+    np.testing.assert_array_equal(analyser.analyse(image[:, ::-1][:, ::-1]).embedding, analyser.analyse(image).embedding)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

@@ -5,9 +5,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from folders import Notes, touch
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.progress import Silent
 from facevc_cli.files.folders import PassedOver, walk_files
 from facevc_cli.files.inputs import (
     AUDIO_SUFFIXES,
@@ -22,22 +22,6 @@ from facevc_cli.files.names import index_by_name, look_up, real_path
 
 NFC = unicodedata.normalize("NFC", "José")
 NFD = unicodedata.normalize("NFD", "José")
-
-
-class Notes(Silent):
-    """A reporter that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
 
 
 def ids(*sources: Path | str, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> list[str]:

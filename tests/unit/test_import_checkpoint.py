@@ -11,8 +11,9 @@ from tiny import checkpoint as tiny_checkpoint
 
 from facevc_cli import load_model
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.families.checkpoint import TRAINING, WEIGHTS, load_checkpoint, save_checkpoint
+from facevc_cli.families.checkpoint import load_checkpoint, save_checkpoint
 from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
+from facevc_cli.training.weights import TRAINING, WEIGHTS
 
 REFERENCE = Path(__file__).parents[1] / "golden" / "fvmvc_reference.npz"
 TOLERANCE = 1e-5

@@ -15,7 +15,8 @@ from facevc_cli.evaluation.metrics import consistency, f0_deviation, gender, int
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.intelligibility import Transcript, edit_distance, normalise
 from facevc_cli.evaluation.metrics.voices import Heard
-from facevc_cli.manifest.conversion import Conversion, gender_of
+from facevc_cli.manifest.contract import gender_of
+from facevc_cli.manifest.conversion import Conversion
 
 
 def voice(angle_degrees: float, f0_hz: float = 100.0) -> Heard:

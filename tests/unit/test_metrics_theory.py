@@ -128,7 +128,7 @@ def test_leakage_control_is_the_cosine_to_other_speakers_of_the_sources_gender()
     strangers = [replace(row, source_speaker="") for row in rows]
     terms = metric_terms(strangers, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     assert terms.values.tolist() == pytest.approx([(0.96 + 0.6) / 2, (0.8 + 0.6) / 2, (0.8 + 0.96) / 2], abs=EDGE)
-    driven = [replace(row, spec="s3", references=("s3",)) for row in rows]  # the target's own recordings are no strangers'
+    driven = [replace(row, driver="s3", references=("s3",)) for row in rows]  # the target's own recordings are no strangers'
     terms = metric_terms(driven, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     assert terms.values.tolist() == pytest.approx([against_one], abs=EDGE) and terms.rows[0].source == "s3"
     alone = figures(metric_terms([replace(row, source_gender="") for row in rows], Evidence(voices, 0.7, PitchGenderJudge())))

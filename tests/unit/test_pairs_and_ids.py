@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import Notes, touch
 
 from facevc_cli.batch.jobs import Naming, Row, plan_conversions
 from facevc_cli.benchmark.labels import about_targets
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.progress import Silent
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
@@ -18,20 +18,6 @@ from facevc_cli.evaluation.patterns import rows_by_pattern
 from facevc_cli.files.tables import read_table
 
 NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
-
-
-class Notes(Silent):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.families.checkpoint import load_weights
 from facevc_cli.families.fvmvc.published import convert_published, convert_scope, read_published
+from facevc_cli.training.weights import load_weights
 
 
 class Harmless:

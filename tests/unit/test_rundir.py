@@ -8,13 +8,14 @@ import yaml
 from stores import Stores, pretrain
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.families.fvmvc.config import load_config
+from facevc_cli.core.settings import to_dict
+from facevc_cli.families.presets import load_config
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.run_folder import RunDirectory, table_hashes
 
 
 def _open(path: Path, *overrides: str, stage: str = "train", inputs: dict | None = None, seed: int = 0, overwrite: bool = False) -> bool:
-    return RunDirectory(path).open(load_config("toy", overrides=overrides), stage, inputs or {"features": "f1"}, seed, overwrite)
+    return RunDirectory(path).open(to_dict(load_config("toy", overrides=overrides)), stage, inputs or {"features": "f1"}, seed, overwrite)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_a_file_in_the_way(tmp_path: Path):
 
 
 def test_a_table_that_is_not_there(tmp_path: Path):
-    with pytest.raises(FaceVCError, match=r"w.csv: the table cannot be read"):
+    with pytest.raises(FaceVCError, match=r"w.csv: cannot be read"):
         table_hashes(weights=tmp_path / "w.csv", pairs=None)
 
 

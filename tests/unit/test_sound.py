@@ -107,7 +107,7 @@ def test_speech_in_one_channel_of_5_1_is_as_loud_as_that_channel(tmp_path, suffi
     soundfile.write(tmp_path / f"a.{suffix}", wav, RATE)
     sound = read_sound(tmp_path / f"a.{suffix}")
     assert level_db(sound.wav, wav[:, channel]) == pytest.approx(0, abs=0.05)
-    assert sound.notes == (f"channel {channel + 1} of 6 was taken: the others cancel it or are silent",)
+    assert sound.notes == (f"took only channel {channel + 1} of 6, because the others cancel it or are silent",)
 
 
 def test_the_centre_of_5_1_counts_one_among_others(tmp_path):

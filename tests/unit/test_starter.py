@@ -8,9 +8,10 @@ from torch.nn.functional import cosine_similarity
 
 from facevc_cli import Converter, load_model
 from facevc_cli.dsp.pitch import extract_f0
-from facevc_cli.families.checkpoint import WEIGHTS, bundled_checkpoint
+from facevc_cli.families.checkpoint import bundled_checkpoint
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.image import load_image
+from facevc_cli.training.weights import WEIGHTS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

@@ -84,6 +84,17 @@ def test_left_over_temporary_files_are_ignored(tmp_path):
     assert StoreWriter(path, "x", SETTINGS).done == {"a/0"}
 
 
+def test_a_store_that_was_left_half_merged_goes_with_the_next_merge(tmp_path):
+    left, young = tmp_path / ".s.h5.0d00a6fa.tmp.h5", tmp_path / ".s.h5.0d00a6fb.tmp.h5"
+    for path in (left, young):
+        path.write_bytes(b"half a store")
+    os.utime(left, (0, 0))
+    with StoreWriter(tmp_path / "s.h5", "x", SETTINGS) as writer:
+        writer.add(item("a/0", 2))
+        writer.merge(["a/0"])
+    assert not left.exists() and young.exists()  # another process may be writing the young one
+
+
 def test_other_settings_are_refused_by_name_and_overwritten_on_demand(tmp_path):
     path = tmp_path / "s.h5"
     with StoreWriter(path, "x", SETTINGS) as writer:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.store import Store
-from facevc_cli.families.fvmvc.config import OptimiserConfig, RunConfig, load_config
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
 from facevc_cli.families.fvmvc.training_inputs import read_inputs
+from facevc_cli.families.presets import load_config
+from facevc_cli.training.config import OptimiserConfig, RunConfig
 from facevc_cli.training.loop import make_accelerator
 from facevc_cli.training.task import learning_rate, ramp
 

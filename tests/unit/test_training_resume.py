@@ -16,8 +16,8 @@ from tiny import computes_bf16_lstm
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.checkpoint import load_checkpoint
-from facevc_cli.families.fvmvc.config import RunConfig
 from facevc_cli.files.tables import read_table
+from facevc_cli.training.config import RunConfig
 from facevc_cli.training.loop import Loop, Progress, precision_errors_told
 from facevc_cli.training.run_folder import RunDirectory
 

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, mel_centres_hz
-from facevc_cli.families.fvmvc.config import load_config
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
 from facevc_cli.families.fvmvc.training_inputs import read_inputs
+from facevc_cli.families.presets import load_config
 from facevc_cli.training.loop import make_accelerator
 from facevc_cli.voices.teachers.campplus import CAMPlusPlus, VoiceVerifier, filter_bank_centres_hz
 

@@ -83,7 +83,7 @@ def write_hifigan(folder: Path, **changes: Any) -> Path:
 
 
 def test_a_name_that_is_neither_a_vocoder_nor_a_path(tmp_path: Path) -> None:
-    with pytest.raises(FaceVCError, match=r"nothing lies there.*griffin-lim"):
+    with pytest.raises(FaceVCError, match=r"nothing is there.*griffin-lim"):
         load_vocoder(tmp_path / "hifigna", "hifigan")
 
 
@@ -168,7 +168,7 @@ def test_the_right_definition_is_named_where_there_is_one(tmp_path: Path) -> Non
 
 def test_a_generator_whose_upsampling_is_not_its_hop(tmp_path: Path) -> None:
     sizes = HifiganSizes(channels=8, rates=(8, 8), kernels=(16, 16), block_kernels=(3,), block_dilations=((1,),))
-    with pytest.raises(FaceVCError, match=r"8x8 = 64 samples a frame.*hop 256"):
+    with pytest.raises(FaceVCError, match=r"8x8 = 64 samples per frame.*hop 256"):
         Hifigan(HifiganGenerator(sizes), "hifigan")
 
 

@@ -1,4 +1,4 @@
-"""Consistency: how near a conversion comes to the target's real voice, and, as a voice_options, to other people's of that gender."""
+"""Consistency: how near a conversion comes to the target's real voice, and, as a control, to other people's of that gender."""
 
 from collections.abc import Mapping, Sequence
 

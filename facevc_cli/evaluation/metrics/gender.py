@@ -22,6 +22,7 @@ from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Metric, Part, converted
 from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.manifest.contract import FEMALE, MALE
 from facevc_cli.manifest.conversion import Conversion
 
 ASSET = "voice_gender.safetensors"
@@ -49,7 +50,7 @@ class LinearGenderJudge:
     name: str = "d-vector and F0"
 
     def hear(self, heard: Heard) -> str:
-        return "female" if float(features(heard) @ self.weight) + self.bias > 0 else "male"
+        return FEMALE if float(features(heard) @ self.weight) + self.bias > 0 else MALE
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class PitchGenderJudge:
     name: str = "F0 alone"
 
     def hear(self, heard: Heard) -> str:
-        return "female" if heard.mean_log_f0 > np.log(self.border_hz) else "male"
+        return FEMALE if heard.mean_log_f0 > np.log(self.border_hz) else MALE
 
 
 def features(heard: Heard) -> np.ndarray:

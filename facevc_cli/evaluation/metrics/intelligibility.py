@@ -1,6 +1,5 @@
 """WER and CER: what a recogniser understands of a conversion, against the transcript or what it understands of the source."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -14,12 +13,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.choices import name_allowed
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, converted, source
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
+from facevc_cli.files.hashes import file_sha256
 from facevc_cli.manifest.conversion import Conversion
 
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
@@ -67,6 +68,7 @@ class WhisperRecogniser:
         self.language = language
         self.made_with = (model, language)
         folder = str(packaged_folder()) if model == PACKAGED else model
+        _check_model(model)
         try:
             self._model = WhisperModel(folder, device="cpu", compute_type="int8")
         except Exception as error:  # a hub's, a file system's or CTranslate2's: all mean that there is no such model
@@ -74,6 +76,10 @@ class WhisperRecogniser:
                 f"--recogniser {model}: faster-whisper cannot load this model ({error}). Give a folder with a CTranslate2 "
                 "Whisper (model.bin, config.json, tokenizer.json), a model's name such as base.en, or none."
             ) from error
+
+        known = self._model.supported_languages
+        if language is not None and len(known) > 1 and language not in known:
+            raise UsageError(f"--language {language!r}: expected a code that Whisper knows, such as en: {', '.join(known)}.")
 
     def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
         """Beam of five at temperature 0, no conditioning on earlier text: the same sound gives the same words.
@@ -101,6 +107,16 @@ class WhisperRecogniser:
         return list(segments), about.language
 
 
+def _check_model(model: str) -> None:
+    """UsageError for a name that is neither a folder here nor a model that faster-whisper knows."""
+    from faster_whisper import available_models
+
+    names = available_models()
+    if model != PACKAGED and Path(model).name == model and not Path(model).exists() and model not in names:
+        allowed = name_allowed(model, ["auto", "none", *names])
+        raise UsageError(f"--recogniser {model!r}: {allowed} Or give a folder with a CTranslate2 Whisper.")
+
+
 def packaged_available() -> bool:
     """Whether faster-whisper and both packages with Whisper base are installed."""
     return all(find_spec(name) is not None for name in ("faster_whisper", *PARTS))
@@ -118,16 +134,13 @@ def packaged_folder() -> Path:
     model = root / "model.bin"
     parts = sorted((part for folder in folders for part in folder.glob("model.bin*")), key=lambda part: part.name)
     if not model.is_file() or model.stat().st_size != sum(part.stat().st_size for part in parts):
-        digest = hashlib.sha256()
         with atomic_path(model) as temporary:
             with open(temporary, "wb") as joined:
                 for part in parts:
-                    content = part.read_bytes()
-                    digest.update(content)
-                    joined.write(content)
-            if digest.hexdigest() != PACKAGED_SHA256:
+                    joined.write(part.read_bytes())
+            if (found := file_sha256(temporary)) != PACKAGED_SHA256:
                 raise FaceVCError(
-                    f"Whisper base from {', '.join(PARTS)}: expected sha256 {PACKAGED_SHA256}, found {digest.hexdigest()}. "
+                    f"Whisper base from {', '.join(PARTS)}: expected sha256 {PACKAGED_SHA256}, found {found}. "
                     "Install these packages again."
                 )
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Leakage: how much of the source's voice is left in the conversion, and, as a voice_options, of voices that were not the source's."""
+"""Leakage: how much of the source's voice is left in the conversion, and, as a control, of voices that were not the source's."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def control_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard]
     place = lru_cache(maxsize=None)(os.path.realpath)
     terms = []
     for c in conversions:
-        targets = {place(name) for name in (c.voice_spec, *c.references) if name}
+        targets = {place(name) for name in (c.driver, *c.references) if name}
         strangers = [voices[name].embedding for name in others.get(c.source_id, ()) if place(name) not in targets]
         if strangers:
             terms.append((float(voices[c.converted].embedding @ np.mean(strangers, axis=0, dtype=np.float64)), c))

@@ -9,7 +9,7 @@ from facevc_cli.evaluation.metrics.voices import Heard
 from facevc_cli.manifest.conversion import Conversion
 
 UTTERANCES = 10  # real utterances of a person, at most
-OTHERS = 10  # other people in a voice_options, at most
+OTHERS = 10  # other people in a control, at most
 
 
 def real_voices(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) -> dict[str, list[Heard]]:

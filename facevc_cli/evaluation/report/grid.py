@@ -11,10 +11,11 @@ from facevc_cli.evaluation.evaluation import Evaluation
 from facevc_cli.evaluation.metrics.people import centres, real_voices
 from facevc_cli.evaluation.report.media import MediaTable
 from facevc_cli.files.inputs import AUDIO_SUFFIXES
+from facevc_cli.manifest.contract import GENDERS
 from facevc_cli.manifest.conversion import Conversion
 
 SOURCE = "source"  # the baseline whose files are the sources themselves
-GENDERS = ("female", "male", "")
+GROUPS = (*GENDERS, "")
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,12 @@ def _faces(conversions: Sequence[Conversion], size: int) -> list[tuple[str, str]
     targets = _spread(genders, size)
     rounds = zip_longest(*([(target, face) for face in faces[target]] for target in targets))
     chosen = [pair for several in rounds for pair in several if pair is not None][:size]
-    return sorted(chosen, key=lambda pair: (GENDERS.index(genders[pair[0]]), pair))
+    return sorted(chosen, key=lambda pair: (GROUPS.index(genders[pair[0]]), pair))
 
 
 def _spread(genders: Mapping[str, str], size: int) -> list[str]:
     """Up to `size` names, as many of each gender as there are to be had, evenly over each one's sorted names."""
-    groups = [sorted(name for name, gender in genders.items() if gender == wanted) for wanted in GENDERS]
+    groups = [sorted(name for name, gender in genders.items() if gender == wanted) for wanted in GROUPS]
     counts = [0] * len(groups)
     for _ in range(min(size, len(genders))):
         open_groups = [i for i, group in enumerate(groups) if counts[i] < len(group)]

@@ -26,6 +26,7 @@ from facevc_cli.evaluation.report.svg import (
     label,
     to_svg,
 )
+from facevc_cli.manifest.contract import FEMALE, MALE
 from facevc_cli.manifest.conversion import Conversion
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ BINS = 160  # of a distribution
 FEWEST_FOR_A_CURVE = 5
 MOST_NAMES = 48  # identities on an axis
 MOST_NUMBERS = 14  # identities whose cells show their value
-GENDER_ORDER = {"female": 0, "male": 1, "": 2}
+GENDER_ORDER = {FEMALE: 0, MALE: 1, "": 2}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from facevc_cli.manifest import contract
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -26,8 +28,8 @@ _THEME = {
     FIRST: "var(--first, #009e73)",
     SECOND: "var(--second, #b07a00)",
 }
-GENDER_COLOUR = {"female": FEMALE, "male": MALE, "": UNKNOWN}
-GENDER_MARK = {"female": "o", "male": "s", "": "D"}  # shape says the same as colour
+GENDER_COLOUR = {contract.FEMALE: FEMALE, contract.MALE: MALE, "": UNKNOWN}
+GENDER_MARK = {contract.FEMALE: "o", contract.MALE: "s", "": "D"}  # shape says the same as colour
 IMAGE_DPI = 144
 LONGEST_LABEL = 24
 _SETTINGS: dict[Any, Any] = {

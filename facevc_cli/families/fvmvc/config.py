@@ -1,27 +1,20 @@
-"""What a model is and how it is trained: frozen dataclasses whose defaults are the paper's, and YAML presets of differences.
+"""What a model of this family is and how it is trained: frozen dataclasses whose defaults are the paper's."""
 
-Precedence: --set on the command line, then --config FILE, then --preset NAME, then the defaults below.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, TypeVar
-
-from facevc_cli.core import settings
-from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.parsing import LONGEST_SHOWN, parse_settings, parse_yaml, read_text, shorten
-from facevc_cli.core.settings import MOST_COUNT, Limits, to_dict
-
-C = TypeVar("C")
+from facevc_cli.core.choices import MelName
+from facevc_cli.core.settings import ABOVE_ZERO, MOST_COUNT, Limits
+from facevc_cli.families.base import ConversionConfig
+from facevc_cli.training.config import RUN_LIMITS, OptimiserConfig, RunConfig
 
 
 @dataclass(frozen=True)
 class ContentEncoderConfig:
     """`vq`: the paper's encoder with its code book. `distilled`: a Whisper-shaped encoder taught by Whisper's own output."""
 
-    kind: str = "vq"
+    kind: Literal["vq", "distilled"] = "vq"
     channels: int = 512
     layers: int = 4
     codes: int = 512  # vq
@@ -38,7 +31,7 @@ class ContentEncoderConfig:
 class DecoderConfig:
     """`recurrent`: the paper's, with a postnet. `convolutional`: ConvNeXt-like blocks with the voice in their norms."""
 
-    kind: str = "recurrent"
+    kind: Literal["recurrent", "convolutional"] = "recurrent"
     channels: int = 512
     recurrent_dim: int = 1024  # recurrent
     postnet_channels: int = 512  # recurrent
@@ -47,63 +40,27 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    mel: str = "fvmvc"
+    mel: MelName = "fvmvc"
     n_mels: int = 80
     z_dim: int = 64
     voice_dim: int = 256
     dvector_dim: int = 256
-    speaker_encoder: str = "dvector"  # "dvector" (channel attention), "mel" (convolutions on the mel) or "identity" (the d-vector itself)
+    # dvector: channel attention; mel: convolutions on the mel; identity: the d-vector itself
+    speaker_encoder: Literal["dvector", "mel", "identity"] = "dvector"
     normalise_mel_embedding: bool = True  # "mel" only: FVMVC L2-normalises, VQMIVC does not
     face_dim: int = 512
     slots: int = 96
     temperature: float = 1.0
     unit_recall: bool = False  # what the memory recalls is scaled to unit length, as d-vectors are
     face_contrast: float = 1.0  # how far a face's recalled voice is taken from the mean of the memory's: averages of voices lie too near it
-    voice_guidance: float = 0.0  # conversion: how far the log-mel is taken away from what the source's own voice would give
-    content_retrieval: float = 0.0  # conversion by a recording: how far frames of content are taken towards the most alike in it
-    spectrum_matching: float = 0.0  # conversion by a recording: how far each band's mean over speech is taken to the recording's
-    deviation_matching: float = 0.0  # ... and each band's deviation
-    pitch_range_matching: float = 0.0  # ... and the deviation of ln F0
-    variance_scale: float = 1.0  # conversion: each band's deviations from its mean over the utterance, times this
-    pitch: str = "normalised"  # or "comb": the absolute F0 as a harmonic comb's log-mel
+    pitch: Literal["normalised", "comb"] = "normalised"  # comb: the absolute F0 as a harmonic comb's log-mel
     content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
 
-# of the model, what only conversion looks at: weights do not depend on it
-CONVERSION_SETTINGS = ("voice_guidance", "content_retrieval", "spectrum_matching", "deviation_matching", "pitch_range_matching", "variance_scale")
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    learning_rate: float = 1e-3
-    warmup_steps: int = 1000
-    schedule: str = "milestones"  # or "cosine", down to a fiftieth
-    milestones: tuple[float, ...] = (0.6, 0.8, 1.0)  # shares of the run, after each the rate is halved
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    gradient_clip: float | None = None
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What both trainings have in common."""
-
-    steps: int = 100_000
-    batch_size: int = 256
-    crop_frames: int = 128
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    checkpoint_every: int = 1000  # steps: what a killed run can lose
-    validate_every: int = 1000
-    validation_batches: int = 8
-    keep_best: bool = True  # beside the last checkpoint the one of least validation loss, which is then the run's
-    log_every: int = 20
-    workers: int = 2  # processes that read crops ahead
-
-
 @dataclass(frozen=True)
 class PretrainConfig(RunConfig):
-    reconstruction: str = "mse_l1"  # or "l1_delta": L1 + .5 L1 of time differences
+    reconstruction: Literal["mse_l1", "l1_delta"] = "mse_l1"  # l1_delta: L1 + 0.5 L1 of time differences
     cpc: float = 1.0  # weight; 0 switches a term off
     cpc_steps: int = 6
     cpc_negatives: int = 10
@@ -144,7 +101,7 @@ class TrainConfig(RunConfig):
     freeze_decoder: bool = False
     standardise_faces: bool = False  # face embeddings to zero mean and unit deviation over the training faces
     face_noise: float = 0.0  # deviation of noise on standardised face embeddings, against learning faces by heart
-    init_memory: str = "random"  # or "kmeans": values start at the centres of the training voices
+    init_memory: Literal["random", "kmeans"] = "random"  # kmeans: values start at the centres of the training voices
 
     @property
     def decodes(self) -> bool:
@@ -155,65 +112,43 @@ class TrainConfig(RunConfig):
 _WIDTH, _DEPTH, _SHARE, _COUNT, _POSITIVE = (1, 8192), (1, 128), (0, 1), (1, MOST_COUNT), (1e-9, None)
 # By setting, whatever group it is in: what is beyond them fails late, or asks for more memory than there is. Other counts begin at 0.
 LIMITS: Mapping[str, Limits] = {
+    **RUN_LIMITS,
     **dict.fromkeys(("channels", "codes", "context_dim", "teacher_dim", "recurrent_dim", "postnet_channels", "n_mels", "z_dim"), _WIDTH),
     **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
     **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
-    **dict.fromkeys(("decay", "betas", "perturb_voice"), _SHARE),
-    **dict.fromkeys(("steps", "checkpoint_every", "validate_every", "validation_batches", "log_every"), _COUNT),
-    **dict.fromkeys(("batch_size", "crop_frames"), (1, 2**20)),
-    **dict.fromkeys(("temperature", "window_s", "gradient_clip"), _POSITIVE),
-    **dict.fromkeys(("context_s", "learning_rate", "mi_learning_rate", "content_learning_rate", "weight_decay", "face_noise"), (0, None)),
-    "workers": (0, 1024),
+    **dict.fromkeys(("decay", "distilled_from", "perturb_voice"), _SHARE),
+    "adversarial_from": (-1, 1),  # below 0 the ramp is over when the run begins
+    **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
+    **dict.fromkeys(("temperature", "window_s"), _POSITIVE),
+    **dict.fromkeys(("mi_learning_rate", "content_learning_rate"), (ABOVE_ZERO, None)),
+    **dict.fromkeys(("context_s", "face_noise", "face_contrast", "commitment"), (0, None)),
+    # the weights of the terms
+    **dict.fromkeys(("cpc", "vq", "mi_content_voice", "mi_content_pitch", "mi_pitch_voice", "distillation"), (0, None)),
+    **dict.fromkeys(("adversarial", "feature_matching", "pitch_level", "cross_voice", "verify_voice"), (0, None)),
+    **dict.fromkeys(("cross_content", "back_conversion", "reconstruction", "recall", "address"), (0, None)),
+    **dict.fromkeys(("inter_speaker", "voice_reconstruction"), (0, None)),
 }
 
 
 @dataclass(frozen=True)
 class Config:
+    """All settings of a model of this family."""
+
+    family: ClassVar[str] = "fvmvc"
     name: str = "fvmvc"
     model: ModelConfig = field(default_factory=ModelConfig)
+    conversion: ConversionConfig = field(default_factory=ConversionConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
-def preset_names() -> list[str]:
-    """The presets that come with the package."""
-    return sorted(p.name.removesuffix(".yaml") for p in files("facevc_cli.presets").iterdir() if p.name.endswith(".yaml"))
-
-
-def load_config(
-    preset: str = "fvmvc", file: Path | None = None, overrides: Sequence[str] = (), model: ModelConfig | None = None
-) -> Config:
-    """A preset, with a YAML file's and then `key.path=value` differences on top. FaceVCError names an unknown key and a near one.
-
-    model: stands in for the preset's, under the differences.
-    """
-    if preset not in preset_names():
-        raise FaceVCError(f"--preset {preset!r}: expected one of {', '.join(preset_names())}.")
-    tree = parse_settings(files("facevc_cli.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}")
-    tree["name"] = preset
-    if model is not None:
-        tree["model"] = to_dict(model)
-    if file is not None:
-        _merge(tree, parse_settings(read_text(file), str(file)))
-    for override in overrides:
-        path, equals, value = override.partition("=")
-        if not equals:
-            raise FaceVCError(f"--set {shorten(override)}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
-        branch: Any = parse_yaml(value, f"--set {override[:LONGEST_SHOWN]}")
-        for key in reversed(path.split(".")):
-            branch = {key: branch}
-        _merge(tree, branch)
-    return from_dict(Config, tree, file.name if file else f"preset {preset}")
-
-
-def from_dict(kind: type[C], tree: Mapping[str, Any], where: str) -> C:
-    """A group of settings out of nested dicts; unknown keys, and values of the wrong type or beyond `LIMITS`, are FaceVCErrors."""
-    return settings.from_dict(kind, tree, where, LIMITS)
-
-
-def _merge(tree: dict[str, Any], differences: Mapping[str, Any]) -> None:
-    for key, value in differences.items():
-        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
-            _merge(tree[key], value)
-        else:
-            tree[key] = value
+def upgrade_settings(tree: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which those of conversion are part of `model`, as earlier versions wrote them, as they are now."""
+    model = tree.get("model")
+    moved = {field.name for field in fields(ConversionConfig)}
+    if not isinstance(model, Mapping) or not moved & model.keys():
+        return tree
+    kept = {key: value for key, value in model.items() if key not in moved}
+    conversion = {key: value for key, value in model.items() if key in moved}
+    already = tree.get("conversion", {})
+    return {**tree, "model": kept, "conversion": {**already, **conversion} if isinstance(already, Mapping) else already}

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, mel_filters
+from facevc_cli.families.base import Capability
 from facevc_cli.families.fvmvc.config import ModelConfig
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput, VQContentEncoder
 from facevc_cli.families.fvmvc.convolutional_decoder import ConvolutionalDecoder
@@ -40,12 +41,12 @@ class FaceVC(nn.Module):
         super().__init__()
         self.config = c = config
         definition = _definition(c)
-        self.content_encoder = _CONTENT_ENCODERS[_known("content encoder", c.content_encoder.kind, _CONTENT_ENCODERS)](c, definition)
-        self.speaker_encoder = _SPEAKER_ENCODERS[_known("speaker encoder", c.speaker_encoder, _SPEAKER_ENCODERS)](c)
+        self.content_encoder = _CONTENT_ENCODERS[c.content_encoder.kind](c, definition)
+        self.speaker_encoder = _SPEAKER_ENCODERS[c.speaker_encoder](c)
         self.face_encoder = FaceEncoder(c.face_dim, c.voice_dim)
         self.memory = VoiceMemory(c.voice_dim, c.slots, c.temperature, unit_recall=c.unit_recall)
-        self.pitch = pitch = _PITCH_INPUTS[_known("pitch input", c.pitch, _PITCH_INPUTS)](definition)
-        self.decoder = _DECODERS[_known("decoder", c.decoder.kind, _DECODERS)](c, pitch.dim)
+        self.pitch = pitch = _PITCH_INPUTS[c.pitch](definition)
+        self.decoder = _DECODERS[c.decoder.kind](c, pitch.dim)
         self.pitch_level = PitchLevel(c.voice_dim) if c.pitch == "comb" else None
         self.register_buffer("mel_mean", torch.zeros(c.n_mels))
         self.register_buffer("mel_std", torch.ones(c.n_mels))
@@ -55,6 +56,18 @@ class FaceVC(nn.Module):
         self.mel_std: Tensor
         self.face_mean: Tensor
         self.face_std: Tensor
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset({Capability.MEMORY} if self.pitch_level is None else {Capability.MEMORY, Capability.PITCH})
+
+    @property
+    def needs_dvector(self) -> bool:
+        return self.config.speaker_encoder != "mel"
+
+    @property
+    def temperature(self) -> float:
+        return self.memory.temperature
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """The training split's mean and standard deviation per band, (n_mels,) each."""
@@ -81,6 +94,10 @@ class FaceVC(nn.Module):
         """mel: (B, n_mels, T) normalised -> z (B, ceil(T / 2), z_dim), context (B, ceil(T / 2), ...), code indices (B, ceil(T / 2))."""
         content: ContentOutput = self.content_encoder(mel)
         return content.z, content.context, content.indices
+
+    def hear_content(self, mel: Tensor) -> Tensor:
+        """mel: (B, n_mels, T) normalised -> z (B, ceil(T / 2), z_dim)."""
+        return self.encode_content(mel)[0]
 
     def embed_voice(self, voice: Tensor) -> Tensor:
         """d-vector (B, 256), or normalised mel (B, n_mels, T) where the speaker encoder is `mel`, -> voice embedding (B, voice_dim)."""
@@ -115,6 +132,18 @@ class FaceVC(nn.Module):
         away = centre + self.config.face_contrast * (recalled - centre)
         return F.normalize(away, dim=-1) if self.config.unit_recall else away
 
+    def slot_values(self) -> Tensor:
+        """The memory's voices (slots, voice_dim)."""
+        return self.memory.values.detach()
+
+    def address_voice(self, voice: Tensor, temperature: float | None = None) -> Tensor:
+        """Voice embeddings (B, voice_dim) -> log-addresses (B, slots)."""
+        return self.memory.address(voice, "voice", temperature)
+
+    def mix_addresses(self, log_addresses: Tensor, weights: Tensor) -> Tensor:
+        """As VoiceMemory.mix."""
+        return self.memory.mix(log_addresses, weights)
+
     def recall_voice(self, voice: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
         """A voice (as for `embed_voice`) -> what the memory recalls of it (B, voice_dim), and the address (B, slots)."""
         log_address = self.memory.address(self.embed_voice(voice), "voice", temperature)
@@ -137,16 +166,6 @@ class FaceVC(nn.Module):
         """
         return self.decode_both(z, lf0, speaker, level)[1]
 
-    def decode_guided(
-        self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor], source_speaker: Tensor, guidance: float
-    ) -> Tensor:
-        """`decode`, taken away from the source's voice: mel + guidance (mel - mel in the source's voice), both at the same pitch.
-
-        Some of the source's voice is in the content; in the difference it cancels. After classifier-free guidance (Ho and Salimans, 2022).
-        """
-        mel = self.decode(z, lf0, speaker, level)
-        return mel + guidance * (mel - self.decode(z, lf0, source_speaker, level))
-
     def decode_both(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """`decode` before and after the postnet; the two are one where there is none."""
         mean, std = level if level is not None else self.predict_pitch(speaker)
@@ -154,16 +173,10 @@ class FaceVC(nn.Module):
 
 
 def _definition(config: ModelConfig) -> MelDefinition:
-    definition = MEL_DEFINITIONS[_known("mel", config.mel, MEL_DEFINITIONS)]
+    definition = MEL_DEFINITIONS[config.mel]
     if definition.n_mels != config.n_mels:
         raise FaceVCError(f"model.n_mels: the mel {config.mel!r} has {definition.n_mels} bands, found {config.n_mels}.")
     return definition
-
-
-def _known(what: str, name: str, table: dict) -> str:
-    if name not in table:
-        raise FaceVCError(f"the configuration names the {what} {name!r}: expected one of {', '.join(table)}.")
-    return name
 
 
 def _vq(c: ModelConfig, _: MelDefinition) -> nn.Module:

@@ -11,8 +11,9 @@ from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.frontend import Frontend
-from facevc_cli.families.fvmvc.config import Config, RunConfig
+from facevc_cli.families.fvmvc.config import Config
 from facevc_cli.files.tables import read_table
+from facevc_cli.training.config import RunConfig
 
 VALIDATION_SEED = 999_983  # of the validation crops: the same for every run
 

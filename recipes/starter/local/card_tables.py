@@ -17,13 +17,13 @@ FACES = {
     "WER": "WER, the same",
     "GA": "gender accuracy",
     "consistency": "cosine to the person's real voice",
-    "consistency control": "... to other people of the same gender (voice_options)",
+    "consistency control": "... to other people of the same gender (control)",
     "consistency source": "... of the unchanged source",
     "matching": "1:2 matching to the real voice, chance .5",
     "F0 deviation": "F0 deviation, Hz",
     "F0 deviation source": "... of the unchanged source",
     "leakage": "leakage: cosine to the source",
-    "leakage control": "... to other speakers of the source's gender (voice_options)",
+    "leakage control": "... to other speakers of the source's gender (control)",
     "SDO": "SDO: cosine between different people's",
 }
 IMAGES = {"SHO": "SHO: cosine between another image of the same person's", "SHR": "SHR", "SDO": "SDO on those"}

@@ -10,16 +10,16 @@ from tiny import FakeAnalyser, checkpoint, recording
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.card import save_card
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_request import VoiceOptions, is_mix_word, parse_mix, take_mix_words
 from facevc_cli.conversion.voice_spec import VoiceSpec
-from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Silent
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range
 from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.tables import read_table, write_table
-from facevc_cli.manifest.manifest import MANIFEST
+from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.stages import benchmark
 from facevc_cli.stages.convert import ConvertConfig, run
 
@@ -55,7 +55,8 @@ def inputs(tmp_path):
 @pytest.fixture
 def go(inputs, model):
     def convert(reporter=None, **changes):
-        control = VoiceOptions(**{name: changes.pop(name) for name in ("persons", "mixes", "sweep", "pitch", "guidance") if name in changes})
+        names = ("persons", "mixes", "sweep", "pitch", "guidance")
+        voice_options = VoiceOptions(**{name: changes.pop(name) for name in names if name in changes})
         given = {"sources": (inputs / "s.wav",), "output": inputs / "out", "checkpoint": model, "vocoder": "griffin-lim", "device": "cpu", "watermark": False}
         beside = {name: changes.pop(name) for name in ("baselines", "degrade") if name in changes}
         config = ConvertConfig(**{**given, **changes}, voice_options=voice_options)

@@ -1,0 +1,196 @@
+"""What a command line asks for: files, --person, --mix and --sweep -> targets with their voice specs."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facevc_cli.conversion.card import CARD_SUFFIX
+from facevc_cli.conversion.voice_spec import VoiceKind, VoiceSpec, is_card, refuse_cards
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Reporter
+from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES, list_files
+from facevc_cli.files.names import normalise_name, real_path
+
+FACE_SUFFIXES = IMAGE_SUFFIXES | {CARD_SUFFIX}
+MOST_STEPS = 101  # of a sweep: two decimals of a share tell them apart
+MOST_GUIDANCE = 4.0
+MIX_EXAMPLE = "--mix 'a.jpg=.6 b.jpg=.4'"
+_PART = re.compile(r"\s*(\S.*?)=(\d*\.?\d+)(?=[\s,]|$)[\s,]*")  # names may hold blanks and equals signs
+Named = tuple[Path, str]  # a file and its id
+TargetKind = Literal["face", "person", "mix", "card", "voice"]
+
+
+@dataclass(frozen=True)
+class TargetRequest:
+    """One target that is asked for. `path` is its file, of several pictures the first; `who` names it if its file does not."""
+
+    kind: TargetKind
+    path: Path
+    id: str
+    voice_spec: VoiceSpec
+    who: str = ""
+
+
+@dataclass(frozen=True)
+class VoiceOptions:
+    """What is asked for beyond a picture or a recording for a voice."""
+
+    persons: tuple[str, ...] = ()  # folders, or pictures between , or |; each is one person
+    mixes: tuple[str, ...] = ()  # such as 'a.jpg=.6 b.jpg=.4'
+    sweep: int | None = None  # steps from all of a mix's first to all of its second
+    pitch: str = "auto"  # as in PitchRule.parse
+    guidance: float | None = None  # away from the source's voice; None: the model's
+
+    def check(self) -> None:
+        """UsageError if options do not go together or a value is wrong."""
+        self.parse_pitch()
+        if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
+            raise UsageError(
+                f"--guidance {self.guidance}: expected a number from 0 (off) to {MOST_GUIDANCE:g}. Above 1 the sound suffers."
+            )
+        if self.sweep is not None and not self.mixes:
+            raise UsageError(
+                f"--sweep {self.sweep} writes the steps between the two of a mix, and there is none. Give {MIX_EXAMPLE}."
+            )
+        if self.sweep is not None and not 2 <= self.sweep <= MOST_STEPS:
+            raise UsageError(f"--sweep {self.sweep}: expected 2 to {MOST_STEPS} steps.")
+
+    def parse_pitch(self) -> PitchRule:
+        return PitchRule.parse(self.pitch)
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What every result depends on besides its inputs; empty if all is as it is by default."""
+        rule = self.parse_pitch()
+        guidance = () if self.guidance is None else (f"guidance {self.guidance:g}",)
+        return (*(() if rule == AUTO_PITCH else (f"pitch {rule}",)), *guidance)
+
+    def find_targets(self, reporter: Reporter = SILENT) -> list[TargetRequest]:
+        """The people and mixes. FaceVCError if a file is missing, or two have one name."""
+        requests = [_request_person(text, reporter) for text in self.persons]
+        requests += [mix for text in self.mixes for mix in _request_mixes(text, self.sweep, reporter)]
+        seen: dict[str, TargetRequest] = {}
+        for one in requests:
+            other = seen.setdefault(one.id, one)
+            if other is not one:
+                raise FaceVCError(
+                    f"{other.voice_spec} and {one.voice_spec} would both be called {one.id!r}. "
+                    "Rename a folder or file, or leave one out."
+                )
+        return requests
+
+
+def request_faces(named: Sequence[Named]) -> list[TargetRequest]:
+    """Pictures and voice cards, each a target."""
+    return [_request_file("card" if is_card(path) else "face", path, identifier) for path, identifier in named]
+
+
+def request_recordings(named: Sequence[Named]) -> list[TargetRequest]:
+    return [_request_file("voice", path, identifier) for path, identifier in named]
+
+
+def parse_person(text: str, option: str = "--person", reporter: Reporter = SILENT) -> VoiceSpec:
+    """A folder with pictures of one person, or files between , or |. FaceVCError if there are none."""
+    whole = real_path(Path(text))
+    listed = [text] if whole.exists() else [name.strip() for name in re.split(r"[,|]", text) if name.strip()]
+    expected = f"{option} {text}: expected pictures and no voice card"
+    refuse_cards([Path(name) for name in listed], expected, f"Pass it as --face, or mix it, as in {MIX_EXAMPLE}.")
+    if not listed:
+        raise UsageError(f"{option} {text!r}: expected a folder of one person's pictures, or pictures between commas.")
+    files = list_files(listed, IMAGE_SUFFIXES, reporter)
+    first = normalise_name(Path(listed[0].lstrip("@")).stem)
+    return VoiceSpec.from_pictures(_name_folder(whole) if whole.is_dir() else first, files)
+
+
+def parse_mix(text: str) -> list[tuple[str, float]]:
+    """'a.jpg=.6 b.jpg=.4' -> names and weights. UsageError if it cannot be read, or names less than two."""
+    parts, at = [], 0
+    while match := _PART.match(text, at):
+        parts.append((match[1], float(match[2])))
+        at = match.end()
+    if at < len(text) or len(parts) < 2 or not any(weight for _, weight in parts):
+        rest = f", and no weight behind {text[at:]!r}" if at < len(text) else ""
+        raise UsageError(
+            f"--mix {text!r}: expected at least two pictures or voice cards with weights that are not all 0, as in "
+            f"{MIX_EXAMPLE}; found {len(parts)}{rest}."
+        )
+    return parts
+
+
+def find_mix(parts: Sequence[tuple[str, float]], reporter: Reporter = SILENT) -> VoiceSpec:
+    """Names and weights -> the mix. FaceVCError if a file is missing."""
+    return VoiceSpec.from_mix([(_find_part(name, reporter), weight) for name, weight in parts])
+
+
+def take_mix_words(sources: Sequence[str], mixes: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Sources and mixes of an unquoted `--mix a.jpg=.6 b.jpg=.4`, whose second part a command line leaves among the sources.
+
+    Words are taken that read as parts and are no files. With several mixes nobody knows whose they are: they stay, and are
+    refused.
+    """
+    words = [word for word in sources if is_mix_word(word)]
+    if len(mixes) != 1 or not words:
+        return list(sources), list(mixes)
+    return [word for word in sources if word not in words], [" ".join([mixes[0], *words])]
+
+
+def is_mix_word(word: str) -> bool:
+    return _PART.fullmatch(word) is not None and not Path(word).exists()
+
+
+def _request_file(kind: Literal["face", "card", "voice"], path: Path, identifier: str) -> TargetRequest:
+    return TargetRequest(kind, path, identifier, VoiceSpec.from_file(kind, path))
+
+
+def _request_person(text: str, reporter: Reporter) -> TargetRequest:
+    spec, folder = parse_person(text, reporter=reporter), real_path(Path(text))
+    name = spec.name or (_name_folder(folder) if folder.is_dir() else normalise_name(spec.files[0].stem))
+    return TargetRequest("person", spec.files[0], name, spec, name)
+
+
+def _request_mixes(text: str, sweep: int | None, reporter: Reporter) -> Iterator[TargetRequest]:
+    """The mix, or each step of its sweep."""
+    parts = parse_mix(text)
+    if sweep is not None and len(parts) != 2:
+        raise UsageError(
+            f"--sweep {sweep} goes from one to another: expected a mix of two, found {len(parts)} in --mix {text!r}."
+        )
+    weights = [[weight for _, weight in parts]]
+    if sweep is not None:
+        weights = [[1 - i / (sweep - 1), i / (sweep - 1)] for i in range(sweep)]
+    for several in weights:
+        spec = find_mix([(name, weight) for (name, _), weight in zip(parts, several, strict=True)], reporter)
+        reporter = SILENT  # the other steps of a sweep say nothing new
+        shares = zip(_name_parts(spec), spec.parts, strict=True)
+        identifier = "+".join(f"{name}={share:.2f}" for name, (_, share) in shares)
+        yield TargetRequest("mix", spec.files[0], identifier, spec, identifier)
+
+
+def _find_part(name: str, reporter: Reporter) -> VoiceSpec:
+    path = real_path(Path(name))
+    if path.is_dir():
+        return parse_person(name, "--mix", reporter)
+    if not path.exists():
+        raise FaceVCError(
+            f"--mix: {name}: no such picture, voice card, recording or folder of one person's pictures. Check the path."
+        )
+    kind: VoiceKind = "card" if is_card(path) else "voice" if path.suffix.lower() in AUDIO_SUFFIXES else "face"
+    return VoiceSpec.from_file(kind, path)
+
+
+def _name_parts(mix: VoiceSpec) -> list[str]:
+    """What the parts are called: after their files, with the folder if that does not tell them apart."""
+    files = [part.files[0] for part, _ in mix.parts]
+    plain = [part.name or normalise_name(file.stem) for (part, _), file in zip(mix.parts, files, strict=True)]
+    if len(set(plain)) == len(plain):
+        return plain
+    return [f"{file.absolute().parent.name}-{name}" for name, file in zip(plain, files, strict=True)]
+
+
+def _name_folder(folder: Path) -> str:
+    """What a folder is called: a link by its own name, not by that of the folder it leads to."""
+    return normalise_name(Path(os.path.abspath(folder)).name)

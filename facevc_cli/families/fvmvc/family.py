@@ -1,0 +1,24 @@
+"""This family, as commands and checkpoints find it."""
+
+from importlib.resources import files
+
+from facevc_cli.families.base import Family
+from facevc_cli.families.fvmvc.config import LIMITS, Config, upgrade_settings
+from facevc_cli.families.fvmvc.model import build_model
+from facevc_cli.families.fvmvc.trainings import FaceTraining, Pretraining
+
+
+def _read_presets() -> dict[str, str]:
+    paths = sorted(files("facevc_cli.presets").iterdir(), key=lambda path: path.name)
+    return {p.name.removesuffix(".yaml"): p.read_text(encoding="utf-8") for p in paths if p.name.endswith(".yaml")}
+
+
+FAMILY = Family(
+    name="fvmvc",
+    config=Config,
+    build=build_model,
+    trainings={"pretrain": Pretraining, "train": FaceTraining},
+    presets=_read_presets(),
+    limits=LIMITS,
+    upgrade=upgrade_settings,
+)

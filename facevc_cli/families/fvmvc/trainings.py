@@ -1,0 +1,143 @@
+"""The two trainings of this family, from what a command was given to what the loop runs."""
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.families.base import TrainingRequest
+from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate
+from facevc_cli.families.fvmvc.config import Config
+from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
+from facevc_cli.families.fvmvc.face_training import TrainTask
+from facevc_cli.families.fvmvc.model import FaceVC, build_model
+from facevc_cli.families.fvmvc.pretraining import PretrainTask
+from facevc_cli.families.fvmvc.training_inputs import FacePairs, read_inputs
+from facevc_cli.training.weights import TRAINING, load_weights, read_tensors
+from facevc_cli.voices.ctranslate2 import read_ctranslate2
+from facevc_cli.voices.teachers.campplus import VoiceVerifier
+
+HELPERS = "auxiliary.safetensors"
+FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # what pretraining did not train
+FREE = ("slots", "temperature", "face_dim", "face_contrast")  # settings of the model in which `train` may differ from `pretrain`
+
+
+class Pretraining:
+    """The voice-to-voice model, out of a features store and a voices store."""
+
+    def __init__(self, request: TrainingRequest):
+        self.request, self.run = request, request.config.pretrain
+        p = self.run
+        inputs = read_inputs(
+            request.features,
+            request.voices,
+            request.config,
+            p,
+            request.seed,
+            teacher=p.distillation > 0,
+            weights=request.sampling_weights,
+            more=p.critic_batch if p.cross_voice > 0 else 0,
+            rank=request.rank,
+            processes=request.processes,
+        )
+        self.training, self.validation, self.frontend = inputs.training, inputs.validation, inputs.frontend
+        self.statistics = inputs.statistics
+
+    def make_task(self, resume: bool) -> PretrainTask:
+        request, p = self.request, self.run
+        model = build_model(request.config.model, "the settings")
+        model.set_statistics(*map(torch.from_numpy, self.statistics))
+        encoder, verifier = request.files.get("encoder-init"), request.files.get("verifier")
+        if encoder is not None and not resume:
+            _start_from_whisper(model, encoder)
+        judge = _load_verifier(verifier, model) if p.verify_voice > 0 and verifier is not None else None
+        task = PretrainTask(model, request.config, request.seed, judge)
+        if request.init_path is not None and not resume:
+            self._start_from_run(task, request.init_path)
+        return task
+
+    def _start_from_run(self, task: PretrainTask, init: Path) -> None:
+        """The model's weights and mel statistics of another run, and those of its helpers that fit (the teacher's bottleneck, the discriminator)."""
+        source = load_checkpoint(init)
+        if source.frontend != self.frontend:
+            raise FaceVCError(f"--init {init} was trained on {source.frontend}, these features are {self.frontend}. Extract the features as for that run.")
+        load_weights(task.model, source.model.state_dict(), f"--init {init}")
+        helpers = locate(init) / TRAINING / HELPERS
+        if not helpers.is_file():  # the best checkpoint travels without them; the last has them
+            helpers = Path(init) / "checkpoints" / "last" / TRAINING / HELPERS
+        if helpers.is_file():
+            task.load_helpers(read_tensors(helpers))
+
+
+class FaceTraining:
+    """The face-voice memory on top of a pretrained model, out of features, faces and voices stores."""
+
+    def __init__(self, request: TrainingRequest):
+        if request.init is None or request.faces is None:
+            raise FaceVCError("train needs a pretrained model and a store of faces: pass --init RUN and --faces STORE.")
+        self.request, self.pretrained, self.run = request, request.init, request.config.train
+        _check_model(request.config, self.pretrained, request.init_path)
+        inputs = read_inputs(
+            request.features,
+            request.voices,
+            request.config,
+            self.run,
+            request.seed,
+            weights=request.sampling_weights,
+            faces=FacePairs(request.faces, request.pairs),
+            rank=request.rank,
+            processes=request.processes,
+        )
+        self.training, self.validation, self.frontend = inputs.training, inputs.validation, inputs.frontend
+        self.dvectors = torch.from_numpy(inputs.voices.dvectors)
+        if self.frontend != self.pretrained.frontend:
+            raise FaceVCError(
+                f"{request.features.path} was extracted as {self.frontend}, but {request.init_path} was pretrained on {self.pretrained.frontend}. "
+                "Extract the features as for pretraining."
+            )
+
+    def make_task(self, resume: bool) -> TrainTask:
+        config = self.request.config
+        model = self._start()
+        if config.train.standardise_faces:
+            model.set_face_statistics(torch.from_numpy(self.training.used_faces()))
+        return TrainTask(model, config, self.request.seed)
+
+    def _start(self) -> FaceVC:
+        """A model with the pretrained weights and a new memory, its values at the training voices' centres if the settings say so."""
+        config = self.request.config
+        model = build_model(config.model, "the settings")
+        known = {k: v for k, v in self.pretrained.model.state_dict().items() if not k.startswith(FROM_FACES)}
+        model.load_state_dict(known, strict=False)
+        if config.train.init_memory == "kmeans":
+            if config.model.speaker_encoder == "mel":
+                raise FaceVCError("train.init_memory kmeans needs a speaker encoder that takes d-vectors. Use random.")
+            with torch.no_grad():
+                model.memory.init_values(model.embed_voice(self.dvectors), self.request.seed)
+        return model
+
+
+def _check_model(config: Config, pretrained: Checkpoint, init: Path | None) -> None:
+    """FaceVCError unless the model is the pretraining's; the memory and the face side may differ from it."""
+    own = dataclasses.replace(config.model, **{name: getattr(pretrained.config.model, name) for name in FREE})
+    if own != pretrained.config.model:
+        raise FaceVCError(
+            f"{init} was pretrained with another model than preset {config.name!r} and --config/--set say. Leave the model settings "
+            f"alone but for {', '.join(FREE)}, or pretrain again."
+        )
+
+
+def _load_verifier(path: Path, model: FaceVC) -> VoiceVerifier:
+    verifier = VoiceVerifier(MEL_DEFINITIONS[model.config.mel])
+    load_weights(verifier.network, read_tensors(path), f"--verifier {path}")
+    return verifier
+
+
+def _start_from_whisper(model: FaceVC, folder: Path) -> None:
+    encoder = model.content_encoder
+    if not isinstance(encoder, DistilledContentEncoder):
+        raise FaceVCError("--encoder-init starts a distilled content encoder, but this configuration's is of another kind. Use preset starter.")
+    arrays = {name: torch.from_numpy(array.astype("float32")) for name, array in read_ctranslate2(folder, "encoder/").items()}
+    encoder.encoder.load_ctranslate2(arrays)

@@ -1,0 +1,76 @@
+"""Presets of all families, and a model's settings out of a preset, a file and single differences.
+
+Precedence: --set on the command line, then --config FILE, then --preset NAME, then the defaults of the family's settings.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facevc_cli.core.choices import name_allowed
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.parsing import LONGEST_SHOWN, parse_settings, parse_yaml, read_text, shorten
+from facevc_cli.core.settings import from_dict, to_dict
+from facevc_cli.families.base import Family, FamilyConfig
+from facevc_cli.families.registry import each_family
+
+
+def preset_names() -> list[str]:
+    """The presets of all families."""
+    return list(dict.fromkeys(name for family in each_family() for name in family.presets))
+
+
+def family_of_preset(preset: str) -> Family:
+    """The first family that has it. UsageError lists all presets if none has."""
+    for family in each_family():
+        if preset in family.presets:
+            return family
+    raise UsageError(f"--preset {shorten(preset)}: {name_allowed(preset, preset_names())}")
+
+
+def load_config(preset: str, file: Path | None = None, overrides: Sequence[str] = (), base: FamilyConfig | None = None) -> Any:
+    """A preset's settings with the differences of a YAML file, then of `key.path=value`, on top, as the family's class.
+
+    base: its model and its conversion stand in for the preset's, under the differences.
+    FaceVCError names what is wrong in the file, UsageError an unknown preset and what is wrong in a difference; each names a near key or value.
+    """
+    family = family_of_preset(preset)
+    tree = family.upgrade(parse_settings(family.presets[preset], f"preset {preset}"))
+    tree["name"] = preset
+    if base is not None:
+        tree |= {"model": to_dict(base.model), "conversion": to_dict(base.conversion)}
+    if file is not None:
+        _merge(tree, family.upgrade(parse_settings(read_text(file), str(file))))
+    for override in overrides:
+        _merge(tree, _parse_override(family, override))
+    return read_config(family, tree, str(file) if file else f"preset {preset}")
+
+
+def read_config(family: Family, tree: Mapping[str, Any], where: str) -> Any:
+    """A family's settings out of nested dicts, also as earlier versions wrote them. FaceVCError names what does not fit."""
+    return from_dict(family.config, family.upgrade(dict(tree)), where, family.limits)
+
+
+def _parse_override(family: Family, override: str) -> dict[str, Any]:
+    """`key.path=value` as nested dicts. UsageError if it is no such text, or no setting of the family."""
+    path, equals, value = override.partition("=")
+    if not equals:
+        raise UsageError(f"--set {shorten(override)}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")
+    where = f"--set {override[:LONGEST_SHOWN]}"
+    try:
+        branch: Any = parse_yaml(value, where)
+        for key in reversed(path.split(".")):
+            branch = {key: branch}
+        branch = family.upgrade(branch)
+        read_config(family, branch, where)
+    except FaceVCError as error:
+        raise UsageError(str(error)) from error
+    return dict(branch)
+
+
+def _merge(tree: dict[str, Any], differences: Mapping[str, Any]) -> None:
+    for key, value in differences.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value

@@ -1,0 +1,43 @@
+"""Which families there are: the folders beside this file that have a `family.py`, and what other packages bring."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.plugins import Plugins
+from facevc_cli.families.base import Family
+
+OWN = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/family.py")))
+FAMILIES = Plugins("facevc.families", "the family", "model family", OWN)
+
+
+def find_family(name: str, where: str) -> Family:
+    """The family of a name. FaceVCError names `where` the name was found."""
+    if name in OWN:
+        family = import_module(f"facevc_cli.families.{name}.family").FAMILY
+        assert_family(family, name)
+        return family
+    try:
+        family = FAMILIES.load(name)
+    except FaceVCError as error:
+        raise type(error)(f"{where}: {error}") from error
+    assert_family(family, name)
+    return family
+
+
+def assert_family(family: object, name: str) -> None:
+    """FaceVCError unless the object is a family of that name."""
+    if not isinstance(family, Family) or family.name != name:
+        raise FaceVCError(f"the model family {name}: expected a Family of this name, found {type(family).__name__}. See its package's own notes.")
+
+
+def each_family() -> Iterator[Family]:
+    """facevc's own families first. Others are loaded when they are reached; one that does not load is passed over."""
+    for name in OWN:
+        yield find_family(name, name)
+    for name in FAMILIES.installed():
+        try:
+            yield find_family(name, name)
+        except FaceVCError:
+            continue

@@ -1,0 +1,63 @@
+"""One training of any family: its request, its folder, the loop."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from facevc_cli.core.choices import Precision
+from facevc_cli.core.devices import seed_everything
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.progress import Tally
+from facevc_cli.core.settings import to_dict
+from facevc_cli.families.base import Family, TrainingRequest
+from facevc_cli.families.checkpoint import Checkpoint
+from facevc_cli.training.loop import Loop, Progress, make_accelerator
+from facevc_cli.training.run_folder import RunDirectory
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a training runs, whatever it trains."""
+
+    stage: str  # the command, and the training's name in its family
+    output: Path
+    inputs: Mapping[str, str]  # name -> hash of what a resumed run must find unchanged
+    device: str = "auto"
+    precision: Precision = "no"
+    overwrite: bool = False
+    stop_at: int | None = None
+
+
+def run_training(family: Family, request: TrainingRequest, options: RunOptions, tally: Tally) -> Progress:
+    """Trains, or resumes, the run in `options.output`. FaceVCError if the family has no such training, or the inputs do not fit."""
+    if options.stage not in family.trainings:
+        raise FaceVCError(
+            f"preset {request.config.name!r} is of the model family {family.name}, which has no {options.stage}. "
+            f"It has: {', '.join(family.trainings)}. Choose one of these commands, or another preset."
+        )
+    seed_everything(request.seed)
+    accelerator = make_accelerator(options.device, options.precision)
+    main = accelerator.is_main_process
+    request = replace(request, rank=accelerator.process_index, processes=accelerator.num_processes)
+    training = family.trainings[options.stage](request)
+    folder = RunDirectory(options.output)
+    with ExitStack() as locked:
+        if main:
+            locked.enter_context(folder.lock())
+        with accelerator.main_process_first():
+            settings = to_dict(request.config)
+            resume = folder.open(settings, options.stage, options.inputs, request.seed, options.overwrite and main, family.upgrade)
+        if main:
+            folder.remove_leftovers()
+            folder.describe(request.seed, str(accelerator.device))
+        task = training.make_task(resume)
+        checkpoint = Checkpoint(task.model, request.config, training.frontend, options.stage, embedders=_embedders(request))
+        loop = Loop(task, training.run, training.training, training.validation, folder, checkpoint, accelerator)
+        return loop.fit(tally, resume, options.stop_at)
+
+
+def _embedders(request: TrainingRequest) -> dict[str, Any]:
+    stores = {"voice": request.voices, "face": request.faces}
+    return {kind: store.settings for kind, store in stores.items() if store is not None}

@@ -1,0 +1,114 @@
+"""A model family of another package: the one in examples/family trains, resumes, converts and serves through the commands as they are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from plugged import install
+from stores import Stores, make_stores
+from tiny import FakeAnalyser, recording
+from typer.testing import CliRunner
+
+from facevc_cli.cli.app import app
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.families.checkpoint import load_checkpoint
+from facevc_cli.files.image import save_image
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = (ROOT / "examples" / "family" / "facevc_offsets.py").read_text(encoding="utf-8")
+SMALL = ("model.dvector_dim=256", "pretrain.steps=6", "train.steps=6", "pretrain.checkpoint_every=3", "pretrain.workers=0", "train.workers=0")
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
+
+
+@pytest.fixture
+def family(tmp_path, monkeypatch):
+    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    install(tmp_path / "site", monkeypatch, "facevc_offsets", CODE, "facevc.families", {"offsets": "FAMILY"})
+
+
+@pytest.fixture
+def stores(tmp_path) -> Stores:
+    return make_stores(tmp_path / "stores", "fvmvc", face_dim=128, voice_dim=256)
+
+
+def _train(stores: Stores, folder: Path, *more: str) -> Path:
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    found = call(
+        "pretrain", stores.features, "--voices", stores.voices, "-o", folder / "pretrain", "--preset", "offsets", "-d", "cpu", *settings, *more
+    )
+    assert found.exit_code == 0, found.stderr
+    found = call(
+        "train", stores.features, "--faces", stores.faces, "--voices", stores.voices, "--init", folder / "pretrain", "-o", folder / "train",
+        "-d", "cpu", *settings,
+    )  # fmt: skip
+    assert found.exit_code == 0, found.stderr
+    return folder / "train"
+
+
+def test_without_the_package_its_checkpoints_are_refused_by_name(family, stores, tmp_path, monkeypatch):
+    run = _train(stores, tmp_path)
+    monkeypatch.setattr("facevc_cli.core.plugins.entry_points", lambda group: [])
+    found = call("convert", recording(tmp_path / "s.wav"), "--face", stores.faces, "-o", tmp_path / "o.wav", "--checkpoint", run)
+    assert found.exit_code != 0 and "no model family of this name is installed" in " ".join(found.stderr.split())
+
+
+def test_a_preset_of_another_family_is_refused(family, stores, tmp_path):
+    run = _train(stores, tmp_path).parent / "pretrain"
+    arguments = ("--faces", stores.faces, "--voices", stores.voices, "--init", run, "-o", tmp_path / "other", "--preset", "toy")
+    found = call("train", stores.features, *arguments)
+    assert found.exit_code == 2 and "expected a preset of" in found.stderr
+
+
+def test_it_trains_resumes_and_converts(family, stores, tmp_path):
+    run = _train(stores, tmp_path)
+    whole = load_checkpoint(run)
+    assert (whole.stage, whole.step, whole.config.family, whole.config.name) == ("train", 6, "offsets", "offsets")
+    again = tmp_path / "again"
+    _train(stores, again, "--stop-at", "3")
+    assert load_checkpoint(again / "pretrain").step == 3
+    _train(stores, again)
+    first, second = (load_checkpoint(folder / "pretrain").model.state_dict() for folder in (tmp_path, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+    save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
+    save_image(tmp_path / "g.png", np.full((40, 40, 3), 30, np.uint8))
+    speech = recording(tmp_path / "s.wav", 1.0)
+    found = call(
+        "convert", speech, "--face", tmp_path / "f.png", "--face", tmp_path / "g.png", "-o", tmp_path / "out", "--checkpoint", run,
+        "--vocoder", "griffin-lim", "-d", "cpu",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.stderr
+    one, other = (soundfile.read(tmp_path / "out" / f"s__{name}.wav")[0] for name in "fg")
+    assert len(one) == len(other) == 16000 and not np.array_equal(one, other)  # another face, another voice
+    assert not (tmp_path / "out" / "addresses.safetensors").exists()  # there is no memory
+    summary = json.loads(call("info", run, "--json").stdout)
+    assert summary["items"][0]["family"] == "offsets"
+
+
+def test_what_needs_a_memory_says_so(family, stores, tmp_path):
+    run = _train(stores, tmp_path)
+    save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
+    found = call("voice-card", tmp_path / "f.png", "-o", tmp_path / "c.safetensors", "--checkpoint", run, "-d", "cpu")
+    assert found.exit_code == 1 and "has no memory of voices" in " ".join(found.stderr.split())
+    assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_the_page_converts_with_it(family, stores, tmp_path):
+    from facevc_cli.page.studio import Studio
+
+    run = _train(stores, tmp_path)
+    folder = tmp_path / "page"
+    folder.mkdir()
+    studio = Studio(lambda: Converter(run, "griffin-lim", "cpu"), folder, max_seconds=5.0)
+    save_image(folder / "f.png", np.full((40, 40, 3), 90, np.uint8))
+    speech = recording(folder / "s.wav", 1.0)
+    studio.hear("page", {"path": str(speech), "orig_name": "s.wav"})
+    studio.look("page", 0, [{"path": str(folder / "f.png"), "orig_name": "f.png"}])
+    made = studio.convert("page")
+    assert made.seconds == 1.0 and made.path.is_file() and not studio.pitched
