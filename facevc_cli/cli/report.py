@@ -105,14 +105,15 @@ class ConsoleReporter:
 
 
 class Results:
-    """What a command was asked for, in text: on stdout, also through a pipe."""
+    """What a command was asked for, in text: on stdout, also through a pipe; on stderr where stdout holds JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_stderr: bool = False) -> None:
         from rich.console import Console
 
+        self._stream = sys.stderr if on_stderr else sys.stdout
         # A pipe has no width: nothing is cut or wrapped there, unless COLUMNS says so.
-        width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH_OF_A_PIPE
-        self._console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+        width = None if self._stream.isatty() or os.environ.get("COLUMNS") else WIDTH_OF_A_PIPE
+        self._console = Console(file=self._stream, width=width, highlight=False, markup=False, emoji=False)
 
     @property
     def width(self) -> int:
@@ -120,7 +121,7 @@ class Results:
         return self._console.width
 
     def line(self, text: str) -> None:
-        write_out(f"{text}\n")
+        self._write(f"{text}\n")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table
@@ -132,7 +133,13 @@ class Results:
             drawn.add_row(*row)
         with self._console.capture() as captured:
             self._console.print(drawn)
-        write_out(captured.get())
+        self._write(captured.get())
+
+    def _write(self, text: str) -> None:
+        if self._stream is sys.stderr:
+            sys.stderr.write(text)
+        else:
+            write_out(text)
 
 
 def run_stage(
@@ -147,7 +154,8 @@ def run_stage(
 ) -> None:
     """Runs a stage, prints its summary, and ends the process with 0, 1, 2, or 130 (143, 129) if it was stopped.
 
-    show: prints what the command was asked for, where the answer is no file; left out with `json_out`, also done when quiet.
+    show: prints what the command was asked for, where the answer is no file: on stdout, also when quiet; with `json_out` on
+    stderr, unless quiet.
     json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
     """
     from facevc_cli.core import stopping
@@ -156,8 +164,8 @@ def run_stage(
     stopping.tell_by(lambda text: reporter._print(text))
     try:
         summary = stage(reporter)
-        if show is not None and not json_out:
-            show(Results(), summary)
+        if show is not None and not (json_out and quiet):
+            show(Results(on_stderr=json_out), summary)
         _print_summary(reporter, summary, json_out)
     except (KeyboardInterrupt, Interrupted) as stop:
         _exit_stopped(reporter, getattr(stop, "exit_code", 130))

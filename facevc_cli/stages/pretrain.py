@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facevc_cli.core.choices import Precision
+from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.base import TrainingRequest
@@ -35,6 +36,7 @@ class PretrainStageConfig:
 
 def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints."""
+    resolve_device(stage.device)  # a wrong value is told before files are read
     config, family = load_config(stage.preset, stage.config_file, stage.overrides), family_of_preset(stage.preset)
     files = {"encoder-init": stage.encoder_init, "verifier": stage.verifier}
     tally = Tally(reporter)

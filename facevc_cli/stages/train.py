@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from facevc_cli.core.choices import Precision
+from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
@@ -39,6 +40,9 @@ class TrainStageConfig:
 
 def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints that `convert` takes."""
+    resolve_device(stage.device)  # wrong values are told before files are read
+    if stage.preset is not None:
+        load_config(stage.preset, stage.config_file, stage.overrides)
     pretrained = load_checkpoint(stage.init)
     config = _make_config(stage, pretrained)
     tally = Tally(reporter)

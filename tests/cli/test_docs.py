@@ -246,7 +246,8 @@ def setting_exists(name: str) -> bool:
 def test_settings_and_modules_exist(page):
     text = page.read_text(encoding="utf-8")
     settings = set(re.findall(r"(?:`|--set )((?:model|conversion|pretrain|train)(?:\.[a-z]\w*)+)(?=[`=])", text))
-    assert {name for name in settings if not setting_exists(name)} == set()
+    files = {"conversion.py"}  # of benchmarks/
+    assert {name for name in settings - files if not setting_exists(name)} == set()
     modules = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text))
     roots = (ROOT, ROOT / "facevc_cli", page.parent)
     assert {name for name in modules if not any((root / name).is_file() for root in roots)} == set()

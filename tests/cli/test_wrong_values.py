@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from tiny import checkpoint
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -26,6 +27,7 @@ TRAIN = {
 }
 REST = {
     "import-checkpoint": "published.pt --stats stats.npy -o model",
+    "benchmark": "speech.wav --face face.png -o out",
     "convert": "speech.wav --face face.png -o out",
     "voice-card": "face.png -o card.safetensors",
     "nearest": "face.png --voice speech.wav",
@@ -33,7 +35,7 @@ REST = {
     "evaluate": "manifest.csv --no-naturalness",
 }
 COMMANDS = EXTRACT | TRAIN | REST  # with right values, as far as the command needs them
-BENCHMARK = "--labels labels.csv --sources-table sources.csv"
+BENCHMARK = "--labels labels.csv --sources sources.csv"
 ODD_SEEDS = ("-1", "1e3", "99999999999999999999")
 
 # command -> option -> values that are wrong
@@ -54,9 +56,14 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         for command in TRAIN
     },
     "import-checkpoint": {"--preset": ("toys",), "--set": ("model.slots=0", "model.pitch=absolute")},
+    "benchmark": {
+        "--seed": ODD_SEEDS,
+        "--baseline": ("noise",),
+        "--degrade": ("fog=2", "blur=much"),
+        "--protocol": ("papre",),
+    },
     "convert": {
         "--device": ("gpu", "cuda:99"),
-        "--seed": ODD_SEEDS,
         "--limit": ("0",),
         "--batch-size": ("0",),
         "--vocoder": ("hifi-gan",),
@@ -67,9 +74,6 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--name": ("{who}.wav", "{source}{face}.xyz", "../{source}{face}.wav", "/tmp/{source}{face}.wav"),
         "--sweep": ("1", "3"),
         "--mix": ("face.png=1", "face.png=.5 face.png=x"),
-        "--baseline": ("noise",),
-        "--degrade": ("fog=2", "blur=much"),
-        "--protocol": ("papre",),
     },
     "voice-card": {
         "--out": ("card.txt",),
@@ -117,12 +121,13 @@ WRONG["extract-face"] |= {
     "--device": ("gpu",),
 }
 WRONG["extract-spkemb"] |= {"--device": ("gpu", "cuda:99")}
+WRONG["benchmark"] = WRONG["convert"] | WRONG["benchmark"]
 CASES = [(command, option, value) for command, options in WRONG.items() for option, values in options.items() for value in values]
 # what takes any text, or names files; a file that is missing is no wrong value
 FREE = {
     "--out", "--speakers", "--split", "--teacher", "--save-crops", "--voices", "--faces", "--config", "--encoder-init", "--init",
-    "--verifier", "--weights", "--pairs", "--stats", "--origin", "--face", "--person", "--voice", "--checkpoint", "--labels",
-    "--sources-table", "--sources", "--system", "--calibrate", "--answers", "--listening-test",
+    "--verifier", "--sampling-weights", "--pairs", "--stats", "--origin", "--face", "--person", "--voice", "--checkpoint", "--labels",
+    "--sources", "--system", "--calibrate", "--answers", "--listening-test",
 }  # fmt: skip
 
 
@@ -136,6 +141,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "labels.csv").write_text("target,gender\nface,female\n")
     (folder / "sources.csv").write_text("source_id,gender\nspeech,male\n")
     (folder / "manifest.csv").write_text("converted,source,source_id,target,face\nspeech.wav,speech.wav,speech,face,face.png\n")
+    checkpoint(folder / "run", faces=False)
     return folder
 
 
