@@ -68,7 +68,6 @@ class Bench:
         o = self.out / OUTPUT[stage]
         clips = self.base / "clips"
         stores = (w["extract-features"] / "features.h5", w["extract-face"] / "faces.h5", w["extract-spkemb"] / "voices.h5")
-        # a line of losses.csv must not reach over a checkpoint: a resumed run takes the mean of its own steps alone
         small = {"pretrain": _small("pretrain", steps=12, every=4), "train": _small("train", steps=24, every=8)}
         arguments: dict[str, list[Any]] = {
             "extract-wav": [clips, "-o", o, "--jobs", 2],

@@ -8,11 +8,11 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from accelerate import Accelerator
@@ -44,6 +44,7 @@ class Progress:
     step: int = 0
     best_loss: float = float("inf")
     validation: dict[str, float] = field(default_factory=dict)
+    meter: dict[str, Any] = field(default_factory=dict)  # sums since the last line of losses.csv, as of `_Meter.state`
 
 
 class Loop:
@@ -61,7 +62,7 @@ class Loop:
     ):
         self.task, self.run, self.training, self.validation = task, run, training, validation
         self.folder, self.checkpoints, self.accelerator = folder, checkpoints, accelerator
-        self.progress = Progress()
+        self.progress, self.meter = Progress(), _Meter()
         task.prepare(accelerator)
 
     def fit(self, tally: Tally, resume: bool, stop_at: int | None = None) -> Progress:
@@ -85,7 +86,7 @@ class Loop:
         return self.progress
 
     def _run_steps(self, batches: Iterator[Batch], last: int, tally: Tally) -> None:
-        meter = _Meter()
+        meter = self.meter = _Meter(self.progress.meter)
         for step in range(self.progress.step, last):
             batch = meter.waiting(batches)
             with precision_errors_told():
@@ -161,7 +162,7 @@ class Loop:
         if name == "last":
             self.folder.write_losses()
         best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON knows no infinity
-        metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation}
+        metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation, **self.meter.state()}
         model = self.accelerator.unwrap_model(self.task.model)
         training = self._training_state() if name == "last" else None
         self.checkpoints.save_step(self.folder.checkpoints / name, model, self.progress.step, metrics, training)
@@ -205,7 +206,13 @@ def read_progress(path: Path) -> Progress:
         raise FaceVCError(f"{path}: best_loss: expected a number or null, found {shorten(best)}. {advice}")
     if not isinstance(validation, dict) or not all(_is_number(value) for value in validation.values()):
         raise FaceVCError(f"{path}: validation: expected numbers by name, found {shorten(validation)}. {advice}")
-    return Progress(step, math.inf if best is None else float(best), validation)
+    meter = metrics.get("meter", {})
+    groups = (meter.get("sums"), meter.get("counts")) if isinstance(meter, dict) else (None, None)
+    if meter and not all(isinstance(group, dict) and all(map(_is_number, group.values())) for group in groups):
+        raise FaceVCError(f"{path}: meter: expected sums and counts by name, found {shorten(meter)}. {advice}")
+    if meter and meter["sums"].keys() != meter["counts"].keys():
+        raise FaceVCError(f"{path}: meter: expected a count for each sum, found {shorten(meter)}. {advice}")
+    return Progress(step, math.inf if best is None else float(best), validation, meter)
 
 
 def _is_number(value: object) -> bool:
@@ -228,8 +235,18 @@ def precision_errors_told() -> Iterator[None]:
 class _Meter:
     """Means of the figures since the last log line, steps a second, and the share of time spent waiting for data."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Mapping[str, Any] | None = None) -> None:
+        """begun: the `state` of a run that stopped between two lines of losses.csv."""
         self.reset()
+        if begun:
+            self.sums = {name: torch.tensor(value, dtype=torch.float32) for name, value in begun["sums"].items()}
+            self.counts = Counter(begun["counts"])
+
+    def state(self) -> dict[str, Any]:
+        """The sums and counts, for a checkpoint; nothing just after a line was written."""
+        if not self.sums:
+            return {}
+        return {"meter": {"sums": {name: float(value) for name, value in self.sums.items()}, "counts": dict(self.counts)}}
 
     def reset(self) -> None:
         self.sums: Figures = {}
@@ -249,7 +266,7 @@ class _Meter:
             self.counts[name] += 1
 
     def shown(self) -> dict[str, float]:
-        return {"loss": float(self.sums["loss"]) / self.steps}
+        return {"loss": float(self.sums["loss"]) / self.counts["loss"]}
 
     def means(self) -> dict[str, float]:
         elapsed = time.perf_counter() - self.started

@@ -15,6 +15,7 @@ from stores import TOY, Recorder, Stores, pretrain, same_weights, train, weights
 from tiny import computes_bf16_lstm
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.parsing import read_json
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.config import RunConfig
@@ -240,3 +241,21 @@ def test_two_processes(toy_stores: Stores, tmp_path: Path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last").step == 6
     assert len([r for r in read_table(tmp_path / "run" / "losses.csv") if r["valid_loss"]]) == 3
+
+
+def test_a_line_of_losses_that_a_stop_divided_is_whole(toy_stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Stopped at step 3, between the lines of steps 2 and 4: the line of step 4 is the mean of both its steps."""
+    settings = ("pretrain.log_every=2", "pretrain.checkpoint_every=6")
+    pretrain(toy_stores, tmp_path / "whole", "toy", *settings)
+    asked = iter([False, False, True])
+    with monkeypatch.context() as patch:
+        patch.setattr("facevc_cli.training.loop.stop_requested", lambda: next(asked))
+        pretrain(toy_stores, tmp_path / "stopped", "toy", *settings)
+    assert load_checkpoint(tmp_path / "stopped").step == 3
+    pretrain(toy_stores, tmp_path / "stopped", "toy", *settings)
+    whole, stopped = (
+        [{k: v for k, v in row.items() if k not in ("steps_per_s", "data_wait")} for row in read_table(tmp_path / name / "losses.csv")]
+        for name in ("whole", "stopped")
+    )
+    assert whole == stopped and [row["step"] for row in whole if row["loss"]] == ["2", "4", "6"]
+    assert "meter" not in read_json(tmp_path / "stopped" / "checkpoints" / "last" / "metrics.json")  # after a line nothing is left to add
