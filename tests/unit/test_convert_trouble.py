@@ -26,6 +26,7 @@ from facevc_cli.files.tables import read_table
 from facevc_cli.manifest.contract import ADDRESSES, MANIFEST
 from facevc_cli.manifest.manifest import LOCK, Manifest, read_addresses
 from facevc_cli.provenance import saving
+from facevc_cli.stages import benchmark
 from facevc_cli.stages.convert import ConvertConfig, run
 
 
@@ -50,9 +51,10 @@ def inputs(tmp_path):
 
 @pytest.fixture
 def go(inputs, model):
-    def convert(**changes):
+    def convert(system=None, **changes):
         given = {"sources": (inputs / "wavs",), "output": inputs / "out", "faces": (inputs / "faces",), "checkpoint": model}
-        return run(ConvertConfig(**{**given, "vocoder": "griffin-lim", "device": "cpu", **changes}))
+        config = ConvertConfig(**{**given, "vocoder": "griffin-lim", "device": "cpu", **changes})
+        return benchmark.run(benchmark.BenchmarkConfig(conversions=config, system=system)) if system else run(config)
 
     return convert
 
