@@ -79,7 +79,7 @@ class Bench:
             "convert": [
                 w["extract-wav"], "--face", self.base / "faces", "-o", o, "--checkpoint", w["train"], "--vocoder", "griffin-lim", "--device", "cpu",
             ],
-            "evaluate": [o / "converted", "-o", o / "evaluation", "--recogniser", "none", "--no-naturalness", "--jobs", 2],
+            "evaluate": [o, "-o", o / "evaluation", "--recogniser", "none", "--no-naturalness", "--jobs", 2],
         }  # fmt: skip
         return [sys.executable, "-m", "facevc_cli", stage, *map(str, arguments[stage])]
 
@@ -89,7 +89,7 @@ class Bench:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         if stage == "evaluate":
-            shutil.copytree(self.whole / "converted", output / "converted")
+            shutil.copytree(self.whole / "converted", output, dirs_exist_ok=True)  # as deep as it was: its paths are relative
         return output
 
     def start(self, stage: str) -> "Running":
