@@ -63,14 +63,14 @@ def load_card(path: Path) -> VoiceCard:
         with safe_open(path, "np") as file:
             texts = file.metadata() or {}
             if texts.get("kind") != KIND:
-                raise FaceVCError(f"{_expected(path)}, found a safetensors file of another kind ({_contents(list(file.keys()))}). Check the path.")
+                raise FaceVCError(f"{_describe_expected(path)}, found a safetensors file of another kind ({_list_tensors(list(file.keys()))}). Check the path.")
             if texts.get("format") != str(FORMAT):
                 raise FaceVCError(
                     f"{path}: expected a voice card of format {FORMAT}, found format {texts.get('format')}. Update facevc, or make the card anew."
                 )
             if missing := [name for name in _TEXTS if name not in texts]:
                 raise ValueError(f"its metadata lacks {', '.join(missing)}")
-            speaker, address = _vector(file.get_tensor("speaker")), _vector(file.get_tensor("address"))
+            speaker, address = _check_vector(file.get_tensor("speaker")), _check_vector(file.get_tensor("address"))
         if (address < 0).any() or abs(float(address.sum()) - 1) > 1e-3:
             raise ValueError("its address is no distribution")
         temperature, origin = float(texts["temperature"]), _parse_origin(texts["origin"])
@@ -82,10 +82,10 @@ def load_card(path: Path) -> VoiceCard:
     except FileNotFoundError as error:
         raise FaceVCError(f"{path}: no such voice card. Check the path.") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FaceVCError(f"{_expected(path)}, found a damaged file or another kind ({error}). Make it again.") from error
+        raise FaceVCError(f"{_describe_expected(path)}, found a damaged file or another kind ({error}). Make it again.") from error
 
 
-def address_facts(address: np.ndarray) -> dict[str, Any]:
+def describe_address(address: np.ndarray) -> dict[str, Any]:
     """Of an address (slots,): its entropy in bits, the count of slots, and the `top_slots` that weigh most, with their shares."""
     shares = np.asarray(address, np.float64)
     entropy = max(0.0, -float((shares * np.log2(np.maximum(shares, 1e-30))).sum()))
@@ -100,17 +100,17 @@ def _parse_origin(text: str) -> list:
         raise ValueError(str(error)) from error
 
 
-def _expected(path: Path) -> str:
+def _describe_expected(path: Path) -> str:
     return f"{path}: expected a voice card, as 'facevc voice-card FACE -o NAME{CARD_SUFFIX}' writes it"
 
 
-def _contents(names: list[str]) -> str:
+def _list_tensors(names: list[str]) -> str:
     """What lies in a file, in a few words."""
     listed = ", ".join(sorted(names)[:3])
     return f"{len(names)} tensors: {listed}{', ...' if len(names) > 3 else ''}" if names else "without tensors"
 
 
-def _vector(tensor: np.ndarray) -> np.ndarray:
+def _check_vector(tensor: np.ndarray) -> np.ndarray:
     if tensor.ndim != 1 or not len(tensor) or not np.issubdtype(tensor.dtype, np.floating) or not np.isfinite(tensor).all():
         raise ValueError(f"expected a vector of finite numbers, found {tensor.dtype} of the shape {tensor.shape}")
     return tensor.astype(np.float32)

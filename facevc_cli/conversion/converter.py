@@ -101,7 +101,7 @@ class Converter:
         if (face is None) == (voice is None):
             raise FaceVCError("convert needs either a face or a voice, not both and not neither.")
         target = self.target_from_face(face, temperature) if face is not None else self.target_from_voice(voice)  # type: ignore[arg-type]
-        return self.speak(self.analyse(source), self.pitched(target, PitchRule.parse(pitch))), self.rate
+        return self.speak(self.analyse(source), self.apply_pitch_rule(target, PitchRule.parse(pitch))), self.rate
 
     def analyse(self, source: Recording) -> Source:
         """What conversion needs of an utterance."""
@@ -109,26 +109,26 @@ class Converter:
 
     def hear(self, source: Recording) -> SpeechFeatures:
         """The half of `analyse` that needs no network of the model: another thread may do it meanwhile."""
-        with self._timed("load"):
-            wav = self._heard(source)
-        with self._timed("features"):
+        with self._time_step("load"):
+            wav = self._load_wav(source)
+        with self._time_step("features"):
             start, end = self.frontend.bounds(wav)
             rms, seconds = root_mean_square(wav[start:end]), len(wav) / self.rate
             prepared = self.frontend.prepare(wav)
             del wav  # an hour's is 300 MB
             mel, f0 = self.frontend.features(prepared)
-        with self._timed("voice"):
-            return SpeechFeatures(mel, f0, rms, start / self.rate, seconds, self._source_dvector(prepared))
+        with self._time_step("voice"):
+            return SpeechFeatures(mel, f0, rms, start / self.rate, seconds, self._embed_source_dvector(prepared))
 
     @torch.inference_mode()
     def encode(self, heard: SpeechFeatures) -> Source:
         """The other half: the content."""
-        with self._timed("content"):
+        with self._time_step("content"):
             normalised = self.model.normalise(torch.from_numpy(heard.mel).to(self.device))
             z = self.model.hear_content(normalised.T[None])
         pitch = PitchStatistics.of(heard.f0)
         lf0 = torch.from_numpy(normalised_log_f0(heard.f0, pitch)).to(self.device)[None]
-        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, self._source_speaker(heard, normalised))
+        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, self._embed_source_voice(heard, normalised))
 
     def target_from_face(self, face: Picture, temperature: float | None = None) -> Target:
         """The voice that the memory recalls for a face, or that a voice card keeps (then `temperature` says nothing).
@@ -155,18 +155,18 @@ class Converter:
     @torch.inference_mode()
     def target_from_voice(self, voice: Recording) -> Target:
         """The voice of a recording: its own embedding, its own mean pitch, and how it sounds: its bands, its range, its sounds."""
-        with self._timed("voice"), _naming(voice):
-            mel, f0 = self.frontend.features(self.frontend.prepare(self._heard(voice)))
+        with self._time_step("voice"), _name_in_errors(voice):
+            mel, f0 = self.frontend.features(self.frontend.prepare(self._load_wav(voice)))
             normalised = self.model.normalise(torch.from_numpy(mel).to(self.device))
             if self.model.needs_dvector:
-                given = torch.from_numpy(self._voice_embedder().embed(_load(voice, VOICE_RATE))).to(self.device)
+                given = torch.from_numpy(self._load_voice_embedder().embed(_load(voice, VOICE_RATE))).to(self.device)
             else:
                 given = normalised.T
             beginning = normalised[: round(RETRIEVED_S * self.frontend.definition.frame_rate)]
             content = self.model.hear_content(beginning.T[None])[0] if self.style.content_retrieval else None
             pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
             std = pitch.std if voiced >= RANGE_S * self.frontend.definition.frame_rate else None
-            bands = BandStatistics.of(normalised)
+            bands = BandStatistics.measure(normalised)
             return Target(self.model.embed_voice(given[None]), pitch.mean if voiced else None, content=content, bands=bands, log_f0_std=std)
 
     @torch.inference_mode()
@@ -197,17 +197,17 @@ class Converter:
         speaker, address = (torch.from_numpy(vector).to(self.device)[None] for vector in (card.speaker, card.address))
         return Target(speaker, None, address)
 
-    def card_of(self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None) -> VoiceCard:
+    def make_card(self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None) -> VoiceCard:
         """A recalled target as a card. origin: as in VoiceCard."""
         memory = self.memory
         if target.address is None:
-            raise FaceVCError("card_of needs a target with an address, found none.")
+            raise FaceVCError("make_card needs a target with an address, found none.")
         speaker, address = (vector[0].float().cpu().numpy() for vector in (target.speaker, target.address))
         scale = memory.temperature if temperature is None else temperature
         weights = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
         return VoiceCard(speaker, address, self.checkpoint.config.name, weights, scale, tuple(origin), date.today().isoformat(), __version__)
 
-    def pitched(self, target: Target, rule: PitchRule) -> Target:
+    def apply_pitch_rule(self, target: Target, rule: PitchRule) -> Target:
         """The target with that rule of pitch. FaceVCError as of `check_pitch`."""
         self.check_pitch(rule)
         return replace(target, pitch=rule)
@@ -221,17 +221,17 @@ class Converter:
             )
 
     @torch.inference_mode()
-    def own_log_f0(self, target: Target) -> float:
+    def find_log_f0(self, target: Target) -> float:
         """The mean ln F0 (Hz) of the target's own voice: as measured, else as the model predicts it."""
         if target.log_f0_mean is not None:
             return target.log_f0_mean
         predicted = self.model.predict_pitch(target.speaker) if target.address is None else self.memory.predict_pitch_at(target.address.log())
         return float(predicted[0])
 
-    def spoken_pitch(self, source: Source, target: Target) -> PitchStatistics:
+    def choose_pitch(self, source: Source, target: Target) -> PitchStatistics:
         """The pitch of the source spoken by the target, as the target's rule has it: a recalled voice has the source's range."""
         std, share = source.pitch.std, self.style.pitch_range_matching
-        own = PitchStatistics(self.own_log_f0(target), std if target.log_f0_std is None else matched_range(std, target.log_f0_std, share))
+        own = PitchStatistics(self.find_log_f0(target), std if target.log_f0_std is None else matched_range(std, target.log_f0_std, share))
         return target.pitch.spoken(own, source.pitch, source.lf0[0].cpu().numpy())
 
     def speak(self, source: Source, target: Target) -> np.ndarray:
@@ -245,17 +245,17 @@ class Converter:
         All log-mels lie in memory at once. A source's targets should stand side by side: what they share is computed once.
         """
         mels: list[Tensor] = []
-        with self._timed("decoder"):
+        with self._time_step("decoder"):
             for _, same in groupby(pairs, key=lambda pair: id(pair[0])):
-                mels += self._decoded(list(same))
-        with self._timed("vocoder"):
+                mels += self._decode_voices(list(same))
+        with self._time_step("vocoder"):
             spoken = vocode_many(self.vocoder, mels, len(pairs))
-        return [_placed(levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
+        return [_place_in_silence(levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
 
-    def _decoded(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
+    def _decode_voices(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
         """Raw log-mels (T, n_mels) of one source in the voices of its targets."""
         source = pairs[0][0]
-        spoken = [self.spoken_pitch(source, target) for _, target in pairs]
+        spoken = [self.choose_pitch(source, target) for _, target in pairs]
         mean, std = torch.tensor([(pitch.mean, pitch.std) for pitch in spoken], device=self.device, dtype=torch.float32).unbind(1)
         level = mean, std
         speakers = torch.cat([target.speaker for _, target in pairs])
@@ -270,14 +270,14 @@ class Converter:
         matched = (match(mel, target.bands, *shares) for mel, (_, target) in zip(scaled, pairs, strict=True))
         return [self.model.denormalise(mel).float() for mel in matched]
 
-    def _source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
+    def _embed_source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
         """(256,) of a trimmed source at the model's rate, by its beginning; None where no guidance asks for it, or there is no sound."""
         beginning = wav[: GUIDING_S * self.rate]
         if not self.guidance or not self.model.needs_dvector or not np.any(beginning):
             return None
-        return self._voice_embedder().embed(resample(beginning, self.rate, VOICE_RATE))
+        return self._load_voice_embedder().embed(resample(beginning, self.rate, VOICE_RATE))
 
-    def _source_speaker(self, heard: SpeechFeatures, mel: Tensor) -> Tensor | None:
+    def _embed_source_voice(self, heard: SpeechFeatures, mel: Tensor) -> Tensor | None:
         """(1, voice_dim) of a source with its normalised log-mel (T, n_mels), where there is guidance."""
         if self.guidance and not self.model.needs_dvector:
             return self.model.embed_voice(mel[: round(GUIDING_S * self.frontend.definition.frame_rate)].T[None])
@@ -289,8 +289,8 @@ class Converter:
 
     def find_face(self, face: Picture) -> "FaceObservation":
         """The face that is taken from a picture, with its box, crop and embedding. FaceVCError where there is none."""
-        analyser = self._face_analyser()
-        with self._timed("face"), _naming(face):
+        analyser = self._load_face_analyser()
+        with self._time_step("face"), _name_in_errors(face):
             if isinstance(face, np.ndarray):
                 image = face
             else:
@@ -301,19 +301,19 @@ class Converter:
 
     def prepare_faces(self) -> None:
         """Loads the face networks now; FaceVCError where the checkpoint knows no faces or its embedder is not installed."""
-        self._face_analyser()
+        self._load_face_analyser()
 
     def prepare_speech(self) -> None:
         """Where the vocoder's kernels are compiled, begins with it now: the first result comes half a second sooner."""
         if self.vocoder.steady:
             self.vocoder.compile_ahead()
 
-    def _heard(self, recording: Recording) -> np.ndarray:
+    def _load_wav(self, recording: Recording) -> np.ndarray:
         """(n,) float32 at the model's rate, at least one sample."""
         wav = _load(recording, self.rate)
         return wav if len(wav) else np.zeros(1, np.float32)
 
-    def _face_analyser(self) -> "FaceAnalyser":
+    def _load_face_analyser(self) -> "FaceAnalyser":
         if self._faces is None:
             settings = self.checkpoint.embedders.get("face")
             if settings is None:
@@ -326,7 +326,7 @@ class Converter:
             self._faces = analyser_of(settings, self.on_many)
         return self._faces
 
-    def _voice_embedder(self) -> "VoiceEmbedder":
+    def _load_voice_embedder(self) -> "VoiceEmbedder":
         if self._voices is None:
             from facevc_cli.voices.dvector import VoiceEmbedder
 
@@ -334,7 +334,7 @@ class Converter:
         return self._voices
 
     @contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
+    def _time_step(self, step: str) -> Iterator[None]:
         started = time.perf_counter()
         try:
             yield
@@ -345,7 +345,7 @@ class Converter:
 
 
 @contextmanager
-def _naming(given: object) -> Iterator[None]:
+def _name_in_errors(given: object) -> Iterator[None]:
     """Errors of what knows only arrays get the name of the file."""
     try:
         yield
@@ -373,7 +373,7 @@ def _load(recording: Recording, to_rate: int) -> np.ndarray:
     return resample(mix_array(wav if wav.ndim == 2 else wav[:, None], int(rate)), int(rate), to_rate)
 
 
-def _placed(wav: np.ndarray, source: Source, rate: int) -> np.ndarray:
+def _place_in_silence(wav: np.ndarray, source: Source, rate: int) -> np.ndarray:
     """Into silence as long as the recording, where the speech stood in it."""
     whole = np.zeros(round(source.seconds * rate), np.float32)
     start = round(source.start_s * rate)

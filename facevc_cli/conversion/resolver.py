@@ -40,7 +40,7 @@ class VoiceResolver:
         """The voice. FaceVCError if a file cannot be used; of several pictures of a person, if none can."""
         if spec not in self._targets:
             try:
-                self._targets[spec] = self.converter.pitched(self._make_target(spec), self.pitch)
+                self._targets[spec] = self.converter.apply_pitch_rule(self._make_target(spec), self.pitch)
             except FaceVCError as error:
                 self._targets[spec] = error
         found = self._targets[spec]

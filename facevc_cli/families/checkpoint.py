@@ -66,7 +66,7 @@ def load_model(folder: Path | str | None = None, device: str = "cpu") -> Convers
     return load_checkpoint(folder, device).model
 
 
-def bundled_checkpoint() -> Path:
+def find_bundled_checkpoint() -> Path:
     """The starter model's folder; FaceVCError where this installation lacks it."""
     folder = Path(__file__).resolve().parent.parent / "assets" / "starter"
     if not (folder / WEIGHTS).is_file():
@@ -77,7 +77,7 @@ def bundled_checkpoint() -> Path:
 def locate(folder: Path | str | None) -> Path:
     """A checkpoint's own folder: given itself, a run (its best, else its last), or None (the bundled one)."""
     if folder is None:
-        return bundled_checkpoint()
+        return find_bundled_checkpoint()
     folder = Path(folder)
     wanted = (folder, folder / "checkpoints" / "best", folder / "checkpoints" / "last")
     for candidate in (name for one in wanted for name in (one, old_folder(one))):
@@ -92,7 +92,7 @@ def locate(folder: Path | str | None) -> Path:
 def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Checkpoint:
     """Reads and verifies a checkpoint; the model is in eval mode. FaceVCError says what does not fit."""
     folder = locate(folder)
-    header = _header(folder)
+    header = _read_header(folder)
     tensors = read_weights(folder)
     family = find_family(header.get("family", FIRST_FAMILY), str(folder / CONFIG))
     config = read_config(family, header["config"], str(folder / CONFIG))
@@ -115,7 +115,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """A checkpoint folder's weights; FaceVCError where they are not the ones that its configuration names by sha256."""
-    wanted, found = _header(folder)["weights_sha256"], file_sha256(folder / WEIGHTS)
+    wanted, found = _read_header(folder)["weights_sha256"], file_sha256(folder / WEIGHTS)
     if found != wanted:
         raise FaceVCError(
             f"{folder / WEIGHTS}: expected sha256 {wanted[:16]}..., found {found[:16]}...: the file is damaged or was changed. Copy it again."
@@ -123,7 +123,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return read_tensors(folder / WEIGHTS)
 
 
-def _header(folder: Path) -> dict[str, Any]:
+def _read_header(folder: Path) -> dict[str, Any]:
     where = folder / CONFIG
     header = parse_settings(read_text(where), str(where))
     if header.get("format") != FORMAT or not header.keys() >= HEADER.keys():

@@ -12,20 +12,20 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import LONGEST_SHOWN, parse_settings, parse_yaml, read_text, shorten
 from facevc_cli.core.settings import from_dict, to_dict
 from facevc_cli.families.base import Family, FamilyConfig
-from facevc_cli.families.registry import each_family
+from facevc_cli.families.registry import iterate_families
 
 
-def preset_names() -> list[str]:
+def list_presets() -> list[str]:
     """The presets of all families."""
-    return list(dict.fromkeys(name for family in each_family() for name in family.presets))
+    return list(dict.fromkeys(name for family in iterate_families() for name in family.presets))
 
 
-def family_of_preset(preset: str) -> Family:
+def find_preset_family(preset: str) -> Family:
     """The first family that has it. UsageError lists all presets if none has."""
-    for family in each_family():
+    for family in iterate_families():
         if preset in family.presets:
             return family
-    raise UsageError(f"--preset {shorten(preset)}: {name_allowed(preset, preset_names())}")
+    raise UsageError(f"--preset {shorten(preset)}: {name_allowed(preset, list_presets())}")
 
 
 def load_config(preset: str, file: Path | None = None, overrides: Sequence[str] = (), base: FamilyConfig | None = None) -> Any:
@@ -34,7 +34,7 @@ def load_config(preset: str, file: Path | None = None, overrides: Sequence[str] 
     base: its model and its conversion stand in for the preset's, under the differences.
     FaceVCError names what is wrong in the file, UsageError an unknown preset and what is wrong in a difference; each names a near key or value.
     """
-    family = family_of_preset(preset)
+    family = find_preset_family(preset)
     tree = family.upgrade(parse_settings(family.presets[preset], f"preset {preset}"))
     tree["name"] = preset
     if base is not None:

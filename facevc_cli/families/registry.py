@@ -32,7 +32,7 @@ def assert_family(family: object, name: str) -> None:
         raise FaceVCError(f"the model family {name}: expected a Family of this name, found {type(family).__name__}. See its package's own notes.")
 
 
-def each_family() -> Iterator[Family]:
+def iterate_families() -> Iterator[Family]:
     """facevc's own families first. Others are loaded when they are reached; one that does not load is passed over."""
     for name in OWN:
         yield find_family(name, name)

@@ -53,11 +53,11 @@ def run_training(family: Family, request: TrainingRequest, options: RunOptions, 
             folder.remove_leftovers()
             folder.describe(request.seed, str(accelerator.device))
         task = training.make_task(resume)
-        checkpoint = Checkpoint(task.model, request.config, training.frontend, options.stage, embedders=_embedders(request))
+        checkpoint = Checkpoint(task.model, request.config, training.frontend, options.stage, embedders=_collect_embedders(request))
         loop = Loop(task, training.run, training.training, training.validation, folder, checkpoint, accelerator)
         return loop.fit(tally, resume, options.stop_at)
 
 
-def _embedders(request: TrainingRequest) -> dict[str, Any]:
+def _collect_embedders(request: TrainingRequest) -> dict[str, Any]:
     stores = {"voice": request.voices, "face": request.faces}
     return {kind: store.settings for kind, store in stores.items() if store is not None}

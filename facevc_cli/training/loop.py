@@ -77,7 +77,7 @@ class Loop:
         tally.reporter.begin(max(0, last - self.progress.step), "steps", self.checkpoints.stage)
         self.task.auxiliary.train()
         self.task.model.train()
-        batches = self._batches(self.progress.step, last)
+        batches = self._read_batches(self.progress.step, last)
         with hold(lambda: 1, "step", terminations=True) if self.accelerator.num_processes == 1 else nullcontext():
             self._run_steps(batches, last, tally)
             del batches  # ends its processes in order
@@ -87,12 +87,12 @@ class Loop:
     def _run_steps(self, batches: Iterator[Batch], last: int, tally: Tally) -> None:
         meter = _Meter()
         for step in range(self.progress.step, last):
-            batch = meter.waiting(batches)
-            with precision_errors_told():
-                figures = self.task.step(self._on_device(batch), step)
-            meter.step(figures)
+            batch = meter.wait_for_batch(batches)
+            with explain_precision_errors():
+                figures = self.task.step(self._move_to_device(batch), step)
+            meter.add_step(figures)
             self.progress.step = step + 1
-            tally.done(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.shown()))
+            tally.done(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.average_loss()))
             if (step + 1) % self.run.log_every == 0 or step + 1 == last:
                 self._log(meter)
             if (step + 1) % self.run.validate_every == 0 or step + 1 == last:
@@ -103,7 +103,7 @@ class Loop:
             if stopping:
                 return
 
-    def _batches(self, first: int, last: int) -> Iterator[Batch]:
+    def _read_batches(self, first: int, last: int) -> Iterator[Batch]:
         workers = self.run.workers
         context = "spawn" if workers else None  # forked workers would share torch's threads and the store's handle
         loader = DataLoader(
@@ -114,11 +114,11 @@ class Loop:
         with starting_children():
             return iter(loader)
 
-    def _on_device(self, batch: Batch) -> Batch:
+    def _move_to_device(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
 
     def _log(self, meter: "_Meter") -> None:
-        row = {"step": self.progress.step, **meter.means()}
+        row = {"step": self.progress.step, **meter.take_means()}
         self._refuse([name for name, value in row.items() if not math.isfinite(value)])
         if self.accelerator.is_main_process:
             self.folder.log(row)
@@ -137,7 +137,7 @@ class Loop:
         self.task.model.eval()
         totals: dict[str, float] = {}
         for i in range(self.run.validation_batches):
-            for name, value in self.task.validate(self._on_device(self.validation[i]), self.progress.step).items():
+            for name, value in self.task.validate(self._move_to_device(self.validation[i]), self.progress.step).items():
                 totals[name] = totals.get(name, 0.0) + float(value) / self.run.validation_batches
         self.task.auxiliary.train()
         self.task.model.train()
@@ -163,24 +163,24 @@ class Loop:
         best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON knows no infinity
         metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation}
         model = self.accelerator.unwrap_model(self.task.model)
-        training = self._training_state() if name == "last" else None
+        training = self._collect_training_state() if name == "last" else None
         self.checkpoints.save_step(self.folder.checkpoints / name, model, self.progress.step, metrics, training)
 
-    def _training_state(self) -> dict[str, dict[str, Tensor]]:
-        auxiliary = {k: v for k, v in self._auxiliary_state().items() if ".model." not in k}
-        return {"auxiliary": auxiliary, **{f"optimiser_{n}": optimiser_tensors(o) for n, o in self.task.optimisers.items()}}
+    def _collect_training_state(self) -> dict[str, dict[str, Tensor]]:
+        auxiliary = {k: v for k, v in self._collect_auxiliary_state().items() if ".model." not in k}
+        return {"auxiliary": auxiliary, **{f"optimiser_{n}": flatten_optimiser(o) for n, o in self.task.optimisers.items()}}
 
-    def _auxiliary_state(self) -> dict[str, Tensor]:
+    def _collect_auxiliary_state(self) -> dict[str, Tensor]:
         modules = {name: self.accelerator.unwrap_model(m) for name, m in self.task.auxiliary.items()}
         return {f"{name}.{k}": v for name, m in modules.items() for k, v in m.state_dict().items()}
 
     def _load(self) -> None:
-        folder = self.folder.resumable()
+        folder = self.folder.find_resumable()
         load_weights(self.accelerator.unwrap_model(self.task.model), self.checkpoints.read_weights(folder), str(folder / WEIGHTS))
         saved = read_tensors(folder / TRAINING / "auxiliary.safetensors")
         try:
             with torch.no_grad():
-                for name, tensor in self._auxiliary_state().items():
+                for name, tensor in self._collect_auxiliary_state().items():
                     if name in saved:
                         tensor.copy_(saved[name])
             for name, optimiser in self.task.optimisers.items():
@@ -213,7 +213,7 @@ def _is_number(value: object) -> bool:
 
 
 @contextmanager
-def precision_errors_told() -> Iterator[None]:
+def explain_precision_errors() -> Iterator[None]:
     """A CPU without bfloat16 for a kind of layer makes oneDNN raise a RuntimeError: told as a FaceVCError."""
     try:
         yield
@@ -236,22 +236,22 @@ class _Meter:
         self.counts: Counter[str] = Counter()  # a term may begin in the middle of the run
         self.steps, self.waited, self.started = 0, 0.0, time.perf_counter()
 
-    def waiting(self, batches: Iterator[Batch]) -> Batch:
+    def wait_for_batch(self, batches: Iterator[Batch]) -> Batch:
         before = time.perf_counter()
         batch = next(batches)
         self.waited += time.perf_counter() - before
         return batch
 
-    def step(self, figures: Figures) -> None:
+    def add_step(self, figures: Figures) -> None:
         self.steps += 1
         for name, value in figures.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] += 1
 
-    def shown(self) -> dict[str, float]:
+    def average_loss(self) -> dict[str, float]:
         return {"loss": float(self.sums["loss"]) / self.steps}
 
-    def means(self) -> dict[str, float]:
+    def take_means(self) -> dict[str, float]:
         elapsed = time.perf_counter() - self.started
         row = {name: round(float(value) / self.counts[name], 6) for name, value in self.sums.items()}
         row |= {"steps_per_s": round(self.steps / elapsed, 4), "data_wait": round(self.waited / elapsed, 4)}
@@ -259,14 +259,14 @@ class _Meter:
         return row
 
 
-def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
+def flatten_optimiser(optimiser: Optimizer) -> dict[str, Tensor]:
     """An optimiser's state as flat tensors: `<parameter>/<name>`."""
     state = optimiser.state_dict()["state"]
     return {f"{index}/{name}": torch.as_tensor(value) for index, values in state.items() for name, value in values.items()}
 
 
 def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """The inverse of `optimiser_tensors`; the groups' settings stay as configured."""
+    """The inverse of `flatten_optimiser`; the groups' settings stay as configured."""
     whole = optimiser.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

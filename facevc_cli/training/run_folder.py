@@ -55,21 +55,21 @@ class RunDirectory:
         resolved = {"stage": stage, "seed": seed, "inputs": dict(inputs), **settings}
         if header.is_file() and not overwrite:
             found = upgrade(_read_header(header))
-            changed = _differences(_resumable(found), _resumable(resolved))
+            changed = _list_differences(_drop_free_settings(found), _drop_free_settings(resolved))
             if changed:
                 raise FaceVCError(
                     f"{self.path} holds a run with other settings ({', '.join(changed[:6])}). Choose another folder, or pass --overwrite to begin anew."
                 )
-            return self._resumable_or_none() is not None
+            return self._find_resumable() is not None
         if overwrite and self.checkpoints.exists():
             shutil.rmtree(self.checkpoints)
             self.losses.unlink(missing_ok=True)
         write_text(header, dump_yaml(resolved))
         return False
 
-    def resumable(self) -> Path:
+    def find_resumable(self) -> Path:
         """The checkpoint to go on from: the last, or the one before where a crash fell between the two renames."""
-        folder = self._resumable_or_none()
+        folder = self._find_resumable()
         if folder is None:
             raise FaceVCError(f"{self.checkpoints}: expected the checkpoint 'last' of a run to resume, found none. Pass --overwrite to begin anew.")
         return folder
@@ -79,7 +79,7 @@ class RunDirectory:
         for path in self.checkpoints.glob(".*.tmp"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def _resumable_or_none(self) -> Path | None:
+    def _find_resumable(self) -> Path | None:
         candidates = (self.checkpoints / "last", self.checkpoints / ".last.old")
         return next((p for p in candidates if (p / "config.yaml").is_file() and (p / "training").is_dir()), None)
 
@@ -89,11 +89,11 @@ class RunDirectory:
         starts = read_json(path, list, advice="Move it away: it only tells how the run was started.") if path.is_file() else []
         starts.append(
             {
-                "command": ["facevc", *map(_without_folders, sys.argv[1:])],
+                "command": ["facevc", *map(_strip_folders, sys.argv[1:])],
                 "facevc": __version__,
                 "python": platform.python_version(),
-                "packages": {name: _version(name) for name in PACKAGES},
-                "git": _git_state(),
+                "packages": {name: _find_version(name) for name in PACKAGES},
+                "git": _read_git_state(),
                 "seed": seed,
                 "device": device,
             }
@@ -123,7 +123,7 @@ class RunDirectory:
             _plot(self.losses, self.path / "losses.png")
 
 
-def _without_folders(argument: str) -> str:
+def _strip_folders(argument: str) -> str:
     """An argument without an absolute path: runs are passed on, and it names whose computer it was. What is not below here keeps its name."""
     option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
     if not os.path.isabs(value):
@@ -132,7 +132,7 @@ def _without_folders(argument: str) -> str:
     return f"{option}{equals}{Path(value).name if below.startswith('..') or os.path.isabs(below) else below}"
 
 
-def table_hashes(**tables: Path | None) -> dict[str, str]:
+def hash_tables(**tables: Path | None) -> dict[str, str]:
     """name -> sixteen hex digits of each table's content; those that are None are left out."""
     return {name: file_sha256(path)[:16] for name, path in tables.items() if path is not None}
 
@@ -154,29 +154,29 @@ def _read_header(path: Path) -> dict[str, Any]:
     return found
 
 
-def _resumable(resolved: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_free_settings(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration less what a resumed run may change: how often it speaks, and what a later stage is to do."""
     free = {"log_every", "checkpoint_every", "workers", "validate_every", "validation_batches"}
     free |= {"conversion"}  # weights do not depend on it
     if resolved.get("stage") == "pretrain":
         free |= {"train"}
-    return {k: _resumable(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
+    return {k: _drop_free_settings(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
 
 
-def _differences(a: Any, b: Any, path: str = "") -> list[str]:
+def _list_differences(a: Any, b: Any, path: str = "") -> list[str]:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return [d for key in dict.fromkeys([*a, *b]) for d in _differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
+        return [d for key in dict.fromkeys([*a, *b]) for d in _list_differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
     return [] if a == b else [f"{path}: {shorten(a)} there, {shorten(b)} now"]
 
 
-def _version(package: str) -> str | None:
+def _find_version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _git_state() -> str | None:
+def _read_git_state() -> str | None:
     try:
         done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError):

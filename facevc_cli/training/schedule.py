@@ -24,14 +24,14 @@ class WarmupMilestones:
             )
 
     @classmethod
-    def over(
+    def from_fractions(
         cls, total: int, peak: float, warmup: int, fractions: Sequence[float], start: float = 1e-6, factor: float = 0.5
     ) -> "WarmupMilestones":
         """The schedule of a run of `total` steps, its milestones given as fractions of the run."""
         milestones = tuple(round(fraction * total) for fraction in fractions)
         return cls(start=start, peak=peak, warmup=min(warmup, total), milestones=milestones, factor=factor)
 
-    def at(self, step: int) -> float:
+    def compute_rate(self, step: int) -> float:
         """Learning rate at `step`, counted from 0."""
         if step < self.warmup:
             return self.start + (self.peak - self.start) * step / self.warmup

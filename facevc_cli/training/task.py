@@ -54,12 +54,12 @@ class Checkpoints(Protocol):
         """The weights that `save_step` wrote. FaceVCError if they are damaged."""
 
 
-def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
+def compute_learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
     """At a step counted from 0, of a run of `steps`."""
     if config.schedule == "cosine":
         warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
         return config.learning_rate * warm * (0.49 * (1 + math.cos(math.pi * min(1.0, step / steps))) + 0.02)
-    return WarmupMilestones.over(steps, config.learning_rate, config.warmup_steps, config.milestones).at(step)
+    return WarmupMilestones.from_fractions(steps, config.learning_rate, config.warmup_steps, config.milestones).compute_rate(step)
 
 
 def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
@@ -73,7 +73,7 @@ def ramp(step: int, config: RunConfig, start: float, length: float = 0.1) -> flo
 
 
 @contextlib.contextmanager
-def frozen(modules: Iterable[nn.Module]):
+def freeze_during(modules: Iterable[nn.Module]):
     """No gradients for the modules' parameters inside the block."""
     parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
     for p in parameters:
@@ -92,6 +92,6 @@ def freeze(module: nn.Module) -> None:
     module.train = lambda mode=True: module  # type: ignore[method-assign]
 
 
-def generator(seed: int, step: int, salt: int = 0) -> torch.Generator:
+def make_generator(seed: int, step: int, salt: int = 0) -> torch.Generator:
     """A CPU generator that depends on nothing but the seed and the step."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 8 + salt)

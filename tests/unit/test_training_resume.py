@@ -18,7 +18,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.config import RunConfig
-from facevc_cli.training.loop import Loop, Progress, precision_errors_told
+from facevc_cli.training.loop import Loop, Progress, explain_precision_errors
 from facevc_cli.training.run_folder import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -195,9 +195,9 @@ def test_a_loss_that_became_nan_stops_before_it_is_saved(toy_stores: Stores, tmp
 
 
 def test_a_cpu_without_bfloat16_is_told():
-    with pytest.raises(FaceVCError, match="--precision bf16: this CPU cannot .* Leave --precision out"), precision_errors_told():
+    with pytest.raises(FaceVCError, match="--precision bf16: this CPU cannot .* Leave --precision out"), explain_precision_errors():
         raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation primitive.")
-    with pytest.raises(RuntimeError, match="^shapes"), precision_errors_told():
+    with pytest.raises(RuntimeError, match="^shapes"), explain_precision_errors():
         raise RuntimeError("shapes differ")
 
 

@@ -24,7 +24,7 @@ class BandStatistics:
     frames: int
 
     @classmethod
-    def of(cls, mel: Tensor) -> "BandStatistics":
+    def measure(cls, mel: Tensor) -> "BandStatistics":
         """mel: (T, n_mels), at least one frame. Quiet frames are pauses and do not count."""
         level = mel.mean(1)
         pause, loud = level.quantile(PAUSE), level.quantile(LOUD)
@@ -41,7 +41,7 @@ def match(mel: Tensor, own: BandStatistics | None, mean_share: float, deviation_
     """
     if own is None or not (mean_share or deviation_share):
         return mel
-    now = BandStatistics.of(mel)
+    now = BandStatistics.measure(mel)
     frames = min(now.frames, own.frames)
     trust = frames / (frames + TRUSTED_FRAMES)
     change = (own.std.clamp(min=LEAST_DEVIATION) / now.std.clamp(min=LEAST_DEVIATION)).clamp(1 / MOST_CHANGE, MOST_CHANGE) ** (trust * deviation_share)

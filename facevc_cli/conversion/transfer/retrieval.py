@@ -23,11 +23,11 @@ def retrieve(z: Tensor, own: Tensor | None, share: float) -> Tensor:
         return z
     directions = F.normalize(own, dim=-1)
 
-    def taken(frames: Tensor) -> Tensor:
+    def blend_neighbours(frames: Tensor) -> Tensor:
         alike, where = (F.normalize(frames, dim=-1) @ directions.T).topk(min(NEIGHBOURS, len(own)), dim=-1)
         neighbours = (own[where] * (SHARPNESS * alike).softmax(-1)[..., None]).sum(-2)
         return torch.lerp(frames, neighbours, share * ((alike[..., :1] - UNLIKE) / (ALIKE - UNLIKE)).clamp(0, 1))
 
-    made = torch.cat([taken(frames) for frames in z.split(FRAMES_AT_ONCE, dim=1)], dim=1)
+    made = torch.cat([blend_neighbours(frames) for frames in z.split(FRAMES_AT_ONCE, dim=1)], dim=1)
     (std, mean), (made_std, made_mean) = (torch.std_mean(x, 1, correction=0, keepdim=True) for x in (z, made))
     return (made - made_mean) / (made_std + 1e-3) * std + mean

@@ -86,22 +86,22 @@ class RecurrentDecoder(nn.Module):
             )
         x = torch.cat([z, pitch, speaker.unsqueeze(1).expand(-1, frames, -1)], dim=-1)
         if frames > FRAMES_AT_ONCE and not torch.is_grad_enabled():
-            return self._long(x)
+            return self._decode_long(x)
         x, _ = self.lstm_in(x)
-        x, _ = self.lstm_out(self._convolved(x))
+        x, _ = self.lstm_out(self._convolve(x))
         before = self.projection(x)
         return before, self.postnet(before)
 
-    def _convolved(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor) -> Tensor:
         """(B, T, channels) -> the same shape."""
         x = x.transpose(1, 2)
         for layer in self.convolutions:
             x = layer(x).relu()
         return x.transpose(1, 2)
 
-    def _long(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _decode_long(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, in stretches: the LSTMs carry their state on, the convolutions see their context. x: (B, T, inputs)."""
-        reach, frames = sum(map(_reach, self.convolutions)), x.shape[1]
+        reach, frames = sum(map(_measure_reach, self.convolutions)), x.shape[1]
         first = done = 0  # the place of the first hidden frame that is kept, and the first that is to be convolved
         state_in = state_out = None
         kept, parts = x.new_zeros(len(x), 0, self.lstm_in.hidden_size), []
@@ -110,20 +110,20 @@ class RecurrentDecoder(nn.Module):
             kept = torch.cat([kept, hidden], dim=1)
             end = first + kept.shape[1]
             until = end if end == frames else max(done, end - reach)
-            convolved = self._convolved(kept)[:, done - first : until - first]
+            convolved = self._convolve(kept)[:, done - first : until - first]
             if until > done:
                 out, state_out = self.lstm_out(convolved, state_out)
                 parts.append(self.projection(out))
             keep_from = max(0, until - reach)
             kept, first, done = kept[:, keep_from - first :], keep_from, until
         before = torch.cat(parts, dim=1)
-        context = sum(map(_reach, self.postnet.convolutions))
+        context = sum(map(_measure_reach, self.postnet.convolutions))
         after = []
         for start, kept_from, kept_to in windows(frames, FRAMES_AT_ONCE, context):
             after.append(self.postnet(before[:, start : start + FRAMES_AT_ONCE])[:, kept_from - start : kept_to - start])
         return before, torch.cat(after, dim=1)
 
 
-def _reach(layer: nn.Module) -> int:
+def _measure_reach(layer: nn.Module) -> int:
     """Frames on either side that a ConvNorm looks at."""
     return layer.conv.kernel_size[0] // 2 if isinstance(layer, ConvNorm) else 0

@@ -23,7 +23,7 @@ class VoiceMemory(nn.Module):
     def __init__(self, voice_dim: int = 256, slots: int = 96, temperature: float = 1.0, init_std: float = 0.5, unit_recall: bool = False) -> None:
         super().__init__()
         self.unit_recall = unit_recall  # d-vectors have unit length, a mean of several has not
-        self.temperature = _positive(temperature)
+        self.temperature = _check_temperature(temperature)
         self.init_std = init_std
         self.values = nn.Parameter(init_std * torch.randn(slots, voice_dim))
         self.keys = nn.Parameter(init_std * torch.randn(slots, voice_dim))
@@ -33,7 +33,7 @@ class VoiceMemory(nn.Module):
 
         `temperature` divides the cosine; None takes the memory's own. Raises FaceVCError unless it is above zero.
         """
-        scale = self.temperature if temperature is None else _positive(temperature)
+        scale = self.temperature if temperature is None else _check_temperature(temperature)
         slots = self.values if by == "voice" else self.keys
         cosine = F.normalize(embedding, dim=-1) @ F.normalize(slots, dim=-1).T
         return (cosine / scale).log_softmax(dim=-1)
@@ -71,13 +71,13 @@ class VoiceMemory(nn.Module):
             )
         generator = torch.Generator().manual_seed(seed)
         points = vectors.detach().float().cpu()
-        centres = _kmeans(points, slots, generator)
+        centres = _find_centres(points, slots, generator)
         noise = 0.05 * points.std(unbiased=False) * torch.randn(slots, dim, generator=generator)
         self.values.copy_(centres + noise)
         self.keys.copy_(self.init_std * torch.randn(slots, dim, generator=generator))
 
 
-def _kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def _find_centres(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """`count` centres of `points` (n, dim), started from a shuffle of the points; an empty cluster keeps its centre."""
     order = torch.randperm(len(points), generator=generator)
     centres = points[order.repeat(-(-count // len(points)))[:count]].clone()
@@ -89,7 +89,7 @@ def _kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return centres
 
 
-def _positive(temperature: float) -> float:
+def _check_temperature(temperature: float) -> float:
     if not temperature > 0:
         raise FaceVCError(
             f"The memory's temperature must be above zero; found {temperature}. The paper uses 1, lower is sharper."

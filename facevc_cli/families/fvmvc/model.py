@@ -40,7 +40,7 @@ class FaceVC(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = c = config
-        definition = _definition(c)
+        definition = _find_definition(c)
         self.content_encoder = _CONTENT_ENCODERS[c.content_encoder.kind](c, definition)
         self.speaker_encoder = _SPEAKER_ENCODERS[c.speaker_encoder](c)
         self.face_encoder = FaceEncoder(c.face_dim, c.voice_dim)
@@ -172,46 +172,46 @@ class FaceVC(nn.Module):
         return self.decoder(z, self.pitch(lf0, mean, std), speaker)
 
 
-def _definition(config: ModelConfig) -> MelDefinition:
+def _find_definition(config: ModelConfig) -> MelDefinition:
     definition = MEL_DEFINITIONS[config.mel]
     if definition.n_mels != config.n_mels:
         raise FaceVCError(f"model.n_mels: the mel {config.mel!r} has {definition.n_mels} bands, found {config.n_mels}.")
     return definition
 
 
-def _vq(c: ModelConfig, _: MelDefinition) -> nn.Module:
+def _build_vq(c: ModelConfig, _: MelDefinition) -> nn.Module:
     e = c.content_encoder
     return VQContentEncoder(c.n_mels, e.channels, c.z_dim, e.codes, e.context_dim, e.commitment, e.decay, layers=e.layers)
 
 
-def _distilled(c: ModelConfig, d: MelDefinition) -> nn.Module:
+def _build_distilled(c: ModelConfig, d: MelDefinition) -> nn.Module:
     e = c.content_encoder
     return DistilledContentEncoder(float(d.frame_rate), d.log, c.n_mels, c.z_dim, e.channels, e.layers, e.heads, e.window_s, e.context_s)
 
 
-def _recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:
+def _build_recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:
     d = c.decoder
     return RecurrentDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.recurrent_dim, postnet_channels=d.postnet_channels)
 
 
-def _convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
+def _build_convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
     return ConvolutionalDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, c.decoder.channels, c.decoder.blocks)
 
 
-def _identity(c: ModelConfig) -> nn.Module:
+def _build_identity(c: ModelConfig) -> nn.Module:
     if c.dvector_dim != c.voice_dim:
         raise FaceVCError(f"speaker_encoder identity needs voice_dim = dvector_dim, found {c.voice_dim} and {c.dvector_dim}.")
     return nn.Identity()
 
 
-_CONTENT_ENCODERS: dict[str, Callable[[ModelConfig, MelDefinition], nn.Module]] = {"vq": _vq, "distilled": _distilled}
+_CONTENT_ENCODERS: dict[str, Callable[[ModelConfig, MelDefinition], nn.Module]] = {"vq": _build_vq, "distilled": _build_distilled}
 _SPEAKER_ENCODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "dvector": lambda c: DVectorEncoder(c.dvector_dim, c.voice_dim),
     "mel": lambda c: MelSpeakerEncoder(c.n_mels, voice_dim=c.voice_dim, normalize=c.normalise_mel_embedding),
-    "identity": _identity,
+    "identity": _build_identity,
 }
 _PITCH_INPUTS: dict[str, Callable[[MelDefinition], NormalisedPitch | HarmonicCombPitch]] = {
     "normalised": lambda d: NormalisedPitch(),
     "comb": lambda d: HarmonicCombPitch(mel_filters(d), d.rate, d.n_fft),
 }
-_DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"recurrent": _recurrent, "convolutional": _convolutional}
+_DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"recurrent": _build_recurrent, "convolutional": _build_convolutional}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facevc_cli.families.fvmvc.losses import club_upper_bound, gaussian_loglikelihood
 
 
-def _network(in_dim: int, hidden: int, out_dim: int, layers: int) -> list[nn.Module]:
+def _build_network(in_dim: int, hidden: int, out_dim: int, layers: int) -> list[nn.Module]:
     stack: list[nn.Module] = []
     for index in range(layers - 1):
         stack += [nn.Linear(in_dim if index == 0 else hidden, hidden), nn.ReLU()]
@@ -25,8 +25,8 @@ class CLUBEstimator(nn.Module):
 
     def __init__(self, x_dim: int, y_dim: int, hidden: int = 256, layers: int = 4) -> None:
         super().__init__()
-        self.mean = nn.Sequential(*_network(x_dim, hidden, y_dim, layers))
-        self.logvar = nn.Sequential(*_network(x_dim, hidden, y_dim, layers), nn.Tanh())
+        self.mean = nn.Sequential(*_build_network(x_dim, hidden, y_dim, layers))
+        self.logvar = nn.Sequential(*_build_network(x_dim, hidden, y_dim, layers), nn.Tanh())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of y, each (B, T or 1, y_dim)."""
@@ -39,7 +39,7 @@ class CLUBEstimator(nn.Module):
         mean, logvar = self(x)
         return scale * gaussian_loglikelihood(mean, logvar, y)
 
-    def mi_estimate(
+    def estimate_mi(
         self, x: Tensor, y: Tensor, index: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """Scalar upper bound in nats, to minimise in the model's step.
@@ -52,6 +52,6 @@ class CLUBEstimator(nn.Module):
         return club_upper_bound(mean, logvar, y, index.to(y.device))
 
 
-def half_rate(lf0: Tensor) -> Tensor:
+def halve_rate(lf0: Tensor) -> Tensor:
     """Log-F0 at the content's frame rate, the mean of each two frames: (B, T) -> (B, T/2 rounded up, 1)."""
     return F.avg_pool1d(lf0.unsqueeze(1), kernel_size=2, ceil_mode=True).transpose(1, 2)

@@ -74,7 +74,7 @@ def read_published(path: str | Path) -> dict[str, StateDict]:
             f"{path} cannot be read as a checkpoint of plain tensors ({type(error).__name__}). "
             "Give an undamaged .pt file; files that need code to be unpickled are refused."
         ) from error
-    scopes = {name: _tensors(value) for name, value in content.items()} if isinstance(content, Mapping) else {}
+    scopes = {name: _keep_tensors(value) for name, value in content.items()} if isinstance(content, Mapping) else {}
     scopes = {name: tensors for name, tensors in scopes.items() if tensors}
     if not scopes:
         raise FaceVCError(
@@ -103,12 +103,12 @@ def convert_published(state_dicts: Mapping[str, Mapping[str, Tensor]]) -> tuple[
             "Expected `encoder`, `encoder_spk` and `decoder`."
         )
     kind = "fvmvc" if any(key.endswith("_memory") for key in state_dicts["encoder_spk"]) else "vqmivc"
-    converted = _prefixed("content_encoder", convert_scope("encoder", state_dicts["encoder"]))
+    converted = _add_prefix("content_encoder", convert_scope("encoder", state_dicts["encoder"]))
     if kind == "fvmvc":
         converted |= convert_scope("encoder_spk", state_dicts["encoder_spk"])
     else:
-        converted |= _prefixed("speaker_encoder", convert_scope("encoder_spk_mel", state_dicts["encoder_spk"]))
-    converted |= _prefixed("decoder", convert_scope("decoder", state_dicts["decoder"]))
+        converted |= _add_prefix("speaker_encoder", convert_scope("encoder_spk_mel", state_dicts["encoder_spk"]))
+    converted |= _add_prefix("decoder", convert_scope("decoder", state_dicts["decoder"]))
     return converted, kind
 
 
@@ -122,11 +122,11 @@ def _rename(scope: str, key: str) -> str:
     )
 
 
-def _prefixed(prefix: str, tensors: StateDict) -> StateDict:
+def _add_prefix(prefix: str, tensors: StateDict) -> StateDict:
     return {f"{prefix}.{key}": tensor for key, tensor in tensors.items()}
 
 
-def _tensors(value: object) -> StateDict:
+def _keep_tensors(value: object) -> StateDict:
     """`value` where it is a state dict, else nothing (optimiser states, step counts)."""
     if isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items()):
         return dict(value)

@@ -66,7 +66,7 @@ def read_inputs(
     hears_mel = config.model.speaker_encoder == "mel"
     frames = faces is None or hears_mel or config.train.decodes
 
-    def batches(chosen: Voices, seed: int, weighted: bool) -> CropBatches:
+    def make_batches(chosen: Voices, seed: int, weighted: bool) -> CropBatches:
         pairs = None
         if faces is not None:
             joined = pair_faces(features, chosen.rows, faces.store, table)
@@ -80,9 +80,9 @@ def read_inputs(
             more=more if weighted else 0, rank=rank,
         )  # fmt: skip
 
-    train = batches(training, seed, True)
+    train = make_batches(training, seed, True)
     try:
-        valid = batches(join_voices(features, voices, "valid"), VALIDATION_SEED, False)
+        valid = make_batches(join_voices(features, voices, "valid"), VALIDATION_SEED, False)
     except FaceVCError:
         valid = None  # without a validation split, the last checkpoint is the one to use
     return TrainingInputs(train, valid, train.voices, (reader.mean, reader.std - 1e-8), frontend)

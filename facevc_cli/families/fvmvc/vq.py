@@ -48,7 +48,7 @@ class VectorQuantizer(nn.Module):
         with torch.autocast(z_before.device.type, enabled=False):
             vectors = z_before.float()
             flat = vectors.detach().reshape(-1, vectors.shape[-1])
-            indices = self.nearest(flat)
+            indices = self.find_nearest(flat)
             quantized = self.embedding[indices].view_as(vectors)
             one_hot = F.one_hot(indices, len(self.embedding)).to(flat.dtype)
             if self.training and torch.is_grad_enabled() and z_before.requires_grad:
@@ -59,7 +59,7 @@ class VectorQuantizer(nn.Module):
             z = vectors + (quantized - vectors).detach()
         return Quantized(z, indices.view(z_before.shape[:-1]), loss, perplexity)
 
-    def nearest(self, flat: Tensor) -> Tensor:
+    def find_nearest(self, flat: Tensor) -> Tensor:
         """Index of the nearest code for each row of `flat` (n, dim) -> (n,)."""
         squares = self.embedding.pow(2).sum(dim=1)
         return (squares - 2 * flat @ self.embedding.T).argmin(dim=1)
