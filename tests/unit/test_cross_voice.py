@@ -106,7 +106,7 @@ def test_crossed_speech_has_the_others_voice_and_level(starter_stores: Stores):
 
 
 def test_a_critic_needs_voices_that_stand_still(toy_stores: Stores, tmp_path: Path):
-    with pytest.raises(FaceVCError, match=r"cross_voice needs a voice embedding that does not move: model.speaker_encoder identity"):
+    with pytest.raises(FaceVCError, match=r"cross_voice needs a fixed voice embedding. Set model.speaker_encoder=identity"):
         pretrain(toy_stores, tmp_path, "toy", "pretrain.cross_voice=0.1")
 
 

@@ -84,7 +84,7 @@ def _task(stores: Stores, verifier: VoiceVerifier | None) -> tuple[PretrainTask,
 
 
 def test_no_term_without_a_verifier(starter_stores: Stores, tmp_path: Path):
-    with pytest.raises(FaceVCError, match=r"verify_voice needs a verifier that knows voices: pass --verifier FILE"):
+    with pytest.raises(FaceVCError, match=r"verify_voice needs a voice verifier. Pass --verifier FILE"):
         pretrain(starter_stores, tmp_path, "starter", *VERIFY)
 
 

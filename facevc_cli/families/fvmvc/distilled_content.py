@@ -1,6 +1,6 @@
-"""Content encoder taught by Whisper: its first layers on our own log-mel, trained to give a bottleneck of its last layer.
+"""Content encoder distilled from Whisper: Whisper's first layers on our log-mel, trained to give a bottleneck of its last layer.
 
-Normalising the bottleneck over time takes out what is constant in an utterance, the speaker first of all.
+The bottleneck is normalised over time. That removes what is constant in an utterance, above all the speaker.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, whispe
 # log10 power of Whisper's mel against our log magnitude: scale, offset (least squares over 40 recordings of speech).
 WHISPER_SCALE = {"ln": (0.8686, 0.69), "log10": (2.0, 1.73)}
 WINDOWS_AT_ONCE = 32
-LONG_S = 120.0  # from here on, without gradients, hidden frames are not kept
+LONG_S = 120.0  # for longer input without gradients, hidden frames are not kept
 
 
 def normalise_over_time(z: Tensor) -> Tensor:
-    """(B, T, dim) to zero mean and unit deviation over T."""
+    """Scales (B, T, dim) to zero mean and unit deviation over T."""
     return (z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True, unbiased=False) + 1e-3)
 
 
 class TeacherBottleneck(nn.Module):
-    """The teacher's output cut down to what the decoder needs; in pretraining only, for the content encoder learns to do it alone."""
+    """Reduces the teacher's output to what the decoder needs. Only pretraining uses it, because the content encoder learns to replace it."""
 
     def __init__(self, teacher_dim: int = 512, z_dim: int = 64):
         super().__init__()
@@ -39,9 +39,9 @@ class TeacherBottleneck(nn.Module):
 class DistilledContentEncoder(nn.Module):
     """Normalised log-mel (B, n_mels, T) -> content z (B, ceil(T / 2), z_dim), normalised over time; no code book.
 
-    Input longer than a window with its context on both sides is encoded in windows, for attention does not carry over to lengths
-    that it never saw: trained on crops of 1.9 s, the cosine to the teacher's bottleneck is .80 in windows of that length, and .73
-    on whole utterances.
+    Input longer than a window with its context is encoded in windows, because attention does not work well on lengths that it
+    was not trained on. Trained on crops of 1.9 s, it reaches a cosine to the teacher's bottleneck of 0.80 in windows of that
+    length, and of 0.73 on whole utterances.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DistilledContentEncoder(nn.Module):
         self.mel_std: Tensor
 
     def forward(self, mel: Tensor) -> ContentOutput:
-        """The context is the last layer's output at z's frames (beyond LONG_S z_before); there are no indices (-1 throughout) and no loss."""
+        """Encodes mel. The context is the last layer's output at z's frames (z_before if longer than LONG_S). All indices are -1, the loss is 0."""
         half = (mel.shape[-1] + 1) // 2
         whisper_mel = self._make_whisper_mel(mel)
         if whisper_mel.shape[-1] > LONG_S * WHISPER_FRAME_RATE and not torch.is_grad_enabled():
@@ -75,12 +75,12 @@ class DistilledContentEncoder(nn.Module):
         return ContentOutput(normalise_over_time(z_before), hidden, indices, zero, zero, z_before)
 
     def _encode_long(self, whisper_mel: Tensor, frames: int) -> Tensor:
-        """The head on the resampled hidden frames, block by block as they come: (B, frames, z_dim)."""
+        """Applies the head to the resampled hidden frames, block by block: (B, frames, z_dim)."""
         count = (whisper_mel.shape[-1] + 1) // 2
         place = ((torch.arange(frames, dtype=torch.float64) + 0.5) * (count / frames) - 0.5).clamp(0, count - 1)
         low = place.floor().long()
         share = (place - low).to(whisper_mel)[:, None]
-        parts, done, first = [], 0, 0  # first: the place of the first hidden frame that is kept
+        parts, done, first = [], 0, 0  # first: index of the first kept hidden frame
         kept = whisper_mel.new_zeros(len(whisper_mel), 0, self.encoder.dim)
         for block in self._encode_windows(whisper_mel):
             kept = torch.cat([kept, block], dim=1)
@@ -98,7 +98,7 @@ class DistilledContentEncoder(nn.Module):
         return whisper_log_mel(10.0 ** log_power.clamp(-10, 10))
 
     def _encode_windows(self, mel: Tensor) -> Iterator[Tensor]:
-        """mel (B, n_mels, T) at 100 Hz -> the encoder's output (B, ..., dim) in blocks, in all T / 2 frames, rounded up."""
+        """mel (B, n_mels, T) at 100 Hz -> the encoder's output in blocks (B, ..., dim), together T / 2 frames, rounded up."""
         window, context = (2 * round(s * WHISPER_FRAME_RATE / 2) for s in (self.window_s, self.context_s))
         total = mel.shape[-1]
         if total <= window + 2 * context:

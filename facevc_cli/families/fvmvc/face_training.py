@@ -1,7 +1,7 @@
 """A step of face training: the memory-based face-voice model with mixed supervision.
 
 Content encoder and speaker encoder are frozen, and a frozen copy of the pretrained decoder teaches the inter-speaker term: the
-same content in ANOTHER speaker's voice, told by that speaker's face to the student and by that speaker's d-vector to the teacher.
+same content in ANOTHER speaker's voice. The student gets that speaker's face, the teacher that speaker's d-vector.
 """
 
 import copy
@@ -24,12 +24,12 @@ TERMS = ("reconstruction", "recall", "address", "inter_speaker", "voice_reconstr
 
 
 class MixedSupervision(nn.Module):
-    """The forward pass of all weighted terms; wrapped as a whole for several devices."""
+    """Computes all weighted terms in one forward pass. One module, so that several devices can share it."""
 
     def __init__(self, model: FaceVC, train: TrainConfig, reconstruction: str):
         super().__init__()
         self.model, self.train_config, self.reconstruction = model, train, reconstruction
-        self.noise = make_generator(0, 0)  # of the faces; set anew for every step
+        self.noise = make_generator(0, 0)  # draws the noise on faces; replaced in every step
         self.teacher = copy.deepcopy(nn.ModuleDict({"decoder": model.decoder, "pitch": model.pitch}))
         for module in (model.content_encoder, model.speaker_encoder, self.teacher):
             freeze(module)
@@ -39,7 +39,7 @@ class MixedSupervision(nn.Module):
             freeze(model.decoder)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Unweighted terms by name, and the entropies of both addresses (nats)."""
+        """Returns the unweighted terms by name, and the entropies of both addresses (nats)."""
         model, weights = self.model, self.train_config
         mel = batch.get("mel")
         level = (batch["level"][:, 0], batch["level"][:, 1])
@@ -76,12 +76,12 @@ class MixedSupervision(nn.Module):
         return terms
 
     def _embed_voice(self, dvector: Tensor, mel: Tensor | None) -> Tensor:
-        """The frozen voice embedding; mel (B, T, n_mels) is needed by a mel speaker encoder only."""
+        """Returns the frozen voice embedding. Only a mel speaker encoder needs mel (B, T, n_mels)."""
         with torch.no_grad():
             return self.model.embed_voice(dvector if mel is None or self.model.config.speaker_encoder != "mel" else mel.transpose(1, 2))
 
     def _recall_face(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-address and recalled voice embedding of faces."""
+        """Returns the faces' log-addresses and recalled voice embeddings."""
         if self.training and self.train_config.face_noise > 0:
             noise = torch.randn(embedding.shape, generator=self.noise).to(embedding)
             embedding = embedding + self.train_config.face_noise * self.model.face_std * noise

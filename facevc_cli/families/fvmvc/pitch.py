@@ -1,4 +1,4 @@
-"""How F0 enters the decoder: normalised log-F0 (the paper), or the absolute F0 as the log-mel of a harmonic comb."""
+"""Turns F0 into decoder input: normalised log-F0 (the paper), or the absolute F0 as the log-mel of a harmonic comb."""
 
 import math
 
@@ -15,7 +15,7 @@ POWERS = 12
 
 
 class NormalisedPitch(nn.Module):
-    """The paper's: one channel, the normalised log-F0."""
+    """The paper's pitch input: one channel, the normalised log-F0."""
 
     dim = 1
 
@@ -25,7 +25,7 @@ class NormalisedPitch(nn.Module):
 
 
 class HarmonicCombPitch(nn.Module):
-    """The absolute F0: the standardised log-mel of cosines at its multiples (n_mels), a voiced flag, centred log-F0."""
+    """Absolute F0 as three inputs: the standardised log-mel of cosines at its multiples (n_mels), a voiced flag, centred log-F0."""
 
     def __init__(self, filters: np.ndarray, rate: int, n_fft: int):
         super().__init__()
@@ -45,7 +45,7 @@ class HarmonicCombPitch(nn.Module):
 def make_comb_table(filters: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
     """(TABLE_STEPS, n_mels) float32: the log-mel of unit cosines at k * F0 up to 8 kHz, standardised over the table.
 
-    filters: (n_mels, 1 + n_fft / 2). The phases .7 k^2 keep the harmonics from adding up to one pulse a window.
+    filters: (n_mels, 1 + n_fft / 2). Phases of 0.7 k^2 prevent the harmonics from adding up to one pulse per window.
     """
     samples, window = np.arange(n_fft) / rate, np.hanning(n_fft + 1)[:-1]
     combs = np.empty((TABLE_STEPS, n_fft))
@@ -57,7 +57,7 @@ def make_comb_table(filters: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
 
 
 def _sum_powers(factors: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """sum_k factors[k - 1] z^k, by Horner's rule in steps of z^POWERS: a cosine for each harmonic would take six times as long."""
+    """sum_k factors[k - 1] z^k, by Horner's rule in steps of z^POWERS. One cosine per harmonic would take six times as long."""
     powers = np.cumprod([np.ones_like(z), *[z] * (POWERS - 1)], axis=0)
     padded = np.zeros(-(-(len(factors) + 1) // POWERS) * POWERS, complex)
     padded[1 : len(factors) + 1] = factors

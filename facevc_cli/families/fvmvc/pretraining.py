@@ -1,6 +1,6 @@
-"""A step of pretraining: voice to voice, with CPC, VQ and the mutual-information terms, or with a teacher and a discriminator.
+"""The steps of pretraining (voice to voice), with CPC, VQ and the mutual-information terms, or with a teacher and a discriminator.
 
-Every term has a weight in `PretrainConfig`; a term of weight 0 has no modules and costs nothing.
+Every term has a weight in `PretrainConfig`; a term with weight 0 has no modules and costs nothing.
 """
 
 from collections.abc import Mapping
@@ -29,14 +29,14 @@ from facevc_cli.training.task import Figures, compute_learning_rate, freeze, fre
 from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
-DISCRIMINATOR_RATE = 0.4  # of the model's learning rate
-CONVERTED = ("crossed", "returned")  # what was decoded from other content than the utterance's own
-DISGUISE_SALT = 7  # of the step's generators; the mutual-information terms take 0 to 3
-CRITIC_RATE = 5e-4  # of the voice critic's own optimiser
+DISCRIMINATOR_RATE = 0.4  # times the model's learning rate
+CONVERTED = ("crossed", "returned")  # outputs that are decoded in another voice, or from content heard in such speech
+DISGUISE_SALT = 7  # for the step's generator; the mutual-information terms use 0 to 3
+CRITIC_RATE = 5e-4  # learning rate of the voice critic's own optimiser
 
 
 class Reconstruction(nn.Module):
-    """One forward pass of everything that the model's own optimiser moves; wrapped as a whole for several devices."""
+    """Runs everything that the model's own optimiser trains in one forward pass. One module, so that several devices can share it."""
 
     def __init__(self, model: FaceVC, config: Config):
         super().__init__()
@@ -47,7 +47,7 @@ class Reconstruction(nn.Module):
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
 
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
-        """The tensors that the losses are made of."""
+        """Returns the tensors that the losses need, by name."""
         mel = batch["mel"].transpose(1, 2)
         content: ContentOutput = self.model.content_encoder(batch["disguised"].transpose(1, 2) if "disguised" in batch else mel)
         speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
@@ -68,14 +68,14 @@ class Reconstruction(nn.Module):
         return out
 
     def _cross_voices(self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """What conversion does: everyone's content and pitch movement in the voice of the batch's next, and the content heard in that."""
+        """Converts each utterance to the voice of the next one in the batch, and encodes the content of the result."""
         voice = speaker.roll(1, 0)
         mel = self.model.decode(heard, lf0, voice, (level[0].roll(1, 0), level[1]))
         out = {"crossed": mel, "crossed_voice": voice, "crossed_from": speaker, "crossed_content": heard}
         if self.cycles:
-            with freeze_during([self.model.content_encoder]):  # the decoder must speak clearly, not the listener lower its standards
+            with freeze_during([self.model.content_encoder]):  # the decoder must become clearer; the encoder must not adapt to it
                 out["cycled"] = self.model.content_encoder(mel.transpose(1, 2)).z
-        if self.returns:  # detached, or the decoder would learn to hide the first voice in the second
+        if self.returns:  # detached; else the decoder would learn to hide the first voice in the second
             out["returned"] = self.model.decode(out["cycled"].detach(), lf0, speaker, level)
         return out
 
@@ -97,13 +97,13 @@ class PretrainTask:
             self.auxiliary["discriminator"] = MelDiscriminator()
         if p.cross_voice > 0:
             if m.voice_dim != m.dvector_dim or m.speaker_encoder != "identity":
-                raise FaceVCError("pretrain.cross_voice needs a voice embedding that does not move: model.speaker_encoder identity. Or set it to 0.")
+                raise FaceVCError("pretrain.cross_voice needs a fixed voice embedding. Set model.speaker_encoder=identity, or set it to 0.")
             self.auxiliary["critic"] = VoiceCritic(m.n_mels, m.voice_dim)
         self.verifier = verifier
         if verifier is not None:
             freeze(verifier)
         elif p.verify_voice > 0:
-            raise FaceVCError("pretrain.verify_voice needs a verifier that knows voices: pass --verifier FILE. Or set it to 0.")
+            raise FaceVCError("pretrain.verify_voice needs a voice verifier. Pass --verifier FILE, or set pretrain.verify_voice to 0.")
         self.optimisers = self._make_optimisers()
 
     def _make_optimisers(self) -> dict[str, Optimizer]:
@@ -126,7 +126,7 @@ class PretrainTask:
         return optimisers
 
     def load_helpers(self, tensors: Mapping[str, Tensor]) -> None:
-        """Weights of another run's auxiliary modules by name; those that this one has not, or in another shape, are left."""
+        """Loads another run's auxiliary weights by name. Tensors that are missing here or have another shape are skipped."""
         for name, own in self.auxiliary.state_dict().items():
             if name in tensors and tensors[name].shape == own.shape:
                 own.copy_(tensors[name])  # a state_dict shares its memory with the module
@@ -175,11 +175,11 @@ class PretrainTask:
         return self._collect_figures(terms, out, terms["reconstruction"][1] + self.p.distillation * terms.get("distillation", (0, 0))[1])
 
     def _hears_student(self, step: int) -> bool:
-        """From `distilled_from` on the decoder learns to speak from the content encoder; the teacher keeps every fourth step."""
+        """True if the decoder gets the encoder's content in this step: after `distilled_from`, except in every fourth step."""
         return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
 
     def _disguise_voices(self, batch: Batch, step: int) -> Batch:
-        """The batch with the mel that the content encoder hears, where voices are perturbed."""
+        """Adds the mel with disguised voices for the content encoder, if voices are perturbed."""
         if self.perturbation is None:
             return batch
         draw, mel = make_generator(self.seed, step, DISGUISE_SALT), batch["mel"]
@@ -191,7 +191,7 @@ class PretrainTask:
         return float(getattr(self.p, f"mi_{name}"))
 
     def _pair_mi_inputs(self, batch: Batch, out: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-        """What each estimator predicts from what: (x, y), as VQMIVC pairs them; content runs at half the pitch's rate."""
+        """Returns (x, y) for each estimator, which predicts y from x, as in VQMIVC. Content has half the pitch's rate."""
         lf0, z, speaker = batch["lf0"], out["z"], out["speaker"]
         return {"content_voice": (speaker, z), "content_pitch": (halve_rate(lf0), z), "pitch_voice": (speaker, lf0[..., None])}
 
@@ -230,7 +230,7 @@ class PretrainTask:
         return loss.detach()
 
     def _compute_terms(self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float) -> dict[str, tuple[float, Tensor]]:
-        """Loss terms by name: (weight, value)."""
+        """Returns the loss terms by name: (weight, value)."""
         p, mel = self.p, batch["mel"]
         terms = {"reconstruction": (1.0, reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))}
         if p.vq > 0:
@@ -267,7 +267,7 @@ class PretrainTask:
         return terms
 
     def _measure_verification(self, crossed: Tensor, mel: Tensor) -> Tensor:
-        """1 - cosine to a real crop of the voice asked for, + .5 of how much nearer the crossed speech is to its speaker than that voice is."""
+        """1 - cosine to a real crop of the wanted voice, + 0.5 * relu(cosine to the source's speaker - that of the wanted voice)."""
         if self.verifier is None:
             raise RuntimeError("PretrainTask was made without a verifier")
         crops = self.p.verify_crops
@@ -304,7 +304,7 @@ def content_distance(z: Tensor, wanted: Tensor) -> Tensor:
 
 
 def reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:
-    """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + .5 L1 of differences over time."""
+    """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + 0.5 L1 of differences over time."""
     if kind == "mse_l1":
         return losses.reconstruction(before, after, mel)
     return F.l1_loss(after, mel) + 0.5 * F.l1_loss(after.diff(dim=1), mel.diff(dim=1))
