@@ -1,7 +1,7 @@
-"""The loop that both trainings run in: batches, steps, validation, checkpoints, exact resume.
+"""The loop that runs every training: batches, steps, validation, checkpoints, exact resume.
 
-A step's batch and its random draws depend on (seed, step) alone, and the optimisers' state travels with the checkpoint, so that a
-resumed run computes the very losses of an uninterrupted one.
+A step's batch and its random numbers depend on (seed, step) alone, and the optimisers' state is saved with the checkpoint. So a
+resumed run computes the same losses as an uninterrupted one.
 """
 
 import math
@@ -39,7 +39,7 @@ from facevc_cli.training.weights import METRICS, TRAINING, WEIGHTS, load_weights
 
 @dataclass
 class Progress:
-    """Where a run stands; saved with every checkpoint."""
+    """The progress of a run; saved with every checkpoint."""
 
     step: int = 0
     best_loss: float = float("inf")
@@ -47,7 +47,7 @@ class Progress:
 
 
 class Loop:
-    """Runs a task to its last step. `checkpoints` keeps the model on the way."""
+    """Runs a task to its last step. `checkpoints` saves the model during the run."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class Loop:
         task.prepare(accelerator)
 
     def fit(self, tally: Tally, resume: bool, stop_at: int | None = None) -> Progress:
-        """Trains from where the run stands to its end (or `stop_at`); logs, validates and saves on the way.
+        """Trains from the run's current step to its end (or `stop_at`); logs, validates and saves during the run.
 
-        After Ctrl-C or a termination the step in hand is finished and saved, then Interrupted is raised. Several processes do not wait for that: each
-        would stop at a step of its own.
+        After Ctrl-C or a termination the current step is finished and saved, then Interrupted is raised. With several processes the run stops at
+        once, because each process would stop at a different step.
         """
         if resume:
             self._load()
@@ -80,7 +80,7 @@ class Loop:
         batches = self._read_batches(self.progress.step, last)
         with hold(lambda: 1, "step", terminations=True) if self.accelerator.num_processes == 1 else nullcontext():
             self._run_steps(batches, last, tally)
-            del batches  # ends its processes in order
+            del batches  # ends its worker processes cleanly
             check_stop()
         return self.progress
 
@@ -126,7 +126,7 @@ class Loop:
     def _refuse(self, broken: list[str]) -> None:
         if broken:
             raise FaceVCError(
-                f"{self.folder.path}: {', '.join(broken[:4])} became infinite or NaN by step {self.progress.step}. The checkpoints before are kept. "
+                f"{self.folder.path}: {', '.join(broken[:4])} became infinite or NaN by step {self.progress.step}. Earlier checkpoints are kept. "
                 f"Look for broken recordings, or begin anew (--overwrite) with a lower {self.checkpoints.stage}.optimiser.learning_rate."
             )
 
@@ -141,7 +141,7 @@ class Loop:
                 totals[name] = totals.get(name, 0.0) + float(value) / self.run.validation_batches
         self.task.auxiliary.train()
         self.task.model.train()
-        if self.accelerator.num_processes > 1:  # all must agree on which checkpoint is best: saving waits for everyone
+        if self.accelerator.num_processes > 1:  # all processes must agree on the best checkpoint, because saving waits for all
             means = self.accelerator.reduce(torch.tensor(list(totals.values()), device=self.accelerator.device), "mean")
             totals = dict(zip(totals, means.tolist(), strict=True))
         self.progress.validation = totals
@@ -153,14 +153,14 @@ class Loop:
                 self._save("best")
 
     def _save(self, name: str) -> None:
-        # The figures are looked at less often than that, and a step's update can break what its loss did not show.
+        # Figures are checked less often than weights are saved, and an update can break weights after a finite loss.
         self._refuse([n for n, tensor in self.task.model.state_dict().items() if not bool(torch.isfinite(tensor).all())])
         self.accelerator.wait_for_everyone()
         if not self.accelerator.is_main_process:
             return
         if name == "last":
             self.folder.write_losses()
-        best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON knows no infinity
+        best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON has no infinity
         metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation}
         model = self.accelerator.unwrap_model(self.task.model)
         training = self._collect_training_state() if name == "last" else None
@@ -185,7 +185,7 @@ class Loop:
                         tensor.copy_(saved[name])
             for name, optimiser in self.task.optimisers.items():
                 load_optimiser(optimiser, read_tensors(folder / TRAINING / f"optimiser_{name}.safetensors"))
-        except (KeyError, ValueError, RuntimeError) as error:  # names and shapes of another model
+        except (KeyError, ValueError, RuntimeError) as error:  # the names or shapes of another model
             raise FaceVCError(
                 f"{folder / TRAINING}: the state of the training does not fit the run ({' '.join(str(error).split())[:200]}). Copy the run again, "
                 "or pass --overwrite to begin anew."
@@ -195,7 +195,7 @@ class Loop:
 
 
 def read_progress(path: Path) -> Progress:
-    """Where a checkpoint's metrics.json says that a run stands; FaceVCError where it says nothing of the kind."""
+    """Reads a run's progress from a checkpoint's metrics.json. FaceVCError if a value is missing or wrong."""
     advice = "Copy the run again, or pass --overwrite to begin anew."
     metrics = read_json(path, advice=advice)
     step, best, validation = metrics.get("step"), metrics.get("best_loss"), metrics.get("validation")
@@ -214,7 +214,7 @@ def _is_number(value: object) -> bool:
 
 @contextmanager
 def explain_precision_errors() -> Iterator[None]:
-    """A CPU without bfloat16 for a kind of layer makes oneDNN raise a RuntimeError: told as a FaceVCError."""
+    """Turns oneDNN's RuntimeError into a FaceVCError if the CPU has no bfloat16 for a kind of layer."""
     try:
         yield
     except RuntimeError as error:
@@ -226,7 +226,7 @@ def explain_precision_errors() -> Iterator[None]:
 
 
 class _Meter:
-    """Means of the figures since the last log line, steps a second, and the share of time spent waiting for data."""
+    """Averages figures since the last log line. It also measures steps per second and the share of time spent waiting for data."""
 
     def __init__(self) -> None:
         self.reset()
@@ -260,13 +260,13 @@ class _Meter:
 
 
 def flatten_optimiser(optimiser: Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as flat tensors: `<parameter>/<name>`."""
+    """Returns an optimiser's state as flat tensors: `<parameter>/<name>`."""
     state = optimiser.state_dict()["state"]
     return {f"{index}/{name}": torch.as_tensor(value) for index, values in state.items() for name, value in values.items()}
 
 
 def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """The inverse of `flatten_optimiser`; the groups' settings stay as configured."""
+    """Loads what `flatten_optimiser` returned. The groups keep their configured settings."""
     whole = optimiser.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -276,7 +276,10 @@ def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
 
 
 def make_accelerator(device: str, precision: Precision) -> Accelerator:
-    """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: UsageError for an unknown one."""
+    """Makes the accelerator. UsageError if the precision is unknown.
+
+    device: auto, cpu, cuda or mps. With several GPUs, 'accelerate launch' chooses.
+    """
     if precision not in get_args(Precision):
         raise UsageError(f"--precision {precision!r}: {name_allowed(precision, get_args(Precision))}")
     resolved = resolve_device(device)
@@ -285,7 +288,7 @@ def make_accelerator(device: str, precision: Precision) -> Accelerator:
     if "LOCAL_RANK" not in os.environ:
         if resolved.type == "cuda" and resolved.index is not None:
             torch.cuda.set_device(resolved)
-        # accelerate keeps a process' first device and precision; a second training in one process may want others.
+        # accelerate keeps the first device and precision of a process. A second training in one process may need others.
         AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
         cpu=resolved.type == "cpu",

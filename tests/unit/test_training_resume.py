@@ -188,7 +188,7 @@ def test_a_stopped_run_saves_its_step(toy_stores: Stores, tmp_path: Path, number
 
 def test_a_loss_that_became_nan_stops_before_it_is_saved(toy_stores: Stores, tmp_path: Path):
     wild = ("pretrain.optimiser={learning_rate: 1e30, warmup_steps: 0, milestones: []}", "pretrain.log_every=100", "pretrain.steps=40")
-    with pytest.raises(FaceVCError, match=r"infinite or NaN by step.*checkpoints before are kept.*lower pretrain.optimiser.learning_rate"):
+    with pytest.raises(FaceVCError, match=r"infinite or NaN by step.*Earlier checkpoints are kept.*lower pretrain.optimiser.learning_rate"):
         pretrain(toy_stores, tmp_path, "toy", *wild)
     for folder in (tmp_path / "checkpoints").glob("*"):
         assert all(torch.isfinite(v).all() for v in weights(folder).values())
