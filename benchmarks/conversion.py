@@ -58,12 +58,12 @@ def main() -> None:
 def find_checkpoint(given: Path | None, folder: Path) -> tuple[Path, str]:
     """The checkpoint to time, and what it is; random weights take as long as trained ones."""
     from facevc_cli.core.errors import FaceVCError
-    from facevc_cli.families.checkpoint import bundled_checkpoint
+    from facevc_cli.families.checkpoint import find_bundled_checkpoint
 
     if given is not None:
         return given, str(given)
     try:
-        return bundled_checkpoint(), "bundled starter"
+        return find_bundled_checkpoint(), "bundled starter"
     except FaceVCError:
         from facevc_cli.dsp.frontend import Frontend
         from facevc_cli.families.checkpoint import Checkpoint, save_checkpoint

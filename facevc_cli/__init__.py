@@ -1,7 +1,7 @@
 """facevc: face-driven zero-shot voice conversion.
 
-The Python surface is two names, loaded when first asked for: `load_model` gives the assembled torch module of a
-checkpoint, `Converter` turns a recording and a face (or a voice) into converted speech.
+The Python interface is two names, loaded when first used. `load_model` returns the torch module of a checkpoint.
+`Converter` turns a recording and a face (or a voice) into converted speech.
 """
 
 from importlib import import_module

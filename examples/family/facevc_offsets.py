@@ -13,7 +13,7 @@ from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.families.base import ConversionConfig, Family
 from facevc_cli.training.config import RUN_LIMITS, RunConfig
-from facevc_cli.training.task import learning_rate, set_learning_rate
+from facevc_cli.training.task import compute_learning_rate, set_learning_rate
 
 # --- settings: a frozen dataclass with a group for the model, for conversion, and for each training
 
@@ -99,7 +99,7 @@ class OffsetsTask:
         self.optimisers = {"model": accelerator.prepare(self.optimisers["model"])}
 
     def step(self, batch, step):
-        set_learning_rate(self.optimisers["model"], learning_rate(self.run.optimiser, step, self.run.steps))
+        set_learning_rate(self.optimisers["model"], compute_learning_rate(self.run.optimiser, step, self.run.steps))
         loss = self.loss(self.model, batch)
         self.optimisers["model"].zero_grad()
         self.accelerator.backward(loss)

@@ -1,1 +1,1 @@
-"""One conversion: the converter, whose voice, voice cards."""
+"""One conversion: the converter, target voices and voice cards."""

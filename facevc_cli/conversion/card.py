@@ -1,6 +1,6 @@
-"""Voice cards: a recalled voice kept without the picture, as one safetensors file.
+"""Reads and writes voice cards. A card keeps a recalled voice without the picture, in one safetensors file.
 
-Tensors `speaker` (voice_dim,) and `address` (slots,), float32; the metadata says which model recalled it, from what and how.
+It holds the tensors `speaker` (voice_dim,) and `address` (slots,), float32. Its metadata names the model, the files and the settings.
 """
 
 import json
@@ -20,22 +20,22 @@ from facevc_cli.files.atomic import atomic_path
 
 CARD_SUFFIX = ".safetensors"
 FORMAT, KIND = 1, "facevc voice card"
-WEIGHTS_DIGITS = 16  # of the sha256 that tells models apart
-TOP_SLOTS = 5  # that are named of an address
+WEIGHTS_DIGITS = 16  # digits of the sha256 that identifies a model
+TOP_SLOTS = 5  # slots that a description of an address names
 _TEXTS = ("kind", "format", "model", "weights_sha256", "temperature", "origin", "made", "facevc")
 
 
 @dataclass(frozen=True)
 class VoiceCard:
-    """speaker: (voice_dim,) float32, what the decoder takes; address: (slots,) float32, sums to 1, what mixes take.
+    """A recalled voice. speaker: (voice_dim,) float32, for the decoder; address: (slots,) float32, sums to 1, for mixes.
 
-    origin: a mapping a file that it was recalled from: `file` (its name, no folder), `sha256` and `share`.
+    origin: one mapping per file that it was recalled from: `file` (name without folder), `sha256` and `share`.
     """
 
     speaker: np.ndarray
     address: np.ndarray
     model: str
-    weights_sha256: str  # its first digits
+    weights_sha256: str  # the first digits
     temperature: float
     origin: tuple[Mapping[str, str], ...]
     made: str  # date, ISO 8601
@@ -43,7 +43,7 @@ class VoiceCard:
 
 
 def save_card(path: Path, card: VoiceCard) -> None:
-    """Writes the card, atomically."""
+    """Writes the card atomically."""
     texts = {
         "kind": KIND, "format": str(FORMAT), "model": card.model, "weights_sha256": card.weights_sha256, "temperature": f"{card.temperature:g}",
         "origin": json.dumps([dict(part) for part in card.origin]), "made": card.made, "facevc": card.facevc,
@@ -54,25 +54,25 @@ def save_card(path: Path, card: VoiceCard) -> None:
             save_file(tensors, temporary, texts)
         except SafetensorError as error:
             raise OSError(str(error)) from error
-        temporary.chmod(0o644)  # safetensors writes for the owner alone
+        temporary.chmod(0o644)  # safetensors makes the file readable by its owner only
 
 
 def load_card(path: Path) -> VoiceCard:
-    """FaceVCError where the file is missing, damaged, of another kind, or of a later format."""
+    """Reads a card. FaceVCError if the file is missing, damaged, of another kind, or of a later format."""
     try:
         with safe_open(path, "np") as file:
             texts = file.metadata() or {}
             if texts.get("kind") != KIND:
-                raise FaceVCError(f"{_expected(path)}, found a safetensors file of another kind ({_contents(list(file.keys()))}). Check the path.")
+                raise FaceVCError(f"{_describe_expected(path)}, found a safetensors file of another kind ({_list_tensors(list(file.keys()))}). Check the path.")
             if texts.get("format") != str(FORMAT):
                 raise FaceVCError(
-                    f"{path}: expected a voice card of format {FORMAT}, found format {texts.get('format')}. Update facevc, or make the card anew."
+                    f"{path}: expected a voice card of format {FORMAT}, found format {texts.get('format')}. Update facevc, or make the card again."
                 )
             if missing := [name for name in _TEXTS if name not in texts]:
                 raise ValueError(f"its metadata lacks {', '.join(missing)}")
-            speaker, address = _vector(file.get_tensor("speaker")), _vector(file.get_tensor("address"))
+            speaker, address = _check_vector(file.get_tensor("speaker")), _check_vector(file.get_tensor("address"))
         if (address < 0).any() or abs(float(address.sum()) - 1) > 1e-3:
-            raise ValueError("its address is no distribution")
+            raise ValueError("its address is no distribution (numbers from 0, with the sum 1)")
         temperature, origin = float(texts["temperature"]), _parse_origin(texts["origin"])
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
@@ -82,11 +82,11 @@ def load_card(path: Path) -> VoiceCard:
     except FileNotFoundError as error:
         raise FaceVCError(f"{path}: no such voice card. Check the path.") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FaceVCError(f"{_expected(path)}, found a damaged file or another kind ({error}). Make it again.") from error
+        raise FaceVCError(f"{_describe_expected(path)}, found a damaged file or another kind ({error}). Make it again.") from error
 
 
-def address_facts(address: np.ndarray) -> dict[str, Any]:
-    """Of an address (slots,): its entropy in bits, the count of slots, and the `top_slots` that weigh most, with their shares."""
+def describe_address(address: np.ndarray) -> dict[str, Any]:
+    """Returns an address's entropy in bits, its count of slots, and the `top_slots` with the largest shares. address: (slots,)."""
     shares = np.asarray(address, np.float64)
     entropy = max(0.0, -float((shares * np.log2(np.maximum(shares, 1e-30))).sum()))
     top = [{"slot": int(slot), "share": round(float(shares[slot]), 4)} for slot in np.argsort(-shares, kind="stable")[:TOP_SLOTS]]
@@ -100,17 +100,17 @@ def _parse_origin(text: str) -> list:
         raise ValueError(str(error)) from error
 
 
-def _expected(path: Path) -> str:
+def _describe_expected(path: Path) -> str:
     return f"{path}: expected a voice card, as 'facevc voice-card FACE -o NAME{CARD_SUFFIX}' writes it"
 
 
-def _contents(names: list[str]) -> str:
-    """What lies in a file, in a few words."""
+def _list_tensors(names: list[str]) -> str:
+    """Describes a file's tensors in a few words."""
     listed = ", ".join(sorted(names)[:3])
     return f"{len(names)} tensors: {listed}{', ...' if len(names) > 3 else ''}" if names else "without tensors"
 
 
-def _vector(tensor: np.ndarray) -> np.ndarray:
+def _check_vector(tensor: np.ndarray) -> np.ndarray:
     if tensor.ndim != 1 or not len(tensor) or not np.issubdtype(tensor.dtype, np.floating) or not np.isfinite(tensor).all():
-        raise ValueError(f"expected a vector of finite numbers, found {tensor.dtype} of the shape {tensor.shape}")
+        raise ValueError(f"expected a vector of finite numbers, found {tensor.dtype} of shape {tensor.shape}")
     return tensor.astype(np.float32)

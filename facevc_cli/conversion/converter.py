@@ -1,9 +1,9 @@
-"""One model, one vocoder, any number of conversions: the ladder that `facevc convert` stands on.
+"""Converts speech with one model and one vocoder. `facevc convert` uses this class.
 
     from facevc_cli import Converter
     wav, rate = Converter().convert("speech.wav", face="face.jpg")
 
-A conversion has two halves that can be kept: a `Source` (what is said, and how the pitch moves) and a `Target` (whose voice).
+A conversion needs a `Source` (the content and the pitch movement) and a `Target` (the voice). Both can be kept and used again.
 """
 
 import time
@@ -46,13 +46,13 @@ if TYPE_CHECKING:
 
 Recording = Path | str | tuple[np.ndarray, int]  # a file, or (wav (n,) or (n, channels), rate in Hz)
 Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
-GUIDING_S = 60  # of a source say whose voice it is
-RETRIEVED_S = 120  # of a voice's recording give sounds
-RANGE_S = 1.0  # voiced: a shorter recording does not say how far a voice moves
+GUIDING_S = 60  # this much of a source is used for its own voice embedding
+RETRIEVED_S = 120  # this much of a target's recording is used for content retrieval
+RANGE_S = 1.0  # a recording with less voiced speech gives no pitch range
 
 
 class Converter:
-    """Loads a checkpoint (None: the bundled starter) and a vocoder once; the face and voice networks when first needed."""
+    """Loads a checkpoint (None: the bundled starter) and a vocoder once, and the face and voice networks when first needed."""
 
     def __init__(
         self, checkpoint: Path | str | None = None, vocoder: Path | str | None = None, device: str = "auto",
@@ -64,7 +64,7 @@ class Converter:
         self.frontend, self.style = self.checkpoint.frontend, self.checkpoint.config.conversion
         self.vocoder = load_vocoder(vocoder, self.frontend.mel, self.device, reporter)
         self.rate = self.frontend.definition.rate
-        self.guidance = self.style.voice_guidance if guidance is None else guidance  # away from the source's voice; 0 leaves that out
+        self.guidance = self.style.voice_guidance if guidance is None else guidance  # strength of the move away from the source's voice; 0 is off
         self.on_many = on_many
         self.timings: dict[str, float] = {}  # seconds by step, summed
         self._faces: FaceAnalyser | None = None
@@ -72,10 +72,10 @@ class Converter:
 
     @property
     def memory(self) -> MemoryModel:
-        """The model, if faces and voices have addresses in it. FaceVCError if they have none."""
+        """The model, if it has a memory of voices. FaceVCError if it has none."""
         if Capability.MEMORY not in self.model.capabilities:
             raise FaceVCError(
-                f"the model {self.checkpoint.config.name!r} has no memory of voices: it makes no mixes, voice cards or rankings. "
+                f"the model {self.checkpoint.config.name!r} has no memory of voices, so it makes no mixes, voice cards or rankings. "
                 "Convert to a face or a recording, or choose another --checkpoint."
             )
         return cast(MemoryModel, self.model)
@@ -85,95 +85,95 @@ class Converter:
         return Capability.PITCH in self.model.capabilities
 
     def slot_values(self) -> np.ndarray | None:
-        """(slots, voice_dim) of the model's memory; None if it has none."""
+        """Returns the voices of the model's memory (slots, voice_dim), or None if it has no memory."""
         has_memory = Capability.MEMORY in self.model.capabilities
         return self.memory.slot_values().cpu().numpy() if has_memory else None
 
     def convert(
         self, source: Recording, face: Picture | None = None, voice: Recording | None = None, *, temperature: float | None = None, pitch: str = "auto"
     ) -> tuple[np.ndarray, int]:
-        """The source's words in the voice that fits the face, or in the voice given: (wav (n,) float32, rate in Hz).
+        """Speaks the source's words in the voice that fits the face, or in the given voice: (wav (n,) float32, rate in Hz).
 
-        The result is as long as the source and as loud. Exactly one of `face` and `voice` must be given; a face may be a voice card's
-        path. pitch: auto, keep, semitones such as "+3", or a median such as "180hz". FaceVCError where the recording or the picture
+        The result is as long and as loud as the source. Give exactly one of `face` and `voice`. A face may be the path of a voice
+        card. pitch: auto, keep, semitones such as "+3", or a median such as "180hz". FaceVCError if the recording or the picture
         cannot be used.
         """
         if (face is None) == (voice is None):
-            raise FaceVCError("convert needs either a face or a voice, not both and not neither.")
+            raise FaceVCError("convert needs a face or a voice, and not both.")
         target = self.target_from_face(face, temperature) if face is not None else self.target_from_voice(voice)  # type: ignore[arg-type]
-        return self.speak(self.analyse(source), self.pitched(target, PitchRule.parse(pitch))), self.rate
+        return self.speak(self.analyse(source), self.apply_pitch_rule(target, PitchRule.parse(pitch))), self.rate
 
     def analyse(self, source: Recording) -> Source:
-        """What conversion needs of an utterance."""
+        """Extracts what conversion needs from an utterance."""
         return self.encode(self.hear(source))
 
     def hear(self, source: Recording) -> SpeechFeatures:
-        """The half of `analyse` that needs no network of the model: another thread may do it meanwhile."""
-        with self._timed("load"):
-            wav = self._heard(source)
-        with self._timed("features"):
+        """Does the part of `analyse` that needs no network of the model. Another thread may run it at the same time."""
+        with self._time_step("load"):
+            wav = self._load_wav(source)
+        with self._time_step("features"):
             start, end = self.frontend.bounds(wav)
             rms, seconds = root_mean_square(wav[start:end]), len(wav) / self.rate
             prepared = self.frontend.prepare(wav)
-            del wav  # an hour's is 300 MB
+            del wav  # one hour takes 300 MB
             mel, f0 = self.frontend.features(prepared)
-        with self._timed("voice"):
-            return SpeechFeatures(mel, f0, rms, start / self.rate, seconds, self._source_dvector(prepared))
+        with self._time_step("voice"):
+            return SpeechFeatures(mel, f0, rms, start / self.rate, seconds, self._embed_source_dvector(prepared))
 
     @torch.inference_mode()
     def encode(self, heard: SpeechFeatures) -> Source:
-        """The other half: the content."""
-        with self._timed("content"):
+        """Does the rest of `analyse`: encodes the content."""
+        with self._time_step("content"):
             normalised = self.model.normalise(torch.from_numpy(heard.mel).to(self.device))
             z = self.model.hear_content(normalised.T[None])
         pitch = PitchStatistics.of(heard.f0)
         lf0 = torch.from_numpy(normalised_log_f0(heard.f0, pitch)).to(self.device)[None]
-        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, self._source_speaker(heard, normalised))
+        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, self._embed_source_voice(heard, normalised))
 
     def target_from_face(self, face: Picture, temperature: float | None = None) -> Target:
-        """The voice that the memory recalls for a face, or that a voice card keeps (then `temperature` says nothing).
+        """Recalls the voice for a face, or reads it from a voice card. For a card `temperature` has no effect.
 
-        FaceVCError where there is no usable face, or the model knows none.
+        FaceVCError if there is no usable face, or the model was not trained on faces.
         """
         if isinstance(face, str | Path) and Path(face).suffix.lower() == CARD_SUFFIX:
             return self.target_from_card(face)
         return self.target_from_embedding(self.embed_face(face), temperature)
 
     def target_from_faces(self, faces: Sequence[Picture], temperature: float | None = None) -> Target:
-        """The voice recalled for the mean of several faces' embeddings, such as photographs of one person. FaceVCError as for one."""
+        """Recalls the voice for the mean embedding of several faces, such as photos of one person. Errors as in `target_from_face`."""
         if not len(faces):
             raise FaceVCError("target_from_faces needs at least one face, found none.")
         return self.target_from_embedding(np.mean([self.embed_face(face) for face in faces], axis=0), temperature)
 
     @torch.inference_mode()
     def target_from_embedding(self, embedding: np.ndarray, temperature: float | None = None) -> Target:
-        """The voice recalled for a face embedding (face_dim,), as `embed_face` gives it, or for a mean of several."""
+        """Recalls the voice for a face embedding (face_dim,) from `embed_face`, or for a mean of several."""
         given = torch.from_numpy(np.asarray(embedding, dtype=np.float32)).to(self.device)[None]
         recalled, address = self.model.recall_face(given, temperature)
         return Target(recalled, None, address)
 
     @torch.inference_mode()
     def target_from_voice(self, voice: Recording) -> Target:
-        """The voice of a recording: its own embedding, its own mean pitch, and how it sounds: its bands, its range, its sounds."""
-        with self._timed("voice"), _naming(voice):
-            mel, f0 = self.frontend.features(self.frontend.prepare(self._heard(voice)))
+        """Measures the voice of a recording: embedding, mean pitch, pitch range, band statistics and content frames."""
+        with self._time_step("voice"), _name_in_errors(voice):
+            mel, f0 = self.frontend.features(self.frontend.prepare(self._load_wav(voice)))
             normalised = self.model.normalise(torch.from_numpy(mel).to(self.device))
             if self.model.needs_dvector:
-                given = torch.from_numpy(self._voice_embedder().embed(_load(voice, VOICE_RATE))).to(self.device)
+                given = torch.from_numpy(self._load_voice_embedder().embed(_load(voice, VOICE_RATE))).to(self.device)
             else:
                 given = normalised.T
             beginning = normalised[: round(RETRIEVED_S * self.frontend.definition.frame_rate)]
             content = self.model.hear_content(beginning.T[None])[0] if self.style.content_retrieval else None
             pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
             std = pitch.std if voiced >= RANGE_S * self.frontend.definition.frame_rate else None
-            bands = BandStatistics.of(normalised)
+            bands = BandStatistics.measure(normalised)
             return Target(self.model.embed_voice(given[None]), pitch.mean if voiced else None, content=content, bands=bands, log_f0_std=std)
 
     @torch.inference_mode()
     def target_from_mix(self, targets: Sequence[Target], weights: Sequence[float], temperature: float | None = None) -> Target:
-        """The voice recalled at the weighted mean of the targets' ADDRESSES, of one target at its own.
+        """Recalls the voice at the weighted mean of the targets' ADDRESSES.
 
-        A recording is addressed by its voice, at `temperature`: what the memory does not know of it is lost.
+        The address of a recording comes from its voice, at `temperature`. What the memory cannot represent of that voice is lost.
         """
         if not targets:
             raise FaceVCError("target_from_mix needs at least one target, found none.")
@@ -183,79 +183,79 @@ class Converter:
         return Target(memory.recall_address(mixed), None, mixed.exp())
 
     def target_from_card(self, card: VoiceCard | Path | str) -> Target:
-        """The voice that a card keeps. FaceVCError where the card is damaged, or another model made it."""
+        """Returns the voice that a card keeps. FaceVCError if the card is damaged, or another model made it."""
         path = "the voice card" if isinstance(card, VoiceCard) else card
         card = card if isinstance(card, VoiceCard) else load_card(Path(card))
         own = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
         shapes = (len(card.speaker), len(card.address))
         if card.weights_sha256 != own or shapes != self.memory.slot_values().shape[::-1]:
             raise FaceVCError(
-                f"{path}: this voice was recalled by the model {card.model!r} with the weights {card.weights_sha256}, and here is "
-                f"{self.checkpoint.config.name!r} with {own}: a card says nothing to another model. Pass that model as --checkpoint, "
-                "or make the card anew with 'facevc voice-card'."
+                f"{path}: this voice was recalled by the model {card.model!r} with the weights {card.weights_sha256}, but this model is "
+                f"{self.checkpoint.config.name!r} with {own}. A card works only with its own model. Pass that model as --checkpoint, "
+                "or make the card again with 'facevc voice-card'."
             )
         speaker, address = (torch.from_numpy(vector).to(self.device)[None] for vector in (card.speaker, card.address))
         return Target(speaker, None, address)
 
-    def card_of(self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None) -> VoiceCard:
-        """A recalled target as a card. origin: as in VoiceCard."""
+    def make_card(self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None) -> VoiceCard:
+        """Makes a card of a recalled target. origin: as in VoiceCard."""
         memory = self.memory
         if target.address is None:
-            raise FaceVCError("card_of needs a target with an address, found none.")
+            raise FaceVCError("make_card needs a target with an address, found none.")
         speaker, address = (vector[0].float().cpu().numpy() for vector in (target.speaker, target.address))
         scale = memory.temperature if temperature is None else temperature
         weights = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
         return VoiceCard(speaker, address, self.checkpoint.config.name, weights, scale, tuple(origin), date.today().isoformat(), __version__)
 
-    def pitched(self, target: Target, rule: PitchRule) -> Target:
-        """The target with that rule of pitch. FaceVCError as of `check_pitch`."""
+    def apply_pitch_rule(self, target: Target, rule: PitchRule) -> Target:
+        """Returns the target with this pitch rule. FaceVCError as in `check_pitch`."""
         self.check_pitch(rule)
         return replace(target, pitch=rule)
 
     def check_pitch(self, rule: PitchRule) -> None:
-        """FaceVCError where the rule is not auto and the model leaves the pitch to the voice."""
+        """Raises FaceVCError if the rule is not auto and the model takes no pitch level."""
         if rule != AUTO_PITCH and not self.predicts_pitch:
             raise FaceVCError(
-                f"--pitch {rule}: the model {self.checkpoint.config.name!r} is told how the pitch moves, not how high it lies: the level "
-                "comes with the voice. Leave --pitch out, or choose a model that is told, such as the bundled one (model.pitch 'comb')."
+                f"--pitch {rule}: the model {self.checkpoint.config.name!r} gets the movement of the pitch but not its level. The level "
+                "comes with the voice. Leave --pitch out, or choose a model that gets the level, such as the bundled one (model.pitch 'comb')."
             )
 
     @torch.inference_mode()
-    def own_log_f0(self, target: Target) -> float:
-        """The mean ln F0 (Hz) of the target's own voice: as measured, else as the model predicts it."""
+    def find_log_f0(self, target: Target) -> float:
+        """Returns the mean ln F0 (Hz) of the target's own voice: measured if possible, else predicted by the model."""
         if target.log_f0_mean is not None:
             return target.log_f0_mean
         predicted = self.model.predict_pitch(target.speaker) if target.address is None else self.memory.predict_pitch_at(target.address.log())
         return float(predicted[0])
 
-    def spoken_pitch(self, source: Source, target: Target) -> PitchStatistics:
-        """The pitch of the source spoken by the target, as the target's rule has it: a recalled voice has the source's range."""
+    def choose_pitch(self, source: Source, target: Target) -> PitchStatistics:
+        """Chooses mean and deviation of ln F0 for the source in the target's voice, by the target's rule. A recalled voice gets the source's range."""
         std, share = source.pitch.std, self.style.pitch_range_matching
-        own = PitchStatistics(self.own_log_f0(target), std if target.log_f0_std is None else matched_range(std, target.log_f0_std, share))
+        own = PitchStatistics(self.find_log_f0(target), std if target.log_f0_std is None else matched_range(std, target.log_f0_std, share))
         return target.pitch.spoken(own, source.pitch, source.lf0[0].cpu().numpy())
 
     def speak(self, source: Source, target: Target) -> np.ndarray:
-        """The source's content and pitch movement in the target's voice: (n,) float32 at `self.rate`, as long and loud as the source."""
+        """Speaks the source in the target's voice: (n,) float32 at `self.rate`, as long and as loud as the source."""
         return self.speak_many([(source, target)])[0]
 
     @torch.inference_mode()
     def speak_many(self, pairs: Sequence[tuple[Source, Target]]) -> list[np.ndarray]:
-        """`speak` of each pair, the network's work in batches: the same sound, sooner where a processor has room. Nothing is padded.
+        """Does `speak` for each pair, with the network in batches. The sound is the same; it is faster if the device has room. Nothing is padded.
 
-        All log-mels lie in memory at once. A source's targets should stand side by side: what they share is computed once.
+        All log-mels are in memory at once. Put the pairs of one source next to each other, so that their shared work is done once.
         """
         mels: list[Tensor] = []
-        with self._timed("decoder"):
+        with self._time_step("decoder"):
             for _, same in groupby(pairs, key=lambda pair: id(pair[0])):
-                mels += self._decoded(list(same))
-        with self._timed("vocoder"):
+                mels += self._decode_voices(list(same))
+        with self._time_step("vocoder"):
             spoken = vocode_many(self.vocoder, mels, len(pairs))
-        return [_placed(levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
+        return [_place_in_silence(levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
 
-    def _decoded(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
-        """Raw log-mels (T, n_mels) of one source in the voices of its targets."""
+    def _decode_voices(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
+        """Decodes one source in the voices of its targets: raw log-mels (T, n_mels)."""
         source = pairs[0][0]
-        spoken = [self.spoken_pitch(source, target) for _, target in pairs]
+        spoken = [self.choose_pitch(source, target) for _, target in pairs]
         mean, std = torch.tensor([(pitch.mean, pitch.std) for pitch in spoken], device=self.device, dtype=torch.float32).unbind(1)
         level = mean, std
         speakers = torch.cat([target.speaker for _, target in pairs])
@@ -270,27 +270,27 @@ class Converter:
         matched = (match(mel, target.bands, *shares) for mel, (_, target) in zip(scaled, pairs, strict=True))
         return [self.model.denormalise(mel).float() for mel in matched]
 
-    def _source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
-        """(256,) of a trimmed source at the model's rate, by its beginning; None where no guidance asks for it, or there is no sound."""
+    def _embed_source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
+        """Embeds the beginning of a trimmed source at the model's rate: (256,). None if guidance needs no d-vector, or there is no sound."""
         beginning = wav[: GUIDING_S * self.rate]
         if not self.guidance or not self.model.needs_dvector or not np.any(beginning):
             return None
-        return self._voice_embedder().embed(resample(beginning, self.rate, VOICE_RATE))
+        return self._load_voice_embedder().embed(resample(beginning, self.rate, VOICE_RATE))
 
-    def _source_speaker(self, heard: SpeechFeatures, mel: Tensor) -> Tensor | None:
-        """(1, voice_dim) of a source with its normalised log-mel (T, n_mels), where there is guidance."""
+    def _embed_source_voice(self, heard: SpeechFeatures, mel: Tensor) -> Tensor | None:
+        """Embeds the voice of a source: (1, voice_dim). None without guidance. mel: its normalised log-mel (T, n_mels)."""
         if self.guidance and not self.model.needs_dvector:
             return self.model.embed_voice(mel[: round(GUIDING_S * self.frontend.definition.frame_rate)].T[None])
         return None if heard.dvector is None else self.model.embed_voice(torch.from_numpy(heard.dvector).to(self.device)[None])
 
     def embed_face(self, face: Picture) -> np.ndarray:
-        """The face embedding (face_dim,) float32 that this model was trained with."""
+        """Embeds a face with the embedder that this model was trained with: (face_dim,) float32."""
         return np.asarray(self.find_face(face).embedding, dtype=np.float32)
 
     def find_face(self, face: Picture) -> "FaceObservation":
-        """The face that is taken from a picture, with its box, crop and embedding. FaceVCError where there is none."""
-        analyser = self._face_analyser()
-        with self._timed("face"), _naming(face):
+        """Finds the face in a picture: its box, crop and embedding. FaceVCError if there is none."""
+        analyser = self._load_face_analyser()
+        with self._time_step("face"), _name_in_errors(face):
             if isinstance(face, np.ndarray):
                 image = face
             else:
@@ -300,25 +300,25 @@ class Converter:
             return analyser.analyse(image)
 
     def prepare_faces(self) -> None:
-        """Loads the face networks now; FaceVCError where the checkpoint knows no faces or its embedder is not installed."""
-        self._face_analyser()
+        """Loads the face networks now. FaceVCError if the checkpoint was not trained on faces or its embedder is not installed."""
+        self._load_face_analyser()
 
     def prepare_speech(self) -> None:
-        """Where the vocoder's kernels are compiled, begins with it now: the first result comes half a second sooner."""
+        """Starts to compile the vocoder's kernels, if it has any. The first result then comes half a second sooner."""
         if self.vocoder.steady:
             self.vocoder.compile_ahead()
 
-    def _heard(self, recording: Recording) -> np.ndarray:
-        """(n,) float32 at the model's rate, at least one sample."""
+    def _load_wav(self, recording: Recording) -> np.ndarray:
+        """Loads a recording: (n,) float32 at the model's rate, at least one sample."""
         wav = _load(recording, self.rate)
         return wav if len(wav) else np.zeros(1, np.float32)
 
-    def _face_analyser(self) -> "FaceAnalyser":
+    def _load_face_analyser(self) -> "FaceAnalyser":
         if self._faces is None:
             settings = self.checkpoint.embedders.get("face")
             if settings is None:
                 raise FaceVCError(
-                    f"this checkpoint (of {self.checkpoint.stage}) was never trained on faces, so it knows no voice for one. "
+                    f"this checkpoint (of {self.checkpoint.stage}) was never trained on faces, so it has no voice for a face. "
                     "Pass --voice WAV instead of --face, or a checkpoint of 'facevc train'."
                 )
             from facevc_cli.faces.analyser import analyser_of
@@ -326,7 +326,7 @@ class Converter:
             self._faces = analyser_of(settings, self.on_many)
         return self._faces
 
-    def _voice_embedder(self) -> "VoiceEmbedder":
+    def _load_voice_embedder(self) -> "VoiceEmbedder":
         if self._voices is None:
             from facevc_cli.voices.dvector import VoiceEmbedder
 
@@ -334,7 +334,7 @@ class Converter:
         return self._voices
 
     @contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
+    def _time_step(self, step: str) -> Iterator[None]:
         started = time.perf_counter()
         try:
             yield
@@ -345,8 +345,8 @@ class Converter:
 
 
 @contextmanager
-def _naming(given: object) -> Iterator[None]:
-    """Errors of what knows only arrays get the name of the file."""
+def _name_in_errors(given: object) -> Iterator[None]:
+    """Adds the file's name to errors of code that sees only arrays."""
     try:
         yield
     except FaceVCError as error:
@@ -356,14 +356,14 @@ def _naming(given: object) -> Iterator[None]:
 
 
 def _load(recording: Recording, to_rate: int) -> np.ndarray:
-    """(n,) float32 mono at `to_rate` Hz; integer samples are scaled to [-1, 1]."""
+    """Loads a recording as mono (n,) float32 at `to_rate` Hz. Integer samples are scaled to [-1, 1]."""
     if not isinstance(recording, tuple):
         return load_audio(recording, to_rate)[0]
     wav, rate = np.asarray(recording[0]), recording[1]
     usable = wav.size > 0 and (wav.ndim == 1 or (wav.ndim == 2 and wav.shape[0] >= wav.shape[1])) and wav.dtype.kind in "fiu"
     if not usable or not np.isfinite(wav).all() or rate <= 0:
         raise FaceVCError(
-            f"a recording given as an array must be (samples, rate in Hz), the samples (n,) or (n, channels), finite floats or integers; "
+            f"a recording as an array must be (samples, rate in Hz). The samples must be (n,) or (n, channels), finite floats or integers; "
             f"found the shape {wav.shape}, {wav.dtype}, rate {rate}."
         )
     if wav.dtype.kind in "iu":
@@ -373,8 +373,8 @@ def _load(recording: Recording, to_rate: int) -> np.ndarray:
     return resample(mix_array(wav if wav.ndim == 2 else wav[:, None], int(rate)), int(rate), to_rate)
 
 
-def _placed(wav: np.ndarray, source: Source, rate: int) -> np.ndarray:
-    """Into silence as long as the recording, where the speech stood in it."""
+def _place_in_silence(wav: np.ndarray, source: Source, rate: int) -> np.ndarray:
+    """Puts speech at its old place into silence as long as the recording."""
     whole = np.zeros(round(source.seconds * rate), np.float32)
     start = round(source.start_s * rate)
     count = min(len(wav), len(whole) - start)

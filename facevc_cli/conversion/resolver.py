@@ -1,4 +1,4 @@
-"""From a voice spec to the voice that is spoken in: for the command line, `nearest`, `voice-card` and the page."""
+"""Turns a voice spec into a target voice, for the command line, `nearest`, `voice-card` and the page."""
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -17,10 +17,10 @@ from facevc_cli.manifest.manifest import Addresses
 
 
 class VoiceResolver:
-    """Makes each voice once, and looks at each picture once: what was found is kept, or what was wrong.
+    """Makes each voice once and reads each picture once. It keeps the results and the errors.
 
-    addresses: keeps what the memory answers to each single picture; None: nothing does. A subclass may read files in
-    another way (`embed_picture`, `read_card`) and call them by other names (`name_file`).
+    addresses: stores the memory's address of each single picture; None stores nothing. A subclass may read files in
+    another way (`embed_picture`, `read_card`) and give them other names (`name_file`).
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class VoiceResolver:
         self._embeddings: dict[tuple[Path, str], np.ndarray | FaceVCError] = {}  # by file and degradation
 
     def resolve(self, spec: VoiceSpec) -> Target:
-        """The voice. FaceVCError if a file cannot be used; of several pictures of a person, if none can."""
+        """Returns the voice. FaceVCError if a file cannot be used, or none of a person's pictures can."""
         if spec not in self._targets:
             try:
-                self._targets[spec] = self.converter.pitched(self._make_target(spec), self.pitch)
+                self._targets[spec] = self.converter.apply_pitch_rule(self._make_target(spec), self.pitch)
             except FaceVCError as error:
                 self._targets[spec] = error
         found = self._targets[spec]
@@ -49,7 +49,7 @@ class VoiceResolver:
         return found
 
     def find_left_out(self, spec: VoiceSpec) -> dict[Path, FaceVCError]:
-        """The pictures that show no usable face, and what is wrong with each."""
+        """Finds the pictures without a usable face, with the error of each."""
         if spec.parts:
             return {file: error for part, _ in spec.parts for file, error in self.find_left_out(part).items()}
         if spec.kind != "face":
@@ -58,7 +58,7 @@ class VoiceResolver:
         return {file: found for file, found in looked.items() if isinstance(found, FaceVCError)}
 
     def drop_unusable(self, spec: VoiceSpec) -> VoiceSpec:
-        """The same without a person's pictures that cannot be used. FaceVCError if none can."""
+        """Returns the spec without a person's unusable pictures. FaceVCError if none can be used."""
         if spec.kind != "face":
             return spec
         left_out = self.find_left_out(spec)
@@ -71,18 +71,18 @@ class VoiceResolver:
         return usable
 
     def used_files(self, spec: VoiceSpec) -> list[Path]:
-        """The files that the voice comes from."""
+        """Lists the files that the voice comes from."""
         return [file for file, _ in self.weigh_files(spec)]
 
     def weigh_files(self, spec: VoiceSpec) -> list[tuple[Path, float]]:
-        """The files that the voice comes from, each with its share of the voice; the shares sum to 1."""
+        """Lists the files that the voice comes from, each with its share of the voice. The shares sum to 1."""
         if spec.parts:
             return [(file, weight * share) for part, share in spec.parts for file, weight in self.weigh_files(part)]
         people = self.drop_unusable(spec).people
         return [(file, 1 / (len(people) * len(files))) for files in people for file in files]
 
     def keep_only(self, files: Iterable[Path]) -> None:
-        """Forgets what was read of other files, and all voices of pictures and mixes; they are quickly made again."""
+        """Forgets other files, and all voices of pictures and mixes, because these are quickly made again."""
         kept = set(files)
         self._embeddings = {place: found for place, found in self._embeddings.items() if place[0] in kept}
         self._targets = {
@@ -92,7 +92,7 @@ class VoiceResolver:
         }
 
     def embed_picture(self, file: Path, degradation: str) -> np.ndarray:
-        """(face_dim,) of the face in a picture. FaceVCError if there is none."""
+        """Embeds the face in a picture: (face_dim,). FaceVCError if there is none."""
         if not degradation:
             return self.converter.embed_face(file)
         try:
@@ -101,11 +101,11 @@ class VoiceResolver:
             raise FaceVCError(f"{file} degraded by {degradation}: {error}") from error
 
     def read_card(self, file: Path) -> Target:
-        """The voice that a card keeps. FaceVCError if it is damaged, or another model made it."""
+        """Reads the voice of a card. FaceVCError if it is damaged, or another model made it."""
         return self.converter.target_from_card(file)
 
     def name_file(self, file: Path) -> str:
-        """What a file is called in messages."""
+        """Returns the name of a file in messages."""
         return file.name
 
     def _make_target(self, spec: VoiceSpec) -> Target:
@@ -119,7 +119,7 @@ class VoiceResolver:
         return self._recall_face(spec)
 
     def _recall_face(self, spec: VoiceSpec) -> Target:
-        """The voice recalled for the mean over people, of each over all usable pictures."""
+        """Recalls the voice for the mean face of the people. Each person counts equally, as the mean of the usable pictures."""
         usable, left_out = self.drop_unusable(spec), list(self.find_left_out(spec).values())
         if left_out:
             count = len(left_out)
@@ -131,7 +131,7 @@ class VoiceResolver:
         return target
 
     def _embed(self, files: Collection[Path], degradation: str) -> list[np.ndarray]:
-        """The embeddings of the usable ones."""
+        """Embeds the pictures that can be used."""
         looked = (self._look(file, degradation) for file in files)
         return [found for found in looked if not isinstance(found, FaceVCError)]
 

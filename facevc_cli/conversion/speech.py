@@ -1,4 +1,4 @@
-"""What a conversion keeps of an utterance."""
+"""The source of a conversion: an utterance after analysis."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,26 @@ from facevc_cli.dsp.pitch import PitchStatistics
 
 @dataclass(frozen=True)
 class Source:
-    """What is kept of an utterance: content z (1, T / 2, z_dim), log-F0 (1, T) normalised, its level, and how it lay in the recording.
+    """An analysed utterance: content z (1, T / 2, z_dim), normalised log-F0 (1, T), level, and position in the recording.
 
-    speaker: its own voice embedding (1, voice_dim), where the model is guided away from it.
+    speaker: its own voice embedding (1, voice_dim), if guidance moves the result away from it.
     """
 
     z: Tensor
     lf0: Tensor
     pitch: PitchStatistics
     rms: float
-    start_s: float  # what the trim cut off in front ...
-    seconds: float  # ... of this much recording
+    start_s: float  # length of the trimmed beginning
+    seconds: float  # length of the whole recording
     speaker: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class SpeechFeatures:
-    """What the front-end makes of an utterance: log-mel (T, n_mels), F0 (T,) Hz with 0 where unvoiced, the d-vector (256,) where one is
-    needed; the rest as in Source."""
+    """Features of an utterance: log-mel (T, n_mels), F0 (T,) in Hz with 0 for unvoiced frames, and a d-vector (256,) if needed.
+
+    The other fields are as in Source.
+    """
 
     mel: np.ndarray
     f0: np.ndarray

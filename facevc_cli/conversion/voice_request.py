@@ -1,4 +1,4 @@
-"""What a command line asks for: files, --person, --mix and --sweep -> targets with their voice specs."""
+"""Turns a command line's files, --person, --mix and --sweep into targets with their voice specs."""
 
 import os
 import re
@@ -16,17 +16,17 @@ from facevc_cli.files.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES, list_files
 from facevc_cli.files.names import normalise_name, real_path
 
 FACE_SUFFIXES = IMAGE_SUFFIXES | {CARD_SUFFIX}
-MOST_STEPS = 101  # of a sweep: two decimals of a share tell them apart
+MOST_STEPS = 101  # most steps of a sweep, because names give shares with two decimals
 MOST_GUIDANCE = 4.0
 MIX_EXAMPLE = "--mix 'a.jpg=.6 b.jpg=.4'"
-_PART = re.compile(r"\s*(\S.*?)=(\d*\.?\d+)(?=[\s,]|$)[\s,]*")  # names may hold blanks and equals signs
+_PART = re.compile(r"\s*(\S.*?)=(\d*\.?\d+)(?=[\s,]|$)[\s,]*")  # names may contain blanks and equals signs
 Named = tuple[Path, str]  # a file and its id
 TargetKind = Literal["face", "person", "mix", "card", "voice"]
 
 
 @dataclass(frozen=True)
 class TargetRequest:
-    """One target that is asked for. `path` is its file, of several pictures the first; `who` names it if its file does not."""
+    """One requested target. `path` is its file, or the first of several pictures. `who` names it if its file does not."""
 
     kind: TargetKind
     path: Path
@@ -37,24 +37,24 @@ class TargetRequest:
 
 @dataclass(frozen=True)
 class VoiceOptions:
-    """What is asked for beyond a picture or a recording for a voice."""
+    """Options for voices beyond single pictures and recordings."""
 
-    persons: tuple[str, ...] = ()  # folders, or pictures between , or |; each is one person
+    persons: tuple[str, ...] = ()  # each is one person: a folder, or pictures separated by , or |
     mixes: tuple[str, ...] = ()  # such as 'a.jpg=.6 b.jpg=.4'
-    sweep: int | None = None  # steps from all of a mix's first to all of its second
+    sweep: int | None = None  # count of steps from only the first part of a mix to only the second
     pitch: str = "auto"  # as in PitchRule.parse
-    guidance: float | None = None  # away from the source's voice; None: the model's
+    guidance: float | None = None  # strength of the move away from the source's voice; None: the model's setting
 
     def check(self) -> None:
         """UsageError if options do not go together or a value is wrong."""
         self.parse_pitch()
         if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
             raise UsageError(
-                f"--guidance {self.guidance}: expected a number from 0 (off) to {MOST_GUIDANCE:g}. Above 1 the sound suffers."
+                f"--guidance {self.guidance}: expected a number from 0 (off) to {MOST_GUIDANCE:g}. Above 1 the sound gets worse."
             )
         if self.sweep is not None and not self.mixes:
             raise UsageError(
-                f"--sweep {self.sweep} writes the steps between the two of a mix, and there is none. Give {MIX_EXAMPLE}."
+                f"--sweep {self.sweep} writes the steps between the two parts of a mix, but there is no mix. Give {MIX_EXAMPLE}."
             )
         if self.sweep is not None and not 2 <= self.sweep <= MOST_STEPS:
             raise UsageError(f"--sweep {self.sweep}: expected 2 to {MOST_STEPS} steps.")
@@ -64,13 +64,13 @@ class VoiceOptions:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """What every result depends on besides its inputs; empty if all is as it is by default."""
+        """Options that change every result, as texts. Empty if all have their defaults."""
         rule = self.parse_pitch()
         guidance = () if self.guidance is None else (f"guidance {self.guidance:g}",)
         return (*(() if rule == AUTO_PITCH else (f"pitch {rule}",)), *guidance)
 
     def find_targets(self, reporter: Reporter = SILENT) -> list[TargetRequest]:
-        """The people and mixes. FaceVCError if a file is missing, or two have one name."""
+        """Returns the people and mixes. FaceVCError if a file is missing, or two targets have the same name."""
         requests = [_request_person(text, reporter) for text in self.persons]
         requests += [mix for text in self.mixes for mix in _request_mixes(text, self.sweep, reporter)]
         seen: dict[str, TargetRequest] = {}
@@ -85,7 +85,7 @@ class VoiceOptions:
 
 
 def request_faces(named: Sequence[Named]) -> list[TargetRequest]:
-    """Pictures and voice cards, each a target."""
+    """Makes one target per picture or voice card."""
     return [_request_file("card" if is_card(path) else "face", path, identifier) for path, identifier in named]
 
 
@@ -94,7 +94,7 @@ def request_recordings(named: Sequence[Named]) -> list[TargetRequest]:
 
 
 def parse_person(text: str, option: str = "--person", reporter: Reporter = SILENT) -> VoiceSpec:
-    """A folder with pictures of one person, or files between , or |. FaceVCError if there are none."""
+    """Parses a folder of one person's pictures, or files separated by , or |. FaceVCError if there are none."""
     whole = real_path(Path(text))
     listed = [text] if whole.exists() else [name.strip() for name in re.split(r"[,|]", text) if name.strip()]
     expected = f"{option} {text}: expected pictures and no voice card"
@@ -107,13 +107,13 @@ def parse_person(text: str, option: str = "--person", reporter: Reporter = SILEN
 
 
 def parse_mix(text: str) -> list[tuple[str, float]]:
-    """'a.jpg=.6 b.jpg=.4' -> names and weights. UsageError if it cannot be read, or names less than two."""
+    """'a.jpg=.6 b.jpg=.4' -> names and weights. UsageError if it cannot be read, or names fewer than two."""
     parts, at = [], 0
     while match := _PART.match(text, at):
         parts.append((match[1], float(match[2])))
         at = match.end()
     if at < len(text) or len(parts) < 2 or not any(weight for _, weight in parts):
-        rest = f", and no weight behind {text[at:]!r}" if at < len(text) else ""
+        rest = f", and no weight after {text[at:]!r}" if at < len(text) else ""
         raise UsageError(
             f"--mix {text!r}: expected at least two pictures or voice cards with weights that are not all 0, as in "
             f"{MIX_EXAMPLE}; found {len(parts)}{rest}."
@@ -127,9 +127,9 @@ def find_mix(parts: Sequence[tuple[str, float]], reporter: Reporter = SILENT) ->
 
 
 def take_mix_words(sources: Sequence[str], mixes: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Sources and mixes of an unquoted `--mix a.jpg=.6 b.jpg=.4`, whose second part a command line leaves among the sources.
+    """Returns sources and mixes after an unquoted `--mix a.jpg=.6 b.jpg=.4`, whose second part is among the sources.
 
-    Words are taken that read as parts and are no files. With several mixes nobody knows whose they are: they stay, and are
+    It moves words that look like parts and are no files. With several mixes their owner is unknown: they stay, and are
     refused.
     """
     words = [word for word in sources if is_mix_word(word)]
@@ -153,18 +153,18 @@ def _request_person(text: str, reporter: Reporter) -> TargetRequest:
 
 
 def _request_mixes(text: str, sweep: int | None, reporter: Reporter) -> Iterator[TargetRequest]:
-    """The mix, or each step of its sweep."""
+    """Yields the mix, or each step of its sweep."""
     parts = parse_mix(text)
     if sweep is not None and len(parts) != 2:
         raise UsageError(
-            f"--sweep {sweep} goes from one to another: expected a mix of two, found {len(parts)} in --mix {text!r}."
+            f"--sweep {sweep} moves from one voice to another: expected a mix of two, found {len(parts)} in --mix {text!r}."
         )
     weights = [[weight for _, weight in parts]]
     if sweep is not None:
         weights = [[1 - i / (sweep - 1), i / (sweep - 1)] for i in range(sweep)]
     for several in weights:
         spec = find_mix([(name, weight) for (name, _), weight in zip(parts, several, strict=True)], reporter)
-        reporter = SILENT  # the other steps of a sweep say nothing new
+        reporter = SILENT  # the other steps of a sweep would repeat the same messages
         shares = zip(_name_parts(spec), spec.parts, strict=True)
         identifier = "+".join(f"{name}={share:.2f}" for name, (_, share) in shares)
         yield TargetRequest("mix", spec.files[0], identifier, spec, identifier)
@@ -183,7 +183,7 @@ def _find_part(name: str, reporter: Reporter) -> VoiceSpec:
 
 
 def _name_parts(mix: VoiceSpec) -> list[str]:
-    """What the parts are called: after their files, with the folder if that does not tell them apart."""
+    """Names the parts after their files, with the folder if two names are equal."""
     files = [part.files[0] for part, _ in mix.parts]
     plain = [part.name or normalise_name(file.stem) for (part, _), file in zip(mix.parts, files, strict=True)]
     if len(set(plain)) == len(plain):
@@ -192,5 +192,5 @@ def _name_parts(mix: VoiceSpec) -> list[str]:
 
 
 def _name_folder(folder: Path) -> str:
-    """What a folder is called: a link by its own name, not by that of the folder it leads to."""
+    """Names a folder. A link keeps its own name instead of its target's name."""
     return normalise_name(Path(os.path.abspath(folder)).name)

@@ -1,4 +1,4 @@
-"""What says whose voice is meant: the files of a person, a recording, a voice card, or a mix of these. No file is opened here."""
+"""Describes which voice is meant: the files of a person, a recording, a voice card, or a mix. It opens no file."""
 
 import math
 from collections.abc import Callable, Collection, Sequence
@@ -11,19 +11,19 @@ from facevc_cli.conversion.card import CARD_SUFFIX
 from facevc_cli.core.errors import FaceVCError
 
 VoiceKind = Literal["face", "voice", "card", "mix"]
-NameFile = Callable[[Path], str]  # what a file is called in a text
+NameFile = Callable[[Path], str]  # returns the name of a file in messages
 FILE_NAME: NameFile = attrgetter("name")
 
 
 @dataclass(frozen=True)
 class VoiceSpec:
-    """Whose voice: a recording's, a card's, or the one that is recalled for pictures. Equal specs give the same voice."""
+    """The voice of a recording, of a card, or the one recalled for pictures. Equal specs give the same voice."""
 
     kind: VoiceKind
-    people: tuple[tuple[Path, ...], ...]  # their files; one file of one person, except for pictures
-    degradation: str = ""  # of every picture, as in faces/degradation.py
-    name: str = ""  # of a person of several pictures
-    parts: tuple[tuple["VoiceSpec", float], ...] = ()  # of a mix, with shares that sum to 1
+    people: tuple[tuple[Path, ...], ...]  # each person's files; one person with one file, except for pictures
+    degradation: str = ""  # applied to every picture, as in faces/degradation.py
+    name: str = ""  # name of a person with several pictures
+    parts: tuple[tuple["VoiceSpec", float], ...] = ()  # parts of a mix, with shares that sum to 1
 
     @classmethod
     def from_file(cls, kind: VoiceKind, file: Path, degradation: str = "") -> "VoiceSpec":
@@ -31,27 +31,27 @@ class VoiceSpec:
 
     @classmethod
     def from_pictures(cls, name: str, files: Sequence[Path]) -> "VoiceSpec":
-        """One person's pictures, several or one."""
+        """Makes the spec of one person with one or more pictures."""
         return cls("face", (tuple(files),), name=name) if len(files) > 1 else cls.from_file("face", files[0])
 
     @classmethod
     def from_people(cls, people: Sequence[Sequence[Path]]) -> "VoiceSpec":
-        """The mean face of several people, each with some pictures."""
+        """Makes the spec of the mean face of several people, each with one or more pictures."""
         return cls("face", tuple(tuple(files) for files in people))
 
     @classmethod
     def from_mix(cls, parts: Sequence[tuple["VoiceSpec", float]]) -> "VoiceSpec":
-        """Voices with weights of any sum."""
+        """Makes the spec of a mix. The weights may have any sum above 0."""
         total = math.fsum(weight for _, weight in parts)
         return cls("mix", (), parts=tuple((part, weight / total) for part, weight in parts))
 
     def degrade(self, degradation: str) -> "VoiceSpec":
-        """The same with every picture degraded. Cards and recordings stay as they are."""
+        """Returns the spec with every picture degraded. Cards and recordings are unchanged."""
         parts = tuple((part.degrade(degradation), share) for part, share in self.parts)
         return replace(self, parts=parts, degradation=degradation if self.has_pictures else self.degradation)
 
     def leave_out(self, files: Collection[Path]) -> "VoiceSpec":
-        """The same without these files; `people` is empty if no file is left."""
+        """Returns the spec without these files. `people` is empty if no file is left."""
         people = (tuple(file for file in kept if file not in files) for kept in self.people)
         return replace(self, people=tuple(kept for kept in people if kept))
 
@@ -67,11 +67,11 @@ class VoiceSpec:
 
     @property
     def has_pictures(self) -> bool:
-        """Whether there are pictures, which need the face networks."""
+        """True if there are pictures, which need the face networks."""
         return self.kind == "face" or any(part.has_pictures for part, _ in self.parts)
 
     def describe(self, name_file: NameFile = FILE_NAME) -> str:
-        """In words, such as "face a.jpg" or "mix of a.jpg 0.60 and person anna (3 pictures) 0.40"."""
+        """Describes the spec in words, such as "face a.jpg" or "mix of a.jpg 0.60 and person anna (3 pictures) 0.40"."""
         if self.parts:
             what = (
                 f"mix of {' and '.join(f'{part._describe_part(name_file)} {share:.2f}' for part, share in self.parts)}"
@@ -83,7 +83,7 @@ class VoiceSpec:
         return f"{what} ({self.degradation})" if self.degradation else what
 
     def _describe_part(self, name_file: NameFile) -> str:
-        """Without the degradation: the mix says it once."""
+        """Describes a part without its degradation, because the mix names it once."""
         return name_file(self.file) if self.file else replace(self, degradation="").describe(name_file)
 
     def __str__(self) -> str:
@@ -95,10 +95,10 @@ def is_card(path: Path) -> bool:
 
 
 def refuse_cards(files: Sequence[Path], expected: str, advice: str, name_file: NameFile = FILE_NAME) -> None:
-    """FaceVCError if a voice card is among the pictures of a person; the text begins with `expected`, ends with `advice`."""
+    """Raises FaceVCError if a voice card is among a person's pictures. The text begins with `expected` and ends with `advice`."""
     cards = [name_file(file) for file in files if is_card(file)]
     if cards:
         beside = f" and {len(files) - 1} more" if len(files) > 1 else ""
         raise FaceVCError(
-            f"{expected}, found {cards[0]}{beside}: a card holds a voice, which no picture can be averaged with. {advice}"
+            f"{expected}, found {cards[0]}{beside}: a card holds a voice, which cannot be averaged with pictures. {advice}"
         )

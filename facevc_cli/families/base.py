@@ -1,7 +1,7 @@
-"""What a family of models is. Commands, conversion and checkpoints know a family by this file alone.
+"""Defines a model family. Commands, conversion and checkpoints use a family through this file alone.
 
-A family is one `Family` object: the class of its settings, how a model is built from them, and its trainings. It is found by its name: a folder
-`families/NAME/family.py` with an object `FAMILY`, or an entry point in the group `facevc.families`.
+A family is one `Family` object: the class of its settings, a function that builds a model from them, and its trainings. facevc finds it by its
+name: either the object `FAMILY` in `families/NAME/family.py`, or an entry point in the group `facevc.families`.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,19 +27,19 @@ class Capability(StrEnum):
     """What a model can do beyond speaking in the voice of a recording."""
 
     MEMORY = "memory"  # faces and voices have addresses: mixes, voice cards and rankings
-    PITCH = "pitch"  # it is told how high a voice lies
+    PITCH = "pitch"  # the model is given the pitch level to speak at
 
 
 @dataclass(frozen=True)
 class ConversionConfig:
-    """What only a conversion looks at. Weights do not depend on it."""
+    """The settings that only conversion uses. Weights do not depend on them."""
 
-    voice_guidance: float = 0.0  # how far the log-mel is taken away from what the source's own voice would give
-    content_retrieval: float = 0.0  # by a recording: how far frames of content are taken towards the most alike in it
-    spectrum_matching: float = 0.0  # by a recording: how far each band's mean over speech is taken to the recording's
-    deviation_matching: float = 0.0  # ... and each band's deviation
-    pitch_range_matching: float = 0.0  # ... and the deviation of ln F0
-    variance_scale: float = 1.0  # each band's deviations from its mean over the utterance, times this
+    voice_guidance: float = 0.0  # moves the log-mel away from what the source's own voice would give; 0 is off
+    content_retrieval: float = 0.0  # moves content frames towards the most similar frames of the target's recording; 0 to 1
+    spectrum_matching: float = 0.0  # moves each band's mean over speech towards the recording's; 0 to 1
+    deviation_matching: float = 0.0  # moves each band's deviation over speech towards the recording's; 0 to 1
+    pitch_range_matching: float = 0.0  # moves the deviation of ln F0 towards the recording's; 0 to 1
+    variance_scale: float = 1.0  # multiplies each band's deviations from its mean over the utterance
 
 
 class FamilyConfig(Protocol):
@@ -49,37 +49,37 @@ class FamilyConfig(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the preset that they began from."""
+        """The name of the preset that the settings began from."""
 
     @property
     def model(self) -> Any:
-        """What the model is built from."""
+        """The settings that the model is built from."""
 
     @property
     def conversion(self) -> ConversionConfig: ...
 
 
 class ConversionModel(Protocol):
-    """What a conversion asks of a torch module. B: batch, T: frames of log-mel, D: the size of its voice embedding."""
+    """The torch module that conversion needs. B: batch, T: frames of log-mel, D: size of the voice embedding."""
 
     @property
     def capabilities(self) -> frozenset[Capability]: ...
 
     @property
     def needs_dvector(self) -> bool:
-        """Whether a recording's voice comes from its d-vector, not from its log-mel."""
+        """True if the voice of a recording comes from its d-vector, False if it comes from its log-mel."""
 
     def normalise(self, mel: Tensor) -> Tensor:
-        """Log-mel (..., n_mels) of the front-end, as the model wants it."""
+        """Converts the front-end's log-mel (..., n_mels) to the scale that the model expects."""
 
     def denormalise(self, mel: Tensor) -> Tensor:
-        """The inverse."""
+        """Inverts `normalise`."""
 
     def hear_content(self, mel: Tensor) -> Tensor:
-        """Normalised log-mel (B, n_mels, T) -> what is said (B, any length, any size)."""
+        """Normalised log-mel (B, n_mels, T) -> content (B, any length, any size)."""
 
     def embed_voice(self, voice: Tensor) -> Tensor:
-        """d-vectors (B, 256), or normalised log-mels (B, n_mels, T) where `needs_dvector` is false, -> voice embeddings (B, D)."""
+        """d-vectors (B, 256), or normalised log-mels (B, n_mels, T) if `needs_dvector` is false, -> voice embeddings (B, D)."""
 
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor | None]:
         """Face embeddings (B, face_dim) -> voice embeddings (B, D), and with `MEMORY` their addresses (B, slots), else None."""
@@ -95,14 +95,14 @@ class ConversionModel(Protocol):
 
 
 class MemoryModel(ConversionModel, Protocol):
-    """A model with `MEMORY`. S: slots. Addresses go in and out as logarithms."""
+    """A model with `MEMORY`. S: slots. Methods take and return addresses as logarithms."""
 
     @property
     def temperature(self) -> float:
-        """Of the softmax over the slots; lower is sharper."""
+        """The temperature of the softmax over the slots. Lower picks fewer slots."""
 
     def slot_values(self) -> Tensor:
-        """The voices that it recalls from: (S, D)."""
+        """The stored voices that the memory mixes: (S, D)."""
 
     def address_voice(self, voice: Tensor, temperature: float | None = None) -> Tensor:
         """Voice embeddings (B, D) -> log-addresses (B, S)."""
@@ -114,12 +114,12 @@ class MemoryModel(ConversionModel, Protocol):
         """Log-addresses (B, S) -> voice embeddings (B, D)."""
 
     def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
-        """`predict_pitch` of what lies at log-addresses (B, S)."""
+        """`predict_pitch` of the voices at log-addresses (B, S)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """What a training command was given. Its stores are open."""
+    """The inputs of a training command. Its stores are open."""
 
     config: Any  # of the family's class
     seed: int
@@ -130,39 +130,39 @@ class TrainingRequest:
     sampling_weights: Path | None = None  # table: utterance, weight
     init: "Checkpoint | None" = None  # the model to begin from
     init_path: Path | None = None  # where it is
-    files: Mapping[str, Path] = field(default_factory=dict)  # what only one family asks for, by option
+    files: Mapping[str, Path] = field(default_factory=dict)  # options that only one family has -> files
     rank: int = 0
     processes: int = 1
 
 
 class Training(Protocol):
-    """One training of a family. Making it reads and checks what was given; it writes nothing."""
+    """One training of a family. Its constructor reads and checks the request, and writes nothing."""
 
     @property
     def run(self) -> RunConfig: ...
 
     @property
     def training(self) -> "Dataset[Any]":
-        """`training[step]` is the batch of that step."""
+        """The training batches: `training[step]` is the batch of that step."""
 
     @property
     def validation(self) -> "Dataset[Any] | None":
-        """None if the stores have no validation split."""
+        """The validation batches. None if the stores have no validation split."""
 
     @property
     def frontend(self) -> Frontend:
-        """Of the features that it reads."""
+        """The front-end that made the features."""
 
     def make_task(self, resume: bool) -> Task:
-        """Builds the model and what trains it. resume: the weights are about to come from the run's own checkpoint."""
+        """Builds the model and the task that trains it. resume: the loop will load the weights from the run's own checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
     name: str
     config: type[Any]  # a FamilyConfig
-    build: Callable[[Any, str], nn.Module]  # the `model` settings, and where they come from for errors -> a ConversionModel
-    trainings: Mapping[str, Callable[[TrainingRequest], Training]]  # by command, and by the name of their group of settings
-    presets: Mapping[str, str]  # name -> YAML text; the first stands in where a model has no preset's name
+    build: Callable[[Any, str], nn.Module]  # (`model` settings, their origin for error messages) -> a ConversionModel
+    trainings: Mapping[str, Callable[[TrainingRequest], Training]]  # by name; a training, its command and its group of settings have the same name
+    presets: Mapping[str, str]  # name -> YAML text; the first is used if a model's name is no preset
     limits: Mapping[str, Limits] = field(default_factory=lambda: NO_LIMITS)
-    upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict  # settings as earlier versions wrote them -> as they are now
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict  # settings of earlier versions -> current settings

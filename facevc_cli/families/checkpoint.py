@@ -1,6 +1,7 @@
-"""Checkpoints: a folder of `model.safetensors`, `config.yaml` and `metrics.json`; what only training needs lies apart in `training/`.
+"""Reads and writes checkpoints. A checkpoint is a folder of `model.safetensors`, `config.yaml` and `metrics.json`.
 
-`config.yaml` holds the configuration, the front-end, the embedders' settings and the weights' sha256, which is checked on loading.
+State that only training needs is in its subfolder `training/`. `config.yaml` holds the configuration, the front-end, the embedders' settings and
+the weights' sha256, which is checked on loading.
 """
 
 import json
@@ -28,14 +29,14 @@ from facevc_cli.files.hashes import file_sha256
 from facevc_cli.training.weights import CONFIG, METRICS, TRAINING, WEIGHTS, load_weights, read_tensors
 
 FORMAT = 1
-HEADER = {"stage": str, "step": int, "weights_sha256": str, "frontend": dict, "config": dict}  # what config.yaml must have
+HEADER = {"stage": str, "step": int, "weights_sha256": str, "frontend": dict, "config": dict}  # required keys of config.yaml
 OPTIONAL = {"embedders": dict, "origin": str, "family": str}
-FIRST_FAMILY = "fvmvc"  # of checkpoints from before there were others
+FIRST_FAMILY = "fvmvc"  # the family of checkpoints that name none, because earlier versions had only one
 
 
 @dataclass
 class Checkpoint:
-    """A model and what must be known to use it."""
+    """A model with everything that is needed to use it."""
 
     model: Any  # a torch module that is a ConversionModel of its family
     config: FamilyConfig
@@ -45,7 +46,7 @@ class Checkpoint:
     embedders: dict[str, Any] = field(default_factory=dict)  # settings of the voices and faces stores
     metrics: dict[str, Any] = field(default_factory=dict)
     origin: str = ""  # one line for people: what it was trained on
-    weights_sha256: str = ""  # of the file that it was loaded from
+    weights_sha256: str = ""  # of the weights file that was loaded
 
     @property
     def family(self) -> Family:
@@ -54,7 +55,7 @@ class Checkpoint:
     def save_step(
         self, folder: Path, model: nn.Module, step: int, metrics: dict[str, Any], training: Mapping[str, Mapping[str, Tensor]] | None
     ) -> None:
-        """This checkpoint with the model as it is at a step of its training."""
+        """Saves this checkpoint with the model as it is at a training step."""
         save_checkpoint(folder, replace(self, model=model, step=step, metrics=metrics), training)
 
     def read_weights(self, folder: Path) -> dict[str, Tensor]:
@@ -62,12 +63,12 @@ class Checkpoint:
 
 
 def load_model(folder: Path | str | None = None, device: str = "cpu") -> ConversionModel:
-    """The assembled torch module of a checkpoint folder or run (None: the bundled starter), in eval mode, float32."""
+    """Loads the torch module of a checkpoint folder or run (None: the bundled starter), in eval mode, float32."""
     return load_checkpoint(folder, device).model
 
 
-def bundled_checkpoint() -> Path:
-    """The starter model's folder; FaceVCError where this installation lacks it."""
+def find_bundled_checkpoint() -> Path:
+    """Returns the starter model's folder. FaceVCError if this installation lacks it."""
     folder = Path(__file__).resolve().parent.parent / "assets" / "starter"
     if not (folder / WEIGHTS).is_file():
         raise FaceVCError("this installation has no bundled starter model. Install a release of facevc, or pass --checkpoint FOLDER.")
@@ -75,9 +76,9 @@ def bundled_checkpoint() -> Path:
 
 
 def locate(folder: Path | str | None) -> Path:
-    """A checkpoint's own folder: given itself, a run (its best, else its last), or None (the bundled one)."""
+    """Returns the folder of a checkpoint: of itself, of a run (its best, else its last), or the bundled one (None)."""
     if folder is None:
-        return bundled_checkpoint()
+        return find_bundled_checkpoint()
     folder = Path(folder)
     wanted = (folder, folder / "checkpoints" / "best", folder / "checkpoints" / "last")
     for candidate in (name for one in wanted for name in (one, old_folder(one))):
@@ -85,14 +86,14 @@ def locate(folder: Path | str | None) -> Path:
             return candidate
     raise FaceVCError(
         f"{folder}: expected a checkpoint ({WEIGHTS} beside {CONFIG}) or a run folder with one in checkpoints/, found neither. "
-        "Check the path; a published .pt file goes through 'facevc import-checkpoint' first."
+        "Check the path; convert a published .pt file with 'facevc import-checkpoint' first."
     )
 
 
 def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Checkpoint:
-    """Reads and verifies a checkpoint; the model is in eval mode. FaceVCError says what does not fit."""
+    """Reads and verifies a checkpoint; the model is in eval mode. FaceVCError names what does not fit."""
     folder = locate(folder)
-    header = _header(folder)
+    header = _read_header(folder)
     tensors = read_weights(folder)
     family = find_family(header.get("family", FIRST_FAMILY), str(folder / CONFIG))
     config = read_config(family, header["config"], str(folder / CONFIG))
@@ -114,8 +115,8 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """A checkpoint folder's weights; FaceVCError where they are not the ones that its configuration names by sha256."""
-    wanted, found = _header(folder)["weights_sha256"], file_sha256(folder / WEIGHTS)
+    """Reads a checkpoint folder's weights. FaceVCError if their sha256 differs from the one in config.yaml."""
+    wanted, found = _read_header(folder)["weights_sha256"], file_sha256(folder / WEIGHTS)
     if found != wanted:
         raise FaceVCError(
             f"{folder / WEIGHTS}: expected sha256 {wanted[:16]}..., found {found[:16]}...: the file is damaged or was changed. Copy it again."
@@ -123,7 +124,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return read_tensors(folder / WEIGHTS)
 
 
-def _header(folder: Path) -> dict[str, Any]:
+def _read_header(folder: Path) -> dict[str, Any]:
     where = folder / CONFIG
     header = parse_settings(read_text(where), str(where))
     if header.get("format") != FORMAT or not header.keys() >= HEADER.keys():
@@ -142,7 +143,7 @@ def _header(folder: Path) -> dict[str, Any]:
 def save_checkpoint(
     folder: Path, checkpoint: Checkpoint, training: Mapping[str, Mapping[str, Tensor]] | None = None, dtype: torch.dtype = torch.float32
 ) -> None:
-    """Writes a checkpoint beside its final place and swaps it in; a crash leaves the old one or the new one.
+    """Writes a checkpoint beside its final place, then swaps it in. A crash leaves the old one or the new one.
 
     training: name -> tensors, written to training/<name>.safetensors; dtype: of floating-point weights on disk.
     """
@@ -150,7 +151,7 @@ def save_checkpoint(
         with atomic_folder(folder) as temporary:
             state = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
             save_file(state, temporary / WEIGHTS)
-            (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
+            (temporary / WEIGHTS).chmod(0o644)  # safetensors makes the file readable by its owner only
             header = {
                 "format": FORMAT,
                 "facevc": __version__,

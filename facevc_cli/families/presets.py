@@ -1,6 +1,6 @@
-"""Presets of all families, and a model's settings out of a preset, a file and single differences.
+"""Builds a model's settings from a preset, a file and single changes.
 
-Precedence: --set on the command line, then --config FILE, then --preset NAME, then the defaults of the family's settings.
+Precedence: --set on the command line, then --config FILE, then --preset NAME, then the family's defaults.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,29 +12,29 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import LONGEST_SHOWN, parse_settings, parse_yaml, read_text, shorten
 from facevc_cli.core.settings import from_dict, to_dict
 from facevc_cli.families.base import Family, FamilyConfig
-from facevc_cli.families.registry import each_family
+from facevc_cli.families.registry import iterate_families
 
 
-def preset_names() -> list[str]:
-    """The presets of all families."""
-    return list(dict.fromkeys(name for family in each_family() for name in family.presets))
+def list_presets() -> list[str]:
+    """Lists the presets of all families."""
+    return list(dict.fromkeys(name for family in iterate_families() for name in family.presets))
 
 
-def family_of_preset(preset: str) -> Family:
-    """The first family that has it. UsageError lists all presets if none has."""
-    for family in each_family():
+def find_preset_family(preset: str) -> Family:
+    """Returns the first family that has the preset. If none has it, UsageError lists all presets."""
+    for family in iterate_families():
         if preset in family.presets:
             return family
-    raise UsageError(f"--preset {shorten(preset)}: {name_allowed(preset, preset_names())}")
+    raise UsageError(f"--preset {shorten(preset)}: {name_allowed(preset, list_presets())}")
 
 
 def load_config(preset: str, file: Path | None = None, overrides: Sequence[str] = (), base: FamilyConfig | None = None) -> Any:
-    """A preset's settings with the differences of a YAML file, then of `key.path=value`, on top, as the family's class.
+    """Returns a preset's settings, changed by a YAML file and then by each `key.path=value`, as the family's class.
 
-    base: its model and its conversion stand in for the preset's, under the differences.
-    FaceVCError names what is wrong in the file, UsageError an unknown preset and what is wrong in a difference; each names a near key or value.
+    base: its model and its conversion replace the preset's, before these changes.
+    FaceVCError names what is wrong in the file. UsageError names an unknown preset or a wrong `key.path=value`. Each suggests a similar name.
     """
-    family = family_of_preset(preset)
+    family = find_preset_family(preset)
     tree = family.upgrade(parse_settings(family.presets[preset], f"preset {preset}"))
     tree["name"] = preset
     if base is not None:
@@ -47,12 +47,12 @@ def load_config(preset: str, file: Path | None = None, overrides: Sequence[str] 
 
 
 def read_config(family: Family, tree: Mapping[str, Any], where: str) -> Any:
-    """A family's settings out of nested dicts, also as earlier versions wrote them. FaceVCError names what does not fit."""
+    """Builds a family's settings from nested dicts, also those of earlier versions. FaceVCError names what does not fit."""
     return from_dict(family.config, family.upgrade(dict(tree)), where, family.limits)
 
 
 def _parse_override(family: Family, override: str) -> dict[str, Any]:
-    """`key.path=value` as nested dicts. UsageError if it is no such text, or no setting of the family."""
+    """Parses `key.path=value` to nested dicts. UsageError if the text has another form or names no setting of the family."""
     path, equals, value = override.partition("=")
     if not equals:
         raise UsageError(f"--set {shorten(override)}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")

@@ -1,4 +1,4 @@
-"""Which families there are: the folders beside this file that have a `family.py`, and what other packages bring."""
+"""Finds model families: the folders beside this file that have a `family.py`, and entry points of other packages."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -13,7 +13,7 @@ FAMILIES = Plugins("facevc.families", "the family", "model family", OWN)
 
 
 def find_family(name: str, where: str) -> Family:
-    """The family of a name. FaceVCError names `where` the name was found."""
+    """Returns the family with this name. FaceVCError says `where` the name was found."""
     if name in OWN:
         family = import_module(f"facevc_cli.families.{name}.family").FAMILY
         assert_family(family, name)
@@ -27,13 +27,13 @@ def find_family(name: str, where: str) -> Family:
 
 
 def assert_family(family: object, name: str) -> None:
-    """FaceVCError unless the object is a family of that name."""
+    """Raises FaceVCError unless the object is a family with that name."""
     if not isinstance(family, Family) or family.name != name:
         raise FaceVCError(f"the model family {name}: expected a Family of this name, found {type(family).__name__}. See its package's own notes.")
 
 
-def each_family() -> Iterator[Family]:
-    """facevc's own families first. Others are loaded when they are reached; one that does not load is passed over."""
+def iterate_families() -> Iterator[Family]:
+    """Yields facevc's own families, then those of other packages. It loads each when it is reached and skips those that fail to load."""
     for name in OWN:
         yield find_family(name, name)
     for name in FAMILIES.installed():

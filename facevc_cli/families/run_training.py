@@ -1,4 +1,4 @@
-"""One training of any family: its request, its folder, the loop."""
+"""Runs one training of any family: builds it, opens its run folder, and starts the loop."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -19,11 +19,11 @@ from facevc_cli.training.run_folder import RunDirectory
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a training runs, whatever it trains."""
+    """Options of a run that do not depend on what is trained."""
 
     stage: str  # the command, and the training's name in its family
     output: Path
-    inputs: Mapping[str, str]  # name -> hash of what a resumed run must find unchanged
+    inputs: Mapping[str, str]  # name -> hash of each input that must not change when a run resumes
     device: str = "auto"
     precision: Precision = "no"
     overwrite: bool = False
@@ -31,7 +31,7 @@ class RunOptions:
 
 
 def run_training(family: Family, request: TrainingRequest, options: RunOptions, tally: Tally) -> Progress:
-    """Trains, or resumes, the run in `options.output`. FaceVCError if the family has no such training, or the inputs do not fit."""
+    """Starts or resumes the run in `options.output`. FaceVCError if the family has no such training, or the inputs do not fit."""
     if options.stage not in family.trainings:
         raise FaceVCError(
             f"preset {request.config.name!r} is of the model family {family.name}, which has no {options.stage}. "
@@ -53,11 +53,11 @@ def run_training(family: Family, request: TrainingRequest, options: RunOptions, 
             folder.remove_leftovers()
             folder.describe(request.seed, str(accelerator.device))
         task = training.make_task(resume)
-        checkpoint = Checkpoint(task.model, request.config, training.frontend, options.stage, embedders=_embedders(request))
+        checkpoint = Checkpoint(task.model, request.config, training.frontend, options.stage, embedders=_collect_embedders(request))
         loop = Loop(task, training.run, training.training, training.validation, folder, checkpoint, accelerator)
         return loop.fit(tally, resume, options.stop_at)
 
 
-def _embedders(request: TrainingRequest) -> dict[str, Any]:
+def _collect_embedders(request: TrainingRequest) -> dict[str, Any]:
     stores = {"voice": request.voices, "face": request.faces}
     return {kind: store.settings for kind, store in stores.items() if store is not None}

@@ -125,7 +125,7 @@ class UploadResolver(VoiceResolver):
             card, digest = load_card(file), file_sha256(file)
             target = self.converter.target_from_card(file)
         predicts = self.converter.predicts_pitch
-        pitch_hz = math.exp(self.converter.own_log_f0(target)) if predicts else None
+        pitch_hz = math.exp(self.converter.find_log_f0(target)) if predicts else None
         self._shown[file] = Card(name, digest, card, pitch_hz)
         return target
 

@@ -175,7 +175,7 @@ class Studio:
         target, files = seat.resolver.resolve(spec), seat.resolver.weigh_shown(spec)
         if speech.source is None:
             speech.source = self.converter.analyse((speech.wav, speech.rate))
-        wav = self.converter.speak(speech.source, self.converter.pitched(target, pitch))
+        wav = self.converter.speak(speech.source, self.converter.apply_pitch_rule(target, pitch))
         key, model = self._make_key(speech, files, pitch), self.converter.checkpoint
         digests = [file.sha256 for file, _ in files]
         made = provenance(key, model.config.name, model.weights_sha256, speech.sha256, digests)
@@ -196,7 +196,7 @@ class Studio:
             raise FaceVCError(f"{files[0][0].name} is a voice card already. Give photos, or mix it with a second face.")
         origin = [{"file": file.name, "sha256": file.sha256, "share": f"{weight:.4f}"} for file, weight in files]
         path = self._choose_path(f"{_name_result(seat, spec)}{CARD_SUFFIX}")
-        save_card(path, self.converter.card_of(target, origin))
+        save_card(path, self.converter.make_card(target, origin))
         self._keep_result(page, seat, seat.card, path)
         _delete({path: seat.uploads.pop(path) for path in seat.shown if path in seat.uploads})
         return path

@@ -1,1 +1,1 @@
-"""YAML presets: each holds only what differs from the defaults in `facevc_cli.families.fvmvc.config`."""
+"""YAML presets: each states settings that differ from the defaults in `facevc_cli.families.fvmvc.config`."""

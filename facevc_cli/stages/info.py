@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from facevc_cli import __version__
-from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, address_facts, load_card
+from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, describe_address, load_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
@@ -22,8 +22,8 @@ from facevc_cli.core.parsing import read_json
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.core.tuning import default_jobs
 from facevc_cli.corpus.store import Store
-from facevc_cli.families.checkpoint import Checkpoint, bundled_checkpoint, load_checkpoint, locate
-from facevc_cli.families.presets import preset_names
+from facevc_cli.families.checkpoint import Checkpoint, find_bundled_checkpoint, load_checkpoint, locate
+from facevc_cli.families.presets import list_presets
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.weights import CONFIG, WEIGHTS
 
@@ -76,7 +76,7 @@ def describe_installation() -> dict[str, Any]:
         "device": str(resolve_device("auto")),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "processors": default_jobs(),
-        "presets": preset_names(),
+        "presets": list_presets(),
         "packages": {name: _version(name) or MISSING for name in REQUIRED},
         "found": {name: f"{_found(name, module)} ({role})" for name, (module, role) in OPTIONAL.items()},
         "bundled_model": _bundled(),
@@ -110,7 +110,7 @@ def _card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
         "temperature": card.temperature,
         "origin": [dict(part) for part in card.origin],
         "pitch_hz": None,
-        **address_facts(card.address),
+        **describe_address(card.address),
     }
     if model is None or not described["model_here"]:
         described["note"] = "made by another model than the one looked at: pass its folder as --checkpoint to see the pitch, and to use the card"
@@ -118,7 +118,7 @@ def _card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
     target = model.target_from_card(card)
     if not model.predicts_pitch:
         return {**described, "note": "this model predicts no pitch"}
-    return {**described, "pitch_hz": round(math.exp(model.own_log_f0(target)), 1)}
+    return {**described, "pitch_hz": round(math.exp(model.find_log_f0(target)), 1)}
 
 
 def _model(checkpoint: Path | None) -> Converter | None:
@@ -187,7 +187,7 @@ def _header(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _bundled() -> str:
     try:
-        return str(bundled_checkpoint())
+        return str(find_bundled_checkpoint())
     except FaceVCError:
         return MISSING
 

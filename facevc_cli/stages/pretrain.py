@@ -8,9 +8,9 @@ from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.base import TrainingRequest
-from facevc_cli.families.presets import family_of_preset, load_config
+from facevc_cli.families.presets import find_preset_family, load_config
 from facevc_cli.families.run_training import RunOptions, run_training
-from facevc_cli.training.run_folder import table_hashes
+from facevc_cli.training.run_folder import hash_tables
 
 STAGE = "pretrain"
 
@@ -37,7 +37,7 @@ class PretrainStageConfig:
 def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints."""
     resolve_device(stage.device)  # a wrong value is told before files are read
-    config, family = load_config(stage.preset, stage.config_file, stage.overrides), family_of_preset(stage.preset)
+    config, family = load_config(stage.preset, stage.config_file, stage.overrides), find_preset_family(stage.preset)
     files = {"encoder-init": stage.encoder_init, "verifier": stage.verifier}
     tally = Tally(reporter)
     with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
@@ -51,7 +51,7 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             files={name: path for name, path in files.items() if path is not None},
         )
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
-        hashes |= table_hashes(weights=stage.weights)
+        hashes |= hash_tables(weights=stage.weights)
         options = RunOptions(STAGE, stage.output, hashes, stage.device, stage.precision, stage.overwrite, stage.stop_at)
         progress = run_training(family, request, options, tally)
     following = f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train"

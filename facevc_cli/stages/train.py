@@ -12,9 +12,9 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.base import TrainingRequest
 from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint
-from facevc_cli.families.presets import family_of_preset, load_config
+from facevc_cli.families.presets import find_preset_family, load_config
 from facevc_cli.families.run_training import RunOptions, run_training
-from facevc_cli.training.run_folder import table_hashes
+from facevc_cli.training.run_folder import hash_tables
 
 STAGE = "train"
 
@@ -63,7 +63,7 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             init_path=stage.init,
         )
         hashes = {s.attributes["stage"]: s.attributes["settings_hash"] for s in (features, voices, faces)}
-        hashes |= table_hashes(weights=stage.weights, pairs=stage.pairs)
+        hashes |= hash_tables(weights=stage.weights, pairs=stage.pairs)
         options = RunOptions(STAGE, stage.output, hashes, stage.device, stage.precision, stage.overwrite, stage.stop_at)
         progress = run_training(pretrained.family, request, options, tally)
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
@@ -74,7 +74,7 @@ def _make_config(stage: TrainStageConfig, pretrained: Checkpoint) -> Any:
     """The pretraining's model and the settings of its trainings, with this training's own."""
     family, found = pretrained.family, pretrained.config
     name = found.name if found.name in family.presets else next(iter(family.presets))
-    if stage.preset and family_of_preset(stage.preset).name != family.name:
+    if stage.preset and find_preset_family(stage.preset).name != family.name:
         raise UsageError(f"--preset {stage.preset}: expected a preset of {stage.init}'s model family, {family.name}: {', '.join(family.presets)}.")
     config = load_config(stage.preset or name, stage.config_file, stage.overrides, None if stage.preset else found)
     others = {training: getattr(found, training) for training in family.trainings if training != STAGE}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facevc_cli.conversion.card import CARD_SUFFIX, address_facts, save_card
+from facevc_cli.conversion.card import CARD_SUFFIX, describe_address, save_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice import Target
@@ -48,7 +48,7 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
     tally = Tally(reporter)
     reporter.begin(1, "cards", STAGE)
     target = resolver.resolve(spec)
-    save_card(config.output, converter.card_of(target, _list_origin(spec, resolver), config.temperature))
+    save_card(config.output, converter.make_card(target, _list_origin(spec, resolver), config.temperature))
     tally.done(config.output.name)
     return tally.summary(config.output, f"facevc convert SPEECH.wav --face {config.output} -o converted.wav", **describe_voice(converter, target))
 
@@ -58,8 +58,8 @@ def describe_voice(converter: Converter, target: Target) -> dict[str, Any]:
     that weigh most."""
     if target.address is None:
         raise FaceVCError("describe_voice needs a target with an address, found none.")
-    median_hz = math.exp(converter.own_log_f0(target)) if converter.predicts_pitch else None
-    return {"pitch_hz": median_hz and round(median_hz, 1), **address_facts(target.address[0].float().cpu().numpy())}
+    median_hz = math.exp(converter.find_log_f0(target)) if converter.predicts_pitch else None
+    return {"pitch_hz": median_hz and round(median_hz, 1), **describe_address(target.address[0].float().cpu().numpy())}
 
 
 def _find_spec(config: VoiceCardConfig, reporter: Reporter) -> VoiceSpec:

@@ -1,1 +1,1 @@
-"""The loop, what a step of each training does, and the learning rate's course."""
+"""The training loop, the interface of a training step, and the learning rate schedule."""

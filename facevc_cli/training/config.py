@@ -1,4 +1,4 @@
-"""The settings that every training has."""
+"""The settings that every training has, and their limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from facevc_cli.core.settings import ABOVE_ZERO, MOST_COUNT, Limits
 class OptimiserConfig:
     learning_rate: float = 1e-3
     warmup_steps: int = 1000
-    schedule: Literal["milestones", "cosine"] = "milestones"  # cosine: down to a fiftieth
-    milestones: tuple[float, ...] = (0.6, 0.8, 1.0)  # shares of the run, after each the rate is halved
+    schedule: Literal["milestones", "cosine"] = "milestones"  # cosine: falls to 1/50 of the rate
+    milestones: tuple[float, ...] = (0.6, 0.8, 1.0)  # shares of the run; the rate is halved after each
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     gradient_clip: float | None = None
@@ -20,16 +20,16 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The settings of a training, whatever it trains."""
+    """The settings of a training that do not depend on what it trains."""
 
     steps: int = 100_000
     batch_size: int = 256
     crop_frames: int = 128
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    checkpoint_every: int = 1000  # steps: what a killed run can lose
+    checkpoint_every: int = 1000  # in steps; a killed run loses at most this many
     validate_every: int = 1000
     validation_batches: int = 8
-    keep_best: bool = True  # beside the last checkpoint the one of least validation loss, which is then the run's
+    keep_best: bool = True  # also keeps the checkpoint with the lowest validation loss and uses it as the run's result
     log_every: int = 20
     workers: int = 2  # processes that read crops ahead
 
@@ -44,5 +44,5 @@ RUN_LIMITS: Mapping[str, Limits] = {
     "weight_decay": (0, None),
     "gradient_clip": (1e-9, None),
     "milestones": (0, 1),
-    "betas": (0, 0.999999),  # 1 would never forget
+    "betas": (0, 0.999999),  # 1 would never forget old gradients
 }

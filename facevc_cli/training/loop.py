@@ -1,7 +1,7 @@
-"""The loop that both trainings run in: batches, steps, validation, checkpoints, exact resume.
+"""The loop that runs every training: batches, steps, validation, checkpoints, exact resume.
 
-A step's batch and its random draws depend on (seed, step) alone, and the optimisers' state travels with the checkpoint, so that a
-resumed run computes the very losses of an uninterrupted one.
+A step's batch and its random numbers depend on (seed, step) alone, and the optimisers' state is saved with the checkpoint. So a
+resumed run computes the same losses as an uninterrupted one.
 """
 
 import math
@@ -39,16 +39,16 @@ from facevc_cli.training.weights import METRICS, TRAINING, WEIGHTS, load_weights
 
 @dataclass
 class Progress:
-    """Where a run stands; saved with every checkpoint."""
+    """The progress of a run; saved with every checkpoint."""
 
     step: int = 0
     best_loss: float = float("inf")
     validation: dict[str, float] = field(default_factory=dict)
-    meter: dict[str, Any] = field(default_factory=dict)  # sums since the last line of losses.csv, as of `_Meter.state`
+    meter: dict[str, Any] = field(default_factory=dict)  # sums since the last line of losses.csv, as of `_Meter.describe_state`
 
 
 class Loop:
-    """Runs a task to its last step. `checkpoints` keeps the model on the way."""
+    """Runs a task to its last step. `checkpoints` saves the model during the run."""
 
     def __init__(
         self,
@@ -66,10 +66,10 @@ class Loop:
         task.prepare(accelerator)
 
     def fit(self, tally: Tally, resume: bool, stop_at: int | None = None) -> Progress:
-        """Trains from where the run stands to its end (or `stop_at`); logs, validates and saves on the way.
+        """Trains from the run's current step to its end (or `stop_at`); logs, validates and saves during the run.
 
-        After Ctrl-C or a termination the step in hand is finished and saved, then Interrupted is raised. Several processes do not wait for that: each
-        would stop at a step of its own.
+        After Ctrl-C or a termination the current step is finished and saved, then Interrupted is raised. With several processes the run stops at
+        once, because each process would stop at a different step.
         """
         if resume:
             self._load()
@@ -78,22 +78,22 @@ class Loop:
         tally.reporter.begin(max(0, last - self.progress.step), "steps", self.checkpoints.stage)
         self.task.auxiliary.train()
         self.task.model.train()
-        batches = self._batches(self.progress.step, last)
+        batches = self._read_batches(self.progress.step, last)
         with hold(lambda: 1, "step", terminations=True) if self.accelerator.num_processes == 1 else nullcontext():
             self._run_steps(batches, last, tally)
-            del batches  # ends its processes in order
+            del batches  # ends its worker processes cleanly
             check_stop()
         return self.progress
 
     def _run_steps(self, batches: Iterator[Batch], last: int, tally: Tally) -> None:
         meter = self.meter = _Meter(self.progress.meter)
         for step in range(self.progress.step, last):
-            batch = meter.waiting(batches)
-            with precision_errors_told():
-                figures = self.task.step(self._on_device(batch), step)
-            meter.step(figures)
+            batch = meter.wait_for_batch(batches)
+            with explain_precision_errors():
+                figures = self.task.step(self._move_to_device(batch), step)
+            meter.add_step(figures)
             self.progress.step = step + 1
-            tally.done(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.shown()))
+            tally.done(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.average_loss()))
             if (step + 1) % self.run.log_every == 0 or step + 1 == last:
                 self._log(meter)
             if (step + 1) % self.run.validate_every == 0 or step + 1 == last:
@@ -104,7 +104,7 @@ class Loop:
             if stopping:
                 return
 
-    def _batches(self, first: int, last: int) -> Iterator[Batch]:
+    def _read_batches(self, first: int, last: int) -> Iterator[Batch]:
         workers = self.run.workers
         context = "spawn" if workers else None  # forked workers would share torch's threads and the store's handle
         loader = DataLoader(
@@ -115,11 +115,11 @@ class Loop:
         with starting_children():
             return iter(loader)
 
-    def _on_device(self, batch: Batch) -> Batch:
+    def _move_to_device(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
 
     def _log(self, meter: "_Meter") -> None:
-        row = {"step": self.progress.step, **meter.means()}
+        row = {"step": self.progress.step, **meter.take_means()}
         self._refuse([name for name, value in row.items() if not math.isfinite(value)])
         if self.accelerator.is_main_process:
             self.folder.log(row)
@@ -127,7 +127,7 @@ class Loop:
     def _refuse(self, broken: list[str]) -> None:
         if broken:
             raise FaceVCError(
-                f"{self.folder.path}: {', '.join(broken[:4])} became infinite or NaN by step {self.progress.step}. The checkpoints before are kept. "
+                f"{self.folder.path}: {', '.join(broken[:4])} became infinite or NaN by step {self.progress.step}. Earlier checkpoints are kept. "
                 f"Look for broken recordings, or begin anew (--overwrite) with a lower {self.checkpoints.stage}.optimiser.learning_rate."
             )
 
@@ -138,11 +138,11 @@ class Loop:
         self.task.model.eval()
         totals: dict[str, float] = {}
         for i in range(self.run.validation_batches):
-            for name, value in self.task.validate(self._on_device(self.validation[i]), self.progress.step).items():
+            for name, value in self.task.validate(self._move_to_device(self.validation[i]), self.progress.step).items():
                 totals[name] = totals.get(name, 0.0) + float(value) / self.run.validation_batches
         self.task.auxiliary.train()
         self.task.model.train()
-        if self.accelerator.num_processes > 1:  # all must agree on which checkpoint is best: saving waits for everyone
+        if self.accelerator.num_processes > 1:  # all processes must agree on the best checkpoint, because saving waits for all
             means = self.accelerator.reduce(torch.tensor(list(totals.values()), device=self.accelerator.device), "mean")
             totals = dict(zip(totals, means.tolist(), strict=True))
         self.progress.validation = totals
@@ -154,7 +154,7 @@ class Loop:
                 self._save("best")
 
     def _save(self, name: str) -> None:
-        # The figures are looked at less often than that, and a step's update can break what its loss did not show.
+        # Figures are checked less often than weights are saved, and an update can break weights after a finite loss.
         self._refuse([n for n, tensor in self.task.model.state_dict().items() if not bool(torch.isfinite(tensor).all())])
         self.accelerator.wait_for_everyone()
         if not self.accelerator.is_main_process:
@@ -162,31 +162,31 @@ class Loop:
         if name == "last":
             self.folder.write_losses()
         best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON knows no infinity
-        metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation, **self.meter.state()}
+        metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation, **self.meter.describe_state()}
         model = self.accelerator.unwrap_model(self.task.model)
-        training = self._training_state() if name == "last" else None
+        training = self._collect_training_state() if name == "last" else None
         self.checkpoints.save_step(self.folder.checkpoints / name, model, self.progress.step, metrics, training)
 
-    def _training_state(self) -> dict[str, dict[str, Tensor]]:
-        auxiliary = {k: v for k, v in self._auxiliary_state().items() if ".model." not in k}
-        return {"auxiliary": auxiliary, **{f"optimiser_{n}": optimiser_tensors(o) for n, o in self.task.optimisers.items()}}
+    def _collect_training_state(self) -> dict[str, dict[str, Tensor]]:
+        auxiliary = {k: v for k, v in self._collect_auxiliary_state().items() if ".model." not in k}
+        return {"auxiliary": auxiliary, **{f"optimiser_{n}": flatten_optimiser(o) for n, o in self.task.optimisers.items()}}
 
-    def _auxiliary_state(self) -> dict[str, Tensor]:
+    def _collect_auxiliary_state(self) -> dict[str, Tensor]:
         modules = {name: self.accelerator.unwrap_model(m) for name, m in self.task.auxiliary.items()}
         return {f"{name}.{k}": v for name, m in modules.items() for k, v in m.state_dict().items()}
 
     def _load(self) -> None:
-        folder = self.folder.resumable()
+        folder = self.folder.find_resumable()
         load_weights(self.accelerator.unwrap_model(self.task.model), self.checkpoints.read_weights(folder), str(folder / WEIGHTS))
         saved = read_tensors(folder / TRAINING / "auxiliary.safetensors")
         try:
             with torch.no_grad():
-                for name, tensor in self._auxiliary_state().items():
+                for name, tensor in self._collect_auxiliary_state().items():
                     if name in saved:
                         tensor.copy_(saved[name])
             for name, optimiser in self.task.optimisers.items():
                 load_optimiser(optimiser, read_tensors(folder / TRAINING / f"optimiser_{name}.safetensors"))
-        except (KeyError, ValueError, RuntimeError) as error:  # names and shapes of another model
+        except (KeyError, ValueError, RuntimeError) as error:  # the names or shapes of another model
             raise FaceVCError(
                 f"{folder / TRAINING}: the state of the training does not fit the run ({' '.join(str(error).split())[:200]}). Copy the run again, "
                 "or pass --overwrite to begin anew."
@@ -196,7 +196,7 @@ class Loop:
 
 
 def read_progress(path: Path) -> Progress:
-    """Where a checkpoint's metrics.json says that a run stands; FaceVCError where it says nothing of the kind."""
+    """Reads a run's progress from a checkpoint's metrics.json. FaceVCError if a value is missing or wrong."""
     advice = "Copy the run again, or pass --overwrite to begin anew."
     metrics = read_json(path, advice=advice)
     step, best, validation = metrics.get("step"), metrics.get("best_loss"), metrics.get("validation")
@@ -220,8 +220,8 @@ def _is_number(value: object) -> bool:
 
 
 @contextmanager
-def precision_errors_told() -> Iterator[None]:
-    """A CPU without bfloat16 for a kind of layer makes oneDNN raise a RuntimeError: told as a FaceVCError."""
+def explain_precision_errors() -> Iterator[None]:
+    """Turns oneDNN's RuntimeError into a FaceVCError if the CPU has no bfloat16 for a kind of layer."""
     try:
         yield
     except RuntimeError as error:
@@ -233,16 +233,16 @@ def precision_errors_told() -> Iterator[None]:
 
 
 class _Meter:
-    """Means of the figures since the last log line, steps a second, and the share of time spent waiting for data."""
+    """Averages figures since the last log line. It also measures steps per second and the share of time spent waiting for data."""
 
     def __init__(self, begun: Mapping[str, Any] | None = None) -> None:
-        """begun: the `state` of a run that stopped between two lines of losses.csv."""
+        """begun: the state of a run that stopped between two lines of losses.csv."""
         self.reset()
         if begun:
-            self.sums = {name: torch.tensor(value, dtype=torch.float32) for name, value in begun["sums"].items()}
-            self.counts = Counter(begun["counts"])
+            self.sums.update({name: torch.tensor(value, dtype=torch.float32) for name, value in begun["sums"].items()})
+            self.counts.update(begun["counts"])
 
-    def state(self) -> dict[str, Any]:
+    def describe_state(self) -> dict[str, Any]:
         """The sums and counts, for a checkpoint; nothing just after a line was written."""
         if not self.sums:
             return {}
@@ -253,22 +253,22 @@ class _Meter:
         self.counts: Counter[str] = Counter()  # a term may begin in the middle of the run
         self.steps, self.waited, self.started = 0, 0.0, time.perf_counter()
 
-    def waiting(self, batches: Iterator[Batch]) -> Batch:
+    def wait_for_batch(self, batches: Iterator[Batch]) -> Batch:
         before = time.perf_counter()
         batch = next(batches)
         self.waited += time.perf_counter() - before
         return batch
 
-    def step(self, figures: Figures) -> None:
+    def add_step(self, figures: Figures) -> None:
         self.steps += 1
         for name, value in figures.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] += 1
 
-    def shown(self) -> dict[str, float]:
+    def average_loss(self) -> dict[str, float]:
         return {"loss": float(self.sums["loss"]) / self.counts["loss"]}
 
-    def means(self) -> dict[str, float]:
+    def take_means(self) -> dict[str, float]:
         elapsed = time.perf_counter() - self.started
         row = {name: round(float(value) / self.counts[name], 6) for name, value in self.sums.items()}
         row |= {"steps_per_s": round(self.steps / elapsed, 4), "data_wait": round(self.waited / elapsed, 4)}
@@ -276,14 +276,14 @@ class _Meter:
         return row
 
 
-def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as flat tensors: `<parameter>/<name>`."""
+def flatten_optimiser(optimiser: Optimizer) -> dict[str, Tensor]:
+    """Returns an optimiser's state as flat tensors: `<parameter>/<name>`."""
     state = optimiser.state_dict()["state"]
     return {f"{index}/{name}": torch.as_tensor(value) for index, values in state.items() for name, value in values.items()}
 
 
 def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """The inverse of `optimiser_tensors`; the groups' settings stay as configured."""
+    """Loads what `flatten_optimiser` returned. The groups keep their configured settings."""
     whole = optimiser.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -293,7 +293,10 @@ def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
 
 
 def make_accelerator(device: str, precision: Precision) -> Accelerator:
-    """device: auto, cpu, cuda or mps ('accelerate launch' decides among several GPUs); precision: UsageError for an unknown one."""
+    """Makes the accelerator. UsageError if the precision is unknown.
+
+    device: auto, cpu, cuda or mps. With several GPUs, 'accelerate launch' chooses.
+    """
     if precision not in get_args(Precision):
         raise UsageError(f"--precision {precision!r}: {name_allowed(precision, get_args(Precision))}")
     resolved = resolve_device(device)
@@ -302,7 +305,7 @@ def make_accelerator(device: str, precision: Precision) -> Accelerator:
     if "LOCAL_RANK" not in os.environ:
         if resolved.type == "cuda" and resolved.index is not None:
             torch.cuda.set_device(resolved)
-        # accelerate keeps a process' first device and precision; a second training in one process may want others.
+        # accelerate keeps the first device and precision of a process. A second training in one process may need others.
         AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
         cpu=resolved.type == "cpu",

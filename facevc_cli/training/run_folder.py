@@ -1,4 +1,4 @@
-"""A run's folder: resolved configuration, what it ran on and with, its losses as CSV, and its checkpoints."""
+"""Reads and writes a run's folder: configuration, machine and versions, losses as CSV, and checkpoints."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ PACKAGES = ("torch", "accelerate", "h5py", "numpy", "safetensors")
 
 
 class RunDirectory:
-    """`config.yaml`, `run.json`, `losses.csv` and `checkpoints/` below one folder."""
+    """A folder with `config.yaml`, `run.json`, `losses.csv` and `checkpoints/`."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -34,7 +34,7 @@ class RunDirectory:
         self._rows: list[dict[str, Any]] = []
 
     def lock(self) -> AbstractContextManager[None]:
-        """While one process trains into the folder, another gets a FaceVCError that says who does."""
+        """Locks the folder. FaceVCError if another process trains in it, and says which."""
         return exclusive_lock(self.path / ".lock", str(self.path))
 
     def open(
@@ -46,54 +46,54 @@ class RunDirectory:
         overwrite: bool,
         upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> bool:
-        """Prepares the folder; True if a run with the same settings is there to be resumed.
+        """Prepares the folder. Returns True if it holds a run with the same settings that can be resumed.
 
-        inputs: name -> hash of the stores' settings. upgrade: settings as earlier versions wrote them -> as they are now.
-        A run with other settings, another seed or other inputs is refused unless overwritten.
+        inputs: name -> hash of the stores' settings. upgrade: settings of earlier versions -> current settings.
+        FaceVCError if it holds a run with other settings, another seed or other inputs, unless `overwrite` is true.
         """
         header = self.path / "config.yaml"
         resolved = {"stage": stage, "seed": seed, "inputs": dict(inputs), **settings}
         if header.is_file() and not overwrite:
             found = upgrade(_read_header(header))
-            changed = _differences(_resumable(found), _resumable(resolved))
+            changed = _list_differences(_drop_free_settings(found), _drop_free_settings(resolved))
             if changed:
                 raise FaceVCError(
                     f"{self.path} holds a run with other settings ({', '.join(changed[:6])}). Choose another folder, or pass --overwrite to begin anew."
                 )
-            return self._resumable_or_none() is not None
+            return self._find_resumable() is not None
         if overwrite and self.checkpoints.exists():
             shutil.rmtree(self.checkpoints)
             self.losses.unlink(missing_ok=True)
         write_text(header, dump_yaml(resolved))
         return False
 
-    def resumable(self) -> Path:
-        """The checkpoint to go on from: the last, or the one before where a crash fell between the two renames."""
-        folder = self._resumable_or_none()
+    def find_resumable(self) -> Path:
+        """Returns the checkpoint to resume from: the last, or the one before it if a crash came between the two renames."""
+        folder = self._find_resumable()
         if folder is None:
             raise FaceVCError(f"{self.checkpoints}: expected the checkpoint 'last' of a run to resume, found none. Pass --overwrite to begin anew.")
         return folder
 
     def remove_leftovers(self) -> None:
-        """What a killed run left half written."""
+        """Deletes checkpoints that a killed run left half written."""
         for path in self.checkpoints.glob(".*.tmp"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def _resumable_or_none(self) -> Path | None:
+    def _find_resumable(self) -> Path | None:
         candidates = (self.checkpoints / "last", self.checkpoints / ".last.old")
         return next((p for p in candidates if (p / "config.yaml").is_file() and (p / "training").is_dir()), None)
 
     def describe(self, seed: int, device: str) -> None:
-        """Command line, versions, git state and seed of this start, appended to `run.json`."""
+        """Appends the command line, versions, git state and seed of this start to `run.json`."""
         path = self.path / "run.json"
-        starts = read_json(path, list, advice="Move it away: it only tells how the run was started.") if path.is_file() else []
+        starts = read_json(path, list, advice="Move it away. It only records how the run was started.") if path.is_file() else []
         starts.append(
             {
-                "command": ["facevc", *map(_without_folders, sys.argv[1:])],
+                "command": ["facevc", *map(_strip_folders, sys.argv[1:])],
                 "facevc": __version__,
                 "python": platform.python_version(),
-                "packages": {name: _version(name) for name in PACKAGES},
-                "git": _git_state(),
+                "packages": {name: _find_version(name) for name in PACKAGES},
+                "git": _read_git_state(),
                 "seed": seed,
                 "device": device,
             }
@@ -101,7 +101,7 @@ class RunDirectory:
         write_text(path, json.dumps(starts, indent=1) + "\n")
 
     def resume_losses(self, step: int) -> None:
-        """Keeps the rows up to a step: what came after it is about to be done again."""
+        """Keeps the loss rows up to a step. Later steps will be done again."""
         if self.losses.is_file():
             rows = read_table_or_nothing(self.losses)
             try:
@@ -109,22 +109,22 @@ class RunDirectory:
             except (KeyError, ValueError) as error:
                 raise FaceVCError(
                     f"{self.losses}: expected a column step with a count in each row, found something else ({str(error)[:80]}). Restore the file, "
-                    "or delete it: the run then goes on without the losses up to here."
+                    "or delete it: the run then continues without the earlier losses."
                 ) from error
 
     def log(self, row: Mapping[str, Any]) -> None:
         self._rows.append(dict(row))
 
     def write_losses(self) -> None:
-        """`losses.csv` whole, and `losses.png` where matplotlib is there."""
+        """Writes the whole `losses.csv`, and `losses.png` if matplotlib is installed."""
         if self._rows:
             columns = list(dict.fromkeys(k for row in self._rows for k in row))
             write_table(self.losses, [{k: row.get(k, "") for k in columns} for row in self._rows], columns)
             _plot(self.losses, self.path / "losses.png")
 
 
-def _without_folders(argument: str) -> str:
-    """An argument without an absolute path: runs are passed on, and it names whose computer it was. What is not below here keeps its name."""
+def _strip_folders(argument: str) -> str:
+    """Removes absolute folders from an argument, because they name the user's computer and runs are shared. Other paths keep their last part."""
     option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
     if not os.path.isabs(value):
         return argument
@@ -132,8 +132,8 @@ def _without_folders(argument: str) -> str:
     return f"{option}{equals}{Path(value).name if below.startswith('..') or os.path.isabs(below) else below}"
 
 
-def table_hashes(**tables: Path | None) -> dict[str, str]:
-    """name -> sixteen hex digits of each table's content; those that are None are left out."""
+def hash_tables(**tables: Path | None) -> dict[str, str]:
+    """Returns name -> sixteen hex digits of the hash of each table. Tables that are None are skipped."""
     return {name: file_sha256(path)[:16] for name, path in tables.items() if path is not None}
 
 
@@ -154,29 +154,29 @@ def _read_header(path: Path) -> dict[str, Any]:
     return found
 
 
-def _resumable(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration less what a resumed run may change: how often it speaks, and what a later stage is to do."""
+def _drop_free_settings(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """Removes settings that a resumed run may change: how often it reports, and the settings of later stages."""
     free = {"log_every", "checkpoint_every", "workers", "validate_every", "validation_batches"}
     free |= {"conversion"}  # weights do not depend on it
     if resolved.get("stage") == "pretrain":
         free |= {"train"}
-    return {k: _resumable(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
+    return {k: _drop_free_settings(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
 
 
-def _differences(a: Any, b: Any, path: str = "") -> list[str]:
+def _list_differences(a: Any, b: Any, path: str = "") -> list[str]:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return [d for key in dict.fromkeys([*a, *b]) for d in _differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
+        return [d for key in dict.fromkeys([*a, *b]) for d in _list_differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
     return [] if a == b else [f"{path}: {shorten(a)} there, {shorten(b)} now"]
 
 
-def _version(package: str) -> str | None:
+def _find_version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _git_state() -> str | None:
+def _read_git_state() -> str | None:
     try:
         done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError):

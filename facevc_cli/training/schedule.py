@@ -8,7 +8,7 @@ from facevc_cli.core.errors import FaceVCError
 
 @dataclass(frozen=True)
 class WarmupMilestones:
-    """Rate by step: `start` to `peak` over `warmup` steps, times `factor` from each of `milestones` (steps) on."""
+    """Rate by step: rises from `start` to `peak` over `warmup` steps, then is multiplied by `factor` at each of `milestones` (steps)."""
 
     start: float = 1e-6
     peak: float = 1e-3
@@ -24,14 +24,14 @@ class WarmupMilestones:
             )
 
     @classmethod
-    def over(
+    def from_fractions(
         cls, total: int, peak: float, warmup: int, fractions: Sequence[float], start: float = 1e-6, factor: float = 0.5
     ) -> "WarmupMilestones":
-        """The schedule of a run of `total` steps, its milestones given as fractions of the run."""
+        """Makes the schedule of a run of `total` steps. Milestones are fractions of the run."""
         milestones = tuple(round(fraction * total) for fraction in fractions)
         return cls(start=start, peak=peak, warmup=min(warmup, total), milestones=milestones, factor=factor)
 
-    def at(self, step: int) -> float:
+    def compute_rate(self, step: int) -> float:
         """Learning rate at `step`, counted from 0."""
         if step < self.warmup:
             return self.start + (self.peak - self.start) * step / self.warmup

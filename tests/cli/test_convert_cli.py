@@ -25,7 +25,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_dlib(monkeypatch):
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
 
 
 @pytest.fixture

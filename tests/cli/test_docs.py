@@ -304,11 +304,11 @@ def test_the_python_snippets_run(folder, capsys):
 @pytest.fixture
 def light(folder, monkeypatch) -> Path:
     """A working directory with short recordings in place of the examples', and random weights in place of the bundled ones."""
-    monkeypatch.setattr("facevc_cli.families.checkpoint.bundled_checkpoint", lambda: folder / "runs" / "train")
+    monkeypatch.setattr("facevc_cli.families.checkpoint.find_bundled_checkpoint", lambda: folder / "runs" / "train")
     monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device))
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
     embedder = type("Embedder", (), {"embed": lambda self, wav: np.linspace(-1, 1, 256, dtype=np.float32) * np.abs(wav).max()})()
-    monkeypatch.setattr(Converter, "_voice_embedder", lambda self: embedder)
+    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: embedder)
     shutil.copytree(ROOT / "examples", folder / "examples")
     for i, path in enumerate(sorted((folder / "examples").glob("speech*"))):
         recording(path, 0.3 + 0.1 * i)

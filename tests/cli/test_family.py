@@ -28,7 +28,7 @@ def call(*arguments: object):
 
 @pytest.fixture
 def family(tmp_path, monkeypatch):
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
     install(tmp_path / "site", monkeypatch, "facevc_offsets", CODE, "facevc.families", {"offsets": "FAMILY"})
 
 

@@ -121,7 +121,7 @@ def conversion(tmp_path, monkeypatch):
 
     from facevc_cli.conversion.converter import Converter
 
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
     save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
     return [
         "convert", recording(tmp_path / "s.wav", 0.5), "--face", tmp_path / "f.png", "-o", tmp_path / "out",

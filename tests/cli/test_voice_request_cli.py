@@ -19,9 +19,9 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_networks(monkeypatch):
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
     embedder = type("Embedder", (), {"embed": lambda self, wav: np.linspace(-1, 1, 256, dtype=np.float32) * np.abs(wav).max()})()
-    monkeypatch.setattr(Converter, "_voice_embedder", lambda self: embedder)
+    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: embedder)
 
 
 @pytest.fixture

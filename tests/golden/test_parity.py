@@ -17,7 +17,7 @@ from facevc_cli.families.fvmvc.content_encoder import VQContentEncoder
 from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
 from facevc_cli.families.fvmvc.face_encoder import FaceEncoder
 from facevc_cli.families.fvmvc.memory import VoiceMemory
-from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, half_rate
+from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, halve_rate
 from facevc_cli.families.fvmvc.published import convert_published, convert_scope, read_published
 from facevc_cli.families.fvmvc.speaker_encoder import DVectorEncoder, MelSpeakerEncoder
 from facevc_cli.families.fvmvc.vq import VectorQuantizer
@@ -118,7 +118,7 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
             return module
 
         out["mi.cs_loglikelihood"] = estimator("cs_mi_net", 256, 64).loglikelihood(voice, content.z)
-        out["mi.cp_loglikelihood"] = estimator("cp_mi_net", 1, 64).loglikelihood(half_rate(lf0), content.z)
+        out["mi.cp_loglikelihood"] = estimator("cp_mi_net", 1, 64).loglikelihood(halve_rate(lf0), content.z)
         out["mi.ps_loglikelihood"] = estimator("ps_mi_net", 256, 1).loglikelihood(voice, lf0.unsqueeze(-1))
 
     quantizer = VectorQuantizer()
@@ -130,7 +130,7 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
         "codebook.embedding_after_ema": quantizer.embedding[:16],
     }
     schedule = WarmupMilestones(start=1e-6, peak=2.5e-4, warmup=10, milestones=(20, 30, 40))
-    out["schedule.lr"] = torch.tensor([schedule.at(step) for step in range(45)], dtype=torch.float64)
+    out["schedule.lr"] = torch.tensor([schedule.compute_rate(step) for step in range(45)], dtype=torch.float64)
     return out
 
 

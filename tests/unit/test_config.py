@@ -11,7 +11,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.settings import from_dict, to_dict
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.families.fvmvc.config import LIMITS, Config, ModelConfig
-from facevc_cli.families.presets import load_config, preset_names
+from facevc_cli.families.presets import list_presets, load_config
 
 
 def test_defaults_are_the_papers():
@@ -25,8 +25,8 @@ def test_defaults_are_the_papers():
 
 
 def test_every_preset_loads_and_survives_yaml():
-    assert preset_names() == ["fvmvc", "starter", "toy"]
-    for name in preset_names():
+    assert list_presets() == ["fvmvc", "starter", "toy"]
+    for name in list_presets():
         config = load_config(name)
         assert config.name == name
         assert from_dict(Config, yaml.safe_load(yaml.safe_dump(to_dict(config))), "test") == config

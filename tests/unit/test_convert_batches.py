@@ -54,7 +54,7 @@ def quick(monkeypatch):
     """No dlib, and a small vocoder in windows."""
     vocoder = tiny_hifigan()
     vocoder.window_frames = 64
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
     monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda *_, **__: vocoder)
 
 
@@ -111,13 +111,13 @@ def test_errors_stay_with_their_item_and_in_order(inputs, starter, batch_size, m
 
 
 def test_an_item_that_the_vocoder_refuses_does_not_take_its_batch_along(inputs, starter, monkeypatch):
-    decoded = Converter._decoded
+    decoded = Converter._decode_voices
 
     def sick(self, pairs):
         mels = decoded(self, pairs)
         return [mel * float("nan") if len(mel) > 100 else mel for mel in mels]  # the longest source's
 
-    monkeypatch.setattr(Converter, "_decoded", sick)
+    monkeypatch.setattr(Converter, "_decode_voices", sick)
     summary = run(config(inputs, starter, batch_size=6))
     assert summary.done == 4 and [item for item, _ in summary.failures] == ["b__bob.wav", "b__eve.wav"]
     assert all("NaN" in reason for _, reason in summary.failures)
@@ -126,7 +126,7 @@ def test_an_item_that_the_vocoder_refuses_does_not_take_its_batch_along(inputs, 
 @pytest.mark.parametrize("batch_size", [1, 6])
 def test_an_input_that_is_too_large_for_the_memory_fails_alone(inputs, starter, batch_size, monkeypatch):
     """Where it is heard (b) and where it is spoken (c)."""
-    analyse, decoded = Converter.analyse, Converter._decoded
+    analyse, decoded = Converter.analyse, Converter._decode_voices
 
     def hungry_ears(self, source):
         if Path(source).stem == "b":
@@ -140,7 +140,7 @@ def test_an_input_that_is_too_large_for_the_memory_fails_alone(inputs, starter, 
         return mels
 
     monkeypatch.setattr(Converter, "analyse", hungry_ears)
-    monkeypatch.setattr(Converter, "_decoded", hungry_decoder)
+    monkeypatch.setattr(Converter, "_decode_voices", hungry_decoder)
     summary = run(config(inputs, starter, batch_size=batch_size))
     assert summary.done == 2 and [item for item, _ in summary.failures] == ORDER[2:]
     assert all("it needs more memory than there is" in reason for _, reason in summary.failures)
@@ -172,7 +172,7 @@ import numpy as np
 from tiny import FakeAnalyser
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.provenance import saving
-Converter._face_analyser = lambda self: FakeAnalyser()
+Converter._load_face_analyser = lambda self: FakeAnalyser()
 speak, save = Converter.speak_many, saving.save_audio
 def slow(self, pairs):
     time.sleep(0.05)

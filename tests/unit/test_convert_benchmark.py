@@ -48,8 +48,8 @@ class Embedder:
 def analyser(monkeypatch):
     """No dlib and no Resemblyzer here; counts the faces looked at."""
     fake = FakeAnalyser()
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: fake)
-    monkeypatch.setattr(Converter, "_voice_embedder", lambda self: Embedder())
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake)
+    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: Embedder())
     return fake
 
 

@@ -42,8 +42,8 @@ def model(tmp_path_factory):
 def analyser(monkeypatch):
     """No dlib here; counts the faces looked at."""
     fake = FakeAnalyser()
-    real = Converter._face_analyser
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: fake if "face" in self.checkpoint.embedders else real(self))
+    real = Converter._load_face_analyser
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake if "face" in self.checkpoint.embedders else real(self))
     return fake
 
 
@@ -278,7 +278,7 @@ def test_voices_instead_of_faces(inputs, tmp_path, monkeypatch):
         def embed(self, wav):
             return np.full(256, np.abs(wav).mean(), np.float32)
 
-    monkeypatch.setattr(Converter, "_voice_embedder", lambda self: Embedder())
+    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: Embedder())
     pretrained = checkpoint(tmp_path / "pre", faces=False)
     recording(tmp_path / "voices" / "p1" / "a.wav", 0.5, f0_hz=210)
     summary = run(config(inputs, pretrained, faces=(), voices=(tmp_path / "voices",)))

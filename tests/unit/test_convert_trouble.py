@@ -37,7 +37,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_dlib(monkeypatch):
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: FakeAnalyser())
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ import sys
 sys.path[:0] = {path!r}
 from tiny import FakeAnalyser
 from facevc_cli.conversion.converter import Converter
-Converter._face_analyser = lambda self: FakeAnalyser()
+Converter._load_face_analyser = lambda self: FakeAnalyser()
 from facevc_cli.cli.app import main
 main()
 """

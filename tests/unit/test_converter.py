@@ -135,14 +135,14 @@ def test_guidance_goes_on_from_the_sources_voice_past_the_targets(converters):
     assert converter.guidance == converter.style.voice_guidance > 0
     guided = converter.analyse(source)
     target = converter.target_from_face(FACE)
-    own = converter._voice_embedder().embed(buzz(1.0))
+    own = converter._load_voice_embedder().embed(buzz(1.0))
     assert torch.nn.functional.cosine_similarity(guided.speaker[0], torch.from_numpy(own), dim=0) > 0.999
     plain = dataclasses.replace(guided, speaker=None)
-    level = converter.own_log_f0(target)
-    mel = converter._decoded([(plain, target)])[0]
-    mel_own = converter._decoded([(plain, Target(guided.speaker, level))])[0]
-    torch.testing.assert_close(converter._decoded([(guided, target)])[0], mel + converter.guidance * (mel - mel_own), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(converter._decoded([(guided, Target(guided.speaker, level))])[0], mel_own, atol=1e-4, rtol=1e-4)
+    level = converter.find_log_f0(target)
+    mel = converter._decode_voices([(plain, target)])[0]
+    mel_own = converter._decode_voices([(plain, Target(guided.speaker, level))])[0]
+    torch.testing.assert_close(converter._decode_voices([(guided, target)])[0], mel + converter.guidance * (mel - mel_own), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(converter._decode_voices([(guided, Target(guided.speaker, level))])[0], mel_own, atol=1e-4, rtol=1e-4)
 
 
 def test_a_recordings_own_sounds_are_taken_for_the_sources(converters, monkeypatch):
@@ -153,7 +153,8 @@ def test_a_recordings_own_sounds_are_taken_for_the_sources(converters, monkeypat
     taken = retrieve(source.z, target.content, converter.style.content_retrieval)
     assert converter.target_from_face(FACE).content is None and retrieve(source.z, None, 0.5) is source.z
     torch.testing.assert_close(
-        converter._decoded([(source, target)])[0], converter._decoded([(dataclasses.replace(source, z=taken), dataclasses.replace(target, content=None))])[0]
+        converter._decode_voices([(source, target)])[0],
+        converter._decode_voices([(dataclasses.replace(source, z=taken), dataclasses.replace(target, content=None))])[0]
     )
     monkeypatch.setattr(converter, "style", dataclasses.replace(converter.style, content_retrieval=0.0))
     assert converter.target_from_voice((buzz(0.8), 16000)).content is None
@@ -164,12 +165,12 @@ def test_what_is_spoken_sounds_as_the_recording_does(converters, monkeypatch):
     hiss = 0.01 * np.random.default_rng(0).standard_normal(24000).astype(np.float32)
     source, recording = converter.analyse((buzz(1.0), 16000)), (buzz(1.5, f0_hz=200.0) + hiss, 16000)
     target, heard = converter.target_from_voice(recording), converter.hear(recording)
-    own = BandStatistics.of(converter.model.normalise(torch.from_numpy(heard.mel)))
+    own = BandStatistics.measure(converter.model.normalise(torch.from_numpy(heard.mel)))
     torch.testing.assert_close(target.bands.mean, own.mean)
     assert converter.target_from_face(FACE).bands is None
 
     def distance(given):
-        made = BandStatistics.of(converter.model.normalise(converter._decoded([(source, given)])[0]))
+        made = BandStatistics.measure(converter.model.normalise(converter._decode_voices([(source, given)])[0]))
         return float((made.mean - own.mean).abs().mean().detach())
 
     matched, unmatched = distance(target), distance(dataclasses.replace(target, bands=None))
@@ -183,9 +184,9 @@ def test_pitch_moves_as_far_as_in_the_recording(converters, monkeypatch):
     source = dataclasses.replace(converter.analyse((buzz(1.0), 16000)), pitch=PitchStatistics(np.log(120.0), 0.2))
     voice = torch.ones(1, 256) / 16
     lively, faced = Target(voice, np.log(200.0), log_f0_std=0.3), Target(voice, np.log(200.0))
-    assert converter.spoken_pitch(source, lively) == PitchStatistics(np.log(200.0), pytest.approx(0.3))
-    assert converter.spoken_pitch(source, faced) == PitchStatistics(np.log(200.0), 0.2)
-    assert converter.spoken_pitch(source, converter.pitched(lively, PitchRule.parse("keep"))) == source.pitch
+    assert converter.choose_pitch(source, lively) == PitchStatistics(np.log(200.0), pytest.approx(0.3))
+    assert converter.choose_pitch(source, faced) == PitchStatistics(np.log(200.0), 0.2)
+    assert converter.choose_pitch(source, converter.apply_pitch_rule(lively, PitchRule.parse("keep"))) == source.pitch
     told, decode = [], converter.model.decode
     monkeypatch.setattr(converter.model, "decode", lambda z, lf0, speaker, level: told.extend(level[1].tolist()) or decode(z, lf0, speaker, level))
     converter.speak_many([(source, lively), (source, faced)])
@@ -197,11 +198,11 @@ def test_pitch_moves_as_far_as_in_the_recording(converters, monkeypatch):
 def test_variance_is_scaled_in_what_is_spoken(converters, monkeypatch):
     converter = converters["starter"]
     source, target = converter.analyse((buzz(1.0), 16000)), converter.target_from_face(FACE)
-    scaled = converter._decoded([(source, target)])[0]
+    scaled = converter._decode_voices([(source, target)])[0]
     scale = converter.style.variance_scale
     assert scale > 1
     monkeypatch.setattr(converter, "style", dataclasses.replace(converter.style, variance_scale=1.0))
-    plain = converter._decoded([(source, target)])[0]
+    plain = converter._decode_voices([(source, target)])[0]
     torch.testing.assert_close(scaled.std(0), scale * plain.std(0), atol=1e-4, rtol=1e-3)
 
 

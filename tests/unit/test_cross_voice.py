@@ -88,7 +88,7 @@ def test_one_frame_gives_no_nan():
 def test_crossed_speech_moves_the_decoder_and_nobody_else(starter_stores: Stores):
     task, batch = _task(starter_stores)
     reconstruction = task.auxiliary["reconstruction"]
-    terms = task._terms(batch, reconstruction(batch, True), 3, 1.0)
+    terms = task._compute_terms(batch, reconstruction(batch, True), 3, 1.0)
     named = [(n.removeprefix("model.").split(".")[0], p) for n, p in reconstruction.named_parameters()]
     named += [(n.split(".")[0], p) for n, p in task.auxiliary.named_parameters() if not n.startswith("reconstruction")]
     for term in ("cross_voice", "cross_content", "crossed_adversarial"):
@@ -106,7 +106,7 @@ def test_crossed_speech_has_the_others_voice_and_level(starter_stores: Stores):
 
 
 def test_a_critic_needs_voices_that_stand_still(toy_stores: Stores, tmp_path: Path):
-    with pytest.raises(FaceVCError, match=r"cross_voice needs a voice embedding that does not move: model.speaker_encoder identity"):
+    with pytest.raises(FaceVCError, match=r"cross_voice needs a fixed voice embedding. Set model.speaker_encoder=identity"):
         pretrain(toy_stores, tmp_path, "toy", "pretrain.cross_voice=0.1")
 
 
@@ -142,7 +142,7 @@ def test_a_disguise_is_drawn_for_every_crop_and_stands_still_in_it():
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_only_the_content_encoder_hears_disguised_voices(starter_stores: Stores, share: float):
     task, batch = _task(starter_stores, f"pretrain.perturb_voice={share}")
-    heard = task._disguised(batch, 3)
+    heard = task._disguise_voices(batch, 3)
     assert torch.equal(heard["mel"], batch["mel"]) and ("disguised" in heard) == (share > 0)
     reconstruction = task.auxiliary["reconstruction"]
     plain, out = reconstruction(batch, True), reconstruction(heard, True)

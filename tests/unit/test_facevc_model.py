@@ -10,7 +10,7 @@ from facevc_cli.conversion.transfer.variance import scale_variance
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
 from facevc_cli.families.fvmvc.model import FaceVC
-from facevc_cli.families.presets import load_config, preset_names
+from facevc_cli.families.presets import list_presets, load_config
 
 SMALL = {"toy": TOY, "starter": (*STARTER, "model.unit_recall=false", "model.face_contrast=1")}  # those two: test_cross_voice.py
 
@@ -93,7 +93,7 @@ def test_windows_lose_and_repeat_no_frame(frames: int):
     encoder = DistilledContentEncoder(86.0, "ln", dim=4, layers=0, heads=1)
     encoder.encoder = _EveryOtherFrame()  # type: ignore[assignment]
     mel = torch.randn(1, 80, frames)
-    assert torch.equal(torch.cat(list(encoder._windows(mel)), 1), encoder.encoder(mel))
+    assert torch.equal(torch.cat(list(encoder._encode_windows(mel)), 1), encoder.encoder(mel))
 
 
 @torch.no_grad()
@@ -180,6 +180,6 @@ def test_the_papers_size():
 
 
 def test_every_preset_loads():
-    assert {"fvmvc", "starter", "toy"} <= set(preset_names())
-    for name in preset_names():
+    assert {"fvmvc", "starter", "toy"} <= set(list_presets())
+    for name in list_presets():
         assert load_config(name).name == name

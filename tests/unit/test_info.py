@@ -84,7 +84,7 @@ def model(tmp_path_factory):
 def card(model, tmp_path):
     """Of a model of eight slots, with an address made by hand."""
     converter = Converter(model, "griffin-lim", "cpu")
-    made = converter.card_of(converter.target_from_embedding(np.ones(128, np.float32)), [{"file": "anna.jpg", "sha256": "ab", "share": "1.0000"}], 0.5)
+    made = converter.make_card(converter.target_from_embedding(np.ones(128, np.float32)), [{"file": "anna.jpg", "sha256": "ab", "share": "1.0000"}], 0.5)
     address = np.array([0.125, 0.5, 0, 0.25, 0, 0.125, 0, 0], np.float32)
     save_card(tmp_path / "anna.safetensors", replace(made, address=address))
     return tmp_path / "anna.safetensors"
@@ -100,16 +100,16 @@ def test_a_voice_card(card, model):
     assert found["made"] == date.today().isoformat()
     assert (found["address_entropy_bits"], found["slots"]) == (1.75, 8)
     assert found["top_slots"][:4] == [{"slot": s, "share": p} for s, p in ((1, 0.5), (3, 0.25), (0, 0.125), (5, 0.125))] and len(found["top_slots"]) == 5
-    assert found["pitch_hz"] == pytest.approx(math.exp(converter.own_log_f0(converter.target_from_card(card))), abs=0.05) and "note" not in found
+    assert found["pitch_hz"] == pytest.approx(math.exp(converter.find_log_f0(converter.target_from_card(card))), abs=0.05) and "note" not in found
 
 
 def test_a_card_of_a_model_that_is_not_here_or_predicts_no_pitch(card, tmp_path, monkeypatch):
     found = describe(card, lambda: Converter(tiny_checkpoint(tmp_path / "other", "starter", seed=1), "griffin-lim", "cpu"))
     assert (found["model_here"], found["pitch_hz"]) == (False, None) and "--checkpoint" in found["note"] and found["slots"] == 8
-    monkeypatch.setattr("facevc_cli.stages.info.bundled_checkpoint", lambda: (_ for _ in ()).throw(FaceVCError("none")))
+    monkeypatch.setattr("facevc_cli.stages.info.find_bundled_checkpoint", lambda: (_ for _ in ()).throw(FaceVCError("none")))
     assert describe(card)["model_here"] is False  # an installation without a model
     toy = Converter(tiny_checkpoint(tmp_path / "toy"), "griffin-lim", "cpu")
-    save_card(tmp_path / "toy.safetensors", toy.card_of(toy.target_from_embedding(np.ones(128, np.float32)), []))
+    save_card(tmp_path / "toy.safetensors", toy.make_card(toy.target_from_embedding(np.ones(128, np.float32)), []))
     found = describe(tmp_path / "toy.safetensors", lambda: toy)
     assert (found["model_here"], found["pitch_hz"], found["note"]) == (True, None, "this model predicts no pitch")
 

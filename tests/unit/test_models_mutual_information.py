@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, half_rate
+from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, halve_rate
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def estimator() -> CLUBEstimator:
 def test_small_batches_give_finite_numbers(estimator, batch, shape):
     x, y = torch.randn(batch, *shape), torch.randn(batch, 5, 2)
     assert torch.isfinite(estimator.loglikelihood(x, y))
-    assert torch.isfinite(estimator.mi_estimate(x, y))
+    assert torch.isfinite(estimator.estimate_mi(x, y))
 
 
 def test_utterance_loglikelihood_is_the_gaussians(estimator):
@@ -30,8 +30,8 @@ def test_utterance_loglikelihood_is_the_gaussians(estimator):
 
 def test_estimate_depends_on_the_permutation_given(estimator):
     x, y = torch.randn(6, 3), torch.randn(6, 5, 2)
-    assert estimator.mi_estimate(x, y, index=torch.arange(6)).item() == 0
-    drawn = [estimator.mi_estimate(x, y, generator=torch.Generator().manual_seed(1)).item() for _ in range(2)]
+    assert estimator.estimate_mi(x, y, index=torch.arange(6)).item() == 0
+    drawn = [estimator.estimate_mi(x, y, generator=torch.Generator().manual_seed(1)).item() for _ in range(2)]
     assert drawn[0] == drawn[1] != 0
 
 
@@ -45,11 +45,11 @@ def test_trained_estimator_tells_dependence_from_independence(estimator):
         (-estimator.loglikelihood(x, y)).backward()
         optimizer.step()
     shift = torch.arange(64).roll(1)
-    dependent = estimator.mi_estimate(x, y, index=shift).item()
-    independent = estimator.mi_estimate(x.roll(7, 0), y, index=shift).item()
+    dependent = estimator.estimate_mi(x, y, index=shift).item()
+    independent = estimator.estimate_mi(x.roll(7, 0), y, index=shift).item()
     assert dependent > 1
     assert abs(independent) < dependent / 2
 
 
 def test_half_rate_averages_pairs():
-    assert half_rate(torch.tensor([[1.0, 3.0, 5.0]])).tolist() == [[[2.0], [5.0]]]
+    assert halve_rate(torch.tensor([[1.0, 3.0, 5.0]])).tolist() == [[[2.0], [5.0]]]

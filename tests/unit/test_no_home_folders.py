@@ -41,7 +41,7 @@ def test_the_look_out_finds_what_is_there(tmp_path: Path):
 
 
 def test_conversions_and_their_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: fake)
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake)
     fake, home = FakeAnalyser(), tmp_path / "home" / "somebody"
     for name, f0_hz in {"one": 110, "two": 220}.items():
         recording(home / "wavs" / f"{name}.wav", 0.6, f0_hz=f0_hz)

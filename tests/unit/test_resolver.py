@@ -92,7 +92,7 @@ def test_what_is_forgotten(converter, pictures):
     """Pictures of other files and quickly made voices; a card stays, whose file may be gone."""
     resolver, (a, b, _, _) = VoiceResolver(converter), pictures
     card = a.with_name("a.safetensors")
-    save_card(card, converter.card_of(converter.target_from_face(a), []))
+    save_card(card, converter.make_card(converter.target_from_face(a), []))
     specs = [VoiceSpec.from_file("face", a), VoiceSpec.from_file("face", b), VoiceSpec.from_file("card", card)]
     for spec in [*specs, VoiceSpec.from_mix([(specs[0], 1), (specs[2], 1)])]:
         resolver.resolve(spec)

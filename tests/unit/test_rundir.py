@@ -11,7 +11,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.settings import to_dict
 from facevc_cli.families.presets import load_config
 from facevc_cli.files.tables import read_table
-from facevc_cli.training.run_folder import RunDirectory, table_hashes
+from facevc_cli.training.run_folder import RunDirectory, hash_tables
 
 
 def _open(path: Path, *overrides: str, stage: str = "train", inputs: dict | None = None, seed: int = 0, overwrite: bool = False) -> bool:
@@ -49,7 +49,7 @@ def test_a_file_in_the_way(tmp_path: Path):
 
 def test_a_table_that_is_not_there(tmp_path: Path):
     with pytest.raises(FaceVCError, match=r"w.csv: cannot be read"):
-        table_hashes(weights=tmp_path / "w.csv", pairs=None)
+        hash_tables(weights=tmp_path / "w.csv", pairs=None)
 
 
 def test_the_same_settings_go_on_only_from_a_checkpoint(tmp_path: Path):
@@ -61,10 +61,10 @@ def test_the_same_settings_go_on_only_from_a_checkpoint(tmp_path: Path):
         (tmp_path / "checkpoints" / name / "training").mkdir(parents=True, exist_ok=True)
         (tmp_path / "checkpoints" / name / "config.yaml").write_text("x")
         assert _open(tmp_path) and _open(tmp_path, "train.log_every=1", "train.checkpoint_every=5", "train.workers=1")
-        assert RunDirectory(tmp_path).resumable().name == name
+        assert RunDirectory(tmp_path).find_resumable().name == name
         (tmp_path / "checkpoints" / name / "config.yaml").unlink()
     with pytest.raises(FaceVCError, match=r"found none"):
-        RunDirectory(tmp_path).resumable()
+        RunDirectory(tmp_path).find_resumable()
 
 
 def test_pretraining_does_not_mind_what_training_will_be(tmp_path: Path):
@@ -85,8 +85,8 @@ def test_tables_are_known_by_content(tmp_path: Path):
     one, two = tmp_path / "1.csv", tmp_path / "2.csv"
     one.write_text("utterance,weight\n")
     two.write_text("utterance,weight\na,2\n")
-    assert table_hashes(weights=one)["weights"] != table_hashes(weights=two)["weights"]
-    assert table_hashes(weights=one, pairs=None) == table_hashes(weights=one)
+    assert hash_tables(weights=one)["weights"] != hash_tables(weights=two)["weights"]
+    assert hash_tables(weights=one, pairs=None) == hash_tables(weights=one)
 
 
 def test_leftovers_of_a_killed_run_go(tmp_path: Path):

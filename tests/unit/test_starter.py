@@ -8,7 +8,7 @@ from torch.nn.functional import cosine_similarity
 
 from facevc_cli import Converter, load_model
 from facevc_cli.dsp.pitch import extract_f0
-from facevc_cli.families.checkpoint import bundled_checkpoint
+from facevc_cli.families.checkpoint import find_bundled_checkpoint
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.image import load_image
 from facevc_cli.training.weights import WEIGHTS
@@ -22,9 +22,9 @@ def converter() -> Converter:
 
 
 def test_bundle_is_small_and_whole():
-    size = sum(p.stat().st_size for p in bundled_checkpoint().rglob("*") if p.is_file())
+    size = sum(p.stat().st_size for p in find_bundled_checkpoint().rglob("*") if p.is_file())
     assert size < 60e6
-    assert (bundled_checkpoint() / WEIGHTS).is_file()
+    assert (find_bundled_checkpoint() / WEIGHTS).is_file()
     model = load_model()
     assert not model.training
     assert all(p.isfinite().all() for p in model.parameters())
@@ -39,7 +39,7 @@ def test_the_examples_voice_follows_the_face(converter):
     assert np.sqrt(np.mean(wav**2)) == pytest.approx(np.sqrt(np.mean(source**2)), rel=0.25)
     before, after = (extract_f0(w, r, r // 100) for w, r in ((source, rate), (wav, out_rate)))
     target = converter.target_from_face(EXAMPLES / "face.jpg")
-    wanted_hz = float(np.exp(converter.own_log_f0(target)))
+    wanted_hz = float(np.exp(converter.find_log_f0(target)))
     assert 160 < wanted_hz < 280  # a woman's
     assert np.exp(np.log(after[after > 0]).mean()) == pytest.approx(wanted_hz, rel=0.1)
     frames = min(len(before), len(after))

@@ -16,7 +16,7 @@ from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.families.presets import load_config
 from facevc_cli.training.config import OptimiserConfig, RunConfig
 from facevc_cli.training.loop import make_accelerator
-from facevc_cli.training.task import learning_rate, ramp
+from facevc_cli.training.task import compute_learning_rate, ramp
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 SMALL = {"toy": TOY, "starter": STARTER}
@@ -50,7 +50,7 @@ def _estimators(task: PretrainTask) -> set[str]:
 def _reach(task: PretrainTask, batch: dict[str, Tensor], hear_student: bool = False, adversarial: float = 1.0) -> dict[str, set[str]]:
     """term -> the parts that its gradient reaches."""
     reconstruction = task.auxiliary["reconstruction"]
-    terms = task._terms(batch, reconstruction(batch, hear_student), 3, adversarial)
+    terms = task._compute_terms(batch, reconstruction(batch, hear_student), 3, adversarial)
     named = [(n.removeprefix("model.").split(".")[0], p) for n, p in reconstruction.named_parameters()]
     reach = {}
     for term, (_, value) in terms.items():
@@ -219,10 +219,10 @@ def test_the_decoder_hears_the_student_late(starter_stores: Stores):
 
 def test_learning_rates():
     paper = OptimiserConfig(1e-3, 10, "milestones", (0.6, 0.8, 1.0))
-    rates = [learning_rate(paper, s, 100) for s in (0, 5, 10, 59, 60, 80, 99)]
+    rates = [compute_learning_rate(paper, s, 100) for s in (0, 5, 10, 59, 60, 80, 99)]
     assert rates == pytest.approx([1e-6, 5.005e-4, 1e-3, 1e-3, 5e-4, 2.5e-4, 2.5e-4])
     cosine = OptimiserConfig(1e-3, 10, "cosine")
-    rates = [learning_rate(cosine, s, 100) for s in range(101)]
+    rates = [compute_learning_rate(cosine, s, 100) for s in range(101)]
     assert max(rates) == pytest.approx(1e-3, rel=0.05) and rates[-1] == pytest.approx(2e-5) and rates[0] == pytest.approx(1e-4)
 
 

@@ -19,7 +19,7 @@ from facevc_cli.core.parsing import read_json
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.config import RunConfig
-from facevc_cli.training.loop import Loop, Progress, precision_errors_told
+from facevc_cli.training.loop import Loop, Progress, explain_precision_errors
 from facevc_cli.training.run_folder import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -189,16 +189,16 @@ def test_a_stopped_run_saves_its_step(toy_stores: Stores, tmp_path: Path, number
 
 def test_a_loss_that_became_nan_stops_before_it_is_saved(toy_stores: Stores, tmp_path: Path):
     wild = ("pretrain.optimiser={learning_rate: 1e30, warmup_steps: 0, milestones: []}", "pretrain.log_every=100", "pretrain.steps=40")
-    with pytest.raises(FaceVCError, match=r"infinite or NaN by step.*checkpoints before are kept.*lower pretrain.optimiser.learning_rate"):
+    with pytest.raises(FaceVCError, match=r"infinite or NaN by step.*Earlier checkpoints are kept.*lower pretrain.optimiser.learning_rate"):
         pretrain(toy_stores, tmp_path, "toy", *wild)
     for folder in (tmp_path / "checkpoints").glob("*"):
         assert all(torch.isfinite(v).all() for v in weights(folder).values())
 
 
 def test_a_cpu_without_bfloat16_is_told():
-    with pytest.raises(FaceVCError, match="--precision bf16: this CPU cannot .* Leave --precision out"), precision_errors_told():
+    with pytest.raises(FaceVCError, match="--precision bf16: this CPU cannot .* Leave --precision out"), explain_precision_errors():
         raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation primitive.")
-    with pytest.raises(RuntimeError, match="^shapes"), precision_errors_told():
+    with pytest.raises(RuntimeError, match="^shapes"), explain_precision_errors():
         raise RuntimeError("shapes differ")
 
 

@@ -84,7 +84,7 @@ def _task(stores: Stores, verifier: VoiceVerifier | None) -> tuple[PretrainTask,
 
 
 def test_no_term_without_a_verifier(starter_stores: Stores, tmp_path: Path):
-    with pytest.raises(FaceVCError, match=r"verify_voice needs a verifier that knows voices: pass --verifier FILE"):
+    with pytest.raises(FaceVCError, match=r"verify_voice needs a voice verifier. Pass --verifier FILE"):
         pretrain(starter_stores, tmp_path, "starter", *VERIFY)
 
 
@@ -105,7 +105,7 @@ def test_the_verifier_is_frozen_and_the_decoder_alone_moves(starter_stores: Stor
     task, batch = _task(starter_stores, verifier)
     before = {name: tensor.clone() for name, tensor in verifier.state_dict().items()}
     reconstruction = task.auxiliary["reconstruction"]
-    term = task._terms(batch, reconstruction(batch, True), 3, 1.0)["verify_voice"][1]
+    term = task._compute_terms(batch, reconstruction(batch, True), 3, 1.0)["verify_voice"][1]
     named = list(reconstruction.named_parameters())
     grads = torch.autograd.grad(term, [p for _, p in named], retain_graph=True, allow_unused=True)
     moved = {n.removeprefix("model.").split(".")[0] for (n, _), g in zip(named, grads, strict=True) if g is not None and bool(g.abs().sum() > 0)}
@@ -125,4 +125,4 @@ def test_the_terms_value(starter_stores: Stores):
     left = float(heard[0] @ real[0] - real[-1] @ real[0])
     assert left > 0
     expected = 1 - float(heard[0] @ real[-1]) + 0.5 * left
-    assert float(task._verification(mel, mel)) == pytest.approx(expected, abs=1e-5)
+    assert float(task._measure_verification(mel, mel)) == pytest.approx(expected, abs=1e-5)

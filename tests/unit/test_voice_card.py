@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from tiny import FakeAnalyser, checkpoint, recording
 
-from facevc_cli.conversion.card import address_facts, load_card, save_card
+from facevc_cli.conversion.card import describe_address, load_card, save_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Silent
@@ -33,7 +33,7 @@ def model(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def analyser(monkeypatch):
     fake = FakeAnalyser()
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: fake)
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake)
     return fake
 
 
@@ -129,10 +129,10 @@ def test_what_never_was_a_card(tmp_path):
 
 
 def test_facts_of_an_address_by_hand():
-    found = address_facts(np.array([0.125, 0.5, 0, 0.25, 0, 0.125, 0], np.float32))
+    found = describe_address(np.array([0.125, 0.5, 0, 0.25, 0, 0.125, 0], np.float32))
     assert (found["address_entropy_bits"], found["slots"]) == (1.75, 7)
     assert [(one["slot"], one["share"]) for one in found["top_slots"]] == [(1, 0.5), (3, 0.25), (0, 0.125), (5, 0.125), (2, 0.0)]
-    assert address_facts(np.array([1.0])) == {"address_entropy_bits": 0.0, "slots": 1, "top_slots": [{"slot": 0, "share": 1.0}]}
+    assert describe_address(np.array([1.0])) == {"address_entropy_bits": 0.0, "slots": 1, "top_slots": [{"slot": 0, "share": 1.0}]}
 
 
 def test_a_card_of_a_later_format(inputs, make):
@@ -171,7 +171,7 @@ def test_what_a_card_holds(inputs, make, model):
     whole = (inputs / "card.safetensors").read_bytes()
     assert str(inputs).encode() not in whole and len(whole) < 4096  # neither folders nor a picture
     assert (inputs / "card.safetensors").stat().st_mode & 0o777 == 0o644
-    assert summary.data["pitch_hz"] == pytest.approx(np.exp(float(converter.own_log_f0(target))), abs=0.1)
+    assert summary.data["pitch_hz"] == pytest.approx(np.exp(float(converter.find_log_f0(target))), abs=0.1)
     save_card(inputs / "again.safetensors", card)
     again = load_card(inputs / "again.safetensors")
     assert np.array_equal(again.speaker, card.speaker) and np.array_equal(again.address, card.address)
@@ -206,7 +206,7 @@ def test_a_card_speaks_as_its_picture_without_face_networks(inputs, make, speak,
     spoken = {name: load_audio(inputs / "out" / f"s__{name}.wav")[0] for name in ("bob", "bobcard", "eve")}
     np.testing.assert_allclose(spoken["bobcard"], spoken["bob"], atol=5e-5)
     assert np.abs(spoken["eve"] - spoken["bob"]).max() > 2e-4
-    monkeypatch.setattr(Converter, "_face_analyser", None)  # a look at a picture would be a TypeError
+    monkeypatch.setattr(Converter, "_load_face_analyser", None)  # a look at a picture would be a TypeError
     assert speak("alone", faces=(inputs / "faces" / "bobcard.safetensors",)).done == 1
 
 
@@ -246,7 +246,7 @@ def ranking(inputs, model, monkeypatch):
         return converter
 
     monkeypatch.setattr(nearest, "Converter", load)
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: ByGrey({grey: np.full(128, slot, np.float32) for grey, slot in greys.items()}))
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: ByGrey({grey: np.full(128, slot, np.float32) for grey, slot in greys.items()}))
     sharp = torch.full((1, len(memory.values)), -50.0)
 
     def recall(given, temperature=None):
@@ -257,7 +257,7 @@ def ranking(inputs, model, monkeypatch):
 
     monkeypatch.setattr(converter.model, "recall_face", recall)
     embedder = type("Embedder", (), {"embed": lambda self, wav: memory.values[round(float(np.abs(wav).max()) * 10)].detach().numpy()})()
-    monkeypatch.setattr(Converter, "_voice_embedder", lambda self: embedder)
+    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: embedder)
     memory.temperature = 0.01  # an untrained memory's slots lie close
     for slot in range(3):
         wav = np.zeros(4000, np.float32)

@@ -40,7 +40,7 @@ def model(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def analyser(monkeypatch):
     fake = FakeAnalyser()
-    monkeypatch.setattr(Converter, "_face_analyser", lambda self: fake)
+    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake)
     return fake
 
 
@@ -194,7 +194,7 @@ def test_the_decoder_is_told_the_pitch(model, monkeypatch):
     wav = 0.1 * np.sin(2 * np.pi * 150 * np.arange(rate) / rate).astype(np.float32)
     source, target = converter.analyse((wav, rate)), Target(torch.ones(1, 256) / 16, math.log(220))
     for text in ("auto", "keep", "-12", "90hz"):
-        converter.speak(source, converter.pitched(target, PitchRule.parse(text)))
+        converter.speak(source, converter.apply_pitch_rule(target, PitchRule.parse(text)))
     assert np.exp(told[::2]) == pytest.approx([220, 150, 110, 90], rel=0.02)
     assert told[::2] == told[1::2]  # the source's voice, for guidance, at the same pitch
 
@@ -308,7 +308,7 @@ def test_the_mean_face_over_people(inputs, go, model, analyser):
 def test_cards_stand_in_for_each_other(inputs, go, model):
     converter = Converter(model, "griffin-lim", "cpu")
     for name in ("bob", "eve"):
-        save_card(inputs / "cards" / f"{name}.safetensors", converter.card_of(converter.target_from_face(inputs / f"{name}.png"), []))
+        save_card(inputs / "cards" / f"{name}.safetensors", converter.make_card(converter.target_from_face(inputs / f"{name}.png"), []))
     assert go(faces=(inputs / "cards",), baselines=("shuffled-faces",)).done == 2
     rows = read_table(inputs / "out" / MANIFEST)
     assert {row["target"]: row["converted"] for row in rows if row["baseline"]} == {"bob": "s__eve.wav", "eve": "s__bob.wav"}

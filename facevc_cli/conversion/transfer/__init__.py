@@ -1,1 +1,1 @@
-"""What a conversion takes from a recording besides its voice embedding."""
+"""Steps that change the content or the log-mel of a conversion after its voice embedding is known."""

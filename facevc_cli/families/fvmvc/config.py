@@ -1,4 +1,4 @@
-"""What a model of this family is and how it is trained: frozen dataclasses whose defaults are the paper's."""
+"""Settings of this family's model and trainings: frozen dataclasses. The defaults are the paper's values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,19 +12,19 @@ from facevc_cli.training.config import RUN_LIMITS, OptimiserConfig, RunConfig
 
 @dataclass(frozen=True)
 class ContentEncoderConfig:
-    """`vq`: the paper's encoder with its code book. `distilled`: a Whisper-shaped encoder taught by Whisper's own output."""
+    """`vq`: the paper's encoder with its code book. `distilled`: a Whisper-shaped encoder, trained on Whisper's output."""
 
     kind: Literal["vq", "distilled"] = "vq"
     channels: int = 512
     layers: int = 4
     codes: int = 512  # vq
-    context_dim: int = 256  # vq: of the LSTM that CPC predicts from
+    context_dim: int = 256  # vq: size of the LSTM output that CPC predicts from
     commitment: float = 0.25  # vq
-    decay: float = 0.999  # vq: of the code book's moving averages
+    decay: float = 0.999  # vq: decay of the code book's moving averages
     heads: int = 8  # distilled
-    window_s: float = 1.0  # distilled: longer input is encoded in windows of this length ...
-    context_s: float = 0.5  # ... that see this much of their neighbours; both together no longer than the crops it was trained on
-    teacher_dim: int = 512  # distilled: of the features store's frames/content
+    window_s: float = 1.0  # distilled: longer input is encoded in windows of this length
+    context_s: float = 0.5  # distilled: each window also sees this much on both sides; window and context fit into a training crop
+    teacher_dim: int = 512  # distilled: size of frames/content in the features store
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class ModelConfig:
     face_dim: int = 512
     slots: int = 96
     temperature: float = 1.0
-    unit_recall: bool = False  # what the memory recalls is scaled to unit length, as d-vectors are
-    face_contrast: float = 1.0  # how far a face's recalled voice is taken from the mean of the memory's: averages of voices lie too near it
-    pitch: Literal["normalised", "comb"] = "normalised"  # comb: the absolute F0 as a harmonic comb's log-mel
+    unit_recall: bool = False  # scales recalled voices to unit length, the length of d-vectors
+    face_contrast: float = 1.0  # multiplies a recalled voice's distance from the mean voice; averages are too near it
+    pitch: Literal["normalised", "comb"] = "normalised"  # comb: absolute F0, as the log-mel of a harmonic comb
     content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
@@ -61,30 +61,30 @@ class ModelConfig:
 @dataclass(frozen=True)
 class PretrainConfig(RunConfig):
     reconstruction: Literal["mse_l1", "l1_delta"] = "mse_l1"  # l1_delta: L1 + 0.5 L1 of time differences
-    cpc: float = 1.0  # weight; 0 switches a term off
+    cpc: float = 1.0  # weight of the term, as for the other terms below; 0 switches a term off
     cpc_steps: int = 6
     cpc_negatives: int = 10
     vq: float = 1.0
     mi_content_voice: float = 0.01
     mi_content_pitch: float = 0.01
     mi_pitch_voice: float = 0.01
-    mi_steps: int = 5  # estimator steps a model step
+    mi_steps: int = 5  # estimator steps per model step
     mi_learning_rate: float = 3e-4
-    distillation: float = 0.0  # content encoder against the teacher's bottleneck; above 0 needs a store with a teacher
-    distilled_from: float = 0.6  # share of the run after which the decoder hears the content encoder instead of the teacher
-    content_learning_rate: float = 3e-4  # of a distilled content encoder
+    distillation: float = 0.0  # distance of the content to the teacher's bottleneck; needs a store with a teacher
+    distilled_from: float = 0.6  # from this share of the run, the decoder gets the encoder's content instead of the teacher's
+    content_learning_rate: float = 3e-4  # learning rate of a distilled content encoder
     adversarial: float = 0.0  # mel discriminator, least squares
     feature_matching: float = 0.0
-    adversarial_from: float = 0.4  # share of the run
-    pitch_level: float = 0.0  # mean and spread of log F0 out of the voice embedding
-    cross_voice: float = 0.0  # speech decoded in another's voice: a critic that knows voices must hear the other
-    critic_batch: int = 32  # more crops a step, which the critic alone hears
-    critic_ahead: int = 0  # steps at the beginning in which the critic alone learns
-    verify_voice: float = 0.0  # ... and so must a frozen verifier (--verifier), which has heard thousands of voices
-    verify_crops: int = 4  # of a batch, for the verifier costs as much as all the rest
-    cross_content: float = 0.0  # ... and the content encoder must find the content again
-    back_conversion: float = 0.0  # ... and decoding that again in the speaker's own voice must give the speaker's own mel
-    perturb_voice: float = 0.0  # share of the crops that the content encoder hears in a disguised voice
+    adversarial_from: float = 0.4  # share of the run at which the discriminator starts
+    pitch_level: float = 0.0  # error of the log-F0 mean and deviation predicted from the voice embedding
+    cross_voice: float = 0.0  # speech decoded in another voice: a voice critic must recognise that voice
+    critic_batch: int = 32  # extra crops per step that only the critic gets
+    critic_ahead: int = 0  # number of first steps in which only the critic learns
+    verify_voice: float = 0.0  # a frozen verifier (--verifier), trained on thousands of voices, must recognise the other voice
+    verify_crops: int = 4  # crops per batch for the verifier, because it costs as much as everything else
+    cross_content: float = 0.0  # the content encoder must find the same content in the converted speech
+    back_conversion: float = 0.0  # converting back to the own voice must give the original log-mel
+    perturb_voice: float = 0.0  # share of the crops that the content encoder gets in a disguised voice
 
 
 @dataclass(frozen=True)
@@ -92,32 +92,32 @@ class TrainConfig(RunConfig):
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(learning_rate=2.5e-4, milestones=(0.4, 0.6, 0.8), gradient_clip=1.0)
     )
-    reconstruction: float = 1.0  # with the recalled face embedding; a weight of 0 switches any term off
+    reconstruction: float = 1.0  # error of speech in the voice recalled for the face; a weight of 0 switches any term off
     recall: float = 1.0  # MSE of the voice embedding against its recall
     address: float = 10.0  # KL(voice address || face address)
-    inter_speaker: float = 0.2  # another speaker's face against the frozen teacher with that speaker's voice
-    voice_reconstruction: float = 0.0  # keeps the decoder able to speak with the voice embedding itself
-    pitch_level: float = 0.0  # log F0 level out of the recalled face embedding
+    inter_speaker: float = 0.2  # student with another speaker's face against the frozen teacher with that speaker's voice
+    voice_reconstruction: float = 0.0  # error of speech in the voice embedding itself; keeps the decoder able to use it
+    pitch_level: float = 0.0  # error of the log-F0 mean predicted from the voice recalled for the face
     freeze_decoder: bool = False
-    standardise_faces: bool = False  # face embeddings to zero mean and unit deviation over the training faces
-    face_noise: float = 0.0  # deviation of noise on standardised face embeddings, against learning faces by heart
-    init_memory: Literal["random", "kmeans"] = "random"  # kmeans: values start at the centres of the training voices
+    standardise_faces: bool = False  # scales face embeddings to zero mean and unit deviation over the training faces
+    face_noise: float = 0.0  # deviation of the noise on standardised face embeddings; prevents overfitting to the training faces
+    init_memory: Literal["random", "kmeans"] = "random"  # kmeans: values start at k-means centres of the training voices
 
     @property
     def decodes(self) -> bool:
-        """Whether any weighted term needs the decoder, and with it mel and F0."""
+        """True if any weighted term needs the decoder, and so log-mel and F0."""
         return self.reconstruction + self.inter_speaker + self.voice_reconstruction > 0
 
 
 _WIDTH, _DEPTH, _SHARE, _COUNT, _POSITIVE = (1, 8192), (1, 128), (0, 1), (1, MOST_COUNT), (1e-9, None)
-# By setting, whatever group it is in: what is beyond them fails late, or asks for more memory than there is. Other counts begin at 0.
+# By setting, in any group. A value outside its limits would fail late or need too much memory. Other counts begin at 0.
 LIMITS: Mapping[str, Limits] = {
     **RUN_LIMITS,
     **dict.fromkeys(("channels", "codes", "context_dim", "teacher_dim", "recurrent_dim", "postnet_channels", "n_mels", "z_dim"), _WIDTH),
     **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
     **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
     **dict.fromkeys(("decay", "distilled_from", "perturb_voice"), _SHARE),
-    "adversarial_from": (-1, 1),  # below 0 the ramp is over when the run begins
+    "adversarial_from": (-1, 1),  # at -1 the ramp ends before the run begins
     **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
     **dict.fromkeys(("temperature", "window_s"), _POSITIVE),
     **dict.fromkeys(("mi_learning_rate", "content_learning_rate"), (ABOVE_ZERO, None)),
@@ -143,7 +143,7 @@ class Config:
 
 
 def upgrade_settings(tree: dict[str, Any]) -> dict[str, Any]:
-    """Settings in which those of conversion are part of `model`, as earlier versions wrote them, as they are now."""
+    """Moves conversion settings from `model`, where earlier versions wrote them, to `conversion`."""
     model = tree.get("model")
     moved = {field.name for field in fields(ConversionConfig)}
     if not isinstance(model, Mapping) or not moved & model.keys():

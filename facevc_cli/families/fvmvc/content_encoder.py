@@ -52,7 +52,7 @@ class VQContentEncoder(nn.Module):
         self.context = nn.LSTM(z_dim, context_dim, batch_first=True)
 
     def forward(self, mel: Tensor) -> ContentOutput:
-        """Encode `mel` (B, n_mels, T), normalised log-mel. An odd T is completed by its last frame, so that none is lost."""
+        """Encode `mel` (B, n_mels, T), normalised log-mel. If T is odd, the last frame is repeated, so that no frame is lost."""
         if mel.shape[-1] % 2:
             mel = F.pad(mel, (0, 1), mode="replicate")
         z_before = self.layers(self.conv(mel).transpose(1, 2))
@@ -62,5 +62,5 @@ class VQContentEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, mel: Tensor) -> ContentOutput:
-        """`forward` without gradients: never moves the code book, in either mode."""
+        """`forward` without gradients. It never changes the code book."""
         return self(mel)

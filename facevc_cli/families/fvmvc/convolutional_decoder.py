@@ -1,4 +1,4 @@
-"""Convolutional decoder: ConvNeXt-like blocks whose norms the voice scales and shifts."""
+"""Convolutional decoder: ConvNeXt-like blocks. The voice scales and shifts their norms."""
 
 from torch import Tensor, cat, full, nn
 from torch.nn import functional as F
@@ -7,9 +7,9 @@ from facevc_cli.dsp.windows import windows
 from facevc_cli.families.fvmvc.distilled_content import resample_frames
 
 DILATIONS = (1, 2, 4, 1)
-VOICE_GAIN = 4.0  # a unit vector's entries are small beside what the first layer is initialised for
+VOICE_GAIN = 4.0  # the entries of a unit vector are smaller than the first layer's initialisation expects
 BLOCK_KERNEL, END_KERNEL = 7, 5
-FRAMES_AT_ONCE = 2048  # a longer utterance is decoded in windows: memory is bounded by them
+FRAMES_AT_ONCE = 2048  # longer utterances are decoded in windows, which limits memory
 
 
 class ConditionedBlock(nn.Module):
@@ -31,7 +31,7 @@ class ConditionedBlock(nn.Module):
 
 
 class ConvolutionalDecoder(nn.Module):
-    """Content, pitch and voice -> normalised log-mel. With comb pitch, a scaled path leads from the comb straight to the output."""
+    """Content, pitch and voice -> normalised log-mel. With comb pitch, the scaled comb is added to the output."""
 
     def __init__(self, z_dim: int = 64, pitch_dim: int = 82, speaker_dim: int = 256, n_mels: int = 80, channels: int = 256, blocks: int = 8):
         super().__init__()
@@ -40,15 +40,15 @@ class ConvolutionalDecoder(nn.Module):
         self.input = nn.Conv1d(z_dim + pitch_dim, channels, END_KERNEL, padding=END_KERNEL // 2)
         dilations = [DILATIONS[i % 4] for i in range(blocks)]
         self.blocks = nn.ModuleList(ConditionedBlock(channels, dilation, speaker_dim) for dilation in dilations)
-        self.output_norm = nn.LayerNorm(channels)  # a frame at a time: an utterance's length must not matter
+        self.output_norm = nn.LayerNorm(channels)  # normalises each frame alone, so the utterance's length has no effect
         self.output = nn.Conv1d(channels, n_mels, END_KERNEL, padding=END_KERNEL // 2)
         self.comb_path = nn.Conv1d(n_mels, n_mels, 1, groups=n_mels) if pitch_dim > n_mels else None
-        self.context_frames = 2 * (END_KERNEL // 2) + BLOCK_KERNEL // 2 * sum(dilations)  # on either side, that reach a frame
+        self.context_frames = 2 * (END_KERNEL // 2) + BLOCK_KERNEL // 2 * sum(dilations)  # frames on each side that affect a frame
 
     def forward(self, z: Tensor, pitch: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
-        """z: (B, T/2 rounded up, z_dim), pitch: (B, T, pitch_dim), speaker: (B, speaker_dim) -> the log-mel (B, T, n_mels), twice: no postnet.
+        """z: (B, T/2 rounded up, z_dim), pitch: (B, T, pitch_dim), speaker: (B, speaker_dim) -> the log-mel (B, T, n_mels).
 
-        Beyond FRAMES_AT_ONCE in windows; the result is the same.
+        Returns it twice because there is no postnet. More than FRAMES_AT_ONCE frames are decoded in windows; the result is the same.
         """
         total = pitch.shape[1]
         z, condition = resample_frames(z, total), self.voice(VOICE_GAIN * speaker)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.windows import windows
 
-FRAMES_AT_ONCE = 4096  # without gradients, a longer utterance is decoded in stretches: an hour's hidden frames would take gigabytes
+FRAMES_AT_ONCE = 4096  # without gradients, longer utterances are decoded in parts; an hour of hidden frames would take gigabytes
 
 
 class ConvNorm(nn.Module):
@@ -30,7 +30,7 @@ class ConvNorm(nn.Module):
 
 
 class Postnet(nn.Module):
-    """What the decoder missed, added to its log-mel: `layers` ConvNorms, tanh between them."""
+    """Predicts what the decoder missed and adds it to the log-mel: `layers` ConvNorms with tanh between them."""
 
     def __init__(self, n_mels: int = 80, channels: int = 512, layers: int = 5, kernel: int = 5) -> None:
         super().__init__()
@@ -74,35 +74,35 @@ class RecurrentDecoder(nn.Module):
     def forward(self, z: Tensor, pitch: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised log-mel before and after the postnet, both (B, T, n_mels).
 
-        z: (B, T/2 rounded up, z_dim), each frame held for two; pitch: (B, T, pitch_dim), normalised log-F0; speaker: (B, speaker_dim).
-        Raises FaceVCError where z is too short for the pitch.
+        z: (B, T/2 rounded up, z_dim), each frame used twice; pitch: (B, T, pitch_dim), normalised log-F0; speaker: (B, speaker_dim).
+        Raises FaceVCError if z is too short for the pitch.
         """
         frames = pitch.shape[1]
         z = z.repeat_interleave(2, dim=1)[:, :frames]
         if z.shape[1] < frames:
             raise FaceVCError(
-                f"The decoder was given {frames} frames of pitch but content for {z.shape[1]} only; "
-                "content runs at half the mel's frame rate, so give both from the same utterance."
+                f"The decoder was given {frames} frames of pitch but content for {z.shape[1]} only. "
+                "Content has half the mel's frame rate. Give content and pitch of the same utterance."
             )
         x = torch.cat([z, pitch, speaker.unsqueeze(1).expand(-1, frames, -1)], dim=-1)
         if frames > FRAMES_AT_ONCE and not torch.is_grad_enabled():
-            return self._long(x)
+            return self._decode_long(x)
         x, _ = self.lstm_in(x)
-        x, _ = self.lstm_out(self._convolved(x))
+        x, _ = self.lstm_out(self._convolve(x))
         before = self.projection(x)
         return before, self.postnet(before)
 
-    def _convolved(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor) -> Tensor:
         """(B, T, channels) -> the same shape."""
         x = x.transpose(1, 2)
         for layer in self.convolutions:
             x = layer(x).relu()
         return x.transpose(1, 2)
 
-    def _long(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, in stretches: the LSTMs carry their state on, the convolutions see their context. x: (B, T, inputs)."""
-        reach, frames = sum(map(_reach, self.convolutions)), x.shape[1]
-        first = done = 0  # the place of the first hidden frame that is kept, and the first that is to be convolved
+    def _decode_long(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Does the work of `forward` in parts. LSTMs keep their state between parts, convolutions see their context. x: (B, T, inputs)."""
+        reach, frames = sum(map(_measure_reach, self.convolutions)), x.shape[1]
+        first = done = 0  # indices of the first kept hidden frame and of the first frame to convolve
         state_in = state_out = None
         kept, parts = x.new_zeros(len(x), 0, self.lstm_in.hidden_size), []
         for piece in x.split(FRAMES_AT_ONCE, dim=1):
@@ -110,20 +110,20 @@ class RecurrentDecoder(nn.Module):
             kept = torch.cat([kept, hidden], dim=1)
             end = first + kept.shape[1]
             until = end if end == frames else max(done, end - reach)
-            convolved = self._convolved(kept)[:, done - first : until - first]
+            convolved = self._convolve(kept)[:, done - first : until - first]
             if until > done:
                 out, state_out = self.lstm_out(convolved, state_out)
                 parts.append(self.projection(out))
             keep_from = max(0, until - reach)
             kept, first, done = kept[:, keep_from - first :], keep_from, until
         before = torch.cat(parts, dim=1)
-        context = sum(map(_reach, self.postnet.convolutions))
+        context = sum(map(_measure_reach, self.postnet.convolutions))
         after = []
         for start, kept_from, kept_to in windows(frames, FRAMES_AT_ONCE, context):
             after.append(self.postnet(before[:, start : start + FRAMES_AT_ONCE])[:, kept_from - start : kept_to - start])
         return before, torch.cat(after, dim=1)
 
 
-def _reach(layer: nn.Module) -> int:
-    """Frames on either side that a ConvNorm looks at."""
+def _measure_reach(layer: nn.Module) -> int:
+    """Frames on each side that a ConvNorm sees."""
     return layer.conv.kernel_size[0] // 2 if isinstance(layer, ConvNorm) else 0

@@ -1,4 +1,4 @@
-"""A small patch discriminator on log-mels: it takes the blur out of what an L1 loss alone would give."""
+"""A small patch discriminator on log-mels. It removes the blur that an L1 loss alone would leave."""
 
 from itertools import pairwise
 

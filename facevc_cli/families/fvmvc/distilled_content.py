@@ -1,6 +1,6 @@
-"""Content encoder taught by Whisper: its first layers on our own log-mel, trained to give a bottleneck of its last layer.
+"""Content encoder distilled from Whisper: Whisper's first layers on our log-mel, trained to give a bottleneck of its last layer.
 
-Normalising the bottleneck over time takes out what is constant in an utterance, the speaker first of all.
+The bottleneck is normalised over time. That removes what is constant in an utterance, above all the speaker.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, whispe
 # log10 power of Whisper's mel against our log magnitude: scale, offset (least squares over 40 recordings of speech).
 WHISPER_SCALE = {"ln": (0.8686, 0.69), "log10": (2.0, 1.73)}
 WINDOWS_AT_ONCE = 32
-LONG_S = 120.0  # from here on, without gradients, hidden frames are not kept
+LONG_S = 120.0  # for longer input without gradients, hidden frames are not kept
 
 
-def over_time(z: Tensor) -> Tensor:
-    """(B, T, dim) to zero mean and unit deviation over T."""
+def normalise_over_time(z: Tensor) -> Tensor:
+    """Scales (B, T, dim) to zero mean and unit deviation over T."""
     return (z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True, unbiased=False) + 1e-3)
 
 
 class TeacherBottleneck(nn.Module):
-    """The teacher's output cut down to what the decoder needs; in pretraining only, for the content encoder learns to do it alone."""
+    """Reduces the teacher's output to what the decoder needs. Only pretraining uses it, because the content encoder learns to replace it."""
 
     def __init__(self, teacher_dim: int = 512, z_dim: int = 64):
         super().__init__()
@@ -33,15 +33,15 @@ class TeacherBottleneck(nn.Module):
 
     def forward(self, content: Tensor, frames: int) -> Tensor:
         """content: (B, T50, teacher_dim) -> (B, frames, z_dim), normalised over time."""
-        return over_time(resample_frames(self.linear(self.norm(content)), frames))
+        return normalise_over_time(resample_frames(self.linear(self.norm(content)), frames))
 
 
 class DistilledContentEncoder(nn.Module):
     """Normalised log-mel (B, n_mels, T) -> content z (B, ceil(T / 2), z_dim), normalised over time; no code book.
 
-    Input longer than a window with its context on both sides is encoded in windows, for attention does not carry over to lengths
-    that it never saw: trained on crops of 1.9 s, the cosine to the teacher's bottleneck is .80 in windows of that length, and .73
-    on whole utterances.
+    Input longer than a window with its context is encoded in windows, because attention does not work well on lengths that it
+    was not trained on. Trained on crops of 1.9 s, it reaches a cosine to the teacher's bottleneck of 0.80 in windows of that
+    length, and of 0.73 on whole utterances.
     """
 
     def __init__(
@@ -62,27 +62,27 @@ class DistilledContentEncoder(nn.Module):
         self.mel_std: Tensor
 
     def forward(self, mel: Tensor) -> ContentOutput:
-        """The context is the last layer's output at z's frames (beyond LONG_S z_before); there are no indices (-1 throughout) and no loss."""
+        """Encodes mel. The context is the last layer's output at z's frames (z_before if longer than LONG_S). All indices are -1, the loss is 0."""
         half = (mel.shape[-1] + 1) // 2
-        whisper_mel = self._whisper_mel(mel)
+        whisper_mel = self._make_whisper_mel(mel)
         if whisper_mel.shape[-1] > LONG_S * WHISPER_FRAME_RATE and not torch.is_grad_enabled():
-            z_before = hidden = self._long(whisper_mel, half)  # an hour's hidden frames would take gigabytes
+            z_before = hidden = self._encode_long(whisper_mel, half)  # an hour's hidden frames would take gigabytes
         else:
-            hidden = resample_frames(torch.cat(list(self._windows(whisper_mel)), dim=1), half)
+            hidden = resample_frames(torch.cat(list(self._encode_windows(whisper_mel)), dim=1), half)
             z_before = self.head(hidden)
         zero = mel.new_zeros(())
         indices = torch.full(z_before.shape[:2], -1, dtype=torch.long, device=mel.device)
-        return ContentOutput(over_time(z_before), hidden, indices, zero, zero, z_before)
+        return ContentOutput(normalise_over_time(z_before), hidden, indices, zero, zero, z_before)
 
-    def _long(self, whisper_mel: Tensor, frames: int) -> Tensor:
-        """The head on the resampled hidden frames, block by block as they come: (B, frames, z_dim)."""
+    def _encode_long(self, whisper_mel: Tensor, frames: int) -> Tensor:
+        """Applies the head to the resampled hidden frames, block by block: (B, frames, z_dim)."""
         count = (whisper_mel.shape[-1] + 1) // 2
         place = ((torch.arange(frames, dtype=torch.float64) + 0.5) * (count / frames) - 0.5).clamp(0, count - 1)
         low = place.floor().long()
         share = (place - low).to(whisper_mel)[:, None]
-        parts, done, first = [], 0, 0  # first: the place of the first hidden frame that is kept
+        parts, done, first = [], 0, 0  # first: index of the first kept hidden frame
         kept = whisper_mel.new_zeros(len(whisper_mel), 0, self.encoder.dim)
-        for block in self._windows(whisper_mel):
+        for block in self._encode_windows(whisper_mel):
             kept = torch.cat([kept, block], dim=1)
             until = frames if first + kept.shape[1] == count else int(torch.searchsorted(low, first + kept.shape[1] - 1))
             here = (low[done:until] - first).to(kept.device)
@@ -91,14 +91,14 @@ class DistilledContentEncoder(nn.Module):
             kept, first, done = kept[:, -1:], first + kept.shape[1] - 1, until
         return torch.cat(parts, dim=1)
 
-    def _whisper_mel(self, mel: Tensor) -> Tensor:
+    def _make_whisper_mel(self, mel: Tensor) -> Tensor:
         raw = mel * self.mel_std[:, None] + self.mel_mean[:, None]
         frames = max(2, 2 * round(mel.shape[-1] / self.frame_rate * WHISPER_FRAME_RATE / 2))
         log_power = F.interpolate(raw * self.band_scale + self.band_offset, size=frames, mode="linear")
         return whisper_log_mel(10.0 ** log_power.clamp(-10, 10))
 
-    def _windows(self, mel: Tensor) -> Iterator[Tensor]:
-        """mel (B, n_mels, T) at 100 Hz -> the encoder's output (B, ..., dim) in blocks, in all T / 2 frames, rounded up."""
+    def _encode_windows(self, mel: Tensor) -> Iterator[Tensor]:
+        """mel (B, n_mels, T) at 100 Hz -> the encoder's output in blocks (B, ..., dim), together T / 2 frames, rounded up."""
         window, context = (2 * round(s * WHISPER_FRAME_RATE / 2) for s in (self.window_s, self.context_s))
         total = mel.shape[-1]
         if total <= window + 2 * context:

@@ -1,4 +1,4 @@
-"""Face embedding -> the space of the voice embeddings' memory. Source: Sheng et al., arXiv 2309.09470."""
+"""Maps a face embedding to the space of the voice embeddings. Source: Sheng et al., arXiv 2309.09470."""
 
 from facevc_cli.families.fvmvc.speaker_encoder import ChannelAttention
 

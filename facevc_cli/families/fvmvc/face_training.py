@@ -1,7 +1,7 @@
 """A step of face training: the memory-based face-voice model with mixed supervision.
 
 Content encoder and speaker encoder are frozen, and a frozen copy of the pretrained decoder teaches the inter-speaker term: the
-same content in ANOTHER speaker's voice, told by that speaker's face to the student and by that speaker's d-vector to the teacher.
+same content in ANOTHER speaker's voice. The student gets that speaker's face, the teacher that speaker's d-vector.
 """
 
 import copy
@@ -18,18 +18,18 @@ from facevc_cli.families.fvmvc import losses
 from facevc_cli.families.fvmvc.config import Config, TrainConfig
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.pretraining import reconstruction_loss
-from facevc_cli.training.task import Figures, freeze, generator, learning_rate, set_learning_rate
+from facevc_cli.training.task import Figures, compute_learning_rate, freeze, make_generator, set_learning_rate
 
 TERMS = ("reconstruction", "recall", "address", "inter_speaker", "voice_reconstruction", "pitch_level")
 
 
 class MixedSupervision(nn.Module):
-    """The forward pass of all weighted terms; wrapped as a whole for several devices."""
+    """Computes all weighted terms in one forward pass. One module, so that several devices can share it."""
 
     def __init__(self, model: FaceVC, train: TrainConfig, reconstruction: str):
         super().__init__()
         self.model, self.train_config, self.reconstruction = model, train, reconstruction
-        self.noise = generator(0, 0)  # of the faces; set anew for every step
+        self.noise = make_generator(0, 0)  # draws the noise on faces; replaced in every step
         self.teacher = copy.deepcopy(nn.ModuleDict({"decoder": model.decoder, "pitch": model.pitch}))
         for module in (model.content_encoder, model.speaker_encoder, self.teacher):
             freeze(module)
@@ -39,13 +39,13 @@ class MixedSupervision(nn.Module):
             freeze(model.decoder)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Unweighted terms by name, and the entropies of both addresses (nats)."""
+        """Returns the unweighted terms by name, and the entropies of both addresses (nats)."""
         model, weights = self.model, self.train_config
         mel = batch.get("mel")
         level = (batch["level"][:, 0], batch["level"][:, 1])
-        voice = self._voice(batch["dvector"], mel)
+        voice = self._embed_voice(batch["dvector"], mel)
         voice_address = model.memory.address(voice, "voice")
-        face_address, face_recall = self._face(batch["face"])
+        face_address, face_recall = self._recall_face(batch["face"])
         terms = {
             "recall": F.mse_loss(model.memory.recall(voice_address), voice),
             "address": losses.address_kl(voice_address, face_address),
@@ -57,31 +57,31 @@ class MixedSupervision(nn.Module):
         if weights.decodes:
             with torch.no_grad():
                 z = model.content_encoder(batch["mel"].transpose(1, 2)).z
-            terms |= self._decoded(batch, z, batch["mel"], batch["lf0"], level, voice, face_recall)
+            terms |= self._decode_terms(batch, z, batch["mel"], batch["lf0"], level, voice, face_recall)
         return terms
 
-    def _decoded(self, batch, z, mel, lf0, level, voice, face_recall) -> dict[str, Tensor]:
+    def _decode_terms(self, batch, z, mel, lf0, level, voice, face_recall) -> dict[str, Tensor]:
         model, weights, terms = self.model, self.train_config, {}
         if weights.reconstruction > 0:
             terms["reconstruction"] = reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, face_recall, level), mel)
         if weights.voice_reconstruction > 0:
             terms["voice_reconstruction"] = reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, voice, level), mel)
         if weights.inter_speaker > 0:
-            _, other_recall = self._face(batch["other_face"])
+            _, other_recall = self._recall_face(batch["other_face"])
             other_level = (batch["other_level"][:, 0], level[1])
             with torch.no_grad():
-                other_voice = self._voice(batch["other_dvector"], batch.get("other_mel", mel))
+                other_voice = self._embed_voice(batch["other_dvector"], batch.get("other_mel", mel))
                 taught = self.teacher["decoder"](z, self.teacher["pitch"](lf0, *other_level), other_voice)[1]
             terms["inter_speaker"] = reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, other_recall, other_level), taught)
         return terms
 
-    def _voice(self, dvector: Tensor, mel: Tensor | None) -> Tensor:
-        """The frozen voice embedding; mel (B, T, n_mels) is needed by a mel speaker encoder only."""
+    def _embed_voice(self, dvector: Tensor, mel: Tensor | None) -> Tensor:
+        """Returns the frozen voice embedding. Only a mel speaker encoder needs mel (B, T, n_mels)."""
         with torch.no_grad():
             return self.model.embed_voice(dvector if mel is None or self.model.config.speaker_encoder != "mel" else mel.transpose(1, 2))
 
-    def _face(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-address and recalled voice embedding of faces."""
+    def _recall_face(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the faces' log-addresses and recalled voice embeddings."""
         if self.training and self.train_config.face_noise > 0:
             noise = torch.randn(embedding.shape, generator=self.noise).to(embedding)
             embedding = embedding + self.train_config.face_noise * self.model.face_std * noise
@@ -108,10 +108,10 @@ class TrainTask:
 
     def step(self, batch: Batch, step: int) -> Figures:
         o = self.t.optimiser
-        set_learning_rate(self.optimisers["model"], learning_rate(o, step, self.t.steps))
-        self.accelerator.unwrap_model(self.auxiliary["supervision"]).noise = generator(self.seed, step, self.accelerator.process_index % 8)
+        set_learning_rate(self.optimisers["model"], compute_learning_rate(o, step, self.t.steps))
+        self.accelerator.unwrap_model(self.auxiliary["supervision"]).noise = make_generator(self.seed, step, self.accelerator.process_index % 8)
         terms = self.auxiliary["supervision"](batch)
-        loss = self._total(terms)
+        loss = self._sum_terms(terms)
         self.optimisers["model"].zero_grad()
         self.accelerator.backward(loss)
         if o.gradient_clip is not None:
@@ -122,7 +122,7 @@ class TrainTask:
     @torch.no_grad()
     def validate(self, batch: Batch, step: int) -> Figures:
         terms = self.auxiliary["supervision"](batch)
-        return {"loss": self._total(terms), **terms}
+        return {"loss": self._sum_terms(terms), **terms}
 
-    def _total(self, terms: dict[str, Tensor]) -> Tensor:
+    def _sum_terms(self, terms: dict[str, Tensor]) -> Tensor:
         return torch.stack([getattr(self.t, name) * terms[name] for name in TERMS if name in terms and getattr(self.t, name) > 0]).sum()

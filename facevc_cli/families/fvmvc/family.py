@@ -1,4 +1,4 @@
-"""This family, as commands and checkpoints find it."""
+"""The `Family` object of this family, which commands and checkpoints use."""
 
 from importlib.resources import files
 

@@ -48,9 +48,9 @@ def cpc_loss(
 ) -> tuple[Tensor, Tensor]:
     """InfoNCE of each step's prediction among `negatives` other frames of the same utterance.
 
-    predictions: entry k (B, T, z_dim) looks k + 1 frames ahead; z: (B, T, z_dim); the (CPU) generator draws the negatives.
-    Returns the loss, mean over the steps, and the accuracy a step (steps,). An utterance too short for all steps trains those
-    that fit, and fewer than three frames give a loss of zero.
+    predictions: entry k (B, T, z_dim) is k + 1 frames ahead; z: (B, T, z_dim); the (CPU) generator draws the negatives.
+    Returns the loss, mean over the steps, and the accuracy per step (steps,). An utterance too short for all steps trains only
+    the steps that fit. Fewer than three frames give a loss of zero.
     """
     steps = min(len(predictions), z.shape[1] - 2)
     if steps < 1:
@@ -60,7 +60,7 @@ def cpc_loss(
     losses, accuracies = [], []
     for ahead, prediction in enumerate(predictions[:steps], start=1):
         targets = z[:, ahead : ahead + frames]
-        # An offset of 1..frames-1 along the utterance's own frames can never meet the positive.
+        # An offset of 1..frames-1 along the utterance's own frames never selects the positive.
         offsets = torch.randint(1, frames, (len(z), negatives, frames), generator=generator)
         others = targets[rows, ((offsets + torch.arange(frames)) % frames).to(z.device)]
         candidates = torch.cat([targets.unsqueeze(1), others], dim=1)

@@ -1,4 +1,4 @@
-"""The assembly: content encoder, voice and face encoders, memory, pitch and decoder, chosen by the configuration."""
+"""Assembles the model: content encoder, voice and face encoders, memory, pitch and decoder, chosen by the configuration."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ NEUTRAL_LOG_F0_STD = 0.2
 
 
 def build_model(config: ModelConfig, where: str) -> "FaceVC":
-    """The module of a configuration; FaceVCError where its settings do not go together, or ask for more memory than there is."""
+    """Builds the module of a configuration. FaceVCError if its settings contradict each other or need too much memory."""
     try:
         return FaceVC(config)
     except (ValueError, TypeError, ArithmeticError, AssertionError, RuntimeError, MemoryError) as error:
@@ -32,15 +32,15 @@ def build_model(config: ModelConfig, where: str) -> "FaceVC":
 
 
 class FaceVC(nn.Module):
-    """Everything of one conversion between normalised log-mel and normalised log-mel.
+    """The whole network, from normalised log-mel to normalised log-mel.
 
-    Log-mels are normalised by `mel_mean` and `mel_std`, the statistics of the training split, which travel with the weights.
+    `mel_mean` and `mel_std` normalise log-mels. They are statistics of the training split and are saved with the weights.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = c = config
-        definition = _definition(c)
+        definition = _find_definition(c)
         self.content_encoder = _CONTENT_ENCODERS[c.content_encoder.kind](c, definition)
         self.speaker_encoder = _SPEAKER_ENCODERS[c.speaker_encoder](c)
         self.face_encoder = FaceEncoder(c.face_dim, c.voice_dim)
@@ -70,17 +70,17 @@ class FaceVC(nn.Module):
         return self.memory.temperature
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """The training split's mean and standard deviation per band, (n_mels,) each."""
+        """Stores the training split's mean and standard deviation per band, (n_mels,) each."""
         for name, values in (("mel_mean", mean), ("mel_std", std)):
             for module in (self, self.content_encoder):
                 if name in dict(module.named_buffers(recurse=False)):
                     module.get_buffer(name).copy_(values)
 
     def set_face_statistics(self, embeddings: Tensor) -> None:
-        """Standardises face embeddings from now on by the mean and deviation of these, (n, face_dim); the paper does not."""
+        """Standardises face embeddings by the mean and deviation of `embeddings` (n, face_dim) from now on. The paper does not do this."""
         self.face_mean.copy_(embeddings.mean(0))
         std = embeddings.std(0, unbiased=False)
-        self.face_std.copy_(torch.where(std > 1e-6, std, 1.0))  # a single training face says nothing of how far faces differ
+        self.face_std.copy_(torch.where(std > 1e-6, std, 1.0))  # a single training face has no deviation
 
     def normalise(self, mel: Tensor) -> Tensor:
         """Raw log-mel (..., n_mels) -> normalised."""
@@ -100,11 +100,11 @@ class FaceVC(nn.Module):
         return self.encode_content(mel)[0]
 
     def embed_voice(self, voice: Tensor) -> Tensor:
-        """d-vector (B, 256), or normalised mel (B, n_mels, T) where the speaker encoder is `mel`, -> voice embedding (B, voice_dim)."""
+        """d-vector (B, 256), or normalised mel (B, n_mels, T) if the speaker encoder is `mel`, -> voice embedding (B, voice_dim)."""
         return self.speaker_encoder(voice)
 
     def embed_face(self, embedding: Tensor) -> Tensor:
-        """Face embedding (B, face_dim), as the face network gives it, -> (B, voice_dim), of unit length."""
+        """Face embedding (B, face_dim) from the face network -> (B, voice_dim), of unit length."""
         if embedding.ndim != 2 or embedding.shape[1] != self.config.face_dim:
             raise FaceVCError(
                 f"this model takes face embeddings of {self.config.face_dim} numbers, found the shape {tuple(embedding.shape)}. "
@@ -118,13 +118,13 @@ class FaceVC(nn.Module):
         return self.recall_address(log_address), log_address.exp()
 
     def mix_faces(self, embeddings: Tensor, weights: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """Faces (K, face_dim) with weights (K,) -> the voice recalled at the weighted mean of their ADDRESSES (1, voice_dim), and it."""
+        """Faces (K, face_dim) with weights (K,) -> the voice (1, voice_dim) recalled at their weighted mean ADDRESS, and that address (1, slots)."""
         log_addresses = self.memory.address(self.embed_face(embeddings), "face", temperature)
         mixed = self.memory.mix(log_addresses, weights)
         return self.recall_address(mixed), mixed.exp()
 
     def recall_address(self, log_address: Tensor) -> Tensor:
-        """(B, slots) -> (B, voice_dim): what the memory recalls, taken away from the mean of its values by `face_contrast`."""
+        """(B, slots) -> (B, voice_dim): the recalled voice; `face_contrast` multiplies its distance from the mean of the values."""
         recalled = self.memory.recall(log_address)
         if self.config.face_contrast == 1:
             return recalled
@@ -141,77 +141,77 @@ class FaceVC(nn.Module):
         return self.memory.address(voice, "voice", temperature)
 
     def mix_addresses(self, log_addresses: Tensor, weights: Tensor) -> Tensor:
-        """As VoiceMemory.mix."""
+        """Same as VoiceMemory.mix."""
         return self.memory.mix(log_addresses, weights)
 
     def recall_voice(self, voice: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """A voice (as for `embed_voice`) -> what the memory recalls of it (B, voice_dim), and the address (B, slots)."""
+        """A voice (as for `embed_voice`) -> the voice that the memory recalls for it (B, voice_dim), and its address (B, slots)."""
         log_address = self.memory.address(self.embed_voice(voice), "voice", temperature)
         return self.memory.recall(log_address), log_address.exp()
 
     def predict_pitch(self, speaker: Tensor) -> tuple[Tensor, Tensor]:
-        """Voice embedding (B, voice_dim) -> mean and standard deviation (B,) of its ln F0 (Hz); neutral where the model does not say."""
+        """Voice embedding (B, voice_dim) -> mean and standard deviation (B,) of its ln F0 (Hz); neutral values if the model predicts none."""
         if self.pitch_level is None:
             return speaker.new_full((len(speaker),), CENTRE_LOG_F0), speaker.new_full((len(speaker),), NEUTRAL_LOG_F0_STD)
         return self.pitch_level(speaker)
 
     def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, slots) -> `predict_pitch` of what the memory recalls without `face_contrast`: averaged voices lie too near each other, their pitch does not."""
+        """(B, slots) -> `predict_pitch` of the voice recalled without `face_contrast`. Averaged voices are too similar, but their pitch is right."""
         return self.predict_pitch(self.memory.recall(log_address))
 
     def decode(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """z (B, ceil(T / 2), z_dim), lf0 (B, T) normalised, speaker (B, voice_dim) -> normalised log-mel (B, T, n_mels).
 
-        level: mean and standard deviation (B,) of ln F0 in Hz, which a comb needs; None takes what the voice embedding predicts.
+        level: mean and standard deviation (B,) of ln F0 in Hz, which a comb needs; None means the prediction from the voice embedding.
         """
         return self.decode_both(z, lf0, speaker, level)[1]
 
     def decode_both(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """`decode` before and after the postnet; the two are one where there is none."""
+        """`decode` before and after the postnet. Without a postnet both are the same."""
         mean, std = level if level is not None else self.predict_pitch(speaker)
         return self.decoder(z, self.pitch(lf0, mean, std), speaker)
 
 
-def _definition(config: ModelConfig) -> MelDefinition:
+def _find_definition(config: ModelConfig) -> MelDefinition:
     definition = MEL_DEFINITIONS[config.mel]
     if definition.n_mels != config.n_mels:
         raise FaceVCError(f"model.n_mels: the mel {config.mel!r} has {definition.n_mels} bands, found {config.n_mels}.")
     return definition
 
 
-def _vq(c: ModelConfig, _: MelDefinition) -> nn.Module:
+def _build_vq(c: ModelConfig, _: MelDefinition) -> nn.Module:
     e = c.content_encoder
     return VQContentEncoder(c.n_mels, e.channels, c.z_dim, e.codes, e.context_dim, e.commitment, e.decay, layers=e.layers)
 
 
-def _distilled(c: ModelConfig, d: MelDefinition) -> nn.Module:
+def _build_distilled(c: ModelConfig, d: MelDefinition) -> nn.Module:
     e = c.content_encoder
     return DistilledContentEncoder(float(d.frame_rate), d.log, c.n_mels, c.z_dim, e.channels, e.layers, e.heads, e.window_s, e.context_s)
 
 
-def _recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:
+def _build_recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:
     d = c.decoder
     return RecurrentDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.recurrent_dim, postnet_channels=d.postnet_channels)
 
 
-def _convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
+def _build_convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
     return ConvolutionalDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, c.decoder.channels, c.decoder.blocks)
 
 
-def _identity(c: ModelConfig) -> nn.Module:
+def _build_identity(c: ModelConfig) -> nn.Module:
     if c.dvector_dim != c.voice_dim:
         raise FaceVCError(f"speaker_encoder identity needs voice_dim = dvector_dim, found {c.voice_dim} and {c.dvector_dim}.")
     return nn.Identity()
 
 
-_CONTENT_ENCODERS: dict[str, Callable[[ModelConfig, MelDefinition], nn.Module]] = {"vq": _vq, "distilled": _distilled}
+_CONTENT_ENCODERS: dict[str, Callable[[ModelConfig, MelDefinition], nn.Module]] = {"vq": _build_vq, "distilled": _build_distilled}
 _SPEAKER_ENCODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "dvector": lambda c: DVectorEncoder(c.dvector_dim, c.voice_dim),
     "mel": lambda c: MelSpeakerEncoder(c.n_mels, voice_dim=c.voice_dim, normalize=c.normalise_mel_embedding),
-    "identity": _identity,
+    "identity": _build_identity,
 }
 _PITCH_INPUTS: dict[str, Callable[[MelDefinition], NormalisedPitch | HarmonicCombPitch]] = {
     "normalised": lambda d: NormalisedPitch(),
     "comb": lambda d: HarmonicCombPitch(mel_filters(d), d.rate, d.n_fft),
 }
-_DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"recurrent": _recurrent, "convolutional": _convolutional}
+_DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"recurrent": _build_recurrent, "convolutional": _build_convolutional}

@@ -1,4 +1,4 @@
-"""Estimators of the mutual information that pretraining holds down between content, pitch and voice.
+"""Estimates the mutual information of content, pitch and voice, which pretraining minimises.
 
 Source: Cheng et al., "CLUB: A Contrastive Log-ratio Upper Bound of Mutual Information", ICML 2020, as VQMIVC uses it.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facevc_cli.families.fvmvc.losses import club_upper_bound, gaussian_loglikelihood
 
 
-def _network(in_dim: int, hidden: int, out_dim: int, layers: int) -> list[nn.Module]:
+def _build_network(in_dim: int, hidden: int, out_dim: int, layers: int) -> list[nn.Module]:
     stack: list[nn.Module] = []
     for index in range(layers - 1):
         stack += [nn.Linear(in_dim if index == 0 else hidden, hidden), nn.ReLU()]
@@ -20,13 +20,13 @@ def _network(in_dim: int, hidden: int, out_dim: int, layers: int) -> list[nn.Mod
 class CLUBEstimator(nn.Module):
     """q(y | x), a diagonal Gaussian whose mean and log-variance (tanh-bounded) are networks of x.
 
-    x: (B, x_dim) for an utterance or (B, T, x_dim); y: (B, T, y_dim). An utterance's x holds for all frames of its y.
+    x: (B, x_dim) for an utterance or (B, T, x_dim); y: (B, T, y_dim). An utterance's x applies to all frames of its y.
     """
 
     def __init__(self, x_dim: int, y_dim: int, hidden: int = 256, layers: int = 4) -> None:
         super().__init__()
-        self.mean = nn.Sequential(*_network(x_dim, hidden, y_dim, layers))
-        self.logvar = nn.Sequential(*_network(x_dim, hidden, y_dim, layers), nn.Tanh())
+        self.mean = nn.Sequential(*_build_network(x_dim, hidden, y_dim, layers))
+        self.logvar = nn.Sequential(*_build_network(x_dim, hidden, y_dim, layers), nn.Tanh())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of y, each (B, T or 1, y_dim)."""
@@ -34,12 +34,12 @@ class CLUBEstimator(nn.Module):
         return self.mean(x), self.logvar(x)
 
     def loglikelihood(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scalar to maximise in the estimator's own steps; at frame level twice the log-likelihood, the scale that was published."""
+        """Scalar to maximise in the estimator's own steps. At frame level it is twice the log-likelihood, as in the published code."""
         scale = 1 if x.ndim == 2 else 2
         mean, logvar = self(x)
         return scale * gaussian_loglikelihood(mean, logvar, y)
 
-    def mi_estimate(
+    def estimate_mi(
         self, x: Tensor, y: Tensor, index: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """Scalar upper bound in nats, to minimise in the model's step.
@@ -52,6 +52,6 @@ class CLUBEstimator(nn.Module):
         return club_upper_bound(mean, logvar, y, index.to(y.device))
 
 
-def half_rate(lf0: Tensor) -> Tensor:
-    """Log-F0 at the content's frame rate, the mean of each two frames: (B, T) -> (B, T/2 rounded up, 1)."""
+def halve_rate(lf0: Tensor) -> Tensor:
+    """Log-F0 at the content's frame rate, as the mean of every two frames: (B, T) -> (B, T/2 rounded up, 1)."""
     return F.avg_pool1d(lf0.unsqueeze(1), kernel_size=2, ceil_mode=True).transpose(1, 2)

@@ -1,7 +1,7 @@
-"""Perturbed voices for the content encoder: what the decoder cannot hear of a speaker in the content, it must take from the voice embedding.
+"""Disguises voices for the content encoder. If content holds less of the speaker, the decoder must use the voice embedding.
 
-As in NANSY (Choi et al., 2021) the words stay and the speaker is disguised, here on the log-mel: the frequency axis is stretched, which
-moves formants and harmonics, and a smooth curve over the bands stands for another throat and microphone.
+NANSY (Choi et al., 2021) keeps the words and disguises the speaker. Here this is done on the log-mel. Stretching the frequency axis moves
+formants and harmonics. A smooth curve over the bands imitates another vocal tract and microphone.
 """
 
 import math
@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from facevc_cli.dsp.mel import MelDefinition, band_places, mel_centres_hz
 
-STRETCH = 1.25  # at most, either way
+STRETCH = 1.25  # largest factor, up or down
 CURVE_POINTS = 6
-CURVE_DEVIATION = 0.5  # of the curve's points, in nepers (4.3 dB)
+CURVE_DEVIATION = 0.5  # deviation of the curve's points, in nepers (4.3 dB)
 NEPER = {"ln": 1.0, "log10": math.log10(math.e)}  # one neper in the log-mel's unit
 
 
 class VoicePerturbation:
-    """Log-mels as other people might have said the same, each crop its own way."""
+    """Changes log-mels as if other people had said the same words. Each crop gets its own change."""
 
     def __init__(self, definition: MelDefinition):
         self.definition = definition

@@ -1,4 +1,4 @@
-"""How F0 enters the decoder: normalised log-F0 (the paper), or the absolute F0 as the log-mel of a harmonic comb."""
+"""Turns F0 into decoder input: normalised log-F0 (the paper), or the absolute F0 as the log-mel of a harmonic comb."""
 
 import math
 
@@ -15,7 +15,7 @@ POWERS = 12
 
 
 class NormalisedPitch(nn.Module):
-    """The paper's: one channel, the normalised log-F0."""
+    """The paper's pitch input: one channel, the normalised log-F0."""
 
     dim = 1
 
@@ -25,12 +25,12 @@ class NormalisedPitch(nn.Module):
 
 
 class HarmonicCombPitch(nn.Module):
-    """The absolute F0: the standardised log-mel of cosines at its multiples (n_mels), a voiced flag, centred log-F0."""
+    """Absolute F0 as three inputs: the standardised log-mel of cosines at its multiples (n_mels), a voiced flag, centred log-F0."""
 
     def __init__(self, filters: np.ndarray, rate: int, n_fft: int):
         super().__init__()
         self.dim = len(filters) + 2
-        self.register_buffer("table", torch.from_numpy(harmonic_comb_table(filters, rate, n_fft)), persistent=False)
+        self.register_buffer("table", torch.from_numpy(make_comb_table(filters, rate, n_fft)), persistent=False)
         self.table: Tensor
 
     def forward(self, lf0: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -42,22 +42,22 @@ class HarmonicCombPitch(nn.Module):
         return torch.cat([comb * voiced, voiced, (log_f0[..., None] - CENTRE_LOG_F0) * voiced], dim=-1)
 
 
-def harmonic_comb_table(filters: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
+def make_comb_table(filters: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
     """(TABLE_STEPS, n_mels) float32: the log-mel of unit cosines at k * F0 up to 8 kHz, standardised over the table.
 
-    filters: (n_mels, 1 + n_fft / 2). The phases .7 k^2 keep the harmonics from adding up to one pulse a window.
+    filters: (n_mels, 1 + n_fft / 2). Phases of 0.7 k^2 prevent the harmonics from adding up to one pulse per window.
     """
     samples, window = np.arange(n_fft) / rate, np.hanning(n_fft + 1)[:-1]
     combs = np.empty((TABLE_STEPS, n_fft))
     for row, f0 in enumerate(LOWEST_HZ * 2 ** (np.arange(TABLE_STEPS) / STEPS_PER_OCTAVE)):
         k = np.arange(1, int(min(COMB_TOP_HZ, rate / 2) / f0) + 1)
-        combs[row] = _sum_of_powers(np.exp(0.7j * k * k), np.exp(2j * np.pi * f0 * samples)).real
+        combs[row] = _sum_powers(np.exp(0.7j * k * k), np.exp(2j * np.pi * f0 * samples)).real
     table = np.log(np.maximum(np.abs(np.fft.rfft(combs * window)) @ filters.T.astype(np.float64), 1e-3))
     return ((table - table.mean()) / table.std()).astype(np.float32)
 
 
-def _sum_of_powers(factors: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """sum_k factors[k - 1] z^k, by Horner's rule in steps of z^POWERS: a cosine for each harmonic would take six times as long."""
+def _sum_powers(factors: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """sum_k factors[k - 1] z^k, by Horner's rule in steps of z^POWERS. One cosine per harmonic would take six times as long."""
     powers = np.cumprod([np.ones_like(z), *[z] * (POWERS - 1)], axis=0)
     padded = np.zeros(-(-(len(factors) + 1) // POWERS) * POWERS, complex)
     padded[1 : len(factors) + 1] = factors

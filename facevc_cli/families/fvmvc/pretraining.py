@@ -1,6 +1,6 @@
-"""A step of pretraining: voice to voice, with CPC, VQ and the mutual-information terms, or with a teacher and a discriminator.
+"""The steps of pretraining (voice to voice), with CPC, VQ and the mutual-information terms, or with a teacher and a discriminator.
 
-Every term has a weight in `PretrainConfig`; a term of weight 0 has no modules and costs nothing.
+Every term has a weight in `PretrainConfig`; a term with weight 0 has no modules and costs nothing.
 """
 
 from collections.abc import Mapping
@@ -22,21 +22,21 @@ from facevc_cli.families.fvmvc.cpc import CPCPredictor
 from facevc_cli.families.fvmvc.discriminator import MelDiscriminator
 from facevc_cli.families.fvmvc.distilled_content import TeacherBottleneck
 from facevc_cli.families.fvmvc.model import FaceVC
-from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, half_rate
+from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, halve_rate
 from facevc_cli.families.fvmvc.perturbation import VoicePerturbation
 from facevc_cli.families.fvmvc.voice_critic import VoiceCritic
-from facevc_cli.training.task import Figures, freeze, frozen, generator, learning_rate, ramp, set_learning_rate
+from facevc_cli.training.task import Figures, compute_learning_rate, freeze, freeze_during, make_generator, ramp, set_learning_rate
 from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
-DISCRIMINATOR_RATE = 0.4  # of the model's learning rate
-CONVERTED = ("crossed", "returned")  # what was decoded from other content than the utterance's own
-DISGUISE_SALT = 7  # of the step's generators; the mutual-information terms take 0 to 3
-CRITIC_RATE = 5e-4  # of the voice critic's own optimiser
+DISCRIMINATOR_RATE = 0.4  # times the model's learning rate
+CONVERTED = ("crossed", "returned")  # outputs that are decoded in another voice, or from content heard in such speech
+DISGUISE_SALT = 7  # for the step's generator; the mutual-information terms use 0 to 3
+CRITIC_RATE = 5e-4  # learning rate of the voice critic's own optimiser
 
 
 class Reconstruction(nn.Module):
-    """One forward pass of everything that the model's own optimiser moves; wrapped as a whole for several devices."""
+    """Runs everything that the model's own optimiser trains in one forward pass. One module, so that several devices can share it."""
 
     def __init__(self, model: FaceVC, config: Config):
         super().__init__()
@@ -47,7 +47,7 @@ class Reconstruction(nn.Module):
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
 
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
-        """The tensors that the losses are made of."""
+        """Returns the tensors that the losses need, by name."""
         mel = batch["mel"].transpose(1, 2)
         content: ContentOutput = self.model.content_encoder(batch["disguised"].transpose(1, 2) if "disguised" in batch else mel)
         speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
@@ -60,22 +60,22 @@ class Reconstruction(nn.Module):
         level = (batch["level"][:, 0], batch["level"][:, 1])
         out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
         if self.crosses:
-            out |= self._crossed(heard.detach(), batch["lf0"], speaker.detach(), level)
+            out |= self._cross_voices(heard.detach(), batch["lf0"], speaker.detach(), level)
         if self.cpc is not None:
             out |= {f"cpc_{k}": prediction for k, prediction in enumerate(self.cpc(content.context))}
         if self.model.pitch_level is not None:
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
         return out
 
-    def _crossed(self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """What conversion does: everyone's content and pitch movement in the voice of the batch's next, and the content heard in that."""
+    def _cross_voices(self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Converts each utterance to the voice of the next one in the batch, and encodes the content of the result."""
         voice = speaker.roll(1, 0)
         mel = self.model.decode(heard, lf0, voice, (level[0].roll(1, 0), level[1]))
         out = {"crossed": mel, "crossed_voice": voice, "crossed_from": speaker, "crossed_content": heard}
         if self.cycles:
-            with frozen([self.model.content_encoder]):  # the decoder must speak clearly, not the listener lower its standards
+            with freeze_during([self.model.content_encoder]):  # the decoder must become clearer; the encoder must not adapt to it
                 out["cycled"] = self.model.content_encoder(mel.transpose(1, 2)).z
-        if self.returns:  # detached, or the decoder would learn to hide the first voice in the second
+        if self.returns:  # detached; else the decoder would learn to hide the first voice in the second
             out["returned"] = self.model.decode(out["cycled"].detach(), lf0, speaker, level)
         return out
 
@@ -88,7 +88,7 @@ class PretrainTask:
         self.club: dict[str, CLUBEstimator] = {}  # mutual-information estimators by term
         sizes = {"content_voice": (m.voice_dim, m.z_dim), "content_pitch": (1, m.z_dim), "pitch_voice": (m.voice_dim, 1)}
         for name in MI_TERMS:
-            if self._mi_weight(name) > 0:
+            if self._get_mi_weight(name) > 0:
                 self.club[name] = CLUBEstimator(*sizes[name])
         self.estimators = nn.ModuleDict(self.club)
         self.perturbation = VoicePerturbation(MEL_DEFINITIONS[m.mel]) if p.perturb_voice > 0 else None
@@ -97,13 +97,13 @@ class PretrainTask:
             self.auxiliary["discriminator"] = MelDiscriminator()
         if p.cross_voice > 0:
             if m.voice_dim != m.dvector_dim or m.speaker_encoder != "identity":
-                raise FaceVCError("pretrain.cross_voice needs a voice embedding that does not move: model.speaker_encoder identity. Or set it to 0.")
+                raise FaceVCError("pretrain.cross_voice needs a fixed voice embedding. Set model.speaker_encoder=identity, or set it to 0.")
             self.auxiliary["critic"] = VoiceCritic(m.n_mels, m.voice_dim)
         self.verifier = verifier
         if verifier is not None:
             freeze(verifier)
         elif p.verify_voice > 0:
-            raise FaceVCError("pretrain.verify_voice needs a verifier that knows voices: pass --verifier FILE. Or set it to 0.")
+            raise FaceVCError("pretrain.verify_voice needs a voice verifier. Pass --verifier FILE, or set pretrain.verify_voice to 0.")
         self.optimisers = self._make_optimisers()
 
     def _make_optimisers(self) -> dict[str, Optimizer]:
@@ -126,7 +126,7 @@ class PretrainTask:
         return optimisers
 
     def load_helpers(self, tensors: Mapping[str, Tensor]) -> None:
-        """Weights of another run's auxiliary modules by name; those that this one has not, or in another shape, are left."""
+        """Loads another run's auxiliary weights by name. Tensors that are missing here or have another shape are skipped."""
         for name, own in self.auxiliary.state_dict().items():
             if name in tensors and tensors[name].shape == own.shape:
                 own.copy_(tensors[name])  # a state_dict shares its memory with the module
@@ -147,53 +147,53 @@ class PretrainTask:
         if "critic" in self.optimisers and step < p.critic_ahead:
             critic = self._train_critic(batch)
             return {"loss": critic, "critic": critic}
-        set_learning_rate(self.optimisers["model"], learning_rate(p.optimiser, step, p.steps))
-        out = self.auxiliary["reconstruction"](self._disguised(batch, step), self._hears_student(step))
+        set_learning_rate(self.optimisers["model"], compute_learning_rate(p.optimiser, step, p.steps))
+        out = self.auxiliary["reconstruction"](self._disguise_voices(batch, step), self._hears_student(step))
         figures: Figures = {}
         if "estimators" in self.optimisers:
-            figures |= self._train_estimators(self._mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
+            figures |= self._train_estimators(self._pair_mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
         adversarial = ramp(step, p, p.adversarial_from)
         if "discriminator" in self.optimisers and adversarial > 0:
             fakes = [out[name].detach() for name in ("after", *CONVERTED) if name in out]
             figures["discriminator"] = self._train_discriminator(batch["mel"], fakes)
         if "critic" in self.optimisers:
             figures["critic"] = self._train_critic(batch)
-        terms = self._terms(batch, out, step, adversarial)
+        terms = self._compute_terms(batch, out, step, adversarial)
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
         self.optimisers["model"].zero_grad()
-        with frozen([self.estimators]):
+        with freeze_during([self.estimators]):
             self.accelerator.backward(loss)
         if p.optimiser.gradient_clip is not None:
             self.accelerator.clip_grad_norm_(self.auxiliary["reconstruction"].parameters(), p.optimiser.gradient_clip)
         self.optimisers["model"].step()
-        return figures | self._figures(terms, out, loss)
+        return figures | self._collect_figures(terms, out, loss)
 
     @torch.no_grad()
     def validate(self, batch: Batch, step: int) -> Figures:
         out = self.auxiliary["reconstruction"](batch, self.p.distillation > 0)
-        terms = self._terms(batch, out, step, 0.0)
-        return self._figures(terms, out, terms["reconstruction"][1] + self.p.distillation * terms.get("distillation", (0, 0))[1])
+        terms = self._compute_terms(batch, out, step, 0.0)
+        return self._collect_figures(terms, out, terms["reconstruction"][1] + self.p.distillation * terms.get("distillation", (0, 0))[1])
 
     def _hears_student(self, step: int) -> bool:
-        """From `distilled_from` on the decoder learns to speak from the content encoder; the teacher keeps every fourth step."""
+        """True if the decoder gets the encoder's content in this step: after `distilled_from`, except in every fourth step."""
         return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
 
-    def _disguised(self, batch: Batch, step: int) -> Batch:
-        """The batch with the mel that the content encoder hears, where voices are perturbed."""
+    def _disguise_voices(self, batch: Batch, step: int) -> Batch:
+        """Adds the mel with disguised voices for the content encoder, if voices are perturbed."""
         if self.perturbation is None:
             return batch
-        draw, mel = generator(self.seed, step, DISGUISE_SALT), batch["mel"]
+        draw, mel = make_generator(self.seed, step, DISGUISE_SALT), batch["mel"]
         disguised = self.model.normalise(self.perturbation(self.model.denormalise(mel), draw))
         chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.perturb_voice
         return batch | {"disguised": torch.where(chosen[:, None, None], disguised, mel)}
 
-    def _mi_weight(self, name: str) -> float:
+    def _get_mi_weight(self, name: str) -> float:
         return float(getattr(self.p, f"mi_{name}"))
 
-    def _mi_inputs(self, batch: Batch, out: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-        """What each estimator predicts from what: (x, y), as VQMIVC pairs them; content runs at half the pitch's rate."""
+    def _pair_mi_inputs(self, batch: Batch, out: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Returns (x, y) for each estimator, which predicts y from x, as in VQMIVC. Content has half the pitch's rate."""
         lf0, z, speaker = batch["lf0"], out["z"], out["speaker"]
-        return {"content_voice": (speaker, z), "content_pitch": (half_rate(lf0), z), "pitch_voice": (speaker, lf0[..., None])}
+        return {"content_voice": (speaker, z), "content_pitch": (halve_rate(lf0), z), "pitch_voice": (speaker, lf0[..., None])}
 
     def _train_estimators(self, pairs: dict[str, tuple[Tensor, Tensor]]) -> Figures:
         figures: Figures = {}
@@ -229,19 +229,19 @@ class PretrainTask:
         self.accelerator.unwrap_model(critic).remember(voice)
         return loss.detach()
 
-    def _terms(self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float) -> dict[str, tuple[float, Tensor]]:
-        """Loss terms by name: (weight, value)."""
+    def _compute_terms(self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float) -> dict[str, tuple[float, Tensor]]:
+        """Returns the loss terms by name: (weight, value)."""
         p, mel = self.p, batch["mel"]
         terms = {"reconstruction": (1.0, reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))}
         if p.vq > 0:
             terms["vq"] = (p.vq, out["vq"])
         if p.cpc > 0:
             predictions = [out[f"cpc_{k}"] for k in range(p.cpc_steps)]
-            terms["cpc"] = (p.cpc, losses.cpc_loss(predictions, out["z"], p.cpc_negatives, generator(self.seed, step))[0])
-        for salt, (name, (x, y)) in enumerate(self._mi_inputs(batch, out).items(), start=1):
-            if self._mi_weight(name) > 0:
-                bound = self.club[name].mi_estimate(x, y, generator=generator(self.seed, step, salt))
-                terms[f"mi_{name}"] = (self._mi_weight(name), bound)
+            terms["cpc"] = (p.cpc, losses.cpc_loss(predictions, out["z"], p.cpc_negatives, make_generator(self.seed, step))[0])
+        for salt, (name, (x, y)) in enumerate(self._pair_mi_inputs(batch, out).items(), start=1):
+            if self._get_mi_weight(name) > 0:
+                bound = self.club[name].estimate_mi(x, y, generator=make_generator(self.seed, step, salt))
+                terms[f"mi_{name}"] = (self._get_mi_weight(name), bound)
         if p.distillation > 0:
             terms["distillation"] = (p.distillation, content_distance(out["z"], out["taught"].detach()))
         if p.pitch_level > 0 and "level_mean" in out:
@@ -249,25 +249,25 @@ class PretrainTask:
             terms["pitch_level"] = (p.pitch_level, distance)
         if p.cross_voice > 0:
             critic = self.accelerator.unwrap_model(self.auxiliary["critic"])
-            with frozen([critic]):
+            with freeze_during([critic]):
                 terms["cross_voice"] = (p.cross_voice, critic.loss(out["crossed"], out["crossed_voice"], out["crossed_from"]))
         if p.verify_voice > 0:
-            terms["verify_voice"] = (p.verify_voice, self._verification(out["crossed"], mel))
+            terms["verify_voice"] = (p.verify_voice, self._measure_verification(out["crossed"], mel))
         if p.cross_content > 0:
             terms["cross_content"] = (p.cross_content, content_distance(out["cycled"], out["crossed_content"]))
         if p.back_conversion > 0:
             terms["back_conversion"] = (p.back_conversion, reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel))
         if adversarial > 0 and "discriminator" in self.auxiliary:
-            terms |= self._adversarial_terms(mel, out["after"], adversarial)
+            terms |= self._compute_adversarial_terms(mel, out["after"], adversarial)
             judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
             for name in CONVERTED:
                 if name in out:
-                    with frozen([judge]):
+                    with freeze_during([judge]):
                         terms[f"{name}_adversarial"] = (p.adversarial * adversarial, ((judge(out[name])[0] - 1) ** 2).mean())
         return terms
 
-    def _verification(self, crossed: Tensor, mel: Tensor) -> Tensor:
-        """1 - cosine to a real crop of the voice asked for, + .5 of how much nearer the crossed speech is to its speaker than that voice is."""
+    def _measure_verification(self, crossed: Tensor, mel: Tensor) -> Tensor:
+        """1 - cosine to a real crop of the wanted voice, + 0.5 * relu(cosine to the source's speaker - that of the wanted voice)."""
         if self.verifier is None:
             raise RuntimeError("PretrainTask was made without a verifier")
         crops = self.p.verify_crops
@@ -277,9 +277,9 @@ class PretrainTask:
         left = (heard * speaker).sum(-1) - (wanted * speaker).sum(-1)
         return (1 - (heard * wanted).sum(-1) + 0.5 * left.relu()).mean()
 
-    def _adversarial_terms(self, real: Tensor, fake: Tensor, strength: float) -> dict[str, tuple[float, Tensor]]:
+    def _compute_adversarial_terms(self, real: Tensor, fake: Tensor, strength: float) -> dict[str, tuple[float, Tensor]]:
         judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
-        with frozen([judge]):
+        with freeze_during([judge]):
             scores, features = judge(fake)
             with torch.no_grad():
                 wanted = judge(real)[1]
@@ -289,7 +289,7 @@ class PretrainTask:
             "feature_matching": (self.p.feature_matching * strength, matching),
         }
 
-    def _figures(self, terms: dict[str, tuple[float, Tensor]], out: dict[str, Tensor], loss: Tensor) -> Figures:
+    def _collect_figures(self, terms: dict[str, tuple[float, Tensor]], out: dict[str, Tensor], loss: Tensor) -> Figures:
         figures = {"loss": loss.detach(), **{name: value.detach() for name, (_, value) in terms.items()}}
         if self.p.vq > 0:
             figures["perplexity"] = out["perplexity"].detach()
@@ -304,7 +304,7 @@ def content_distance(z: Tensor, wanted: Tensor) -> Tensor:
 
 
 def reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:
-    """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + .5 L1 of differences over time."""
+    """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + 0.5 L1 of differences over time."""
     if kind == "mse_l1":
         return losses.reconstruction(before, after, mel)
     return F.l1_loss(after, mel) + 0.5 * F.l1_loss(after.diff(dim=1), mel.diff(dim=1))

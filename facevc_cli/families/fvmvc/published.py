@@ -1,7 +1,7 @@
-"""Published VQMIVC and FVMVC checkpoints: their tensors under our names.
+"""Reads published VQMIVC and FVMVC checkpoints and renames their tensors to our names.
 
 Such a file is a dict of state dicts by scope: `encoder` (content), `encoder_spk` (the mel speaker encoder in VQMIVC, the face-voice
-memory with both its encoders in FVMVC), `decoder`, and what else training needed.
+memory with both its encoders in FVMVC), `decoder`, and other scopes that training needed.
 """
 
 import re
@@ -23,7 +23,7 @@ _ATTENTION: Rules = (
 )
 _CLUB: Rules = ((r"p_mu\.(\d+\.\w+)", r"mean.\1"), (r"p_logvar\.(\d+\.\w+)", r"logvar.\1"))
 
-# Published key (a whole-key pattern) -> our key, by published scope. Keys of the memory scope are split over three of our modules.
+# Published key (a whole-key pattern) -> our key, by published scope. Keys of the memory scope belong to three of our modules.
 _RULES: dict[str, Rules] = {
     "encoder": (
         (r"conv\.weight", r"conv.weight"),
@@ -60,9 +60,9 @@ _RULES: dict[str, Rules] = {
 
 
 def read_published(path: str | Path) -> dict[str, StateDict]:
-    """State dicts by scope of the published checkpoint at `path`, on the CPU; entries that are none are left out.
+    """Reads the state dicts of a published checkpoint by scope, on the CPU. Entries that are no state dicts are skipped.
 
-    Raises FaceVCError where the file is missing, not a torch file of plain tensors, or holds no state dicts.
+    Raises FaceVCError if the file is missing, is no torch file of plain tensors, or holds no state dicts.
     """
     path = Path(path)
     if not path.is_file():
@@ -74,7 +74,7 @@ def read_published(path: str | Path) -> dict[str, StateDict]:
             f"{path} cannot be read as a checkpoint of plain tensors ({type(error).__name__}). "
             "Give an undamaged .pt file; files that need code to be unpickled are refused."
         ) from error
-    scopes = {name: _tensors(value) for name, value in content.items()} if isinstance(content, Mapping) else {}
+    scopes = {name: _keep_tensors(value) for name, value in content.items()} if isinstance(content, Mapping) else {}
     scopes = {name: tensors for name, tensors in scopes.items() if tensors}
     if not scopes:
         raise FaceVCError(
@@ -84,14 +84,14 @@ def read_published(path: str | Path) -> dict[str, StateDict]:
 
 
 def convert_scope(scope: str, tensors: Mapping[str, Tensor]) -> StateDict:
-    """`tensors` of one published scope under our names. Keys: see `_RULES`; raises FaceVCError on a scope or key unknown to it."""
+    """Renames the tensors of one published scope by `_RULES`. Raises FaceVCError on an unknown scope or key."""
     if scope not in _RULES:
         raise FaceVCError(f"The published scope `{scope}` is unknown; known are {', '.join(sorted(_RULES))}.")
     return {_rename(scope, key): tensor for key, tensor in tensors.items()}
 
 
 def convert_published(state_dicts: Mapping[str, Mapping[str, Tensor]]) -> tuple[StateDict, str]:
-    """Tensors by the assembly's keys, and the kind: "fvmvc" (d-vectors, face encoder, memory) or "vqmivc" (mel speaker encoder).
+    """Returns the tensors by our model's keys, and the kind: "fvmvc" (d-vectors, face encoder, memory) or "vqmivc" (mel speaker encoder).
 
     Keys begin with `content_encoder.`, `speaker_encoder.`, `face_encoder.`, `memory.` or `decoder.`. Raises FaceVCError on a missing
     scope or an unknown key.
@@ -103,12 +103,12 @@ def convert_published(state_dicts: Mapping[str, Mapping[str, Tensor]]) -> tuple[
             "Expected `encoder`, `encoder_spk` and `decoder`."
         )
     kind = "fvmvc" if any(key.endswith("_memory") for key in state_dicts["encoder_spk"]) else "vqmivc"
-    converted = _prefixed("content_encoder", convert_scope("encoder", state_dicts["encoder"]))
+    converted = _add_prefix("content_encoder", convert_scope("encoder", state_dicts["encoder"]))
     if kind == "fvmvc":
         converted |= convert_scope("encoder_spk", state_dicts["encoder_spk"])
     else:
-        converted |= _prefixed("speaker_encoder", convert_scope("encoder_spk_mel", state_dicts["encoder_spk"]))
-    converted |= _prefixed("decoder", convert_scope("decoder", state_dicts["decoder"]))
+        converted |= _add_prefix("speaker_encoder", convert_scope("encoder_spk_mel", state_dicts["encoder_spk"]))
+    converted |= _add_prefix("decoder", convert_scope("decoder", state_dicts["decoder"]))
     return converted, kind
 
 
@@ -118,16 +118,16 @@ def _rename(scope: str, key: str) -> str:
         if match:
             return match.expand(ours)
     raise FaceVCError(
-        f"The published checkpoint's scope `{scope}` holds `{key}`, which neither VQMIVC nor FVMVC has there."
+        f"The published checkpoint's scope `{scope}` holds `{key}`, which neither VQMIVC nor FVMVC has."
     )
 
 
-def _prefixed(prefix: str, tensors: StateDict) -> StateDict:
+def _add_prefix(prefix: str, tensors: StateDict) -> StateDict:
     return {f"{prefix}.{key}": tensor for key, tensor in tensors.items()}
 
 
-def _tensors(value: object) -> StateDict:
-    """`value` where it is a state dict, else nothing (optimiser states, step counts)."""
+def _keep_tensors(value: object) -> StateDict:
+    """Returns `value` if it is a state dict, else an empty dict (for optimiser states, step counts)."""
     if isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items()):
         return dict(value)
     return {}

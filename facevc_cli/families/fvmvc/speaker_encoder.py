@@ -49,7 +49,7 @@ def _reflect(x: Tensor, kernel: int) -> Tensor:
 class MelSpeakerEncoder(nn.Module):
     """Log-mel -> one voice embedding: a bank of kernels 1..bank_kernels, strided residual blocks, mean over time, dense blocks.
 
-    VQMIVC takes the output as it is (`normalize=False`), FVMVC L2-normalises it.
+    VQMIVC uses the output unchanged (`normalize=False`). FVMVC L2-normalises it.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class MelSpeakerEncoder(nn.Module):
         self.output = nn.Linear(channels, voice_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """`mel` (B, n_mels, T), normalised log-mel, T >= 1 -> (B, voice_dim). Raises FaceVCError on no frames at all."""
+        """`mel` (B, n_mels, T), normalised log-mel, T >= 1 -> (B, voice_dim). Raises FaceVCError if there are no frames."""
         if mel.shape[-1] == 0:
-            raise FaceVCError("The mel speaker encoder was given an utterance of no frames; it needs at least one.")
+            raise FaceVCError("The mel speaker encoder was given an utterance with no frames. It needs at least one.")
         x = torch.cat([*(_convolve(layer, mel) for layer in self.bank), mel], dim=1)
         x = _convolve(self.merge, x)
         for first, second, stride in zip(self.conv_first, self.conv_second, self.subsample, strict=True):

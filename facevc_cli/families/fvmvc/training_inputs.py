@@ -1,4 +1,4 @@
-"""What both trainings read: the features store joined with the voices, as batches for training and for validation."""
+"""Reads the inputs of both trainings: joins features, voices and faces into batches for training and validation."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -15,12 +15,12 @@ from facevc_cli.families.fvmvc.config import Config
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.config import RunConfig
 
-VALIDATION_SEED = 999_983  # of the validation crops: the same for every run
+VALIDATION_SEED = 999_983  # draws the same validation crops in every run
 
 
 @dataclass(frozen=True)
 class FacePairs:
-    """The faces store and how it joins the utterances."""
+    """The faces store, and a table that pairs its faces with utterances."""
 
     store: Store
     table: Path | None = None
@@ -39,9 +39,9 @@ def read_inputs(
     features: Store, voices: Store, config: Config, run: RunConfig, seed: int, *, teacher: bool = False, weights: Path | None = None, more: int = 0,
     faces: FacePairs | None = None, rank: int = 0, processes: int = 1,
 ) -> TrainingInputs:  # fmt: skip
-    """Joins the stores and checks that they fit the configuration; FaceVCError says what does not.
+    """Joins the stores and checks that they fit the configuration. FaceVCError names what does not.
 
-    more: crops beside each training batch, mel and d-vector only.
+    more: extra crops per training batch, with mel and d-vector only.
     """
     frontend = Frontend.from_settings(features.settings, str(features.path))
     if frontend.mel != config.model.mel:
@@ -66,7 +66,7 @@ def read_inputs(
     hears_mel = config.model.speaker_encoder == "mel"
     frames = faces is None or hears_mel or config.train.decodes
 
-    def batches(chosen: Voices, seed: int, weighted: bool) -> CropBatches:
+    def make_batches(chosen: Voices, seed: int, weighted: bool) -> CropBatches:
         pairs = None
         if faces is not None:
             joined = pair_faces(features, chosen.rows, faces.store, table)
@@ -80,19 +80,19 @@ def read_inputs(
             more=more if weighted else 0, rank=rank,
         )  # fmt: skip
 
-    train = batches(training, seed, True)
+    train = make_batches(training, seed, True)
     try:
-        valid = batches(join_voices(features, voices, "valid"), VALIDATION_SEED, False)
+        valid = make_batches(join_voices(features, voices, "valid"), VALIDATION_SEED, False)
     except FaceVCError:
         valid = None  # without a validation split, the last checkpoint is the one to use
     return TrainingInputs(train, valid, train.voices, (reader.mean, reader.std - 1e-8), frontend)
 
 
 def _check_size(store: Store, what: str, rows: np.ndarray, setting: str, config: Config) -> None:
-    """The rows must have as many numbers as the setting (model.<...>) says."""
+    """Checks that each row has as many numbers as the setting (model.<...>) says."""
     wanted = reduce(getattr, setting.split("."), config)
     if rows.shape[1] != wanted:
         raise FaceVCError(
             f"{store.path}: its {what} have {rows.shape[1]} numbers, but the configuration says {setting} {wanted}. "
-            f"Pass --set {setting}={rows.shape[1]}, or extract again with what the model was made for."
+            f"Pass --set {setting}={rows.shape[1]}, or extract again with the extractor that the model was made for."
         )

@@ -1,4 +1,4 @@
-"""The two trainings of this family, from what a command was given to what the loop runs."""
+"""The two trainings of this family. Each turns a command's request into a task for the loop."""
 
 import dataclasses
 from pathlib import Path
@@ -20,12 +20,12 @@ from facevc_cli.voices.ctranslate2 import read_ctranslate2
 from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 HELPERS = "auxiliary.safetensors"
-FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # what pretraining did not train
-FREE = ("slots", "temperature", "face_dim", "face_contrast")  # settings of the model in which `train` may differ from `pretrain`
+FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # parts that pretraining does not train
+FREE = ("slots", "temperature", "face_dim", "face_contrast")  # model settings that may differ between `train` and `pretrain`
 
 
 class Pretraining:
-    """The voice-to-voice model, out of a features store and a voices store."""
+    """Trains the voice-to-voice model on a features store and a voices store."""
 
     def __init__(self, request: TrainingRequest):
         self.request, self.run = request, request.config.pretrain
@@ -59,20 +59,20 @@ class Pretraining:
         return task
 
     def _start_from_run(self, task: PretrainTask, init: Path) -> None:
-        """The model's weights and mel statistics of another run, and those of its helpers that fit (the teacher's bottleneck, the discriminator)."""
+        """Loads another run's model weights and mel statistics, and its helpers that fit (teacher's bottleneck, discriminator)."""
         source = load_checkpoint(init)
         if source.frontend != self.frontend:
-            raise FaceVCError(f"--init {init} was trained on {source.frontend}, these features are {self.frontend}. Extract the features as for that run.")
+            raise FaceVCError(f"--init {init} was trained on {source.frontend}, but these features are {self.frontend}. Extract the features as for that run.")
         load_weights(task.model, source.model.state_dict(), f"--init {init}")
         helpers = locate(init) / TRAINING / HELPERS
-        if not helpers.is_file():  # the best checkpoint travels without them; the last has them
+        if not helpers.is_file():  # only the last checkpoint has them, not the best
             helpers = Path(init) / "checkpoints" / "last" / TRAINING / HELPERS
         if helpers.is_file():
             task.load_helpers(read_tensors(helpers))
 
 
 class FaceTraining:
-    """The face-voice memory on top of a pretrained model, out of features, faces and voices stores."""
+    """Trains the face-voice memory of a pretrained model on features, faces and voices stores."""
 
     def __init__(self, request: TrainingRequest):
         if request.init is None or request.faces is None:
@@ -106,7 +106,7 @@ class FaceTraining:
         return TrainTask(model, config, self.request.seed)
 
     def _start(self) -> FaceVC:
-        """A model with the pretrained weights and a new memory, its values at the training voices' centres if the settings say so."""
+        """Builds a model with the pretrained weights and a new memory. If `init_memory` is kmeans, its values are centres of the training voices."""
         config = self.request.config
         model = build_model(config.model, "the settings")
         known = {k: v for k, v in self.pretrained.model.state_dict().items() if not k.startswith(FROM_FACES)}
@@ -120,7 +120,7 @@ class FaceTraining:
 
 
 def _check_model(config: Config, pretrained: Checkpoint, init: Path | None) -> None:
-    """FaceVCError unless the model is the pretraining's; the memory and the face side may differ from it."""
+    """Raises FaceVCError if the model settings differ from the pretraining's. Settings of memory and face (FREE) may differ."""
     own = dataclasses.replace(config.model, **{name: getattr(pretrained.config.model, name) for name in FREE})
     if own != pretrained.config.model:
         raise FaceVCError(
@@ -138,6 +138,6 @@ def _load_verifier(path: Path, model: FaceVC) -> VoiceVerifier:
 def _start_from_whisper(model: FaceVC, folder: Path) -> None:
     encoder = model.content_encoder
     if not isinstance(encoder, DistilledContentEncoder):
-        raise FaceVCError("--encoder-init starts a distilled content encoder, but this configuration's is of another kind. Use preset starter.")
+        raise FaceVCError("--encoder-init needs a distilled content encoder, but this configuration has another kind. Use preset starter.")
     arrays = {name: torch.from_numpy(array.astype("float32")) for name, array in read_ctranslate2(folder, "encoder/").items()}
     encoder.encoder.load_ctranslate2(arrays)

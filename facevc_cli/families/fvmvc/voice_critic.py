@@ -1,10 +1,10 @@
-"""Voice critic: hears in a log-mel whose voice it is, so that a decoder can be held to the voice that it was asked for."""
+"""Voice critic: recognises the voice of a log-mel. Training uses it to make the decoder speak in the wanted voice."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-REMEMBERED = 256  # d-vectors of earlier batches, to choose among
+REMEMBERED = 256  # d-vectors of earlier batches, used as negatives
 
 
 class ResidualBlock(nn.Module):
@@ -23,8 +23,8 @@ class ResidualBlock(nn.Module):
 class VoiceCritic(nn.Module):
     """Dilated convolutions, attentive mean and deviation over time, a vector of unit length in the d-vectors' space.
 
-    It learns on real speech which of many d-vectors belongs to a log-mel (InfoNCE, van den Oord et al., 2018); it is no copy of the
-    network that made the d-vectors, whose gradients nobody sees.
+    On real speech it learns which of many d-vectors belongs to a log-mel (InfoNCE, van den Oord et al., 2018). It is no copy of
+    the network that made the d-vectors.
     """
 
     def __init__(self, n_mels: int = 80, voice_dim: int = 256, channels: int = 256):
@@ -46,7 +46,7 @@ class VoiceCritic(nn.Module):
         return F.normalize(self.output(torch.cat([mean, deviation], -1)), dim=-1)
 
     def loss(self, mel: Tensor, voice: Tensor, others: Tensor | None = None) -> Tensor:
-        """Cross entropy of choosing each mel's own voice (B, voice_dim) among it, `others` (B, voice_dim) and the remembered ones."""
+        """Cross entropy of choosing each mel's own voice (B, voice_dim) against `others` (B, voice_dim) and the remembered voices."""
         heard = self(mel)
         own = (heard * voice).sum(-1, keepdim=True)
         against = [heard @ self.remembered.T]
@@ -57,5 +57,5 @@ class VoiceCritic(nn.Module):
 
     @torch.no_grad()
     def remember(self, voices: Tensor) -> None:
-        """Puts a batch's voices (B, voice_dim) in place of the oldest ones."""
+        """Replaces the oldest remembered voices by a batch's voices (B, voice_dim)."""
         self.remembered.copy_(torch.cat([self.remembered, voices.to(self.remembered)])[-len(self.remembered) :])

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Counts must not start at zero: a code unused in the first step would be divided by the smoothing term alone and fly off.
+# Counts must not start at zero: a code unused in the first step would be divided by the smoothing term alone and become huge.
 INITIAL_COUNT = 0.01
 
 
@@ -25,8 +25,8 @@ class Quantized(NamedTuple):
 class VectorQuantizer(nn.Module):
     """Nearest code by Euclidean distance.
 
-    The code book holds `codes` x `dim` vectors and no parameters: in training mode, and only where the input carries a gradient (so a
-    frozen encoder never moves it), each forward pass moves it by `1 - decay` towards the mean of the vectors assigned to each code.
+    The code book holds `codes` x `dim` vectors and no parameters. In training mode, each forward pass moves each code by `1 - decay`
+    towards the mean of its vectors. Without a gradient on the input nothing moves, so a frozen encoder keeps its code book.
     """
 
     embedding: Tensor
@@ -44,11 +44,11 @@ class VectorQuantizer(nn.Module):
         self.register_buffer("sums", INITIAL_COUNT * embedding)
 
     def forward(self, z_before: Tensor) -> Quantized:
-        """Quantise `z_before` (B, T, dim); always in float32, for half precision would round the averages away."""
+        """Quantise `z_before` (B, T, dim); always in float32, because half precision would round the averages away."""
         with torch.autocast(z_before.device.type, enabled=False):
             vectors = z_before.float()
             flat = vectors.detach().reshape(-1, vectors.shape[-1])
-            indices = self.nearest(flat)
+            indices = self.find_nearest(flat)
             quantized = self.embedding[indices].view_as(vectors)
             one_hot = F.one_hot(indices, len(self.embedding)).to(flat.dtype)
             if self.training and torch.is_grad_enabled() and z_before.requires_grad:
@@ -59,8 +59,8 @@ class VectorQuantizer(nn.Module):
             z = vectors + (quantized - vectors).detach()
         return Quantized(z, indices.view(z_before.shape[:-1]), loss, perplexity)
 
-    def nearest(self, flat: Tensor) -> Tensor:
-        """Index of the nearest code for each row of `flat` (n, dim) -> (n,)."""
+    def find_nearest(self, flat: Tensor) -> Tensor:
+        """Index of the find_nearest code for each row of `flat` (n, dim) -> (n,)."""
         squares = self.embedding.pow(2).sum(dim=1)
         return (squares - 2 * flat @ self.embedding.T).argmin(dim=1)
 
@@ -68,7 +68,7 @@ class VectorQuantizer(nn.Module):
     def _update(self, flat: Tensor, one_hot: Tensor) -> None:
         counts, sums = one_hot.sum(dim=0), one_hot.T @ flat
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            # Every process must average over the whole batch, else the code books of the processes drift apart.
+            # Every process must average over the whole batch; else the processes' code books become different.
             torch.distributed.all_reduce(counts)
             torch.distributed.all_reduce(sums)
         self.counts.mul_(self.decay).add_(counts, alpha=1 - self.decay)

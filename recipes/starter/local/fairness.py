@@ -34,7 +34,7 @@ def main(table: Path, data: Path, checkpoint: str | None = None) -> None:
         except FaceVCError:
             missed += 1
             continue
-        same = (math.exp(converter.own_log_f0(target)) > BETWEEN_HZ) == (row["gender"] == "female")
+        same = (math.exp(converter.find_log_f0(target)) > BETWEEN_HZ) == (row["gender"] == "female")
         for group in (row.get("race", ""), f"age {row['age_bin']}", "all"):
             right[group, row["gender"]].append(same)
     everyone = [*right["all", "female"], *right["all", "male"]]
