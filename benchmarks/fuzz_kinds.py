@@ -249,7 +249,7 @@ def _draw_addresses(folder: Path) -> None:
 
     if hasattr(plots, "to_svg"):
         plots.to_svg = lambda *given, **options: ""  # type: ignore[assignment]
-    attempt(lambda: plots.address_map(plots.read_addresses(folder / "addresses.safetensors"), {}))
+    attempt(lambda: plots.draw_address_map(plots.read_addresses(folder / "addresses.safetensors"), {}))
 
 
 def _use_cache(folder: Path) -> None:

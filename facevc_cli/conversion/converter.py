@@ -30,7 +30,7 @@ from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.dsp.downmix import mix_array
-from facevc_cli.dsp.level import levelled, root_mean_square
+from facevc_cli.dsp.level import match_loudness, root_mean_square
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range, normalised_log_f0
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.files.audio import load_audio, resample
@@ -227,7 +227,7 @@ class Converter:
                 mels += self._decoded(list(same))
         with self._timed("vocoder"):
             spoken = vocode_many(self.vocoder, mels, len(pairs))
-        return [_placed(levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
+        return [_placed(match_loudness(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
 
     def _decoded(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
         """Raw log-mels (T, n_mels) of one source in the voices of its targets."""

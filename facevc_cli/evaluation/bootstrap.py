@@ -60,7 +60,7 @@ class Terms:
     def __len__(self) -> int:
         return len(self.values)
 
-    def where(self, keep: Callable[[Conversion], bool]) -> "Terms":
+    def select(self, keep: Callable[[Conversion], bool]) -> "Terms":
         """The terms all of whose conversions `keep` accepts."""
         accepted = np.fromiter((keep(row) for row in self.rows), dtype=bool, count=len(self.rows))
         kept = accepted[self.owners].all(axis=1) if len(self) else np.zeros(0, dtype=bool)
@@ -76,14 +76,14 @@ class _Cells:
 
     @classmethod
     def of(cls, terms: Terms, names: Sequence[str]) -> "_Cells":
-        first, second = _identities(terms, names)
+        first, second = _number_identities(terms, names)
         sums, totals = np.zeros((2, len(names), len(names)))
         np.add.at(sums, (first, second), terms.values * terms.weights)
         np.add.at(totals, (first, second), terms.weights)
         return cls(sums, totals)
 
     @property
-    def across(self) -> bool:
+    def has_pairs(self) -> bool:
         """Whether some term lies between two identities."""
         return bool((self.totals - np.diag(np.diag(self.totals))).any())
 
@@ -91,16 +91,16 @@ class _Cells:
     def mean(self) -> float:
         return float(self.sums.sum() / self.totals.sum())
 
-    def drawn(self, counts: np.ndarray) -> np.ndarray:
+    def resample(self, counts: np.ndarray) -> np.ndarray:
         """The mean under each draw of identities, counts (draws, identities); nan where a draw has no term."""
-        if self.across:
+        if self.has_pairs:
             top, bottom = (((counts @ cells) * counts).sum(1) for cells in (self.sums, self.totals))
         else:
             top, bottom = counts @ np.diag(self.sums), counts @ np.diag(self.totals)
         return np.divide(top, bottom, out=np.full(len(counts), np.nan), where=bottom > 0)
 
 
-def figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
+def estimate_figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
     """The weighted mean with its percentile bootstrap interval over target identities; None without terms.
 
     Each draw takes as many identities as there are, with replacement. A term of one identity drawn k times counts k
@@ -109,13 +109,13 @@ def figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
     """
     if not len(terms) or terms.weights.sum() <= 0:
         return None
-    names = _names(terms)
+    names = _list_targets(terms)
     cells = _Cells.of(terms, names)
-    low, high = _interval(cells.drawn(_counts(len(names), seed, draws)), len(names), cells.across)
+    low, high = _find_interval(cells.resample(_draw_counts(len(names), seed, draws)), len(names), cells.has_pairs)
     return Figure(cells.mean, len(terms), low, high)
 
 
-def difference(a: Terms, b: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
+def estimate_difference(a: Terms, b: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
     """The mean of `a` less that of `b` over the terms that both have, with its interval; None where they share none.
 
     A term is known by the source, target and face of its conversions; where no face has one name in both (two systems may name
@@ -124,32 +124,32 @@ def difference(a: Terms, b: Terms, seed: int = 0, draws: int = DRAWS) -> Figure 
     """
     if not len(a) or not len(b):
         return None
-    for key in (_with_face, _without_face):
-        numbers = _numbered(a, b, key)
+    for key in (_make_face_key, _make_target_key):
+        numbers = _number_terms(a, b, key)
         shared = np.intersect1d(numbers[0], numbers[1])
         if len(shared):
             break
     else:
         return None
-    sides = [_merged(terms, found, shared) for terms, found in zip((a, b), numbers, strict=True)]
+    sides = [_merge_terms(terms, found, shared) for terms, found in zip((a, b), numbers, strict=True)]
     if any(side.weights.sum() <= 0 for side in sides):
         return None
-    names = _names(sides[0])
+    names = _list_targets(sides[0])
     first, second = (_Cells.of(side, names) for side in sides)
-    counts = _counts(len(names), seed, draws)
-    low, high = _interval(first.drawn(counts) - second.drawn(counts), len(names), first.across)
+    counts = _draw_counts(len(names), seed, draws)
+    low, high = _find_interval(first.resample(counts) - second.resample(counts), len(names), first.has_pairs)
     return Figure(first.mean - second.mean, len(shared), low, high)
 
 
-def _with_face(row: Conversion) -> Key:
+def _make_face_key(row: Conversion) -> Key:
     return row.source_id, row.target, row.face
 
 
-def _without_face(row: Conversion) -> Key:
+def _make_target_key(row: Conversion) -> Key:
     return row.source_id, row.target
 
 
-def _numbered(a: Terms, b: Terms, key: Callable[[Conversion], Key]) -> list[np.ndarray]:
+def _number_terms(a: Terms, b: Terms, key: Callable[[Conversion], Key]) -> list[np.ndarray]:
     """For each term of both a number that says the keys of its conversions, whichever of them comes first."""
     places: dict[Key, int] = {}
     rows = [np.array([places.setdefault(key(row), len(places)) for row in terms.rows]) for terms in (a, b)]
@@ -157,7 +157,7 @@ def _numbered(a: Terms, b: Terms, key: Callable[[Conversion], Key]) -> list[np.n
     return [found @ len(places) ** np.arange(found.shape[1]) for found in owners]
 
 
-def _merged(terms: Terms, numbers: np.ndarray, wanted: np.ndarray) -> Terms:
+def _merge_terms(terms: Terms, numbers: np.ndarray, wanted: np.ndarray) -> Terms:
     """One term for each wanted number (sorted): the weighted mean of its terms, with its first term's owners and the sum of weights."""
     chosen = np.isin(numbers, wanted)
     places = np.searchsorted(wanted, numbers[chosen])
@@ -168,11 +168,11 @@ def _merged(terms: Terms, numbers: np.ndarray, wanted: np.ndarray) -> Terms:
     return Terms(values, weights, terms.owners[chosen][first], terms.rows)
 
 
-def _names(terms: Terms) -> list[str]:
+def _list_targets(terms: Terms) -> list[str]:
     return sorted({terms.rows[i].target for i in np.unique(terms.owners)})
 
 
-def _identities(terms: Terms, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _number_identities(terms: Terms, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """For each term the numbers of its (first and last) conversions' targets, the smaller first."""
     index = {name: i for i, name in enumerate(names)}
     numbers = np.array([index.get(row.target, -1) for row in terms.rows])[terms.owners]
@@ -180,16 +180,16 @@ def _identities(terms: Terms, names: Sequence[str]) -> tuple[np.ndarray, np.ndar
 
 
 @lru_cache(maxsize=64)
-def _counts(size: int, seed: int, draws: int) -> np.ndarray:
+def _draw_counts(size: int, seed: int, draws: int) -> np.ndarray:
     """(draws, size) float: how often each of `size` identities is drawn; the same for every metric of as many identities."""
     counts = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws).astype(float)
     counts.setflags(write=False)
     return counts
 
 
-def _interval(drawn: np.ndarray, identities: int, across: bool) -> tuple[float | None, float | None]:
+def _find_interval(drawn: np.ndarray, identities: int, has_pairs: bool) -> tuple[float | None, float | None]:
     found = drawn[np.isfinite(drawn)]
-    if identities < (3 if across else 2) or not len(found):
+    if identities < (3 if has_pairs else 2) or not len(found):
         return None, None
     low, high = np.percentile(found, [LOW, HIGH])
     return float(low), float(high)

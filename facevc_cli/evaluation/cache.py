@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.stopping import shielded
+from facevc_cli.core.stopping import delay_interrupts
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.locks import exclusive_lock
 
@@ -20,7 +20,7 @@ class Cache:
 
     def __init__(self, path: Path | None):
         self._path = path
-        self._rows: dict[str, np.ndarray] = self._on_disk()
+        self._rows: dict[str, np.ndarray] = self._read_disk()
         self._new = 0
 
     def get(self, key: str) -> np.ndarray | None:
@@ -32,7 +32,7 @@ class Cache:
         if self._new >= SAVE_EVERY:
             self.save()
 
-    def put_new(self, key: str, row: np.ndarray) -> None:
+    def put_if_absent(self, key: str, row: np.ndarray) -> None:
         """The same where the key has no row yet."""
         if key not in self._rows:
             self.put(key, row)
@@ -42,14 +42,14 @@ class Cache:
         if self._path is None or not self._new:
             return
         try:
-            with shielded(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
-                self._rows = self._on_disk() | self._rows  # with what another process has heard meanwhile
+            with delay_interrupts(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
+                self._rows = self._read_disk() | self._rows  # with what another process has heard meanwhile
                 self._write(self._path)
             self._new = 0
         except FaceVCError:
             self._path = None
 
-    def _on_disk(self) -> dict[str, np.ndarray]:
+    def _read_disk(self) -> dict[str, np.ndarray]:
         if self._path is None or not self._path.is_file():
             return {}
         try:

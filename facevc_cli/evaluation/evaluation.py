@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.evaluation.bootstrap import Figure, Terms, difference
-from facevc_cli.evaluation.figures import column_slices, figures, gender_slices, metric_terms
+from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_difference
+from facevc_cli.evaluation.figures import estimate_figures, measure_terms, slice_by_columns, slice_by_gender
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import Metric
 from facevc_cli.evaluation.metrics.registry import METRICS
@@ -54,15 +54,15 @@ def measure(
     left out of every system.
     """
     labels = dict.fromkeys(c.system for c in conversions)
-    terms = {label: metric_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
-    failed = _add(terms, added, conversions, evidence)
+    terms = {label: measure_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
+    failed = _add_terms(terms, added, conversions, evidence)
     metrics = METRICS | {metric.name: metric for metric in added}
-    slices = {label: {**gender_slices(found, seed), **column_slices(found, by, seed)} for label, found in terms.items()}
-    differences = {pair: _differences(terms[pair[0]], terms[pair[1]], metrics, seed) for pair in compared(conversions)}
+    slices = {label: {**slice_by_gender(found, seed), **slice_by_columns(found, by, seed)} for label, found in terms.items()}
+    differences = {pair: _estimate_differences(terms[pair[0]], terms[pair[1]], metrics, seed) for pair in list_comparisons(conversions)}
     return Evaluation(
         conversions=list(conversions),
         evidence=evidence,
-        systems={label: figures(found, seed=seed) for label, found in terms.items()},
+        systems={label: estimate_figures(found, seed=seed) for label, found in terms.items()},
         slices=slices,
         differences={pair: found for pair, found in differences.items() if found},
         lost=dict(lost or {}),
@@ -73,7 +73,7 @@ def measure(
     )
 
 
-def _add(
+def _add_terms(
     terms: Mapping[str, dict[str, Terms]], added: Sequence[Metric], conversions: Sequence[Conversion], evidence: Evidence
 ) -> dict[str, str]:
     """Puts the added metrics' terms with each system's; the metrics that failed, and why."""
@@ -90,7 +90,7 @@ def _add(
     return failed
 
 
-def compared(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
+def list_comparisons(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
     """Which labels are compared: each baseline and degradation with its plain system, and plain systems among themselves."""
     about = {c.system: c for c in conversions}
     plain = [label for label, c in about.items() if not (c.baseline or c.degradation)]
@@ -98,6 +98,6 @@ def compared(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
     return changed + list(combinations(plain, 2))
 
 
-def _differences(a: Mapping[str, Terms], b: Mapping[str, Terms], metrics: Mapping[str, Metric], seed: int) -> Figures:
-    found = {name: difference(a[name], b[name], seed) for name, metric in metrics.items() if metric.better and name in a and name in b}
+def _estimate_differences(a: Mapping[str, Terms], b: Mapping[str, Terms], metrics: Mapping[str, Metric], seed: int) -> Figures:
+    found = {name: estimate_difference(a[name], b[name], seed) for name, metric in metrics.items() if metric.better and name in a and name in b}
     return {name: value for name, value in found.items() if value is not None}

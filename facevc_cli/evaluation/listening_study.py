@@ -22,13 +22,13 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.evaluation.bootstrap import Figure, Terms, figure
+from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_figure
 from facevc_cli.evaluation.evaluation import Evaluation
-from facevc_cli.evaluation.report.media import audio_uri, image_uri
+from facevc_cli.evaluation.report.media import encode_audio, encode_image
 from facevc_cli.files.atomic import write_text
 from facevc_cli.files.inputs import IMAGE_SUFFIXES
 from facevc_cli.files.tables import read_table
-from facevc_cli.manifest.conversion import Conversion, label_of
+from facevc_cli.manifest.conversion import Conversion, make_label
 
 MOS, CPR = "MOS", "CPR"
 ANCHOR = "source"  # the system that the real sources are rated as
@@ -80,30 +80,30 @@ def write_listening_test(evaluation: Evaluation, path: Path, *, items: int, seed
     """
     if items < 1:
         raise FaceVCError(f"listening test: expected one item or more, found {items}. Ask for 30, say.")
-    shown = ([item for item in group if item.kind == MOS or Path(item.conversion.face).is_file()] for group in _pool(evaluation.conversions))
+    shown = ([item for item in group if item.kind == MOS or Path(item.conversion.face).is_file()] for group in _list_items(evaluation.conversions))
     pool = [group for group in shown if group]
     parts = [[group for group in pool if group[0].kind == kind] for kind in (MOS, CPR)]
-    shares = [(group, share) for groups in parts for group, share in zip(groups, _shares([len(g) for g in groups], items), strict=True)]
+    shares = [(group, share) for groups in parts for group, share in zip(groups, _share_out([len(g) for g in groups], items), strict=True)]
     drawn = sorted((item for group, share in shares for item in _draw(group, share, seed)), key=lambda item: item.id)
     if not drawn:
         raise FaceVCError("listening test: the manifest has no conversions by clean faces or voices, so there is nothing to judge.")
     recordings = {name: f"r{i}" for i, name in enumerate(dict.fromkeys(name for item in drawn for name in item.recordings))}
     faces = {name: f"f{i}" for i, name in enumerate(dict.fromkeys(item.conversion.face for item in drawn if item.kind == CPR))}
-    sound = {name: audio_uri(name, kbit_s=KBIT_S) for name in recordings}
-    media = {recordings[name]: uri for name, uri in sound.items()} | {faces[name]: image_uri(name, FACE_SIZE) for name in faces}
+    sound = {name: encode_audio(name, kbit_s=KBIT_S) for name in recordings}
+    media = {recordings[name]: uri for name, uri in sound.items()} | {faces[name]: encode_image(name, FACE_SIZE) for name in faces}
     trials = [
         {"item": item.id, "kind": item.kind, "recordings": [recordings[name] for name in item.recordings], "face": faces.get(item.conversion.face, "")}
         for item in drawn
     ]
     # the names are kept from listeners who look at the page's source; base64 is no secret, only no invitation
     names = base64.b64encode(json.dumps({item.id: item.key for item in drawn}).encode()).decode()
-    played_s = sum(_duration_s(sound[name]) for item in drawn for name in item.recordings)
+    played_s = sum(_find_duration_s(sound[name]) for item in drawn for name in item.recordings)
     page = Environment(loader=PackageLoader("facevc_cli.evaluation.report"), autoescape=True, undefined=StrictUndefined).get_template("listening_test.html.j2")
     test = {"id": _digest(str(seed), json.dumps(trials), *media.values())[:16], "trials": trials, "names": names, "columns": COLUMNS}
     counts = Counter(item.kind for item in drawn)
     about = {"mos": counts[MOS], "cpr": counts[CPR], "anchors": any(item.system == ANCHOR for item in drawn)}
     write_text(path, page.render(test=test, media=media, minutes=math.ceil((played_s + THINKING_S * len(drawn)) / 60), **about))
-    return _left_out(evaluation.conversions, [group for group, _ in shares], [group for group, share in shares if not share])
+    return _note_left_out(evaluation.conversions, [group for group, _ in shares], [group for group, share in shares if not share])
 
 
 def read_answers(paths: Sequence[Path], evaluation: Evaluation) -> dict[str, dict[str, Figure]]:
@@ -114,28 +114,28 @@ def read_answers(paths: Sequence[Path], evaluation: Evaluation) -> dict[str, dic
     all answers to one staying together; that other listeners would have answered otherwise is not in them. Of several answers
     of a listener to one item the last counts. FaceVCError for a row that is malformed or of another manifest.
     """
-    known = {item.id: item for group in _pool(evaluation.conversions) for item in group}
+    known = {item.id: item for group in _list_items(evaluation.conversions) for item in group}
     answers: dict[tuple[str, str], float] = {}
     for path in paths:
         rows = read_table(path, COLUMNS)
         if not rows:
             raise FaceVCError(f"{path}: expected a listener's answers, found none below the first line. Save them from the page again.")
         for number, row in enumerate(rows, start=1):
-            item = _item(row, known, f"{path}, row {number}")
-            answers[row["listener"].strip(), item.id] = _answer(row, f"{path}, row {number}")
+            item = _find_item(row, known, f"{path}, row {number}")
+            answers[row["listener"].strip(), item.id] = _parse_answer(row, f"{path}, row {number}")
     terms: dict[tuple[str, str], list[tuple[float, Conversion]]] = {}
     for (_, item_id), value in sorted(answers.items()):
         item = known[item_id]
         terms.setdefault((item.system, item.kind), []).append((value, item.conversion))
         if item.kind == CPR:
             terms.setdefault((item.other, CPR), []).append((1 - value, item.conversion))
-    judged = {key: figure(Terms.of(found)) for key, found in terms.items()}
+    judged = {key: estimate_figure(Terms.of(found)) for key, found in terms.items()}
     order = [label for label in (*dict.fromkeys(c.system for c in evaluation.conversions), ANCHOR)]
     labels = sorted(dict.fromkeys(label for label, _ in judged), key=lambda label: (order.index(label) if label in order else len(order), label))
     return {label: {kind: found for kind in (MOS, CPR) if (found := judged.get((label, kind)))} for label in labels}
 
 
-def _item(row: Mapping[str, str], known: Mapping[str, Item], where: str) -> Item:
+def _find_item(row: Mapping[str, str], known: Mapping[str, Item], where: str) -> Item:
     item = known.get(row["item"])
     found = (row["kind"], row["system"], row["other"], row["source_id"], row["target"])
     if item is None or found != (item.kind, *item.key):
@@ -147,7 +147,7 @@ def _item(row: Mapping[str, str], known: Mapping[str, Item], where: str) -> Item
     return item
 
 
-def _answer(row: Mapping[str, str], where: str) -> float:
+def _parse_answer(row: Mapping[str, str], where: str) -> float:
     values = RATINGS if row["kind"] == MOS else CHOICES
     if row["answer"] not in values:
         raise FaceVCError(f"{where}: expected as the answer one of {', '.join(values)}, found {row['answer']!r}. Give the file as the page saved it.")
@@ -156,7 +156,7 @@ def _answer(row: Mapping[str, str], where: str) -> float:
     return values[row["answer"]]
 
 
-def _pool(conversions: Sequence[Conversion]) -> list[list[Item]]:
+def _list_items(conversions: Sequence[Conversion]) -> list[list[Item]]:
     """Everything that could be asked: a list for each rated system, for the anchors, and for each comparison."""
     if any(c.system == ANCHOR for c in conversions):
         raise FaceVCError(f"listening test: a system is called {ANCHOR!r}, as are the real sources that are rated beside it. Give it another name.")
@@ -171,20 +171,20 @@ def _pool(conversions: Sequence[Conversion]) -> list[list[Item]]:
     systems = [label for label, found in by_label.items() if not found[0].baseline]
     compared = [(base, label) for base in systems for label, found in by_label.items() if found[0].baseline and found[0].base == base]
     compared += combinations(systems, 2)
-    groups = rated + [_matched(by_label[system], by_label[other], other) for system, other in compared]
-    groups += [_swapped(by_label[system]) for system in systems if label_of(system, SHUFFLED) not in by_label]
+    groups = rated + [_pair_systems(by_label[system], by_label[other], other) for system, other in compared]
+    groups += [_pair_targets(by_label[system]) for system in systems if make_label(system, SHUFFLED) not in by_label]
     return [group for group in groups if group]
 
 
-def _matched(conversions: Iterable[Conversion], others: Iterable[Conversion], other: str) -> list[Item]:
+def _pair_systems(conversions: Iterable[Conversion], others: Iterable[Conversion], other: str) -> list[Item]:
     """Pairs of one source and one face, or at least one target."""
     by_face = {(c.source_id, c.target, c.face): c for c in others}
     by_target = {(c.source_id, c.target): c for c in others}
     pairs = [(c, by_face.get((c.source_id, c.target, c.face)) or by_target.get((c.source_id, c.target))) for c in conversions]
-    return [item for c, against in pairs if against for item in _comparison(c, other, against)]
+    return [item for c, against in pairs if against for item in _make_comparison(c, other, against)]
 
 
-def _swapped(conversions: Iterable[Conversion]) -> list[Item]:
+def _pair_targets(conversions: Iterable[Conversion]) -> list[Item]:
     """Each conversion against the same source's conversion for another person: the next one in a ring, so that each is the other as often."""
     by_source: dict[str, list[Conversion]] = {}
     for c in conversions:
@@ -194,17 +194,17 @@ def _swapped(conversions: Iterable[Conversion]) -> list[Item]:
         ring = sorted(found, key=lambda c: _digest(source_id, c.target, Path(c.converted).name))
         for i, c in enumerate(ring):
             against = next((other for other in ring[i + 1 :] + ring[:i] if other.target != c.target), None)
-            items += _comparison(c, label_of(c.system, SHUFFLED), against) if against else []
+            items += _make_comparison(c, make_label(c.system, SHUFFLED), against) if against else []
     return items
 
 
-def _comparison(c: Conversion, other: str, against: Conversion) -> list[Item]:
+def _make_comparison(c: Conversion, other: str, against: Conversion) -> list[Item]:
     """None where no image drove the conversion, or both are one recording."""
     driven = Path(c.face).suffix.lower() in IMAGE_SUFFIXES
     return [Item(CPR, c.system, other, c, against)] if driven and against.converted != c.converted else []
 
 
-def _shares(sizes: Sequence[int], items: int) -> list[int]:
+def _share_out(sizes: Sequence[int], items: int) -> list[int]:
     """How many of each group are asked: alike, as far as they have them; what is left over goes to the first."""
     shares = [0] * len(sizes)
     while items and shares != list(sizes):
@@ -237,7 +237,7 @@ def _draw(group: Sequence[Item], items: int, seed: int) -> list[Item]:
     return drawn
 
 
-def _left_out(conversions: Sequence[Conversion], groups: Sequence[list[Item]], unasked: Sequence[list[Item]]) -> list[str]:
+def _note_left_out(conversions: Sequence[Conversion], groups: Sequence[list[Item]], unasked: Sequence[list[Item]]) -> list[str]:
     notes = []
     if not any(group[0].system == ANCHOR for group in groups):
         notes.append("listening test: no real speech among the recordings: the manifest names no sources (column source)")
@@ -251,7 +251,7 @@ def _left_out(conversions: Sequence[Conversion], groups: Sequence[list[Item]], u
     return notes
 
 
-def _duration_s(uri: str) -> float:
+def _find_duration_s(uri: str) -> float:
     """Of a constant-rate recording, whose four characters of base64 hold three bytes."""
     return len(uri) * 0.75 * 8 / (KBIT_S * 1000)
 

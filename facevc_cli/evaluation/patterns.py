@@ -13,13 +13,13 @@ NEEDED = ("source", "target")
 EXAMPLE = "'{source}__{target}.wav'"
 
 
-def rows_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], list[str]]:
+def read_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], list[str]]:
     """Rows (system, source_id, target, face, converted) of the audio files below a folder, sorted, and what the reader should know.
 
     A pattern with slashes is held against as many folders above the file as it names; without a suffix, against names without
     theirs. A field takes one character or more, but no slash, the first as few as can be. FaceVCError where no file matches, or two say the same.
     """
-    expression = _expression(normalise_name(pattern))
+    expression = _compile_pattern(normalise_name(pattern))
     depth, suffixed = len(PurePosixPath(pattern).parts), PurePosixPath(pattern).suffix.lower() in AUDIO_SUFFIXES
     if not folder.is_dir():
         raise UsageError(f"{folder}: --pattern expects a folder of converted files, found none there. Give the folder, or leave --pattern out.")
@@ -48,7 +48,7 @@ def rows_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], l
     return list(rows.values()), [*([note] if note else []), *(f"{folder}: {text}" for text in passed.notes())]
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
+def _compile_pattern(pattern: str) -> re.Pattern[str]:
     """The pattern as a regular expression with a group a field; UsageError for an unknown, doubled or missing field."""
     parts = re.split(r"\{([^{}]*)\}", pattern)
     literals, fields = parts[::2], parts[1::2]

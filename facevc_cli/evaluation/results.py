@@ -19,11 +19,11 @@ def to_json(evaluation: Evaluation) -> Json:
     """systems (label -> metric -> value, n, low, high), slices (label -> slice -> the same), differences ("A - B" -> metric -> the same),
     better (metric -> which way), degradations (system -> condition -> lost, rows, figures, differences), lost, threshold, gender_judge, notes."""
     return {
-        "systems": {label: _figures(found) for label, found in evaluation.systems.items()},
-        "slices": {label: {name: _figures(found) for name, found in parts.items()} for label, parts in evaluation.slices.items()},
-        "differences": {MINUS.join(pair): _figures(found) for pair, found in evaluation.differences.items()},
+        "systems": {label: _convert_figures(found) for label, found in evaluation.systems.items()},
+        "slices": {label: {name: _convert_figures(found) for name, found in parts.items()} for label, parts in evaluation.slices.items()},
+        "differences": {MINUS.join(pair): _convert_figures(found) for pair, found in evaluation.differences.items()},
         "better": {name: metric.better for name, metric in evaluation.metrics.items() if any(name in found for found in evaluation.systems.values())},
-        "degradations": degradations(evaluation),
+        "degradations": summarise_degradations(evaluation),
         "lost": evaluation.lost,
         "threshold": evaluation.threshold.to_json() if evaluation.threshold else None,
         "gender_judge": evaluation.evidence.gender_judge.name,
@@ -31,7 +31,7 @@ def to_json(evaluation: Evaluation) -> Json:
     }
 
 
-def degradations(evaluation: Evaluation) -> dict[str, dict[str, Json]]:
+def summarise_degradations(evaluation: Evaluation) -> dict[str, dict[str, Json]]:
     """By system and condition: rows whose face was lost, of how many, GA, consistency and SHO, and their change from the clean conversions."""
     found: dict[str, dict[str, Json]] = {}
     heard = Counter((c.base, c.degradation, c.system) for c in evaluation.conversions if c.degradation)
@@ -40,8 +40,8 @@ def degradations(evaluation: Evaluation) -> dict[str, dict[str, Json]]:
         found.setdefault(base, {})[condition] = {
             "lost": lost,
             "rows": rows + lost,
-            "figures": _chosen(evaluation.systems[label]),
-            "differences": _chosen(evaluation.differences.get((label, base), {})),
+            "figures": _pick_falling(evaluation.systems[label]),
+            "differences": _pick_falling(evaluation.differences.get((label, base), {})),
         }
     for label, lost in evaluation.lost.items():  # of which every face was lost
         base, _, condition = label.rpartition("/")
@@ -60,9 +60,9 @@ def to_rows(evaluation: Evaluation) -> list[dict[str, object]]:
     ]
 
 
-def _figures(found: Mapping[str, Figure]) -> Json:
+def _convert_figures(found: Mapping[str, Figure]) -> Json:
     return {name: figure.to_json() for name, figure in found.items()}
 
 
-def _chosen(found: Mapping[str, Figure]) -> Json:
+def _pick_falling(found: Mapping[str, Figure]) -> Json:
     return {name: found[name].to_json() for name in FALLING if name in found}

@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.evaluation.patterns import rows_by_pattern
+from facevc_cli.evaluation.patterns import read_by_pattern
 from facevc_cli.files.tables import path_from, read_table, resolve
-from facevc_cli.manifest.contract import DONE, FAILED, MANIFEST, gender_of, split_files
-from facevc_cli.manifest.conversion import Conversion, label_of
+from facevc_cli.manifest.contract import DONE, FAILED, MANIFEST, parse_gender, split_files
+from facevc_cli.manifest.conversion import Conversion, make_label
 
 SYSTEM = "facevc"  # the name of a system that the manifest does not name
 FIELDS = {  # columns that a conversion holds as such; all others go into `about`
@@ -44,12 +44,12 @@ class _Table:
     rows: Mapping[str, list[Row]]
     columns: tuple[str, ...] = ()
 
-    def first(self, key: str, column: str) -> str:
+    def find_first(self, key: str, column: str) -> str:
         """The first that the rows of a key say in a column, '' where nothing."""
         return next((text for row in self.rows.get(key, []) if (text := (row.get(column) or "").strip())), "")
 
-    def file(self, key: str, *columns: str) -> str:
-        return next((resolve(text, self.path) for column in columns if self.path and (text := self.first(key, column))), "")
+    def find_file(self, key: str, *columns: str) -> str:
+        return next((resolve(text, self.path) for column in columns if self.path and (text := self.find_first(key, column))), "")
 
 
 def read_conversions(
@@ -64,13 +64,13 @@ def read_conversions(
     `labels` has too is called source_NAME. Paths are relative to their table's folder, or to the working directory. What drove a
     voice-driven conversion is no reference of its target, in any system, where the target has others.
     """
-    _resolved.cache_clear()
+    _resolve_cached.cache_clear()
     notes: list[str] = []
     if pattern is not None:
-        rows, notes = rows_by_pattern(manifest, pattern)
+        rows, notes = read_by_pattern(manifest, pattern)
         manifest = manifest / MANIFEST  # which need not be there: paths start from its folder
     else:
-        manifest = _manifest_file(manifest)
+        manifest = _find_manifest(manifest)
         rows = read_table(manifest, ["converted", "target"])
     done = [row for row in rows if row.get("status", DONE) == DONE]
     if not done:
@@ -78,19 +78,19 @@ def read_conversions(
             f"{manifest}: expected conversions with status '{DONE}', found none in {len(rows)} rows. Run 'facevc convert' first."
         )
     people = _join(labels, "target", {row["target"] for row in done})
-    spoken = _join(sources, "source_id", {_source_id(row) for row in done})
-    conversions = [_conversion(row, manifest, people, spoken) for row in done[:limit]]
-    conversions, driving_notes = _without_drivers(conversions)
+    spoken = _join(sources, "source_id", {_read_source_id(row) for row in done})
+    conversions = [_make_conversion(row, manifest, people, spoken) for row in done[:limit]]
+    conversions, driving_notes = _drop_drivers(conversions)
     if len(done) < len(rows):
         notes.append(f"{len(rows) - len(done)} of {len(rows)} rows are left out: their status is not '{DONE}'")
     unknown = sorted({c.target for c in conversions if not c.gender})
     if unknown and len(unknown) < len({c.target for c in conversions}):
-        notes.append(f"no gender (male or female) for {len(unknown)} targets: {_listed(unknown)}")
-    lost = Counter(_label(row) for row in rows if row.get("status") == FAILED)
+        notes.append(f"no gender (male or female) for {len(unknown)} targets: {_join_names(unknown)}")
+    lost = Counter(_read_label(row) for row in rows if row.get("status") == FAILED)
     return Conversions(conversions, len(rows) - len(done), notes + driving_notes, dict(lost))
 
 
-def _manifest_file(manifest: Path) -> Path:
+def _find_manifest(manifest: Path) -> Path:
     if manifest.is_dir() and not (manifest / MANIFEST).is_file():
         raise FaceVCError(
             f"{manifest}: expected {MANIFEST} in this folder, found none. Give the table that names the conversions, or say by --pattern how "
@@ -99,49 +99,49 @@ def _manifest_file(manifest: Path) -> Path:
     return manifest / MANIFEST if manifest.is_dir() else manifest
 
 
-def _conversion(row: Row, manifest: Path, people: _Table, spoken: _Table) -> Conversion:
-    target, source_id = row["target"], _source_id(row)
+def _make_conversion(row: Row, manifest: Path, people: _Table, spoken: _Table) -> Conversion:
+    target, source_id = row["target"], _read_source_id(row)
 
-    def own(column: str) -> str:
+    def read_own(column: str) -> str:
         return row.get(column, "").strip()
 
-    def file(column: str) -> str:
-        return _resolved(own(column), manifest) if own(column) else ""
+    def find_file(column: str) -> str:
+        return _resolve_cached(read_own(column), manifest) if read_own(column) else ""
 
-    references = _references(own("references"), manifest)
+    references = _split_references(read_own("references"), manifest)
     if not references and people.path:
-        references = [name for other in people.rows.get(target, []) for name in _references(other.get("references") or "", people.path)]
+        references = [name for other in people.rows.get(target, []) for name in _split_references(other.get("references") or "", people.path)]
     return Conversion(
-        system=_label(row),
-        base=_system(row),
-        baseline=own("baseline"),
-        degradation=own("degradation"),
+        system=_read_label(row),
+        base=_read_system(row),
+        baseline=read_own("baseline"),
+        degradation=read_own("degradation"),
         converted=resolve(row["converted"], manifest),
-        source_id=_shown_id(row, manifest),
+        source_id=_make_shown_id(row, manifest),
         target=target,
-        face=_beside(own("face") or own("voice"), manifest),
-        driver=file("driver") or file("voice"),
-        source=file("source") or spoken.file(source_id, "file", "path"),
-        gender=gender_of(own("gender")) or gender_of(people.first(target, "gender")),
-        source_gender=gender_of(own("source_gender")) or gender_of(spoken.first(source_id, "gender")),
+        face=_find_face_file(read_own("face") or read_own("voice"), manifest),
+        driver=find_file("driver") or find_file("voice"),
+        source=find_file("source") or spoken.find_file(source_id, "file", "path"),
+        gender=parse_gender(read_own("gender")) or parse_gender(people.find_first(target, "gender")),
+        source_gender=parse_gender(read_own("source_gender")) or parse_gender(spoken.find_first(source_id, "gender")),
         references=tuple(dict.fromkeys(references)),
-        transcript=own("transcript") or spoken.first(source_id, "transcript"),
-        parallel=file("parallel") or _parallel(target, source_id, people),
-        source_speaker=own("source_speaker") or spoken.first(source_id, "speaker"),
-        about=_about(row, people, spoken),
+        transcript=read_own("transcript") or spoken.find_first(source_id, "transcript"),
+        parallel=find_file("parallel") or _find_parallel(target, source_id, people),
+        source_speaker=read_own("source_speaker") or spoken.find_first(source_id, "speaker"),
+        about=_collect_about(row, people, spoken),
     )
 
 
-def _about(row: Row, people: _Table, spoken: _Table) -> dict[str, str]:
+def _collect_about(row: Row, people: _Table, spoken: _Table) -> dict[str, str]:
     about = {column: row[column] for column in row if column not in FIELDS}
-    about |= {column: about.get(column) or people.first(row["target"], column) for column in people.columns if column not in FIELDS}
+    about |= {column: about.get(column) or people.find_first(row["target"], column) for column in people.columns if column not in FIELDS}
     for column in spoken.columns:
         if column not in FIELDS | {"file", "path"}:
-            about[f"source_{column}" if column in about else column] = spoken.first(_source_id(row), column)
+            about[f"source_{column}" if column in about else column] = spoken.find_first(_read_source_id(row), column)
     return about
 
 
-def _without_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], list[str]]:
+def _drop_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], list[str]]:
     """Without the recordings that drove a target's conversions among its references, where others are left."""
     place = lru_cache(maxsize=None)(os.path.realpath)
     driving: dict[str, set[str]] = {}
@@ -163,52 +163,52 @@ def _without_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion
     if only:
         notes.append(
             f"the only reference is the recording that drove the conversion for {len(only)} targets, so their consistency flatters "
-            f"voice-driven systems: {_listed(sorted(only))}"
+            f"voice-driven systems: {_join_names(sorted(only))}"
         )
     return [replace(c, references=left.get((c.target, c.references), c.references)) for c in conversions], notes
 
 
-def _parallel(target: str, source_id: str, people: _Table) -> str:
+def _find_parallel(target: str, source_id: str, people: _Table) -> str:
     """The target's recording of the source's words: of the row that names the source, else of one that names none."""
     named = [row for row in people.rows.get(target, []) if (row.get("parallel") or "").strip() and row.get("source_id", "") in ("", source_id)]
     best = max(named, key=lambda row: row.get("source_id", "") == source_id, default=None)
     return resolve(best["parallel"], people.path) if best and people.path else ""
 
 
-def _references(text: str, table: Path) -> list[str]:
-    return [_resolved(name, table) for name in split_files(text)]
+def _split_references(text: str, table: Path) -> list[str]:
+    return [_resolve_cached(name, table) for name in split_files(text)]
 
 
 @lru_cache(maxsize=1 << 16)  # the same references stand in every row of a target
-def _resolved(name: str, table: Path) -> str:
+def _resolve_cached(name: str, table: Path) -> str:
     return resolve(name, table)
 
 
-def _beside(name: str, table: Path) -> str:
+def _find_face_file(name: str, table: Path) -> str:
     """A face's file where there is one; a mere name stays what it is."""
-    found = _resolved(name, table) if name else ""
+    found = _resolve_cached(name, table) if name else ""
     return found if found and os.path.isfile(found) else name
 
 
-def _system(row: Row) -> str:
+def _read_system(row: Row) -> str:
     return row.get("system", "").strip() or SYSTEM
 
 
-def _label(row: Row) -> str:
-    return label_of(_system(row), row.get("baseline", "").strip(), row.get("degradation", "").strip())
+def _read_label(row: Row) -> str:
+    return make_label(_read_system(row), row.get("baseline", "").strip(), row.get("degradation", "").strip())
 
 
-def _shown_id(row: Row, manifest: Path) -> str:
+def _make_shown_id(row: Row, manifest: Path) -> str:
     """The source's id, or its path from the manifest's folder: reports are passed on, and an absolute path names whose computer it was."""
-    name = _source_id(row)
+    name = _read_source_id(row)
     return path_from(manifest.parent, name) if not row.get("source_id") and os.path.isabs(name) else name
 
 
-def _source_id(row: Row) -> str:
+def _read_source_id(row: Row) -> str:
     return row.get("source_id") or row.get("source", "")
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     names = list(names)
     return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
 

@@ -26,7 +26,7 @@ class Threshold:
         return asdict(self)
 
 
-def equal_error(same: np.ndarray, different: np.ndarray) -> tuple[float, float]:
+def find_equal_error(same: np.ndarray, different: np.ndarray) -> tuple[float, float]:
     """(theta, equal error rate) of cosines of same-speaker and different-speaker pairs.
 
     same: (n,), different: (m,). A pair is accepted where cos >= theta. theta lies in the middle of the interval over which
@@ -72,11 +72,11 @@ def calibrate(
 ) -> Threshold:
     """theta over all pairs of (n, D) embeddings of real recordings with their speakers."""
     same, different = pair_cosines(embeddings, speakers, groups)
-    theta, eer = equal_error(same, different)
+    theta, eer = find_equal_error(same, different)
     return Threshold(theta, eer, len(same), len(different), origin)
 
 
-def packaged_threshold() -> Threshold:
+def load_packaged_threshold() -> Threshold:
     """The value that comes with the package, measured with Resemblyzer; its `origin` says on what."""
     try:
         return Threshold(**json.loads((files("facevc_cli") / "assets" / ASSET).read_text(encoding="utf-8")))

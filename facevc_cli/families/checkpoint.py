@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
-from facevc_cli.core.tuning import undrawn
+from facevc_cli.core.tuning import skip_weight_init
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.families.fvmvc.config import Config, from_dict, to_dict
 from facevc_cli.families.fvmvc.model import FaceVC, build_model
@@ -79,7 +79,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
     header = _header(folder)
     tensors = read_weights(folder)
     config = from_dict(Config, header["config"], str(folder / CONFIG))
-    with undrawn():
+    with skip_weight_init():
         model = build_model(config.model, str(folder / CONFIG))
     load_weights(model, tensors, str(folder / WEIGHTS), assign=True)
     metrics_file = folder / METRICS

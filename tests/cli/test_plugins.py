@@ -250,7 +250,7 @@ def table(tmp_path, monkeypatch):
     """Arguments of an evaluation of two systems, of which one is loud and one soft, with a metric package installed."""
     names = {"loudness": "loudness", "level": "level", "broken": "broken", "endless": "endless", "shy": "shy", "SHO": "loudness"}
     install(tmp_path / "site", monkeypatch, "loud_metric", METRIC, "facevc.metrics", names)
-    monkeypatch.setattr(listening, "speaker_judge", lambda name: Bands())
+    monkeypatch.setattr(listening, "load_speaker_judge", lambda name: Bands())
     rng, rows = np.random.default_rng(0), []
     for system, level in (("loud", 0.2), ("soft", 0.1)):
         for target in ("anna", "bert", "carl"):

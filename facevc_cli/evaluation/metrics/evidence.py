@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from facevc_cli.evaluation.metrics.people import control_people, real_voices
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.people import draw_control_people, find_real_voices
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
 if TYPE_CHECKING:
@@ -23,23 +23,23 @@ class Evidence:
     everyone: the conversions of all systems; control people are drawn from them by `seed`, the same for each system.
     """
 
-    voices: Mapping[str, Heard]
+    voices: Mapping[str, HeardVoice]
     theta: float | None
     gender_judge: "GenderJudge"
     texts: Mapping[str, "Transcript"] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     dnsmos: Mapping[str, float] = field(default_factory=dict)
     distortions: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    gender_voices: Mapping[str, Heard] | None = None
+    gender_voices: Mapping[str, HeardVoice] | None = None
     everyone: Sequence[Conversion] = ()
     seed: int = 0
 
     @cached_property
-    def real(self) -> dict[str, list[Heard]]:
+    def real(self) -> dict[str, list[HeardVoice]]:
         """Real utterances by target."""
-        return real_voices(self.everyone, self.voices)
+        return find_real_voices(self.everyone, self.voices)
 
     @cached_property
     def others(self) -> dict[str, list[str]]:
         """Control people by target."""
-        return control_people(self.everyone, self.real, self.seed)
+        return draw_control_people(self.everyone, self.real, self.seed)

@@ -20,8 +20,8 @@ import numpy as np
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
-from facevc_cli.evaluation.metrics.metric import SHARE, Metric, Part, converted
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.metric import SHARE, Metric, Part, get_converted
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.contract import FEMALE, MALE
 from facevc_cli.manifest.conversion import Conversion
 
@@ -35,7 +35,7 @@ class GenderJudge(Protocol):
     @property
     def name(self) -> str: ...
 
-    def hear(self, heard: Heard) -> str: ...
+    def hear(self, heard: HeardVoice) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class LinearGenderJudge:
     bias: float
     name: str = "d-vector and F0"
 
-    def hear(self, heard: Heard) -> str:
-        return FEMALE if float(features(heard) @ self.weight) + self.bias > 0 else MALE
+    def hear(self, heard: HeardVoice) -> str:
+        return FEMALE if float(make_features(heard) @ self.weight) + self.bias > 0 else MALE
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class PitchGenderJudge:
     border_hz: float = F0_BORDER_HZ
     name: str = "F0 alone"
 
-    def hear(self, heard: Heard) -> str:
+    def hear(self, heard: HeardVoice) -> str:
         return FEMALE if heard.mean_log_f0 > np.log(self.border_hz) else MALE
 
 
-def features(heard: Heard) -> np.ndarray:
+def make_features(heard: HeardVoice) -> np.ndarray:
     """(D + 1,) float64: the d-vector and the mean natural log F0 in Hz."""
     return np.append(heard.embedding.astype(np.float64), heard.mean_log_f0)
 
@@ -90,7 +90,7 @@ def fit(x: np.ndarray, female: np.ndarray, weights: np.ndarray, ridge: float = 1
     return LinearGenderJudge(weight, float(solution[-1] - weight @ mean))
 
 
-def packaged_judge() -> GenderJudge | None:
+def load_packaged_judge() -> GenderJudge | None:
     """The classifier that comes with the package, sha256 checked; None where it was not packaged."""
     folder = files("facevc_cli") / "assets"
     weights, card = folder / ASSET, folder / ASSET.replace(".safetensors", ".json")
@@ -108,8 +108,8 @@ def packaged_judge() -> GenderJudge | None:
     return LinearGenderJudge(tensors["weight"].astype(np.float64), float(tensors["bias"][0]))
 
 
-def gender_terms(
-    conversions: Sequence[Conversion], voices: Mapping[str, Heard], judge: GenderJudge, part: Part = converted
+def measure_gender(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], judge: GenderJudge, part: Part = get_converted
 ) -> Terms:
     """1 where the voice is heard as the target's labelled gender, else 0; conversions without a label do not count."""
     return Terms.of(
@@ -119,7 +119,7 @@ def gender_terms(
 
 def _measure(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
     voices = evidence.voices if evidence.gender_voices is None else evidence.gender_voices
-    return gender_terms(conversions, voices, evidence.gender_judge)
+    return measure_gender(conversions, voices, evidence.gender_judge)
 
 
 METRICS = (

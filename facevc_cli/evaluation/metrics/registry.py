@@ -31,4 +31,4 @@ def load_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
     for name in names:
         if name in METRICS:
             raise UsageError(f"--metric {name}: this one is measured without being asked for. Leave the option out.")
-    return tuple(check_added(name, PLUGINS.release(name), PLUGINS.load(name)) for name in dict.fromkeys(names))
+    return tuple(check_added(name, PLUGINS.describe_release(name), PLUGINS.load(name)) for name in dict.fromkeys(names))

@@ -18,7 +18,7 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeardVoice:
     """One recording as the judges hear it.
 
     embedding: (D,) float32, L2-normalised. mean_f0_hz: mean over voiced frames, nan where no frame is voiced.
@@ -34,18 +34,18 @@ class Heard:
         return np.concatenate([self.embedding, [self.mean_f0_hz, self.mean_log_f0]]).astype(np.float32)
 
     @classmethod
-    def from_row(cls, row: np.ndarray) -> "Heard":
+    def from_row(cls, row: np.ndarray) -> "HeardVoice":
         return cls(row[:-2], float(row[-2]), float(row[-1]))
 
 
-def listen(wav: np.ndarray, embedder: Embedder) -> Heard:
+def listen(wav: np.ndarray, embedder: Embedder) -> HeardVoice:
     """wav: (n,) float32 mono at 16 kHz."""
     f0_hz = extract_f0(wav, JUDGE_RATE, JUDGE_HOP_SAMPLES)
     voiced = f0_hz[f0_hz > 0].astype(np.float64)
     mean, mean_log = (voiced.mean(), np.log(voiced).mean()) if len(voiced) else (np.nan, np.log(MEAN_ADULT_F0_HZ))
-    return Heard(np.asarray(embedder.embed(wav), np.float32), float(mean), float(mean_log))
+    return HeardVoice(np.asarray(embedder.embed(wav), np.float32), float(mean), float(mean_log))
 
 
-def cosine(a: Heard, b: Heard) -> float:
+def cosine(a: HeardVoice, b: HeardVoice) -> float:
     """Of two embeddings, which are normalised."""
     return float(a.embedding @ b.embedding)

@@ -19,7 +19,7 @@ LEVEL_KBIT_S = (160, 8)  # libsndfile asks for a compression level, 0 to 1, whic
 JPEG_QUALITY = 82
 
 
-def audio_uri(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> str:
+def encode_audio(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> str:
     """The first `longest_s` seconds of a recording as a data URI: mono MP3, 24 kHz, `kbit_s` kbit/s (8 kB of text a second at 48).
 
     FaceVCError for a file that is missing, broken or without sound (files/audio.load_audio).
@@ -35,10 +35,10 @@ def audio_uri(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> str
         soundfile.write(encoded, wav, MP3_RATE, **options)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: soundfile before 0.13 knows no bit rate
         raise FaceVCError(f"{path}: could not be encoded as MP3 ({error}). Update it: 'pip install -U soundfile'.") from error
-    return _uri("audio/mpeg", encoded.getvalue())
+    return _make_uri("audio/mpeg", encoded.getvalue())
 
 
-def image_uri(path: str, size: int = 96) -> str:
+def encode_image(path: str, size: int = 96) -> str:
     """A picture, upright, as a data URI: a square JPEG of `size` pixels, its middle where it is oblong.
 
     FaceVCError for a file that is missing or no picture (files/image.load_image).
@@ -49,7 +49,7 @@ def image_uri(path: str, size: int = 96) -> str:
     thumbnail = picture.resize((size, size), Image.Resampling.LANCZOS, (left, top, left + side, top + side), reducing_gap=3.0)
     encoded = io.BytesIO()
     thumbnail.save(encoded, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return _uri("image/jpeg", encoded.getvalue())
+    return _make_uri("image/jpeg", encoded.getvalue())
 
 
 @dataclass
@@ -63,15 +63,15 @@ class MediaTable:
     missing: dict[str, str] = field(default_factory=dict)
     _known: dict[str, str] = field(default_factory=dict)
 
-    def audio(self, path: str) -> str:
+    def add_audio(self, path: str) -> str:
         """The key of a recording; "" where it cannot be read."""
-        return self._once("audio", path, lambda: self._add(audio_uri(path)))
+        return self._encode_once("audio", path, lambda: self._add(encode_audio(path)))
 
-    def image(self, path: str, size: int = 96) -> str:
+    def add_image(self, path: str, size: int = 96) -> str:
         """The data URI of a picture; "" where it cannot be read."""
-        return self._once(f"image {size}", path, lambda: image_uri(path, size))
+        return self._encode_once(f"image {size}", path, lambda: encode_image(path, size))
 
-    def _once(self, kind: str, path: str, encode: Callable[[], str]) -> str:
+    def _encode_once(self, kind: str, path: str, encode: Callable[[], str]) -> str:
         # one file goes under several names: relative and absolute, a source that is its own baseline
         name = f"{kind} {Path(path).absolute() if path else ''}"
         if name not in self._known:
@@ -88,5 +88,5 @@ class MediaTable:
         return key
 
 
-def _uri(kind: str, content: bytes) -> str:
+def _make_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

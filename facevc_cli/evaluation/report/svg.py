@@ -59,7 +59,7 @@ _SETTINGS: dict[Any, Any] = {
 
 
 @contextmanager
-def drawing(width_in: float, height_in: float) -> Iterator["Figure"]:
+def open_figure(width_in: float, height_in: float) -> Iterator["Figure"]:
     """A figure of its own, known to no window system and to no other figure, under the page's settings."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -87,7 +87,7 @@ def to_svg(figure: "Figure", says: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(says)}" style="{size}"', 1)
 
 
-def label(text: str, longest: int = LONGEST_LABEL) -> str:
+def shorten_label(text: str, longest: int = LONGEST_LABEL) -> str:
     """A name as a drawing can carry it: printable, the middle of a long one left out."""
     shown = "".join(c if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF else "?" for c in text)
     half = (longest - 1) // 2
