@@ -25,7 +25,10 @@ def resolve_device(name: str = "auto") -> "torch.device":
 
 
 def prefers_bfloat16(device: "torch.device") -> bool:
-    """Whether the device is a CPU with matrix units for bfloat16 (AMX). HiFi-GAN runs three times as fast on it, with the same predicted MOS."""
+    """Whether the device is a CPU with matrix units for bfloat16 (AMX).
+
+    HiFi-GAN runs three times as fast on it, with the same predicted MOS.
+    """
     import torch
 
     supported = getattr(torch.cpu, "_is_amx_tile_supported", None)

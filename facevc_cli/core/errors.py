@@ -10,7 +10,10 @@ class UsageError(FaceVCError):
 
 
 class Interrupted(BaseException):
-    """A stop by Ctrl-C, a termination or a closed terminal, raised when the work in hand is finished. Exit code: 128 + the signal's number."""
+    """A stop by Ctrl-C, a termination or a closed terminal, raised when the work in hand is finished.
+
+    Exit code: 128 + the signal's number.
+    """
 
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by signal {signal_number}")

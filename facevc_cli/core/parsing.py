@@ -115,7 +115,10 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES, *, advice: str = "Check 
 
 
 def _check_yaml(text: str, aliases: bool) -> None:
-    """Check the parser's events one by one, without recursion. Stop at the first that is too deep or exceeds the node limit."""
+    """Check the parser's events one by one, without recursion.
+
+    Stop at the first that is too deep or exceeds the node limit.
+    """
     sizes: dict[str, int] = {}  # nodes by anchor
     nested: list[tuple[str | None, int]] = [(None, 0)]  # anchor and nodes so far of each open collection
     for event in yaml.parse(text, Loader=_Events):

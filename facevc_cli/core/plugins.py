@@ -48,7 +48,10 @@ class Plugins:
             raise self._make_load_error(name, error) from error
 
     def make(self, name: str, *arguments: object) -> Any:
-        """Load the object and call it with the arguments. UsageError as `find`; FaceVCError if the import or the call fails."""
+        """Load the object and call it with the arguments.
+
+        UsageError as `find`; FaceVCError if the import or the call fails.
+        """
         maker = self.load(name)
         try:
             return maker(*arguments)

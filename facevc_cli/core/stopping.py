@@ -166,7 +166,10 @@ def mark_stop_reported() -> None:
 
 @contextmanager
 def handle_signals() -> Iterator[None]:
-    """Handle the signals while a command runs. A signal that the process ignores, for example under nohup, stays ignored."""
+    """Handle the signals while a command runs.
+
+    A signal that the process ignores, for example under nohup, stays ignored.
+    """
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     reader, writer = socket.socketpair()
     writer.setblocking(False)

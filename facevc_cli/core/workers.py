@@ -31,7 +31,10 @@ _stopping: Any = None  # in a worker: the event by which the parent asks to star
 
 @contextmanager
 def block_child_signals() -> Iterator[None]:
-    """Block Ctrl-C in processes that start in this block, until they call `leave_signals_to_parent`. Python would answer it with a traceback."""
+    """Block Ctrl-C in processes that start in this block, until they call `leave_signals_to_parent`.
+
+    Python would answer it with a traceback.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -47,7 +50,10 @@ def block_child_signals() -> Iterator[None]:
 
 
 def leave_signals_to_parent(_: int = 0) -> None:
-    """In a worker: ignore the signals that a terminal or the system sends to both. Only a termination by the parent ends the worker."""
+    """In a worker: ignore the signals that a terminal or the system sends to both.
+
+    Only a termination by the parent ends the worker.
+    """
     for number in SIGNALS:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""All figures of one system, overall and by slices, and what each metric lacks."""
+"""The figures of one system, overall and by slices, and why metrics are missing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,13 +12,16 @@ from facevc_cli.manifest.contract import GENDERS
 from facevc_cli.manifest.conversion import Conversion
 
 GENDER_PAIRS = {f"{a[0].upper()}>{b[0].upper()}": (a, b) for a in GENDERS for b in GENDERS}
-KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "source_speaker", "face", "driver")  # fields of a conversion that make slices too
+KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "source_speaker", "face", "driver")  # fields of a conversion; they give slices too
 
 
 def measure_terms(
     conversions: Sequence[Conversion], evidence: Evidence, everyone: Sequence[Conversion] | None = None, seed: int = 0
 ) -> dict[str, Terms]:
-    """The terms of facevc's own metrics that have any, in their order. `everyone`: all systems' rows, whence control people come."""
+    """Measure facevc's own metrics, in their order.
+
+    Metrics without terms are left out. everyone: rows of all systems, for control people.
+    """
     evidence = replace(evidence, everyone=everyone or conversions, seed=seed)
     heard = [c for c in conversions if c.converted in evidence.voices]
     found = {name: metric.terms(heard, evidence) for name, metric in METRICS.items()}
@@ -28,13 +31,13 @@ def measure_terms(
 def estimate_figures(
     terms: Mapping[str, Terms], keep: Callable[[Conversion], bool] | None = None, seed: int = 0
 ) -> dict[str, Figure]:
-    """Each metric's figure over the terms whose conversions `keep` accepts; a metric without terms is absent."""
+    """Estimate each metric over the terms that `keep` accepts. A metric without terms is left out."""
     found = {name: estimate_figure(part.select(keep) if keep else part, seed) for name, part in terms.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def slice_by_gender(terms: Mapping[str, Terms], seed: int = 0) -> dict[str, dict[str, Figure]]:
-    """Figures by gender pair, source > target; both targets of an SDO pair must have the gender."""
+    """Estimate figures by gender pair, source > target. Both targets of an SDO pair must have the gender."""
     slices = {
         name: estimate_figures(terms, lambda c, wanted=wanted: (c.source_gender, c.gender) == wanted, seed)  # type: ignore[misc]
         for name, wanted in GENDER_PAIRS.items()
@@ -43,7 +46,10 @@ def slice_by_gender(terms: Mapping[str, Terms], seed: int = 0) -> dict[str, dict
 
 
 def slice_by_columns(terms: Mapping[str, Terms], columns: Sequence[str], seed: int = 0) -> dict[str, dict[str, Figure]]:
-    """Figures by each value of the columns, 'age_bin=20-29'; both conversions of a pair must have the value, the empty one has none."""
+    """Estimate figures by each value of the columns, such as 'age_bin=20-29'.
+
+    Both conversions of a pair must have the value. Empty values give no slice.
+    """
     rows = {id(row): row for part in terms.values() for row in part.rows}.values()
     slices = {}
     for column in columns:
@@ -55,12 +61,12 @@ def slice_by_columns(terms: Mapping[str, Terms], columns: Sequence[str], seed: i
 
 
 def read_column(conversion: Conversion, column: str) -> str:
-    """What a column says about a conversion, '' where nothing."""
+    """Read a column of a conversion; '' if it is absent."""
     return getattr(conversion, column) if column in KNOWN_COLUMNS else conversion.about.get(column, "").strip()
 
 
 def check_columns(columns: Sequence[str], conversions: Sequence[Conversion]) -> list[str]:
-    """A line for each column that is empty throughout; UsageError for one that there is not."""
+    """Return a note for each column that is empty in every row. UsageError if a column does not exist."""
     there = [*KNOWN_COLUMNS, *sorted({name for c in conversions for name in c.about} - set(KNOWN_COLUMNS))]
     for column in columns:
         if column not in there:
@@ -77,7 +83,7 @@ def explain_missing(
     conversions: Sequence[Conversion],
     evidence: Evidence,
 ) -> list[str]:
-    """One line for every metric that no system has, and why."""
+    """Explain in one line each why a metric is missing from all systems."""
     present = {name for found in systems.values() for name in found}
     lacks = [m.needs for m in METRICS.values() if m.needs and m.name not in present and (not m.beside or m.beside in present)]
     if "MCD" not in present and any(c.parallel for c in conversions) and not is_librosa_installed():

@@ -1,4 +1,4 @@
-"""Who listens: the speaker judge, and those that are there only where their package is installed."""
+"""The judges: the speaker judge, and the ones that need an installed package."""
 
 import re
 from collections.abc import Callable
@@ -25,10 +25,9 @@ EVAL_EXTRA = "'pip install \"facevc[eval]\"'"
 
 @dataclass(frozen=True)
 class Judges:
-    """Who listens. embedder None: the speaker judge of the name `speaker`, loaded in each process.
+    """The judges of an evaluation. If embedder is None, each process loads the speaker judge called `speaker`.
 
-    name: the speaker judge's, under which its rows are remembered. threshold: the cosine at which its voices are one person's,
-    None where it is not known.
+    name: the speaker judge's name in the cache. threshold: the cosine from which it takes two voices for one person; None if unknown.
     """
 
     embedder: Embedder | None = None
@@ -42,22 +41,25 @@ class Judges:
 
     @property
     def gender_needs_dvectors(self) -> bool:
-        """Whether the gender judge must be given Resemblyzer's d-vectors, which the speaker judge's embeddings are not."""
+        """Whether the gender judge needs Resemblyzer's d-vectors while the speaker judge gives other embeddings."""
         return isinstance(self.gender, LinearGenderJudge) and (self.embedder is not None or self.speaker != RESEMBLYZER)
 
 
 class _CheckedJudge:
-    """A speaker judge of another package: its embeddings normalised, its failures told as a file's."""
+    """A speaker judge of another package.
+
+    Its embeddings are normalised, and its failures are reported as the file's.
+    """
 
     def __init__(self, name: str, judge: Embedder):
         self._name, self._judge = name, judge
         self.device = getattr(judge, "device", "cpu")
 
     def embed(self, wav: np.ndarray) -> np.ndarray:
-        """(n,) float32 at 16 kHz -> (D,) float32, L2-normalised; FaceVCError where the judge gives anything else."""
+        """(n,) float32 at 16 kHz -> (D,) float32, L2-normalised. FaceVCError if the judge returns anything else."""
         try:
             vector = np.asarray(self._judge.embed(wav), dtype=np.float32)
-        except Exception as error:  # whatever another package raises about one recording must not end the others
+        except Exception as error:  # a plug-in may raise anything; one recording must not stop the others
             raise FaceVCError(f"the speaker judge {self._name} failed on this recording ({type(error).__name__}: {error}).") from error
         if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
             raise FaceVCError(
@@ -69,11 +71,11 @@ class _CheckedJudge:
 
 @lru_cache(maxsize=2)
 def load_speaker_judge(name: str) -> Embedder:
-    """The speaker judge of a name, loaded once a process: Resemblyzer, or an entry point of the group facevc.speaker_judges.
+    """Load a speaker judge by name, once per process: Resemblyzer, or an entry point of the group facevc.speaker_judges.
 
-    The entry point's object, called without arguments, gives something with embed(wav (n,) float32 at 16 kHz) -> (D,). Where that has a
-    `device` other than the processor, it listens in one process only.
-    UsageError for an unknown name, FaceVCError where it does not load.
+    The entry point's object is called without arguments. It returns an object with embed(wav (n,) float32 at 16 kHz) -> (D,).
+    If that has a `device` other than the CPU, only one process uses it.
+    UsageError for an unknown name. FaceVCError if it does not load.
     """
     if name == RESEMBLYZER:
         return VoiceEmbedder("cpu")
@@ -81,7 +83,10 @@ def load_speaker_judge(name: str) -> Embedder:
 
 
 def name_speaker_judge(name: str) -> str:
-    """The name that its embeddings are remembered under: with its package's version, and its own `name` where it has one."""
+    """Make the speaker judge's name in the cache.
+
+    It includes the package's version, and the judge's own `name` if it has one.
+    """
     if name == RESEMBLYZER:
         return f"{RESEMBLYZER}-{EMBEDDER_VERSION}"
     judge = load_speaker_judge(name)
@@ -91,9 +96,9 @@ def name_speaker_judge(name: str) -> str:
 
 
 def choose_judges(speaker: str, recogniser: str, language: str | None, naturalness: bool, notes: list[str]) -> Judges:
-    """What was asked for by name must load; what is there by default is left out, with a note, where it does not.
+    """Choose and load the judges. One that the user named must load. A default one that does not load is left out, with a note.
 
-    recogniser: auto (the packaged one where it is installed), none, a CTranslate2 Whisper folder, or a model's name.
+    recogniser: auto (the packaged one, if installed), none, a CTranslate2 Whisper folder, or a model's name.
     """
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
         raise UsageError(f"--language {language!r}: expected the code of a language, such as en.")

@@ -1,4 +1,4 @@
-"""A judge in another process: what is sent there is how it was made, and it is made there once."""
+"""Use a judge in another process. Only its recipe is sent; the process makes the judge from it once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LentJudge:
-    """Stands for a judge on the way to another process: what was called, with what."""
+    """The recipe of a judge, sent to another process: the class and its arguments."""
 
     maker: Callable[..., Any]
     arguments: tuple[Any, ...]
 
 
 def lend(judge: Any) -> LentJudge | None:
-    """What another process can make the judge of: its class and its attribute `made_with`, the arguments that it was made with.
+    """Make the recipe of a judge: its class, and its attribute `made_with`, the arguments of its constructor.
 
-    None where it must stay in this process: without that attribute, or with a `device` that is not the processor, of which one process is to
-    have the memory.
+    None if the judge must stay in this process. That is so without `made_with`, or if its `device` is not the CPU: only one
+    process should take the device's memory.
     """
     if not hasattr(judge, "made_with") or uses_accelerator(judge):
         return None
@@ -26,12 +26,12 @@ def lend(judge: Any) -> LentJudge | None:
 
 
 def borrow(judge: Any) -> Any:
-    """The judge itself; of a `LentJudge` one, that of this process, made at its first use."""
+    """Return the judge itself. A `LentJudge` is made at its first use in this process."""
     return _build(judge) if isinstance(judge, LentJudge) else judge
 
 
 def uses_accelerator(judge: Any) -> bool:
-    """Whether a judge says, by its attribute `device`, that it runs on something else than the processor."""
+    """Whether a judge's attribute `device` says that it does not run on the CPU."""
     return not str(getattr(judge, "device", "cpu")).startswith("cpu")
 
 

@@ -1,12 +1,13 @@
-"""The listening test: one HTML page that asks people what the judges of `evaluate` cannot know, and what their answers say.
+"""The listening test: write an HTML page that asks people what judges cannot know, and read their answers.
 
-MOS: one recording, "how natural does it sound?", 1 (bad) to 5 (excellent), the absolute category rating of ITU-T P.800; the mean
-of the ratings. Real sources stand unmarked among them as anchors, under the name `source`: what these listeners give real speech.
+MOS: one recording, "how natural does it sound?", from 1 (bad) to 5 (excellent). This is the absolute category rating of ITU-T P.800,
+averaged. Real sources are among the recordings, unmarked. Their rating, under the name `source`, shows what these listeners give
+real speech.
 
-CPR: a face and two recordings of one sentence, "which voice fits the face better?": the system's, or the other's (a baseline of that
-system, or another system). The share of choices for the system; "no preference" counts half, so that .5 is chance. The papers
-on face-driven conversion name a CPR that listeners judge, but the texts at hand do not define it, so this definition is OURS: read
-it as comparative preference rate.
+CPR: a face and two recordings of one sentence, "which voice fits the face better?". One is the system's; the other is from a baseline
+of that system or from another system. The figure is the share of choices for the system. "No preference" counts half, so chance is
+50 %. Papers on face-driven conversion report a CPR but do not define it in the texts at hand. This definition, comparative
+preference rate, is OURS.
 """
 
 import base64
@@ -31,20 +32,20 @@ from facevc_cli.files.tables import read_table
 from facevc_cli.manifest.conversion import Conversion, make_label
 
 MOS, CPR = "MOS", "CPR"
-ANCHOR = "source"  # the system that the real sources are rated as
+ANCHOR = "source"  # the system name under which real sources are rated
 SHUFFLED = "shuffled-faces"
-RATED = ("", "voice")  # the other baselines speak through the same model, so their MOS would say nothing new
+RATED = ("", "voice")  # the other baselines use the same model, so their MOS would add nothing
 CHOICES = {"system": 1.0, "none": 0.5, "other": 0.0}  # an answer to a CPR trial -> what it counts for the system
 RATINGS = {str(rating): float(rating) for rating in range(1, 6)}
 COLUMNS = ("listener", "trial", "kind", "item", "system", "other", "source_id", "target", "answer", "seconds")
-KBIT_S = 128  # the page's players must not be what is rated
+KBIT_S = 128  # high, so that listeners do not rate the encoding
 FACE_SIZE = 288  # pixels
-THINKING_S = 5.0  # a trial takes its recordings' length and about this
+THINKING_S = 5.0  # per trial, besides the length of its recordings
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to judge: `conversion`, alone (MOS, other is "") or against `against`, which is heard as `other` (CPR)."""
+    """One item to judge: `conversion` alone (MOS), or against a conversion of the system `other` (CPR)."""
 
     kind: str
     system: str
@@ -58,25 +59,25 @@ class Item:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """System, other, source_id and target: what the answers name the item by."""
+        """System, other, source_id and target: the columns that name the item in the answers."""
         return self.system, self.other, self.conversion.source_id, self.conversion.target
 
     @property
     def id(self) -> str:
-        """Twelve hex digits that tell a listener nothing, and stay the same wherever the files lie."""
+        """Twelve hex digits. They reveal nothing to a listener and do not depend on the files' folder."""
         return _digest(self.kind, *self.key, *(Path(name).name for name in self.recordings))[:12]
 
 
 def write_listening_test(evaluation: Evaluation, path: Path, *, items: int, seed: int) -> list[str]:
-    """Writes the page; returns one line for each part that had to be left out.
+    """Write the page. Return one line for each part that had to be left out.
 
-    `items` recordings are rated and `items` pairs compared (all, where there are fewer), drawn by `seed` evenly over systems, their
-    sources and targets. Rated: the systems, their baseline `voice`, and the real sources, as many as of a system. Compared: each
-    system with each of its baselines and with each other system; one without the baseline shuffled-faces is compared with its own
-    conversions of the same source for other people, which is the same. Degraded faces take no part.
+    Listeners rate `items` recordings and compare `items` pairs, or all if there are fewer. `seed` draws them evenly over systems,
+    sources and targets. Rated are the systems, their baseline `voice`, and as many real sources as recordings of one system.
+    Compared is each system with each of its baselines and with each other system. A system without the baseline shuffled-faces is
+    compared with its own conversions of the same source for other people, which is equivalent. Degraded faces are left out.
 
-    The page needs no network. Each listener gets an order of their own, from their name or code, and saves a CSV of answers for
-    `read_answers`. FaceVCError where there is nothing to judge, or a recording or picture cannot be read.
+    The page needs no network. Each listener gets an order of their own, derived from their name or code, and saves a CSV of answers
+    for `read_answers`. FaceVCError if there is nothing to judge, or a recording or picture cannot be read.
     """
     if items < 1:
         raise FaceVCError(f"listening test: expected one item or more, found {items}. Ask for 30, say.")
@@ -95,7 +96,7 @@ def write_listening_test(evaluation: Evaluation, path: Path, *, items: int, seed
         {"item": item.id, "kind": item.kind, "recordings": [recordings[name] for name in item.recordings], "face": faces.get(item.conversion.face, "")}
         for item in drawn
     ]
-    # the names are kept from listeners who look at the page's source; base64 is no secret, only no invitation
+    # base64 hides the names from listeners who glance at the page's source; it is not secret
     names = base64.b64encode(json.dumps({item.id: item.key for item in drawn}).encode()).decode()
     played_s = sum(_find_duration_s(sound[name]) for item in drawn for name in item.recordings)
     page = Environment(loader=PackageLoader("facevc_cli.evaluation.report"), autoescape=True, undefined=StrictUndefined).get_template("listening_test.html.j2")
@@ -107,12 +108,12 @@ def write_listening_test(evaluation: Evaluation, path: Path, *, items: int, seed
 
 
 def read_answers(paths: Sequence[Path], evaluation: Evaluation) -> dict[str, dict[str, Figure]]:
-    """Label -> {"MOS": figure, "CPR": figure} from the listeners' CSV files; a label that nobody judged is absent.
+    """Read the listeners' CSV files -> label -> {"MOS": figure, "CPR": figure}. A label that nobody judged is absent.
 
-    A system's CPR is taken over its comparisons with all others together; the other of a comparison gets what is left of each
-    choice, so that a baseline's own CPR is 1 - the system's against it. Intervals resample target identities (of an anchor: the source),
-    all answers to one staying together; that other listeners would have answered otherwise is not in them. Of several answers
-    of a listener to one item the last counts. FaceVCError for a row that is malformed or of another manifest.
+    A system's CPR covers all its comparisons together. The other side of a comparison gets the rest of each choice, so a baseline's
+    CPR is 1 minus the system's CPR against it. Intervals resample target identities, or sources for anchors, and keep all answers to
+    one identity together. They do not cover how other listeners would answer. If a listener answers an item several times, the last
+    answer counts. FaceVCError if a row is malformed or belongs to another manifest.
     """
     known = {item.id: item for group in _list_items(evaluation.conversions) for item in group}
     answers: dict[tuple[str, str], float] = {}
@@ -157,16 +158,16 @@ def _parse_answer(row: Mapping[str, str], where: str) -> float:
 
 
 def _list_items(conversions: Sequence[Conversion]) -> list[list[Item]]:
-    """Everything that could be asked: a list for each rated system, for the anchors, and for each comparison."""
+    """List all possible items: one list per rated system, one for the anchors, and one per comparison."""
     if any(c.system == ANCHOR for c in conversions):
-        raise FaceVCError(f"listening test: a system is called {ANCHOR!r}, as are the real sources that are rated beside it. Give it another name.")
+        raise FaceVCError(f"listening test: a system is called {ANCHOR!r}, but that name is reserved for the real sources. Give the system another name.")
     by_label: dict[str, list[Conversion]] = {}
     for c in conversions:
         if not c.degradation:
             by_label.setdefault(c.system, []).append(c)
     rated = [[Item(MOS, label, "", c) for c in found] for label, found in by_label.items() if found[0].baseline in RATED]
     spoken = {c.source_id: c for c in conversions if c.source}
-    # whose voice an anchor is, only the source tells
+    # an anchor's target is its source
     rated.append([Item(MOS, ANCHOR, "", replace(c, system=ANCHOR, converted=c.source, target=name)) for name, c in spoken.items()])
     systems = [label for label, found in by_label.items() if not found[0].baseline]
     compared = [(base, label) for base in systems for label, found in by_label.items() if found[0].baseline and found[0].base == base]
@@ -177,7 +178,7 @@ def _list_items(conversions: Sequence[Conversion]) -> list[list[Item]]:
 
 
 def _pair_systems(conversions: Iterable[Conversion], others: Iterable[Conversion], other: str) -> list[Item]:
-    """Pairs of one source and one face, or at least one target."""
+    """Pair two systems' conversions of the same source and face, or at least of the same target."""
     by_face = {(c.source_id, c.target, c.face): c for c in others}
     by_target = {(c.source_id, c.target): c for c in others}
     pairs = [(c, by_face.get((c.source_id, c.target, c.face)) or by_target.get((c.source_id, c.target))) for c in conversions]
@@ -185,7 +186,10 @@ def _pair_systems(conversions: Iterable[Conversion], others: Iterable[Conversion
 
 
 def _pair_targets(conversions: Iterable[Conversion]) -> list[Item]:
-    """Each conversion against the same source's conversion for another person: the next one in a ring, so that each is the other as often."""
+    """Pair each conversion with the next in a ring of the same source's conversions for other people.
+
+    So each serves equally often as the other.
+    """
     by_source: dict[str, list[Conversion]] = {}
     for c in conversions:
         by_source.setdefault(c.source_id, []).append(c)
@@ -199,13 +203,13 @@ def _pair_targets(conversions: Iterable[Conversion]) -> list[Item]:
 
 
 def _make_comparison(c: Conversion, other: str, against: Conversion) -> list[Item]:
-    """None where no image drove the conversion, or both are one recording."""
+    """Empty if no image drove the conversion, or both are the same recording."""
     driven = Path(c.face).suffix.lower() in IMAGE_SUFFIXES
     return [Item(CPR, c.system, other, c, against)] if driven and against.converted != c.converted else []
 
 
 def _share_out(sizes: Sequence[int], items: int) -> list[int]:
-    """How many of each group are asked: alike, as far as they have them; what is left over goes to the first."""
+    """Share the items out evenly over groups, as far as each has them. The first groups get the remainder."""
     shares = [0] * len(sizes)
     while items and shares != list(sizes):
         for i, size in enumerate(sizes):
@@ -216,9 +220,9 @@ def _share_out(sizes: Sequence[int], items: int) -> list[int]:
 
 
 def _draw(group: Sequence[Item], items: int, seed: int) -> list[Item]:
-    """Up to `items`, each of the target that was drawn least so far, of its sources the one drawn least; ties fall by `seed`.
+    """Draw up to `items`. Each is of the target drawn least so far, then of the source drawn least. `seed` breaks ties.
 
-    The ties fall alike for all systems, so that they are judged on the same sources and targets where they have them.
+    Ties are broken the same way for all systems, so that they are judged on the same sources and targets if possible.
     """
 
     def rank(item: Item) -> str:
@@ -252,7 +256,7 @@ def _note_left_out(conversions: Sequence[Conversion], groups: Sequence[list[Item
 
 
 def _find_duration_s(uri: str) -> float:
-    """Of a constant-rate recording, whose four characters of base64 hold three bytes."""
+    """Compute the duration of a constant-rate recording. Four characters of base64 hold three bytes."""
     return len(uri) * 0.75 * 8 / (KBIT_S * 1000)
 
 

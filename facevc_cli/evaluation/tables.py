@@ -1,4 +1,4 @@
-"""The manifest (or a folder's names) and the tables beside it -> conversions."""
+"""Read conversions from the manifest (or from a folder's file names) and the tables beside it."""
 
 import os
 from collections import Counter
@@ -13,8 +13,8 @@ from facevc_cli.files.tables import path_from, read_table, resolve
 from facevc_cli.manifest.contract import DONE, FAILED, MANIFEST, parse_gender, split_files
 from facevc_cli.manifest.conversion import Conversion, make_label
 
-SYSTEM = "facevc"  # the name of a system that the manifest does not name
-FIELDS = {  # columns that a conversion holds as such; all others go into `about`
+SYSTEM = "facevc"  # the system's name if the manifest has none
+FIELDS = {  # columns that are fields of a conversion; all others are put into `about`
     "system", "converted", "status", "source", "source_id", "target", "face", "driver", "gender", "source_gender", "references",
     "transcript", "baseline", "degradation", "parallel", "source_speaker",
 }  # fmt: skip
@@ -25,9 +25,9 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Conversions:
-    """What is to be evaluated, how many rows were no finished conversions, and what the reader should know.
+    """The conversions to evaluate.
 
-    lost: by label the rows whose conversion failed.
+    excluded: number of unfinished rows. notes: for the user. lost: number of failed rows by label.
     """
 
     conversions: list[Conversion]
@@ -38,14 +38,14 @@ class Conversions:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table beside the manifest: its rows by the key it is joined on, and where its paths start."""
+    """A table beside the manifest. rows: by the key of the join. path: its paths are relative to this table."""
 
     path: Path | None
     rows: Mapping[str, list[Row]]
     columns: tuple[str, ...] = ()
 
     def find_first(self, key: str, column: str) -> str:
-        """The first that the rows of a key say in a column, '' where nothing."""
+        """Find the first text in a column of a key's rows; '' if there is none."""
         return next((text for row in self.rows.get(key, []) if (text := (row.get(column) or "").strip())), "")
 
     def find_file(self, key: str, *columns: str) -> str:
@@ -55,20 +55,23 @@ class _Table:
 def read_conversions(
     manifest: Path, labels: Path | None = None, sources: Path | None = None, limit: int | None = None, pattern: str | None = None
 ) -> Conversions:
-    """The finished conversions of a manifest (or of the folder that holds manifest.csv), or of a folder by the names of its files.
+    """Read the finished conversions of a manifest, of a folder with manifest.csv, or of a folder by its file names (`pattern`).
 
-    Columns: converted and target are needed; system, baseline, degradation, source, source_id, face, driver, voice, gender,
-    source_gender, source_speaker, references, transcript, parallel and status are used where they are there, others are kept. `labels` is
-    joined on target (gender, references, parallel: there also on source_id where it has that), `sources` on source_id (file or path,
-    gender, speaker, transcript); what the manifest itself says comes first. Their other columns are kept too; one of `sources` that the manifest or
-    `labels` has too is called source_NAME. Paths are relative to their table's folder, or to the working directory. What drove a
-    voice-driven conversion is no reference of its target, in any system, where the target has others.
+    The columns converted and target are required. Used if present: system, baseline, degradation, source, source_id, face, driver,
+    voice, gender, source_gender, source_speaker, references, transcript, parallel and status. Other columns are kept.
+
+    `labels` is joined on target and adds gender, references and parallel. If it has source_id, parallel is joined on that too.
+    `sources` is joined on source_id and adds file or path, gender, speaker and transcript. The manifest's own values have priority.
+    Other columns of both tables are kept. If a column of `sources` is also in the manifest or in `labels`, it becomes source_NAME.
+
+    Paths are relative to their table's folder, or to the working directory. A recording that drove a conversion is not used as a
+    reference of its target, in any system, if the target has other references.
     """
     _resolve_cached.cache_clear()
     notes: list[str] = []
     if pattern is not None:
         rows, notes = read_by_pattern(manifest, pattern)
-        manifest = manifest / MANIFEST  # which need not be there: paths start from its folder
+        manifest = manifest / MANIFEST  # it need not exist; paths are relative to its folder
     else:
         manifest = _find_manifest(manifest)
         rows = read_table(manifest, ["converted", "target"])
@@ -93,8 +96,8 @@ def read_conversions(
 def _find_manifest(manifest: Path) -> Path:
     if manifest.is_dir() and not (manifest / MANIFEST).is_file():
         raise FaceVCError(
-            f"{manifest}: expected {MANIFEST} in this folder, found none. Give the table that names the conversions, or say by --pattern how "
-            "the folder's files are named, for example --pattern '{source}__{target}.wav'."
+            f"{manifest}: expected {MANIFEST} in this folder, found none. Give the table that names the conversions, or describe the "
+            "folder's file names with --pattern, for example --pattern '{source}__{target}.wav'."
         )
     return manifest / MANIFEST if manifest.is_dir() else manifest
 
@@ -142,7 +145,7 @@ def _collect_about(row: Row, people: _Table, spoken: _Table) -> dict[str, str]:
 
 
 def _drop_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], list[str]]:
-    """Without the recordings that drove a target's conversions among its references, where others are left."""
+    """Drop a target's driving recordings from its references, if others remain. Return notes too."""
     place = lru_cache(maxsize=None)(os.path.realpath)
     driving: dict[str, set[str]] = {}
     for c in conversions:
@@ -159,7 +162,7 @@ def _drop_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], 
             left[c.target, c.references] = kept or c.references
     notes = []
     if dropped:
-        notes.append(f"the recording that drove a conversion is none of its target's references, in any system ({len(dropped)} targets)")
+        notes.append(f"recordings that drove a conversion are not used as references of its target, in any system ({len(dropped)} targets)")
     if only:
         notes.append(
             f"the only reference is the recording that drove the conversion for {len(only)} targets, so their consistency flatters "
@@ -169,7 +172,7 @@ def _drop_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], 
 
 
 def _find_parallel(target: str, source_id: str, people: _Table) -> str:
-    """The target's recording of the source's words: of the row that names the source, else of one that names none."""
+    """Find the target's recording of the source's words. A row that names the source has priority."""
     named = [row for row in people.rows.get(target, []) if (row.get("parallel") or "").strip() and row.get("source_id", "") in ("", source_id)]
     best = max(named, key=lambda row: row.get("source_id", "") == source_id, default=None)
     return resolve(best["parallel"], people.path) if best and people.path else ""
@@ -179,13 +182,13 @@ def _split_references(text: str, table: Path) -> list[str]:
     return [_resolve_cached(name, table) for name in split_files(text)]
 
 
-@lru_cache(maxsize=1 << 16)  # the same references stand in every row of a target
+@lru_cache(maxsize=1 << 16)  # every row of a target has the same references
 def _resolve_cached(name: str, table: Path) -> str:
     return resolve(name, table)
 
 
 def _find_face_file(name: str, table: Path) -> str:
-    """A face's file where there is one; a mere name stays what it is."""
+    """Find the face's file. A name without a file is returned unchanged."""
     found = _resolve_cached(name, table) if name else ""
     return found if found and os.path.isfile(found) else name
 
@@ -199,7 +202,10 @@ def _read_label(row: Row) -> str:
 
 
 def _make_shown_id(row: Row, manifest: Path) -> str:
-    """The source's id, or its path from the manifest's folder: reports are passed on, and an absolute path names whose computer it was."""
+    """The source's id, or its path relative to the manifest's folder.
+
+    Reports are shared, and an absolute path may name a person.
+    """
     name = _read_source_id(row)
     return path_from(manifest.parent, name) if not row.get("source_id") and os.path.isabs(name) else name
 
@@ -214,7 +220,7 @@ def _join_names(names: Iterable[str]) -> str:
 
 
 def _join(table: Path | None, key: str, wanted: set[str]) -> _Table:
-    """A table's rows by key; one that has none of the wanted keys is an error, for it belongs to something else."""
+    """Read a table's rows by key. FaceVCError if it has none of the wanted keys: it belongs to something else."""
     if table is None:
         return _Table(None, {})
     found: dict[str, list[Row]] = {}

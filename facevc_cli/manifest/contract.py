@@ -1,4 +1,4 @@
-"""The contract between `convert` and `evaluate`: names of files, columns and genders, and the separator inside a cell."""
+"""The contract between `convert` and `evaluate`: names of files, columns and genders, and the separator in cells."""
 
 MANIFEST = "manifest.csv"
 ADDRESSES = "addresses.safetensors"

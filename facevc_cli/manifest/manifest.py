@@ -1,4 +1,4 @@
-"""The files beside conversions: `manifest.csv`, with one row per conversion, and `addresses.safetensors`, with the memory's address per face."""
+"""The files beside conversions: `manifest.csv`, and `addresses.safetensors` with an address per face."""
 
 import json
 import os
@@ -30,7 +30,7 @@ LineKey = tuple[str, ...]
 
 
 def make_line_key(line: Line) -> LineKey:
-    """Make the key by which a later run replaces a line: the converted file, or the conversion that a baseline's line stands for."""
+    """Make the key by which a later run replaces a line: the converted file, or what a baseline's line stands for."""
     if line.get("baseline"):
         return tuple(line.get(column, "") for column in ("baseline", "system", "source", "target", "face", "face_id"))
     return (line["converted"],)
@@ -149,7 +149,10 @@ class Addresses:
 
 
 def read_addresses(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Read `addresses.safetensors` -> image paths, addresses (faces, slots), slots (slots, voice_dim). FaceVCError if it is not such a file."""
+    """Read `addresses.safetensors` -> image paths, addresses (faces, slots), slots (slots, voice_dim).
+
+    FaceVCError if it is not such a file.
+    """
     try:
         with safe_open(path, "np") as file:
             faces = parse_json((file.metadata() or {})["faces"], f"{path}: faces", list, "Remove the file.")

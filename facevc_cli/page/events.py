@@ -1,4 +1,4 @@
-"""Check the events that the browser sends when a field changes or a button is pressed, and keep only the needed parts."""
+"""Check the events that the browser sends for fields and buttons, and keep only the needed parts."""
 
 import json
 import re
@@ -65,7 +65,10 @@ def clean_event(body: bytes, calls: Mapping[int, Call], folder: Path, queued: bo
 
 
 def find_file_inside(folder: Path, name: object) -> Path | None:
-    """Find the file that `name` means, if it is inside a subfolder of `folder` after links are resolved. It need not exist."""
+    """Find the file that `name` means, if it is inside a subfolder of `folder` after links are resolved.
+
+    It need not exist.
+    """
     if not isinstance(name, str) or any(ord(character) < 32 for character in name):
         return None
     path = Path(name)

@@ -1,4 +1,7 @@
-"""The folder for uploads and results. It is deleted when the server ends, or at the next start if the server was killed."""
+"""The folder for uploads and results.
+
+It is deleted when the server ends, or at the next start if the server was killed.
+"""
 
 import os
 import shutil
@@ -70,7 +73,10 @@ def count_used_bytes(folder: Path) -> int:
 
 
 def delete_unfinished(folder: Path) -> None:
-    """Delete what broken uploads left. Gradio writes into the folder itself and moves complete files into subfolders."""
+    """Delete what broken uploads left.
+
+    Gradio writes into the folder itself and moves complete files into subfolders.
+    """
     for path in folder.iterdir():
         with suppress(OSError):
             if path.is_symlink() or path.is_file():

@@ -28,7 +28,10 @@ FILE_NAME = r"(?!\.)[\w.@-]+"
 
 @dataclass(frozen=True)
 class Route:
-    """A path that the page requests, with its methods and parameters. Other parameters are dropped, because some load files."""
+    """A path that the page requests, with its methods and parameters.
+
+    Other parameters are dropped, because some load files.
+    """
 
     path: re.Pattern[str]
     methods: tuple[str, ...] = READS
@@ -172,7 +175,10 @@ class Guard:
 
 
 class _Body:
-    """The messages of a request. It remembers when the body has ended, because another read would wait until the connection closes."""
+    """The messages of a request.
+
+    It remembers when the body has ended, because another read would wait until the connection closes.
+    """
 
     def __init__(self, receive: Any):
         self.receive, self.ended = receive, False

@@ -61,7 +61,10 @@ class Person:
 
 
 class UploadResolver(VoiceResolver):
-    """The voices of one open page. Each file is read when it arrives, because it is deleted after use while the field still names it."""
+    """The voices of one open page.
+
+    Each file is read when it arrives, because it is deleted after use while the field still names it.
+    """
 
     def __init__(self, converter: Converter):
         super().__init__(converter)
@@ -89,7 +92,10 @@ class UploadResolver(VoiceResolver):
         self._shown = {file: shown for file, shown in self._shown.items() if file in kept}
 
     def find_person(self, files: Sequence[Path]) -> Person:
-        """Find the person that the files of one field show. FaceVCError if no file can be used, or a card is not alone."""
+        """Find the person that the files of one field show.
+
+        FaceVCError if no file can be used, or a card is not alone.
+        """
         if len(files) == 1 and is_card(files[0]):
             spec = VoiceSpec.from_file("card", files[0])
             self.resolve(spec)

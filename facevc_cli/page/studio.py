@@ -85,7 +85,10 @@ class PageSession:
 
 
 def _run_in_turn(call: "Callable[Concatenate[Studio, P], T]") -> "Callable[Concatenate[Studio, P], T]":
-    """Make a call run in the studio's worker thread, after all earlier calls. FaceVCError if the studio closes first."""
+    """Make a call run in the studio's worker thread, after all earlier calls.
+
+    FaceVCError if the studio closes first.
+    """
 
     @wraps(call)
     def run(self: "Studio", *args: P.args, **kwargs: P.kwargs) -> T:
@@ -141,7 +144,10 @@ class Studio:
 
     @_run_in_turn
     def look(self, page: str, who: int, uploads: Sequence[Mapping[str, Any]] = ()) -> Person | None:
-        """Take the files of a page's face field and return who was found; forget the person if there are none. FaceVCError if no face can be used."""
+        """Take the files of a page's face field and return who was found; forget the person if there are none.
+
+        FaceVCError if no face can be used.
+        """
         session = self._find_session(page)
         before, given = session.faces.get(who, ()), {_find_path(upload): upload for upload in uploads}
         taken, over = list(given)[:MOST_PHOTOS], list(given.values())[MOST_PHOTOS:]
@@ -165,7 +171,10 @@ class Studio:
 
     @_run_in_turn
     def convert(self, page: str, share: float = 0.5, pitch: PitchRule = PitchRule()) -> Converted:
-        """Convert the page's speech to the voice of its people, then delete the uploads. share: of the second person in a mix, 0 to 1."""
+        """Convert the page's speech to the voice of its people, then delete the uploads.
+
+        share: of the second person in a mix, 0 to 1.
+        """
         started = time.perf_counter()
         session = self._find_session(page)
         speech = _check_usable(session.speech)
@@ -188,7 +197,10 @@ class Studio:
 
     @_run_in_turn
     def make_card(self, page: str, share: float = 0.5) -> Path:
-        """Save the voice of the page's people as a voice card, then delete their photos. FaceVCError if there is nobody, or only a card."""
+        """Save the voice of the page's people as a voice card, then delete their photos.
+
+        FaceVCError if there is nobody, or only a card.
+        """
         session = self._find_session(page)
         spec = _mix_people(session, share)
         target, files = session.resolver.resolve(spec), session.resolver.weigh_shown(spec)
@@ -213,7 +225,10 @@ class Studio:
         return self._last is not None and not self._last.done()
 
     def close(self) -> None:
-        """Wait for the running call and refuse others. A process must not end while torch computes in another thread."""
+        """Wait for the running call and refuse others.
+
+        A process must not end while torch computes in another thread.
+        """
         self._worker.shutdown(cancel_futures=True)
 
     def _find_session(self, page: str) -> PageSession:
@@ -242,7 +257,10 @@ class Studio:
             session.resolver.take(path, name)
 
     def _receive(self, session: PageSession, upload: Mapping[str, Any]) -> tuple[Path, str]:
-        """Find the file of an upload, and its name. Only files in our own folder are read, whatever the request says."""
+        """Find the file of an upload, and its name.
+
+        Only files in our own folder are read, whatever the request says.
+        """
         path = _find_path(upload)
         name = _name_upload(upload)
         if not path.is_relative_to(self.folder) or not path.is_file():

@@ -45,7 +45,10 @@ def render_photos(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
 
 
 def draw_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Draw a box into a picture. image: (H, W, 3) uint8; box: in its pixels. The result is at most 320 px on its longer side."""
+    """Draw a box into a picture.
+
+    image: (H, W, 3) uint8; box: in its pixels. The result is at most 320 px on its longer side.
+    """
     scale = min(1.0, SHOWN_PX / max(image.shape[:2]))
     height, width = (max(1, round(n * scale)) for n in image.shape[:2])
     shown = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)

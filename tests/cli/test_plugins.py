@@ -293,7 +293,7 @@ def test_it_is_left_alone_unless_asked_for(table):
     ("name", "code", "words"),
     [
         ("loudnes", 2, "--metric loudnes: no further metric of this name is installed. There are: SHO, broken, endless, level, loudness, shy."),
-        ("SHO", 2, "measured without being asked for"),
+        ("SHO", 2, "this metric is always measured"),
         ("shy", 1, "found function with None"),
         ("broken", 1, "the metric broken failed (ZeroDivisionError: division by zero)"),
         ("endless", 1, "found NaN or infinite values"),

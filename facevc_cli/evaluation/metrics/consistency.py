@@ -1,4 +1,4 @@
-"""Consistency: how near a conversion comes to the target's real voice, and, as a control, to other people's of that gender."""
+"""Consistency: how close a conversion is to the target's real voice; the control is other people of that gender."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ def measure_consistency(
     real: Mapping[str, list[HeardVoice]],
     part: Part = get_converted,
 ) -> Terms:
-    """Mean cosine to the target's real utterances; with `part` = get_source, of the unchanged source."""
+    """Mean cosine to the target's real utterances. With `part` = get_source: that of the unchanged source."""
     centre = average_voices(real)
     return Terms.of(
         [(float(voices[part(c)].embedding @ centre[c.target]), c) for c in conversions if c.target in centre and part(c) in voices]
@@ -27,7 +27,10 @@ def measure_consistency(
 def compare_with_others(
     conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], real: Mapping[str, list[HeardVoice]], others: Mapping[str, list[str]]
 ) -> list[tuple[float, np.ndarray, Conversion]]:
-    """(mean cosine to the target's real utterances, those (K,) to each control person's, conversion) where there are any."""
+    """List (mean cosine to the target's real utterances, cosines (K,) to the control people, conversion).
+
+    Conversions without control people are left out.
+    """
     centre = average_voices(real)
     people = {target: np.stack([centre[name] for name in names]) for target, names in others.items()}
     return [
@@ -43,7 +46,7 @@ def measure_control(
     real: Mapping[str, list[HeardVoice]],
     others: Mapping[str, list[str]],
 ) -> Terms:
-    """The same to the control people: their mean."""
+    """Mean cosine to the control people."""
     return Terms.of([(float(against.mean()), c) for _, against, c in compare_with_others(conversions, voices, real, others)])
 
 
@@ -58,7 +61,7 @@ METRICS = (
     Metric(
         name="consistency control",
         better="",
-        definition="The same to up to ten other people of the target's gender. Only what lies above it is owed to the person.",
+        definition="Mean cosine to up to ten other people of the target's gender. Only consistency above it is due to the person.",
         measure=lambda conversions, evidence: measure_control(conversions, evidence.voices, evidence.real, evidence.others),
         beside="consistency",
         needs="the consistency control and matching are off: no two targets of one known gender have real recordings",

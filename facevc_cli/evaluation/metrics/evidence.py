@@ -1,4 +1,4 @@
-"""What the judges heard: all that a metric may know besides the conversions themselves."""
+"""Evidence: the judges' answers, which are all that a metric knows besides the conversions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the judges said, by path; empty where nobody was asked.
+    """The judges' answers by path. Empty if a judge was not asked.
 
-    voices: embedding and pitch of every recording. theta: the cosine at which two voices pass for one, None if it is not known.
-    gender_voices: what the gender judge hears, if that is another embedding than voices'. distortions: dB by (converted, parallel).
-    everyone: the conversions of all systems; control people are drawn from them by `seed`, the same for each system.
+    voices: embedding and pitch of every recording. theta: the cosine from which two voices count as one; None if unknown.
+    gender_voices: what the gender judge hears, if it needs other embeddings. distortions: dB by (converted, parallel).
+    everyone: the conversions of all systems. Control people are drawn from them by `seed`, so each system has the same ones.
     """
 
     voices: Mapping[str, HeardVoice]

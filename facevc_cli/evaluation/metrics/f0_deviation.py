@@ -1,4 +1,4 @@
-"""F0 deviation: how far the conversion's mean pitch lies from the target's real one, in Hz."""
+"""F0 deviation: how far the conversion's mean pitch is from the target's real one, in Hz."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ def measure_f0_deviation(
     real: Mapping[str, list[HeardVoice]],
     part: Part = get_converted,
 ) -> Terms:
-    """|mean voiced F0 - that of the target's real utterances (mean of their means)|, Hz; unvoiced recordings do not count."""
+    """|mean voiced F0 - mean over the target's real utterances of theirs|, Hz. Unvoiced recordings do not count."""
     pitch = {}
     for target, utterances in real.items():
         means = [heard.mean_f0_hz for heard in utterances if np.isfinite(heard.mean_f0_hz)]

@@ -1,4 +1,4 @@
-"""Leakage: how much of the source's voice is left in the conversion, and, as a control, of voices that were not the source's."""
+"""Leakage: how much of the source's voice remains in the conversion; the control is other speakers' voices."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,10 @@ from facevc_cli.manifest.conversion import Conversion
 
 
 def measure_leakage(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], part: Part = get_converted) -> Terms:
-    """Cosine to the source utterance; with `part` = get_source, of the unchanged source (1, the most there can be)."""
+    """Cosine to the source utterance.
+
+    With `part` = get_source: that of the unchanged source, which is 1, the maximum.
+    """
     return Terms.of(
         [
             (cosine(voices[part(c)], voices[c.source]), c)
@@ -25,8 +28,11 @@ def measure_leakage(conversions: Sequence[Conversion], voices: Mapping[str, Hear
 
 
 def draw_control_sources(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], seed: int = 0) -> dict[str, list[str]]:
-    """By the id of each source of known gender up to ten recordings of that gender by other speakers, drawn once by the seed."""
-    known = {c.source_id: c for c in conversions if c.source_gender and c.source in voices}  # ids: a draw by paths would depend on the folder
+    """Draw for each source of known gender (by id) up to ten recordings of other speakers of that gender.
+
+    The seed fixes the draw.
+    """
+    known = {c.source_id: c for c in conversions if c.source_gender and c.source in voices}  # by id, because a draw by path would depend on the folder
     chosen = {}
     for name, own in sorted(known.items()):
         others = sorted(other for other, c in known.items() if c.source_gender == own.source_gender and other != name and c.speaker != own.speaker)
@@ -36,7 +42,10 @@ def draw_control_sources(conversions: Sequence[Conversion], voices: Mapping[str,
 
 
 def measure_control(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], others: Mapping[str, list[str]]) -> Terms:
-    """Mean cosine to the other speakers' source utterances, but for recordings of the target: what leakage would be if nothing but the gender were left."""
+    """Mean cosine to other speakers' source utterances, without recordings of the target.
+
+    Leakage has this value if only the gender remains.
+    """
     place = lru_cache(maxsize=None)(os.path.realpath)
     terms = []
     for c in conversions:
@@ -58,8 +67,8 @@ METRICS = (
     Metric(
         name="leakage control",
         better="",
-        definition="The same to up to ten other speakers' sources of the source's gender, without recordings of the target. Only what lies above it "
-        "is left of the speaker.",
+        definition="Mean cosine to sources by up to ten other speakers of the source's gender, without recordings of the target. Only leakage above it "
+        "is due to the source's speaker.",
         measure=lambda conversions, evidence: measure_control(
             conversions, evidence.voices, draw_control_sources(evidence.everyone, evidence.voices, evidence.seed)
         ),

@@ -17,7 +17,7 @@ from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, get_conv
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.manifest.conversion import Conversion
 
-LONGEST_S = 60  # of a recording, from its start
+LONGEST_S = 60  # of each recording, from its start
 
 
 class NaturalnessJudge(Protocol):
@@ -29,7 +29,7 @@ class NaturalnessJudge(Protocol):
 
 
 class DistillMOS:
-    """Stahl and Gamper's DistillMOS (2025), its weights from its package."""
+    """DistillMOS (Stahl and Gamper 2025), with the weights from its package."""
 
     name = "distillmos"
     made_with = ()
@@ -47,8 +47,10 @@ class DistillMOS:
             ) from error
 
     def score(self, wav: np.ndarray) -> float:
-        """The mean over windows of 7.7 s, a second or less apart, as DistillMOS lays them; one at a time, for together they take a quarter of a
-        gigabyte for every three and are no faster."""
+        """Average over windows of 7.7 s, a second or less apart, as DistillMOS places them.
+
+        Windows run one at a time: a batch takes 250 MB for every three windows and is not faster.
+        """
         import torch
 
         wav = np.ascontiguousarray(wav[: LONGEST_S * JUDGE_RATE], np.float32)
@@ -64,7 +66,7 @@ def is_distillmos_installed() -> bool:
 
 
 class DNSMOS:
-    """OVRL of DNSMOS P.835 (Reddy, Gopal and Cutler 2022), its weights from the package speechmos."""
+    """OVRL of DNSMOS P.835 (Reddy, Gopal and Cutler 2022), with the weights from the package speechmos."""
 
     name = "dnsmos"
     made_with = ()
@@ -80,7 +82,7 @@ class DNSMOS:
         weights = Path(dnsmos.__file__).parent / "dnsmos_models"
         self._model = dnsmos.DNSMOS(str(weights / "sig_bak_ovr.onnx"), str(weights / "model_v8.onnx"))
         alone = SessionOptions()
-        alone.intra_op_num_threads = 1  # the default pins a thread to each core, and waits for ever where another process holds one
+        alone.intra_op_num_threads = 1  # the default pins a thread to each core and hangs if another process holds a core
         self._model.onnx_sess = InferenceSession(weights / "sig_bak_ovr.onnx", alone)
         self._model.p808_onnx_sess = InferenceSession(weights / "model_v8.onnx", alone)
 
@@ -89,18 +91,18 @@ class DNSMOS:
 
 
 def is_dnsmos_installed() -> bool:
-    """Whether speechmos is installed, and what it runs on."""
+    """Whether speechmos and its dependencies are installed."""
     return all(find_spec(name) is not None for name in ("speechmos", "onnxruntime", "requests"))
 
 
 def measure_naturalness(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = get_converted) -> Terms:
-    """Predicted MOS of the conversions, DistillMOS's or DNSMOS's; with `part` = get_source, of the sources."""
+    """Predicted MOS of the conversions, by DistillMOS or DNSMOS. With `part` = get_source: that of the sources."""
     return Terms.of([(scores[part(c)], c) for c in conversions if part(c) in scores])
 
 
 @contextlib.contextmanager
 def _replace_torchaudio() -> Iterator[None]:
-    """DistillMOS imports torchaudio for its own command only: an empty stand-in does where the real one does not import."""
+    """Replace torchaudio by an empty module if it does not import. DistillMOS needs it only for its own command."""
     try:
         import torchaudio  # noqa: F401
     except (ImportError, OSError):
@@ -119,7 +121,7 @@ METRICS = (
     Metric(
         name="naturalness",
         better="higher",
-        definition="Mean opinion score, 1 to 5, as DistillMOS predicts it.",
+        definition="Mean opinion score from 1 to 5, predicted by DistillMOS.",
         measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.scores),
         scale=OPINION,
     ),
@@ -134,7 +136,7 @@ METRICS = (
     Metric(
         name="DNSMOS",
         better="higher",
-        definition="Mean opinion score, 1 to 5, as DNSMOS (P.835, overall) predicts it.",
+        definition="Mean opinion score from 1 to 5, predicted by DNSMOS (P.835, overall).",
         measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos),
         scale=OPINION,
     ),

@@ -1,4 +1,4 @@
-"""SHO, SHR, SDO, SDR: are conversions of one source alike for one person's images, and different for different people?"""
+"""SHO, SHR, SDO, SDR: compare conversions of one source to images of one person, and to different people."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ Pair = tuple[float, Conversion, Conversion]
 
 
 def pair_same_target(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> list[Pair]:
-    """(cosine, a, b) over pairs with the same source and target and different images of that target."""
+    """List (cosine, a, b) for pairs with the same source and target but different images of that target."""
     return [(value, a, b) for value, a, b in _pair_same_source(conversions, voices) if a.target == b.target and a.face and b.face and a.face != b.face]
 
 
 def pair_different_targets(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> list[Pair]:
-    """(cosine, a, b) over pairs with the same source and different targets."""
+    """List (cosine, a, b) for pairs with the same source and different targets."""
     return [(value, a, b) for value, a, b in _pair_same_source(conversions, voices) if a.target != b.target]
 
 
@@ -31,7 +31,7 @@ def measure_sho(pairs: Sequence[Pair]) -> Terms:
 
 
 def measure_shr(pairs: Sequence[Pair], theta: float) -> Terms:
-    """SHR: 1 where a `pair_same_target` pair passes for one speaker, cos >= theta."""
+    """SHR: 1 if a `pair_same_target` pair passes for one speaker, cos >= theta."""
     return Terms.of([(float(value >= theta), a, b) for value, a, b in pairs])
 
 
@@ -41,7 +41,7 @@ def measure_sdo(pairs: Sequence[Pair]) -> Terms:
 
 
 def measure_sdr(pairs: Sequence[Pair], theta: float) -> Terms:
-    """SDR: 1 where a `pair_different_targets` pair passes for two speakers, cos < theta."""
+    """SDR: 1 if a `pair_different_targets` pair passes for two speakers, cos < theta."""
     return Terms.of([(float(value < theta), a, b) for value, a, b in pairs])
 
 
@@ -69,28 +69,28 @@ METRICS = (
     Metric(
         name="SHO",
         better="higher",
-        definition="Same person, heard output: mean cosine of the voices of two conversions of one source to two images of one person.",
+        definition="Same person: mean cosine between two conversions of one source to two images of one person.",
         measure=lambda conversions, evidence: measure_sho(pair_same_target(conversions, evidence.voices)),
         needs="SHO and SHR are off: no source was converted with two images (column face) of one target",
     ),
     Metric(
         name="SHR",
         better="higher",
-        definition="Share of those pairs that a speaker verifier takes for one speaker, cosine at least θ.",
+        definition="Share of the SHO pairs that a speaker verifier takes for one speaker (cosine at least θ).",
         measure=_measure_shr,
         scale=SHARE,
     ),
     Metric(
         name="SDO",
         better="lower",
-        definition="Different people: mean cosine of the voices of two conversions of one source to two people.",
+        definition="Different people: mean cosine between two conversions of one source to two people.",
         measure=lambda conversions, evidence: measure_sdo(pair_different_targets(conversions, evidence.voices)),
         needs="SDO and SDR are off: no source was converted to two targets",
     ),
     Metric(
         name="SDR",
         better="higher",
-        definition="Share of those pairs that a speaker verifier takes for two speakers, cosine below θ.",
+        definition="Share of the SDO pairs that a speaker verifier takes for two speakers (cosine below θ).",
         measure=_measure_sdr,
         scale=SHARE,
     ),

@@ -1,4 +1,4 @@
-"""What is heard in one recording: its d-vector and its pitch, the material of every voice metric."""
+"""What the judges hear in one recording: its voice embedding and its pitch. All voice metrics use these."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,12 +7,12 @@ import numpy as np
 
 from facevc_cli.dsp.pitch import MEAN_ADULT_F0_HZ, extract_f0
 
-JUDGE_RATE = 16000  # Hz, what Resemblyzer, Whisper and DistillMOS listen at
+JUDGE_RATE = 16000  # Hz, the input rate of Resemblyzer, Whisper and DistillMOS
 JUDGE_HOP_SAMPLES = 160  # 10 ms between F0 frames
 
 
 class Embedder(Protocol):
-    """A voice judge: (n,) float32 at 16 kHz -> (D,) float32, L2-normalised."""
+    """A speaker judge: (n,) float32 at 16 kHz -> (D,) float32, L2-normalised."""
 
     def embed(self, wav: np.ndarray) -> np.ndarray: ...
 
@@ -21,8 +21,8 @@ class Embedder(Protocol):
 class HeardVoice:
     """One recording as the judges hear it.
 
-    embedding: (D,) float32, L2-normalised. mean_f0_hz: mean over voiced frames, nan where no frame is voiced.
-    mean_log_f0: mean natural log F0 (Hz) over voiced frames, that of 150 Hz where none is.
+    embedding: (D,) float32, L2-normalised. mean_f0_hz: mean over voiced frames, nan if no frame is voiced.
+    mean_log_f0: mean natural log F0 (Hz) over voiced frames, that of 150 Hz if no frame is voiced.
     """
 
     embedding: np.ndarray
@@ -39,7 +39,7 @@ class HeardVoice:
 
 
 def listen(wav: np.ndarray, embedder: Embedder) -> HeardVoice:
-    """wav: (n,) float32 mono at 16 kHz."""
+    """Measure the voice of a recording. wav: (n,) float32 mono at 16 kHz."""
     f0_hz = extract_f0(wav, JUDGE_RATE, JUDGE_HOP_SAMPLES)
     voiced = f0_hz[f0_hz > 0].astype(np.float64)
     mean, mean_log = (voiced.mean(), np.log(voiced).mean()) if len(voiced) else (np.nan, np.log(MEAN_ADULT_F0_HZ))
@@ -47,5 +47,5 @@ def listen(wav: np.ndarray, embedder: Embedder) -> HeardVoice:
 
 
 def cosine(a: HeardVoice, b: HeardVoice) -> float:
-    """Of two embeddings, which are normalised."""
+    """Cosine of two embeddings, which are normalised already."""
     return float(a.embedding @ b.embedding)

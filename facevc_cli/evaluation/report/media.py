@@ -1,4 +1,4 @@
-"""Recordings and pictures as data URIs, small enough for hundreds of them to lie in one HTML file."""
+"""Encode recordings and pictures as data URIs, small enough for hundreds of them in one HTML file."""
 
 import base64
 import io
@@ -13,16 +13,16 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.audio import load_audio, resample
 from facevc_cli.files.image import load_image
 
-MP3_RATE = 24000  # Hz: holds what systems of 16 and 22.05 kHz say, and is an MPEG-2 rate, whose bits go further
+MP3_RATE = 24000  # Hz; covers systems of 16 and 22.05 kHz, and is an MPEG-2 rate, which needs fewer bits
 MP3_KBIT_S = 48  # constant; 80 log-mel bands stay within 0.04 of the original on average (log10)
-LEVEL_KBIT_S = (160, 8)  # libsndfile asks for a compression level, 0 to 1, which runs linearly between these at MPEG-2 rates
+LEVEL_KBIT_S = (160, 8)  # libsndfile takes a compression level from 0 to 1, linear between these at MPEG-2 rates
 JPEG_QUALITY = 82
 
 
 def encode_audio(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> str:
-    """The first `longest_s` seconds of a recording as a data URI: mono MP3, 24 kHz, `kbit_s` kbit/s (8 kB of text a second at 48).
+    """Encode the first `longest_s` seconds of a recording as a data URI: mono MP3, 24 kHz, `kbit_s` kbit/s (8 kB of text per second at 48).
 
-    FaceVCError for a file that is missing, broken or without sound (files/audio.load_audio).
+    FaceVCError if the file is missing, broken or without sound (files/audio.load_audio).
     """
     import soundfile
 
@@ -33,15 +33,15 @@ def encode_audio(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> 
     encoded = io.BytesIO()
     try:
         soundfile.write(encoded, wav, MP3_RATE, **options)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: soundfile before 0.13 knows no bit rate
-        raise FaceVCError(f"{path}: could not be encoded as MP3 ({error}). Update it: 'pip install -U soundfile'.") from error
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: soundfile before 0.13 has no bit rate option
+        raise FaceVCError(f"{path}: could not be encoded as MP3 ({error}). Update the encoder: 'pip install -U soundfile'.") from error
     return _make_uri("audio/mpeg", encoded.getvalue())
 
 
 def encode_image(path: str, size: int = 96) -> str:
-    """A picture, upright, as a data URI: a square JPEG of `size` pixels, its middle where it is oblong.
+    """Encode a picture as a data URI: an upright, square JPEG of `size` x `size` pixels, cropped to the middle.
 
-    FaceVCError for a file that is missing or no picture (files/image.load_image).
+    FaceVCError if the file is missing or not a picture (files/image.load_image).
     """
     picture = Image.fromarray(load_image(path))
     side = min(picture.size)
@@ -54,9 +54,9 @@ def encode_image(path: str, size: int = 96) -> str:
 
 @dataclass
 class MediaTable:
-    """What a page embeds, each file once.
+    """The media that a page embeds, each file once.
 
-    recordings: key ("a0", "a1" ...) -> data URI, for the page's players. missing: path -> why, for what could not be read.
+    recordings: key ("a0", "a1" ...) -> data URI, for the page's players. missing: unreadable path -> why.
     """
 
     recordings: dict[str, str] = field(default_factory=dict)
@@ -64,21 +64,21 @@ class MediaTable:
     _known: dict[str, str] = field(default_factory=dict)
 
     def add_audio(self, path: str) -> str:
-        """The key of a recording; "" where it cannot be read."""
+        """Add a recording and return its key; "" if it cannot be read."""
         return self._encode_once("audio", path, lambda: self._add(encode_audio(path)))
 
     def add_image(self, path: str, size: int = 96) -> str:
-        """The data URI of a picture; "" where it cannot be read."""
+        """Return the data URI of a picture; "" if it cannot be read."""
         return self._encode_once(f"image {size}", path, lambda: encode_image(path, size))
 
     def _encode_once(self, kind: str, path: str, encode: Callable[[], str]) -> str:
-        # one file goes under several names: relative and absolute, a source that is its own baseline
+        # one file may have several names: relative and absolute, or a source that is its own baseline
         name = f"{kind} {Path(path).absolute() if path else ''}"
         if name not in self._known:
             try:
                 self._known[name] = encode()
             except FaceVCError as error:
-                self.missing[path] = str(error).replace(path, Path(path).name) if path else str(error)  # pages are passed on: no folders
+                self.missing[path] = str(error).replace(path, Path(path).name) if path else str(error)  # no folders, because pages are shared
                 self._known[name] = ""
         return self._known[name]
 

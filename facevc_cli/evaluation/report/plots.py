@@ -1,4 +1,4 @@
-"""The plots of an evaluation, each an SVG string, or None where its material is missing."""
+"""Draw the plots of an evaluation. Each is an SVG string, or None if its data are missing."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -35,16 +35,19 @@ if TYPE_CHECKING:
     from facevc_cli.evaluation.evaluation import Evaluation
 
 PANELS = 3  # systems side by side
-BINS = 160  # of a distribution
+BINS = 160  # per distribution
 FEWEST_FOR_A_CURVE = 5
-MOST_NAMES = 48  # identities on an axis
-MOST_NUMBERS = 14  # identities whose cells show their value
+MOST_NAMES = 48  # most identities that an axis names
+MOST_NUMBERS = 14  # most identities for which cells show their value
 GENDER_ORDER = {FEMALE: 0, MALE: 1, "": 2}
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Which memory slots faces address. address: (faces, slots), rows sum to 1; slots: (slots, voice_dim), the memory's values."""
+    """The memory slots that faces address.
+
+    address: (faces, slots), rows sum to 1. slots: (slots, voice_dim), the memory's values.
+    """
 
     faces: tuple[str, ...]
     address: np.ndarray
@@ -52,7 +55,7 @@ class Addresses:
 
 
 def read_addresses(path: Path | None) -> Addresses | None:
-    """convert's addresses.safetensors; None where there is none, or none that can be drawn."""
+    """Read convert's addresses.safetensors. None if it is missing or cannot be drawn."""
     from safetensors import SafetensorError, safe_open
 
     if path is None or not path.is_file():
@@ -69,7 +72,7 @@ def read_addresses(path: Path | None) -> Addresses | None:
 
 
 def select_plain_systems(evaluation: "Evaluation") -> dict[str, list[Conversion]]:
-    """The conversions of the systems themselves: no baselines, no degraded faces."""
+    """Select the conversions of the systems themselves, without baselines and degraded faces."""
     found: dict[str, list[Conversion]] = {}
     for conversion in evaluation.conversions:
         if not conversion.baseline and not conversion.degradation and conversion.converted in evaluation.evidence.voices:
@@ -78,7 +81,10 @@ def select_plain_systems(evaluation: "Evaluation") -> dict[str, list[Conversion]
 
 
 def draw_similarities(evaluation: "Evaluation") -> str | None:
-    """Cosines of pairs of conversions, and of conversions to real voices, as curves over one axis, theta a line."""
+    """Draw the cosines between conversions, and of conversions to real voices, as curves over one axis.
+
+    theta is a line.
+    """
     voices = evaluation.evidence.voices
     systems = [(name, rows) for name, found in _take_first(select_plain_systems(evaluation)) if (rows := _measure_similarities(found, voices))]
     if not systems:
@@ -89,7 +95,7 @@ def draw_similarities(evaluation: "Evaluation") -> str | None:
     if theta is not None:
         every = np.append(every, theta)
     high = min(1.0, float(every.max()) + 0.04)
-    low = float(every.min()) - 0.3 * (high - float(every.min()))  # room for the rows' means and counts
+    low = float(every.min()) - 0.3 * (high - float(every.min()))  # leaves room for the rows' means and counts
     with open_figure(2.6 + 4.4 * len(systems), 0.8 + 0.72 * len(kinds)) as figure:
         panels = figure.subplots(1, len(systems), sharey=True, squeeze=False)[0]
         for axes, (name, rows) in zip(panels, systems, strict=True):
@@ -107,7 +113,7 @@ def draw_similarities(evaluation: "Evaluation") -> str | None:
 
 
 def draw_identity_map(evaluation: "Evaluation") -> str | None:
-    """Targets x targets: mean cosine of conversions (row) to real recordings (column), or to other conversions without any."""
+    """Draw mean cosines, targets x targets: conversions (rows) to real recordings, or else to conversions (columns)."""
     voices = evaluation.evidence.voices
     real = find_real_voices(evaluation.conversions, voices)
     systems = [(name, found) for name, found in _take_first(select_plain_systems(evaluation)) if len({c.target for c in found}) > 1]
@@ -141,9 +147,9 @@ def draw_identity_map(evaluation: "Evaluation") -> str | None:
 
 
 def draw_address_map(addresses: Addresses | None, genders: Mapping[str, str]) -> str | None:
-    """Faces over the memory's slots in two dimensions, and the faces' addresses. genders: by face as `addresses` names it.
+    """Draw the memory's slots and the faces in two dimensions, and the faces' addresses. genders: by face, as `addresses` names it.
 
-    The plane is that of the two principal components of the slots' values; a face stands at its address-weighted mean.
+    The plane is that of the first two principal components of the slots' values. A face is at its address-weighted mean.
     """
     if addresses is None:
         return None
@@ -161,7 +167,7 @@ def draw_address_map(addresses: Addresses | None, genders: Mapping[str, str]) ->
         wide.scatter(slots[:, 0], slots[:, 1], s=6 + 24 * use * len(use), color=UNKNOWN, alpha=0.35, linewidths=0, label="slot, by use")
         _draw_faces(wide, faces, gender, 16)
         for handle in wide.legend(loc="best", fontsize=8).legend_handles:
-            handle.set_sizes([20])  # not that of the first, perhaps huge slot
+            handle.set_sizes([20])  # not the size of the first slot, which may be huge
         wide.set(title="Slots and faces", xlabel="1st principal component", ylabel="2nd")
         _draw_faces(near, faces, gender, 34)
         near.set(title="The faces, nearer", xlabel="1st principal component")
@@ -170,11 +176,11 @@ def draw_address_map(addresses: Addresses | None, genders: Mapping[str, str]) ->
         table.set(title=f"Addresses ({len(address)} faces × {len(use)} slots)", xlabel="slot, most used first")
         table.set_yticks(*_find_gender_ticks(gender))
         figure.colorbar(picture, ax=table, label="weight (scaled by its root)").outline.set_visible(False)
-        return to_svg(figure, "Where the faces lie among the memory's slots, and how much of each slot they take")
+        return to_svg(figure, "The faces among the memory's slots, and how much of each slot they take")
 
 
 def draw_f0_scatter(evaluation: "Evaluation") -> str | None:
-    """Mean F0 of conversions against that of their sources, by the target's gender, with medians and the identity line."""
+    """Draw mean F0 of conversions over that of their sources, by the target's gender, with medians."""
     voices = evaluation.evidence.voices
     systems = []
     for name, found in _take_first(select_plain_systems(evaluation)):
@@ -205,7 +211,7 @@ def draw_f0_scatter(evaluation: "Evaluation") -> str | None:
 
 
 def sort_by_gender(genders: Mapping[str, str]) -> list[str]:
-    """Names sorted by gender, female first, unknown last, then by name."""
+    """Sort names by gender (female first, unknown last), then by name."""
     return sorted(genders, key=lambda name: (GENDER_ORDER[genders[name]], name))
 
 
@@ -219,7 +225,7 @@ def _take_first(systems: Mapping[str, list[Conversion]]) -> list[tuple[str, list
 
 
 def _measure_similarities(found: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> dict[str, np.ndarray]:
-    """Cosines by kind, the kinds in reading order; those without any are absent."""
+    """Measure cosines by kind, in reading order. Kinds without any are absent."""
     different = pairs.pair_different_targets(found, voices)
     real = average_voices(find_real_voices(found, voices))
     own = [float(voices[c.converted].embedding @ real[c.target]) for c in found if c.target in real]
@@ -255,7 +261,7 @@ def _draw_ridge(axes: "Axes", values: np.ndarray, height: int, colour: str, limi
 def _compare_with_real(
     found: Sequence[Conversion], voices: Mapping[str, HeardVoice], rows: Sequence[str], columns: Sequence[str], real: Mapping[str, list[HeardVoice]]
 ) -> np.ndarray:
-    """(rows, columns) mean cosines."""
+    """Compute (rows, columns) mean cosines of conversions to real voices."""
     heard: dict[str, list[HeardVoice]] = defaultdict(list)
     for conversion in found:
         heard[conversion.target].append(voices[conversion.converted])
@@ -264,7 +270,7 @@ def _compare_with_real(
 
 
 def _compare_with_conversions(found: Sequence[Conversion], voices: Mapping[str, HeardVoice], rows: Sequence[str]) -> np.ndarray:
-    """(rows, rows) mean cosines of pairs of one source; nan where there is no pair."""
+    """Compute (rows, rows) mean cosines of pairs of one source. nan if there is no pair."""
     index = {target: i for i, target in enumerate(rows)}
     sums, counts = np.zeros((2, len(rows), len(rows)))
     for value, a, b in [*pairs.pair_same_target(found, voices), *pairs.pair_different_targets(found, voices)]:
@@ -283,7 +289,7 @@ def _make_title(name: str, cells: np.ndarray, rows: Sequence[str], columns: Sequ
 
 
 def _draw_names(axes: "Axes", rows: Sequence[str], columns: Sequence[str], genders: Mapping[str, str]) -> None:
-    """Names and the borders between genders on both axes."""
+    """Draw names, and the borders between genders, on both axes."""
     for names, ticks, border in ((columns, axes.set_xticks, axes.axvline), (rows, axes.set_yticks, axes.axhline)):
         if len(names) <= MOST_NAMES:
             ticks(range(len(names)), [shorten_label(name, 16) for name in names], fontsize=8)
@@ -300,7 +306,7 @@ def _draw_names(axes: "Axes", rows: Sequence[str], columns: Sequence[str], gende
 
 
 def _find_gender_ticks(genders: Sequence[str]) -> tuple[list[float], list[str]]:
-    """The middle of each gender's stretch in a list sorted by gender, and its name."""
+    """Find the middle of each gender's range in a list sorted by gender, and its name."""
     middles = {gender: float(np.mean([i for i, g in enumerate(genders) if g == gender])) for gender in dict.fromkeys(genders)}
     return list(middles.values()), [gender or "unknown" for gender in middles]
 
