@@ -9,7 +9,7 @@ import numpy as np
 
 
 def main() -> None:
-    parser = common.parser(__doc__)
+    parser = common.make_parser(__doc__)
     parser.add_argument("--wavs", type=Path, help="a folder of recordings; default: made from the example")
     parser.add_argument("--minutes", type=float, default=20.0, help="of made recordings")
     parser.add_argument("--mel", nargs="+", default=["fvmvc", "hifigan"])
@@ -23,16 +23,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if args.only != "faces":
-            wavs = args.wavs or common.recordings(folder / "wavs", args.minutes)
-            rows += [audio(wavs, folder / f"{mel}-{jobs}.h5", mel, jobs) for mel in args.mel for jobs in args.jobs]
+            wavs = args.wavs or common.make_recordings(folder / "wavs", args.minutes)
+            rows += [time_audio(wavs, folder / f"{mel}-{jobs}.h5", mel, jobs) for mel in args.mel for jobs in args.jobs]
         if args.only != "audio":
-            kinds = {"given": args.images} if args.images else made_faces(folder / "faces", args.frames)
+            kinds = {"given": args.images} if args.images else make_faces(folder / "faces", args.frames)
             for kind, path in kinds.items():
-                rows += [faces(path, kind, folder / f"{kind}-{jobs}.h5", jobs, args.every) for jobs in args.jobs]
+                rows += [time_faces(path, kind, folder / f"{kind}-{jobs}.h5", jobs, args.every) for jobs in args.jobs]
     common.show("extraction", rows, args.json)
 
 
-def audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
+def time_audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
     """extract-features over a folder, its processes' start included."""
     from facevc_cli.corpus.store import Store
     from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
@@ -48,7 +48,7 @@ def audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
     }  # fmt: skip
 
 
-def faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> dict:
+def time_faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> dict:
     """extract-face over images or videos: frames looked at, whether or not they show a face."""
     from facevc_cli.corpus.store import Store
     from facevc_cli.stages.extract_face import ExtractFaceConfig, run
@@ -64,7 +64,7 @@ def faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> dict:
     }  # fmt: skip
 
 
-def made_faces(folder: Path, count: int) -> dict[str, Path]:
+def make_faces(folder: Path, count: int) -> dict[str, Path]:
     """The example face as `count` images of 256 px, a little lighter or darker each, and as two videos of as many frames in all."""
     import av
     from PIL import Image

@@ -45,7 +45,7 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
     faulthandler.enable(log)
     started = _plant_interpreter(scratch / "programs")
     from fuzz_faults import damage, is_disguise
-    from fuzz_kinds import KINDS, seed_of
+    from fuzz_kinds import KINDS, make_seed
 
     def ring(*_: object) -> None:
         raise Hang
@@ -53,15 +53,15 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
     signal.signal(signal.SIGALRM, ring)
     kind = KINDS[kind_name]
     whole = (base / kind.folder / kind.file).read_bytes()
-    folder = _fresh(base / kind.folder, scratch / "warm")
+    folder = _copy_input(base / kind.folder, scratch / "warm")
     kind.read(folder)  # imports, and shows that the input is good while it is whole
-    room = _status("VmSize") + ROOM
+    room = _read_status("VmSize") + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     for number in range(first, last):
-        data = damage(kind.format, whole, seed_of(kind_name, number))
+        data = damage(kind.format, whole, make_seed(kind_name, number))
         if keep:
             keep.write_bytes(data)
-        folder = _fresh(base / kind.folder, scratch / f"case-{number}")
+        folder = _copy_input(base / kind.folder, scratch / f"case-{number}")
         (folder / kind.file).write_bytes(data)
         if kind.repair:
             kind.repair(folder)
@@ -72,7 +72,7 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
         if started.exists():
             started.unlink()
             result = {**result, "outcome": "OPENED", "text": "Ghostscript was started"}
-        fat = _status("VmHWM")
+        fat = _read_status("VmHWM")
         if fat > FATTEST and result["outcome"] in ("read", "refused", "TRACEBACK"):
             result = {**result, "outcome": "FAT"}
         out.write(json.dumps({"end": number, "peak": fat, **result}) + "\n")
@@ -89,7 +89,7 @@ def _plant_interpreter(folder: Path) -> Path:
     return folder / "started"
 
 
-def _fresh(whole: Path, folder: Path) -> Path:
+def _copy_input(whole: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     return Path(shutil.copytree(whole, folder))
 
@@ -108,20 +108,20 @@ def _read(read: Any, folder: Path, longest_s: int, disguised: bool) -> dict[str,
     except FaceVCError as error:
         found = {"outcome": "refused", "text": str(error)[:300]}
     except Hang as error:
-        found = {"outcome": "HANG", "where": _where(error)}
+        found = {"outcome": "HANG", "where": _find_place(error)}
     except BaseException as error:
         memory = isinstance(error, MemoryError) or "allocate memory" in str(error)
         outcome = "FAT" if memory else "TRACEBACK"
-        found = {"outcome": outcome, "where": _where(error), "text": f"{type(error).__name__}: {error}"[:160], "trace": traceback.format_exc()[-4000:]}
+        found = {"outcome": outcome, "where": _find_place(error), "text": f"{type(error).__name__}: {error}"[:160], "trace": traceback.format_exc()[-4000:]}
     return {**found, "seconds": round(time.perf_counter() - started, 2)}
 
 
-def _where(error: BaseException) -> str:
+def _find_place(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "facevc_cli" in frame.filename]
     return f"{frames[-1].filename.rpartition('facevc_cli/')[2]}:{frames[-1].lineno}" if frames else "outside"
 
 
-def _status(name: str, process: int | str = "self") -> int:
+def _read_status(name: str, process: int | str = "self") -> int:
     """A figure of /proc/PID/status in bytes; 0 where the process is gone."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
@@ -165,7 +165,7 @@ def _run_worker(kind: str, first: int, last: int, base: Path, longest_s: int, ke
                 since = time.monotonic()
             if lines.ended:
                 break
-            fat = _status("VmRSS", process.pid) > KILL_AT
+            fat = _read_status("VmRSS", process.pid) > KILL_AT
             if fat or time.monotonic() - since > (longest_s + GRACE_S if begun is not None else START_S):
                 why = "FAT" if fat else "HANG"
                 os.killpg(process.pid, signal.SIGKILL)
@@ -201,7 +201,7 @@ def main() -> int:
         return 0
     import common
 
-    parser = common.parser(__doc__)
+    parser = common.make_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--count", type=int, default=400, help="cases of each kind (400)")
     parser.add_argument("--kinds", nargs="+", default=[], help="all of them (--list names them)")
@@ -214,20 +214,20 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="where --only leaves the damaged file")
     args = parser.parse_args()
     from fuzz_inputs import make_inputs
-    from fuzz_kinds import KINDS, chosen_kinds
+    from fuzz_kinds import KINDS, choose_kinds
 
     if args.list:
         sys.stdout.write("".join(f"{name}: {kind.folder}/{kind.file}\n" for name, kind in KINDS.items()))
         return 0
-    kinds = chosen_kinds([args.only] if args.only else args.kinds)
+    kinds = choose_kinds([args.only] if args.only else args.kinds)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)
         make_inputs(base)
         if args.only:
             return _show_case(fuzz_kind(args.only, args.seed, args.seed + 1, base, args.longest, args.keep)[0])
-        results = _all(kinds, args.first, args.count, base, args.jobs, args.longest)
-    rows = [_row(kind, [result for result in results if result["kind"] == kind]) for kind in kinds]
+        results = _fuzz_all(kinds, args.first, args.count, base, args.jobs, args.longest)
+    rows = [_make_row(kind, [result for result in results if result["kind"] == kind]) for kind in kinds]
     bad = [result for result in results if result["outcome"] not in ("read", "refused")]
     rows.append({"kind": "all", **{name: sum(row[name] for row in rows) for name in OUTCOMES}, "slowest s": max(row["slowest s"] for row in rows)})
     more = {"bad": [{k: v for k, v in result.items() if k != "trace"} for result in bad]} if args.json else {}
@@ -237,7 +237,7 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _all(kinds: list[str], first: int, count: int, base: Path, jobs: int, longest_s: int) -> list[dict[str, Any]]:
+def _fuzz_all(kinds: list[str], first: int, count: int, base: Path, jobs: int, longest_s: int) -> list[dict[str, Any]]:
     lock = threading.Lock()
 
     def one(kind: str) -> list[dict[str, Any]]:
@@ -246,14 +246,14 @@ def _all(kinds: list[str], first: int, count: int, base: Path, jobs: int, longes
         bad = [result for result in found if result["outcome"] not in ("read", "refused")]
         with lock:
             sys.stderr.write(f"{kind}: {len(found)} cases, {len(bad)} bad, {time.monotonic() - begun:.0f} s\n")
-            sys.stderr.write("".join(f"  {line}\n" for line in _bad_lines(bad)))
+            sys.stderr.write("".join(f"  {line}\n" for line in _format_bad(bad)))
         return found
 
     with ThreadPoolExecutor(jobs) as pool:
         return [result for found in pool.map(one, kinds) for result in found]
 
 
-def _row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+def _make_row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     counts = Counter(result["outcome"] for result in results)
     peaks = [result["peak"] for result in results if "peak" in result]
     return {
@@ -262,7 +262,7 @@ def _row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _bad_lines(bad: list[dict[str, Any]]) -> list[str]:
+def _format_bad(bad: list[dict[str, Any]]) -> list[str]:
     """Alike ones together, with all their seeds."""
     groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     for result in bad:
@@ -275,7 +275,7 @@ def _bad_lines(bad: list[dict[str, Any]]) -> list[str]:
 
 
 def _show_bad(bad: list[dict[str, Any]]) -> None:
-    sys.stdout.write("".join(f"\n{line}" for line in _bad_lines(bad)) + "\n" * bool(bad))
+    sys.stdout.write("".join(f"\n{line}" for line in _format_bad(bad)) + "\n" * bool(bad))
     if bad:
         sys.stdout.write(f"\nOne again: python benchmarks/fuzz.py --only {bad[0]['kind']} --seed {bad[0]['end']} --keep FILE\n")
 

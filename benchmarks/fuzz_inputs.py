@@ -18,11 +18,12 @@ PICTURES = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "gif": "
 
 
 def make_inputs(base: Path) -> None:
-    for make in (_media, _stores, _model, _run, _tables, _evaluation, _published, _vocoders, _teacher, _settings, _extracted):
+    media = (_make_media, _make_stores, _make_model, _make_run, _make_tables, _make_evaluation)
+    for make in (*media, _make_published, _make_vocoders, _make_teacher, _make_settings, _make_extracted):
         make(base)
 
 
-def _media(base: Path) -> None:
+def _make_media(base: Path) -> None:
     from PIL import Image
     from tiny import buzz
 
@@ -68,7 +69,7 @@ def _encode(path: Path, wav: np.ndarray, codec: str, rate: int, picture: np.ndar
         container.mux(sound.encode())
 
 
-def _stores(base: Path) -> None:
+def _make_stores(base: Path) -> None:
     from stores import make_stores
 
     from facevc_cli.corpus.store import Item, Store
@@ -83,7 +84,7 @@ def _stores(base: Path) -> None:
     shutil.rmtree(base / "stores" / "other.h5.parts")
 
 
-def _model(base: Path) -> None:
+def _make_model(base: Path) -> None:
     from tiny import checkpoint
 
     from facevc_cli.conversion.card import VoiceCard, save_card
@@ -104,7 +105,7 @@ def _model(base: Path) -> None:
     addresses.save()
 
 
-def _run(base: Path) -> None:
+def _make_run(base: Path) -> None:
     from stores import make_stores
 
     make_stores(base / "run")
@@ -124,7 +125,7 @@ def _steady_records(run: Path) -> None:
     write_table(run / "losses.csv", rows)
 
 
-def _tables(base: Path) -> None:
+def _make_tables(base: Path) -> None:
     from tiny import recording
 
     from facevc_cli.files.image import save_image
@@ -146,7 +147,7 @@ def _tables(base: Path) -> None:
     )
 
 
-def _evaluation(base: Path) -> None:
+def _make_evaluation(base: Path) -> None:
     from tiny import recording
 
     from facevc_cli.files.image import save_image
@@ -183,7 +184,7 @@ def _evaluation(base: Path) -> None:
     shutil.rmtree(folder / ".facevc-cache")
 
 
-def _published(base: Path) -> None:
+def _make_published(base: Path) -> None:
     """An FVMVC checkpoint under the published names, with a small model's weights."""
     import torch
 
@@ -212,7 +213,7 @@ def _published(base: Path) -> None:
     np.save(folder / "stats.npy", np.stack([np.zeros(80), np.ones(80)]))
 
 
-def _vocoders(base: Path) -> None:
+def _make_vocoders(base: Path) -> None:
     sys.path.insert(0, str(TESTS / "unit"))
     import h5py
     from test_vocoders import write_hifigan, write_pwg
@@ -223,7 +224,7 @@ def _vocoders(base: Path) -> None:
     assert h5py.is_hdf5(base / "pwg5" / "stats.h5")
 
 
-def _teacher(base: Path) -> None:
+def _make_teacher(base: Path) -> None:
     """A CTranslate2 Whisper's encoder of dimension 64, and a recording."""
     from tiny import recording
 
@@ -256,7 +257,7 @@ def _teacher(base: Path) -> None:
     (folder / "whisper" / "model.bin").write_bytes(b"".join(parts))
 
 
-def _settings(base: Path) -> None:
+def _make_settings(base: Path) -> None:
     from importlib.resources import files
 
     (base / "settings").mkdir()
@@ -264,7 +265,7 @@ def _settings(base: Path) -> None:
     (base / "settings" / "config.yaml").write_text(text, encoding="utf-8")
 
 
-def _extracted(base: Path) -> None:
+def _make_extracted(base: Path) -> None:
     """An output of extract-wav that a second run goes on with."""
     shutil.copytree(base / "tables" / "wavs", base / "extracted" / "wavs")
     go_on_extracting(base / "extracted")

@@ -47,7 +47,7 @@ def attempt(*reads: Callable[[], Any]) -> None:
         raise refusal
 
 
-def _sound(name: str) -> Callable[[Path], None]:
+def _use_sound(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         from facevc_cli.stages.extract_wav import ExtractWavConfig
         from facevc_cli.stages.extract_wav import run as extract_wav
@@ -60,24 +60,24 @@ def _sound(name: str) -> Callable[[Path], None]:
     return read
 
 
-def _speech(folder: Path) -> None:
+def _use_speech(folder: Path) -> None:
     from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
-    _sound("a.wav")(folder)
+    _use_sound("a.wav")(folder)
     attempt(lambda: run(ExtractFeaturesConfig((folder / "a.wav",), folder / "out.h5", jobs=1, overwrite=True)))
 
 
-def _video(name: str) -> Callable[[Path], None]:
+def _use_video(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         from facevc_cli.files.video import iterate_frames
 
         path = folder / name
-        attempt(lambda: _sound(name)(folder), lambda: [None for _ in iterate_frames(path, 2, 4)])
+        attempt(lambda: _use_sound(name)(folder), lambda: [None for _ in iterate_frames(path, 2, 4)])
 
     return read
 
 
-def _picture(name: str) -> Callable[[Path], None]:
+def _use_picture(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         from facevc_cli.files.image import load_image
 
@@ -251,7 +251,7 @@ def _draw_addresses(folder: Path) -> None:
 
     if hasattr(plots, "to_svg"):
         plots.to_svg = lambda *given, **options: ""  # type: ignore[assignment]
-    attempt(lambda: plots.address_map(plots.read_addresses(folder / "addresses.safetensors"), {}))
+    attempt(lambda: plots.draw_address_map(plots.read_addresses(folder / "addresses.safetensors"), {}))
 
 
 def _use_cache(folder: Path) -> None:
@@ -279,7 +279,7 @@ def _use_published(folder: Path) -> None:
     attempt(lambda: run(ImportCheckpointConfig(folder / "published.pt", folder / "out", folder / "stats.npy", overwrite=True)))
 
 
-def _vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:
+def _use_vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         import torch
 
@@ -312,9 +312,9 @@ def _mend_sum(folder: Path, model: str) -> None:
 LAST = "run/checkpoints/last"
 CONVERT_ALL = {"labels": "labels.csv", "sources_table": "sources.csv"}
 KINDS: dict[str, Kind] = {
-    **{suffix: Kind("media", f"a.{suffix}", "medium", _speech if suffix == "wav" else _sound(f"a.{suffix}")) for suffix in SOUNDS},
-    **{suffix: Kind("media", f"a.{suffix}", "medium", _video(f"a.{suffix}")) for suffix in VIDEOS},
-    **{suffix: Kind("media", f"a.{suffix}", "png" if suffix == "png" else "medium", _picture(f"a.{suffix}")) for suffix in PICTURES},
+    **{suffix: Kind("media", f"a.{suffix}", "medium", _use_speech if suffix == "wav" else _use_sound(f"a.{suffix}")) for suffix in SOUNDS},
+    **{suffix: Kind("media", f"a.{suffix}", "medium", _use_video(f"a.{suffix}")) for suffix in VIDEOS},
+    **{suffix: Kind("media", f"a.{suffix}", "png" if suffix == "png" else "medium", _use_picture(f"a.{suffix}")) for suffix in PICTURES},
     **{f"{name}.h5": Kind("stores", f"{name}.h5", "hdf5", _use_stores) for name in ("features", "voices", "faces")},
     "part.h5": Kind("stores", "part.h5", "hdf5", _use_part),
     "checkpoint-config": Kind("model", "checkpoint/config.yaml", "yaml", _use_model),
@@ -348,25 +348,25 @@ KINDS: dict[str, Kind] = {
     "config": Kind("settings", "config.yaml", "yaml", _configure),
     "published": Kind("published", "published.pt", "torch", _use_published),
     "statistics": Kind("published", "stats.npy", "npy", _use_published),
-    "pwg": Kind("pwg", "checkpoint-400000steps.pkl", "torch", _vocoder("fvmvc")),
-    "pwg-config": Kind("pwg", "config.yml", "yaml", _vocoder("fvmvc")),
-    "pwg-stats": Kind("pwg", "stats.npy", "npy", _vocoder("fvmvc")),
-    "pwg-stats.h5": Kind("pwg5", "stats.h5", "hdf5", _vocoder("fvmvc")),
-    "hifigan": Kind("hifigan", "g_02500000", "torch", _vocoder("hifigan", "g_02500000")),
-    "hifigan-config": Kind("hifigan", "config.json", "json", _vocoder("hifigan", "g_02500000")),
+    "pwg": Kind("pwg", "checkpoint-400000steps.pkl", "torch", _use_vocoder("fvmvc")),
+    "pwg-config": Kind("pwg", "config.yml", "yaml", _use_vocoder("fvmvc")),
+    "pwg-stats": Kind("pwg", "stats.npy", "npy", _use_vocoder("fvmvc")),
+    "pwg-stats.h5": Kind("pwg5", "stats.h5", "hdf5", _use_vocoder("fvmvc")),
+    "hifigan": Kind("hifigan", "g_02500000", "torch", _use_vocoder("hifigan", "g_02500000")),
+    "hifigan-config": Kind("hifigan", "config.json", "json", _use_vocoder("hifigan", "g_02500000")),
     "whisper": Kind("teacher", "whisper/model.bin", "bytes", _extract(teacher="whisper")),
     "extract-manifest": Kind("extracted", "extracted/manifest.csv", "table", go_on_extracting),
     "extract-settings": Kind("extracted", "extracted/.facevc-extract-wav.json", "json", go_on_extracting),
 }
 
 
-def chosen_kinds(names: Sequence[str]) -> list[str]:
+def choose_kinds(names: Sequence[str]) -> list[str]:
     unknown = [name for name in names if name not in KINDS]
     if unknown:
         raise SystemExit(f"--kinds {unknown[0]}: expected some of {', '.join(KINDS)}")
     return list(names) or list(KINDS)
 
 
-def seed_of(kind: str, number: int) -> int:
+def make_seed(kind: str, number: int) -> int:
     """One number for a kind and a case, the same on every machine."""
     return random.Random(f"{kind} {number}").getrandbits(60)

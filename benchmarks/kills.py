@@ -68,7 +68,7 @@ class Bench:
         o = self.out / OUTPUT[stage]
         clips = self.base / "clips"
         stores = (w["extract-features"] / "features.h5", w["extract-face"] / "faces.h5", w["extract-spkemb"] / "voices.h5")
-        small = {"pretrain": _small("pretrain", steps=12, every=4), "train": _small("train", steps=24, every=8)}
+        small = {"pretrain": _make_small_training("pretrain", steps=12, every=4), "train": _make_small_training("train", steps=24, every=8)}
         arguments: dict[str, list[Any]] = {
             "extract-wav": [clips, "-o", o, "--jobs", 2],
             "extract-features": [w["extract-wav"], "-o", o / "features.h5", "--jobs", 2],
@@ -124,13 +124,13 @@ class Bench:
         if code != 0:
             counts.failed.append(f"{what}: exit code {code}: {text.strip()[-200:]}")
         if "Traceback" in text:
-            counts.tracebacks.append(f"{what}, the run after: {last_line(text)}")
+            counts.tracebacks.append(f"{what}, the run after: {read_last_line(text)}")
         unequal, left = compare(self.whole / OUTPUT[stage], output)
         counts.unequal += [f"{what}: {name}" for name in unequal]
         counts.left_over += [f"{what}: {name}" for name in left]
 
 
-def _small(stage: str, steps: int, every: int) -> list[str]:
+def _make_small_training(stage: str, steps: int, every: int) -> list[str]:
     """A training of preset toy that saves and validates three times."""
     settings = {"steps": steps, "checkpoint_every": every, "validate_every": every, "log_every": every // 2}
     return ["--preset", "toy", *(word for name, value in settings.items() for word in ("--set", f"{stage}.{name}={value}"))]
@@ -158,13 +158,13 @@ class Running:
             return "hangs"
 
     def signal_group(self, number: int) -> None:
-        if group_lives(self.process.pid):
+        if is_group_alive(self.process.pid):
             os.killpg(self.process.pid, number)
 
     def clear_group(self, longest_s: float = 10.0) -> bool:
         """Waits for the workers of a dead process to leave; True where some had to be killed."""
         until = time.monotonic() + longest_s
-        while group_lives(self.process.pid):
+        while is_group_alive(self.process.pid):
             if time.monotonic() > until:
                 self.signal_group(signal.SIGKILL)
                 return True
@@ -180,7 +180,7 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def group_lives(group: int) -> bool:
+def is_group_alive(group: int) -> bool:
     """Whether any process of the group is there and no zombie."""
     try:
         os.killpg(group, 0)
@@ -204,7 +204,7 @@ def age_temporary_files(folder: Path) -> None:
         os.utime(path, (then, then))
 
 
-def last_line(text: str) -> str:
+def read_last_line(text: str) -> str:
     return next((line for line in reversed(text.splitlines()) if re.match(r"\w+(\.\w+)*(Error|Exception|Interrupt)\b", line)), "Traceback")[:160]
 
 
@@ -213,16 +213,16 @@ def last_line(text: str) -> str:
 
 def compare(whole: Path, found: Path) -> tuple[list[str], list[str]]:
     """Names of files that are missing or hold something else, and of files that only the second has."""
-    wanted, there = _files(whole), _files(found)
-    unequal = [name for name in sorted(wanted) if name not in there or not same_content(wanted[name], there[name])]
+    wanted, there = _list_files(whole), _list_files(found)
+    unequal = [name for name in sorted(wanted) if name not in there or not has_same_content(wanted[name], there[name])]
     return unequal, sorted(set(there) - set(wanted))
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _list_files(folder: Path) -> dict[str, Path]:
     return {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.name not in IGNORED and (p.is_file() or not any(p.iterdir()))}
 
 
-def same_content(one: Path, other: Path) -> bool:
+def has_same_content(one: Path, other: Path) -> bool:
     """Whether two outputs say the same: the same ids and numbers, whatever the order in a file of a format that has none."""
     if one.is_dir() or other.is_dir():
         return one.is_dir() and other.is_dir()
@@ -290,7 +290,7 @@ def interrupt(bench: Bench, stage: str, counts: Counts, times: int) -> None:
     text = running.text()
     what = f"{times} x Ctrl-C at {moment:.2f} s"
     if "Traceback" in text:
-        counts.tracebacks.append(f"{what}: {last_line(text)}")
+        counts.tracebacks.append(f"{what}: {read_last_line(text)}")
     bench.finish(stage, counts, what)
 
 
@@ -316,7 +316,7 @@ def make_inputs(base: Path, seconds: float) -> None:
 
 
 def main() -> int:
-    parser = common.parser(__doc__)
+    parser = common.make_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES, metavar="STAGE", help=f"of {', '.join(STAGES)} (all)")
     parser.add_argument("--count", type=int, default=40, help="kills of each stage (40)")
@@ -337,26 +337,26 @@ def main() -> int:
                 sys.stderr.write(f"{stage}: {bench.seconds[stage]:.1f} s when nobody disturbs it\n")
                 if stage in args.stages:
                     tried[stage] = try_stage(bench, stage, args.count, args.interrupts)
-                    sys.stderr.write("".join(f"  {text}\n" for text in faults(tried[stage])))
+                    sys.stderr.write("".join(f"  {text}\n" for text in list_faults(tried[stage])))
         finally:
             bench.stop()
-    rows = [row(stage, bench.seconds[stage], counts) for stage, counts in tried.items()]
-    bad = {stage: found for stage, counts in tried.items() if (found := faults(counts))}
+    rows = [make_row(stage, bench.seconds[stage], counts) for stage, counts in tried.items()]
+    bad = {stage: found for stage, counts in tried.items() if (found := list_faults(counts))}
     common.show("kills", rows, args.json, seconds=round(time.monotonic() - started), **({"faults": bad} if args.json else {}))
     return 1 if bad else 0
 
 
-def row(stage: str, whole_s: float, c: Counts) -> dict[str, Any]:
+def make_row(stage: str, whole_s: float, c: Counts) -> dict[str, Any]:
     disturbed = c.kills + len(c.codes)
     wrong = len({text.partition(":")[0] for text in (*c.unequal, *c.failed)})
     return {
         "stage": stage, "seconds": round(whole_s, 1), "kills": c.kills, "of them too late": c.late, "output equal": f"{disturbed - wrong} of {disturbed}",
         "left-over files": len(c.left_over), "tracebacks": len(c.tracebacks), "exit codes of Ctrl-C": " ".join(map(str, sorted(set(c.codes), key=str))),
-        "seconds to leave": _range(c.once_s), "on the second Ctrl-C": _range(c.twice_s), "processes left": c.survivors,
+        "seconds to leave": _format_range(c.once_s), "on the second Ctrl-C": _format_range(c.twice_s), "processes left": c.survivors,
     }  # fmt: skip
 
 
-def faults(c: Counts) -> list[str]:
+def list_faults(c: Counts) -> list[str]:
     slow = [f"left {s:.1f} s after the second Ctrl-C" for s in c.twice_s if s > 2]
     codes = [f"exit code {code} after Ctrl-C" for code in c.codes if code != 130]
     alive = [f"{c.survivors} times a process lived on"] if c.survivors else []
@@ -364,7 +364,7 @@ def faults(c: Counts) -> list[str]:
     return [f"{kind}: {text}" for kind, found in kinds.items() for text in found]
 
 
-def _range(values: Sequence[float]) -> str:
+def _format_range(values: Sequence[float]) -> str:
     return f"{min(values):.1f} to {max(values):.1f}" if values else ""
 
 

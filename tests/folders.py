@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from facevc_cli.core.progress import Silent
+from facevc_cli.core.progress import SilentReporter
 
 
-class Notes(Silent):
+class Notes(SilentReporter):
     """A reporter that keeps what it is told."""
 
     def __init__(self) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Figure, Terms
 from facevc_cli.evaluation.evaluation import Evaluation, measure
-from facevc_cli.evaluation.figures import figures, metric_terms
+from facevc_cli.evaluation.figures import estimate_figures, measure_terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.gender import LinearGenderJudge, PitchGenderJudge
 from facevc_cli.evaluation.metrics.intelligibility import Transcript
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.files.audio import save_audio
 from facevc_cli.files.tables import write_table
 from facevc_cli.manifest.conversion import Conversion
@@ -57,11 +57,11 @@ PEOPLE = {"ada": (220, 500, 2600), "eva": (200, 900, 1700), "ole": (120, 350, 20
 SPEAKERS = {"low": (110, 500, 1500), "high": (230, 600, 2200)}
 
 
-def heard(vector: Sequence[float] | np.ndarray, f0_hz: float = 150.0) -> Heard:
-    return Heard(np.asarray(vector, np.float32), f0_hz, log(f0_hz) if f0_hz == f0_hz else log(150.0))
+def heard(vector: Sequence[float] | np.ndarray, f0_hz: float = 150.0) -> HeardVoice:
+    return HeardVoice(np.asarray(vector, np.float32), f0_hz, log(f0_hz) if f0_hz == f0_hz else log(150.0))
 
 
-def cos_of(a: Heard, b: Heard) -> float:
+def cos_of(a: HeardVoice, b: HeardVoice) -> float:
     """Not the package's: the truth that it is held against."""
     x, y = a.embedding.astype(np.float64), b.embedding.astype(np.float64)
     return float((x * y).sum() / sqrt((x * x).sum() * (y * y).sum()))
@@ -93,7 +93,7 @@ class Planted:
     def __init__(self, seed: int = 0):
         rng = np.random.default_rng(seed)
         self.rows: list[Conversion] = []
-        self.voices: dict[str, Heard] = {}
+        self.voices: dict[str, HeardVoice] = {}
         self.targets = {f"{g[0]}{i}": g for g, count in COUNTS.items() for i in range(count)}
         self.sources = {f"source{i}": GENDERS[i % 2] for i in range(4)}
         for target, gender in self.targets.items():
@@ -107,7 +107,7 @@ class Planted:
     def pitch(gender: str) -> float:
         return 220.0 if gender == "female" else 110.0
 
-    def add(self, system: str, out: Callable[[str, str], Heard]) -> None:
+    def add(self, system: str, out: Callable[[str, str], HeardVoice]) -> None:
         for source, source_gender in self.sources.items():
             for target, gender in self.targets.items():
                 for image in range(IMAGES):
@@ -134,10 +134,10 @@ def gendered(swapped: int = 0, failing: int = 0) -> dict[str, Figure]:
             voices[name] = heard(vector * np.where(np.arange(len(vector)) == 0, -1, 1)) if place >= EACH - failing else voices[f"r{number}"]
             rows.append(Conversion("ours", name, source, f"t{number}", "f", gender=label, references=(f"r{number}",)))
     judge = LinearGenderJudge(np.eye(2 + 2 * EACH)[0], 0.0)
-    return figures(metric_terms(rows, Evidence(voices, 0.7, judge)))
+    return estimate_figures(measure_terms(rows, Evidence(voices, 0.7, judge)))
 
 
-def at(angle: float) -> Heard:
+def at(angle: float) -> HeardVoice:
     return heard((np.cos(angle), np.sin(angle)))
 
 
@@ -147,14 +147,14 @@ def consistency_of(angles: np.ndarray, system: str = "ours") -> Terms:
     for (target, k), angle in np.ndenumerate(angles):
         voices[f"{target}-{k}"] = at(angle)
         rows.append(Conversion(system, f"{target}-{k}", f"s{k}", str(target), "f", references=("r",)))
-    return metric_terms(rows, Evidence(voices, 0.7, JUDGE))["consistency"]
+    return measure_terms(rows, Evidence(voices, 0.7, JUDGE))["consistency"]
 
 
 def sdo_of(angles: np.ndarray, system: str = "ours") -> Terms:
     """angles: (targets, images), of one source."""
     rows = [Conversion(system, f"{target}-{k}", "s", str(target), str(k)) for target, k in np.ndindex(*angles.shape)]
     voices = {f"{target}-{k}": at(angle) for (target, k), angle in np.ndenumerate(angles)}
-    return metric_terms(rows, Evidence(voices, 0.7, JUDGE))["SDO"]
+    return measure_terms(rows, Evidence(voices, 0.7, JUDGE))["SDO"]
 
 
 def person_angles(rng: np.random.Generator, shape: tuple[int, int], between: float, within: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from PIL import Image
 from facevc_cli.evaluation.evaluation import Evaluation, measure
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.evaluation.threshold import Threshold
 from facevc_cli.manifest.conversion import Conversion
 
@@ -21,9 +21,9 @@ F0_HZ = {"female": 210.0, "male": 120.0}
 THETA = 0.7
 
 
-def voice(*numbers: float, f0_hz: float) -> Heard:
+def voice(*numbers: float, f0_hz: float) -> HeardVoice:
     vector = np.array(numbers, np.float32)
-    return Heard(vector / np.linalg.norm(vector), f0_hz, float(np.log(f0_hz)))
+    return HeardVoice(vector / np.linalg.norm(vector), f0_hz, float(np.log(f0_hz)))
 
 
 def sound(path: Path, f0_hz: float) -> str:
@@ -32,7 +32,7 @@ def sound(path: Path, f0_hz: float) -> str:
     return str(path)
 
 
-def rows(folder: Path, system: str = "ours", images: int = 2) -> tuple[list[Conversion], dict[str, Heard]]:
+def rows(folder: Path, system: str = "ours", images: int = 2) -> tuple[list[Conversion], dict[str, HeardVoice]]:
     """Conversions of both sources to two images of each person, with two real recordings each; and what is heard in them.
 
     Person i's real voice is axis i; a conversion is that axis with a little of the common one: cosine 0.8 to the own real voice, 0
@@ -56,7 +56,7 @@ def rows(folder: Path, system: str = "ours", images: int = 2) -> tuple[list[Conv
     return found, voices
 
 
-def evaluation(conversions: list[Conversion], voices: dict[str, Heard], theta: float | None = THETA, **options: object) -> Evaluation:
+def evaluation(conversions: list[Conversion], voices: dict[str, HeardVoice], theta: float | None = THETA, **options: object) -> Evaluation:
     threshold = None if theta is None else Threshold(theta, 0.05, 100, 2000, "made-up <people>")
     evidence = Evidence(voices, theta, PitchGenderJudge())
     return measure(conversions, evidence, threshold=threshold, **options)  # type: ignore[arg-type]

@@ -269,8 +269,8 @@ class _Given(Generic[T]):
 def _vocoder_content(vocoder: str | None) -> str:
     if vocoder is None or vocoder in VOCODERS.own:
         return vocoder or "auto"
-    if vocoder in VOCODERS.installed():
-        return f"{vocoder} {VOCODERS.release(vocoder)}"
+    if vocoder in VOCODERS.find_installed():
+        return f"{vocoder} {VOCODERS.describe_release(vocoder)}"
     path = Path(vocoder)
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     return " ".join(content_sha256(file) for file in files)

@@ -15,9 +15,9 @@ from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.speech import Source, SpeechFeatures
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.memory import memory_errors_told
+from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.stopping import check_stop, finish_in_hand, is_dropping, stop_requested
-from facevc_cli.core.tuning import default_jobs, lone_threads, one_thread
+from facevc_cli.core.tuning import count_usable_cpus, single_threaded_pool, use_one_thread
 
 GPU_BATCH = 16
 GPU_HEARERS = 8  # there the network waits for the sources
@@ -39,9 +39,9 @@ def convert_jobs(jobs: Sequence[Job], converter: Converter, resolver: VoiceResol
     on_cpu = converter.device.type == "cpu"
     groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
     windows_side_by_side = converter.vocoder.side_by_side > 1  # they fill the processors without a team of threads
-    with one_thread() if windows_side_by_side else nullcontext(), _pool(1, "write") as writer:
+    with use_one_thread() if windows_side_by_side else nullcontext(), _pool(1, "write") as writer:
         behind = _Behind(writer, save, finish, converter.rate)
-        hearers = 1 if on_cpu else min(GPU_HEARERS, default_jobs())
+        hearers = 1 if on_cpu else min(GPU_HEARERS, count_usable_cpus())
         listen: Listen = converter.analyse if on_cpu else converter.hear  # a GPU's network is for one thread
         speaking: list[_Prepared] = []  # the batch at hand
         with _ahead(listen, [source for source, _ in groups], hearers) as heard, finish_in_hand(lambda: len(speaking) + len(behind.waiting)):
@@ -68,7 +68,7 @@ def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Ears], c
         source: Source | None = None
         for job in jobs:
             try:
-                with memory_errors_told():
+                with report_memory_errors():
                     target = resolver.resolve(job.voice_spec)
                     if isinstance(ears, FaceVCError):
                         raise ears
@@ -100,7 +100,7 @@ def _batches(prepared: Iterable[_Prepared], size: int) -> Iterator[list[_Prepare
 def _spoken(batch: Sequence[_Prepared], converter: Converter) -> Iterator[tuple[Job, np.ndarray | FaceVCError]]:
     pairs = [given for _, given in batch if not isinstance(given, FaceVCError)]
     try:
-        with memory_errors_told():
+        with report_memory_errors():
             wavs: Iterator[np.ndarray | FaceVCError] = iter(converter.speak_many(pairs) if pairs else [])
     except FaceVCError:  # of one of them: which, each alone will tell
         wavs = (_alone(converter, *pair) for pair in pairs)
@@ -110,7 +110,7 @@ def _spoken(batch: Sequence[_Prepared], converter: Converter) -> Iterator[tuple[
 
 def _alone(converter: Converter, source: Source, target: Target) -> np.ndarray | FaceVCError:
     try:
-        with memory_errors_told():
+        with report_memory_errors():
             return converter.speak(source, target)
     except FaceVCError as error:
         return error
@@ -122,7 +122,7 @@ def _ahead(listen: Listen, sources: Sequence[Path], threads: int) -> Iterator[It
 
     def attempt(source: Path) -> Ears:
         try:
-            with memory_errors_told(str(source)):
+            with report_memory_errors(str(source)):
                 return listen(source)
         except FaceVCError as error:
             return error
@@ -147,7 +147,7 @@ def _ahead(listen: Listen, sources: Sequence[Path], threads: int) -> Iterator[It
 @contextmanager
 def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
     """Lone threads, which are waited for at the end unless the user waits for the process to stop."""
-    pool = lone_threads(threads, name)
+    pool = single_threaded_pool(threads, name)
     try:
         yield pool
     finally:
@@ -176,7 +176,7 @@ class _Behind:
             self._finish_first()
 
     def _save(self, job: Job, result: np.ndarray) -> None:
-        with memory_errors_told(job.relative):
+        with report_memory_errors(job.relative):
             self.save(job, result)
 
     def _ready(self) -> bool:

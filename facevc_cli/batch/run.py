@@ -20,7 +20,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
 from facevc_cli.files.atomic import check_writable, remove_left
-from facevc_cli.manifest.manifest import Addresses, Line, Manifest, line_key, shared_columns
+from facevc_cli.manifest.manifest import Addresses, Line, Manifest, make_line_key, pick_file_columns
 from facevc_cli.provenance.metadata import provenance
 from facevc_cli.provenance.saving import save_converted
 
@@ -135,7 +135,7 @@ def make_conversions(
         remove_left({folder or config.output.parent, *(job.output.parent for job in waiting)})
     for row, line in zip(rows, lines, strict=True):
         if row.job is None:  # the source itself answers; its rows come last, for a manifest begins with the system
-            manifest.put(line | shared_columns({"status": "done"}))
+            manifest.put(line | pick_file_columns({"status": "done"}))
     manifest.save()
     following = None
     if manifest.path is not None:
@@ -156,12 +156,12 @@ def _system(given: str | None, rows: Sequence[Row], waiting: Mapping[Job, None],
 
 def _put_what_is_known(rows: Sequence[Row], lines: Sequence[Line], keys: Mapping[Job, str], waiting: Mapping[Job, None], manifest: Manifest) -> None:
     """Rows of files that are there; and out go other rows of files that will be made anew from something else."""
-    planned = {line_key(line) for line in lines}
+    planned = {make_line_key(line) for line in lines}
     anew = {job.relative: keys[job] for job in waiting}
-    manifest.forget(lambda line: line["converted"] in anew and line.get("key") != anew[line["converted"]] and line_key(line) not in planned)
+    manifest.forget(lambda line: line["converted"] in anew and line.get("key") != anew[line["converted"]] and make_line_key(line) not in planned)
     for row, line in zip(rows, lines, strict=True):
         if row.job is not None and row.job not in waiting and manifest.path is not None:
-            manifest.put(line | shared_columns(manifest.done[row.job.relative]))
+            manifest.put(line | pick_file_columns(manifest.done[row.job.relative]))
 
 
 def _convert_all(
@@ -182,8 +182,8 @@ def _convert_all(
         made = {"model": model.config.name, "vocoder": converter.vocoder.name, "key": keys[job]}
         made |= {"status": "failed", "reason": str(error)} if error else {"status": "done", "seconds": f"{seconds:.3f}"}
         for line in jobs[job]:
-            manifest.put(line | shared_columns(made))
-        if manifest.due():
+            manifest.put(line | pick_file_columns(made))
+        if manifest.is_due():
             manifest.save()
             addresses.save()
         tally.reporter.record(_record(job, made))

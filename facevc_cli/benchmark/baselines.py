@@ -12,7 +12,7 @@ from facevc_cli.batch.jobs import Naming, Row
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
-from facevc_cli.manifest.contract import SEPARATOR, gender_of
+from facevc_cli.manifest.contract import SEPARATOR, parse_gender
 
 SHUFFLED, WITHIN_GENDER, MEAN_FACE, SOURCE, VOICE = BASELINES = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
 About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, as of benchmark/labels.py
@@ -99,7 +99,7 @@ def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[
     groups: dict[str, list[Somebody]] = {}
     for one in people:
         text = about.get(one.person, {}).get("gender", "")
-        groups.setdefault(gender_of(text) or text.strip().lower(), []).append(one)
+        groups.setdefault(parse_gender(text) or text.strip().lower(), []).append(one)
     unlabelled = sorted({one.person for one in groups.get("", [])})
     if unlabelled:
         raise FaceVCError(

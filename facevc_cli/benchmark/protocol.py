@@ -13,7 +13,7 @@ from facevc_cli.core.choices import name_nearest
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import parse_settings, read_text, shorten
 from facevc_cli.core.settings import from_dict
-from facevc_cli.manifest.contract import GENDERS, gender_of, split_files
+from facevc_cli.manifest.contract import GENDERS, parse_gender, split_files
 
 Row = Mapping[str, str]
 Groups = dict[str, dict[str, list[Named]]]  # gender -> speaker or person -> files
@@ -143,7 +143,7 @@ def _by_speaker(sources: Sequence[Named], about: Sequence[Row]) -> Groups:
     speaker_of = {identifier: (known.get(identifier, {}).get("speaker") or "").strip() or identifier for _, identifier in sources}
     genders: dict[str, str] = {}
     for _, identifier in sources:
-        speaker, gender = speaker_of[identifier], gender_of(known.get(identifier, {}).get("gender") or "")
+        speaker, gender = speaker_of[identifier], parse_gender(known.get(identifier, {}).get("gender") or "")
         if gender and genders.setdefault(speaker, gender) != gender:
             raise FaceVCError(f"table of sources: the speaker {speaker!r} is female in one row and male in another. Correct the rows.")
     groups: Groups = {gender: {} for gender in ("", *GENDERS)}
@@ -158,7 +158,7 @@ def _by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Grou
     genders: dict[str, str] = {}
     heard: dict[str, set[str]] = {}
     for row in about:
-        target, gender = row.get("target") or "", gender_of(row.get("gender") or "")
+        target, gender = row.get("target") or "", parse_gender(row.get("gender") or "")
         if gender and genders.setdefault(target, gender) != gender:
             raise FaceVCError(f"table of labels: the target {target!r} is female in one row and male in another. Correct the rows.")
         heard.setdefault(target, set()).update(name.strip() for name in split_files(row.get("references") or ""))

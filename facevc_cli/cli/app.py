@@ -65,14 +65,14 @@ def facevc(version: Annotated[bool, typer.Option("--version", callback=_version,
 
 def main() -> None:
     """The console script: runs the commands, and reports what goes wrong before and after them."""
-    from facevc_cli.core.stopping import signals_heard
-    from facevc_cli.core.tuning import collect_seldom
+    from facevc_cli.core.stopping import handle_signals
+    from facevc_cli.core.tuning import collect_garbage_rarely
 
     open_streams()
-    collect_seldom()
+    collect_garbage_rarely()
     code: object = 1
     try:
-        with signals_heard():
+        with handle_signals():
             app()
     except SystemExit as stop:
         code = stop.code

@@ -161,7 +161,7 @@ def run_stage(
     from facevc_cli.core import stopping
 
     reporter = ConsoleReporter(quiet, verbose, json_out and json_lines)
-    stopping.tell_by(lambda text: reporter._print(text))
+    stopping.set_stop_reporter(lambda text: reporter._print(text))
     try:
         summary = stage(reporter)
         if show is not None and not (json_out and quiet):
@@ -179,7 +179,7 @@ def run_stage(
         reporter.console.print(f"error: {said}", style="bold red", markup=False)
         raise typer.Exit(exit_code(error)) from None
     finally:
-        stopping.tell_by(None)
+        stopping.set_stop_reporter(None)
     raise typer.Exit(1 if summary.failures else 0)
 
 
@@ -188,7 +188,7 @@ def _exit_stopped(reporter: ConsoleReporter, code: int) -> NoReturn:
 
     reporter.end()
     reporter.note(stopping.STOPPED)
-    stopping.mark_told()
+    stopping.mark_stop_reported()
     raise typer.Exit(code) from None
 
 

@@ -31,7 +31,7 @@ from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.dsp.downmix import mix_array
-from facevc_cli.dsp.level import levelled, root_mean_square
+from facevc_cli.dsp.level import match_loudness, root_mean_square
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range, normalised_log_f0
 from facevc_cli.families.base import Capability, ConversionModel, MemoryModel
 from facevc_cli.families.checkpoint import load_checkpoint
@@ -250,7 +250,7 @@ class Converter:
                 mels += self._decode_voices(list(same))
         with self._time_step("vocoder"):
             spoken = vocode_many(self.vocoder, mels, len(pairs))
-        return [_place_in_silence(levelled(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
+        return [_place_in_silence(match_loudness(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
 
     def _decode_voices(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
         """Decodes one source in the voices of its targets: raw log-mels (T, n_mels)."""

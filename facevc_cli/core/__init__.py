@@ -1,1 +1,1 @@
-"""Errors, progress, plug-ins, devices, worker processes, memory that runs out, and Ctrl-C."""
+"""Errors, settings, progress, plug-ins, devices, worker processes, out-of-memory errors, and Ctrl-C."""

@@ -1,4 +1,4 @@
-"""Settings with few values: which they are, and the words of an error that names them."""
+"""Settings with few values, and the words of an error that names the allowed ones."""
 
 import difflib
 import re
@@ -14,19 +14,19 @@ DetectorName = Literal["dlib", "face-alignment", "mtcnn"]
 
 
 def check_device(name: str) -> str:
-    """The name of a device as it is; UsageError for one that torch cannot have on any machine."""
+    """Return the name of a device unchanged. UsageError if torch has no such device on any machine."""
     if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", name):
         raise UsageError(f"--device {name!r}: expected auto, cpu, cuda, cuda:N or mps.")
     return name
 
 
 def name_allowed(value: object, allowed: Iterable[str]) -> str:
-    """'expected one of a, b, c.', and which of them is near the value."""
+    """'expected one of a, b, c.', then the allowed name that is most like the value."""
     names = list(allowed)
     return f"expected one of {', '.join(names)}.{name_nearest(value, names)}"
 
 
 def name_nearest(value: object, known: Iterable[str]) -> str:
-    """' Did you mean 'a'?', or nothing if no known name is near."""
+    """' Did you mean 'a'?', or an empty text if no known name is similar."""
     near = difflib.get_close_matches(str(value)[:80], list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,4 +1,4 @@
-"""Which device, and the seed."""
+"""Choose the device, and set the seed."""
 
 import random
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def resolve_device(name: str = "auto") -> "torch.device":
-    """'auto' (cuda, else mps, else cpu), 'cpu', 'cuda', 'cuda:N' or 'mps'; UsageError for one that is asked for and not there."""
+    """'auto' (cuda, else mps, else cpu), 'cpu', 'cuda', 'cuda:N' or 'mps'; UsageError if this machine lacks it."""
     import torch
 
     if name == "auto":
@@ -24,8 +24,11 @@ def resolve_device(name: str = "auto") -> "torch.device":
     return device
 
 
-def bfloat16_pays(device: "torch.device") -> bool:
-    """Whether the device is a processor with matrix units for bfloat16 (AMX): there HiFi-GAN runs three times as fast, with the same predicted MOS."""
+def prefers_bfloat16(device: "torch.device") -> bool:
+    """Whether the device is a CPU with matrix units for bfloat16 (AMX).
+
+    HiFi-GAN runs three times as fast on it, with the same predicted MOS.
+    """
     import torch
 
     supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
@@ -33,7 +36,7 @@ def bfloat16_pays(device: "torch.device") -> bool:
 
 
 def seed_everything(seed: int) -> None:
-    """The same seed for Python, numpy and torch."""
+    """Seed the random generators of Python, numpy and torch."""
     import numpy as np
     import torch
 

@@ -1,16 +1,19 @@
-"""Errors that a user can cause or cure: one clear paragraph each, no traceback unless asked for."""
+"""Errors that a user can cause or correct. Each is one clear paragraph; a traceback appears only on request."""
 
 
 class FaceVCError(Exception):
-    """What went wrong, where, what was expected, what was found, and what to do; exit code 1."""
+    """What went wrong, where, what was expected, what was found, and what to do. Exit code 1."""
 
 
 class UsageError(FaceVCError):
-    """The command line itself is off; exit code 2."""
+    """The command line itself is wrong. Exit code 2."""
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, a termination or a closed terminal, after what could be finished is finished; exit code 128 + the signal's number."""
+    """A stop by Ctrl-C, a termination or a closed terminal, raised when the work in hand is finished.
+
+    Exit code: 128 + the signal's number.
+    """
 
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by signal {signal_number}")

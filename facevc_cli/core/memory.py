@@ -1,4 +1,4 @@
-"""Tells an input that needs too much memory from a fault of the program."""
+"""Recognise that memory ran out, and report it as an input that is too large instead of a bug."""
 
 import errno
 import re
@@ -17,17 +17,17 @@ _SAID = re.compile(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, whichever library raised it."""
+    """Whether an exception means that memory ran out, whichever library raised it."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     return isinstance(error, RuntimeError | OSError) and _SAID.search(str(error)) is not None
 
 
 @contextmanager
-def memory_errors_told(what: str = "") -> Iterator[None]:
-    """A memory that runs out in here becomes a FaceVCError, which belongs to the item at hand. `what` names the item.
+def report_memory_errors(what: str = "") -> Iterator[None]:
+    """Turn an out-of-memory error inside this block into a FaceVCError. `what` names the item.
 
-    The arrays of the calls that failed are let go, so that the next item finds the memory free.
+    The arrays of the failed calls are released, so that the next item can use their memory.
     """
     try:
         yield
@@ -49,6 +49,6 @@ def memory_errors_told(what: str = "") -> Iterator[None]:
 def _empty_cuda_cache() -> None:
     import sys
 
-    torch = sys.modules.get("torch")  # not imported for this: what has no torch has nothing to give back
+    torch = sys.modules.get("torch")  # not imported for this: a process without torch has no cache to empty
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

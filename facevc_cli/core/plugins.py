@@ -1,4 +1,4 @@
-"""What other packages bring under a name: entry points, found when a name is asked for that facevc does not know itself."""
+"""Plug-ins of other packages: entry points, looked up when a user asks for a name that facevc itself does not have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 
 @dataclass(frozen=True)
 class Plugins:
-    """One kind of thing that a package may add. group: of the entry points; option: which asks for them by name; what: one of them.
+    """One kind of plug-in.
 
-    own: the names that facevc itself knows, which come first; otherwise: what the option takes besides names, for the error.
+    group: of its entry points. option: the command line option that takes the name. what: what one plug-in is called.
+    own: facevc's own names, which have priority. otherwise: what else the option accepts, for the error message.
     """
 
     group: str
@@ -21,14 +22,14 @@ class Plugins:
     own: Sequence[str] = ()
     otherwise: str = ""
 
-    def installed(self) -> dict[str, EntryPoint]:
-        """The entry points by name, sorted, without those that would hide a name of facevc's own."""
+    def find_installed(self) -> dict[str, EntryPoint]:
+        """Find the entry points, sorted by name. One that has a name of facevc's own is ignored."""
         found = {point.name: point for point in entry_points(group=self.group) if point.name not in self.own}
         return dict(sorted(found.items()))
 
     def find(self, name: str) -> EntryPoint:
-        """The entry point of a name; UsageError that lists what there is where none is installed."""
-        found = self.installed()
+        """Find the entry point of a name. If it is not installed, UsageError lists the known names."""
+        found = self.find_installed()
         if name not in found:
             there = ", ".join([*self.own, *found]) or "none"
             also = f", or {self.otherwise}" if self.otherwise else ""
@@ -39,29 +40,32 @@ class Plugins:
         return found[name]
 
     def load(self, name: str) -> Any:
-        """The object that the entry point names. UsageError as `find`; FaceVCError where importing it fails."""
+        """Import the object of an entry point. UsageError as `find`; FaceVCError if the import fails."""
         point = self.find(name)
         try:
             return point.load()
-        except Exception as error:  # another package's: it may raise anything
-            raise self._broken(name, error) from error
+        except Exception as error:  # a plug-in may raise anything
+            raise self._make_load_error(name, error) from error
 
     def make(self, name: str, *arguments: object) -> Any:
-        """What that object gives when called with the arguments. UsageError as `find`; FaceVCError where it does not load."""
+        """Load the object and call it with the arguments.
+
+        UsageError as `find`; FaceVCError if the import or the call fails.
+        """
         maker = self.load(name)
         try:
             return maker(*arguments)
         except FaceVCError:
             raise
         except Exception as error:
-            raise self._broken(name, error) from error
+            raise self._make_load_error(name, error) from error
 
-    def release(self, name: str) -> str:
-        """'package-1.2', which brings the name."""
+    def describe_release(self, name: str) -> str:
+        """'package-1.2': the package that provides the name."""
         package = self.find(name).dist
         return f"{package.name}-{package.version}" if package else ""
 
-    def _broken(self, name: str, error: Exception) -> FaceVCError:
+    def _make_load_error(self, name: str, error: Exception) -> FaceVCError:
         return FaceVCError(
             f"{self.option} {name}: it is installed but does not load ({type(error).__name__}: {error}). See its package's own notes."
         )

@@ -1,4 +1,4 @@
-"""How a stage tells what it is doing without printing: a `Reporter` is given to it, and a `Tally` keeps the count."""
+"""Progress without printing: a stage calls a `Reporter`, and a `Tally` counts."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    """What a stage calls while it works; the command line draws it, tests and Python callers may ignore it."""
+    """What a stage calls while it works. The command line shows it; tests and Python callers may ignore it."""
 
     def begin(self, total: int | None, unit: str, what: str) -> None: ...
     def advance(self, item: str, **figures: float | str) -> None: ...
@@ -17,7 +17,7 @@ class Reporter(Protocol):
     def end(self) -> None: ...
 
 
-class Silent:
+class SilentReporter:
     """A reporter that says nothing."""
 
     def begin(self, total: int | None, unit: str, what: str) -> None: ...
@@ -29,12 +29,12 @@ class Silent:
     def end(self) -> None: ...
 
 
-SILENT: Reporter = Silent()
+SILENT: Reporter = SilentReporter()
 
 
 @dataclass
 class Summary:
-    """What a stage did: counts, failures by item, where the result lies and which command comes next."""
+    """What a stage did: counts, failures by item, the path of the result, and the next command."""
 
     done: int = 0
     skipped: int = 0
@@ -45,7 +45,7 @@ class Summary:
 
 
 class Tally:
-    """Counts what a stage did while passing it on to the reporter."""
+    """Count what a stage did, and pass each event on to the reporter."""
 
     def __init__(self, reporter: Reporter):
         self.reporter = reporter

@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses out of nested dicts, and back, with errors that name the key."""
+"""Convert settings between nested dicts and frozen dataclasses. Errors name the key."""
 
 import dataclasses
 import math
@@ -17,24 +17,26 @@ from facevc_cli.core.parsing import shorten
 C = TypeVar("C")
 Limits = tuple[float | None, float | None]  # least and most
 MOST_COUNT = 2**31 - 1
-ABOVE_ZERO = sys.float_info.min  # as the least: every number above 0
+ABOVE_ZERO = sys.float_info.min  # as a lower limit: any number above 0
 NO_LIMITS: Mapping[str, Limits] = MappingProxyType({})
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Plain dicts and lists, ready for YAML or JSON."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in ((k, _plain(v)) for k, v in dataclasses.asdict(config).items())}
+    """Convert a dataclass to plain dicts and lists, for YAML or JSON."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in ((k, _to_plain(v)) for k, v in dataclasses.asdict(config).items())}
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+        return {k: _to_plain(v) for k, v in value.items()}
+    return [_to_plain(v) for v in value] if isinstance(value, tuple | list) else value
 
 
 def from_dict(kind: type[C], tree: Mapping[str, Any], where: str, limits: Mapping[str, Limits] = NO_LIMITS) -> C:
-    """A dataclass out of nested dicts; unknown keys, and values of the wrong type or beyond its
-    limits (by name), are FaceVCErrors."""
+    """Build a dataclass from nested dicts.
+
+    FaceVCError if a key is unknown, or a value has the wrong type or is outside its limits. limits: (least, most) by name.
+    """
     if not isinstance(tree, Mapping):
         raise FaceVCError(f"{where}: expected a group of settings, found {shorten(tree)}.")
     types_by_name = typing.get_type_hints(kind)
@@ -44,14 +46,14 @@ def from_dict(kind: type[C], tree: Mapping[str, Any], where: str, limits: Mappin
         if key not in hints:
             advice = name_nearest(key, hints) or f" Known: {', '.join(hints)}."
             raise FaceVCError(f"{where}: {kind.__name__} has no setting {shorten(key)}.{advice}")
-        values[key] = _typed(hints[key], value, f"{where}: {key}", limits.get(key, (None, None)), limits)
+        values[key] = _check_value(hints[key], value, f"{where}: {key}", limits.get(key, (None, None)), limits)
     try:
         return kind(**values)
     except TypeError as error:  # a setting without a default is missing
         raise FaceVCError(f"{where}: {error}.") from error
 
 
-def _typed(hint: Any, value: Any, where: str, limits: Limits, inner: Mapping[str, Limits]) -> Any:
+def _check_value(hint: Any, value: Any, where: str, limits: Limits, inner: Mapping[str, Limits]) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_dict(hint, value, where, inner)
     if typing.get_origin(hint) is tuple:
@@ -60,13 +62,13 @@ def _typed(hint: Any, value: Any, where: str, limits: Limits, inner: Mapping[str
         kinds = typing.get_args(hint)
         if Ellipsis not in kinds and len(value) != len(kinds):
             raise FaceVCError(f"{where}: expected a list of {len(kinds)}, found {shorten(value)}.")
-        return tuple(_typed(kinds[0], v, where, limits, inner) for v in value)
+        return tuple(_check_value(kinds[0], v, where, limits, inner) for v in value)
     if typing.get_origin(hint) is typing.Literal:
         if value not in typing.get_args(hint):
             raise FaceVCError(f"{where} {shorten(value)}: {name_allowed(value, typing.get_args(hint))}")
         return value
     if isinstance(hint, types.UnionType):
-        return None if value is None else _typed(typing.get_args(hint)[0], value, where, limits, inner)
+        return None if value is None else _check_value(typing.get_args(hint)[0], value, where, limits, inner)
     if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
         with suppress(ValueError, OverflowError):
             value = float(value)  # YAML reads 1e-3 as text

@@ -1,10 +1,10 @@
 """Ctrl-C, terminations and closed terminals.
 
-The first Ctrl-C asks: loops finish what is in hand and then raise `Interrupted`. The second one drops: worker processes end, `Interrupted` is raised
-at once, and what still runs after `DROP_S` is cut off. If nothing is in hand, the first one drops. A termination or a closed terminal always drops,
-except in loops that take a termination for a Ctrl-C.
+The first Ctrl-C asks for a stop: loops finish the work in hand, then raise `Interrupted`. The second one drops that work: worker processes end,
+`Interrupted` is raised at once, and after `DROP_S` the process ends whatever still runs. If no work is in hand, the first Ctrl-C drops. A termination
+or a closed terminal always drops, except in loops that treat a termination like Ctrl-C.
 
-A thread of its own decides, because Python calls signal handlers in the main thread only, which may be busy in a library for minutes.
+A separate thread decides. Python calls signal handlers in the main thread only, and that thread may be busy in a library for minutes.
 """
 
 import os
@@ -25,8 +25,8 @@ from types import FrameType
 
 from facevc_cli.core.errors import Interrupted
 
-DROP_S = 1.4  # from a drop to the end of the process
-END_S = 0.4  # what worker processes have for their temporary files
+DROP_S = 1.4  # from the drop to the end of the process
+END_S = 0.4  # time for worker processes to delete their temporary files
 STOPPED = "Stopped. What is finished is kept; run the same command again to go on."
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
@@ -34,7 +34,7 @@ SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name
 
 @dataclass(eq=False)
 class _Hold:
-    """A loop that finishes what it has in hand."""
+    """A loop that finishes the work in hand before it stops."""
 
     count: Callable[[], int]
     unit: str
@@ -42,7 +42,7 @@ class _Hold:
     raises: bool
     begin_stop: Callable[[], None]
 
-    def takes(self, number: int) -> bool:
+    def accepts(self, number: int) -> bool:
         allowed = number == signal.SIGINT or (self.terminations and number == signal.SIGTERM)
         return allowed and (self.raises or self.count() > 0)
 
@@ -53,40 +53,40 @@ class _Hold:
 
 @dataclass
 class _State:
-    asked: int | None = None  # the signal that asked to stop
-    dropping: int | None = None  # the signal that dropped what was in hand
-    raise_now: int | None = None  # what the handler is to raise in the main thread, once
+    asked: int | None = None  # the signal that asked for a stop
+    dropping: int | None = None  # the signal that dropped the work in hand
+    raise_now: int | None = None  # the signal for which the handler raises once in the main thread
     deadline: float | None = None
-    over: bool = False  # the command is done, Python ends
-    said: bool = False
+    over: bool = False  # the command is done and Python is exiting
+    reported: bool = False
     shields: int = 0
     holds: list[_Hold] = field(default_factory=list)
     paths: dict[Path, None] = field(default_factory=dict)
-    tell: Callable[[str], None] | None = None
-    sent: int = 0  # signals that we sent to the main thread
+    report: Callable[[str], None] | None = None
+    sent: int = 0  # number of signals that we sent to the main thread
 
 
 _state = _State()
-_leaving = threading.Lock()
+_exiting = threading.Lock()
 
 
 def stop_requested() -> bool:
-    """Whether loops are to begin nothing new."""
+    """Whether loops must start no new work."""
     return _state.asked is not None or _state.dropping is not None
 
 
 def is_dropping() -> bool:
-    """Whether what is in hand is given up."""
+    """Whether the work in hand is dropped."""
     return _state.dropping is not None
 
 
 def exit_code() -> int:
-    """Of a command that was stopped."""
+    """The exit code of a stopped command."""
     return 128 + (_state.dropping or _state.asked or signal.SIGINT)
 
 
 def check_stop() -> None:
-    """Raises Interrupted where a stop was asked for."""
+    """Raise Interrupted if a stop was requested."""
     number = _state.dropping or _state.asked
     if number is not None:
         _state.raise_now = None
@@ -97,10 +97,10 @@ def check_stop() -> None:
 def hold(
     count: Callable[[], int], unit: str = "file", *, terminations: bool = False, raises: bool = False, begin_stop: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """While in here, the first Ctrl-C only asks to stop, as long as `count` of what is in hand is above 0.
+    """Inside this block the first Ctrl-C only asks for a stop, as long as `count()` items are in hand.
 
-    terminations: the same for SIGTERM. raises: the first one is raised here, also if nothing is in hand. begin_stop: called by the first one, in
-    another thread.
+    terminations: treat SIGTERM the same way. raises: raise the first one here, even if nothing is in hand. begin_stop: called at the first one,
+    in another thread.
     """
     held = _Hold(count, unit, terminations, raises, begin_stop)
     _state.holds.append(held)
@@ -114,15 +114,15 @@ def hold(
 def finish_in_hand(
     count: Callable[[], int], unit: str = "file", *, terminations: bool = False, begin_stop: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """`hold`, and Interrupted at its end if a stop was asked for."""
+    """Like `hold`, but raise Interrupted at the end if a stop was requested."""
     with hold(count, unit, terminations=terminations, begin_stop=begin_stop):
         yield
     check_stop()
 
 
 @contextmanager
-def shielded() -> Iterator[None]:
-    """No Interrupted is raised in the middle of this, only at its end: for calls that leave a broken state behind, as HDF5's do."""
+def delay_interrupts() -> Iterator[None]:
+    """Raise Interrupted only at the end of this block. Use it around calls that must not be cut off, such as HDF5's."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -135,8 +135,8 @@ def shielded() -> Iterator[None]:
 
 
 @contextmanager
-def removed_if_dropped(path: Path) -> Iterator[None]:
-    """A temporary file or folder that does not stay behind if the process is cut off in here."""
+def remove_if_dropped(path: Path) -> Iterator[None]:
+    """Remove a temporary file or folder if the process is cut off inside this block."""
     _state.paths[path] = None
     try:
         yield
@@ -145,7 +145,7 @@ def removed_if_dropped(path: Path) -> Iterator[None]:
 
 
 def remove_dropped() -> None:
-    """Removes the temporary files of everything in hand."""
+    """Remove the temporary files of all work in hand."""
     for path in list(_state.paths):
         with suppress(OSError):
             if path.is_dir() and not path.is_symlink():
@@ -154,19 +154,22 @@ def remove_dropped() -> None:
                 path.unlink()
 
 
-def tell_by(tell: Callable[[str], None] | None) -> None:
-    """How the user is told; None: a line on stderr."""
-    _state.tell = tell
+def set_stop_reporter(report: Callable[[str], None] | None) -> None:
+    """Set the function that reports a stop to the user. None: write a line to stderr."""
+    _state.report = report
 
 
-def mark_told() -> None:
-    """The caller has told that the command stopped."""
-    _state.said = True
+def mark_stop_reported() -> None:
+    """Note that the caller has already reported the stop."""
+    _state.reported = True
 
 
 @contextmanager
-def signals_heard() -> Iterator[None]:
-    """Handles the signals while a command runs. Signals that the process was told to ignore, as by nohup, stay ignored."""
+def handle_signals() -> Iterator[None]:
+    """Handle the signals while a command runs.
+
+    A signal that the process ignores, for example under nohup, stays ignored.
+    """
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -179,19 +182,19 @@ def signals_heard() -> Iterator[None]:
         yield
     except Interrupted as stop:
         code = stop.exit_code
-        _say_stopped()
+        _report_stop()
     except SystemExit as end:
         if not stop_requested():
             raise
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         _state.over = True
-    if code is not None:  # all is saved: threads that still work are not waited for
-        _leave_children_alone()
+    if code is not None:  # everything is saved, so do not wait for threads that still work
+        _ignore_child_exits()
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):
                 stream.flush()
-        _leave(code)
+        _exit_process(code)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -202,12 +205,12 @@ def _handle(number: int, frame: FrameType | None) -> None:
 def _raise_pending() -> None:
     number, _state.raise_now = _state.raise_now, None
     if number is not None:
-        _leave_children_alone()
+        _ignore_child_exits()
         raise Interrupted(number)
 
 
-def _leave_children_alone() -> None:
-    """Lets no handler complain that worker processes end, as torch's does: they are about to."""
+def _ignore_child_exits() -> None:
+    """Remove handlers that complain when worker processes end, such as torch's. They are about to end."""
     if hasattr(signal, "SIGCHLD"):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
@@ -216,23 +219,23 @@ def _watch(reader: socket.socket, heard: frozenset[int]) -> None:
     while True:
         left = None if _state.deadline is None else max(0.0, _state.deadline - time.monotonic())
         if left == 0.0 or not select.select([reader], [], [], left)[0]:
-            _say_stopped()
-            _leave(exit_code())
+            _report_stop()
+            _exit_process(exit_code())
         for number in reader.recv(64):
             if number in heard and _state.sent:
                 _state.sent -= 1
             elif number in heard:
-                _decide(number)
+                _begin_stop(number)
 
 
-def _decide(number: int) -> None:
+def _begin_stop(number: int) -> None:
     if _state.dropping is not None:
         return
     held = _state.holds[-1] if _state.holds else None
-    if _state.asked is None and held is not None and held.takes(number):
+    if _state.asked is None and held is not None and held.accepts(number):
         _state.asked = number
         if text := held.describe():
-            _tell(text)
+            _report(text)
         held.begin_stop()
         if held.raises:
             _raise_in_main(number)
@@ -245,29 +248,29 @@ def _decide(number: int) -> None:
 
 def _raise_in_main(number: int) -> None:
     _state.raise_now, _state.sent = number, _state.sent + 1
-    if hasattr(signal, "pthread_kill"):  # a true signal: it wakes a main thread that waits
+    if hasattr(signal, "pthread_kill"):  # a real signal wakes a main thread that waits
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
         signal.raise_signal(number)
 
 
 def end_processes(processes: Sequence[BaseProcess]) -> None:
-    """Ends worker processes: first so that they remove their temporary files, then at once."""
+    """End worker processes: terminate them so that they can delete temporary files, then kill them."""
     until = time.monotonic() + END_S
     while (alive := [process for process in processes if process.is_alive()]) and time.monotonic() < until:
-        for process in alive:  # again and again: a termination by the system, which workers ignore, can swallow one of ours
+        for process in alive:  # repeated: a termination by the system, which workers ignore, can swallow ours
             process.terminate()
         time.sleep(0.05)
     for process in processes:
         process.kill()
 
 
-def _leave(code: int) -> None:
-    if not _leaving.acquire(blocking=False):
-        time.sleep(60)  # the other thread is at it
+def _exit_process(code: int) -> None:
+    if not _exiting.acquire(blocking=False):
+        time.sleep(60)  # another thread is already exiting
     end_processes(active_children())
     remove_dropped()
-    # multiprocessing's semaphores and folders would stay behind. In a thread: what was cut off may hold a lock that this waits for.
+    # Otherwise multiprocessing's semaphores and folders stay behind. A thread does it, because dropped work may hold a lock that this needs.
     cleaning = threading.Thread(target=clean_multiprocessing, daemon=True)
     cleaning.start()
     cleaning.join(0.3)
@@ -275,21 +278,21 @@ def _leave(code: int) -> None:
 
 
 def clean_multiprocessing() -> None:
-    """Removes the semaphores and temporary folders of this process, as Python's own end would."""
+    """Remove the semaphores and temporary folders of this process, as a normal exit of Python does."""
     for least_priority in (0, -100):
         with suppress(Exception):
             util._run_finalizers(least_priority)  # type: ignore[attr-defined]
 
 
-def _say_stopped() -> None:
-    if not _state.said:
-        _state.said = True
-        _tell(STOPPED, plainly=True)
+def _report_stop() -> None:
+    if not _state.reported:
+        _state.reported = True
+        _report(STOPPED, plainly=True)
 
 
-def _tell(text: str, plainly: bool = False) -> None:
+def _report(text: str, plainly: bool = False) -> None:
     with suppress(Exception):
-        if _state.tell is not None and not plainly:
-            _state.tell(text)
+        if _state.report is not None and not plainly:
+            _state.report(text)
         else:
             os.write(2, f"{text}\n".encode())

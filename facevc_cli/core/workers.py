@@ -1,4 +1,4 @@
-"""Work spread over processes, which end with their parent."""
+"""Spread work over processes that end when their parent ends."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.memory import memory_errors_told
+from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.stopping import (
     SIGNALS,
     check_stop,
@@ -26,19 +26,22 @@ from facevc_cli.core.stopping import (
 T = TypeVar("T")
 R = TypeVar("R")
 
-_stopping: Any = None  # in a worker: the parent's event that says to begin nothing more
+_stopping: Any = None  # in a worker: the event by which the parent asks to start no more items
 
 
 @contextmanager
-def starting_children() -> Iterator[None]:
-    """Processes that start in here hear no Ctrl-C until `leave_signals_to_parent`: Python would answer it with a traceback."""
+def block_child_signals() -> Iterator[None]:
+    """Block Ctrl-C in processes that start in this block, until they call `leave_signals_to_parent`.
+
+    Python would answer it with a traceback.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    resource_tracker.ensure_running()  # it must not hear a closed terminal; where this starts it, it unblocks SIGINT
+    resource_tracker.ensure_running()  # it must not see SIGHUP; if this call starts it, SIGINT is unblocked
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -47,7 +50,10 @@ def starting_children() -> Iterator[None]:
 
 
 def leave_signals_to_parent(_: int = 0) -> None:
-    """In a worker: its parent hears the signals, which a terminal or the system sends to both. Only the parent's own termination ends it."""
+    """In a worker: ignore the signals that a terminal or the system sends to both.
+
+    Only a termination by the parent ends the worker.
+    """
     for number in SIGNALS:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
@@ -74,7 +80,7 @@ def _end_worker(*_: object) -> None:
 
 
 def _start_worker(threads: int, stopping: Any) -> None:
-    """A pool's worker keeps to its share of the processors, leaves Ctrl-C to its parent, and does not outlive it."""
+    """Set a worker up: its share of the CPUs, no reaction to Ctrl-C, and an end as soon as its parent ends."""
     from multiprocessing import parent_process
 
     def leave() -> None:
@@ -87,14 +93,14 @@ def _start_worker(threads: int, stopping: Any) -> None:
     _stopping = stopping
     leave_signals_to_parent()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)  # torch and CTranslate2, where a worker imports them, read this
+        os.environ[name] = str(threads)  # torch and CTranslate2 read this when a worker imports them
     Thread(target=leave, daemon=True).start()
 
 
 class Workers:
-    """Processes that stay from one `map` to the next, so that what they load is loaded once. To be closed, or used in a `with`.
+    """Processes that stay between calls of `map`, so that they load a model once. Close it, or use it in a `with` block.
 
-    jobs: how many; with 1 the work is done in this process. threads: of each.
+    jobs: number of processes; with 1 this process does the work. threads: per process.
     """
 
     def __init__(self, jobs: int, threads: int = 1):
@@ -109,7 +115,7 @@ class Workers:
         self.close(drop=is_dropping() or (kind is not None and issubclass(kind, KeyboardInterrupt)))
 
     def close(self, drop: bool = False) -> None:
-        """Ends the processes, after the items that they have begun, or with `drop` at once."""
+        """End the processes: after the items that they have started, or at once with `drop`."""
         if self._pool is None:
             return
         pool, self._pool = self._pool, None
@@ -117,7 +123,7 @@ class Workers:
         try:
             if not drop:
                 pool.shutdown(cancel_futures=True)
-        except BaseException:  # another Ctrl-C, while begun items were waited for
+        except BaseException:  # another Ctrl-C during the wait for started items
             drop = True
             raise
         finally:
@@ -128,11 +134,11 @@ class Workers:
     def map(
         self, function: Callable[[T], R], items: Sequence[T], outlive: bool = False
     ) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
-        """`function` over `items`: (item, result, error) as each is done; only FaceVCErrors, and memory that runs out, are passed on.
+        """Apply `function` to `items`. Yield (item, result, error) as each is done. Errors are FaceVCErrors, also if memory runs out.
 
-        Results wait for the reader (at most four a process), so that memory stays bounded. A process that dies is an error; with
-        `outlive`, the items that were waiting then are tried one by one, and the error is that of the item that kills its process again.
-        After the first Ctrl-C the items that are begun are finished, then Interrupted is raised.
+        At most four results per process wait for the reader, so memory stays bounded. A process that dies is an error. With `outlive`
+        the items in hand at that moment are tried one by one, and only an item that kills its process again gets the error.
+        After the first Ctrl-C the started items are finished, then Interrupted is raised.
         """
         if self.jobs == 1 or (len(items) <= 1 and self._pool is None):
             with finish_in_hand(lambda: 1):
@@ -142,7 +148,7 @@ class Workers:
             return
         waiting, pending = deque(items), dict[Future, T]()
         try:
-            with finish_in_hand(lambda: min(self.jobs, len(pending)), begin_stop=self._begin_nothing_more):
+            with finish_in_hand(lambda: min(self.jobs, len(pending)), begin_stop=self._stop_new_items):
                 while waiting or pending:
                     try:
                         while waiting and len(pending) < 4 * self.jobs and not stop_requested():
@@ -161,18 +167,18 @@ class Workers:
                         self.close()
                         if not outlive:
                             raise FaceVCError(
-                                "a worker process died, most often because the memory ran out. Run the same command again with fewer --jobs: "
-                                "what is finished is kept."
+                                "a worker process died, most often because memory ran out. Run the same command again with fewer --jobs. "
+                                "Finished items are kept."
                             ) from error
                         suspects = list(pending.values())
                         pending.clear()
-                        yield from self._one_by_one(function, suspects)
+                        yield from self._map_one_by_one(function, suspects)
         finally:
-            if not is_dropping():  # the pool sets the futures itself where its processes were ended, and stumbles over cancelled ones
+            if not is_dropping():  # a pool whose processes were ended sets the futures itself and fails on cancelled ones
                 for future in pending:
                     future.cancel()
 
-    def _one_by_one(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
+    def _map_one_by_one(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
         for item in items:
             check_stop()
             try:
@@ -182,7 +188,7 @@ class Workers:
                     check_stop()
                 self.close()
                 found = None, FaceVCError(
-                    "the process that worked on it alone died: the memory ran out, or a library crashed on it. Take it out, or cut it into "
+                    "the process that worked on this item alone died: memory ran out, or a library crashed. Leave the item out, or cut it into "
                     "shorter or smaller pieces."
                 )
             if found is not None:
@@ -191,14 +197,14 @@ class Workers:
     def _submit(self, function: Callable[[T], R], item: T) -> Future:
         from multiprocessing import get_context
 
-        with starting_children():  # here, and for as long as not all are there with every item
+        with block_child_signals():  # the pool starts a process with each item until all `jobs` run
             if self._pool is None:
                 context = get_context("spawn")
                 self._stop = context.Event()
                 self._pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_start_worker, initargs=(self._threads, self._stop))
             return self._pool.submit(_attempt_unless_stopping, function, item)
 
-    def _begin_nothing_more(self) -> None:
+    def _stop_new_items(self) -> None:
         if self._stop is not None:
             self._stop.set()
 
@@ -206,19 +212,19 @@ class Workers:
 def parallel_map(
     function: Callable[[T], R], items: Sequence[T], jobs: int, outlive: bool = False
 ) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
-    """`Workers.map` with `jobs` processes of one thread each, which end with the work."""
+    """Like `Workers.map`, with `jobs` processes of one thread each that end with the work."""
     with Workers(jobs) as workers:
         yield from workers.map(function, items, outlive)
 
 
 def _attempt_unless_stopping(function: Callable[[T], R], item: T) -> tuple[R | None, FaceVCError | None] | None:
-    """In a worker; None where the item was not begun because a stop was asked for."""
+    """Runs in a worker. None if a stop was requested before the item was started."""
     return None if _stopping is not None and _stopping.is_set() else _attempt(function, item)
 
 
 def _attempt(function: Callable[[T], R], item: T) -> tuple[R | None, FaceVCError | None]:
     try:
-        with memory_errors_told():
+        with report_memory_errors():
             return function(item), None
     except FaceVCError as error:
         return None, FaceVCError(str(error))

@@ -10,7 +10,7 @@ import numpy as np
 
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.core.tuning import default_jobs
+from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.core.workers import parallel_map
 from facevc_cli.corpus.origins import COLUMNS, Origin, find_standing
 from facevc_cli.corpus.store import Item, Store
@@ -87,7 +87,7 @@ def extract_into_store(
         reporter.begin(len(mine), "files", stage)
         for source in standing.done:
             tally.skip(source.id)
-        for source, item, error in parallel_map(_WithOrigin(extract, folder), waiting, config.jobs or default_jobs(), outlive=True):
+        for source, item, error in parallel_map(_WithOrigin(extract, folder), waiting, config.jobs or count_usable_cpus(), outlive=True):
             if item is not None:
                 writer.add(item)
                 tally.done(source.id)

@@ -15,7 +15,7 @@ import numpy as np
 
 from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.stopping import shielded
+from facevc_cli.core.stopping import delay_interrupts
 from facevc_cli.corpus.store import Item, Store, Value, newest, settings_hash
 from facevc_cli.corpus.store_check import SCHEMA
 from facevc_cli.files.atomic import atomic_path, remove_left
@@ -46,7 +46,7 @@ class StoreWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with suppress(FaceVCError) if kind is not None else nullcontext(), shielded():
+        with suppress(FaceVCError) if kind is not None else nullcontext(), delay_interrupts():
             self.flush()  # also after Ctrl-C: these items are finished work; a full disk was reported before
 
     def add(self, item: Item) -> None:
@@ -140,7 +140,7 @@ class StoreWriter:
         statistics: Mapping[str, np.ndarray] | None = None,
         attributes: Mapping[str, Value] | None = None,
     ) -> None:
-        with shielded(), atomic_path(path) as temporary, SteadyFile(temporary) as disk:  # HDF5 must not be interrupted
+        with delay_interrupts(), atomic_path(path) as temporary, SteadyFile(temporary) as disk:  # HDF5 must not be interrupted
             with h5py.File(disk, "w") as file:
                 file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
                 file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)

@@ -12,7 +12,7 @@ def root_mean_square(wav: np.ndarray) -> float:
     return float(np.sqrt(sum(np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum() for i in range(0, len(wav), BLOCK_SAMPLES)) / len(wav)))
 
 
-def levelled(wav: np.ndarray, rms: float) -> np.ndarray:
+def match_loudness(wav: np.ndarray, rms: float) -> np.ndarray:
     """(n,) to an RMS, short of clipping; that of a silence gives silence. In place."""
     own = root_mean_square(wav)
     gain = 0.0 if rms < SILENCE or own == 0 else min(rms / own, PEAK / max(float(wav.max()), -float(wav.min())))

@@ -1,1 +1,1 @@
-"""What `facevc evaluate` does: metrics, judges, intervals, the report, the listening study."""
+"""The work of `facevc evaluate`: metrics, judges, intervals, the report, and the listening study."""

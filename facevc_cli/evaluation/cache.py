@@ -1,11 +1,11 @@
-"""What judges said about files, remembered by the files' content: a second run over the same files takes seconds."""
+"""Cache of the judges' answers, keyed by file content. A second run over the same files takes seconds."""
 
 from pathlib import Path
 
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.stopping import shielded
+from facevc_cli.core.stopping import delay_interrupts
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.locks import exclusive_lock
 
@@ -13,14 +13,14 @@ SAVE_EVERY = 100  # new rows
 
 
 class Cache:
-    """Rows of numbers or texts by key, in one npz file; without a path they last as long as the run.
+    """Rows of numbers or texts by key, in one npz file. Without a path they last only for the run.
 
-    A file that is damaged or of another version is started anew. Rows of one cache have one length.
+    A damaged file, or one of another version, is replaced. All rows of a cache have the same length.
     """
 
     def __init__(self, path: Path | None):
         self._path = path
-        self._rows: dict[str, np.ndarray] = self._on_disk()
+        self._rows: dict[str, np.ndarray] = self._read_disk()
         self._new = 0
 
     def get(self, key: str) -> np.ndarray | None:
@@ -32,24 +32,24 @@ class Cache:
         if self._new >= SAVE_EVERY:
             self.save()
 
-    def put_new(self, key: str, row: np.ndarray) -> None:
-        """The same where the key has no row yet."""
+    def put_if_absent(self, key: str, row: np.ndarray) -> None:
+        """Put a row if the key has none yet."""
         if key not in self._rows:
             self.put(key, row)
 
     def save(self) -> None:
-        """Writes what is new, atomically; a folder that cannot be written to costs only the memory."""
+        """Write new rows atomically. If the folder cannot be written to, the rows last only for the run."""
         if self._path is None or not self._new:
             return
         try:
-            with shielded(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
-                self._rows = self._on_disk() | self._rows  # with what another process has heard meanwhile
+            with delay_interrupts(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
+                self._rows = self._read_disk() | self._rows  # includes what another process has added meanwhile
                 self._write(self._path)
             self._new = 0
         except FaceVCError:
             self._path = None
 
-    def _on_disk(self) -> dict[str, np.ndarray]:
+    def _read_disk(self) -> dict[str, np.ndarray]:
         if self._path is None or not self._path.is_file():
             return {}
         try:
@@ -57,7 +57,7 @@ class Cache:
                 keys, rows = stored["keys"], stored["rows"]
             known = keys.dtype.kind == "U" and keys.ndim == 1 and rows.ndim == 2 and rows.dtype.kind in "fU"
             return dict(zip(keys.tolist(), rows, strict=True)) if known else {}
-        except Exception:  # a damaged archive makes zipfile, zlib and numpy raise a dozen types: what was remembered is heard again
+        except Exception:  # zipfile, zlib and numpy raise a dozen types for a damaged archive; its files are judged again
             return {}
 
     def _write(self, path: Path) -> None:

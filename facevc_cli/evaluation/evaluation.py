@@ -1,12 +1,12 @@
-"""An evaluation: every system's figures, its slices, and how far the systems differ."""
+"""An evaluation: the figures of each system, its slices, and the differences between systems."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.evaluation.bootstrap import Figure, Terms, difference
-from facevc_cli.evaluation.figures import column_slices, figures, gender_slices, metric_terms
+from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_difference
+from facevc_cli.evaluation.figures import estimate_figures, measure_terms, slice_by_columns, slice_by_gender
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import Metric
 from facevc_cli.evaluation.metrics.registry import METRICS
@@ -18,14 +18,14 @@ Figures = dict[str, Figure]  # metric -> figure
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found; systems go by their label ('starter', 'starter/mean-face', 'starter/blur=4'), metrics in the order of `metrics`.
+    """The results of `evaluate`. A system's key is its label: 'starter', 'starter/mean-face', 'starter/blur=4'.
 
     slices: label -> slice ("F>M", "age_bin=20-29") -> metric. differences: (label, other label) -> metric -> paired difference
-    label - other. lost: label -> rows whose conversion failed (a degraded face that was not found). metrics: by name, those of
-    other packages last; failed: those of them that failed, and why.
+    label - other. lost: label -> number of failed conversions, for example because a degraded face was not found. metrics: by
+    name, in the order of display; those of other packages come last. failed: the metrics of other packages that failed, and why.
     """
 
-    conversions: list[Conversion]  # those that were heard
+    conversions: list[Conversion]  # those that the judges could hear
     evidence: Evidence
     systems: dict[str, Figures]
     slices: dict[str, dict[str, Figures]]
@@ -48,21 +48,21 @@ def measure(
     notes: Sequence[str] = (),
     seed: int = 0,
 ) -> Evaluation:
-    """Every metric of every system, its slices by gender pair and by the columns `by`, and the paired differences.
+    """Measure every metric of every system, its slices by gender pair and by the columns `by`, and the paired differences.
 
-    Control people are chosen among all systems' targets, the same for each. `added` are other packages' metrics: one that fails is
-    left out of every system.
+    Control people are drawn from the targets of all systems, so each system has the same ones. added: metrics of other packages.
+    If one of them fails, it is left out of every system.
     """
     labels = dict.fromkeys(c.system for c in conversions)
-    terms = {label: metric_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
-    failed = _add(terms, added, conversions, evidence)
+    terms = {label: measure_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
+    failed = _add_terms(terms, added, conversions, evidence)
     metrics = METRICS | {metric.name: metric for metric in added}
-    slices = {label: {**gender_slices(found, seed), **column_slices(found, by, seed)} for label, found in terms.items()}
-    differences = {pair: _differences(terms[pair[0]], terms[pair[1]], metrics, seed) for pair in compared(conversions)}
+    slices = {label: {**slice_by_gender(found, seed), **slice_by_columns(found, by, seed)} for label, found in terms.items()}
+    differences = {pair: _estimate_differences(terms[pair[0]], terms[pair[1]], metrics, seed) for pair in list_comparisons(conversions)}
     return Evaluation(
         conversions=list(conversions),
         evidence=evidence,
-        systems={label: figures(found, seed=seed) for label, found in terms.items()},
+        systems={label: estimate_figures(found, seed=seed) for label, found in terms.items()},
         slices=slices,
         differences={pair: found for pair, found in differences.items() if found},
         lost=dict(lost or {}),
@@ -73,10 +73,10 @@ def measure(
     )
 
 
-def _add(
+def _add_terms(
     terms: Mapping[str, dict[str, Terms]], added: Sequence[Metric], conversions: Sequence[Conversion], evidence: Evidence
 ) -> dict[str, str]:
-    """Puts the added metrics' terms with each system's; the metrics that failed, and why."""
+    """Add the terms of the added metrics to each system's. Return the metrics that failed, and why."""
     failed = {}
     for metric in added:
         try:
@@ -90,14 +90,17 @@ def _add(
     return failed
 
 
-def compared(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
-    """Which labels are compared: each baseline and degradation with its plain system, and plain systems among themselves."""
+def list_comparisons(conversions: Sequence[Conversion]) -> list[tuple[str, str]]:
+    """List the pairs of labels to compare.
+
+    Baselines and degradations are compared with their plain system, and plain systems with each other.
+    """
     about = {c.system: c for c in conversions}
     plain = [label for label, c in about.items() if not (c.baseline or c.degradation)]
     changed = [(label, c.base) for label, c in about.items() if label not in plain and c.base in about]
     return changed + list(combinations(plain, 2))
 
 
-def _differences(a: Mapping[str, Terms], b: Mapping[str, Terms], metrics: Mapping[str, Metric], seed: int) -> Figures:
-    found = {name: difference(a[name], b[name], seed) for name, metric in metrics.items() if metric.better and name in a and name in b}
+def _estimate_differences(a: Mapping[str, Terms], b: Mapping[str, Terms], metrics: Mapping[str, Metric], seed: int) -> Figures:
+    found = {name: estimate_difference(a[name], b[name], seed) for name, metric in metrics.items() if metric.better and name in a and name in b}
     return {name: value for name, value in found.items() if value is not None}

@@ -1,86 +1,92 @@
-"""All figures of one system, overall and by slices, and what each metric lacks."""
+"""The figures of one system, overall and by slices, and why metrics are missing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from facevc_cli.core.errors import UsageError
-from facevc_cli.evaluation.bootstrap import Figure, Terms, figure
+from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_figure
 from facevc_cli.evaluation.metrics.evidence import Evidence
-from facevc_cli.evaluation.metrics.mel_cepstral_distortion import distortion_available
+from facevc_cli.evaluation.metrics.mel_cepstral_distortion import is_librosa_installed
 from facevc_cli.evaluation.metrics.registry import METRICS
 from facevc_cli.manifest.contract import GENDERS
 from facevc_cli.manifest.conversion import Conversion
 
 GENDER_PAIRS = {f"{a[0].upper()}>{b[0].upper()}": (a, b) for a in GENDERS for b in GENDERS}
-KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "source_speaker", "face", "driver")  # fields of a conversion that make slices too
+KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "source_speaker", "face", "driver")  # fields of a conversion; they give slices too
 
 
-def metric_terms(
+def measure_terms(
     conversions: Sequence[Conversion], evidence: Evidence, everyone: Sequence[Conversion] | None = None, seed: int = 0
 ) -> dict[str, Terms]:
-    """The terms of facevc's own metrics that have any, in their order. `everyone`: all systems' rows, whence control people come."""
+    """Measure facevc's own metrics, in their order.
+
+    Metrics without terms are left out. everyone: rows of all systems, for control people.
+    """
     evidence = replace(evidence, everyone=everyone or conversions, seed=seed)
     heard = [c for c in conversions if c.converted in evidence.voices]
     found = {name: metric.terms(heard, evidence) for name, metric in METRICS.items()}
     return {name: terms for name, terms in found.items() if len(terms)}
 
 
-def figures(
+def estimate_figures(
     terms: Mapping[str, Terms], keep: Callable[[Conversion], bool] | None = None, seed: int = 0
 ) -> dict[str, Figure]:
-    """Each metric's figure over the terms whose conversions `keep` accepts; a metric without terms is absent."""
-    found = {name: figure(part.where(keep) if keep else part, seed) for name, part in terms.items()}
+    """Estimate each metric over the terms that `keep` accepts. A metric without terms is left out."""
+    found = {name: estimate_figure(part.select(keep) if keep else part, seed) for name, part in terms.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def gender_slices(terms: Mapping[str, Terms], seed: int = 0) -> dict[str, dict[str, Figure]]:
-    """Figures by gender pair, source > target; both targets of an SDO pair must have the gender."""
+def slice_by_gender(terms: Mapping[str, Terms], seed: int = 0) -> dict[str, dict[str, Figure]]:
+    """Estimate figures by gender pair, source > target. Both targets of an SDO pair must have the gender."""
     slices = {
-        name: figures(terms, lambda c, wanted=wanted: (c.source_gender, c.gender) == wanted, seed)  # type: ignore[misc]
+        name: estimate_figures(terms, lambda c, wanted=wanted: (c.source_gender, c.gender) == wanted, seed)  # type: ignore[misc]
         for name, wanted in GENDER_PAIRS.items()
     }
     return {name: found for name, found in slices.items() if found}
 
 
-def column_slices(terms: Mapping[str, Terms], columns: Sequence[str], seed: int = 0) -> dict[str, dict[str, Figure]]:
-    """Figures by each value of the columns, 'age_bin=20-29'; both conversions of a pair must have the value, the empty one has none."""
+def slice_by_columns(terms: Mapping[str, Terms], columns: Sequence[str], seed: int = 0) -> dict[str, dict[str, Figure]]:
+    """Estimate figures by each value of the columns, such as 'age_bin=20-29'.
+
+    Both conversions of a pair must have the value. Empty values give no slice.
+    """
     rows = {id(row): row for part in terms.values() for row in part.rows}.values()
     slices = {}
     for column in columns:
-        for wanted in sorted({value_of(row, column) for row in rows} - {""}):
-            found = figures(terms, lambda c, column=column, wanted=wanted: value_of(c, column) == wanted, seed)  # type: ignore[misc]
+        for wanted in sorted({read_column(row, column) for row in rows} - {""}):
+            found = estimate_figures(terms, lambda c, column=column, wanted=wanted: read_column(c, column) == wanted, seed)  # type: ignore[misc]
             if found:
                 slices[f"{column}={wanted}"] = found
     return slices
 
 
-def value_of(conversion: Conversion, column: str) -> str:
-    """What a column says about a conversion, '' where nothing."""
+def read_column(conversion: Conversion, column: str) -> str:
+    """Read a column of a conversion; '' if it is absent."""
     return getattr(conversion, column) if column in KNOWN_COLUMNS else conversion.about.get(column, "").strip()
 
 
 def check_columns(columns: Sequence[str], conversions: Sequence[Conversion]) -> list[str]:
-    """A line for each column that is empty throughout; UsageError for one that there is not."""
+    """Return a note for each column that is empty in every row. UsageError if a column does not exist."""
     there = [*KNOWN_COLUMNS, *sorted({name for c in conversions for name in c.about} - set(KNOWN_COLUMNS))]
     for column in columns:
         if column not in there:
             raise UsageError(
                 f"--by {column}: expected a column of the manifest, of --labels or of --sources, found none of that name. There are: {', '.join(there)}."
             )
-    empty = [column for column in columns if not any(value_of(c, column) for c in conversions)]
+    empty = [column for column in columns if not any(read_column(c, column) for c in conversions)]
     return [f"figures by {column} are off: the column is empty" for column in empty]
 
 
-def missing(
+def explain_missing(
     systems: Mapping[str, Mapping[str, Figure]],
     slices: Mapping[str, Mapping[str, Mapping[str, Figure]]],
     conversions: Sequence[Conversion],
     evidence: Evidence,
 ) -> list[str]:
-    """One line for every metric that no system has, and why."""
+    """Explain in one line each why a metric is missing from all systems."""
     present = {name for found in systems.values() for name in found}
     lacks = [m.needs for m in METRICS.values() if m.needs and m.name not in present and (not m.beside or m.beside in present)]
-    if "MCD" not in present and any(c.parallel for c in conversions) and not distortion_available():
+    if "MCD" not in present and any(c.parallel for c in conversions) and not is_librosa_installed():
         lacks = [text for text in lacks if text != METRICS["MCD"].needs]
         lacks.append("MCD is off: it needs librosa. Install it with 'pip install \"facevc[eval]\"'")
     if not any(name in GENDER_PAIRS for parts in slices.values() for name in parts):

@@ -1,4 +1,4 @@
-"""Who listens: the speaker judge, and those that are there only where their package is installed."""
+"""The judges: the speaker judge, and the ones that need an installed package."""
 
 import re
 from collections.abc import Callable
@@ -10,11 +10,11 @@ import numpy as np
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.plugins import Plugins
-from facevc_cli.evaluation.metrics.gender import GenderJudge, LinearGenderJudge, PitchGenderJudge, packaged_judge
-from facevc_cli.evaluation.metrics.intelligibility import PACKAGED, Recogniser, WhisperRecogniser, packaged_available
-from facevc_cli.evaluation.metrics.naturalness import DNSMOS, DistillMOS, NaturalnessJudge, dnsmos_available, naturalness_available
+from facevc_cli.evaluation.metrics.gender import GenderJudge, LinearGenderJudge, PitchGenderJudge, load_packaged_judge
+from facevc_cli.evaluation.metrics.intelligibility import PACKAGED, Recogniser, WhisperRecogniser, is_whisper_packaged
+from facevc_cli.evaluation.metrics.naturalness import DNSMOS, DistillMOS, NaturalnessJudge, is_distillmos_installed, is_dnsmos_installed
 from facevc_cli.evaluation.metrics.voices import Embedder
-from facevc_cli.evaluation.threshold import Threshold, packaged_threshold
+from facevc_cli.evaluation.threshold import Threshold, load_packaged_threshold
 from facevc_cli.voices.dvector import EMBEDDER_VERSION, VoiceEmbedder
 
 RESEMBLYZER = "resemblyzer"
@@ -25,39 +25,41 @@ EVAL_EXTRA = "'pip install \"facevc[eval]\"'"
 
 @dataclass(frozen=True)
 class Judges:
-    """Who listens. embedder None: the speaker judge of the name `speaker`, loaded in each process.
+    """The judges of an evaluation. If embedder is None, each process loads the speaker judge called `speaker`.
 
-    name: the speaker judge's, under which its rows are remembered. threshold: the cosine at which its voices are one person's,
-    None where it is not known.
+    name: the speaker judge's name in the cache. threshold: the cosine from which it takes two voices for one person; None if unknown.
     """
 
     embedder: Embedder | None = None
     name: str = field(default_factory=lambda: f"resemblyzer-{EMBEDDER_VERSION}")
-    gender: GenderJudge = field(default_factory=lambda: packaged_judge() or PitchGenderJudge())
+    gender: GenderJudge = field(default_factory=lambda: load_packaged_judge() or PitchGenderJudge())
     recogniser: Recogniser | None = None
     naturalness: NaturalnessJudge | None = None
     dnsmos: NaturalnessJudge | None = None
     speaker: str = RESEMBLYZER
-    threshold: Threshold | None = field(default_factory=packaged_threshold)
+    threshold: Threshold | None = field(default_factory=load_packaged_threshold)
 
     @property
     def gender_needs_dvectors(self) -> bool:
-        """Whether the gender judge must be given Resemblyzer's d-vectors, which the speaker judge's embeddings are not."""
+        """Whether the gender judge needs Resemblyzer's d-vectors while the speaker judge gives other embeddings."""
         return isinstance(self.gender, LinearGenderJudge) and (self.embedder is not None or self.speaker != RESEMBLYZER)
 
 
-class _Checked:
-    """A speaker judge of another package: its embeddings normalised, its failures told as a file's."""
+class _CheckedJudge:
+    """A speaker judge of another package.
+
+    Its embeddings are normalised, and its failures are reported as the file's.
+    """
 
     def __init__(self, name: str, judge: Embedder):
         self._name, self._judge = name, judge
         self.device = getattr(judge, "device", "cpu")
 
     def embed(self, wav: np.ndarray) -> np.ndarray:
-        """(n,) float32 at 16 kHz -> (D,) float32, L2-normalised; FaceVCError where the judge gives anything else."""
+        """(n,) float32 at 16 kHz -> (D,) float32, L2-normalised. FaceVCError if the judge returns anything else."""
         try:
             vector = np.asarray(self._judge.embed(wav), dtype=np.float32)
-        except Exception as error:  # whatever another package raises about one recording must not end the others
+        except Exception as error:  # a plug-in may raise anything; one recording must not stop the others
             raise FaceVCError(f"the speaker judge {self._name} failed on this recording ({type(error).__name__}: {error}).") from error
         if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
             raise FaceVCError(
@@ -68,55 +70,58 @@ class _Checked:
 
 
 @lru_cache(maxsize=2)
-def speaker_judge(name: str) -> Embedder:
-    """The speaker judge of a name, loaded once a process: Resemblyzer, or an entry point of the group facevc.speaker_judges.
+def load_speaker_judge(name: str) -> Embedder:
+    """Load a speaker judge by name, once per process: Resemblyzer, or an entry point of the group facevc.speaker_judges.
 
-    The entry point's object, called without arguments, gives something with embed(wav (n,) float32 at 16 kHz) -> (D,). Where that has a
-    `device` other than the processor, it listens in one process only.
-    UsageError for an unknown name, FaceVCError where it does not load.
+    The entry point's object is called without arguments. It returns an object with embed(wav (n,) float32 at 16 kHz) -> (D,).
+    If that has a `device` other than the CPU, only one process uses it.
+    UsageError for an unknown name. FaceVCError if it does not load.
     """
     if name == RESEMBLYZER:
         return VoiceEmbedder("cpu")
-    return _Checked(name, PLUGINS.make(name))
+    return _CheckedJudge(name, PLUGINS.make(name))
 
 
-def speaker_judge_name(name: str) -> str:
-    """The name that its embeddings are remembered under: with its package's version, and its own `name` where it has one."""
+def name_speaker_judge(name: str) -> str:
+    """Make the speaker judge's name in the cache.
+
+    It includes the package's version, and the judge's own `name` if it has one.
+    """
     if name == RESEMBLYZER:
         return f"{RESEMBLYZER}-{EMBEDDER_VERSION}"
-    judge = speaker_judge(name)
+    judge = load_speaker_judge(name)
     package = PLUGINS.find(name).dist
-    parts = [name, package.version if package else "", str(getattr(judge._judge, "name", "")) if isinstance(judge, _Checked) else ""]
+    parts = [name, package.version if package else "", str(getattr(judge._judge, "name", "")) if isinstance(judge, _CheckedJudge) else ""]
     return re.sub(r"[^\w.]+", "-", "-".join(part for part in dict.fromkeys(parts) if part))
 
 
 def choose_judges(speaker: str, recogniser: str, language: str | None, naturalness: bool, notes: list[str]) -> Judges:
-    """What was asked for by name must load; what is there by default is left out, with a note, where it does not.
+    """Choose and load the judges. One that the user named must load. A default one that does not load is left out, with a note.
 
-    recogniser: auto (the packaged one where it is installed), none, a CTranslate2 Whisper folder, or a model's name.
+    recogniser: auto (the packaged one, if installed), none, a CTranslate2 Whisper folder, or a model's name.
     """
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
         raise UsageError(f"--language {language!r}: expected the code of a language, such as en.")
-    judges = Judges() if speaker == RESEMBLYZER else Judges(name=speaker_judge_name(speaker), speaker=speaker, threshold=None)
-    if recogniser == "auto" and not packaged_available():
+    judges = Judges() if speaker == RESEMBLYZER else Judges(name=name_speaker_judge(speaker), speaker=speaker, threshold=None)
+    if recogniser == "auto" and not is_whisper_packaged():
         notes.append(f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)")
     elif recogniser == "auto":
-        judges = replace(judges, recogniser=_there(lambda: WhisperRecogniser(PACKAGED, language), "WER and CER are off", notes))
+        judges = replace(judges, recogniser=_load_or_note(lambda: WhisperRecogniser(PACKAGED, language), "WER and CER are off", notes))
     elif recogniser != "none":
         judges = replace(judges, recogniser=WhisperRecogniser(recogniser, language))
     if not naturalness:
         return judges
-    if naturalness_available():
-        judges = replace(judges, naturalness=_there(DistillMOS, "naturalness is off", notes))
+    if is_distillmos_installed():
+        judges = replace(judges, naturalness=_load_or_note(DistillMOS, "naturalness is off", notes))
     else:
         notes.append(f"naturalness is off: DistillMOS is not installed ({EVAL_EXTRA})")
-    if dnsmos_available():
-        return replace(judges, dnsmos=_there(DNSMOS, "DNSMOS is off", notes))
+    if is_dnsmos_installed():
+        return replace(judges, dnsmos=_load_or_note(DNSMOS, "DNSMOS is off", notes))
     notes.append("DNSMOS is off: speechmos is not installed ('pip install speechmos onnxruntime requests')")
     return judges
 
 
-def _there(load: Callable[[], Judge], off: str, notes: list[str]) -> Judge | None:
+def _load_or_note(load: Callable[[], Judge], off: str, notes: list[str]) -> Judge | None:
     try:
         return load()
     except UsageError:

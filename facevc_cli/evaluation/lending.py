@@ -1,4 +1,4 @@
-"""A judge in another process: what is sent there is how it was made, and it is made there once."""
+"""Use a judge in another process. Only its recipe is sent; the process makes the judge from it once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,34 +7,34 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Lent:
-    """Stands for a judge on the way to another process: what was called, with what."""
+class LentJudge:
+    """The recipe of a judge, sent to another process: the class and its arguments."""
 
     maker: Callable[..., Any]
     arguments: tuple[Any, ...]
 
 
-def lend(judge: Any) -> Lent | None:
-    """What another process can make the judge of: its class and its attribute `made_with`, the arguments that it was made with.
+def lend(judge: Any) -> LentJudge | None:
+    """Make the recipe of a judge: its class, and its attribute `made_with`, the arguments of its constructor.
 
-    None where it must stay in this process: without that attribute, or with a `device` that is not the processor, of which one process is to
-    have the memory.
+    None if the judge must stay in this process. That is so without `made_with`, or if its `device` is not the CPU: only one
+    process should take the device's memory.
     """
-    if not hasattr(judge, "made_with") or on_accelerator(judge):
+    if not hasattr(judge, "made_with") or uses_accelerator(judge):
         return None
-    return Lent(type(judge), tuple(judge.made_with))
+    return LentJudge(type(judge), tuple(judge.made_with))
 
 
 def borrow(judge: Any) -> Any:
-    """The judge itself; of a `Lent` one, that of this process, made at its first use."""
-    return _made(judge) if isinstance(judge, Lent) else judge
+    """Return the judge itself. A `LentJudge` is made at its first use in this process."""
+    return _build(judge) if isinstance(judge, LentJudge) else judge
 
 
-def on_accelerator(judge: Any) -> bool:
-    """Whether a judge says, by its attribute `device`, that it runs on something else than the processor."""
+def uses_accelerator(judge: Any) -> bool:
+    """Whether a judge's attribute `device` says that it does not run on the CPU."""
     return not str(getattr(judge, "device", "cpu")).startswith("cpu")
 
 
 @lru_cache(maxsize=4)
-def _made(lent: Lent) -> Any:
+def _build(lent: LentJudge) -> Any:
     return lent.maker(*lent.arguments)

@@ -1,4 +1,7 @@
-"""Lets the judges listen to files: each content once, remembered, in several processes, a bad file listed and the rest heard."""
+"""Ask the judges about files.
+
+Each content is judged once and cached, in several processes. A bad file is listed, and the rest go on.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,31 +13,31 @@ import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Tally
-from facevc_cli.core.tuning import default_jobs
+from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.core.workers import Workers
 from facevc_cli.evaluation.cache import Cache
-from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, speaker_judge, speaker_judge_name
-from facevc_cli.evaluation.lending import borrow, lend, on_accelerator
+from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, load_speaker_judge, name_speaker_judge
+from facevc_cli.evaluation.lending import borrow, lend, uses_accelerator
 from facevc_cli.evaluation.metrics.intelligibility import Recogniser, Transcript
-from facevc_cli.evaluation.metrics.mel_cepstral_distortion import distortion_available, mel_cepstral_distortion, mel_cepstrum
+from facevc_cli.evaluation.metrics.mel_cepstral_distortion import is_librosa_installed, mel_cepstral_distortion, mel_cepstrum
 from facevc_cli.evaluation.metrics.naturalness import NaturalnessJudge
-from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, Heard, listen
+from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, HeardVoice, listen
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.hashes import file_sha256
 from facevc_cli.manifest.conversion import Conversion
 
-FEW_FILES = 16  # up to here starting processes costs more than it gives
-FILES_EACH = 8  # for fewer a process more does not pay: it loads its judge for seconds
+FEW_FILES = 16  # up to this number, starting processes costs more than it saves
+FILES_EACH = 8  # files per process at least, because a process loads its judge for seconds
 CACHE_VERSION = 2
-CEPSTRA = 256  # of parallel recordings kept at a time: one is compared with a conversion of every system
+CEPSTRA = 256  # parallel recordings in memory; each is compared with a conversion of every system
 BESIDE = " against "
 
 
 @dataclass(frozen=True)
 class _Question:
-    """What a judge is asked about files. kind: names the cache; what: said while it is asked.
+    """A question to a judge about files. kind: names the cache. what: shown as progress.
 
-    ask: (judge, what is known of a file) -> the answer, a row of numbers or texts; key: a file's name -> what it is remembered under.
+    ask: (judge, details of a file) -> the answer, a row of numbers or texts. key: file name -> key in the cache.
     """
 
     kind: str
@@ -43,15 +46,15 @@ class _Question:
     judge: Any
     key: Callable[[str], str]
 
-    def lent(self) -> Any:
-        """What other processes are given for the judge; None where it has to stay."""
-        if isinstance(self.judge, str):  # loaded by its name wherever it is asked
-            return None if self.judge != RESEMBLYZER and on_accelerator(speaker_judge(self.judge)) else self.judge
+    def lend(self) -> Any:
+        """What other processes get in place of the judge. None if it must stay in this process."""
+        if isinstance(self.judge, str):  # a name: each process loads the judge itself
+            return None if self.judge != RESEMBLYZER and uses_accelerator(load_speaker_judge(self.judge)) else self.judge
         return lend(self.judge)
 
 
 class _Distortions:
-    """Compares pairs of recordings, and keeps the cepstra of parallel ones."""
+    """Compare pairs of recordings, and keep the cepstra of parallel ones."""
 
     made_with = ()
 
@@ -63,7 +66,7 @@ class _Distortions:
 
 
 def _hear(judge: Any, path: str) -> np.ndarray:
-    return listen(load_audio(path, JUDGE_RATE)[0], speaker_judge(judge) if isinstance(judge, str) else borrow(judge)).to_row()
+    return listen(load_audio(path, JUDGE_RATE)[0], load_speaker_judge(judge) if isinstance(judge, str) else borrow(judge)).to_row()
 
 
 def _score(judge: Any, path: str) -> np.ndarray:
@@ -84,15 +87,15 @@ def _answer(ask: Callable[[Any, Any], np.ndarray], judge: Any, what: str, asked:
         return ask(judge, asked[1])
     except FaceVCError:
         raise
-    except Exception as error:  # whatever a judge's library raises about one recording must not end the others
+    except Exception as error:  # a judge's library may raise anything; one recording must not stop the others
         raise FaceVCError(f"{what} failed on this recording ({type(error).__name__}: {error}).") from error
 
 
-class Listening:
-    """The judges' answers about files by path; what fails is told once to the tally and then left out everywhere.
+class JudgeAnswers:
+    """The judges' answers about files, by path. A file that fails is reported once to the tally and then left out everywhere.
 
-    jobs: processes, 0 for one a processor; they share the processors, and each loads the judge once. A judge that cannot be made anew there
-    (`lending`) is asked in this process.
+    jobs: number of processes, 0 for one per CPU. They share the CPUs, and each loads the judge once. A judge that cannot be made in
+    another process (see `lending`) is asked in this one.
     """
 
     def __init__(self, judges: Judges, folder: Path | None, tally: Tally, jobs: int = 0):
@@ -100,32 +103,35 @@ class Listening:
         self._hashes: dict[str, str] = {}
         self._caches: dict[str, Cache] = {}
 
-    def voices(self, paths: Sequence[str]) -> dict[str, Heard]:
-        """Embedding and pitch of every file that can be heard, by the speaker judge."""
+    def hear_voices(self, paths: Sequence[str]) -> dict[str, HeardVoice]:
+        """Hear every readable file with the speaker judge: embedding and pitch by path."""
         judge = self._judges.speaker if self._judges.embedder is None else self._judges.embedder
-        return self._voices(paths, self._judges.name, judge, self._tally)
+        return self._hear_voices(paths, self._judges.name, judge, self._tally)
 
-    def dvectors(self, paths: Sequence[str]) -> dict[str, Heard]:
-        """The same by Resemblyzer, whoever the speaker judge is, of files that were heard before: the tally counts them once."""
-        return self._voices(paths, speaker_judge_name(RESEMBLYZER), RESEMBLYZER, Tally(self._tally.reporter))
+    def hear_dvectors(self, paths: Sequence[str]) -> dict[str, HeardVoice]:
+        """Hear files with Resemblyzer, whatever the speaker judge is.
 
-    def _voices(self, paths: Sequence[str], name: str, judge: Any, tally: Tally) -> dict[str, Heard]:
+        They were heard before, so the tally does not count them again.
+        """
+        return self._hear_voices(paths, name_speaker_judge(RESEMBLYZER), RESEMBLYZER, Tally(self._tally.reporter))
+
+    def _hear_voices(self, paths: Sequence[str], name: str, judge: Any, tally: Tally) -> dict[str, HeardVoice]:
         question = _Question(f"voices-{name}", "listening", _hear, judge, self._hash)
-        with self._workers(question, len(paths)) as workers:
-            rows = self._each({path: path for path in paths}, question, workers, tally)
-        return {path: Heard.from_row(row) for path, row in rows.items()}
+        with self._make_workers(question, len(paths)) as workers:
+            rows = self._ask_each({path: path for path in paths}, question, workers, tally)
+        return {path: HeardVoice.from_row(row) for path, row in rows.items()}
 
-    def scores(self, paths: Sequence[str], judge: NaturalnessJudge) -> dict[str, float]:
-        """Predicted MOS by path."""
+    def score_naturalness(self, paths: Sequence[str], judge: NaturalnessJudge) -> dict[str, float]:
+        """Predict the MOS of each path."""
         question = _Question(f"mos-{judge.name}", f"naturalness by {judge.name}", _score, judge, self._hash)
-        with self._workers(question, len(paths)) as workers:
-            rows = self._each({path: path for path in paths}, question, workers)
+        with self._make_workers(question, len(paths)) as workers:
+            rows = self._ask_each({path: path for path in paths}, question, workers)
         return {path: float(row[0]) for path, row in rows.items()}
 
-    def texts(
-        self, conversions: Sequence[Conversion], heard: Mapping[str, Heard], recogniser: Recogniser
+    def transcribe(
+        self, conversions: Sequence[Conversion], heard: Mapping[str, HeardVoice], recogniser: Recogniser
     ) -> dict[str, Transcript]:
-        """Transcripts by path of what was heard: sources first, so that a conversion is read in its source's language."""
+        """Transcribe each path. Sources come first, so that a conversion is transcribed in its source's language."""
         languages: dict[str, str | None] = {}
 
         def key(path: str) -> str:
@@ -135,32 +141,35 @@ class Listening:
         sources = list(dict.fromkeys(c.source for c in conversions if c.source in heard))
         converted = list(dict.fromkeys(c.converted for c in conversions))
         question = _Question(kind, "reading sources", _read, recogniser, key)
-        with self._workers(question, len(sources) + len(converted)) as workers:
-            rows = self._each({path: (path, None) for path in sources}, question, workers)
-            for path, row in rows.items():  # the unchanged source among the conversions says the same
-                self._cache(kind).put_new(f"{self._hash(path)} {row[1]}", row)
+        with self._make_workers(question, len(sources) + len(converted)) as workers:
+            rows = self._ask_each({path: (path, None) for path in sources}, question, workers)
+            for path, row in rows.items():  # an unchanged source among the conversions has the same text
+                self._open_cache(kind).put_if_absent(f"{self._hash(path)} {row[1]}", row)
             languages.update({c.converted: str(rows[c.source][1]) for c in conversions if c.source in rows})
             question = _Question(kind, "reading conversions", _read, recogniser, key)
-            rows |= self._each({path: (path, languages.get(path)) for path in converted}, question, workers)
+            rows |= self._ask_each({path: (path, languages.get(path)) for path in converted}, question, workers)
         return {path: Transcript(str(row[0]), str(row[1])) for path, row in rows.items()}
 
-    def distortions(self, conversions: Sequence[Conversion]) -> dict[tuple[str, str], float]:
-        """Mel-cepstral distortion in dB by (converted, parallel), where there is a parallel recording; none without librosa."""
+    def measure_distortions(self, conversions: Sequence[Conversion]) -> dict[tuple[str, str], float]:
+        """Measure the mel-cepstral distortion in dB by (converted, parallel). Empty without librosa."""
         pairs = {f"{c.converted}{BESIDE}{c.parallel}": (c.converted, c.parallel) for c in conversions if c.parallel}
-        if not pairs or not distortion_available():
+        if not pairs or not is_librosa_installed():
             return {}
         question = _Question("mcd", "mel-cepstral distortion", _compare, _Distortions(), lambda name: " ".join(map(self._hash, pairs[name])))
-        with self._workers(question, len(pairs)) as workers:
-            rows = self._each(pairs, question, workers)
+        with self._make_workers(question, len(pairs)) as workers:
+            rows = self._ask_each(pairs, question, workers)
         return {pairs[name]: float(row[0]) for name, row in rows.items()}
 
-    def _each(self, asked: Mapping[str, Any], question: _Question, workers: Workers, heard: Tally | None = None) -> dict[str, np.ndarray]:
-        """Answers by name, in the order of `asked` (name -> what is known of a file); those that `heard` is given for are counted there."""
+    def _ask_each(self, asked: Mapping[str, Any], question: _Question, workers: Workers, heard: Tally | None = None) -> dict[str, np.ndarray]:
+        """Return the answers by name, in the order of `asked` (name -> details of a file).
+
+        heard: a tally that counts them.
+        """
         tally = heard or self._tally
         done, skip = (tally.done, tally.skip) if heard else (tally.reporter.advance, tally.reporter.skip)
-        cache, failed_before = self._cache(question.kind), len(tally.failures)
+        cache, failed_before = self._open_cache(question.kind), len(tally.failures)
         rows: dict[str, np.ndarray] = {}
-        waiting: dict[str, list[str]] = {}  # of one content the first is asked about
+        waiting: dict[str, list[str]] = {}  # names by content; only the first is judged
         tally.reporter.begin(len(asked), "files", question.what)
         for name in asked:
             try:
@@ -174,7 +183,7 @@ class Listening:
                 rows[name] = row
                 skip(name)
         few = len(waiting) <= FEW_FILES or workers.jobs == 1
-        answer = partial(_answer, question.ask, question.judge if few else question.lent(), question.what)
+        answer = partial(_answer, question.ask, question.judge if few else question.lend(), question.what)
         try:
             found = (Workers(1) if few else workers).map(answer, [(key, asked[alike[0]]) for key, alike in waiting.items()], outlive=True)
             for (key, _), row, problem in found:
@@ -186,25 +195,25 @@ class Listening:
                     else:
                         rows[name] = row
                         done(name)
-        finally:  # an interrupted run keeps what it heard
+        finally:  # an interrupted run keeps its answers
             cache.save()
         place = {name: i for i, name in enumerate(asked)}
         tally.failures[failed_before:] = sorted(tally.failures[failed_before:], key=lambda failure: place[failure[0]])
         return {name: rows[name] for name in asked if name in rows}
 
-    def _workers(self, question: _Question, files: int) -> Workers:
-        """Processes for at most so many files; they are started when they are needed."""
-        jobs = min(self._jobs or default_jobs(), -(-files // FILES_EACH))
-        if jobs <= 1 or files <= FEW_FILES or question.lent() is None:
+    def _make_workers(self, question: _Question, files: int) -> Workers:
+        """Make workers for at most `files` files. The processes start when they are needed."""
+        jobs = min(self._jobs or count_usable_cpus(), -(-files // FILES_EACH))
+        if jobs <= 1 or files <= FEW_FILES or question.lend() is None:
             return Workers(1)
-        return Workers(jobs, threads=max(1, default_jobs() // jobs))
+        return Workers(jobs, threads=max(1, count_usable_cpus() // jobs))
 
     def _hash(self, path: str) -> str:
         if path not in self._hashes:
             self._hashes[path] = file_sha256(path, "Convert it again, or take its row out of the table.")
         return self._hashes[path]
 
-    def _cache(self, kind: str) -> Cache:
+    def _open_cache(self, kind: str) -> Cache:
         if kind not in self._caches:
             self._caches[kind] = Cache(self._folder / f"{kind}-v{CACHE_VERSION}.npz" if self._folder else None)
         return self._caches[kind]

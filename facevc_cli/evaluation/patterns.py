@@ -1,4 +1,4 @@
-"""Another system's files, known by their names alone: a folder and a pattern such as '{source}__{target}.wav' -> rows of a manifest."""
+"""Read another system's files by their names: a folder and a pattern give rows of a manifest."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -13,13 +13,14 @@ NEEDED = ("source", "target")
 EXAMPLE = "'{source}__{target}.wav'"
 
 
-def rows_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], list[str]]:
-    """Rows (system, source_id, target, face, converted) of the audio files below a folder, sorted, and what the reader should know.
+def read_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], list[str]]:
+    """Make sorted rows (system, source_id, target, face, converted) of the audio files below a folder, and notes for the user.
 
-    A pattern with slashes is held against as many folders above the file as it names; without a suffix, against names without
-    theirs. A field takes one character or more, but no slash, the first as few as can be. FaceVCError where no file matches, or two say the same.
+    A pattern with slashes is compared with as many parent folders as it names. A pattern without a suffix ignores the files'
+    suffixes. A field matches one or more characters other than a slash, as few as possible. FaceVCError if no file matches, or two
+    files give the same row.
     """
-    expression = _expression(normalise_name(pattern))
+    expression = _compile_pattern(normalise_name(pattern))
     depth, suffixed = len(PurePosixPath(pattern).parts), PurePosixPath(pattern).suffix.lower() in AUDIO_SUFFIXES
     if not folder.is_dir():
         raise UsageError(f"{folder}: --pattern expects a folder of converted files, found none there. Give the folder, or leave --pattern out.")
@@ -38,8 +39,8 @@ def rows_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], l
         known = rows.setdefault(tuple(fields.values()), {**fields, "source": "", "source_id": fields["source"], "converted": str(name)})
         if known["converted"] != str(name):
             raise FaceVCError(
-                f"{folder}: {known['converted']} and {name} both read as {', '.join(f'{k} {v!r}' for k, v in fields.items() if v)} by --pattern "
-                f"{pattern!r}. Put what tells them apart into the pattern, such as {{system}}/ or {{face}}."
+                f"{folder}: {known['converted']} and {name} both give {', '.join(f'{k} {v!r}' for k, v in fields.items() if v)} by --pattern "
+                f"{pattern!r}. Add a field that tells them apart to the pattern, such as {{system}}/ or {{face}}."
             )
     if not rows:
         instead = f"found {len(files)} audio files, such as {others[0]!r}" if files else "found no audio files at all"
@@ -48,14 +49,17 @@ def rows_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], l
     return list(rows.values()), [*([note] if note else []), *(f"{folder}: {text}" for text in passed.notes())]
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
-    """The pattern as a regular expression with a group a field; UsageError for an unknown, doubled or missing field."""
+def _compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Compile the pattern to a regular expression with one group per field.
+
+    UsageError if a field is unknown, repeated or missing.
+    """
     parts = re.split(r"\{([^{}]*)\}", pattern)
     literals, fields = parts[::2], parts[1::2]
     unknown = [field for field in fields if field not in FIELDS]
     if unknown or len(set(fields)) < len(fields) or not set(NEEDED) <= set(fields) or any(c in text for text in literals for c in "{}"):
         raise UsageError(
-            f"--pattern {pattern!r}: expected the fields {{source}} and {{target}}, and {{system}} or {{face}} where names have them, each once; "
+            f"--pattern {pattern!r}: expected the fields {{source}} and {{target}}, and {{system}} or {{face}} if names have them, each once; "
             f"found {', '.join(f'{{{field}}}' for field in fields) or 'none'}. For example {EXAMPLE}."
         )
     groups = [f"(?P<{field}>[^/]+?)" for field in fields] + [""]

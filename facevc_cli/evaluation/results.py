@@ -1,4 +1,4 @@
-"""An evaluation as plain data: what metrics.json and `--json` hold, and the rows of metrics.csv."""
+"""Convert an evaluation to plain data: the content of metrics.json and `--json`, and the rows of metrics.csv."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,22 +8,26 @@ from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.evaluation import Evaluation
 
 COLUMNS = ("system", "slice", "metric", "value", "n", "low", "high")
-ALL = "all"  # the slice of every row
-FALLING = ("GA", "consistency", "SHO")  # what a damaged face takes from a conversion
+ALL = "all"  # the slice that holds every row
+FALLING = ("GA", "consistency", "SHO")  # the metrics that fall when a face is damaged
 MINUS = " - "
 
 Json = dict[str, Any]
 
 
 def to_json(evaluation: Evaluation) -> Json:
-    """systems (label -> metric -> value, n, low, high), slices (label -> slice -> the same), differences ("A - B" -> metric -> the same),
-    better (metric -> which way), degradations (system -> condition -> lost, rows, figures, differences), lost, threshold, gender_judge, notes."""
+    """Convert to the content of metrics.json.
+
+    systems: label -> metric -> value, n, low, high. slices: label -> slice -> metric -> the same. differences: "A - B" -> metric -> the
+    same. better: metric -> "higher" or "lower". degradations: system -> condition -> lost, rows, figures, differences. Then lost,
+    threshold, gender_judge and notes.
+    """
     return {
-        "systems": {label: _figures(found) for label, found in evaluation.systems.items()},
-        "slices": {label: {name: _figures(found) for name, found in parts.items()} for label, parts in evaluation.slices.items()},
-        "differences": {MINUS.join(pair): _figures(found) for pair, found in evaluation.differences.items()},
+        "systems": {label: _convert_figures(found) for label, found in evaluation.systems.items()},
+        "slices": {label: {name: _convert_figures(found) for name, found in parts.items()} for label, parts in evaluation.slices.items()},
+        "differences": {MINUS.join(pair): _convert_figures(found) for pair, found in evaluation.differences.items()},
         "better": {name: metric.better for name, metric in evaluation.metrics.items() if any(name in found for found in evaluation.systems.values())},
-        "degradations": degradations(evaluation),
+        "degradations": summarise_degradations(evaluation),
         "lost": evaluation.lost,
         "threshold": evaluation.threshold.to_json() if evaluation.threshold else None,
         "gender_judge": evaluation.evidence.gender_judge.name,
@@ -31,8 +35,8 @@ def to_json(evaluation: Evaluation) -> Json:
     }
 
 
-def degradations(evaluation: Evaluation) -> dict[str, dict[str, Json]]:
-    """By system and condition: rows whose face was lost, of how many, GA, consistency and SHO, and their change from the clean conversions."""
+def summarise_degradations(evaluation: Evaluation) -> dict[str, dict[str, Json]]:
+    """Summarise by system and condition: lost and all rows, the FALLING metrics, and their change from clean faces."""
     found: dict[str, dict[str, Json]] = {}
     heard = Counter((c.base, c.degradation, c.system) for c in evaluation.conversions if c.degradation)
     for (base, condition, label), rows in heard.items():
@@ -40,10 +44,10 @@ def degradations(evaluation: Evaluation) -> dict[str, dict[str, Json]]:
         found.setdefault(base, {})[condition] = {
             "lost": lost,
             "rows": rows + lost,
-            "figures": _chosen(evaluation.systems[label]),
-            "differences": _chosen(evaluation.differences.get((label, base), {})),
+            "figures": _pick_falling(evaluation.systems[label]),
+            "differences": _pick_falling(evaluation.differences.get((label, base), {})),
         }
-    for label, lost in evaluation.lost.items():  # of which every face was lost
+    for label, lost in evaluation.lost.items():  # conditions under which every face was lost
         base, _, condition = label.rpartition("/")
         if label not in evaluation.systems and base in evaluation.systems and "=" in condition:
             found.setdefault(base, {})[condition] = {"lost": lost, "rows": lost, "figures": {}, "differences": {}}
@@ -51,7 +55,7 @@ def degradations(evaluation: Evaluation) -> dict[str, dict[str, Json]]:
 
 
 def to_rows(evaluation: Evaluation) -> list[dict[str, object]]:
-    """Every figure as a row of metrics.csv (COLUMNS)."""
+    """Convert each figure to a row of metrics.csv (COLUMNS)."""
     return [
         {"system": label, "slice": part, "metric": metric, **figure.to_json()}
         for label, found in evaluation.systems.items()
@@ -60,9 +64,9 @@ def to_rows(evaluation: Evaluation) -> list[dict[str, object]]:
     ]
 
 
-def _figures(found: Mapping[str, Figure]) -> Json:
+def _convert_figures(found: Mapping[str, Figure]) -> Json:
     return {name: figure.to_json() for name, figure in found.items()}
 
 
-def _chosen(found: Mapping[str, Figure]) -> Json:
+def _pick_falling(found: Mapping[str, Figure]) -> Json:
     return {name: found[name].to_json() for name in FALLING if name in found}

@@ -1,4 +1,4 @@
-"""theta: the cosine at which a speaker verifier errs equally often both ways, measured on real utterance pairs."""
+"""theta: the cosine at which a speaker verifier makes both kinds of error equally often, on real utterances."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ ASSET = "theta.json"
 
 @dataclass(frozen=True)
 class Threshold:
-    """theta, the equal error rate there, how many real pairs it rests on, and which recordings they are."""
+    """theta and its equal error rate. same, different: numbers of real pairs. origin: which recordings they are."""
 
     theta: float
     eer: float
@@ -26,11 +26,11 @@ class Threshold:
         return asdict(self)
 
 
-def equal_error(same: np.ndarray, different: np.ndarray) -> tuple[float, float]:
-    """(theta, equal error rate) of cosines of same-speaker and different-speaker pairs.
+def find_equal_error(same: np.ndarray, different: np.ndarray) -> tuple[float, float]:
+    """Find (theta, equal error rate) from cosines of same-speaker and different-speaker pairs.
 
-    same: (n,), different: (m,). A pair is accepted where cos >= theta. theta lies in the middle of the interval over which
-    the difference of false rejections and false acceptances is smallest; the rate is their mean there.
+    same: (n,), different: (m,). A pair is accepted if cos >= theta. theta is the middle of the interval in which false
+    rejections and false acceptances differ least. The rate is their mean there.
     """
     if not len(same) or not len(different):
         raise FaceVCError(
@@ -50,10 +50,10 @@ def equal_error(same: np.ndarray, different: np.ndarray) -> tuple[float, float]:
 def pair_cosines(
     embeddings: np.ndarray, speakers: Sequence[str], groups: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines of all pairs of the same, and of different speakers.
+    """Compute the cosines of all pairs of the same speaker, and of all pairs of different speakers.
 
-    embeddings: (n, D), L2-normalised. With `groups` (a corpus, say) only pairs inside one group count: recordings of
-    different channels are easier to tell apart than voices are.
+    embeddings: (n, D), L2-normalised. With `groups`, such as corpora, only pairs inside one group count, because
+    recordings of different channels are easier to tell apart than voices.
     """
     cosines = embeddings @ embeddings.T
     first, second = np.triu_indices(len(embeddings), 1)
@@ -70,14 +70,14 @@ def pair_cosines(
 def calibrate(
     embeddings: np.ndarray, speakers: Sequence[str], origin: str, groups: Sequence[str] | None = None
 ) -> Threshold:
-    """theta over all pairs of (n, D) embeddings of real recordings with their speakers."""
+    """Find theta from all pairs of (n, D) embeddings of real recordings with their speakers."""
     same, different = pair_cosines(embeddings, speakers, groups)
-    theta, eer = equal_error(same, different)
+    theta, eer = find_equal_error(same, different)
     return Threshold(theta, eer, len(same), len(different), origin)
 
 
-def packaged_threshold() -> Threshold:
-    """The value that comes with the package, measured with Resemblyzer; its `origin` says on what."""
+def load_packaged_threshold() -> Threshold:
+    """Load the packaged value. It was measured with Resemblyzer; `origin` names the recordings."""
     try:
         return Threshold(**json.loads((files("facevc_cli") / "assets" / ASSET).read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as error:

@@ -145,7 +145,7 @@ def settings_of(detector: str, embedder: str, on_many: str) -> dict[str, str]:
 def analyser_of(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
     """The analyser that makes embeddings as in a store of these settings; FaceVCError if its package is missing or another."""
     embedder, weights = settings["embedder"], settings.get("weights")
-    if embedder not in (*EMBEDDERS, *PLUGINS.installed()):
+    if embedder not in (*EMBEDDERS, *PLUGINS.find_installed()):
         raise FaceVCError(
             f"this model was trained on faces embedded by {embedder!r} ({weights}), which no installed package brings. Install the one that does."
         )
@@ -199,7 +199,7 @@ class PackagedEmbedder:
     def __init__(self, name: str):
         self._name, self._made = name, PLUGINS.make(name)
         self._crop = getattr(self._made, "crop", level_crop)
-        self.weights = str(getattr(self._made, "weights", "") or PLUGINS.release(name))
+        self.weights = str(getattr(self._made, "weights", "") or PLUGINS.describe_release(name))
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:

@@ -19,7 +19,7 @@ from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
 from facevc_cli.core.settings import to_dict
-from facevc_cli.core.tuning import undrawn
+from facevc_cli.core.tuning import skip_weight_init
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.families.base import ConversionModel, Family, FamilyConfig
 from facevc_cli.families.presets import read_config
@@ -97,7 +97,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
     tensors = read_weights(folder)
     family = find_family(header.get("family", FIRST_FAMILY), str(folder / CONFIG))
     config = read_config(family, header["config"], str(folder / CONFIG))
-    with undrawn():
+    with skip_weight_init():
         model = family.build(config.model, str(folder / CONFIG))
     load_weights(model, tensors, str(folder / WEIGHTS), assign=True)
     metrics_file = folder / METRICS

@@ -36,7 +36,7 @@ def iterate_families() -> Iterator[Family]:
     """Yields facevc's own families, then those of other packages. It loads each when it is reached and skips those that fail to load."""
     for name in OWN:
         yield find_family(name, name)
-    for name in FAMILIES.installed():
+    for name in FAMILIES.find_installed():
         try:
             yield find_family(name, name)
         except FaceVCError:

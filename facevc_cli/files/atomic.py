@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.stopping import removed_if_dropped
+from facevc_cli.core.stopping import remove_if_dropped
 
 LEFT_S = 60.0  # no file of ours takes so long to write
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.\w+)?", re.DOTALL)
@@ -29,7 +29,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with removed_if_dropped(temporary):
+        with remove_if_dropped(temporary):
             yield temporary
             _sync_file(temporary)
             os.replace(temporary, path)

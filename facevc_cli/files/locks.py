@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.stopping import check_stop, removed_if_dropped
+from facevc_cli.core.stopping import check_stop, remove_if_dropped
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -35,7 +35,7 @@ def exclusive_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[Non
     try:
         with suppress(OSError):
             note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}) + "\n", encoding="utf-8")
-        with removed_if_dropped(note), removed_if_dropped(path):
+        with remove_if_dropped(note), remove_if_dropped(path):
             yield
     finally:
         for file in (note, path):  # while it is still locked: the library sees whether a lock file was removed before it was locked

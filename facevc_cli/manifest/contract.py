@@ -1,4 +1,4 @@
-"""What `convert` and `evaluate` agree on: names of files, of columns, of genders, and how a cell holds several files."""
+"""The contract between `convert` and `evaluate`: names of files, columns and genders, and the separator in cells."""
 
 MANIFEST = "manifest.csv"
 ADDRESSES = "addresses.safetensors"
@@ -13,11 +13,11 @@ GENDERS = (FEMALE, MALE)
 GENDER_WORDS = {"male": MALE, "m": MALE, "man": MALE, "female": FEMALE, "f": FEMALE, "woman": FEMALE}
 
 
-def gender_of(text: str) -> str:
-    """'M', 'Female', 'woman' ... -> 'male', 'female', or '' for anything else."""
+def parse_gender(text: str) -> str:
+    """Convert 'M', 'Female', 'woman' and so on to 'male' or 'female'. Anything else gives ''."""
     return GENDER_WORDS.get(text.strip().lower(), "")
 
 
 def split_files(cell: str) -> list[str]:
-    """The files that a cell names, without empty ones."""
+    """Split a cell into its file names, without empty ones."""
     return [name for name in cell.split(SEPARATOR) if name.strip()]

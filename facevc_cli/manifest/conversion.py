@@ -1,4 +1,4 @@
-"""One conversion, as every metric sees it: which source, which target, and what is known about both."""
+"""One conversion, as every metric sees it: its source, its target, and what is known about both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Conversion:
-    """A row of the manifest, joined with what the tables say. Empty text: unknown.
+    """A row of the manifest, joined with the tables. An empty text means unknown.
 
-    `system` is the label under which figures are listed: `base`, the plain system's name, and after a slash the `baseline` (what
-    drove it instead of the face) or the `degradation` (what was done to the face). `target` is the identity, `face` the image (or
-    recording) that was asked for, `driver` the one that really drove the conversion; genders are "male", "female" or "";
-    `source_speaker` says who speaks in the source;
-    `references` are recordings of the target's real voice, `parallel` one of the same words; `about` holds every other column.
+    system: the label under which figures are listed. It is `base`, the plain system's name; a slash may follow with the `baseline`
+    (what drove it instead of the face) or the `degradation` (what was done to the face). target: the identity. face: the image or
+    recording that was asked for. driver: the file that the voice really came from. Genders: "male", "female" or "".
+    source_speaker: who speaks in the source. references: recordings of the target's real voice. parallel: the target's own recording
+    of the same words. about: every other column.
     """
 
     system: str
@@ -25,7 +25,7 @@ class Conversion:
     source_gender: str = ""
     references: tuple[str, ...] = ()
     transcript: str = ""
-    base: str = ""  # without it: the system itself
+    base: str = ""  # default: the system itself
     baseline: str = ""
     degradation: str = ""
     driver: str = ""
@@ -38,10 +38,10 @@ class Conversion:
 
     @property
     def speaker(self) -> str:
-        """Who speaks in the source; unless told, every source has a speaker of its own."""
+        """Who speaks in the source. If that is unknown, every source counts as a speaker of its own."""
         return self.source_speaker or self.source_id
 
 
-def label_of(base: str, baseline: str = "", degradation: str = "") -> str:
+def make_label(base: str, baseline: str = "", degradation: str = "") -> str:
     """'starter', 'starter/mean-face', 'starter/blur=4'."""
     return "/".join(part for part in (base, baseline, degradation) if part)

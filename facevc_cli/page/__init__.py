@@ -1,1 +1,1 @@
-"""The page of `facevc serve`: what it does (studio), how it looks (page, views), and what may pass (server, guard)."""
+"""The page of `facevc serve`: what it does (studio), how it looks (page, views), and what it accepts (guard)."""

@@ -1,4 +1,4 @@
-"""What the browser sends when a field changes or a button is pressed: checked, and reduced to what is needed."""
+"""Check the events that the browser sends for fields and buttons, and keep only the needed parts."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MOST_FILES = 200  # in a field; the studio itself takes fewer, and says so
+MOST_FILES = 200  # in one field; the studio accepts fewer and says so
 LONGEST_TEXT = 200
 LARGEST_NUMBER = 1e6
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -16,7 +16,7 @@ FILE_META = {"_type": "gradio.FileData"}
 
 @dataclass(frozen=True)
 class Call:
-    """What the page may ask: how many inputs the call has, and whether it waits in the queue."""
+    """A call that the page may make: its number of inputs, and whether it waits in the queue."""
 
     inputs: int
     queued: bool
@@ -26,8 +26,8 @@ class RefusedEventError(ValueError):
     """An event that the page never sends. The text says what is wrong."""
 
 
-def calls_of(config: Mapping[str, Any]) -> dict[int, Call]:
-    """The calls that a page's buttons and fields make, by number, from the config of a gradio.Blocks."""
+def list_calls(config: Mapping[str, Any]) -> dict[int, Call]:
+    """List the calls of a page's buttons and fields, by number. config: that of a gradio.Blocks."""
     return {
         call["id"]: Call(len(call["inputs"]), call["queue"] is not False)
         for call in config["dependencies"]
@@ -36,9 +36,9 @@ def calls_of(config: Mapping[str, Any]) -> dict[int, Call]:
 
 
 def clean_event(body: bytes, calls: Mapping[int, Call], folder: Path, queued: bool) -> bytes:
-    """The event again, with nothing but what the page needs.
+    """Return the event with only the parts that the page needs.
 
-    RefusedEventError if it names a file outside `folder`, or is no event of the page.
+    RefusedEventError if it names a file outside `folder`, or is not an event of the page.
     """
     try:
         event = json.loads(body, parse_constant=_refuse_constant)
@@ -64,8 +64,11 @@ def clean_event(body: bytes, calls: Mapping[int, Call], folder: Path, queued: bo
     return json.dumps(kept).encode()
 
 
-def file_inside(folder: Path, name: object) -> Path | None:
-    """The file that `name` means, if it is below a folder of `folder` once links are followed; it need not exist."""
+def find_file_inside(folder: Path, name: object) -> Path | None:
+    """Find the file that `name` means, if it is inside a subfolder of `folder` after links are resolved.
+
+    It need not exist.
+    """
     if not isinstance(name, str) or any(ord(character) < 32 for character in name):
         return None
     path = Path(name)
@@ -93,10 +96,10 @@ def _clean_input(value: object, folder: Path) -> object:
 
 
 def _clean_file(file: object, folder: Path) -> dict[str, object]:
-    """Gradio fetches or copies what some of the other keys name (`url`, `is_stream`): they are left out."""
+    """Keep only harmless keys. Gradio would fetch or copy what others, such as `url` and `is_stream`, name."""
     if not isinstance(file, dict):
         raise RefusedEventError("expected a file")
-    path = file_inside(folder, file.get("path"))
+    path = find_file_inside(folder, file.get("path"))
     if path is None:
         raise RefusedEventError("expected a file that was uploaded to this page")
     name, size, mime_type = file.get("orig_name"), file.get("size"), file.get("mime_type")

@@ -1,4 +1,4 @@
-"""Between the network and Gradio: only the page's own windows get through, and only to what the page needs."""
+"""Guard Gradio against the network: accept only requests of the page itself, and only for what it needs."""
 
 import json
 import re
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from facevc_cli.page.events import SESSION, Call, RefusedEventError, clean_event, file_inside
-from facevc_cli.page.folder import delete_unfinished, used_bytes
+from facevc_cli.page.events import SESSION, Call, RefusedEventError, clean_event, find_file_inside
+from facevc_cli.page.folder import count_used_bytes, delete_unfinished
 
 API = "/gradio_api"
 FILE = f"{API}/file="
 UPLOAD = f"{API}/upload"
 JOIN = f"{API}/queue/join"
 DATA = f"{API}/queue/data"
-PREDICT = f"{API}/run/predict"  # a call that does not wait in the queue
+PREDICT = f"{API}/run/predict"  # for calls that do not wait in the queue
 LARGEST_EVENT_BYTES = 256 * 1024
 MOST_DRAINED_BYTES = 1 << 30
 MEGABYTE = 1 << 20
@@ -28,14 +28,17 @@ FILE_NAME = r"(?!\.)[\w.@-]+"
 
 @dataclass(frozen=True)
 class Route:
-    """A path that the page asks for, how, and its parameters. All other parameters are dropped: some load files."""
+    """A path that the page requests, with its methods and parameters.
+
+    Other parameters are dropped, because some load files.
+    """
 
     path: re.Pattern[str]
     methods: tuple[str, ...] = READS
     parameters: tuple[str, ...] = ()
 
 
-# The requests of a browser that records, uploads, converts, keeps a card and reconnects. All else is answered by 404.
+# All requests of a browser that records, uploads, converts, keeps a card and reconnects. Any other request gets 404.
 ROUTES = (
     Route(re.compile(r"/")),
     Route(re.compile(r"/theme\.css|/favicon\.ico")),
@@ -52,7 +55,7 @@ ROUTES = (
 
 
 class RefusedError(Exception):
-    """An answer instead of the page's: a status and a text."""
+    """A refused request: the status and the text of the answer."""
 
     def __init__(self, status: int, text: str):
         super().__init__(text)
@@ -60,17 +63,17 @@ class RefusedError(Exception):
 
 
 class Guard:
-    """An ASGI application around another one.
+    """An ASGI application that wraps another one.
 
-    hosts: the names by which a browser may call the page; None for any. They turn away a foreign site whose name
-    is made to point to this machine. calls: what the page may ask. most_bytes: of all uploads together.
+    hosts: the names by which a browser may call the page; None allows any. This refuses a foreign site whose name
+    points to this machine. calls: the calls that the page may make. most_bytes: limit for all uploads together.
     """
 
     def __init__(
         self, app: Any, folder: Path, calls: Mapping[int, Call], hosts: Collection[str] | None, most_bytes: int
     ):
         self.app, self.folder, self.calls, self.hosts, self.most_bytes = app, folder, calls, hosts, most_bytes
-        self._arriving: list[int] = []  # bytes of each upload under way
+        self._arriving: list[int] = []  # bytes of each upload in progress
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -83,12 +86,12 @@ class Guard:
         receive = _Body(receive)
         try:
             check_host(headers, self.hosts)
-            scope = self._allowed(scope)
+            scope = self._filter_request(scope)
             check_same_origin(headers, navigates=scope["path"] == "/" and scope["method"] in READS)
             if scope["path"] == UPLOAD:
-                return await self._upload(scope, headers, receive, send)
+                return await self._pass_upload(scope, headers, receive, send)
             if scope["path"] in (JOIN, PREDICT):
-                scope, receive = await self._event(scope, headers, receive)
+                scope, receive = await self._check_event(scope, headers, receive)
         except RefusedError as refused:
             await receive.drain()
             return await _answer(send, refused, as_json=scope["path"] in (JOIN, PREDICT))
@@ -101,14 +104,14 @@ class Guard:
                 {"type": "http.response.body", "body": b""}
             )  # an unknown session, which Gradio has just told the browser
 
-    def _allowed(self, scope: Any) -> Any:
-        """The scope with the parameters that the route needs. RefusedError if the page needs no such route."""
+    def _filter_request(self, scope: Any) -> Any:
+        """Return the scope with only the parameters of its route. RefusedError if the page has no such route."""
         path = scope["path"]
         route = next((r for r in ROUTES if scope["method"] in r.methods and r.path.fullmatch(path)), None)
         if route is None or scope.get("root_path"):
             raise RefusedError(404, "Not found")
         if path.startswith(FILE):
-            found = file_inside(self.folder, path.removeprefix(FILE))
+            found = find_file_inside(self.folder, path.removeprefix(FILE))
             if found is None or not found.is_file():
                 raise RefusedError(404, "Not found")
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
@@ -116,8 +119,8 @@ class Guard:
             "query_string": urlencode([(key, value) for key, value in query if key in route.parameters]).encode()
         }
 
-    async def _event(self, scope: Any, headers: Mapping[str, str], receive: "_Body") -> tuple[Any, Any]:
-        """The event's request with a body that was checked."""
+    async def _check_event(self, scope: Any, headers: Mapping[str, str], receive: "_Body") -> tuple[Any, Any]:
+        """Return the request of an event with a checked body."""
         if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
             raise RefusedError(415, "Expected application/json")
         body = b""
@@ -138,8 +141,8 @@ class Guard:
         kept = [header for header in scope["headers"] if header[0].lower() not in sizes]
         return scope | {"headers": [*kept, (b"content-length", str(len(cleaned)).encode())]}, receive_cleaned
 
-    async def _upload(self, scope: Any, headers: Mapping[str, str], receive: "_Body", send: Any) -> None:
-        """Passes an upload on if it fits."""
+    async def _pass_upload(self, scope: Any, headers: Mapping[str, str], receive: "_Body", send: Any) -> None:
+        """Pass an upload on if there is room for it."""
         size = headers.get("content-length", "")
         if not re.fullmatch(r"[0-9]{1,15}", size):
             raise RefusedError(411, "Expected an upload of known size")
@@ -149,17 +152,17 @@ class Guard:
                 await receive.drain()
             await send(message)
 
-        with self._room_for(int(size)):
+        with self._reserve_room(int(size)):
             await self.app(scope, receive, send_when_read)
 
     @contextmanager
-    def _room_for(self, size: int) -> Iterator[None]:
-        used = used_bytes(self.folder) + sum(self._arriving)
+    def _reserve_room(self, size: int) -> Iterator[None]:
+        used = count_used_bytes(self.folder) + sum(self._arriving)
         if used + size > self.most_bytes:
             raise RefusedError(
                 413,
                 f"There is no room for this upload of {size / MEGABYTE:.1f} MB: {used / MEGABYTE:.0f} of the "
-                f"{self.most_bytes / MEGABYTE:.0f} MB for all uploads are taken. Convert, or take files away, and give it "
+                f"{self.most_bytes / MEGABYTE:.0f} MB for all uploads are used. Convert, or remove files, and upload it "
                 "again. A larger --max-mb makes more room.",
             )
         self._arriving.append(size)
@@ -172,7 +175,10 @@ class Guard:
 
 
 class _Body:
-    """A request's messages. It knows when the body has ended: a further read would wait for the connection to close."""
+    """The messages of a request.
+
+    It remembers when the body has ended, because another read would wait until the connection closes.
+    """
 
     def __init__(self, receive: Any):
         self.receive, self.ended = receive, False
@@ -183,46 +189,46 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Reads the rest and forgets it: most browsers read no answer before they have sent all."""
+        """Read and discard the rest. Most browsers read no answer before they have sent everything."""
         drained = 0
         while not self.ended and drained < MOST_DRAINED_BYTES:
             drained += len((await self()).get("body", b""))
 
 
 def check_host(headers: Mapping[str, str], hosts: Collection[str] | None) -> None:
-    """RefusedError if the request is for a name that is none of `hosts`."""
-    if hosts is not None and _name_of(headers.get("host", "")) not in hosts:
+    """RefusedError if the request names a host that is not in `hosts`."""
+    if hosts is not None and _parse_host_name(headers.get("host", "")) not in hosts:
         raise RefusedError(400, "Invalid host header")
 
 
 def check_same_origin(headers: Mapping[str, str], navigates: bool) -> None:
-    """RefusedError if another site's page sent the request. Only the page itself may be opened from there, by a link.
+    """RefusedError if another site's page sent the request. Another site may only link to the page.
 
-    Other programs than browsers send neither header. A proxy may say in X-Forwarded-Host what the page is called.
+    Programs other than browsers send neither header. A proxy may name the page's host in X-Forwarded-Host.
     """
     origin = headers.get("origin")
     if navigates and origin is None and headers.get("sec-fetch-mode") == "navigate":
         return
-    names = {_place_of(headers.get(name, "")) for name in ("host", "x-forwarded-host")} - {""}
-    if origin is not None and _place_of(origin.partition("://")[2]) not in names:
+    names = {_normalise_host(headers.get(name, "")) for name in ("host", "x-forwarded-host")} - {""}
+    if origin is not None and _normalise_host(origin.partition("://")[2]) not in names:
         raise RefusedError(403, "Another site's page may not use this one.")
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         raise RefusedError(403, "Another site's page may not use this one.")
 
 
-def _place_of(host: str) -> str:
-    """'name:port' in small letters, without the ports that browsers leave out."""
+def _normalise_host(host: str) -> str:
+    """Convert to 'name:port' in lower case, without the default ports that browsers leave out."""
     return re.sub(r":(80|443)$", "", host.strip().lower())
 
 
-def _name_of(host: str) -> str:
-    """'localhost' of 'localhost:7860', '::1' of '[::1]:7860'; empty if it is no such name."""
+def _parse_host_name(host: str) -> str:
+    """'localhost:7860' -> 'localhost', '[::1]:7860' -> '::1'. Empty if it is not a host name."""
     found = HOST.fullmatch(host.strip().lower())
     return (found[1] or found[2]) if found else ""
 
 
 async def _answer(send: Any, refused: RefusedError, as_json: bool) -> None:
-    """Gradio shows the text of a refused upload, and `detail` of a refused event."""
+    """Send the refusal. Gradio shows the text for an upload, and `detail` for an event."""
     body = json.dumps({"detail": refused.text}) if as_json else refused.text
     kind = b"application/json" if as_json else b"text/plain; charset=utf-8"
     await send({"type": "http.response.start", "status": refused.status, "headers": [(b"content-type", kind)]})

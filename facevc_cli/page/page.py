@@ -1,4 +1,4 @@
-"""The page itself, in Gradio: fields, the button, and what each calls in the studio."""
+"""The page itself, in Gradio: fields and buttons, and which method of the studio each calls."""
 
 import importlib.util
 import os
@@ -14,12 +14,12 @@ from facevc_cli.page import views
 from facevc_cli.page.people import Card, Person, Photo
 from facevc_cli.page.studio import FIRST, MOST_PAGES, SECOND, Studio, Upload
 
-KEPT_S = 15 * 60  # an upload that was never used, and a result
+KEPT_S = 15 * 60  # how long unused uploads and results are kept
 SWEPT_EVERY_S = 60
-WAITING = 20  # calls in the queue; more are told to come back
+WAITING = 20  # most calls in the queue; further ones are asked to come back
 SEMITONES = 12
 PITCHES = {"The voice's own": "auto", "As in the recording": "keep", "The voice's own, shifted": "shift"}
-# Off, whatever the version has them on: what would write elsewhere or speak to another host.
+# Off, whatever Gradio's defaults are: these write elsewhere or contact another host.
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "GRADIO_SSR_MODE": "False", "GRADIO_MCP_SERVER": "False",
     "GRADIO_SHARE": "False", "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -32,52 +32,53 @@ What you give stays on the machine that runs this page; it is deleted after the 
 
 
 def prepare(folder: Path) -> None:
-    """Settles what Gradio reads from the environment, before it is imported. FaceVCError where it is not installed."""
+    """Set the environment that Gradio reads, before its import. FaceVCError if it is not installed."""
     if importlib.util.find_spec("gradio") is None:
         raise FaceVCError(
-            "facevc serve needs the package gradio, which is not installed. Install it with 'pip install \"facevc[demo]\"'; "
-            "no other command needs it."
+            "facevc serve needs the package gradio, which is not installed. Install it with 'pip install \"facevc[demo]\"'. "
+            "No other command needs it."
         )
     os.environ.update(QUIET, GRADIO_TEMP_DIR=str(folder))
 
 
 def build(studio: Studio, model: str) -> Any:
-    """The gradio.Blocks of a studio."""
+    """Build the gradio.Blocks of a studio."""
     import gradio as gr
 
     def hear(upload: Upload, request: gr.Request) -> str:
         try:
-            speech = studio.hear(_page(request), upload)
+            speech = studio.hear(_read_page_id(request), upload)
         except FaceVCError as error:
-            return views.failure(str(error))
-        return views.note(f"{speech.seconds:.1f} s of sound.") if speech else ""
+            return views.render_failure(str(error))
+        return views.render_note(f"{speech.seconds:.1f} s of sound.") if speech else ""
 
-    def looking(who: int) -> Any:
+    def make_look_handler(who: int) -> Any:
         def look(files: list[Upload] | None, photo: Upload, request: gr.Request) -> str:
             try:
-                person = studio.look(_page(request), who, [upload for upload in (*(files or ()), photo) if upload])
+                person = studio.look(_read_page_id(request), who, [upload for upload in (*(files or ()), photo) if upload])
             except FaceVCError as error:
-                return views.failure(str(error))
-            return shown(person) if person else ""
+                return views.render_failure(str(error))
+            return render_person(person) if person else ""
 
         return look
 
     def convert(percent: float, pitch: str, semitones: float, request: gr.Request) -> tuple[str, str]:
         try:
             rule = PitchRule.parse(f"{semitones:+g}" if PITCHES[pitch] == "shift" else PITCHES[pitch])
-            made = studio.convert(_page(request), percent / 100, rule)
+            made = studio.convert(_read_page_id(request), percent / 100, rule)
         except FaceVCError as error:
-            raise _toast(error) from error
-        return str(made.path), views.note(f"{made.seconds:.1f} s of synthetic speech, made in {made.took_s:.1f} s. Kept here for {KEPT_S // 60} minutes.")
+            raise _make_toast(error) from error
+        told = f"{made.seconds:.1f} s of synthetic speech, made in {made.took_s:.1f} s. Kept here for {KEPT_S // 60} minutes."
+        return str(made.path), views.render_note(told)
 
     def keep(percent: float, request: gr.Request) -> str:
         try:
-            return str(studio.card(_page(request), percent / 100))
+            return str(studio.make_card(_read_page_id(request), percent / 100))
         except FaceVCError as error:
-            raise _toast(error) from error
+            raise _make_toast(error) from error
 
     def leave(request: gr.Request) -> None:
-        studio.leave(_page(request))
+        studio.leave(_read_page_id(request))
 
     with gr.Blocks(title="facevc", analytics_enabled=False, delete_cache=(SWEPT_EVERY_S, KEPT_S)) as page:
         gr.Markdown(INTRODUCTION)
@@ -107,13 +108,13 @@ def build(studio: Studio, model: str) -> Any:
             wish = gr.Button("Keep this voice as a card", elem_id="keep")
         card = gr.File(visible=False)
         result = gr.Audio(label="Result (synthetic speech)", type="filepath", interactive=False, buttons=["download"], elem_id="result")
-        told = gr.HTML(views.note(f"Model: {model}."), elem_id="told")
+        told = gr.HTML(views.render_note(f"Model: {model}."), elem_id="told")
 
-        # one at a time, for all share one model; raw uploads, so that our own readers judge them and name what is wrong
+        # One call at a time, because all share one model. Uploads stay raw, so that our own readers check them and report errors.
         alone: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
         speech.change(hear, speech, heard, preprocess=False, show_progress="minimal", **alone)
         for who, (given, view) in enumerate(zip(faces, seen, strict=True)):
-            gr.on([field.change for field in given], looking(who), given, view, preprocess=False, show_progress="minimal", **alone)
+            gr.on([field.change for field in given], make_look_handler(who), given, view, preprocess=False, show_progress="minimal", **alone)
         press.click(convert, [share, pitch, semitones], [result, told], show_progress_on=result, **alone)
         wish.click(keep, share, card, show_progress_on=wish, **alone).success(None, card, js=DOWNLOAD, api_visibility="private")
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -128,18 +129,18 @@ def build(studio: Studio, model: str) -> Any:
     return page
 
 
-def shown(person: Person) -> str:
-    """Who was found, in HTML."""
+def render_person(person: Person) -> str:
+    """Describe in HTML who was found."""
     if isinstance(card := person.files[0], Card):
         pitch = f", median pitch {card.pitch_hz:.0f} Hz" if card.pitch_hz else ""
         origin = " and ".join(str(part.get("file", "?")) for part in card.card.origin)
-        return views.note(f"Voice card of {origin}, made on {card.card.made}{pitch}.")
+        return views.render_note(f"Voice card of {origin}, made on {card.card.made}{pitch}.")
     photos = [photo for photo in person.files if isinstance(photo, Photo)]
-    left_out = "".join(views.failure(f"Left out: {reason}") for reason in person.left_out)
-    return f"{views.photos([(photo.shown, photo.face.crop) for photo in photos])}{views.note(_said(photos))}{left_out}"
+    left_out = "".join(views.render_failure(f"Left out: {reason}") for reason in person.left_out)
+    return f"{views.render_photos([(photo.shown, photo.face.crop) for photo in photos])}{views.render_note(_describe_photos(photos))}{left_out}"
 
 
-def _said(photos: Sequence[Photo]) -> str:
+def _describe_photos(photos: Sequence[Photo]) -> str:
     if len(photos) > 1:
         several = " In some, the largest of several faces was taken." if any(photo.face.faces > 1 for photo in photos) else ""
         return f"{len(photos)} photos, one voice: that of their mean face.{several}"
@@ -148,12 +149,12 @@ def _said(photos: Sequence[Photo]) -> str:
     return f"{taken}." if found.faces == 1 else f"{taken}: the largest of {found.faces}."
 
 
-def _toast(error: FaceVCError) -> Exception:
+def _make_toast(error: FaceVCError) -> Exception:
     import gradio as gr
 
     return gr.Error(escape(str(error)), duration=None, print_exception=False)  # Gradio shows it as HTML
 
 
-def _page(request: Any) -> str:
-    """The open page that a call comes from."""
+def _read_page_id(request: Any) -> str:
+    """The id of the open page that a call comes from."""
     return str(request.session_hash)

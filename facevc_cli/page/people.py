@@ -1,7 +1,7 @@
-"""Who is given in a face field: photos of one person, or a voice card. It knows no Gradio.
+"""The content of a face field: photos of one person, or a voice card. This module does not import Gradio.
 
-Whose voice that is, the resolver of the command line says. Here is what only a page needs: the names that people gave
-their files, the limit of pixels, and the pictures that are shown.
+The command line's resolver finds the voice. This module adds what only a page needs: the names that people gave
+their files, the pixel limit, and the pictures to show.
 """
 
 import math
@@ -21,15 +21,15 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.faces.analyser import FaceObservation
 from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import load_image
-from facevc_cli.page.views import boxed
+from facevc_cli.page.views import draw_box
 
 MOST_PHOTOS = 12
-MOST_PIXELS = 64_000_000  # of a photo in the page, where several people may send some at once; telephones take 12 to 50
+MOST_PIXELS = 64_000_000  # per photo, because several people may upload at once; phones take 12 to 50 million
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture in which a face was found. shown: (h, w, 3) uint8, the picture made small, with the face in a box."""
+    """A picture in which a face was found. shown: (h, w, 3) uint8, a small copy with a box around the face."""
 
     name: str
     sha256: str
@@ -49,7 +49,7 @@ class Card:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One person: some photos, or one card. left_out: what was wrong with the photos that cannot be used."""
+    """One person: some photos, or one card. left_out: why photos cannot be used."""
 
     spec: VoiceSpec
     described: str  # the spec in words, with the names that people gave their files
@@ -61,7 +61,10 @@ class Person:
 
 
 class UploadResolver(VoiceResolver):
-    """The voices of one open page. A file is read when it arrives: it is deleted after use, and still named."""
+    """The voices of one open page.
+
+    Each file is read when it arrives, because it is deleted after use while the field still names it.
+    """
 
     def __init__(self, converter: Converter):
         super().__init__(converter)
@@ -73,12 +76,12 @@ class UploadResolver(VoiceResolver):
         return file in self._names
 
     def take(self, file: Path, name: str, refused: FaceVCError | None = None) -> None:
-        """Reads an upload that people call `name`, and keeps what it gives. refused: why it may not be read at all."""
+        """Read an upload that people call `name`, and keep the result. refused: why it must not be read."""
         self.keep_only(self._names.keys() - {file})
         self._names[file] = name
         if refused is not None:
             self._refused[file] = refused
-        with suppress(FaceVCError):  # it is kept, and said when the file is used
+        with suppress(FaceVCError):  # the error is kept, and reported when the file is used
             self.resolve(VoiceSpec.from_file("card" if is_card(file) else "face", file))
 
     def keep_only(self, files: Iterable[Path]) -> None:
@@ -89,7 +92,10 @@ class UploadResolver(VoiceResolver):
         self._shown = {file: shown for file, shown in self._shown.items() if file in kept}
 
     def find_person(self, files: Sequence[Path]) -> Person:
-        """Who the files of one field show. FaceVCError if none can be used, or a card is beside something else."""
+        """Find the person that the files of one field show.
+
+        FaceVCError if no file can be used, or a card is not alone.
+        """
         if len(files) == 1 and is_card(files[0]):
             spec = VoiceSpec.from_file("card", files[0])
             self.resolve(spec)
@@ -97,7 +103,7 @@ class UploadResolver(VoiceResolver):
         refuse_cards(
             files,
             "expected photos of one person or one voice card",
-            "Take something away, or give the card in the other face field and mix the two.",
+            "Remove something, or put the card into the other face field and mix the two.",
             self.name_file,
         )
         given = self._join(files)
@@ -105,7 +111,7 @@ class UploadResolver(VoiceResolver):
         return self._show(self._join(self.drop_unusable(given).files), tuple(map(str, left_out.values())))
 
     def weigh_shown(self, spec: VoiceSpec) -> list[tuple[Photo | Card, float]]:
-        """Each file that the voice comes from, with its share."""
+        """List the files that the voice comes from, each with its share."""
         return [(self._shown[file], share) for file, share in self.weigh_files(spec)]
 
     def embed_picture(self, file: Path, degradation: str = "") -> np.ndarray:
@@ -116,7 +122,7 @@ class UploadResolver(VoiceResolver):
                 face = self.converter.find_face(image)
             except FaceVCError as error:
                 raise type(error)(f"{name}: {error}") from error
-        self._shown[file] = Photo(name, digest, face, boxed(image, face.box))
+        self._shown[file] = Photo(name, digest, face, draw_box(image, face.box))
         return np.asarray(face.embedding, dtype=np.float32)
 
     def read_card(self, file: Path) -> Target:
@@ -139,7 +145,7 @@ class UploadResolver(VoiceResolver):
         return self._names[file]
 
     def _join(self, files: Sequence[Path]) -> VoiceSpec:
-        """Photos as one person, who is called after the first."""
+        """Treat photos as one person, named after the first."""
         return VoiceSpec.from_pictures(Path(self.name_file(files[0])).stem, files)
 
     def _show(self, spec: VoiceSpec, left_out: tuple[str, ...] = ()) -> Person:
@@ -149,7 +155,7 @@ class UploadResolver(VoiceResolver):
 
 @contextmanager
 def name_in_errors(path: Path, name: str) -> Iterator[None]:
-    """Errors name the file as the person who gave it does, not where it is here."""
+    """In errors, replace the path on this machine by the name that the person gave the file."""
     try:
         yield
     except FaceVCError as error:

@@ -1,4 +1,4 @@
-"""Where the page listens: a socket, and a web server in a thread."""
+"""Serve the page: bind a socket, and run a web server in a thread."""
 
 import ipaddress
 import os
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.page.events import calls_of
+from facevc_cli.page.events import list_calls
 from facevc_cli.page.guard import FILE, Guard
 
 TRIED_PORTS = 20
 GRACE_S = 3
-MOST_UPLOADS = 20  # times the largest one: the room for all uploads together
-# The browser itself holds the page to this host, whatever a version of Gradio would fetch.
+MOST_UPLOADS = 20  # room for all uploads together, as a multiple of the largest one
+# The browser then keeps the page to this host, whatever a version of Gradio tries to fetch.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
@@ -28,7 +28,7 @@ HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"cross-origin-resource-policy": b"same-origin",
 }
-# Of uploads and results the browser keeps no copy either. Opened as a page, they run nothing.
+# The browser keeps no copy of uploads and results. Opened as a page, they run no scripts.
 FILE_HEADERS = HEADERS | {
     b"cache-control": b"no-store",
     b"content-security-policy": b"default-src 'none'; media-src 'self'; sandbox",
@@ -46,8 +46,10 @@ def is_loopback(host: str) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound socket at `port`, or at the next free one of the 20 from there; 0 takes any. UsageError for a host that is no address of
-    this machine; FaceVCError if no port is free."""
+    """Bind a socket to `port`, or to the next free one of the 20 from there. Port 0 takes any free one.
+
+    UsageError if `host` is not an address of this machine. FaceVCError if no port is free.
+    """
     reason: object = ""
     for tried in range(port, min(port + TRIED_PORTS, 65536)):
         try:
@@ -56,7 +58,7 @@ def bind(host: str, port: int) -> socket.socket:
         except OSError as error:
             raise UsageError(f"--host {host}: no address of this machine ({error}). Use 127.0.0.1, or 0.0.0.0 for all its networks.") from error
         try:
-            if os.name == "posix":  # a port that was left a moment ago; elsewhere the option would let two servers share it
+            if os.name == "posix":  # allows a port that was closed a moment ago; on Windows two servers could then share it
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen()
@@ -65,11 +67,11 @@ def bind(host: str, port: int) -> socket.socket:
             reason = error
             continue
         return listener
-    raise FaceVCError(f"--host {host} --port {port}: neither it nor one of the {TRIED_PORTS - 1} after it can be listened at ({reason}). Choose others.")
+    raise FaceVCError(f"--host {host} --port {port}: neither this port nor one of the next {TRIED_PORTS - 1} is free ({reason}). Choose others.")
 
 
 def mount(page: Any, host: str, port: int, max_bytes: int) -> Any:
-    """A gradio.Blocks as a web application, with Gradio's own checks of files on."""
+    """Mount a gradio.Blocks as a web application, with Gradio's own file checks on."""
     import gradio as gr
     from fastapi import FastAPI
 
@@ -77,9 +79,9 @@ def mount(page: Any, host: str, port: int, max_bytes: int) -> Any:
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     system_fonts = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    # Gradio looks whether an event may name a file only if the page was launched, which mounting it does not do.
+    # Gradio checks the files of an event only if the page was launched, and mounting does not launch it.
     page.has_launched = True
-    # No allowed_paths: they would be shown in the browser as what they are, such as an uploaded HTML file with scripts.
+    # No allowed_paths: the browser would open such files, for example an uploaded HTML file with scripts.
     gr.mount_gradio_app(
         app, page, "/", host, port, footer_links=[], max_file_size=max_bytes, show_error=False, ssr_mode=False,
         theme=system_fonts, css=CSS, enable_monitoring=False, mcp_server=False, pwa=False, run_history=False,
@@ -88,13 +90,13 @@ def mount(page: Any, host: str, port: int, max_bytes: int) -> Any:
 
 
 @contextmanager
-def serving(page: Any, listener: socket.socket, folder: Path, max_bytes: int) -> Iterator[threading.Thread]:
-    """Serves a gradio.Blocks at a bound socket, in a thread that ends with the block."""
+def serve_page(page: Any, listener: socket.socket, folder: Path, max_bytes: int) -> Iterator[threading.Thread]:
+    """Serve a gradio.Blocks at a bound socket, in a thread that ends with this block."""
     import uvicorn
 
     host, port = listener.getsockname()[:2]
     hosts = {"localhost", "127.0.0.1", "::1", host} if is_loopback(host) else None
-    guarded = Guard(mount(page, host, port, max_bytes), folder, calls_of(page.config), hosts, MOST_UPLOADS * max_bytes)
+    guarded = Guard(mount(page, host, port, max_bytes), folder, list_calls(page.config), hosts, MOST_UPLOADS * max_bytes)
     config = uvicorn.Config(_Headers(guarded), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -108,7 +110,7 @@ def serving(page: Any, listener: socket.socket, folder: Path, max_bytes: int) ->
 
 
 class _Headers:
-    """Adds HEADERS or FILE_HEADERS to every answer, and nothing else: answers that stream go on streaming."""
+    """Add HEADERS or FILE_HEADERS to every answer. Bodies are untouched, so streams still stream."""
 
     def __init__(self, app: Any):
         self.app = app
@@ -116,10 +118,10 @@ class _Headers:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         added = FILE_HEADERS if scope.get("path", "").startswith(FILE) else HEADERS
 
-        async def with_headers(message: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 kept = [header for header in message.get("headers", ()) if header[0].lower() not in added]
                 message["headers"] = [*kept, *added.items()]
             await send(message)
 
-        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -1,4 +1,4 @@
-"""Pieces of HTML for the page. Pictures lie in them as data, so that showing one leaves no file behind."""
+"""Pieces of HTML for the page. Pictures are embedded as data, so that showing one leaves no file behind."""
 
 import base64
 import io
@@ -25,16 +25,16 @@ CSS = """
 """
 
 
-def note(text: str) -> str:
+def render_note(text: str) -> str:
     return f'<div class="facevc-note">{escape(text)}</div>'
 
 
-def failure(text: str) -> str:
+def render_failure(text: str) -> str:
     return f'<div class="facevc-error" role="alert">{escape(text)}</div>'
 
 
-def photos(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
-    """Each photograph with its box, beside it the crop that the network saw; several are drawn small."""
+def render_photos(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+    """Show each photo with its box, and beside it the crop that the network sees. Several are shown small."""
     kinds = (("photo", "The photo with a box around the face"), ("crop", "The face as the model sees it"))
     drawn = []
     for pictures in found:
@@ -44,8 +44,11 @@ def photos(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
     return f'<div class="facevc-faces{" several" if len(drawn) > 1 else ""}">{"".join(drawn)}</div>'
 
 
-def boxed(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 and a box in its pixels -> the picture at most 320 px on its longer side, with the box drawn."""
+def draw_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Draw a box into a picture.
+
+    image: (H, W, 3) uint8; box: in its pixels. The result is at most 320 px on its longer side.
+    """
     scale = min(1.0, SHOWN_PX / max(image.shape[:2]))
     height, width = (max(1, round(n * scale)) for n in image.shape[:2])
     shown = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)

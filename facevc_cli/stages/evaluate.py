@@ -12,12 +12,12 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.evaluation import Evaluation, measure
-from facevc_cli.evaluation.figures import check_columns, missing
+from facevc_cli.evaluation.figures import check_columns, explain_missing
 from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, choose_judges
-from facevc_cli.evaluation.listening import Listening
+from facevc_cli.evaluation.listening import JudgeAnswers
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.registry import load_metrics
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.evaluation.results import COLUMNS, to_json, to_rows
 from facevc_cli.evaluation.tables import read_conversions
 from facevc_cli.evaluation.threshold import Threshold, calibrate
@@ -68,8 +68,8 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
     if judges is None:
         judges = choose_judges(config.speaker_judge, config.recogniser, config.language, config.naturalness, notes)
-    listening = Listening(judges, _cache_folder(config), tally, config.jobs)
-    voices = listening.voices(_files(found.conversions))
+    listening = JudgeAnswers(judges, _cache_folder(config), tally, config.jobs)
+    voices = listening.hear_voices(_files(found.conversions))
     heard = [c for c in found.conversions if c.converted in voices]
     if not heard:
         raise FaceVCError(
@@ -81,7 +81,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
         notes.append(f"SHR and SDR are off: no threshold is known for {judges.name} (give real recordings with --calibrate)")
     evidence = _evidence(heard, voices, threshold, listening, judges)
     evaluation = measure(heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed)
-    evaluation = replace(evaluation, notes=notes + missing(evaluation.systems, evaluation.slices, heard, evidence))
+    evaluation = replace(evaluation, notes=notes + explain_missing(evaluation.systems, evaluation.slices, heard, evidence))
     for name, reason in evaluation.failed.items():
         tally.fail(f"--metric {name}", reason)
     answers = _answers(config, evaluation)
@@ -95,18 +95,18 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     return tally.summary(config.output, None, **data)
 
 
-def _evidence(heard: Sequence[Conversion], voices: dict[str, Heard], threshold: Threshold | None, listening: Listening, judges: Judges) -> Evidence:
+def _evidence(heard: Sequence[Conversion], voices: dict[str, HeardVoice], threshold: Threshold | None, listening: JudgeAnswers, judges: Judges) -> Evidence:
     converted = list(dict.fromkeys(c.converted for c in heard))
     sound = list(dict.fromkeys(converted + [c.source for c in heard if c.source in voices]))
     return Evidence(
         voices,
         threshold.theta if threshold else None,
         judges.gender,
-        texts=listening.texts(heard, voices, judges.recogniser) if judges.recogniser else {},
-        scores=listening.scores(sound, judges.naturalness) if judges.naturalness else {},
-        dnsmos=listening.scores(sound, judges.dnsmos) if judges.dnsmos else {},
-        distortions=listening.distortions(heard),
-        gender_voices=listening.dvectors(converted) if judges.gender_needs_dvectors else None,
+        texts=listening.transcribe(heard, voices, judges.recogniser) if judges.recogniser else {},
+        scores=listening.score_naturalness(sound, judges.naturalness) if judges.naturalness else {},
+        dnsmos=listening.score_naturalness(sound, judges.dnsmos) if judges.dnsmos else {},
+        distortions=listening.measure_distortions(heard),
+        gender_voices=listening.hear_dvectors(converted) if judges.gender_needs_dvectors else None,
     )
 
 
@@ -116,12 +116,12 @@ def _files(conversions: Sequence[Conversion]) -> list[str]:
     return list(dict.fromkeys(names + [name for c in conversions for name in c.references]))
 
 
-def _threshold(config: EvaluateConfig, listening: Listening, judges: Judges) -> Threshold | None:
+def _threshold(config: EvaluateConfig, listening: JudgeAnswers, judges: Judges) -> Threshold | None:
     if config.calibrate is None:
         return judges.threshold
     table = config.calibrate
     rows = [(resolve(row["file"], table), row["speaker"]) for row in read_table(table, ["file", "speaker"])]
-    voices = listening.voices(list(dict.fromkeys(name for name, _ in rows)))
+    voices = listening.hear_voices(list(dict.fromkeys(name for name, _ in rows)))
     heard = [(voices[name].embedding, speaker) for name, speaker in rows if name in voices]
     origin = f"{judges.name} on {len(heard)} recordings of {table.name}"
     return calibrate(

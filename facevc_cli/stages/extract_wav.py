@@ -13,7 +13,7 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import read_json
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.core.tuning import default_jobs
+from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.core.workers import parallel_map
 from facevc_cli.corpus import origins
 from facevc_cli.corpus.extraction import ExtractionConfig
@@ -82,7 +82,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         manifest.keep(source)
         tally.skip(source.id)
     try:
-        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or default_jobs(), outlive=True):
+        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or count_usable_cpus(), outlive=True):
             if row is not None:
                 if note := row.pop(NOTES, ""):
                     reporter.note(f"{source.path}: {note}")

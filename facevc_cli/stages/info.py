@@ -17,10 +17,10 @@ from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, d
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.memory import memory_errors_told
+from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.parsing import read_json
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.core.tuning import default_jobs
+from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.checkpoint import Checkpoint, find_bundled_checkpoint, load_checkpoint, locate
 from facevc_cli.families.presets import list_presets
@@ -57,7 +57,7 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     items, model = [], cache(lambda: _model(config.checkpoint))  # one for all cards
     for path in config.paths:
         try:
-            with memory_errors_told(str(path)):
+            with report_memory_errors(str(path)):
                 items.append(describe(path, model))
             tally.done(str(path))
         except FaceVCError as error:
@@ -75,7 +75,7 @@ def describe_installation() -> dict[str, Any]:
         "platform": platform.platform(),
         "device": str(resolve_device("auto")),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "processors": default_jobs(),
+        "processors": count_usable_cpus(),
         "presets": list_presets(),
         "packages": {name: _version(name) or MISSING for name in REQUIRED},
         "found": {name: f"{_found(name, module)} ({role})" for name, (module, role) in OPTIONAL.items()},

@@ -18,7 +18,7 @@ from facevc_cli.conversion.voice_request import FACE_SUFFIXES, TargetRequest, re
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.memory import memory_errors_told
+from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, find_files
 
@@ -53,7 +53,7 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     reporter.begin(len(candidates), "candidates", STAGE)
     for asked in candidates:
         try:
-            with memory_errors_told(str(asked.path)):
+            with report_memory_errors(str(asked.path)):
                 found.append((float(asked_about @ locate_voice(converter, resolver.resolve(asked.voice_spec))), asked))
             tally.done(asked.id)
         except FaceVCError as error:

@@ -12,10 +12,10 @@ from pathlib import Path
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import Interrupted, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
-from facevc_cli.core.stopping import check_stop, hold, is_dropping, removed_if_dropped
+from facevc_cli.core.stopping import check_stop, hold, is_dropping, remove_if_dropped
 from facevc_cli.page.folder import upload_folder
 from facevc_cli.page.page import build, prepare
-from facevc_cli.page.server import bind, is_loopback, serving
+from facevc_cli.page.server import bind, is_loopback, serve_page
 from facevc_cli.page.studio import Studio
 
 MEGABYTE = 1 << 20
@@ -49,7 +49,7 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
     if not 0 < config.max_mb < math.inf:
         raise UsageError(f"--max-mb {config.max_mb:g}: expected a number above 0.")
-    with upload_folder() as folder, removed_if_dropped(folder.parent):
+    with upload_folder() as folder, remove_if_dropped(folder.parent):
         prepare(folder)
         listener = bind(config.host, config.port)
 
@@ -62,7 +62,7 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
         studio = Studio(load, folder, config.max_seconds)
         converter = studio.converter
         model = f"{converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}"
-        with serving(build(studio, model), listener, folder, int(config.max_mb * MEGABYTE)) as thread:
+        with serve_page(build(studio, model), listener, folder, int(config.max_mb * MEGABYTE)) as thread:
             host, port = listener.getsockname()[:2]
             try:
                 yield Running(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.memory import memory_errors_told
+from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, list_files
@@ -28,7 +28,7 @@ def run(config: VerifyConfig, reporter: Reporter = SILENT) -> Summary:
     found = []
     for path in paths:
         try:
-            with memory_errors_told(str(path)):
+            with report_memory_errors(str(path)):
                 found.append(verify(path))
             tally.done(str(path))
         except FaceVCError as error:

@@ -28,8 +28,8 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import read_json, shorten
 from facevc_cli.core.progress import Tally
 from facevc_cli.core.stopping import check_stop, hold, stop_requested
-from facevc_cli.core.tuning import keep_memory
-from facevc_cli.core.workers import leave_signals_to_parent, starting_children
+from facevc_cli.core.tuning import keep_freed_memory
+from facevc_cli.core.workers import block_child_signals, leave_signals_to_parent
 from facevc_cli.corpus.crops import Batch
 from facevc_cli.training.config import RunConfig
 from facevc_cli.training.run_folder import RunDirectory
@@ -112,7 +112,7 @@ class Loop:
             prefetch_factor=8 if workers else None, pin_memory=self.accelerator.device.type == "cuda",
             worker_init_fn=leave_signals_to_parent if workers else None,
         )  # fmt: skip
-        with starting_children():
+        with block_child_signals():
             return iter(loader)
 
     def _move_to_device(self, batch: Batch) -> Batch:
@@ -301,7 +301,7 @@ def make_accelerator(device: str, precision: Precision) -> Accelerator:
         raise UsageError(f"--precision {precision!r}: {name_allowed(precision, get_args(Precision))}")
     resolved = resolve_device(device)
     if resolved.type == "cpu":
-        keep_memory()
+        keep_freed_memory()
     if "LOCAL_RANK" not in os.environ:
         if resolved.type == "cuda" and resolved.index is not None:
             torch.cuda.set_device(resolved)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.tuning import lone_threads
+from facevc_cli.core.tuning import single_threaded_pool
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.dsp.windows import windows
 
@@ -95,12 +95,12 @@ class Vocoder(nn.Module):
         if self.side_by_side == 1:
             yield from map(make, items)
             return
-        with lone_threads(self.side_by_side, "vocoder") as threads:
+        with single_threaded_pool(self.side_by_side, "vocoder") as threads:
             yield from threads.map(make, items)
 
     def compile_ahead(self) -> None:
         """Begins, in a thread, with the kernels for a window."""
-        threads = lone_threads(1, "compile")
+        threads = single_threaded_pool(1, "compile")
         threads.submit(self, torch.zeros(self.window_frames, self.n_mels))
         threads.shutdown(wait=False)
 

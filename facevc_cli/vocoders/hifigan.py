@@ -13,7 +13,7 @@ from torch.nn.functional import leaky_relu
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import read_json
-from facevc_cli.core.tuning import undrawn
+from facevc_cli.core.tuning import skip_weight_init
 from facevc_cli.files.packaged import packaged_file
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import check_sizes, require_definition, require_sizes
@@ -187,7 +187,7 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = No
     state = {re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v for k, v in fold_weight_norm(content["generator"], checkpoint).items()}
     sizes = sizes_from_config(settings, config)
     check_described(lambda: HifiganGenerator(sizes), state, checkpoint, config)
-    with undrawn():
+    with skip_weight_init():
         generator = HifiganGenerator(sizes)
     generator.load_folded(state, checkpoint, config)
     return Hifigan(generator, mel, name or f"hifigan {checkpoint.name}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from facevc_cli.core.devices import bfloat16_pays
+from facevc_cli.core.devices import prefers_bfloat16
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.plugins import Plugins
 from facevc_cli.core.progress import SILENT, Reporter
@@ -43,10 +43,10 @@ def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device =
                 f"{mel!r} log-mels. Give --vocoder a checkpoint trained on {mel!r}, or griffin-lim."
             )
         vocoder = load_universal()
-        if bfloat16_pays(torch.device(device)):
+        if prefers_bfloat16(torch.device(device)):
             vocoder.use_bfloat16()
         return vocoder.to(device)
-    if isinstance(spec, str) and spec in VOCODERS.installed():
+    if isinstance(spec, str) and spec in VOCODERS.find_installed():
         return _from_package(spec, mel, device)
     if isinstance(spec, str) and _is_bare_name(spec):
         VOCODERS.find(spec)  # says which names there are
@@ -58,7 +58,7 @@ def _from_package(name: str, mel: str, device: str | torch.device) -> Vocoder:
     if not isinstance(vocoder, Vocoder) or vocoder.mel != mel:
         found = f"one for {vocoder.mel!r}" if isinstance(vocoder, Vocoder) else type(vocoder).__name__
         raise FaceVCError(
-            f"--vocoder {name} ({VOCODERS.release(name)}): expected a facevc_cli.vocoders.Vocoder for log-mels of the definition {mel!r}, "
+            f"--vocoder {name} ({VOCODERS.describe_release(name)}): expected a facevc_cli.vocoders.Vocoder for log-mels of the definition {mel!r}, "
             f"found {found}. Take another vocoder, or another version of its package."
         )
     return vocoder.ready().to(device)

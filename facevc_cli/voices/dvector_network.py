@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from facevc_cli.core.tuning import undrawn
+from facevc_cli.core.tuning import skip_weight_init
 from facevc_cli.files.packaged import packaged_file
 
 WEIGHTS = "assets/voice_encoder/model.safetensors"  # `model_state` of Resemblyzer 0.1.4's pretrained.pt, float32, unchanged
@@ -29,7 +29,7 @@ def load_voice_encoder(device: str = "cpu") -> VoiceEncoder:
     from safetensors.torch import load_file
 
     path = packaged_file("facevc_cli", WEIGHTS, WEIGHTS_SHA256, "the weights for d-vectors", "facevc")
-    with undrawn():
+    with skip_weight_init():
         encoder = VoiceEncoder()
     encoder.load_state_dict(load_file(path))
     return encoder.to(device).eval().requires_grad_(False)

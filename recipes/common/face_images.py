@@ -15,7 +15,7 @@ import av
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".mpg", ".mpeg", ".avi", ".webm", ".mov"}
 
 
-def frames_at(clip: Path, shares: list[float]) -> list:
+def decode_frames(clip: Path, shares: list[float]) -> list:
     """Pictures at these shares of a clip's length. Decodes all of it: short clips, and not every container says how long it is."""
     with av.open(str(clip)) as container:
         count = sum(1 for _ in container.decode(video=0))
@@ -44,7 +44,7 @@ def main() -> None:
         pictures = []
         for i, clip in enumerate(chosen):
             count = len(range(i, given.each, len(chosen)))
-            pictures += frames_at(clip, [(k + 1) / (count + 1) for k in range(count)])
+            pictures += decode_frames(clip, [(k + 1) / (count + 1) for k in range(count)])
         (given.out / speaker).mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(pictures, start=1):
             picture.save(given.out / speaker / f"{number:02d}.png")

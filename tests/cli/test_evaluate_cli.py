@@ -29,7 +29,7 @@ class Bands:
 def call(tmp_path, monkeypatch):
     """Runs the command in a folder with three systems of two sources and three targets each, among them a baseline and blurred faces."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(listening, "speaker_judge", lambda name: Bands())
+    monkeypatch.setattr(listening, "load_speaker_judge", lambda name: Bands())
     rng = np.random.default_rng(0)
     rows = []
     for baseline, degradation in (("", ""), ("mean-face", ""), ("", "blur=4")):

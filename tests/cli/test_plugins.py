@@ -250,7 +250,7 @@ def table(tmp_path, monkeypatch):
     """Arguments of an evaluation of two systems, of which one is loud and one soft, with a metric package installed."""
     names = {"loudness": "loudness", "level": "level", "broken": "broken", "endless": "endless", "shy": "shy", "SHO": "loudness"}
     install(tmp_path / "site", monkeypatch, "loud_metric", METRIC, "facevc.metrics", names)
-    monkeypatch.setattr(listening, "speaker_judge", lambda name: Bands())
+    monkeypatch.setattr(listening, "load_speaker_judge", lambda name: Bands())
     rng, rows = np.random.default_rng(0), []
     for system, level in (("loud", 0.2), ("soft", 0.1)):
         for target in ("anna", "bert", "carl"):
@@ -293,7 +293,7 @@ def test_it_is_left_alone_unless_asked_for(table):
     ("name", "code", "words"),
     [
         ("loudnes", 2, "--metric loudnes: no further metric of this name is installed. There are: SHO, broken, endless, level, loudness, shy."),
-        ("SHO", 2, "measured without being asked for"),
+        ("SHO", 2, "this metric is always measured"),
         ("shy", 1, "found function with None"),
         ("broken", 1, "the metric broken failed (ZeroDivisionError: division by zero)"),
         ("endless", 1, "found NaN or infinite values"),

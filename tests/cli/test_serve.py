@@ -108,7 +108,7 @@ def test_without_gradio_one_paragraph_and_exit_1(monkeypatch):
         (("--max-seconds", "0"), 2, "--max-seconds 0"),
         (("--max-mb", "nan"), 2, "--max-mb nan"),
         (("--host", "203.0.113.7"), 1, "--host 203.0.113.7"),  # an address that is nobody's
-        (("--host", "no such host"), 1, "--host no such host"),
+        (("--host", "no such host"), 2, "--host no such host"),
         (("--port", "0", "--checkpoint", "nowhere"), 1, "nowhere"),
         (("--port", "0", "--device", "tpu"), 2, "--device"),
     ],
@@ -192,7 +192,7 @@ def test_a_long_recording_is_refused_before_it_is_decoded(studio, monkeypatch):
 def test_only_our_own_folder_is_read_and_emptied(studio, tmp_path_factory):
     foreign = recording(tmp_path_factory.mktemp("home") / "secret.wav")
     for path in (str(foreign), f"{studio.folder}/../{foreign.parent.name}/secret.wav", "http://example.org/x.wav", "", None):
-        with pytest.raises(FaceVCError, match="not here any more"):
+        with pytest.raises(FaceVCError, match="no longer here"):
             studio.hear(A, {"path": path, "orig_name": "x.wav"})
     studio.leave(A)
     assert foreign.is_file()
@@ -280,11 +280,11 @@ def test_names_become_safe_file_names(studio):
 
 
 def test_views_escape_and_draw():
-    assert "<img" not in views.failure("<img src=x>: no face") and 'role="alert"' in views.failure("x")
-    shown = views.boxed(np.zeros((640, 640, 3), np.uint8), np.array([100, 200, 300, 400], np.float32))
+    assert "<img" not in views.render_failure("<img src=x>: no face") and 'role="alert"' in views.render_failure("x")
+    shown = views.draw_box(np.zeros((640, 640, 3), np.uint8), np.array([100, 200, 300, 400], np.float32))
     assert shown.shape == (320, 320, 3) and tuple(shown[150, 50]) == (34, 197, 94) and tuple(shown[150, 100]) == (0, 0, 0)
-    assert views.photos([(shown, shown)]).count("data:image/jpeg;base64,") == 2 and "several" not in views.photos([(shown, shown)])
-    assert "several" in views.photos([(shown, shown), (shown, shown)])
+    assert views.render_photos([(shown, shown)]).count("data:image/jpeg;base64,") == 2 and "several" not in views.render_photos([(shown, shown)])
+    assert "several" in views.render_photos([(shown, shown), (shown, shown)])
 
 
 # several photos, and voice cards
@@ -305,7 +305,7 @@ def test_several_photos_are_one_voice(studio, monkeypatch):
     studio.hear(A, sound(studio))
     person = studio.look(A, FIRST, [given[0], photo(studio, 0, "dark.png"), given[1]])
     assert str(person) == "person 90 (2 pictures)" and len(person.left_out) == 1 and "dark.png: expected a face" in person.left_out[0]
-    html = page_module.shown(person)
+    html = page_module.render_person(person)
     assert html.count("data:image/jpeg") == 4 and "2 photos, one voice" in html and "Left out: dark.png" in html
     made = studio.convert(A).path
     np.testing.assert_allclose(targets[0].speaker, expected.speaker, rtol=1e-5)
@@ -324,7 +324,7 @@ def test_a_photo_is_looked_at_once_and_may_be_gone_by_then(studio):
     assert len(studio.look(A, FIRST, [first, photo(studio, 30)]).files) == 2  # the field names both
     assert studio.converter._faces.asked == asked + 2
     studio.look(A, FIRST)
-    with pytest.raises(FaceVCError, match="not here any more"):  # once taken away it is forgotten
+    with pytest.raises(FaceVCError, match="no longer here"):  # once taken away it is forgotten
         studio.look(A, FIRST, [first])
 
 
@@ -362,7 +362,7 @@ def test_equal_files_of_two_pages_lie_in_one_place(studio):
 
 def card_upload(studio: Studio, page: str, share: float = 0.5, name: str = "anna.safetensors") -> dict[str, str]:
     """The card of a page's people, taken and given again."""
-    made = studio.card(page, share)
+    made = studio.make_card(page, share)
     folder = studio.folder / uuid.uuid4().hex
     folder.mkdir()
     return {"path": str(shutil.copy(made, folder / name)), "orig_name": name}
@@ -371,7 +371,7 @@ def card_upload(studio: Studio, page: str, share: float = 0.5, name: str = "anna
 def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch):
     targets = spoken_to(studio, monkeypatch)
     with pytest.raises(FaceVCError, match="no face yet"):
-        studio.card(A)
+        studio.make_card(A)
     given = [photo(studio, grey, f"{grey}.png") for grey in (90, 30)]
     digests = [file_sha256(Path(upload["path"])) for upload in given]
     studio.look(A, FIRST, given)
@@ -380,7 +380,7 @@ def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch)
     found = load_card(Path(card["path"]))
     assert [(p["file"], p["sha256"], p["share"]) for p in found.origin] == [("90.png", digests[0], "0.5000"), ("30.png", digests[1], "0.5000")]
     assert len(list(studio.folder.glob("results/*/90.safetensors"))) == 1
-    studio.card(A)
+    studio.make_card(A)
     assert len(list(studio.folder.glob("results/*/90.safetensors"))) == 1  # in place of the first
     studio.leave(A)
     assert list(studio.folder.glob("results/*/*")) == []
@@ -392,19 +392,19 @@ def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch)
     np.testing.assert_allclose(targets[1].speaker, targets[0].speaker, rtol=1e-5)
     assert "to the card anna.safetensors" in soundfile.SoundFile(made).comment
     with pytest.raises(FaceVCError, match=r"anna\.safetensors is a voice card already"):
-        studio.card(B)
+        studio.make_card(B)
 
 
 def test_a_mix_is_kept_as_the_slider_has_it(studio):
     studio.look(A, FIRST, [photo(studio, 90, "a.png")])
     card = card_upload(studio, A)
     person = studio.look(A, SECOND, [card])
-    html = page_module.shown(person)
+    html = page_module.render_person(person)
     assert "Voice card of a.png, made on 20" in html and "median pitch" in html and "data:image" not in html
     studio.look(A, FIRST, [photo(studio, 30, "b.png")])
-    parts = load_card(studio.card(A, 0.25))
+    parts = load_card(studio.make_card(A, 0.25))
     assert [(p["file"], p["share"]) for p in parts.origin] == [("b.png", "0.7500"), ("anna.safetensors", "0.2500")]
-    seat = studio._seats[A]
+    seat = studio._sessions[A]
     first, second = (seat.resolver.resolve(seat.people[who].spec).address[0] for who in (FIRST, SECOND))
     np.testing.assert_allclose(parts.address, 0.75 * first + 0.25 * second, atol=1e-6)
 
@@ -431,7 +431,7 @@ def test_what_a_page_keeps_does_not_grow_with_use(studio):
     """Not with places of the slider, nor with photos that were taken away again."""
     studio.hear(A, sound(studio))
     studio.look(A, SECOND, [photo(studio, 30)])
-    resolver = studio._seats[A].resolver
+    resolver = studio._sessions[A].resolver
     held = []
     for i in range(3):
         studio.look(A, FIRST, [photo(studio, 90 + i)])

@@ -29,7 +29,7 @@ from facevc_cli.files.image import save_image
 from facevc_cli.page import folder as folder_module
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
-from facevc_cli.page.folder import OWNER, PREFIX, delete_unfinished, sweep_abandoned, upload_folder, used_bytes
+from facevc_cli.page.folder import OWNER, PREFIX, count_used_bytes, delete_unfinished, sweep_abandoned, upload_folder
 from facevc_cli.page.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, check_host, check_same_origin
 from facevc_cli.page.people import Card
 from facevc_cli.page.server import MOST_UPLOADS, bind, mount
@@ -262,7 +262,7 @@ def test_nothing_is_fetched_for_an_event(client, page, monkeypatch):
         ):
             assert client.join(HEAR, file(url)) == 403
             inside = page.studio.folder / "x" / "y.wav"
-            assert "not here any more" in client.call(HEAR, file(inside, url=url, is_stream=True))[0]
+            assert "no longer here" in client.call(HEAR, file(inside, url=url, is_stream=True))[0]
         listener.settimeout(0.05)
         with pytest.raises(TimeoutError):
             listener.accept()
@@ -464,7 +464,7 @@ def test_uploads_have_room_for_twenty_of_the_largest(client, page):
     filled = folder / "filled"
     filled.mkdir()
     try:
-        (filled / "x").write_bytes(bytes((MOST_UPLOADS * MAX_MB << 20) - (300 << 10) - used_bytes(folder)))
+        (filled / "x").write_bytes(bytes((MOST_UPLOADS * MAX_MB << 20) - (300 << 10) - count_used_bytes(folder)))
         assert client.upload("a.bin", bytes(200 << 10))[0] == 200
         before = files_below(folder)
         status, said = client.upload("b.bin", bytes(250 << 10))
@@ -577,7 +577,7 @@ def test_the_page_that_was_silent_longest_is_forgotten_for_another(page, sound):
     studio.hear("page 0", first)
     for i in range(2, MOST_PAGES + 1):
         studio.hear(f"page {i}", given(i))
-    assert len(studio._seats) == MOST_PAGES and Path(first["path"]).exists() and not Path(second["path"]).exists()
+    assert len(studio._sessions) == MOST_PAGES and Path(first["path"]).exists() and not Path(second["path"]).exists()
     with pytest.raises(FaceVCError, match="More than 32 pages were in use"):
         studio.convert("page 1")
     for i in range(MOST_PAGES + 1):
@@ -625,18 +625,18 @@ def test_a_card_that_was_made_by_another_is_shown_as_text(page, tmp_path, photo)
     folder.mkdir()
     (folder / "f.png").write_bytes(photo)
     person = studio.look("abc", FIRST, [{"path": str(folder / "f.png"), "orig_name": f"{TAG}.png"}])
-    assert "<img src=x" not in page_module.shown(person)
+    assert "<img src=x" not in page_module.render_person(person)
     made = folder / "c.safetensors"
-    content = studio.card("abc").read_bytes()
+    content = studio.make_card("abc").read_bytes()
     folder.mkdir()  # it went with the photo
     made.write_bytes(content)
     evil = rewritten_card(made, TAG)
     try:
         card = studio.look("abc", FIRST, [{"path": str(evil), "orig_name": f"{TAG}.safetensors"}])
         assert isinstance(card.files[0], Card)
-        html = page_module.shown(card)
+        html = page_module.render_person(card)
     except FaceVCError as error:
-        html = views.failure(str(error))
+        html = views.render_failure(str(error))
     assert "<img" not in html and "&lt;img" in html
     studio.leave("abc")
 
@@ -752,7 +752,7 @@ def test_unfinished_uploads_are_told_from_finished_ones(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.wav").write_bytes(bytes(100_000))
     (tmp_path / "tmpabc").write_bytes(b"")
-    assert used_bytes(tmp_path) == 100_000 + 65_536
+    assert count_used_bytes(tmp_path) == 100_000 + 65_536
     delete_unfinished(tmp_path)
     assert files_below(tmp_path) == ["x.wav"]
 
@@ -804,5 +804,5 @@ def test_the_studio_itself_reads_nothing_else(model, tmp_path, secret):
     (tmp_path / "files").mkdir()
     studio = Studio(lambda: Converter(model, "griffin-lim", "cpu"), tmp_path / "files", 1.0)
     for path in (str(secret), "\0", "x" * 5000, None):
-        with pytest.raises(FaceVCError, match="not here any more"):
+        with pytest.raises(FaceVCError, match="no longer here"):
             studio.hear("abc", {"path": path})

@@ -10,12 +10,12 @@ from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, pla
 from facevc_cli.benchmark.labels import about_sources, about_targets
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import Silent
+from facevc_cli.core.progress import SilentReporter
 
 OUT = Naming(Path("out"))
 
 
-class Notes(Silent):
+class Notes(SilentReporter):
     def __init__(self):
         self.notes = []
 

@@ -17,7 +17,7 @@ from tiny import FakeAnalyser, buzz, checkpoint, recording
 from facevc_cli.batch import pipeline
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.progress import Silent
+from facevc_cli.core.progress import SilentReporter
 from facevc_cli.dsp import mel as mel_module
 from facevc_cli.dsp import pitch as pitch_module
 from facevc_cli.dsp.level import root_mean_square
@@ -96,7 +96,7 @@ def test_errors_stay_with_their_item_and_in_order(inputs, starter, batch_size, m
     monkeypatch.setattr(saving, "save_audio", full)
     seen = []
 
-    class Noting(Silent):
+    class Noting(SilentReporter):
         def record(self, data):
             seen.append((Path(data["converted"]).name, data["status"]))
 

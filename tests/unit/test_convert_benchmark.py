@@ -12,7 +12,7 @@ from tiny import FakeAnalyser, checkpoint, recording
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import Silent
+from facevc_cli.core.progress import SilentReporter
 from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
@@ -26,7 +26,7 @@ PEOPLE = {"ann": ("female", 60), "bea": ("female", 90), "cem": ("male", 150), "d
 ALL = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
 
 
-class Notes(Silent):
+class Notes(SilentReporter):
     def __init__(self):
         self.notes = []
 

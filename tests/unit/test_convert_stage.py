@@ -11,7 +11,7 @@ from tiny import FakeAnalyser, buzz, checkpoint, recording
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import Silent
+from facevc_cli.core.progress import SilentReporter
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
@@ -22,7 +22,7 @@ from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.convert import ConvertConfig, run
 
 
-class Notes(Silent):
+class Notes(SilentReporter):
     def __init__(self):
         self.notes, self.skipped = [], []
 

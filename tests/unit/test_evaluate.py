@@ -290,7 +290,7 @@ def test_without_librosa_the_distortion_is_off_and_a_note_says_what_to_install(p
     rows = [dict(row, parallel=row["converted"]) for row in read_table(planted / "manifest.csv") if row["system"] == "perfect"][:6]
     write_table(planted / "parallel.csv", rows)
     for module in (figures, listening):
-        monkeypatch.setattr(module, "distortion_available", lambda: False)
+        monkeypatch.setattr(module, "is_librosa_installed", lambda: False)
     data = run(EvaluateConfig(planted / "parallel.csv"), judges=judges()).data
     assert "MCD" not in data["systems"]["perfect"]
     assert [note for note in data["notes"] if note.startswith("MCD")] == [
@@ -315,7 +315,7 @@ def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_vo
             asked.append(len(wav))
             return np.array([1, 0, 0], np.float32)
 
-    monkeypatch.setattr(listening, "speaker_judge", lambda name: Dvectors())
+    monkeypatch.setattr(listening, "load_speaker_judge", lambda name: Dvectors())
     weights = LinearGenderJudge(np.array([-1000.0, 0, 0, 0]), 0.0, "first of three")  # a man's voice, whatever the pitch
     summary = run(EvaluateConfig(planted, limit=6, html=False), judges=replace(judges(), gender=weights))
     assert summary.data["systems"]["perfect"]["GA"] | {"low": 0, "high": 0} == {"value": 1 / 3, "n": 6, "low": 0, "high": 0}

@@ -89,7 +89,7 @@ def test_folders_in_a_pattern(tmp_path):
     touch(tmp_path, "out/ours/anna/1/s1.wav", "out/theirs/anna/1/s1.wav", "s9.wav")
     found = read_conversions(tmp_path, pattern="{system}/{target}/{face}/{source}.wav").conversions
     assert [(c.system, c.target, c.face, c.source_id) for c in found] == [("ours", "anna", "1", "s1"), ("theirs", "anna", "1", "s1")]
-    with pytest.raises(FaceVCError, match="both read as .*source 's1'"):
+    with pytest.raises(FaceVCError, match="both give .*source 's1'"):
         read_conversions(tmp_path, pattern="{target}/{face}/{source}.wav")
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facevc_cli.core.progress import SILENT, Silent, Tally
+from facevc_cli.core.progress import SILENT, SilentReporter, Tally
 from facevc_cli.evaluation.judges import Judges, choose_judges
-from facevc_cli.evaluation.lending import Lent, borrow, lend
-from facevc_cli.evaluation.listening import CACHE_VERSION, FEW_FILES, Listening
+from facevc_cli.evaluation.lending import LentJudge, borrow, lend
+from facevc_cli.evaluation.listening import CACHE_VERSION, FEW_FILES, JudgeAnswers
 from facevc_cli.evaluation.metrics.intelligibility import Transcript
-from facevc_cli.evaluation.metrics.naturalness import naturalness_available
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.naturalness import is_distillmos_installed
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.files.audio import save_audio
 from facevc_cli.manifest.conversion import Conversion
 
@@ -79,7 +79,7 @@ def noted(log: Path) -> list[list[str]]:
 
 def scored(paths: list[str], folder: Path, judge: Noted, jobs: int, reporter=SILENT) -> tuple[dict[str, float], list[tuple[str, str]]]:
     tally = Tally(reporter)
-    return Listening(Judges(None, "none"), folder, tally, jobs).scores(paths, judge), tally.failures
+    return JudgeAnswers(Judges(None, "none"), folder, tally, jobs).score_naturalness(paths, judge), tally.failures
 
 
 def test_several_processes_say_what_one_says_in_the_same_order(paths, tmp_path):
@@ -102,7 +102,7 @@ def test_several_processes_say_what_one_says_in_the_same_order(paths, tmp_path):
 
 
 def test_each_process_gets_its_share_of_the_processors(paths, tmp_path, monkeypatch):
-    monkeypatch.setattr("facevc_cli.evaluation.listening.default_jobs", lambda: 7)
+    monkeypatch.setattr("facevc_cli.evaluation.listening.count_usable_cpus", lambda: 7)
     scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log")), 2)
     assert {threads for _, _, threads in noted(tmp_path / "log")[1:]} == {"3"}
 
@@ -110,7 +110,7 @@ def test_each_process_gets_its_share_of_the_processors(paths, tmp_path, monkeypa
 @pytest.mark.slow
 def test_a_file_that_kills_its_process_is_one_failed_row(paths, tmp_path):
     found, failed = scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log"), bad=20, fatal=5), 2)
-    assert [Path(name).name for name, _ in failed] == ["05.wav", "20.wav"] and "worked on it alone died" in failed[0][1]
+    assert [Path(name).name for name, _ in failed] == ["05.wav", "20.wav"] and "worked on this item alone died" in failed[0][1]
     assert len(found) == FILES - 2 and found[paths[5]] == pytest.approx(0.6)
     again, failed = scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log2")), 1)
     assert len(again) == FILES and not failed  # failures are not remembered, the rest is
@@ -119,7 +119,7 @@ def test_a_file_that_kills_its_process_is_one_failed_row(paths, tmp_path):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_interrupted_run_keeps_what_it_heard(paths, tmp_path, jobs):
-    class Interrupting(Silent):
+    class Interrupting(SilentReporter):
         count = 0
 
         def advance(self, item: str, **figures: float | str) -> None:
@@ -146,11 +146,11 @@ def test_a_judge_that_must_stay_is_asked_here(paths, tmp_path, kind):
 def test_texts_in_several_processes_know_their_languages(paths, tmp_path):
     sources, converted = paths[:2], paths[1:]  # the second source stands among the conversions, unchanged
     rows = [Conversion("ours", path, sources[i % 2], f"t{i}", "", sources[i % 2]) for i, path in enumerate(converted)]
-    heard = {path: Heard(np.ones(1), 1.0, 0.0) for path in paths}
+    heard = {path: HeardVoice(np.ones(1), 1.0, 0.0) for path in paths}
     found = {}
     for jobs in (1, 2):
         judge = Noted(str(tmp_path / f"log{jobs}"))
-        found[jobs] = Listening(Judges(None, "none"), None, Tally(SILENT), jobs).texts(rows, heard, judge)
+        found[jobs] = JudgeAnswers(Judges(None, "none"), None, Tally(SILENT), jobs).transcribe(rows, heard, judge)
         assert sum(what == "2" for _, what, _ in noted(tmp_path / f"log{jobs}")) == 1
     assert found[1] == found[2] and list(found[1]) == list(found[2])
     assert found[2][sources[0]] == Transcript("0.1 in None", "de") and found[2][paths[4]] == Transcript("0.5 in de", "de")
@@ -158,11 +158,11 @@ def test_texts_in_several_processes_know_their_languages(paths, tmp_path):
 
 def test_a_lent_judge_is_made_once_a_process(tmp_path):
     lent = lend(Noted(str(tmp_path / "log"), 1, 2))
-    assert lent == Lent(Noted, (str(tmp_path / "log"), 1, 2)) and borrow(lent) is borrow(lent)
+    assert lent == LentJudge(Noted, (str(tmp_path / "log"), 1, 2)) and borrow(lent) is borrow(lent)
     assert len(noted(tmp_path / "log")) == 2 and borrow(lent).bad == 1
 
 
-@pytest.mark.skipif(not naturalness_available(), reason="DistillMOS is not installed")
+@pytest.mark.skipif(not is_distillmos_installed(), reason="DistillMOS is not installed")
 def test_the_judges_that_come_with_it_can_be_lent():
     judge = choose_judges("resemblyzer", "none", None, True, []).naturalness
     other = borrow(lend(judge))

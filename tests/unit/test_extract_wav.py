@@ -15,7 +15,7 @@ import soundfile
 from tiny import buzz, recording
 
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import Silent, Summary
+from facevc_cli.core.progress import SilentReporter, Summary
 from facevc_cli.files.tables import read_table
 from facevc_cli.stages.extract_wav import MANIFEST, SETTINGS, ExtractWavConfig, run
 
@@ -124,7 +124,7 @@ def test_floats_above_full_scale_are_scaled_and_named(tmp_path):
     soundfile.write(tmp_path / "in/2.wav", wav / 2.5, 16000)
     notes: list[str] = []
 
-    class Notes(Silent):
+    class Notes(SilentReporter):
         def note(self, text: str) -> None:
             notes.append(text)
 

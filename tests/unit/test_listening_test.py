@@ -15,12 +15,12 @@ import pytest
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.evaluation import Evaluation
-from facevc_cli.evaluation.listening_study import COLUMNS, _shares, read_answers, write_listening_test
+from facevc_cli.evaluation.listening_study import COLUMNS, _share_out, read_answers, write_listening_test
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.files.audio import save_audio
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import write_table
-from facevc_cli.manifest.conversion import Conversion, label_of
+from facevc_cli.manifest.conversion import Conversion, make_label
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 HOSTILE = '</script><img src=x onerror=alert(1)>, "q"\n{{ 7 * 7 }}'
@@ -51,7 +51,7 @@ def converted(files, base="a", baseline="", sources=4, targets=6, degradation=""
     sound, face = files
     return [
         Conversion(
-            system=label_of(base, baseline, degradation),
+            system=make_label(base, baseline, degradation),
             converted=sound(f"{file or re.sub(r'[^a-z]', '', base)}-{baseline}{degradation.replace('=', '')}-s{s}-t{t}"),
             source_id=f"s{s}",
             target=f"t{t}",
@@ -92,10 +92,10 @@ def answered(path: Path, found: Evaluation, page: Path, reply, listener: str = "
 
 
 def test_items_are_shared_out_alike_as_far_as_they_go():
-    assert _shares([10, 10, 10], 9) == [3, 3, 3]
-    assert _shares([10, 1, 10], 8) == [4, 1, 3]
-    assert _shares([2, 1], 9) == [2, 1]
-    assert _shares([5, 5], 1) == [1, 0]
+    assert _share_out([10, 10, 10], 9) == [3, 3, 3]
+    assert _share_out([10, 1, 10], 8) == [4, 1, 3]
+    assert _share_out([2, 1], 9) == [2, 1]
+    assert _share_out([5, 5], 1) == [1, 0]
 
 
 def test_draw_is_balanced_over_systems_sources_and_targets(files, tmp_path):

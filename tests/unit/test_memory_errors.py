@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.memory import is_out_of_memory, memory_errors_told
+from facevc_cli.core.memory import is_out_of_memory, report_memory_errors
 from facevc_cli.core.workers import Workers, parallel_map
 
 TOLD = (
@@ -26,14 +26,14 @@ TOLD = (
 @pytest.mark.parametrize("error", TOLD, ids=lambda error: f"{type(error).__name__} {error}"[:40])
 def test_who_says_that_memory_ran_out(error):
     assert is_out_of_memory(error)
-    with pytest.raises(FaceVCError, match=r"^long\.wav: it needs more memory than there is .*shorter or smaller pieces"), memory_errors_told("long.wav"):
+    with pytest.raises(FaceVCError, match=r"^long\.wav: it needs more memory than there is .*shorter or smaller pieces"), report_memory_errors("long.wav"):
         raise error
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), OSError(errno.ENOENT, "no such file"), ValueError("out of memory")])
 def test_other_errors_are_none(error):
     assert not is_out_of_memory(error)
-    with pytest.raises(type(error)), memory_errors_told():
+    with pytest.raises(type(error)), report_memory_errors():
         raise error
 
 

@@ -8,21 +8,21 @@ import pytest
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation import threshold
-from facevc_cli.evaluation.bootstrap import Terms, difference, figure
+from facevc_cli.evaluation.bootstrap import Terms, estimate_difference, estimate_figure
 from facevc_cli.evaluation.cache import Cache
-from facevc_cli.evaluation.figures import figures, gender_slices, metric_terms
+from facevc_cli.evaluation.figures import estimate_figures, measure_terms, slice_by_gender
 from facevc_cli.evaluation.metrics import consistency, f0_deviation, gender, intelligibility, leakage, matching, pairs, people
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.intelligibility import Transcript, edit_distance, normalise
-from facevc_cli.evaluation.metrics.voices import Heard
-from facevc_cli.manifest.contract import gender_of
+from facevc_cli.evaluation.metrics.voices import HeardVoice
+from facevc_cli.manifest.contract import parse_gender
 from facevc_cli.manifest.conversion import Conversion
 
 
-def voice(angle_degrees: float, f0_hz: float = 100.0) -> Heard:
+def voice(angle_degrees: float, f0_hz: float = 100.0) -> HeardVoice:
     """A unit vector in the plane: the cosine of two is that of the angle between them."""
     angle = np.deg2rad(angle_degrees)
-    return Heard(np.array([np.cos(angle), np.sin(angle)], np.float32), f0_hz, log(f0_hz))
+    return HeardVoice(np.array([np.cos(angle), np.sin(angle)], np.float32), f0_hz, log(f0_hz))
 
 
 def conversion(source: str, target: str, face: str, **more) -> Conversion:
@@ -39,39 +39,39 @@ def square():
 
 def test_pairs_by_hand(square):
     rows, voices = square
-    same, different = pairs.same_target(rows, voices), pairs.different_target(rows, voices)
+    same, different = pairs.pair_same_target(rows, voices), pairs.pair_different_targets(rows, voices)
     assert sorted(value for value, *_ in same) == pytest.approx([0.5, 1.0])
     assert sorted(value for value, *_ in different) == pytest.approx([0, 0, sqrt(3) / 2, sqrt(3) / 2], abs=1e-6)
-    assert figure(pairs.sho_terms(same)).value == pytest.approx(0.75)
-    assert figure(pairs.shr_terms(same, 0.7)).value == 0.5
-    assert figure(pairs.sdo_terms(different)).value == pytest.approx(sqrt(3) / 4)
-    assert figure(pairs.sdr_terms(different, 0.7)).value == 0.5
-    assert figure(pairs.sdr_terms(different, 0.7)).n == 4
+    assert estimate_figure(pairs.measure_sho(same)).value == pytest.approx(0.75)
+    assert estimate_figure(pairs.measure_shr(same, 0.7)).value == 0.5
+    assert estimate_figure(pairs.measure_sdo(different)).value == pytest.approx(sqrt(3) / 4)
+    assert estimate_figure(pairs.measure_sdr(different, 0.7)).value == 0.5
+    assert estimate_figure(pairs.measure_sdr(different, 0.7)).n == 4
 
 
 def test_theta_itself_counts_as_the_same_speaker():
     a, b = conversion("s", "a", "1"), conversion("s", "b", "2")
-    assert pairs.shr_terms([(0.7, a, a)], 0.7).values.tolist() == [1.0]
-    assert pairs.sdr_terms([(0.7, a, b)], 0.7).values.tolist() == [0.0]
+    assert pairs.measure_shr([(0.7, a, a)], 0.7).values.tolist() == [1.0]
+    assert pairs.measure_sdr([(0.7, a, b)], 0.7).values.tolist() == [0.0]
 
 
 def test_pairs_never_cross_sources_nor_repeat_an_image():
     rows = [conversion("s1", "a", "1"), conversion("s2", "a", "2"), conversion("s1", "a", "1"), conversion("", "a", "3")]
     voices = {row.converted: voice(0) for row in rows}
-    assert pairs.same_target(rows, voices) == []
-    assert pairs.different_target(rows, voices) == []
+    assert pairs.pair_same_target(rows, voices) == []
+    assert pairs.pair_different_targets(rows, voices) == []
 
 
 def test_consistency_control_matching_and_leakage_by_hand():
     rows = [conversion("s", "a", "1", gender="male", references=("ra",)), conversion("s", "b", "2", gender="male", references=("rb",))]
     voices = {"s": voice(0), "s-a-1": voice(0), "s-b-2": voice(0), "ra": voice(60), "rb": voice(90)}
-    real = people.real_voices(rows, voices)
-    others = people.control_people(rows, real)
+    real = people.find_real_voices(rows, voices)
+    others = people.draw_control_people(rows, real)
     assert others == {"a": ["b"], "b": ["a"]}
-    assert consistency.consistency_terms(rows, voices, real).values == pytest.approx([0.5, 0.0], abs=1e-6)
-    assert consistency.control_terms(rows, voices, real, others).values == pytest.approx([0.0, 0.5], abs=1e-6)
-    assert matching.matching_terms(rows, voices, real, others).values.tolist() == [1.0, 0.0]
-    assert leakage.leakage_terms(rows, voices).values == pytest.approx([1.0, 1.0])
+    assert consistency.measure_consistency(rows, voices, real).values == pytest.approx([0.5, 0.0], abs=1e-6)
+    assert consistency.measure_control(rows, voices, real, others).values == pytest.approx([0.0, 0.5], abs=1e-6)
+    assert matching.measure_matching(rows, voices, real, others).values.tolist() == [1.0, 0.0]
+    assert leakage.measure_leakage(rows, voices).values == pytest.approx([1.0, 1.0])
 
 
 def test_at_most_ten_references_and_ten_others_of_the_same_gender():
@@ -80,19 +80,19 @@ def test_at_most_ten_references_and_ten_others_of_the_same_gender():
         for i in range(40)
     ]
     voices = {name: voice(0) for row in rows for name in row.references}
-    real = people.real_voices(rows, voices)
+    real = people.find_real_voices(rows, voices)
     assert {len(heard) for heard in real.values()} == {10}
-    others = people.control_people(rows, real, seed=3)
+    others = people.draw_control_people(rows, real, seed=3)
     assert {len(names) for names in others.values()} == {10}
     assert all(name != target and int(name[1:]) % 2 == int(target[1:]) % 2 for target, names in others.items() for name in names)
-    assert others == people.control_people(rows, real, seed=3)
+    assert others == people.draw_control_people(rows, real, seed=3)
 
 
 def test_f0_deviation_takes_the_mean_of_real_utterances_and_leaves_out_the_unvoiced():
     rows = [conversion("s", "a", "1", references=("r1", "r2", "r3")), conversion("s", "a", "2", references=("r1", "r2", "r3"))]
-    unvoiced = Heard(np.array([1, 0], np.float32), float("nan"), log(150))
+    unvoiced = HeardVoice(np.array([1, 0], np.float32), float("nan"), log(150))
     voices = {"r1": voice(0, 100), "r2": voice(0, 140), "r3": unvoiced, "s-a-1": voice(0, 150), "s-a-2": unvoiced}
-    terms = f0_deviation.f0_deviation_terms(rows, voices, people.real_voices(rows, voices))
+    terms = f0_deviation.measure_f0_deviation(rows, voices, people.find_real_voices(rows, voices))
     assert terms.values.tolist() == [30.0]
 
 
@@ -100,10 +100,10 @@ def test_gender_falls_when_the_labels_are_swapped():
     judge = gender.PitchGenderJudge()
     rows = [conversion("s", f"t{i}", "f", gender="female" if i < 3 else "male") for i in range(8)]
     voices = {row.converted: voice(0, 220 if i < 3 else 110) for i, row in enumerate(rows)}
-    assert figure(gender.gender_terms(rows, voices, judge)).value == 1.0
+    assert estimate_figure(gender.measure_gender(rows, voices, judge)).value == 1.0
     swapped = [conversion("s", r.target, "f", gender="male" if r.gender == "female" else "female") for r in rows]
-    assert figure(gender.gender_terms(swapped, voices, judge)).value == 0.0
-    assert len(gender.gender_terms([conversion("s", "t0", "f")], voices, judge)) == 0
+    assert estimate_figure(gender.measure_gender(swapped, voices, judge)).value == 0.0
+    assert len(gender.measure_gender([conversion("s", "t0", "f")], voices, judge)) == 0
 
 
 def test_fitted_gender_judge_separates_what_is_separable():
@@ -111,12 +111,12 @@ def test_fitted_gender_judge_separates_what_is_separable():
     female = np.repeat([0.0, 1.0], 50)
     x = np.column_stack([rng.normal(size=(100, 3)), rng.normal(4.7, 0.05, 100) + 0.6 * female])
     judge = gender.fit(x, female, np.ones(100))
-    heard = [judge.hear(Heard(row[:3].astype(np.float32), 0, row[3])) == "female" for row in x]
+    heard = [judge.hear(HeardVoice(row[:3].astype(np.float32), 0, row[3])) == "female" for row in x]
     assert np.mean(np.array(heard) == (female > 0)) == 1.0
 
 
 def test_packaged_gender_weights_hear_pitch_and_a_damaged_file_is_refused(tmp_path, monkeypatch):
-    judge = gender.packaged_judge()
+    judge = gender.load_packaged_judge()
     assert isinstance(judge, gender.LinearGenderJudge) and judge.weight.shape == (257,)
     assert judge.weight[-1] > 0  # a higher voice is more often a woman's
     assets = tmp_path / "assets"
@@ -125,16 +125,16 @@ def test_packaged_gender_weights_hear_pitch_and_a_damaged_file_is_refused(tmp_pa
     (assets / "voice_gender.json").write_text(json.dumps({"sha256": "0" * 64}))
     monkeypatch.setattr(gender, "files", lambda package: tmp_path)
     with pytest.raises(FaceVCError, match="sha256"):
-        gender.packaged_judge()
+        gender.load_packaged_judge()
     (assets / gender.ASSET).unlink()
-    assert gender.packaged_judge() is None
+    assert gender.load_packaged_judge() is None
 
 
 def test_equal_error_by_hand():
-    theta, eer = threshold.equal_error(np.array([0.6, 0.8, 0.9, 0.95]), np.array([0.1, 0.2, 0.3, 0.7]))
+    theta, eer = threshold.find_equal_error(np.array([0.6, 0.8, 0.9, 0.95]), np.array([0.1, 0.2, 0.3, 0.7]))
     assert eer == 0.25  # one of four each way
     assert 0.6 < theta <= 0.7 or 0.7 < theta < 0.8
-    theta, eer = threshold.equal_error(np.array([0.8, 0.9]), np.array([0.1, 0.2]))
+    theta, eer = threshold.find_equal_error(np.array([0.8, 0.9]), np.array([0.1, 0.2]))
     assert (theta, eer) == (pytest.approx(0.5), 0.0)
 
 
@@ -149,7 +149,7 @@ def test_calibration_pairs_stay_inside_a_group_and_need_both_kinds():
 
 
 def test_packaged_threshold_says_where_it_is_from():
-    packaged = threshold.packaged_threshold()
+    packaged = threshold.load_packaged_threshold()
     assert 0.6 < packaged.theta < 0.8 and packaged.eer < 0.1 and "speakers" in packaged.origin
 
 
@@ -160,7 +160,7 @@ def test_bootstrap_interval_covers_the_truth():
     for trial in range(200):
         means = rng.normal(0.0, 1.0, 24)
         terms = Terms.of([(mean + rng.normal(0, 0.2), conversion("s", str(i), "f")) for i, mean in enumerate(means) for _ in range(6)])
-        found = figure(terms, seed=trial, draws=400)
+        found = estimate_figure(terms, seed=trial, draws=400)
         covered += found.low <= 0.0 <= found.high
     assert 0.88 <= covered / 200 <= 0.98
 
@@ -173,7 +173,7 @@ def test_bootstrap_over_pairs_covers_the_truth():
     for trial in range(150):
         effect = rng.normal(0, 1, 20)
         terms = Terms.of([((effect[i] + effect[j]) / 2, rows[i], rows[j]) for i in range(20) for j in range(i)])
-        found = figure(terms, seed=trial, draws=400)
+        found = estimate_figure(terms, seed=trial, draws=400)
         covered += found.low <= 0.0 <= found.high
     assert 0.87 <= covered / 150 <= 0.99
 
@@ -181,25 +181,25 @@ def test_bootstrap_over_pairs_covers_the_truth():
 def test_difference_by_hand():
     rows = [conversion(s, t, f"{t}1") for s in "su" for t in "abc"]
     ours = Terms.of([(float(i), row) for i, row in enumerate(rows)])
-    same = difference(ours, Terms.of([(i - 0.5, row) for i, row in enumerate(rows)]), draws=200)
+    same = estimate_difference(ours, Terms.of([(i - 0.5, row) for i, row in enumerate(rows)]), draws=200)
     assert same.n == 6 and [same.value, same.low, same.high] == pytest.approx([0.5] * 3)  # a steady lead has no spread, however much the faces differ
-    part = difference(ours, Terms.of([(10.0, rows[1]), (20.0, rows[3]), (7.0, conversion("s", "z", "z1"))]), draws=200)
+    part = estimate_difference(ours, Terms.of([(10.0, rows[1]), (20.0, rows[3]), (7.0, conversion("s", "z", "z1"))]), draws=200)
     assert (part.value, part.n) == ((1 + 3) / 2 - 15, 2)
-    assert difference(ours, Terms.of([(1.0, conversion("elsewhere", "a", "a1"))])) is None and difference(ours, Terms.of([])) is None
+    assert estimate_difference(ours, Terms.of([(1.0, conversion("elsewhere", "a", "a1"))])) is None and estimate_difference(ours, Terms.of([])) is None
 
 
 def test_difference_weighs_terms_and_knows_pairs_in_either_order():
     a, b, c = (conversion("s", t, f"{t}1") for t in "abc")
-    found = difference(Terms.of([(1.0, a), (0.0, b)], [3, 1]), Terms.of([(0.0, b), (0.0, a)], [1, 3]))
+    found = estimate_difference(Terms.of([(1.0, a), (0.0, b)], [3, 1]), Terms.of([(0.0, b), (0.0, a)], [1, 3]))
     assert found.value == 0.75
-    pairwise = difference(Terms.of([(1.0, a, b), (0.5, a, c), (0.9, b, c)]), Terms.of([(0.2, b, a), (0.1, c, a), (0.5, c, b)]))
+    pairwise = estimate_difference(Terms.of([(1.0, a, b), (0.5, a, c), (0.9, b, c)]), Terms.of([(0.2, b, a), (0.1, c, a), (0.5, c, b)]))
     assert pairwise.n == 3 and pairwise.value == pytest.approx((0.8 + 0.4 + 0.4) / 3) and 0.4 <= pairwise.low <= pairwise.high <= 0.8 + 1e-9
 
 
 def test_difference_falls_back_on_targets_where_faces_have_other_names():
     ours = Terms.of([(0.0, conversion("s", "a", "a1.jpg")), (1.0, conversion("s", "a", "a2.jpg")), (3.0, conversion("s", "b", "b1.jpg"))])
     theirs = Terms.of([(0.0, conversion("s", "a", "x")), (1.0, conversion("s", "b", "y"))])
-    found = difference(ours, theirs)
+    found = estimate_difference(ours, theirs)
     assert (found.value, found.n) == ((0.5 * 2 + 3) / 3 - 0.5, 2)  # the two terms of one target are one of double weight
 
 
@@ -210,19 +210,19 @@ def test_paired_interval_is_narrower_than_the_figures_and_covers_the_truth():
     for trial in range(200):
         face = rng.normal(0, 1, 24)
         ours, theirs = (Terms.of([(f + lead + rng.normal(0, 0.1), r) for f, r in zip(face, rows, strict=True)]) for lead in (0.2, 0.0))
-        found, alone = difference(ours, theirs, trial, 400), figure(ours, trial, 400)
+        found, alone = estimate_difference(ours, theirs, trial, 400), estimate_figure(ours, trial, 400)
         covered += found.low <= 0.2 <= found.high
         assert found.high - found.low < (alone.high - alone.low) / 3
     assert 0.88 <= covered / 200 <= 0.98
 
 
 def test_no_interval_where_none_can_be_and_no_figure_without_terms():
-    one = figure(Terms.of([(1.0, conversion("s", "a", "1")), (0.0, conversion("s", "a", "2"))]))
+    one = estimate_figure(Terms.of([(1.0, conversion("s", "a", "1")), (0.0, conversion("s", "a", "2"))]))
     assert (one.value, one.n, one.low, one.high) == (0.5, 2, None, None)
-    across = figure(Terms.of([(1.0, conversion("s", "a", "1"), conversion("s", "b", "2"))]))
+    across = estimate_figure(Terms.of([(1.0, conversion("s", "a", "1"), conversion("s", "b", "2"))]))
     assert across.low is None
-    assert figure(Terms.of([])) is None
-    same = figure(Terms.of([(0.5, conversion("s", t, "1")) for t in "abc"]), seed=4)
+    assert estimate_figure(Terms.of([])) is None
+    same = estimate_figure(Terms.of([(0.5, conversion("s", t, "1")) for t in "abc"]), seed=4)
     assert (same.low, same.high) == (0.5, 0.5)
 
 
@@ -233,33 +233,33 @@ def test_error_rates_by_hand():
     assert normalise("Don’t — STOP, \tnow!") == "dont stop now"
     rows = [conversion("s", "a", "1", transcript="one two three four"), conversion("u", "b", "1", transcript="yes")]
     texts = {"s-a-1": Transcript("One, two three!", "en"), "u-b-1": Transcript("no", "en")}
-    words = intelligibility.error_terms(rows, texts, "word")
-    assert figure(words).value == pytest.approx((1 + 1) / (4 + 1))
-    assert figure(words).n == 2
-    letters = intelligibility.error_terms(rows[:1], texts, "character")
-    assert figure(letters).value == pytest.approx(4 / 15)
+    words = intelligibility.measure_errors(rows, texts, "word")
+    assert estimate_figure(words).value == pytest.approx((1 + 1) / (4 + 1))
+    assert estimate_figure(words).n == 2
+    letters = intelligibility.measure_errors(rows[:1], texts, "character")
+    assert estimate_figure(letters).value == pytest.approx(4 / 15)
 
 
 def test_without_transcript_the_sources_text_is_the_reference():
     rows = [conversion("s", "a", "1")]
     texts = {"s": Transcript("a b", "en"), "s-a-1": Transcript("a c", "en")}
-    assert figure(intelligibility.error_terms(rows, texts, "word")).value == 0.5
-    assert len(intelligibility.error_terms(rows, {"s-a-1": Transcript("a", "en")}, "word")) == 0
+    assert estimate_figure(intelligibility.measure_errors(rows, texts, "word")).value == 0.5
+    assert len(intelligibility.measure_errors(rows, {"s-a-1": Transcript("a", "en")}, "word")) == 0
 
 
 def test_gender_pairs_split_the_figures():
     rows = [conversion(s, t, "f", source_gender=sg, gender=tg) for s, sg in (("s", "male"), ("u", "female")) for t, tg in
             (("a", "male"), ("b", "female"), ("c", "female"))]  # fmt: skip
     voices = {row.converted: voice(i * 10, 220) for i, row in enumerate(rows)}
-    terms = metric_terms(rows, Evidence(voices, 0.7, gender.PitchGenderJudge()))
-    slices = gender_slices(terms)
+    terms = measure_terms(rows, Evidence(voices, 0.7, gender.PitchGenderJudge()))
+    slices = slice_by_gender(terms)
     assert {name: part["GA"].value for name, part in slices.items()} == {"F>F": 1.0, "F>M": 0.0, "M>F": 1.0, "M>M": 0.0}
-    assert figures(terms)["GA"].value == pytest.approx(4 / 6)
-    assert figures(terms)["SDO"].n == 6 and slices["M>F"]["SDO"].n == 1 and "SDO" not in slices["M>M"]
+    assert estimate_figures(terms)["GA"].value == pytest.approx(4 / 6)
+    assert estimate_figures(terms)["SDO"].n == 6 and slices["M>F"]["SDO"].n == 1 and "SDO" not in slices["M>M"]
 
 
 def test_words_for_genders():
-    assert [gender_of(word) for word in ("F", " male ", "Woman", "", "other")] == ["female", "male", "female", "", ""]
+    assert [parse_gender(word) for word in ("F", " male ", "Woman", "", "other")] == ["female", "male", "female", "", ""]
 
 
 def test_cache_survives_damage_and_keeps_texts(tmp_path):

@@ -9,10 +9,10 @@ import pytest
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Tally
 from facevc_cli.evaluation import judges
-from facevc_cli.evaluation.judges import PLUGINS, Judges, choose_judges, speaker_judge, speaker_judge_name
-from facevc_cli.evaluation.listening import CACHE_VERSION, FEW_FILES, Listening
+from facevc_cli.evaluation.judges import PLUGINS, Judges, choose_judges, load_speaker_judge, name_speaker_judge
+from facevc_cli.evaluation.listening import CACHE_VERSION, FEW_FILES, JudgeAnswers
 from facevc_cli.evaluation.metrics.intelligibility import Transcript, WhisperRecogniser
-from facevc_cli.evaluation.metrics.naturalness import naturalness_available
+from facevc_cli.evaluation.metrics.naturalness import is_distillmos_installed
 from facevc_cli.files.audio import save_audio
 
 PLUGIN = """
@@ -53,21 +53,21 @@ def plugin(tmp_path, monkeypatch):
 
 
 def test_a_judge_of_another_package_is_found_named_and_normalised(plugin):
-    assert speaker_judge("loudness").embed(np.ones(2000, np.float32)) == pytest.approx([0.6, 0.8])
-    assert speaker_judge_name("loudness") == "loudness-2.5-loud-clear"
+    assert load_speaker_judge("loudness").embed(np.ones(2000, np.float32)) == pytest.approx([0.6, 0.8])
+    assert name_speaker_judge("loudness") == "loudness-2.5-loud-clear"
     found = choose_judges("loudness", "none", None, False, [])
     assert found.threshold is None and found.gender_needs_dvectors and not Judges().gender_needs_dvectors
 
 
 def test_what_is_wrong_with_a_judge_is_said(plugin):
     with pytest.raises(UsageError, match="--speaker-judge ecapa: .*There are: resemblyzer, broken, gone, loudness, shapeless"):
-        speaker_judge("ecapa")
+        load_speaker_judge("ecapa")
     with pytest.raises(FaceVCError, match="does not load .*weights are gone"):
-        speaker_judge("gone")
+        load_speaker_judge("gone")
     with pytest.raises(FaceVCError, match="RuntimeError: no such thing"):
-        speaker_judge("broken").embed(np.ones(9, np.float32))
+        load_speaker_judge("broken").embed(np.ones(9, np.float32))
     with pytest.raises(FaceVCError, match="found shape \\(2, 2\\) of zeros"):
-        speaker_judge("shapeless").embed(np.ones(9, np.float32))
+        load_speaker_judge("shapeless").embed(np.ones(9, np.float32))
 
 
 @pytest.mark.parametrize("files", [2, FEW_FILES + 1])
@@ -75,14 +75,14 @@ def test_it_listens_in_this_process_and_in_others(plugin, files):
     paths = [str(plugin / f"{i}.wav") for i in range(files)]
     for i, path in enumerate(paths):
         save_audio(path, np.full(2000 if i else 900, 0.1 + i / 100, np.float32), 16000)
-    heard = Listening(Judges(speaker="loudness", name="loudness"), plugin / "cache", Tally(SILENT), jobs=2).voices(paths)
+    heard = JudgeAnswers(Judges(speaker="loudness", name="loudness"), plugin / "cache", Tally(SILENT), jobs=2).hear_voices(paths)
     assert len(heard) == files and heard[paths[0]].embedding.tolist() == [1, 0]
     assert all(heard[path].embedding == pytest.approx([0.6, 0.8]) for path in paths[1:])
     assert [path.name for path in (plugin / "cache").iterdir()] == [f"voices-loudness-v{CACHE_VERSION}.npz"]
 
 
 def test_judges_that_are_not_installed_are_said_once(monkeypatch):
-    for name in ("packaged_available", "naturalness_available", "dnsmos_available"):
+    for name in ("is_whisper_packaged", "is_distillmos_installed", "is_dnsmos_installed"):
         monkeypatch.setattr(judges, name, lambda: False)
     notes: list[str] = []
     found = choose_judges("resemblyzer", "auto", None, True, notes)
@@ -96,9 +96,9 @@ def test_a_judge_that_does_not_load_is_left_out_with_its_reason(monkeypatch):
     def fail() -> None:
         raise FaceVCError("weights are damaged")
 
-    monkeypatch.setattr(judges, "naturalness_available", lambda: True)
+    monkeypatch.setattr(judges, "is_distillmos_installed", lambda: True)
     monkeypatch.setattr(judges, "DistillMOS", fail)
-    monkeypatch.setattr(judges, "dnsmos_available", lambda: False)
+    monkeypatch.setattr(judges, "is_dnsmos_installed", lambda: False)
     notes: list[str] = []
     assert choose_judges("resemblyzer", "none", None, True, notes).naturalness is None
     assert notes[0] == "naturalness is off: weights are damaged"
@@ -111,7 +111,7 @@ def test_dnsmos_finds_noise_bad():
     assert 0.5 < score < 2.5 and judge.name == "dnsmos"
 
 
-@pytest.mark.skipif(not naturalness_available(), reason="DistillMOS is not installed")
+@pytest.mark.skipif(not is_distillmos_installed(), reason="DistillMOS is not installed")
 def test_naturalness_window_by_window_is_what_the_network_says_of_all():
     import torch
 

@@ -13,9 +13,9 @@ from planted import (  # isort: skip
     gendered, hand_world, heard, on_sphere, person_angles, plant_sounds, sdo_of, vowel,
 )  # fmt: skip
 
-from facevc_cli.evaluation.bootstrap import Figure, Terms, difference, figure
+from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_difference, estimate_figure
 from facevc_cli.evaluation.evaluation import Evaluation, measure
-from facevc_cli.evaluation.figures import figures, gender_slices, metric_terms
+from facevc_cli.evaluation.figures import estimate_figures, measure_terms, slice_by_gender
 from facevc_cli.evaluation.listening import Judges
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
@@ -53,12 +53,12 @@ BY_HAND = {  # metric -> value, number of terms
 
 
 def test_every_metric_of_the_small_world_has_the_value_worked_out_by_hand():
-    found = figures(metric_terms(*hand_world()))
+    found = estimate_figures(measure_terms(*hand_world()))
     assert {name: (part.value, part.n) for name, part in found.items()} == {name: (pytest.approx(value, abs=EDGE), n) for name, (value, n) in BY_HAND.items()}
 
 
 def test_every_slice_of_the_small_world_has_the_value_worked_out_by_hand():
-    slices = gender_slices(metric_terms(*hand_world()))
+    slices = slice_by_gender(measure_terms(*hand_world()))
     by_hand = {
         "SHO": {"F>F": ((0.6 + 0.8 + 0.96 + 0.6) / 4, 4), "M>F": (1.0, 1)},
         "SHR": {"F>F": (2 / 4, 4), "M>F": (1.0, 1)},
@@ -80,27 +80,27 @@ def test_every_slice_of_the_small_world_has_the_value_worked_out_by_hand():
 def test_a_conversion_of_unknown_gender_counts_overall_and_in_no_slice():
     rows, evidence = hand_world()
     rows = [replace(row, source_gender="") if row.source_id == "u" else row for row in rows]
-    slices = gender_slices(metric_terms(rows, evidence))
-    assert set(slices) == {"F>F", "F>M"} and figures(metric_terms(rows, evidence))["leakage"].n == 10
+    slices = slice_by_gender(measure_terms(rows, evidence))
+    assert set(slices) == {"F>F", "F>M"} and estimate_figures(measure_terms(rows, evidence))["leakage"].n == 10
     rows = [replace(row, gender="") for row in rows]
-    found = figures(metric_terms(rows, evidence))
+    found = estimate_figures(measure_terms(rows, evidence))
     assert not {"GA", "consistency control", "matching"} & set(found) and found["consistency"].n == 10
 
 
 def test_without_an_images_name_no_two_conversions_are_of_different_images():
     rows, evidence = hand_world()
     twice = [replace(row, face="2") if row.face == "3" else row for row in rows]
-    found = figures(metric_terms(twice, evidence))
+    found = estimate_figures(measure_terms(twice, evidence))
     assert (found["SHO"].value, found["SHO"].n, found["SDO"].n) == (pytest.approx((0.6 + 0.8 + 0.6 + 1) / 4), 4, 16)
     rows = [replace(row, face="") if row.target == "ann" else row for row in rows]
-    found = figures(metric_terms(rows, evidence))
+    found = estimate_figures(measure_terms(rows, evidence))
     assert (found["SHO"].value, found["SHO"].n, found["SDO"].n) == (pytest.approx(0.6), 1, 16)
 
 
 def test_conversions_that_were_not_heard_take_only_their_own_terms_away():
     rows, evidence = hand_world()
     lost = {name: voice for name, voice in evidence.voices.items() if name not in ("s-ann-1", "ann2", "u")}
-    found = figures(metric_terms(rows, replace(evidence, voices=lost)))
+    found = estimate_figures(measure_terms(rows, replace(evidence, voices=lost)))
     assert (found["SHO"].n, found["SDO"].n, found["GA"].n, found["consistency"].n) == (3, 13, 9, 9)
     assert (found["leakage"].n, found["consistency source"].n) == (5, 5)
     own = [0.6, 0.8, 0.8, 0.96, 0.9, 1, 1, 0.48, 0.78]  # ann's one utterance left is X
@@ -122,16 +122,16 @@ def test_leakage_control_is_the_cosine_to_other_speakers_of_the_sources_gender()
     voices |= {name: heard(vector) for name, vector in women.items()}
     speakers = {"s1": "one", "s2": "one", "s3": "two", "m": "three"}
     rows = [Conversion("ours", "out", s, "t", "f", s, source_gender="male" if s == "m" else "female", source_speaker=speakers[s]) for s in speakers]
-    terms = metric_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
+    terms = measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     against_one, against_two = (0.8 + 0.96) / 2, 0.6  # of YX to s1 and s2, to s3; no other man speaks
     assert terms.values.tolist() == pytest.approx([against_two, against_two, against_one], abs=EDGE)
     strangers = [replace(row, source_speaker="") for row in rows]
-    terms = metric_terms(strangers, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
+    terms = measure_terms(strangers, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     assert terms.values.tolist() == pytest.approx([(0.96 + 0.6) / 2, (0.8 + 0.6) / 2, (0.8 + 0.96) / 2], abs=EDGE)
     driven = [replace(row, driver="s3", references=("s3",)) for row in rows]  # the target's own recordings are no strangers'
-    terms = metric_terms(driven, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
+    terms = measure_terms(driven, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     assert terms.values.tolist() == pytest.approx([against_one], abs=EDGE) and terms.rows[0].source == "s3"
-    alone = figures(metric_terms([replace(row, source_gender="") for row in rows], Evidence(voices, 0.7, PitchGenderJudge())))
+    alone = estimate_figures(measure_terms([replace(row, source_gender="") for row in rows], Evidence(voices, 0.7, PitchGenderJudge())))
     assert alone["leakage"].n == 4 and "leakage control" not in alone
 
 
@@ -147,7 +147,7 @@ def test_what_a_system_leaves_of_the_source_is_what_lies_above_the_leakage_contr
 def test_a_tie_is_half_a_match():
     rows = [Conversion("ours", "c" + t, "s", t, "f", gender="male", references=("r" + t,)) for t in "abc"]
     voices = {"ca": heard(X), "cb": heard(X), "cc": heard(X), "ra": heard(YX), "rb": heard(YX), "rc": heard(Y)}
-    terms = metric_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"]
+    terms = measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"]
     assert terms.values.tolist() == [0.75, 0.75, 0.0]  # a ties with b and beats c; c loses to both
 
 
@@ -157,7 +157,7 @@ def test_two_people_with_the_same_utterances_in_another_order_tie():
     voices = {f"r{k}": heard(on_sphere(rng)) for k in range(7)} | {f"c{k}": heard(on_sphere(rng)) for k in range(40)}
     orders = {"a": tuple(f"r{k}" for k in range(7)), "b": tuple(f"r{k}" for k in (6, 2, 0, 5, 1, 4, 3))}
     rows = [Conversion("ours", f"c{k}", f"s{k}", t, "f", gender="female", references=orders[t]) for k in range(40) for t in "ab"]
-    assert set(metric_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"].values) == {0.5}
+    assert set(measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"].values) == {0.5}
 
 
 def test_edit_distance_is_that_of_the_textbooks_table():
@@ -246,9 +246,9 @@ def test_one_voice_for_all_is_at_its_best_in_sho_and_at_its_worst_in_sdo(planted
     voice = next(world.voices[row.converted] for row in world.rows if row.system == "one voice")
     near = {t: np.mean([cos_of(voice, world.voices[f"{t}-r{k}"]) for k in range(3)]) for t in world.targets}
     beaten = {t: [near[t] > near[o] for o in near if o != t and world.targets[o] == gender] for t, gender in world.targets.items()}
-    terms = metric_terms([row for row in world.rows if row.system == "one voice"], evaluation.evidence, world.rows)
+    terms = measure_terms([row for row in world.rows if row.system == "one voice"], evaluation.evidence, world.rows)
     for target in world.targets:  # a target's share is its rank among the people of its gender
-        part = figure(terms["matching"].where(lambda c, wanted=target: c.target == wanted))
+        part = estimate_figure(terms["matching"].select(lambda c, wanted=target: c.target == wanted))
         assert part is not None and part.value == pytest.approx(np.mean(beaten[target])), target
     assert found["matching"].value == pytest.approx(0.5, abs=1e-9)  # 0, 1 ... n - 1 of n - 1, for every gender
     assert found["matching"].low < 0.5 < found["matching"].high
@@ -326,7 +326,7 @@ def test_the_interval_over_identities_covers_and_one_over_single_terms_would_not
     covered = covered_naively = 0
     for trial in range(REPETITIONS):
         terms = terms_of(person_angles(rng, shape, 0.7, 0.2))
-        found = figure(terms, seed=trial, draws=400)
+        found = estimate_figure(terms, seed=trial, draws=400)
         covered += found.low <= truth <= found.high
         low, high = naive(terms, rng)
         covered_naively += low <= truth <= high
@@ -354,7 +354,7 @@ def test_the_paired_difference_covers_and_is_far_narrower_than_the_unpaired_one(
     for trial in range(REPETITIONS):
         angles = person_angles(rng, shape, 0.7, 0.1)
         first, second = terms_of(angles, "first"), terms_of(angles + rng.normal(0, 0.1, (shape[0], 1)), "second")
-        found, a, b = difference(first, second, trial, 400), figure(first, trial, 400), figure(second, trial, 400)
+        found, a, b = estimate_difference(first, second, trial, 400), estimate_figure(first, trial, 400), estimate_figure(second, trial, 400)
         assert found.value == pytest.approx(a.value - b.value)
         covered += found.low <= truth <= found.high
         ratios.append(width(found) / sqrt(width(a) ** 2 + width(b) ** 2))
@@ -365,7 +365,7 @@ def test_the_paired_difference_covers_and_is_far_narrower_than_the_unpaired_one(
 @pytest.mark.parametrize("terms_of", [consistency_of, sdo_of], ids=["consistency", "SDO"])
 def test_two_equal_systems_differ_by_nothing_at_all(terms_of):
     angles = person_angles(np.random.default_rng(7), (10, 3), 0.7, 0.2)
-    assert_exactly(difference(terms_of(angles, "first"), terms_of(angles, "second"), 0), 0.0)
+    assert_exactly(estimate_difference(terms_of(angles, "first"), terms_of(angles, "second"), 0), 0.0)
 
 
 # The whole with real sound: four people and two sources of two formants each, the stage from a CSV to its figures.

@@ -12,7 +12,7 @@ import soundfile
 from tiny import buzz, recording
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.progress import Silent, Summary
+from facevc_cli.core.progress import SilentReporter, Summary
 from facevc_cli.corpus.store import Store
 from facevc_cli.files import hashes
 from facevc_cli.files.hashes import file_sha256, file_stamp
@@ -20,7 +20,7 @@ from facevc_cli.files.tables import read_table
 from facevc_cli.stages import extract_features, extract_wav
 
 
-class Notes(Silent):
+class Notes(SilentReporter):
     def __init__(self) -> None:
         self.notes: list[str] = []
 

@@ -14,7 +14,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
-from facevc_cli.evaluation.patterns import rows_by_pattern
+from facevc_cli.evaluation.patterns import read_by_pattern
 from facevc_cli.files.tables import read_table
 
 NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
@@ -105,7 +105,7 @@ def test_labels_know_people_whichever_way_they_are_written(given):
 
 def test_names_of_another_system(given):
     touch(given / f"other/{NFD}__eve.wav", given / "other/.hidden/a__b.wav", given / "other/notes.md")
-    rows, notes = rows_by_pattern(given / "other", "{source}__{target}.wav")
+    rows, notes = read_by_pattern(given / "other", "{source}__{target}.wav")
     assert [(row["source_id"], row["target"], row["converted"]) for row in rows] == [(NFC, "eve", f"{NFD}__eve.wav")]
     assert notes == [f"{given / 'other'}: 1 file of another kind was passed over (.md 1)"]
 

@@ -24,7 +24,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("[" * 100_000, "nest"),
         ("{a: " * 100_000, "nested more than 64 deep"),
         ("- " * 100_000, "nested more than 64 deep"),
-        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' is there twice"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' appears twice"),
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
         ("!!bool maybe", "'maybe'"),
         ("!!int ''", "out of range"),

@@ -15,7 +15,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.metrics.registry import METRICS
 from facevc_cli.evaluation.report import page as page_module
-from facevc_cli.evaluation.report.grid import _spread, clean_labels, make_grid
+from facevc_cli.evaluation.report.grid import _choose_evenly, list_clean_labels, make_grid
 from facevc_cli.evaluation.report.media import MediaTable
 from facevc_cli.evaluation.report.page import format_value, render, write_page
 
@@ -180,17 +180,17 @@ def test_systems_come_before_their_baselines_and_baselines_are_explained(tmp_pat
     one = found[0]
     named = [("a", "a/source", "source", ""), ("b", "b", "", ""), ("a", "a", "", ""), ("a", "a/blur=4", "", "blur=4")]
     several = [replace(one, base=base, system=name, baseline=baseline, degradation=changed) for base, name, baseline, changed in named]
-    assert clean_labels(several) == ["a", "a/source", "b"]
+    assert list_clean_labels(several) == ["a", "a/source", "b"]
     text = everything[2].text
     assert "source: the source itself, unconverted." in text and "shuffled-faces: driven by" in text and "mean-face" not in text
 
 
 def test_faces_and_sources_are_spread_over_genders():
     genders = {f"f{i}": "female" for i in range(10)} | {"m1": "male", "u1": "", "u2": ""}
-    assert _spread(genders, 5) == ["f0", "f9", "m1", "u1", "u2"]
-    assert _spread(genders, 1) == ["f0"]
-    assert _spread(genders, 3) == ["f0", "m1", "u1"]
-    assert sorted(_spread(genders, 99)) == sorted(genders)
+    assert _choose_evenly(genders, 5) == ["f0", "f9", "m1", "u1", "u2"]
+    assert _choose_evenly(genders, 1) == ["f0"]
+    assert _choose_evenly(genders, 3) == ["f0", "m1", "u1"]
+    assert sorted(_choose_evenly(genders, 99)) == sorted(genders)
 
 
 def test_second_images_fill_the_grid_only_where_there_is_room(tmp_path):
@@ -256,7 +256,7 @@ def test_numbers_and_scales():
     assert shown("consistency control", 0.12345) == "0.123"
     assert shown("naturalness", 3.456, True) == "+3.46"
     pitch = {"F0 deviation": Figure(20.0, 5, 10.0, 30.0), "F0 deviation source": Figure(50.0, 5, 40.0, 60.0), "MOS": Figure(3.0, 5, 2.0, 5.0)}
-    table = page_module._figures("", {"a": pitch, "b": {"SHO": Figure(0.5, 1, None, None)}}, METRICS)
+    table = page_module._make_table("", {"a": pitch, "b": {"SHO": Figure(0.5, 1, None, None)}}, METRICS)
     bars = {row.name: [cell and cell.bar for cell in row.cells] for row in table.rows}
     assert bars["F0 deviation"] == [(pytest.approx(100 / 6), pytest.approx(100 / 3), pytest.approx(100 / 3)), None]  # of 60 Hz, as is its baseline
     assert bars["F0 deviation source"][0] == (pytest.approx(200 / 3), pytest.approx(100 / 3), pytest.approx(500 / 6))

@@ -12,8 +12,16 @@ from safetensors.numpy import save_file
 from shown import HOSTILE, PEOPLE, evaluation, rows, whole
 
 from facevc_cli.evaluation.report import plots
-from facevc_cli.evaluation.report.plots import Addresses, address_map, f0_scatter, identity_map, plain_systems, read_addresses, similarity_distributions
-from facevc_cli.evaluation.report.svg import drawing, label, to_svg
+from facevc_cli.evaluation.report.plots import (
+    Addresses,
+    draw_address_map,
+    draw_f0_scatter,
+    draw_identity_map,
+    draw_similarities,
+    read_addresses,
+    select_plain_systems,
+)
+from facevc_cli.evaluation.report.svg import open_figure, shorten_label, to_svg
 
 
 def texts(svg: str | None) -> list[str]:
@@ -24,7 +32,7 @@ def texts(svg: str | None) -> list[str]:
 
 def test_similarities_by_kind_are_those_of_the_world(tmp_path):
     found, voices = rows(tmp_path)
-    kinds = plots._similarities(found, voices)
+    kinds = plots._measure_similarities(found, voices)
     sizes_and_means = {kind: (len(values), round(float(values.mean()), 6)) for kind, values in kinds.items()}
     # two sources; four people with two images: 4 same pairs a source, C(8, 2) - 4 = 24 different ones, of which 2 * 4 in a gender
     assert sizes_and_means == {
@@ -34,45 +42,45 @@ def test_similarities_by_kind_are_those_of_the_world(tmp_path):
         "to own real voice": (16, 0.8),
         "to others' real voices": (48, 0.0),
     }
-    written = texts(similarity_distributions(evaluation(found, voices)))
+    written = texts(draw_similarities(evaluation(found, voices)))
     assert {"ours", "θ = 0.70", "mean 0.80, n 16", "to own real voice", "cosine"} <= set(written)
-    assert not any("θ" in text for text in texts(similarity_distributions(evaluation(found, voices, theta=None))))
+    assert not any("θ" in text for text in texts(draw_similarities(evaluation(found, voices, theta=None))))
 
 
 def test_the_identity_map_is_sorted_by_gender_and_counts_who_is_nearest(tmp_path):
     found, voices = rows(tmp_path)
-    written = texts(identity_map(evaluation(found, voices)))
+    written = texts(draw_identity_map(evaluation(found, voices)))
     assert "own real voice nearest: 4 of 4 (by chance 1)" in written
     order = [text for text in written if text in ("anna", "carl", "dave") or text.startswith("<script")]
-    assert order[:4] == [label(HOSTILE, 16), "anna", "carl", "dave"]  # '<' comes before letters, women before men
+    assert order[:4] == [shorten_label(HOSTILE, 16), "anna", "carl", "dave"]  # '<' comes before letters, women before men
     assert (written.count(".80"), written.count(".00")) == (4, 12)
 
 
 def test_without_real_recordings_the_map_compares_conversions(tmp_path):
     found, voices = rows(tmp_path)
     bare = [replace(c, references=()) for c in found]
-    written = texts(identity_map(evaluation(bare, voices)))
+    written = texts(draw_identity_map(evaluation(bare, voices)))
     assert (written.count("1.00"), written.count(".36")) == (4, 12)
     assert "another conversion, to" in written
-    cells = plots._to_conversions([c for c in bare if c.face.endswith("-0.png")], voices, list(PEOPLE))
+    cells = plots._compare_with_conversions([c for c in bare if c.face.endswith("-0.png")], voices, list(PEOPLE))
     assert np.isnan(np.diag(cells)).all()  # one image each: nobody's pair with himself
     assert cells[0, 1] == pytest.approx(0.36)
 
 
 def test_f0_medians_by_gender(tmp_path):
     found, voices = rows(tmp_path)
-    written = texts(f0_scatter(evaluation(found, voices)))
+    written = texts(draw_f0_scatter(evaluation(found, voices)))
     assert {"female target, median 210 Hz", "male target, median 120 Hz", "unchanged"} <= set(written)
     unknown = [replace(c, gender="") for c in found]
-    assert "unknown target, median 165 Hz" in texts(f0_scatter(evaluation(unknown, voices)))
+    assert "unknown target, median 165 Hz" in texts(draw_f0_scatter(evaluation(unknown, voices)))
 
 
 def test_a_face_stands_where_its_address_says(tmp_path, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(plots, "_faces", lambda axes, points, genders, size: drawn.update(points=points, genders=genders))
+    monkeypatch.setattr(plots, "_draw_faces", lambda axes, points, genders, size: drawn.update(points=points, genders=genders))
     slots = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32)  # axes of the plane: the first, then the second
     address = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0.5, 0, 0.5, 0]], np.float32)
-    assert address_map(Addresses(("m.png", "f.png", "x.png"), address, slots), {"m.png": "male", "f.png": "female"}) is not None
+    assert draw_address_map(Addresses(("m.png", "f.png", "x.png"), address, slots), {"m.png": "male", "f.png": "female"}) is not None
     assert drawn["genders"] == ["female", "male", ""]
     assert np.abs(drawn["points"]) == pytest.approx(np.array([[3, 0], [3, 0], [1.5, 0.5]]), abs=1e-6)
     assert drawn["points"][0, 0] == -drawn["points"][1, 0]
@@ -86,7 +94,7 @@ def test_the_address_file_is_read_and_a_bad_one_left_out(tmp_path):
     assert found is not None
     assert found.faces == ("a.png", HOSTILE)
     assert np.array_equal(found.address, address)
-    assert "Addresses (2 faces × 4 slots)" in texts(address_map(found, {}))
+    assert "Addresses (2 faces × 4 slots)" in texts(draw_address_map(found, {}))
     assert read_addresses(None) is read_addresses(tmp_path / "gone") is None
     for tensors, faces in (
         ({"address": address}, ["a", "b"]),
@@ -97,41 +105,41 @@ def test_the_address_file_is_read_and_a_bad_one_left_out(tmp_path):
         assert read_addresses(path) is None
     path.write_bytes(b"no tensors")
     assert read_addresses(path) is None
-    assert address_map(None, {}) is None
+    assert draw_address_map(None, {}) is None
 
 
 def test_missing_material_gives_no_plot(tmp_path):
     found, voices = rows(tmp_path, images=1)
     one = [replace(found[0], references=())]
     alone = evaluation(one, voices)
-    assert similarity_distributions(alone) is identity_map(alone) is None
-    assert f0_scatter(evaluation([replace(c, source="") for c in found], voices)) is None
+    assert draw_similarities(alone) is draw_identity_map(alone) is None
+    assert draw_f0_scatter(evaluation([replace(c, source="") for c in found], voices)) is None
     silent = {name: replace(heard, mean_f0_hz=float("nan")) for name, heard in voices.items()}
-    assert f0_scatter(evaluation(found, silent)) is None
+    assert draw_f0_scatter(evaluation(found, silent)) is None
     only_baselines = evaluation([replace(c, baseline="mean-face") for c in found], voices)
-    assert plain_systems(only_baselines) == {}
-    assert similarity_distributions(only_baselines) is identity_map(only_baselines) is f0_scatter(only_baselines) is None
+    assert select_plain_systems(only_baselines) == {}
+    assert draw_similarities(only_baselines) is draw_identity_map(only_baselines) is draw_f0_scatter(only_baselines) is None
 
 
 def test_plain_systems_stand_side_by_side_and_no_more_than_three(tmp_path):
     found, voices = rows(tmp_path)
-    assert list(plain_systems(whole(tmp_path))) == ["ours", "theirs"]
+    assert list(select_plain_systems(whole(tmp_path))) == ["ours", "theirs"]
     four = [replace(c, system=name, base=name) for name in ("a1", "b1", "c1", "d1") for c in found]
-    written = texts(f0_scatter(evaluation(four, voices)))
+    written = texts(draw_f0_scatter(evaluation(four, voices)))
     assert [name for name in ("a1", "b1", "c1", "d1") if name in written] == ["a1", "b1", "c1"]
 
 
 def test_many_identities_lose_their_names_not_their_map(tmp_path):
     found, voices = rows(tmp_path)
     crowd = [replace(c, target=f"{c.target}{i}") for i in range(13) for c in found]
-    written = texts(identity_map(evaluation(crowd, voices)))
+    written = texts(draw_identity_map(evaluation(crowd, voices)))
     assert "female" in written and "male" in written
     assert "anna0" not in written
 
 
 def test_drawings_leave_nothing_behind_and_follow_the_page():
     before = dict(matplotlib.rcParams)
-    with drawing(2, 1) as figure:
+    with open_figure(2, 1) as figure:
         figure.subplots().set_title("$x^2$ <b> & ü")
         svg = to_svg(figure, 'a "plot" <of> x')
     assert dict(matplotlib.rcParams) == before
@@ -144,6 +152,6 @@ def test_drawings_leave_nothing_behind_and_follow_the_page():
 
 
 def test_labels_can_be_drawn():
-    assert label("short") == "short"
-    assert label("a" * 30 + "z" * 30, 11) == "aaaaa…zzzzz"
-    assert label("a\nb\x00c\udcffd") == "a?b?c?d"
+    assert shorten_label("short") == "short"
+    assert shorten_label("a" * 30 + "z" * 30, 11) == "aaaaa…zzzzz"
+    assert shorten_label("a\nb\x00c\udcffd") == "a?b?c?d"

@@ -16,7 +16,7 @@ import torch
 
 from facevc_cli.core.devices import resolve_device, seed_everything
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.tuning import default_jobs, keep_memory, lone_threads, one_thread, undrawn
+from facevc_cli.core.tuning import count_usable_cpus, keep_freed_memory, single_threaded_pool, skip_weight_init, use_one_thread
 from facevc_cli.core.workers import Workers, parallel_map
 
 
@@ -73,7 +73,7 @@ def test_weights_that_are_not_drawn():
 
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
-    with undrawn():
+    with skip_weight_init():
         layer, norm, ones = torch.nn.Conv1d(3, 4, 5), torch.nn.LayerNorm(7), torch.ones(3) * 2
     assert torch.equal(torch.random.get_rng_state(), before)  # nothing was drawn
     assert layer.weight.shape == (4, 3, 5) and layer.weight.requires_grad and ones.sum() == 6 and norm(torch.zeros(7)).shape == (7,)
@@ -85,7 +85,7 @@ def test_weights_that_are_not_drawn():
 
 FAULTS = """
 import resource, torch
-from facevc_cli.core.tuning import keep_memory
+from facevc_cli.core.tuning import keep_freed_memory
 torch.set_num_threads(1)
 kept = {call}
 for i in range(13):
@@ -106,7 +106,7 @@ def test_memory_is_kept():
 
     _, plain = run("False")
     assert plain > 10 * 80 / 4  # at least one for each 4 MB, even with huge pages
-    kept = [run("keep_memory()") for _ in range(3)]
+    kept = [run("keep_freed_memory()") for _ in range(3)]
     assert {done for done, _ in kept} == {1} and min(few for _, few in kept) < plain / 5  # the system may take pages back meanwhile
 
 
@@ -115,7 +115,7 @@ def test_elsewhere_memory_is_as_it_is(monkeypatch):
         raise OSError("no such library")
 
     monkeypatch.setattr("ctypes.CDLL", none)
-    assert keep_memory() is False
+    assert keep_freed_memory() is False
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -153,10 +153,10 @@ def test_lone_threads_have_one_each_and_leave_the_others_theirs():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        with lone_threads(4, "alone") as pool, ThreadPoolExecutor(1) as other:
+        with single_threaded_pool(4, "alone") as pool, ThreadPoolExecutor(1) as other:
             assert {pool.submit(torch.get_num_threads).result() for _ in range(40)} == {1}
             assert (torch.get_num_threads(), other.submit(torch.get_num_threads).result()) == (3, 3)
-        with pytest.raises(ZeroDivisionError), one_thread():
+        with pytest.raises(ZeroDivisionError), use_one_thread():
             assert torch.get_num_threads() == 1
             raise ZeroDivisionError
         assert torch.get_num_threads() == 3
@@ -208,15 +208,15 @@ def test_workers_keep_to_one_thread_and_one_job_stays_here():
     assert all(pid != os.getpid() and count == 1 for _, (pid, count), _ in parallel_map(threads, range(3), 2))  # type: ignore[misc]
     assert [result[0] for _, result, _ in parallel_map(threads, range(3), 1)] == [os.getpid()] * 3  # type: ignore[index]
     assert list(parallel_map(half, [], 4)) == []
-    assert default_jobs() >= 1
+    assert count_usable_cpus() >= 1
 
 
 def test_collecting_seldom_lets_a_process_end_as_it_should():
     code = """
 import atexit, gc
 atexit.register(lambda: print("last", gc.get_freeze_count() > 0))  # runs after what is registered later
-from facevc_cli.core.tuning import collect_seldom
-collect_seldom()
+from facevc_cli.core.tuning import collect_garbage_rarely
+collect_garbage_rarely()
 print(gc.isenabled(), gc.get_threshold()[0])
 """
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()

@@ -18,7 +18,7 @@ import signal, sys, threading, time
 from pathlib import Path
 from facevc_cli.cli.report import run_stage
 from facevc_cli.files.atomic import atomic_path
-from facevc_cli.core.stopping import signals_heard
+from facevc_cli.core.stopping import handle_signals
 from facevc_cli.core.workers import Workers
 from facevc_cli.core.progress import Summary
 import typer
@@ -55,7 +55,7 @@ if __name__ == "__main__":
     app.command()(command)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner may have been told to ignore these
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    with signals_heard():
+    with handle_signals():
         app([])
 """
 
@@ -178,10 +178,10 @@ def test_any_moment_will_do(tmp_path, seed):
 def test_who_ignores_ctrl_c_goes_on_ignoring_it():
     code = """
 import os, signal
-from facevc_cli.core.stopping import signals_heard
+from facevc_cli.core.stopping import handle_signals
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-with signals_heard():
+with handle_signals():
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGHUP)
     print("still here")

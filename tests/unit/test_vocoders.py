@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.progress import Silent
+from facevc_cli.core.progress import SilentReporter
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, log_mel
 from facevc_cli.vocoders import Vocoder, vocode_long, vocode_many
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
@@ -401,7 +401,7 @@ def test_griffin_lim_gives_the_mel_back(mel: str) -> None:
 
 
 def test_auto_notes_that_the_papers_mel_has_no_vocoder() -> None:
-    class Noting(Silent):
+    class Noting(SilentReporter):
         notes: list[str] = []  # noqa: RUF012
 
         def note(self, text: str) -> None:

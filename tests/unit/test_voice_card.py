@@ -14,7 +14,7 @@ from tiny import FakeAnalyser, checkpoint, recording
 from facevc_cli.conversion.card import describe_address, load_card, save_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import Silent
+from facevc_cli.core.progress import SilentReporter
 from facevc_cli.faces.analyser import FaceObservation
 from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.hashes import file_sha256
@@ -263,7 +263,7 @@ def ranking(inputs, model, monkeypatch):
         wav = np.zeros(4000, np.float32)
         wav[::50] = slot / 10 + 0.02
         save_audio(inputs / "voices" / f"slot{slot}.wav", wav, 16000)
-    return lambda *candidates, **changes: nearest.run(NearestConfig(candidates, checkpoint=model, device="cpu", **changes), Silent())
+    return lambda *candidates, **changes: nearest.run(NearestConfig(candidates, checkpoint=model, device="cpu", **changes), SilentReporter())
 
 
 def test_nearest_faces_and_voices(inputs, ranking):

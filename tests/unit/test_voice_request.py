@@ -14,7 +14,7 @@ from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_request import VoiceOptions, is_mix_word, parse_mix, take_mix_words
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import Silent
+from facevc_cli.core.progress import SilentReporter
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range
 from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.image import load_image, save_image
@@ -24,7 +24,7 @@ from facevc_cli.stages import benchmark
 from facevc_cli.stages.convert import ConvertConfig, run
 
 
-class Notes(Silent):
+class Notes(SilentReporter):
     def __init__(self):
         self.notes = []
 

@@ -1,1 +1,1 @@
-"""One metric a file."""
+"""One file per metric or family of metrics."""

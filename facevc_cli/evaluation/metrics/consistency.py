@@ -1,34 +1,37 @@
-"""Consistency: how near a conversion comes to the target's real voice, and, as a control, to other people's of that gender."""
+"""Consistency: how close a conversion is to the target's real voice; the control is other people of that gender."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import Metric, Part, converted, source
-from facevc_cli.evaluation.metrics.people import centres
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source
+from facevc_cli.evaluation.metrics.people import average_voices
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
 
-def consistency_terms(
+def measure_consistency(
     conversions: Sequence[Conversion],
-    voices: Mapping[str, Heard],
-    real: Mapping[str, list[Heard]],
-    part: Part = converted,
+    voices: Mapping[str, HeardVoice],
+    real: Mapping[str, list[HeardVoice]],
+    part: Part = get_converted,
 ) -> Terms:
-    """Mean cosine to the target's real utterances; with `part` = source, of the unchanged source."""
-    centre = centres(real)
+    """Mean cosine to the target's real utterances. With `part` = get_source: that of the unchanged source."""
+    centre = average_voices(real)
     return Terms.of(
         [(float(voices[part(c)].embedding @ centre[c.target]), c) for c in conversions if c.target in centre and part(c) in voices]
     )
 
 
-def nearness_to_others(
-    conversions: Sequence[Conversion], voices: Mapping[str, Heard], real: Mapping[str, list[Heard]], others: Mapping[str, list[str]]
+def compare_with_others(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], real: Mapping[str, list[HeardVoice]], others: Mapping[str, list[str]]
 ) -> list[tuple[float, np.ndarray, Conversion]]:
-    """(mean cosine to the target's real utterances, those (K,) to each control person's, conversion) where there are any."""
-    centre = centres(real)
+    """List (mean cosine to the target's real utterances, cosines (K,) to the control people, conversion).
+
+    Conversions without control people are left out.
+    """
+    centre = average_voices(real)
     people = {target: np.stack([centre[name] for name in names]) for target, names in others.items()}
     return [
         (float(voices[c.converted].embedding @ centre[c.target]), people[c.target] @ voices[c.converted].embedding, c)
@@ -37,14 +40,14 @@ def nearness_to_others(
     ]
 
 
-def control_terms(
+def measure_control(
     conversions: Sequence[Conversion],
-    voices: Mapping[str, Heard],
-    real: Mapping[str, list[Heard]],
+    voices: Mapping[str, HeardVoice],
+    real: Mapping[str, list[HeardVoice]],
     others: Mapping[str, list[str]],
 ) -> Terms:
-    """The same to the control people: their mean."""
-    return Terms.of([(float(against.mean()), c) for _, against, c in nearness_to_others(conversions, voices, real, others)])
+    """Mean cosine to the control people."""
+    return Terms.of([(float(against.mean()), c) for _, against, c in compare_with_others(conversions, voices, real, others)])
 
 
 METRICS = (
@@ -52,14 +55,14 @@ METRICS = (
         name="consistency",
         better="higher",
         definition="Mean cosine to up to ten real recordings of the target.",
-        measure=lambda conversions, evidence: consistency_terms(conversions, evidence.voices, evidence.real),
+        measure=lambda conversions, evidence: measure_consistency(conversions, evidence.voices, evidence.real),
         needs="consistency, matching and F0 deviation are off: no target has real recordings (column references here or in --labels)",
     ),
     Metric(
         name="consistency control",
         better="",
-        definition="The same to up to ten other people of the target's gender. Only what lies above it is owed to the person.",
-        measure=lambda conversions, evidence: control_terms(conversions, evidence.voices, evidence.real, evidence.others),
+        definition="Mean cosine to up to ten other people of the target's gender. Only consistency above it is due to the person.",
+        measure=lambda conversions, evidence: measure_control(conversions, evidence.voices, evidence.real, evidence.others),
         beside="consistency",
         needs="the consistency control and matching are off: no two targets of one known gender have real recordings",
     ),
@@ -67,7 +70,7 @@ METRICS = (
         name="consistency source",
         better="",
         definition="",
-        measure=lambda conversions, evidence: consistency_terms(conversions, evidence.voices, evidence.real, source),
+        measure=lambda conversions, evidence: measure_consistency(conversions, evidence.voices, evidence.real, get_source),
         beside="consistency",
     ),
 )

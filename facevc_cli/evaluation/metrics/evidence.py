@@ -1,12 +1,12 @@
-"""What the judges heard: all that a metric may know besides the conversions themselves."""
+"""Evidence: the judges' answers, which are all that a metric knows besides the conversions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from facevc_cli.evaluation.metrics.people import control_people, real_voices
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.people import draw_control_people, find_real_voices
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
 if TYPE_CHECKING:
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the judges said, by path; empty where nobody was asked.
+    """The judges' answers by path. Empty if a judge was not asked.
 
-    voices: embedding and pitch of every recording. theta: the cosine at which two voices pass for one, None if it is not known.
-    gender_voices: what the gender judge hears, if that is another embedding than voices'. distortions: dB by (converted, parallel).
-    everyone: the conversions of all systems; control people are drawn from them by `seed`, the same for each system.
+    voices: embedding and pitch of every recording. theta: the cosine from which two voices count as one; None if unknown.
+    gender_voices: what the gender judge hears, if it needs other embeddings. distortions: dB by (converted, parallel).
+    everyone: the conversions of all systems. Control people are drawn from them by `seed`, so each system has the same ones.
     """
 
-    voices: Mapping[str, Heard]
+    voices: Mapping[str, HeardVoice]
     theta: float | None
     gender_judge: "GenderJudge"
     texts: Mapping[str, "Transcript"] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     dnsmos: Mapping[str, float] = field(default_factory=dict)
     distortions: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    gender_voices: Mapping[str, Heard] | None = None
+    gender_voices: Mapping[str, HeardVoice] | None = None
     everyone: Sequence[Conversion] = ()
     seed: int = 0
 
     @cached_property
-    def real(self) -> dict[str, list[Heard]]:
+    def real(self) -> dict[str, list[HeardVoice]]:
         """Real utterances by target."""
-        return real_voices(self.everyone, self.voices)
+        return find_real_voices(self.everyone, self.voices)
 
     @cached_property
     def others(self) -> dict[str, list[str]]:
         """Control people by target."""
-        return control_people(self.everyone, self.real, self.seed)
+        return draw_control_people(self.everyone, self.real, self.seed)

@@ -1,22 +1,22 @@
-"""F0 deviation: how far the conversion's mean pitch lies from the target's real one, in Hz."""
+"""F0 deviation: how far the conversion's mean pitch is from the target's real one, in Hz."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import HERTZ, Metric, Part, converted, source
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.metric import HERTZ, Metric, Part, get_converted, get_source
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
 
-def f0_deviation_terms(
+def measure_f0_deviation(
     conversions: Sequence[Conversion],
-    voices: Mapping[str, Heard],
-    real: Mapping[str, list[Heard]],
-    part: Part = converted,
+    voices: Mapping[str, HeardVoice],
+    real: Mapping[str, list[HeardVoice]],
+    part: Part = get_converted,
 ) -> Terms:
-    """|mean voiced F0 - that of the target's real utterances (mean of their means)|, Hz; unvoiced recordings do not count."""
+    """|mean voiced F0 - mean over the target's real utterances of theirs|, Hz. Unvoiced recordings do not count."""
     pitch = {}
     for target, utterances in real.items():
         means = [heard.mean_f0_hz for heard in utterances if np.isfinite(heard.mean_f0_hz)]
@@ -36,14 +36,14 @@ METRICS = (
         name="F0 deviation",
         better="lower",
         definition="Absolute difference between the mean voiced F0 of the conversion and that of the target's real recordings, in Hz.",
-        measure=lambda conversions, evidence: f0_deviation_terms(conversions, evidence.voices, evidence.real),
+        measure=lambda conversions, evidence: measure_f0_deviation(conversions, evidence.voices, evidence.real),
         scale=HERTZ,
     ),
     Metric(
         name="F0 deviation source",
         better="",
         definition="",
-        measure=lambda conversions, evidence: f0_deviation_terms(conversions, evidence.voices, evidence.real, source),
+        measure=lambda conversions, evidence: measure_f0_deviation(conversions, evidence.voices, evidence.real, get_source),
         scale=HERTZ,
         beside="F0 deviation",
     ),

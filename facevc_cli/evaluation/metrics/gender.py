@@ -1,11 +1,18 @@
 """GA: the share of conversions heard as the target's labelled gender.
 
-The judge is a logistic regression on the Resemblyzer d-vector and the mean log F0, trained on 860 utterances of 431 speakers
-(Common Voice, LibriSpeech, speechocean762, VCTK; recipes/starter/local/voice_gender.py). On 584 real utterances of 291 other
-speakers of these corpora it is right in 96.2 % (female 97.0 %, male 95.3 %; by corpus 94.8, 100, 97.6 and 66.7 %, the last of
-12 utterances, of which it takes one woman's for a man's); on 436 people's recordings in the wild, against labels that
-were estimated from their faces, 95.6 %. F0 alone, the fallback without the weights, is right in 91.8 % and 83.7 %.
-assets/voice_gender.json has the counts.
+The judge is a logistic regression on the Resemblyzer d-vector and the mean log F0. recipes/starter/local/voice_gender.py
+trained it on 860 utterances of 431 speakers. Without its weights, F0 alone decides. assets/voice_gender.json has the counts.
+
+| test | judge is right | F0 alone is right |
+| --- | --- | --- |
+| 584 real utterances of 291 other speakers | 96.2 % | 91.8 % |
+| of these female | 97.0 % | |
+| of these male | 95.3 % | |
+| Common Voice | 94.8 % | |
+| LibriSpeech | 100 % | |
+| speechocean762 | 97.6 % | |
+| VCTK: 12 utterances; it takes one woman for a man | 66.7 % | |
+| recordings of 436 people in the wild; labels estimated from faces | 95.6 % | 83.7 % |
 """
 
 import hashlib
@@ -20,8 +27,8 @@ import numpy as np
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
-from facevc_cli.evaluation.metrics.metric import SHARE, Metric, Part, converted
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.metric import SHARE, Metric, Part, get_converted
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.contract import FEMALE, MALE
 from facevc_cli.manifest.conversion import Conversion
 
@@ -30,17 +37,17 @@ F0_BORDER_HZ = 160.0
 
 
 class GenderJudge(Protocol):
-    """Hears "female" or "male" in a voice."""
+    """A judge that hears "female" or "male" in a voice."""
 
     @property
     def name(self) -> str: ...
 
-    def hear(self, heard: Heard) -> str: ...
+    def hear(self, heard: HeardVoice) -> str: ...
 
 
 @dataclass(frozen=True)
 class LinearGenderJudge:
-    """Logistic regression on [d-vector (D), mean log F0]: female where weight . features + bias > 0.
+    """Logistic regression on [d-vector (D), mean log F0]: female if weight . features + bias > 0.
 
     weight: (D + 1,), bias: a number.
     """
@@ -49,30 +56,33 @@ class LinearGenderJudge:
     bias: float
     name: str = "d-vector and F0"
 
-    def hear(self, heard: Heard) -> str:
-        return FEMALE if float(features(heard) @ self.weight) + self.bias > 0 else MALE
+    def hear(self, heard: HeardVoice) -> str:
+        return FEMALE if float(make_features(heard) @ self.weight) + self.bias > 0 else MALE
 
 
 @dataclass(frozen=True)
 class PitchGenderJudge:
-    """F0 alone: female above the border, where the adult distributions cross; the fallback without the weights."""
+    """F0 alone: female above the border, which is where the adult distributions cross.
+
+    Used if the weights are missing.
+    """
 
     border_hz: float = F0_BORDER_HZ
     name: str = "F0 alone"
 
-    def hear(self, heard: Heard) -> str:
+    def hear(self, heard: HeardVoice) -> str:
         return FEMALE if heard.mean_log_f0 > np.log(self.border_hz) else MALE
 
 
-def features(heard: Heard) -> np.ndarray:
-    """(D + 1,) float64: the d-vector and the mean natural log F0 in Hz."""
+def make_features(heard: HeardVoice) -> np.ndarray:
+    """Make (D + 1,) float64: the d-vector, then the mean natural log F0 in Hz."""
     return np.append(heard.embedding.astype(np.float64), heard.mean_log_f0)
 
 
 def fit(x: np.ndarray, female: np.ndarray, weights: np.ndarray, ridge: float = 1.0) -> LinearGenderJudge:
-    """Logistic regression by Newton's method on standardised features, with an L2 penalty that leaves the bias free.
+    """Fit a logistic regression on standardised features by Newton's method. The L2 penalty leaves the bias free.
 
-    x: (n, D + 1) as `features` gives, female: (n,) 0 or 1, weights: (n,) how much each utterance counts.
+    x: (n, D + 1), from `make_features`. female: (n,) 0 or 1. weights: (n,), how much each utterance counts.
     """
     mean, scale = x.mean(0), x.std(0) + 1e-6
     design = np.column_stack([(x - mean) / scale, np.ones(len(x))])
@@ -90,8 +100,8 @@ def fit(x: np.ndarray, female: np.ndarray, weights: np.ndarray, ridge: float = 1
     return LinearGenderJudge(weight, float(solution[-1] - weight @ mean))
 
 
-def packaged_judge() -> GenderJudge | None:
-    """The classifier that comes with the package, sha256 checked; None where it was not packaged."""
+def load_packaged_judge() -> GenderJudge | None:
+    """Load the packaged classifier and check its sha256. None if it is not packaged."""
     folder = files("facevc_cli") / "assets"
     weights, card = folder / ASSET, folder / ASSET.replace(".safetensors", ".json")
     if not weights.is_file() or not card.is_file():
@@ -108,10 +118,10 @@ def packaged_judge() -> GenderJudge | None:
     return LinearGenderJudge(tensors["weight"].astype(np.float64), float(tensors["bias"][0]))
 
 
-def gender_terms(
-    conversions: Sequence[Conversion], voices: Mapping[str, Heard], judge: GenderJudge, part: Part = converted
+def measure_gender(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], judge: GenderJudge, part: Part = get_converted
 ) -> Terms:
-    """1 where the voice is heard as the target's labelled gender, else 0; conversions without a label do not count."""
+    """1 if the voice is heard as the target's labelled gender, else 0. Conversions without a label do not count."""
     return Terms.of(
         [(float(judge.hear(voices[part(c)]) == c.gender), c) for c in conversions if c.gender and part(c) in voices]
     )
@@ -119,14 +129,14 @@ def gender_terms(
 
 def _measure(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
     voices = evidence.voices if evidence.gender_voices is None else evidence.gender_voices
-    return gender_terms(conversions, voices, evidence.gender_judge)
+    return measure_gender(conversions, voices, evidence.gender_judge)
 
 
 METRICS = (
     Metric(
         name="GA",
         better="higher",
-        definition="Gender accuracy: share of conversions whose voice is heard as the target's labelled gender.",
+        definition="Gender accuracy: share of conversions that are heard as the target's labelled gender.",
         measure=_measure,
         scale=SHARE,
         needs="GA is off: no target's gender is known (column gender here or in --labels)",

@@ -1,4 +1,4 @@
-"""Leakage: how much of the source's voice is left in the conversion, and, as a control, of voices that were not the source's."""
+"""Leakage: how much of the source's voice remains in the conversion; the control is other speakers' voices."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,17 @@ from functools import lru_cache
 import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import Metric, Part, converted, source
-from facevc_cli.evaluation.metrics.people import some_others
-from facevc_cli.evaluation.metrics.voices import Heard, cosine
+from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source
+from facevc_cli.evaluation.metrics.people import draw_others
+from facevc_cli.evaluation.metrics.voices import HeardVoice, cosine
 from facevc_cli.manifest.conversion import Conversion
 
 
-def leakage_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard], part: Part = converted) -> Terms:
-    """Cosine to the source utterance; with `part` = source, of the unchanged source (1, the most there can be)."""
+def measure_leakage(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], part: Part = get_converted) -> Terms:
+    """Cosine to the source utterance.
+
+    With `part` = get_source: that of the unchanged source, which is 1, the maximum.
+    """
     return Terms.of(
         [
             (cosine(voices[part(c)], voices[c.source]), c)
@@ -24,19 +27,25 @@ def leakage_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard]
     )
 
 
-def control_sources(conversions: Sequence[Conversion], voices: Mapping[str, Heard], seed: int = 0) -> dict[str, list[str]]:
-    """By the id of each source of known gender up to ten recordings of that gender by other speakers, drawn once by the seed."""
-    known = {c.source_id: c for c in conversions if c.source_gender and c.source in voices}  # ids: a draw by paths would depend on the folder
+def draw_control_sources(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], seed: int = 0) -> dict[str, list[str]]:
+    """Draw for each source of known gender (by id) up to ten recordings of other speakers of that gender.
+
+    The seed fixes the draw.
+    """
+    known = {c.source_id: c for c in conversions if c.source_gender and c.source in voices}  # by id, because a draw by path would depend on the folder
     chosen = {}
     for name, own in sorted(known.items()):
         others = sorted(other for other, c in known.items() if c.source_gender == own.source_gender and other != name and c.speaker != own.speaker)
         if others:
-            chosen[name] = [known[other].source for other in some_others(others, name, seed)]
+            chosen[name] = [known[other].source for other in draw_others(others, name, seed)]
     return chosen
 
 
-def control_terms(conversions: Sequence[Conversion], voices: Mapping[str, Heard], others: Mapping[str, list[str]]) -> Terms:
-    """Mean cosine to the other speakers' source utterances, but for recordings of the target: what leakage would be if nothing but the gender were left."""
+def measure_control(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], others: Mapping[str, list[str]]) -> Terms:
+    """Mean cosine to other speakers' source utterances, without recordings of the target.
+
+    Leakage has this value if only the gender remains.
+    """
     place = lru_cache(maxsize=None)(os.path.realpath)
     terms = []
     for c in conversions:
@@ -52,16 +61,16 @@ METRICS = (
         name="leakage",
         better="lower",
         definition="Mean cosine to the source recording.",
-        measure=lambda conversions, evidence: leakage_terms(conversions, evidence.voices),
+        measure=lambda conversions, evidence: measure_leakage(conversions, evidence.voices),
         needs="leakage is off: no source recordings (column source, or file in --sources)",
     ),
     Metric(
         name="leakage control",
         better="",
-        definition="The same to up to ten other speakers' sources of the source's gender, without recordings of the target. Only what lies above it "
-        "is left of the speaker.",
-        measure=lambda conversions, evidence: control_terms(
-            conversions, evidence.voices, control_sources(evidence.everyone, evidence.voices, evidence.seed)
+        definition="Mean cosine to sources by up to ten other speakers of the source's gender, without recordings of the target. Only leakage above it "
+        "is due to the source's speaker.",
+        measure=lambda conversions, evidence: measure_control(
+            conversions, evidence.voices, draw_control_sources(evidence.everyone, evidence.voices, evidence.seed)
         ),
         beside="leakage",
         needs="the leakage control is off: no two speakers of one known gender among the sources (gender and speaker in --sources)",
@@ -70,7 +79,7 @@ METRICS = (
         name="leakage source",
         better="",
         definition="",
-        measure=lambda conversions, evidence: leakage_terms(conversions, evidence.voices, source),
+        measure=lambda conversions, evidence: measure_leakage(conversions, evidence.voices, get_source),
         beside="leakage",
     ),
 )

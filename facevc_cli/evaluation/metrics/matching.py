@@ -1,26 +1,26 @@
-"""Matching, a 1:2 forced choice: is the conversion nearer to the target's real voice than to another person's of that gender?"""
+"""Matching, a 1:2 forced choice: is the conversion closer to the target's real voice or to another person's?"""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.consistency import nearness_to_others
+from facevc_cli.evaluation.metrics.consistency import compare_with_others
 from facevc_cli.evaluation.metrics.metric import SHARE, Metric
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
-TIE = 1e-6  # cosines this near are equal but for rounding
+TIE = 1e-6  # a smaller difference of cosines is rounding
 
 
-def matching_terms(
+def measure_matching(
     conversions: Sequence[Conversion],
-    voices: Mapping[str, Heard],
-    real: Mapping[str, list[Heard]],
+    voices: Mapping[str, HeardVoice],
+    real: Mapping[str, list[HeardVoice]],
     others: Mapping[str, list[str]],
 ) -> Terms:
-    """A conversion's share of right choices against each control person; a tie is half right, so that chance is .5."""
-    found = nearness_to_others(conversions, voices, real, others)
+    """A conversion's share of right choices over the control people. A tie is half right, so chance is 50 %."""
+    found = compare_with_others(conversions, voices, real, others)
     return Terms.of([(float(np.where(np.abs(own - against) < TIE, 0.5, own > against).mean()), c) for own, against, c in found])
 
 
@@ -28,9 +28,9 @@ METRICS = (
     Metric(
         name="matching",
         better="higher",
-        definition="Share of right answers when a conversion is matched, by cosine, with the target's real voice or that of another person of the "
-        "same gender. A tie is half right; chance is 50 %.",
-        measure=lambda conversions, evidence: matching_terms(conversions, evidence.voices, evidence.real, evidence.others),
+        definition="Share of right choices between two real voices: the target's, and that of another person of the same gender. The voice with the "
+        "higher cosine to the conversion is chosen. A tie is half right; chance is 50 %.",
+        measure=lambda conversions, evidence: measure_matching(conversions, evidence.voices, evidence.real, evidence.others),
         scale=SHARE,
     ),
 )

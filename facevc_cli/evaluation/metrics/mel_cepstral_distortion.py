@@ -1,4 +1,4 @@
-"""MCD: how far the spectral envelope lies from the target's own recording of the same words, in dB."""
+"""MCD: how far the spectral envelope is from that of the target's own recording of the same words, in dB."""
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -11,24 +11,24 @@ from facevc_cli.evaluation.metrics.metric import DECIBEL, Metric
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.manifest.conversion import Conversion
 
-ORDER = 24  # coefficients, c0 (loudness) left out
-WARP = 0.42  # of the bilinear transform: near the mel scale at 16 kHz
-HOP_SAMPLES = 80  # 5 ms, WORLD's own
+ORDER = 24  # coefficients, without c0 (loudness)
+WARP = 0.42  # of the bilinear transform; close to the mel scale at 16 kHz
+HOP_SAMPLES = 80  # 5 ms, as in WORLD
 QUIET_DB = 40.0  # frames this far below the loudest are pauses
 GRID = 512  # points on the warped frequency axis
 DB = 10 / np.log(10)
 
 
-def distortion_available() -> bool:
-    """Whether librosa is installed, which aligns two recordings."""
+def is_librosa_installed() -> bool:
+    """Whether librosa is installed. It aligns two recordings."""
     return find_spec("librosa") is not None
 
 
 def mel_cepstrum(wav: np.ndarray) -> np.ndarray:
-    """wav: (n,) float32 at 16 kHz -> (T, 24) float64, c1 to c24 of each frame that is no pause (at least one frame).
+    """wav: (n,) float32 at 16 kHz -> (T, 24) float64: c1 to c24 of each frame outside pauses, at least one frame.
 
-    The envelope is WORLD's (CheapTrick), its natural log amplitude read on a frequency axis warped by an all-pass of alpha 0.42
-    (Tokuda et al. 1994), so that log|H| = c0 + sum of c_m cos(m w).
+    The envelope is WORLD's (CheapTrick). Its natural log amplitude is sampled on a frequency axis that an all-pass of alpha 0.42
+    warps (Tokuda et al. 1994), so that log|H| = c0 + sum of c_m cos(m w).
     """
     import pyworld
 
@@ -51,10 +51,10 @@ def cepstrum(log_amplitude: np.ndarray) -> np.ndarray:
 
 
 def mel_cepstral_distortion(a: np.ndarray, b: np.ndarray) -> float:
-    """dB between two mel-cepstra (T, D) and (U, D) without c0: the mean along the path of least cost (dynamic time warping).
+    """dB between two mel-cepstra (T, D) and (U, D) without c0: the mean along the cheapest path (dynamic time warping).
 
-    (10 / ln 10) sqrt(2 sum_m (a_m - b_m)^2) a pair of frames: Kubichek, "Mel-cepstral distance measure for objective speech
-    quality assessment", 1993. Steps of one frame in either or both, all of weight 1.
+    Each pair of frames costs (10 / ln 10) sqrt(2 sum_m (a_m - b_m)^2): Kubichek, "Mel-cepstral distance measure for objective
+    speech quality assessment", 1993. Steps go one frame ahead in one or both recordings, all with weight 1.
     """
     from librosa.sequence import dtw
     from scipy.spatial.distance import cdist
@@ -64,7 +64,7 @@ def mel_cepstral_distortion(a: np.ndarray, b: np.ndarray) -> float:
     return float(cost[path[:, 0], path[:, 1]].mean())
 
 
-def distortion_terms(conversions: Sequence[Conversion], distortions: Mapping[tuple[str, str], float]) -> Terms:
+def measure_distortion(conversions: Sequence[Conversion], distortions: Mapping[tuple[str, str], float]) -> Terms:
     """The distortion of each conversion that has a parallel recording."""
     return Terms.of([(distortions[place], c) for c in conversions if (place := (c.converted, c.parallel)) in distortions])
 
@@ -73,10 +73,10 @@ METRICS = (
     Metric(
         name="MCD",
         better="lower",
-        definition="Mel-cepstral distortion, in dB, to the target's own recording of the same words: 24 coefficients without c0, along the best "
+        definition="Mel-cepstral distortion to the target's own recording of the same words, in dB: 24 coefficients without c0, along the best "
         "alignment in time.",
-        measure=lambda conversions, evidence: distortion_terms(conversions, evidence.distortions),
+        measure=lambda conversions, evidence: measure_distortion(conversions, evidence.distortions),
         scale=DECIBEL,
-        needs="MCD is off: no target's own recording of the same words (column parallel here or in --labels)",
+        needs="MCD is off: no target has a recording of the same words (column parallel here or in --labels)",
     ),
 )

@@ -1,4 +1,4 @@
-"""A metric: its name, what it says, how its values are shown, and how they are measured. Pages, tables and JSON are made from these."""
+"""A metric: its name, definition, scale and measurement. Pages, tables and JSON are made from these."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from facevc_cli.manifest.conversion import Conversion
 Better = Literal["higher", "lower", ""]
 BETTER = ("higher", "lower", "")
 Measure = Callable[[Sequence[Conversion], Evidence], Terms]
-Part = Callable[[Conversion], str]  # which of a conversion's files is heard
+Part = Callable[[Conversion], str]  # chooses the file of a conversion that is heard
 
 
-def converted(conversion: Conversion) -> str:
-    """The file that was made."""
+def get_converted(conversion: Conversion) -> str:
+    """The converted file."""
     return conversion.converted
 
 
-def source(conversion: Conversion) -> str:
-    """The baseline: the source as it was."""
+def get_source(conversion: Conversion) -> str:
+    """The baseline: the unchanged source."""
     return conversion.source
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How values are shown. bounds: what a bar spans; None: from 0 to the highest value, but at least to `least`."""
+    """How values are shown. bounds: the range of a bar. None: from 0 to the highest value, but at least to `least`."""
 
     unit: str = ""
     digits: int = 3
@@ -38,7 +38,7 @@ class Scale:
     least: float = 1.0
 
     def span(self, highest: float) -> tuple[float, float]:
-        """What the bars of one row span."""
+        """The range of the bars of one row."""
         return self.bounds or (0.0, max(self.least, highest))
 
 
@@ -53,9 +53,9 @@ DECIBEL = Scale(unit="dB", digits=2, least=1e-6)
 class Metric:
     """One figure of a system.
 
-    better: which way is better; "" for a control or a baseline. measure: (conversions of one system, evidence) -> Terms; None for
-    what people answer. beside: the metric under which a control or a baseline is shown. needs: the line that says what is missing if
-    there are no terms.
+    better: the better direction; "" for a control or a baseline. measure: (conversions of one system, evidence) -> Terms; None if
+    people give the answers. beside: the metric under which a control or a baseline is shown. needs: the note that says what is
+    missing if there are no terms.
     """
 
     name: str
@@ -67,14 +67,14 @@ class Metric:
     needs: str = ""
 
     def terms(self, conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
-        """The terms over one system's conversions."""
+        """Measure the terms of one system's conversions."""
         return self.measure(conversions, evidence) if self.measure else Terms.of([])
 
 
 def check_added(name: str, release: str, found: Any) -> Metric:
-    """A metric of another package: a `Metric`, or a function with the attributes `better` and, if it likes, `definition`.
+    """Check a metric of another package: a `Metric`, or a function with the attribute `better` and optionally `definition`.
 
-    FaceVCError if it is neither. What it measures is checked too: FaceVCError if it raises or gives anything but finite Terms.
+    FaceVCError if it is neither. Its measurements are checked too: FaceVCError if it raises or returns anything but finite Terms.
     """
     measure = found.measure if isinstance(found, Metric) else found
     better = getattr(found, "better", None)
@@ -87,7 +87,7 @@ def check_added(name: str, release: str, found: Any) -> Metric:
     def checked(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
         try:
             terms = measure(conversions, evidence)
-        except Exception as error:  # another package's: it may raise anything
+        except Exception as error:  # a plug-in may raise anything
             raise FaceVCError(f"the metric {name} failed ({type(error).__name__}: {error}).") from error
         if not isinstance(terms, Terms) or not np.isfinite(terms.values).all():
             said = "NaN or infinite values" if isinstance(terms, Terms) else type(terms).__name__

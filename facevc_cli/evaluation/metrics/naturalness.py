@@ -13,11 +13,11 @@ import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, converted, source
+from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, get_converted, get_source
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.manifest.conversion import Conversion
 
-LONGEST_S = 60  # of a recording, from its start
+LONGEST_S = 60  # of each recording, from its start
 
 
 class NaturalnessJudge(Protocol):
@@ -29,14 +29,14 @@ class NaturalnessJudge(Protocol):
 
 
 class DistillMOS:
-    """Stahl and Gamper's DistillMOS (2025), its weights from its package."""
+    """DistillMOS (Stahl and Gamper 2025), with the weights from its package."""
 
     name = "distillmos"
     made_with = ()
 
     def __init__(self) -> None:
         try:
-            with _torchaudio_optional(), contextlib.redirect_stdout(io.StringIO()):
+            with _replace_torchaudio(), contextlib.redirect_stdout(io.StringIO()):
                 from distillmos.sqa import MAX_HOP_LEN, SEQ_LEN, ConvTransformerSQAModel
 
                 self._model = ConvTransformerSQAModel().eval()
@@ -47,8 +47,10 @@ class DistillMOS:
             ) from error
 
     def score(self, wav: np.ndarray) -> float:
-        """The mean over windows of 7.7 s, a second or less apart, as DistillMOS lays them; one at a time, for together they take a quarter of a
-        gigabyte for every three and are no faster."""
+        """Average over windows of 7.7 s, a second or less apart, as DistillMOS places them.
+
+        Windows run one at a time: a batch takes 250 MB for every three windows and is not faster.
+        """
         import torch
 
         wav = np.ascontiguousarray(wav[: LONGEST_S * JUDGE_RATE], np.float32)
@@ -58,13 +60,13 @@ class DistillMOS:
             return float(np.mean([float(self._model(torch.from_numpy(wav[i : i + self._window])[None])[0]) for i in starts]))
 
 
-def naturalness_available() -> bool:
+def is_distillmos_installed() -> bool:
     """Whether DistillMOS is installed."""
     return find_spec("distillmos") is not None and find_spec("xls_r_sqa") is not None
 
 
 class DNSMOS:
-    """OVRL of DNSMOS P.835 (Reddy, Gopal and Cutler 2022), its weights from the package speechmos."""
+    """OVRL of DNSMOS P.835 (Reddy, Gopal and Cutler 2022), with the weights from the package speechmos."""
 
     name = "dnsmos"
     made_with = ()
@@ -80,7 +82,7 @@ class DNSMOS:
         weights = Path(dnsmos.__file__).parent / "dnsmos_models"
         self._model = dnsmos.DNSMOS(str(weights / "sig_bak_ovr.onnx"), str(weights / "model_v8.onnx"))
         alone = SessionOptions()
-        alone.intra_op_num_threads = 1  # the default pins a thread to each core, and waits for ever where another process holds one
+        alone.intra_op_num_threads = 1  # the default pins a thread to each core and hangs if another process holds a core
         self._model.onnx_sess = InferenceSession(weights / "sig_bak_ovr.onnx", alone)
         self._model.p808_onnx_sess = InferenceSession(weights / "model_v8.onnx", alone)
 
@@ -88,19 +90,19 @@ class DNSMOS:
         return float(self._model(np.clip(wav[: LONGEST_S * JUDGE_RATE], -1, 1), JUDGE_RATE, False)["ovrl_mos"])
 
 
-def dnsmos_available() -> bool:
-    """Whether speechmos is installed, and what it runs on."""
+def is_dnsmos_installed() -> bool:
+    """Whether speechmos and its dependencies are installed."""
     return all(find_spec(name) is not None for name in ("speechmos", "onnxruntime", "requests"))
 
 
-def naturalness_terms(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = converted) -> Terms:
-    """Predicted MOS of the conversions, DistillMOS's or DNSMOS's; with `part` = source, of the sources."""
+def measure_naturalness(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = get_converted) -> Terms:
+    """Predicted MOS of the conversions, by DistillMOS or DNSMOS. With `part` = get_source: that of the sources."""
     return Terms.of([(scores[part(c)], c) for c in conversions if part(c) in scores])
 
 
 @contextlib.contextmanager
-def _torchaudio_optional() -> Iterator[None]:
-    """DistillMOS imports torchaudio for its own command only: an empty stand-in does where the real one does not import."""
+def _replace_torchaudio() -> Iterator[None]:
+    """Replace torchaudio by an empty module if it does not import. DistillMOS needs it only for its own command."""
     try:
         import torchaudio  # noqa: F401
     except (ImportError, OSError):
@@ -119,30 +121,30 @@ METRICS = (
     Metric(
         name="naturalness",
         better="higher",
-        definition="Mean opinion score, 1 to 5, as DistillMOS predicts it.",
-        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.scores),
+        definition="Mean opinion score from 1 to 5, predicted by DistillMOS.",
+        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.scores),
         scale=OPINION,
     ),
     Metric(
         name="naturalness source",
         better="",
         definition="",
-        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.scores, source),
+        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.scores, get_source),
         scale=OPINION,
         beside="naturalness",
     ),
     Metric(
         name="DNSMOS",
         better="higher",
-        definition="Mean opinion score, 1 to 5, as DNSMOS (P.835, overall) predicts it.",
-        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.dnsmos),
+        definition="Mean opinion score from 1 to 5, predicted by DNSMOS (P.835, overall).",
+        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos),
         scale=OPINION,
     ),
     Metric(
         name="DNSMOS source",
         better="",
         definition="",
-        measure=lambda conversions, evidence: naturalness_terms(conversions, evidence.dnsmos, source),
+        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos, get_source),
         scale=OPINION,
         beside="DNSMOS",
     ),

@@ -1,4 +1,4 @@
-"""What people say: their answers to the listening test."""
+"""People's opinions: their answers to the listening test."""
 
 from facevc_cli.evaluation.metrics.metric import OPINION, SHARE, Metric
 
@@ -6,14 +6,14 @@ METRICS = (
     Metric(
         name="MOS",
         better="higher",
-        definition="Mean opinion score, 1 to 5, of the people who took the listening test.",
+        definition="Mean opinion score from 1 to 5, given by people in the listening test.",
         measure=None,
         scale=OPINION,
     ),
     Metric(
         name="CPR",
         better="higher",
-        definition="Share of the listening test's choices in which the conversion was found to fit the face.",
+        definition="Share of choices in the listening test in which people found that the conversion fits the face better.",
         measure=None,
         scale=SHARE,
     ),

@@ -1,4 +1,4 @@
-"""SHO, SHR, SDO, SDR: are conversions of one source alike for one person's images, and different for different people?"""
+"""SHO, SHR, SDO, SDR: compare conversions of one source to images of one person, and to different people."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,43 +9,43 @@ import numpy as np
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Metric
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
 Pair = tuple[float, Conversion, Conversion]
 
 
-def same_target(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) -> list[Pair]:
-    """(cosine, a, b) over pairs with the same source and target and different images of that target."""
-    return [(value, a, b) for value, a, b in _same_source(conversions, voices) if a.target == b.target and a.face and b.face and a.face != b.face]
+def pair_same_target(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> list[Pair]:
+    """List (cosine, a, b) for pairs with the same source and target but different images of that target."""
+    return [(value, a, b) for value, a, b in _pair_same_source(conversions, voices) if a.target == b.target and a.face and b.face and a.face != b.face]
 
 
-def different_target(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) -> list[Pair]:
-    """(cosine, a, b) over pairs with the same source and different targets."""
-    return [(value, a, b) for value, a, b in _same_source(conversions, voices) if a.target != b.target]
+def pair_different_targets(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> list[Pair]:
+    """List (cosine, a, b) for pairs with the same source and different targets."""
+    return [(value, a, b) for value, a, b in _pair_same_source(conversions, voices) if a.target != b.target]
 
 
-def sho_terms(pairs: Sequence[Pair]) -> Terms:
-    """SHO: the cosines of `same_target` pairs."""
+def measure_sho(pairs: Sequence[Pair]) -> Terms:
+    """SHO: the cosines of `pair_same_target` pairs."""
     return Terms.of(pairs)
 
 
-def shr_terms(pairs: Sequence[Pair], theta: float) -> Terms:
-    """SHR: 1 where a `same_target` pair passes for one speaker, cos >= theta."""
+def measure_shr(pairs: Sequence[Pair], theta: float) -> Terms:
+    """SHR: 1 if a `pair_same_target` pair passes for one speaker, cos >= theta."""
     return Terms.of([(float(value >= theta), a, b) for value, a, b in pairs])
 
 
-def sdo_terms(pairs: Sequence[Pair]) -> Terms:
-    """SDO: the cosines of `different_target` pairs."""
+def measure_sdo(pairs: Sequence[Pair]) -> Terms:
+    """SDO: the cosines of `pair_different_targets` pairs."""
     return Terms.of(pairs)
 
 
-def sdr_terms(pairs: Sequence[Pair], theta: float) -> Terms:
-    """SDR: 1 where a `different_target` pair passes for two speakers, cos < theta."""
+def measure_sdr(pairs: Sequence[Pair], theta: float) -> Terms:
+    """SDR: 1 if a `pair_different_targets` pair passes for two speakers, cos < theta."""
     return Terms.of([(float(value < theta), a, b) for value, a, b in pairs])
 
 
-def _same_source(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) -> Iterator[Pair]:
+def _pair_same_source(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> Iterator[Pair]:
     groups = defaultdict(list)
     for conversion in conversions:
         if conversion.source_id:
@@ -57,41 +57,41 @@ def _same_source(conversions: Sequence[Conversion], voices: Mapping[str, Heard])
             yield value, a, b
 
 
-def _shr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
-    return Terms.of([]) if evidence.theta is None else shr_terms(same_target(conversions, evidence.voices), evidence.theta)
+def _measure_shr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
+    return Terms.of([]) if evidence.theta is None else measure_shr(pair_same_target(conversions, evidence.voices), evidence.theta)
 
 
-def _sdr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
-    return Terms.of([]) if evidence.theta is None else sdr_terms(different_target(conversions, evidence.voices), evidence.theta)
+def _measure_sdr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
+    return Terms.of([]) if evidence.theta is None else measure_sdr(pair_different_targets(conversions, evidence.voices), evidence.theta)
 
 
 METRICS = (
     Metric(
         name="SHO",
         better="higher",
-        definition="Same person, heard output: mean cosine of the voices of two conversions of one source to two images of one person.",
-        measure=lambda conversions, evidence: sho_terms(same_target(conversions, evidence.voices)),
+        definition="Same person: mean cosine between two conversions of one source to two images of one person.",
+        measure=lambda conversions, evidence: measure_sho(pair_same_target(conversions, evidence.voices)),
         needs="SHO and SHR are off: no source was converted with two images (column face) of one target",
     ),
     Metric(
         name="SHR",
         better="higher",
-        definition="Share of those pairs that a speaker verifier takes for one speaker, cosine at least θ.",
-        measure=_shr,
+        definition="Share of the SHO pairs that a speaker verifier takes for one speaker (cosine at least θ).",
+        measure=_measure_shr,
         scale=SHARE,
     ),
     Metric(
         name="SDO",
         better="lower",
-        definition="Different people: mean cosine of the voices of two conversions of one source to two people.",
-        measure=lambda conversions, evidence: sdo_terms(different_target(conversions, evidence.voices)),
+        definition="Different people: mean cosine between two conversions of one source to two people.",
+        measure=lambda conversions, evidence: measure_sdo(pair_different_targets(conversions, evidence.voices)),
         needs="SDO and SDR are off: no source was converted to two targets",
     ),
     Metric(
         name="SDR",
         better="higher",
-        definition="Share of those pairs that a speaker verifier takes for two speakers, cosine below θ.",
-        measure=_sdr,
+        definition="Share of the SDO pairs that a speaker verifier takes for two speakers (cosine below θ).",
+        measure=_measure_sdr,
         scale=SHARE,
     ),
 )

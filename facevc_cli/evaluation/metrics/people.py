@@ -1,19 +1,19 @@
-"""Real voices of the targets, and the other people that a control compares with."""
+"""Real voices of the targets, and the other people of a control."""
 
 import random
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
-UTTERANCES = 10  # real utterances of a person, at most
-OTHERS = 10  # other people in a control, at most
+UTTERANCES = 10  # most real utterances per person
+OTHERS = 10  # most other people in a control
 
 
-def real_voices(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) -> dict[str, list[Heard]]:
-    """Up to ten real utterances by target; only targets that have any."""
+def find_real_voices(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> dict[str, list[HeardVoice]]:
+    """Find up to ten real utterances of each target. Targets without any are left out."""
     names: dict[str, dict[str, None]] = {}
     for conversion in conversions:
         names.setdefault(conversion.target, {}).update(dict.fromkeys(conversion.references))
@@ -21,22 +21,28 @@ def real_voices(conversions: Sequence[Conversion], voices: Mapping[str, Heard]) 
     return {target: heard for target, heard in people.items() if heard}
 
 
-def control_people(conversions: Sequence[Conversion], real: Mapping[str, list[Heard]], seed: int = 0) -> dict[str, list[str]]:
-    """For each target of known gender up to ten others of that gender with real utterances, drawn once by the seed."""
+def draw_control_people(conversions: Sequence[Conversion], real: Mapping[str, list[HeardVoice]], seed: int = 0) -> dict[str, list[str]]:
+    """Draw for each target of known gender up to ten others of that gender with real utterances.
+
+    The seed fixes the draw.
+    """
     genders = {c.target: c.gender for c in conversions if c.gender and c.target in real}
     chosen = {}
     for target, gender in sorted(genders.items()):
         others = sorted(name for name, other in genders.items() if other == gender and name != target)
         if others:
-            chosen[target] = some_others(others, target, seed)
+            chosen[target] = draw_others(others, target, seed)
     return chosen
 
 
-def some_others(others: Sequence[str], name: str, seed: int) -> list[str]:
-    """Up to ten of them, drawn by the seed and by whose control they are."""
+def draw_others(others: Sequence[str], name: str, seed: int) -> list[str]:
+    """Draw up to ten of `others`, by the seed and by `name`, whose control they are."""
     return random.Random(f"{seed} {name}".encode(errors="surrogateescape")).sample(others, min(OTHERS, len(others)))
 
 
-def centres(real: Mapping[str, Sequence[Heard]]) -> dict[str, np.ndarray]:
-    """The mean embedding (D,) float64 of each person's real utterances: a cosine to it is the mean of the cosines to them."""
+def average_voices(real: Mapping[str, Sequence[HeardVoice]]) -> dict[str, np.ndarray]:
+    """Average each person's embeddings -> (D,) float64.
+
+    The product with it is the mean of the cosines to the utterances.
+    """
     return {name: np.stack([heard.embedding for heard in utterances]).mean(axis=0, dtype=np.float64) for name, utterances in real.items()}

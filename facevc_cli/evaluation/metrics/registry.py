@@ -1,4 +1,4 @@
-"""Which metrics there are, in the order in which they are shown: facevc's own, and those that other packages bring."""
+"""All metrics in the order of display: facevc's own, then those of other packages."""
 
 from collections.abc import Sequence
 
@@ -24,11 +24,11 @@ METRICS: dict[str, Metric] = {metric.name: metric for file in _FILES for metric 
 
 
 def load_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
-    """The metrics of other packages by the names of their entry points, each once.
+    """Load metrics of other packages by the names of their entry points, each once.
 
-    UsageError for an unknown name. FaceVCError if one does not load or does not say which way is better.
+    UsageError for an unknown name. FaceVCError if one does not load or does not say which direction is better.
     """
     for name in names:
         if name in METRICS:
-            raise UsageError(f"--metric {name}: this one is measured without being asked for. Leave the option out.")
-    return tuple(check_added(name, PLUGINS.release(name), PLUGINS.load(name)) for name in dict.fromkeys(names))
+            raise UsageError(f"--metric {name}: this metric is always measured. Leave the option out.")
+    return tuple(check_added(name, PLUGINS.describe_release(name), PLUGINS.load(name)) for name in dict.fromkeys(names))

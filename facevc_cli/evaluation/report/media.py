@@ -1,4 +1,4 @@
-"""Recordings and pictures as data URIs, small enough for hundreds of them to lie in one HTML file."""
+"""Encode recordings and pictures as data URIs, small enough for hundreds of them in one HTML file."""
 
 import base64
 import io
@@ -13,16 +13,16 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.audio import load_audio, resample
 from facevc_cli.files.image import load_image
 
-MP3_RATE = 24000  # Hz: holds what systems of 16 and 22.05 kHz say, and is an MPEG-2 rate, whose bits go further
+MP3_RATE = 24000  # Hz; covers systems of 16 and 22.05 kHz, and is an MPEG-2 rate, which needs fewer bits
 MP3_KBIT_S = 48  # constant; 80 log-mel bands stay within 0.04 of the original on average (log10)
-LEVEL_KBIT_S = (160, 8)  # libsndfile asks for a compression level, 0 to 1, which runs linearly between these at MPEG-2 rates
+LEVEL_KBIT_S = (160, 8)  # libsndfile takes a compression level from 0 to 1, linear between these at MPEG-2 rates
 JPEG_QUALITY = 82
 
 
-def audio_uri(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> str:
-    """The first `longest_s` seconds of a recording as a data URI: mono MP3, 24 kHz, `kbit_s` kbit/s (8 kB of text a second at 48).
+def encode_audio(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> str:
+    """Encode the first `longest_s` seconds of a recording as a data URI: mono MP3, 24 kHz, `kbit_s` kbit/s (8 kB of text per second at 48).
 
-    FaceVCError for a file that is missing, broken or without sound (files/audio.load_audio).
+    FaceVCError if the file is missing, broken or without sound (files/audio.load_audio).
     """
     import soundfile
 
@@ -33,15 +33,15 @@ def audio_uri(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> str
     encoded = io.BytesIO()
     try:
         soundfile.write(encoded, wav, MP3_RATE, **options)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: soundfile before 0.13 knows no bit rate
-        raise FaceVCError(f"{path}: could not be encoded as MP3 ({error}). Update it: 'pip install -U soundfile'.") from error
-    return _uri("audio/mpeg", encoded.getvalue())
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: soundfile before 0.13 has no bit rate option
+        raise FaceVCError(f"{path}: could not be encoded as MP3 ({error}). Update the encoder: 'pip install -U soundfile'.") from error
+    return _make_uri("audio/mpeg", encoded.getvalue())
 
 
-def image_uri(path: str, size: int = 96) -> str:
-    """A picture, upright, as a data URI: a square JPEG of `size` pixels, its middle where it is oblong.
+def encode_image(path: str, size: int = 96) -> str:
+    """Encode a picture as a data URI: an upright, square JPEG of `size` x `size` pixels, cropped to the middle.
 
-    FaceVCError for a file that is missing or no picture (files/image.load_image).
+    FaceVCError if the file is missing or not a picture (files/image.load_image).
     """
     picture = Image.fromarray(load_image(path))
     side = min(picture.size)
@@ -49,36 +49,36 @@ def image_uri(path: str, size: int = 96) -> str:
     thumbnail = picture.resize((size, size), Image.Resampling.LANCZOS, (left, top, left + side, top + side), reducing_gap=3.0)
     encoded = io.BytesIO()
     thumbnail.save(encoded, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return _uri("image/jpeg", encoded.getvalue())
+    return _make_uri("image/jpeg", encoded.getvalue())
 
 
 @dataclass
 class MediaTable:
-    """What a page embeds, each file once.
+    """The media that a page embeds, each file once.
 
-    recordings: key ("a0", "a1" ...) -> data URI, for the page's players. missing: path -> why, for what could not be read.
+    recordings: key ("a0", "a1" ...) -> data URI, for the page's players. missing: unreadable path -> why.
     """
 
     recordings: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     _known: dict[str, str] = field(default_factory=dict)
 
-    def audio(self, path: str) -> str:
-        """The key of a recording; "" where it cannot be read."""
-        return self._once("audio", path, lambda: self._add(audio_uri(path)))
+    def add_audio(self, path: str) -> str:
+        """Add a recording and return its key; "" if it cannot be read."""
+        return self._encode_once("audio", path, lambda: self._add(encode_audio(path)))
 
-    def image(self, path: str, size: int = 96) -> str:
-        """The data URI of a picture; "" where it cannot be read."""
-        return self._once(f"image {size}", path, lambda: image_uri(path, size))
+    def add_image(self, path: str, size: int = 96) -> str:
+        """Return the data URI of a picture; "" if it cannot be read."""
+        return self._encode_once(f"image {size}", path, lambda: encode_image(path, size))
 
-    def _once(self, kind: str, path: str, encode: Callable[[], str]) -> str:
-        # one file goes under several names: relative and absolute, a source that is its own baseline
+    def _encode_once(self, kind: str, path: str, encode: Callable[[], str]) -> str:
+        # one file may have several names: relative and absolute, or a source that is its own baseline
         name = f"{kind} {Path(path).absolute() if path else ''}"
         if name not in self._known:
             try:
                 self._known[name] = encode()
             except FaceVCError as error:
-                self.missing[path] = str(error).replace(path, Path(path).name) if path else str(error)  # pages are passed on: no folders
+                self.missing[path] = str(error).replace(path, Path(path).name) if path else str(error)  # no folders, because pages are shared
                 self._known[name] = ""
         return self._known[name]
 
@@ -88,5 +88,5 @@ class MediaTable:
         return key
 
 
-def _uri(kind: str, content: bytes) -> str:
+def _make_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""The plots of an evaluation, each an SVG string, or None where its material is missing."""
+"""Draw the plots of an evaluation. Each is an SVG string, or None if its data are missing."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ import numpy as np
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import parse_json
 from facevc_cli.evaluation.metrics import pairs
-from facevc_cli.evaluation.metrics.people import centres, real_voices
-from facevc_cli.evaluation.metrics.voices import Heard
+from facevc_cli.evaluation.metrics.people import average_voices, find_real_voices
+from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.evaluation.report.svg import (
     FIRST,
     GENDER_COLOUR,
@@ -22,8 +22,8 @@ from facevc_cli.evaluation.report.svg import (
     PAPER,
     SECOND,
     UNKNOWN,
-    drawing,
-    label,
+    open_figure,
+    shorten_label,
     to_svg,
 )
 from facevc_cli.manifest.contract import FEMALE, MALE
@@ -35,16 +35,19 @@ if TYPE_CHECKING:
     from facevc_cli.evaluation.evaluation import Evaluation
 
 PANELS = 3  # systems side by side
-BINS = 160  # of a distribution
+BINS = 160  # per distribution
 FEWEST_FOR_A_CURVE = 5
-MOST_NAMES = 48  # identities on an axis
-MOST_NUMBERS = 14  # identities whose cells show their value
+MOST_NAMES = 48  # most identities that an axis names
+MOST_NUMBERS = 14  # most identities for which cells show their value
 GENDER_ORDER = {FEMALE: 0, MALE: 1, "": 2}
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Which memory slots faces address. address: (faces, slots), rows sum to 1; slots: (slots, voice_dim), the memory's values."""
+    """The memory slots that faces address.
+
+    address: (faces, slots), rows sum to 1. slots: (slots, voice_dim), the memory's values.
+    """
 
     faces: tuple[str, ...]
     address: np.ndarray
@@ -52,7 +55,7 @@ class Addresses:
 
 
 def read_addresses(path: Path | None) -> Addresses | None:
-    """convert's addresses.safetensors; None where there is none, or none that can be drawn."""
+    """Read convert's addresses.safetensors. None if it is missing or cannot be drawn."""
     from safetensors import SafetensorError, safe_open
 
     if path is None or not path.is_file():
@@ -68,8 +71,8 @@ def read_addresses(path: Path | None) -> Addresses | None:
     return found if fits and len(faces) and min(found.slots.shape) > 1 else None
 
 
-def plain_systems(evaluation: "Evaluation") -> dict[str, list[Conversion]]:
-    """The conversions of the systems themselves: no baselines, no degraded faces."""
+def select_plain_systems(evaluation: "Evaluation") -> dict[str, list[Conversion]]:
+    """Select the conversions of the systems themselves, without baselines and degraded faces."""
     found: dict[str, list[Conversion]] = {}
     for conversion in evaluation.conversions:
         if not conversion.baseline and not conversion.degradation and conversion.converted in evaluation.evidence.voices:
@@ -77,10 +80,13 @@ def plain_systems(evaluation: "Evaluation") -> dict[str, list[Conversion]]:
     return found
 
 
-def similarity_distributions(evaluation: "Evaluation") -> str | None:
-    """Cosines of pairs of conversions, and of conversions to real voices, as curves over one axis, theta a line."""
+def draw_similarities(evaluation: "Evaluation") -> str | None:
+    """Draw the cosines between conversions, and of conversions to real voices, as curves over one axis.
+
+    theta is a line.
+    """
     voices = evaluation.evidence.voices
-    systems = [(name, rows) for name, found in _few(plain_systems(evaluation)) if (rows := _similarities(found, voices))]
+    systems = [(name, rows) for name, found in _take_first(select_plain_systems(evaluation)) if (rows := _measure_similarities(found, voices))]
     if not systems:
         return None
     kinds = list(dict.fromkeys(kind for _, rows in systems for kind in rows))
@@ -89,101 +95,102 @@ def similarity_distributions(evaluation: "Evaluation") -> str | None:
     if theta is not None:
         every = np.append(every, theta)
     high = min(1.0, float(every.max()) + 0.04)
-    low = float(every.min()) - 0.3 * (high - float(every.min()))  # room for the rows' means and counts
-    with drawing(2.6 + 4.4 * len(systems), 0.8 + 0.72 * len(kinds)) as figure:
+    low = float(every.min()) - 0.3 * (high - float(every.min()))  # leaves room for the rows' means and counts
+    with open_figure(2.6 + 4.4 * len(systems), 0.8 + 0.72 * len(kinds)) as figure:
         panels = figure.subplots(1, len(systems), sharey=True, squeeze=False)[0]
         for axes, (name, rows) in zip(panels, systems, strict=True):
             for height, kind in enumerate(reversed(kinds)):
                 if kind in rows:
-                    _ridge(axes, rows[kind], height, FIRST if kind in _WANTED_HIGH else SECOND, (low, high))
+                    _draw_ridge(axes, rows[kind], height, FIRST if kind in _WANTED_HIGH else SECOND, (low, high))
             if theta is not None:
                 axes.axvline(theta, color=INK, linewidth=1, linestyle=(0, (4, 3)))
                 axes.annotate(f"θ = {theta:.2f}", (theta, len(kinds)), (4, 0), textcoords="offset points", fontsize=9)
-            axes.set(title=label(name, 40), xlabel="cosine", xlim=(low, high), ylim=(-0.12, len(kinds) + 0.3))
+            axes.set(title=shorten_label(name, 40), xlabel="cosine", xlim=(low, high), ylim=(-0.12, len(kinds) + 0.3))
             axes.set_yticks(range(len(kinds)), reversed(kinds))
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
         return to_svg(figure, "Distributions of cosines between conversions and to real voices")
 
 
-def identity_map(evaluation: "Evaluation") -> str | None:
-    """Targets x targets: mean cosine of conversions (row) to real recordings (column), or to other conversions without any."""
+def draw_identity_map(evaluation: "Evaluation") -> str | None:
+    """Draw mean cosines, targets x targets: conversions (rows) to real recordings, or else to conversions (columns)."""
     voices = evaluation.evidence.voices
-    real = real_voices(evaluation.conversions, voices)
-    systems = [(name, found) for name, found in _few(plain_systems(evaluation)) if len({c.target for c in found}) > 1]
+    real = find_real_voices(evaluation.conversions, voices)
+    systems = [(name, found) for name, found in _take_first(select_plain_systems(evaluation)) if len({c.target for c in found}) > 1]
     if not systems:
         return None
     to_real = len(real) > 1
     maps = []
     for name, found in systems:
-        rows = by_gender({c.target: c.gender for c in found})
+        rows = sort_by_gender({c.target: c.gender for c in found})
         columns = [target for target in rows if target in real] if to_real else rows
         if columns:
-            maps.append((name, rows, columns, _to_real(found, voices, rows, columns, real) if to_real else _to_conversions(found, voices, rows)))
+            cells = _compare_with_real(found, voices, rows, columns, real) if to_real else _compare_with_conversions(found, voices, rows)
+            maps.append((name, rows, columns, cells))
     maps = [one for one in maps if np.isfinite(one[3]).any()]
     if not maps:
         return None
     low, high = min(np.nanmin(cells) for *_, cells in maps), max(np.nanmax(cells) for *_, cells in maps)
     genders = {c.target: c.gender for c in evaluation.conversions}
     size_in = max(min(len(rows), MOST_NAMES) for _, rows, _, _ in maps) * 0.24 + 2.6
-    with drawing(size_in * len(maps) + 0.6, size_in) as figure:
+    with open_figure(size_in * len(maps) + 0.6, size_in) as figure:
         panels = figure.subplots(1, len(maps), squeeze=False)[0]
         for axes, (name, rows, columns, cells) in zip(panels, maps, strict=True):
             picture = axes.imshow(cells, cmap="cividis", interpolation="nearest", aspect="equal", vmin=low, vmax=high)
-            _names(axes, rows, columns, genders)
+            _draw_names(axes, rows, columns, genders)
             if len(rows) <= MOST_NUMBERS:
-                _numbers(axes, cells, (low + high) / 2)
-            axes.set(title=_map_title(name, cells, rows, columns, to_real), ylabel="converted to")
+                _draw_numbers(axes, cells, (low + high) / 2)
+            axes.set(title=_make_title(name, cells, rows, columns, to_real), ylabel="converted to")
             axes.set_xlabel("real voice of" if to_real else "another conversion, to")
         figure.colorbar(picture, ax=panels, shrink=0.6, label="mean cosine").outline.set_visible(False)
         return to_svg(figure, "Mean cosine of the conversions to each target, by target")
 
 
-def address_map(addresses: Addresses | None, genders: Mapping[str, str]) -> str | None:
-    """Faces over the memory's slots in two dimensions, and the faces' addresses. genders: by face as `addresses` names it.
+def draw_address_map(addresses: Addresses | None, genders: Mapping[str, str]) -> str | None:
+    """Draw the memory's slots and the faces in two dimensions, and the faces' addresses. genders: by face, as `addresses` names it.
 
-    The plane is that of the two principal components of the slots' values; a face stands at its address-weighted mean.
+    The plane is that of the first two principal components of the slots' values. A face is at its address-weighted mean.
     """
     if addresses is None:
         return None
     from matplotlib.colors import PowerNorm
 
-    order = [addresses.faces.index(face) for face in by_gender({face: genders.get(face, "") for face in addresses.faces})]
+    order = [addresses.faces.index(face) for face in sort_by_gender({face: genders.get(face, "") for face in addresses.faces})]
     address = addresses.address[order].astype(np.float64)
     gender = [genders.get(addresses.faces[i], "") for i in order]
     centred = addresses.slots.astype(np.float64) - addresses.slots.mean(0)
     plane = np.linalg.svd(centred, full_matrices=False)[2][:2]
     slots, use = centred @ plane.T, address.mean(0)
     faces = address @ slots
-    with drawing(12.4, 4.4) as figure:
+    with open_figure(12.4, 4.4) as figure:
         wide, near, table = figure.subplots(1, 3)
         wide.scatter(slots[:, 0], slots[:, 1], s=6 + 24 * use * len(use), color=UNKNOWN, alpha=0.35, linewidths=0, label="slot, by use")
-        _faces(wide, faces, gender, 16)
+        _draw_faces(wide, faces, gender, 16)
         for handle in wide.legend(loc="best", fontsize=8).legend_handles:
-            handle.set_sizes([20])  # not that of the first, perhaps huge slot
+            handle.set_sizes([20])  # not the size of the first slot, which may be huge
         wide.set(title="Slots and faces", xlabel="1st principal component", ylabel="2nd")
-        _faces(near, faces, gender, 34)
+        _draw_faces(near, faces, gender, 34)
         near.set(title="The faces, nearer", xlabel="1st principal component")
         used = np.argsort(-use)
         picture = table.imshow(address[:, used], cmap="cividis", interpolation="nearest", aspect="auto", norm=PowerNorm(0.5, vmin=0))
         table.set(title=f"Addresses ({len(address)} faces × {len(use)} slots)", xlabel="slot, most used first")
-        table.set_yticks(*_gender_ticks(gender))
+        table.set_yticks(*_find_gender_ticks(gender))
         figure.colorbar(picture, ax=table, label="weight (scaled by its root)").outline.set_visible(False)
-        return to_svg(figure, "Where the faces lie among the memory's slots, and how much of each slot they take")
+        return to_svg(figure, "The faces among the memory's slots, and how much of each slot they take")
 
 
-def f0_scatter(evaluation: "Evaluation") -> str | None:
-    """Mean F0 of conversions against that of their sources, by the target's gender, with medians and the identity line."""
+def draw_f0_scatter(evaluation: "Evaluation") -> str | None:
+    """Draw mean F0 of conversions over that of their sources, by the target's gender, with medians."""
     voices = evaluation.evidence.voices
     systems = []
-    for name, found in _few(plain_systems(evaluation)):
+    for name, found in _take_first(select_plain_systems(evaluation)):
         points = [(voices[c.source].mean_f0_hz, voices[c.converted].mean_f0_hz, c.gender) for c in found if c.source in voices]
         points = [point for point in points if np.isfinite(point[:2]).all()]
         if points:
             systems.append((name, points))
     if not systems:
         return None
-    with drawing(0.8 + 4.4 * len(systems), 4.3) as figure:
+    with open_figure(0.8 + 4.4 * len(systems), 4.3) as figure:
         panels = figure.subplots(1, len(systems), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (name, points) in zip(panels, systems, strict=True):
             for gender in GENDER_ORDER:
@@ -195,7 +202,7 @@ def f0_scatter(evaluation: "Evaluation") -> str | None:
                 axes.scatter(of[:, 0], of[:, 1], s=16, color=colour, marker=GENDER_MARK[gender], alpha=0.55, linewidths=0, label=says)
                 axes.axhline(median, color=colour, linewidth=1.2)
             axes.axline((100, 100), slope=1, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="unchanged")
-            axes.set(title=label(name, 40), xlabel="source, mean F0 (Hz)")
+            axes.set(title=shorten_label(name, 40), xlabel="source, mean F0 (Hz)")
             axes.grid(True)
             axes.set_axisbelow(True)
             axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
@@ -203,8 +210,8 @@ def f0_scatter(evaluation: "Evaluation") -> str | None:
         return to_svg(figure, "Mean F0 of conversions against that of their sources")
 
 
-def by_gender(genders: Mapping[str, str]) -> list[str]:
-    """Names sorted by gender, female first, unknown last, then by name."""
+def sort_by_gender(genders: Mapping[str, str]) -> list[str]:
+    """Sort names by gender (female first, unknown last), then by name."""
     return sorted(genders, key=lambda name: (GENDER_ORDER[genders[name]], name))
 
 
@@ -213,18 +220,18 @@ _SAME = "same person, other image"
 _WANTED_HIGH = {_OWN, _SAME}
 
 
-def _few(systems: Mapping[str, list[Conversion]]) -> list[tuple[str, list[Conversion]]]:
+def _take_first(systems: Mapping[str, list[Conversion]]) -> list[tuple[str, list[Conversion]]]:
     return list(systems.items())[:PANELS]
 
 
-def _similarities(found: Sequence[Conversion], voices: Mapping[str, Heard]) -> dict[str, np.ndarray]:
-    """Cosines by kind, the kinds in reading order; those without any are absent."""
-    different = pairs.different_target(found, voices)
-    real = centres(real_voices(found, voices))
+def _measure_similarities(found: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> dict[str, np.ndarray]:
+    """Measure cosines by kind, in reading order. Kinds without any are absent."""
+    different = pairs.pair_different_targets(found, voices)
+    real = average_voices(find_real_voices(found, voices))
     own = [float(voices[c.converted].embedding @ real[c.target]) for c in found if c.target in real]
     others = [float(voices[c.converted].embedding @ real[name]) for c in found for name in real if name != c.target]
     kinds = {
-        _SAME: [value for value, _, _ in pairs.same_target(found, voices)],
+        _SAME: [value for value, _, _ in pairs.pair_same_target(found, voices)],
         "other person, same gender": [value for value, a, b in different if a.gender and a.gender == b.gender],
         "other person, other gender": [value for value, a, b in different if a.gender and b.gender and a.gender != b.gender],
         "other person": [value for value, a, b in different if not (a.gender and b.gender)],
@@ -234,7 +241,7 @@ def _similarities(found: Sequence[Conversion], voices: Mapping[str, Heard]) -> d
     return {kind: np.array(values) for kind, values in kinds.items() if values}
 
 
-def _ridge(axes: "Axes", values: np.ndarray, height: int, colour: str, limits: tuple[float, float]) -> None:
+def _draw_ridge(axes: "Axes", values: np.ndarray, height: int, colour: str, limits: tuple[float, float]) -> None:
     from scipy.ndimage import gaussian_filter1d
 
     if len(values) < FEWEST_FOR_A_CURVE:
@@ -251,43 +258,43 @@ def _ridge(axes: "Axes", values: np.ndarray, height: int, colour: str, limits: t
     axes.annotate(f"mean {values.mean():.2f}, n {len(values)}", (0, height + 0.5), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
 
 
-def _to_real(
-    found: Sequence[Conversion], voices: Mapping[str, Heard], rows: Sequence[str], columns: Sequence[str], real: Mapping[str, list[Heard]]
+def _compare_with_real(
+    found: Sequence[Conversion], voices: Mapping[str, HeardVoice], rows: Sequence[str], columns: Sequence[str], real: Mapping[str, list[HeardVoice]]
 ) -> np.ndarray:
-    """(rows, columns) mean cosines."""
-    heard: dict[str, list[Heard]] = defaultdict(list)
+    """Compute (rows, columns) mean cosines of conversions to real voices."""
+    heard: dict[str, list[HeardVoice]] = defaultdict(list)
     for conversion in found:
         heard[conversion.target].append(voices[conversion.converted])
-    said, spoken = centres(heard), centres(real)
+    said, spoken = average_voices(heard), average_voices(real)
     return np.array([said[row] for row in rows]) @ np.array([spoken[column] for column in columns]).T
 
 
-def _to_conversions(found: Sequence[Conversion], voices: Mapping[str, Heard], rows: Sequence[str]) -> np.ndarray:
-    """(rows, rows) mean cosines of pairs of one source; nan where there is no pair."""
+def _compare_with_conversions(found: Sequence[Conversion], voices: Mapping[str, HeardVoice], rows: Sequence[str]) -> np.ndarray:
+    """Compute (rows, rows) mean cosines of pairs of one source. nan if there is no pair."""
     index = {target: i for i, target in enumerate(rows)}
     sums, counts = np.zeros((2, len(rows), len(rows)))
-    for value, a, b in [*pairs.same_target(found, voices), *pairs.different_target(found, voices)]:
+    for value, a, b in [*pairs.pair_same_target(found, voices), *pairs.pair_different_targets(found, voices)]:
         for i, j in {(index[a.target], index[b.target]), (index[b.target], index[a.target])}:
             sums[i, j] += value
             counts[i, j] += 1
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
-def _map_title(name: str, cells: np.ndarray, rows: Sequence[str], columns: Sequence[str], to_real: bool) -> str:
+def _make_title(name: str, cells: np.ndarray, rows: Sequence[str], columns: Sequence[str], to_real: bool) -> str:
     if not to_real:
-        return label(name, 40)
+        return shorten_label(name, 40)
     own = [rows.index(column) for column in columns]
     nearest = sum(int(np.argmax(cells[row])) == column for column, row in enumerate(own))
-    return f"{label(name, 40)}\nown real voice nearest: {nearest} of {len(own)} (by chance 1)"
+    return f"{shorten_label(name, 40)}\nown real voice nearest: {nearest} of {len(own)} (by chance 1)"
 
 
-def _names(axes: "Axes", rows: Sequence[str], columns: Sequence[str], genders: Mapping[str, str]) -> None:
-    """Names and the borders between genders on both axes."""
+def _draw_names(axes: "Axes", rows: Sequence[str], columns: Sequence[str], genders: Mapping[str, str]) -> None:
+    """Draw names, and the borders between genders, on both axes."""
     for names, ticks, border in ((columns, axes.set_xticks, axes.axvline), (rows, axes.set_yticks, axes.axhline)):
         if len(names) <= MOST_NAMES:
-            ticks(range(len(names)), [label(name, 16) for name in names], fontsize=8)
+            ticks(range(len(names)), [shorten_label(name, 16) for name in names], fontsize=8)
         else:
-            ticks(*_gender_ticks([genders[name] for name in names]))
+            ticks(*_find_gender_ticks([genders[name] for name in names]))
         for i in range(1, len(names)):
             if genders[names[i]] != genders[names[i - 1]]:
                 border(i - 0.5, color=PAPER, linewidth=2)
@@ -298,20 +305,20 @@ def _names(axes: "Axes", rows: Sequence[str], columns: Sequence[str], genders: M
         spine.set_visible(False)
 
 
-def _gender_ticks(genders: Sequence[str]) -> tuple[list[float], list[str]]:
-    """The middle of each gender's stretch in a list sorted by gender, and its name."""
+def _find_gender_ticks(genders: Sequence[str]) -> tuple[list[float], list[str]]:
+    """Find the middle of each gender's range in a list sorted by gender, and its name."""
     middles = {gender: float(np.mean([i for i, g in enumerate(genders) if g == gender])) for gender in dict.fromkeys(genders)}
     return list(middles.values()), [gender or "unknown" for gender in middles]
 
 
-def _numbers(axes: "Axes", cells: np.ndarray, middle: float) -> None:
+def _draw_numbers(axes: "Axes", cells: np.ndarray, middle: float) -> None:
     for (i, j), value in np.ndenumerate(cells):
         if np.isfinite(value):
             shown = f"{value:.2f}".replace("0.", ".", 1)
             axes.text(j, i, shown, fontsize=6, ha="center", va="center", color="#101010" if value > middle else "#f4f4f4")
 
 
-def _faces(axes: "Axes", points: np.ndarray, genders: Sequence[str], size: float) -> None:
+def _draw_faces(axes: "Axes", points: np.ndarray, genders: Sequence[str], size: float) -> None:
     for gender in GENDER_ORDER:
         of = points[[g == gender for g in genders]]
         if len(of):

@@ -1,4 +1,4 @@
-"""matplotlib figures as inline SVG: text stays text, colours follow the page, nothing global is touched."""
+"""Turn matplotlib figures into inline SVG. Text stays text, colours follow the page, and no global state changes."""
 
 import io
 import re
@@ -13,8 +13,8 @@ from facevc_cli.manifest import contract
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Colours that a page sets, in light and in dark: stand-ins in the drawing, variables of the page in the SVG. Blue, vermilion, green
-# and orange are those of Okabe and Ito, told apart with any colour vision.
+# The page sets the colours, for light and dark mode. The drawing uses stand-ins, which the SVG replaces by variables of the page.
+# Blue, vermilion, green and orange are those of Okabe and Ito, which people with any colour vision can tell apart.
 INK, LINE, PAPER = "#010101", "#020202", "#030303"
 FEMALE, MALE, UNKNOWN = "#040404", "#050505", "#060606"
 FIRST, SECOND = "#070707", "#080808"
@@ -29,13 +29,13 @@ _THEME = {
     SECOND: "var(--second, #b07a00)",
 }
 GENDER_COLOUR = {contract.FEMALE: FEMALE, contract.MALE: MALE, "": UNKNOWN}
-GENDER_MARK = {contract.FEMALE: "o", contract.MALE: "s", "": "D"}  # shape says the same as colour
+GENDER_MARK = {contract.FEMALE: "o", contract.MALE: "s", "": "D"}  # the shape shows the same as the colour
 IMAGE_DPI = 144
 LONGEST_LABEL = 24
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "facevc",
-    "text.parse_math": False,  # a file name may hold dollars
+    "text.parse_math": False,  # a file name may contain dollar signs
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.edgecolor": LINE,
@@ -59,21 +59,24 @@ _SETTINGS: dict[Any, Any] = {
 
 
 @contextmanager
-def drawing(width_in: float, height_in: float) -> Iterator["Figure"]:
-    """A figure of its own, known to no window system and to no other figure, under the page's settings."""
+def open_figure(width_in: float, height_in: float) -> Iterator["Figure"]:
+    """Open a separate figure with the page's settings. No window system and no other figure is involved."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # glyphs that matplotlib's fonts lack: the browser has them
+        warnings.simplefilter("ignore")  # about glyphs that matplotlib's fonts lack; the browser has them
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         FigureCanvasSVG(figure)
         yield figure
 
 
 def to_svg(figure: "Figure", says: str) -> str:
-    """The figure as an <svg> element, `says` its description for those who do not see it. Call it inside `drawing`."""
+    """Convert the figure to an <svg> element.
+
+    says: the description for people who cannot see it. Call it inside `open_figure`.
+    """
     written = io.StringIO()
     figure.savefig(written, format="svg", dpi=IMAGE_DPI, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     figure.clear()
@@ -87,8 +90,8 @@ def to_svg(figure: "Figure", says: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(says)}" style="{size}"', 1)
 
 
-def label(text: str, longest: int = LONGEST_LABEL) -> str:
-    """A name as a drawing can carry it: printable, the middle of a long one left out."""
+def shorten_label(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Shorten a name for a drawing: printable characters only, and the middle of a long name left out."""
     shown = "".join(c if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF else "?" for c in text)
     half = (longest - 1) // 2
     return shown if len(shown) <= longest else f"{shown[:half]}…{shown[-half:]}"

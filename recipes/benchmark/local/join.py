@@ -13,7 +13,7 @@ FILES = ("converted", "source", "face", "voice", "driver", "references")  # colu
 NEEDED = ("system", "converted", "source", "target")
 
 
-def absolute(name: str, table: Path) -> str:
+def make_absolute(name: str, table: Path) -> str:
     beside = table.parent / name
     return os.path.abspath(beside if beside.exists() or not Path(name).exists() else name)
 
@@ -27,7 +27,7 @@ def read(table: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
     for row in rows:
         for column in FILES:
             if row.get(column):
-                row[column] = "|".join(absolute(name.strip(), table) for name in row[column].split("|") if name.strip())
+                row[column] = "|".join(make_absolute(name.strip(), table) for name in row[column].split("|") if name.strip())
     return rows
 
 

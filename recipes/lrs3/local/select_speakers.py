@@ -31,12 +31,12 @@ def read_split(root: Path, split: str) -> Clips:
     return clips
 
 
-def most_clips(clips: Clips, count: int) -> list[str]:
+def choose_speakers(clips: Clips, count: int) -> list[str]:
     """The speakers with most clips; of equals, the first by name."""
     return sorted(clips, key=lambda speaker: (-len(clips[speaker]), speaker))[:count]
 
 
-def validation_clips(clips: Clips, training: Iterable[str], count: int, rng: random.Random) -> list[str]:
+def draw_validation(clips: Clips, training: Iterable[str], count: int, rng: random.Random) -> list[str]:
     """Clips of people who are not trained on, as many people as possible."""
     others = sorted(set(clips) - set(training))
     rng.shuffle(others)
@@ -58,7 +58,7 @@ def draw_people(speakers: list[str], genders: Mapping[str, str], count: int, rng
 def draw_test(clips: Clips, genders: Mapping[str, str], sources: int, targets: int, rng: random.Random) -> tuple[list[str], list[str]]:
     """(source speakers, target speakers), nobody both; targets with most clips first, for they are compared with their real voice."""
     source_speakers = draw_people(sorted(clips), genders, sources, rng)
-    rest = [s for s in most_clips(clips, len(clips)) if s not in source_speakers]
+    rest = [s for s in choose_speakers(clips, len(clips)) if s not in source_speakers]
     several = [s for s in rest if len(clips[s]) > 1]
     target_speakers = draw_people(several if len(several) >= targets else rest, genders, targets, rng)
     if not source_speakers or not target_speakers:
@@ -110,8 +110,8 @@ def main() -> None:
             genders = {row["speaker"]: row["gender"] for row in csv.DictReader(file)}
     rng = random.Random(given.seed)
     pretrain, trainval, test = (read_split(given.lrs3, split) for split in SPLITS)
-    training = most_clips(pretrain, given.speakers)
-    valid = validation_clips(trainval, training, given.valid_clips, rng)
+    training = choose_speakers(pretrain, given.speakers)
+    valid = draw_validation(trainval, training, given.valid_clips, rng)
     sources, targets = draw_test(test, genders, given.sources, given.targets, rng)
     spoken = [(rng.choice(test[s]), s) for s in sources]
     splits = [(u, "train") for s in training for u in pretrain[s]] + [(u, "valid") for u in valid]

@@ -14,7 +14,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from held_out import first_utterances, link, read, write
+from held_out import find_first_utterances, link, read, write
 
 PEOPLE = 12  # of each gender
 IMAGES = 4  # of a person, at most
@@ -24,7 +24,7 @@ SEED = 2
 DECADES = (20, 30, 40, 50, 60)
 
 
-def people(data: Path, rng: random.Random) -> dict[str, list[dict[str, str]]]:
+def draw_people(data: Path, rng: random.Random) -> dict[str, list[dict[str, str]]]:
     """Rows of pairs.csv by person: of each gender PEOPLE who have two pictures at least, all surely of that gender."""
     pictures = defaultdict(list)
     for row in read(data / "pairs.csv"):
@@ -40,15 +40,15 @@ def people(data: Path, rng: random.Random) -> dict[str, list[dict[str, str]]]:
     return chosen
 
 
-def age_bin(years: str) -> str:
+def find_age_bin(years: str) -> str:
     decade = next((low for low in reversed(DECADES) if float(years or 0) >= low), None)
     return "" if decade is None else f"{decade}-{decade + 9}"
 
 
 def main(data: Path, out: Path) -> None:
     rng, card = random.Random(SEED), out / "card"
-    spoken = sorted(first_utterances(data, out).values(), key=lambda row: (row["gender"], row["utterance"]))
-    shown = people(data, rng)
+    spoken = sorted(find_first_utterances(data, out).values(), key=lambda row: (row["gender"], row["utterance"]))
+    shown = draw_people(data, rng)
 
     for row in spoken:
         link(data / row["path"], card / "sources", row["utterance"])
@@ -64,7 +64,7 @@ def main(data: Path, out: Path) -> None:
             for folder in ("faces", "images") if number == 1 else ("images",):
                 link(data / row["face"], card / folder / person, str(number))
         recordings = "|".join(str((data / row["wav"]).resolve()) for row in rows)
-        labels.append([person, rows[0]["face_gender_estimate"], age_bin(rows[0]["face_age_estimate"]), recordings])
+        labels.append([person, rows[0]["face_gender_estimate"], find_age_bin(rows[0]["face_age_estimate"]), recordings])
     write(card / "labels.csv", ["target", "gender", "age_bin", "references"], labels)
 
     voices = {row["utterance"]: [row["gender"], str((data / row["path"]).resolve())] for row in spoken}

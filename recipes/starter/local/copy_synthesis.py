@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from facevc_cli import Converter
-from facevc_cli.dsp.level import levelled
+from facevc_cli.dsp.level import match_loudness
 from facevc_cli.evaluation.metrics.naturalness import DistillMOS
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.audio import load_audio, resample
@@ -27,7 +27,7 @@ def main(sources: list[Path]) -> None:
         with torch.inference_mode():
             spoken = vocode_long(converter.vocoder, torch.from_numpy(heard.mel).to(converter.device))
         before.append(judge.score(resample(wav, rate, JUDGE_RATE)))
-        after.append(judge.score(resample(levelled(spoken.numpy(), heard.rms), converter.rate, JUDGE_RATE)))
+        after.append(judge.score(resample(match_loudness(spoken.numpy(), heard.rms), converter.rate, JUDGE_RATE)))
     print(f"{len(before)} recordings: predicted MOS {statistics.fmean(before):.2f}, vocoded {statistics.fmean(after):.2f}")
 
 

@@ -33,7 +33,7 @@ def link(original: Path, folder: Path, name: str) -> None:
     path.symlink_to(original.resolve())
 
 
-def first_utterances(data: Path, out: Path, corpora: Collection[str] = ()) -> dict[str, dict[str, str]]:
+def find_first_utterances(data: Path, out: Path, corpora: Collection[str] = ()) -> dict[str, dict[str, str]]:
     """Held-out speaker -> the row of speech.csv of his first utterance of a fit length, in one of the corpora where any are named."""
     tested = {row["speaker"] for row in read(out / "splits.csv") if row["split"] == "test"}
     first: dict[str, dict[str, str]] = {}
@@ -51,7 +51,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = random.Random(SEED)
     trained_on = {Path(line).stem for line in (given.out / "faces.txt").read_text(encoding="utf-8").splitlines()}
-    of_speaker = first_utterances(given.data, given.out, CLEAN)
+    of_speaker = find_first_utterances(given.data, given.out, CLEAN)
     pictures = [f for f in read(given.data / "faces.csv") if Path(f["path"]).stem not in trained_on and f["age_bin"] in AGES]
     test = given.out / "test"
     sources: list[list[str]] = []

@@ -21,7 +21,7 @@ AGES = ("0-19", "20-39", "40-59", "60+")
 AGE_PENALTY = 3.0  # of one bin apart, in squared standard deviations
 
 
-def whitened(vectors: np.ndarray) -> np.ndarray:
+def whiten(vectors: np.ndarray) -> np.ndarray:
     """(n, d) -> (n, COMPONENTS) principal components of unit variance; signs fixed by the largest entry of each axis."""
     centred = vectors - vectors.mean(0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
@@ -40,7 +40,7 @@ def main(faces_file: Path, voices_file: Path, people_file: Path, out: Path) -> N
         shown = [i for i, name in enumerate(faces.ids) if people[("face", name)]["gender"] == gender]
         heard = sorted({s for s in voices.speakers if people[("voice", s)]["gender"] == gender and people[("voice", s)]["corpus"] in CLEAN})
         of_speaker = {s: dvectors[[i for i, t in enumerate(voices.speakers) if t == s]].mean(0) for s in heard}
-        face_axes, voice_axes = whitened(embeddings[shown]), whitened(np.stack([of_speaker[s] for s in heard]))
+        face_axes, voice_axes = whiten(embeddings[shown]), whiten(np.stack([of_speaker[s] for s in heard]))
         cost = ((face_axes[:, None] - voice_axes[None]) ** 2).sum(-1)
         for i, face in enumerate(shown):
             for j, speaker in enumerate(heard):

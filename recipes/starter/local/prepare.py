@@ -22,7 +22,7 @@ HELD_OUT_FACES = 40  # of each race and gender, as labelled
 LISTED = Path(__file__).parent.parent / "held_out_faces.txt"  # FairFace's: such a draw, and what examples/ shows; whatever order the table has
 
 
-def age_bin(age: str) -> str:
+def find_age_bin(age: str) -> str:
     """FairFace's bins out of a number, a decade's name (Common Voice) or a bin; empty where unknown."""
     names = {"teens": 15, "twenties": 25, "thirties": 35, "fourties": 45, "forties": 45, "fifties": 55, "sixties": 65, "seventies": 75, "eighties": 75}
     digits = age.split("-")[0].removeprefix("more than ")
@@ -48,7 +48,7 @@ def write_paths(path: Path, data: Path, rows: list[dict[str, str]]) -> None:
     path.write_text("".join(f"{(data / row['path']).resolve()}\n" for row in rows), encoding="utf-8")
 
 
-def drawn_faces(faces: list[dict[str, str]]) -> set[str]:
+def draw_faces(faces: list[dict[str, str]]) -> set[str]:
     """The first HELD_OUT_FACES of each race and gender."""
     seen: Counter[tuple[str, str]] = Counter()
     drawn = set()
@@ -90,15 +90,15 @@ def main(data: Path, out: Path) -> None:
     write(out / "weights.csv", [{"utterance": Path(path).stem, "weight": f"{weight:.3f}"} for path, weight in weights.items()])
     texts = [{"utterance": Path(r["path"]).stem, "path": r["path"], "split": split.get(r["speaker"], "train"), "text": r["text"]} for r in used]
     write(out / "texts.csv", texts)
-    adults = [f for f in read(data / "faces.csv") if f["gender"] and age_bin(f["age_bin"]) not in ("", "0-19")]
+    adults = [f for f in read(data / "faces.csv") if f["gender"] and find_age_bin(f["age_bin"]) not in ("", "0-19")]
     rng.shuffle(adults)
-    kept = {f["face"] for f in adults} & set(LISTED.read_text(encoding="utf-8").split()) or drawn_faces(adults)
+    kept = {f["face"] for f in adults} & set(LISTED.read_text(encoding="utf-8").split()) or draw_faces(adults)
     held_out = [f for f in adults if f["face"] in kept]
     faces = [f for f in adults if f["face"] not in kept]
     write(out / "held_out_faces.csv", held_out)
     write_paths(out / "faces.txt", data, faces)
-    people = {r["speaker"]: {"name": r["speaker"], "kind": "voice", "corpus": r["corpus"], "gender": r["gender"], "age": age_bin(r["age"])} for r in used}
-    shown = [{"name": Path(f["path"]).stem, "kind": "face", "corpus": f["corpus"], "gender": f["gender"], "age": age_bin(f["age_bin"])} for f in faces]
+    people = {r["speaker"]: {"name": r["speaker"], "kind": "voice", "corpus": r["corpus"], "gender": r["gender"], "age": find_age_bin(r["age"])} for r in used}
+    shown = [{"name": Path(f["path"]).stem, "kind": "face", "corpus": f["corpus"], "gender": f["gender"], "age": find_age_bin(f["age_bin"])} for f in faces]
     write(out / "people.csv", [*people.values(), *shown])
 
 

@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation import threshold
 from facevc_cli.evaluation.metrics import gender
-from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, Heard, listen
+from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, HeardVoice, listen
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.audio import load_audio
 from facevc_cli.voices.dvector import VoiceEmbedder
@@ -55,7 +55,7 @@ def choose(rows: list[dict[str, str]], rng: random.Random) -> list[dict[str, str
     return chosen
 
 
-def hear_all(paths: list[Path], cache: Path | None) -> dict[str, Heard]:
+def hear_all(paths: list[Path], cache: Path | None) -> dict[str, HeardVoice]:
     """What is heard in each file, remembered in `cache` (npz)."""
     known: dict[str, np.ndarray] = {}
     if cache and cache.exists():
@@ -73,10 +73,10 @@ def hear_all(paths: list[Path], cache: Path | None) -> dict[str, Heard]:
     if cache:
         with atomic_path(cache) as temporary, open(temporary, "wb") as file:
             np.savez(file, keys=np.array(list(known)), rows=np.stack(list(known.values())))
-    return {name: Heard.from_row(row) for name, row in known.items()}
+    return {name: HeardVoice.from_row(row) for name, row in known.items()}
 
 
-def accuracies(judge: gender.GenderJudge, rows: list[dict[str, str]], heard: dict[str, Heard]) -> dict[str, str]:
+def measure_accuracies(judge: gender.GenderJudge, rows: list[dict[str, str]], heard: dict[str, HeardVoice]) -> dict[str, str]:
     """'right/all = share' by corpus and gender, and overall."""
     counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for row in rows:
@@ -117,7 +117,7 @@ def main() -> None:
     corpora = {corpus: sum(n for (c, _), n in sizes.items() if c == corpus) for corpus, _ in sizes}
     weights = np.array([corpora[r["corpus"]] ** 0.5 / sizes[r["corpus"], r["gender"]] for r in train])
     judge = gender.fit(
-        np.stack([gender.features(heard[row["file"]]) for row in train]),
+        np.stack([gender.make_features(heard[row["file"]]) for row in train]),
         np.array([row["gender"] == "female" for row in train], dtype=float),
         weights * len(train) / weights.sum(),
         ridge=RIDGE,
@@ -135,10 +135,10 @@ def main() -> None:
         "sha256": hashlib.sha256(tensors).hexdigest(),
         "trained_on": f"{len(train)} utterances of {len({r['speaker'] for r in train})} speakers: "
         + ", ".join(sorted(corpora)),
-        "held_out": accuracies(judge, test, heard),
-        "held_out_f0_alone": accuracies(gender.PitchGenderJudge(), test, heard),
-        "measured_in_the_wild": accuracies(judge, wild, heard),
-        "in_the_wild_f0_alone": accuracies(gender.PitchGenderJudge(), wild, heard),
+        "held_out": measure_accuracies(judge, test, heard),
+        "held_out_f0_alone": measure_accuracies(gender.PitchGenderJudge(), test, heard),
+        "measured_in_the_wild": measure_accuracies(judge, wild, heard),
+        "in_the_wild_f0_alone": measure_accuracies(gender.PitchGenderJudge(), wild, heard),
     }
     arguments.assets.mkdir(parents=True, exist_ok=True)
     for name, content in (

@@ -22,7 +22,7 @@ WIDTH_PX, HEIGHT_PX, FRAME_RATE = 320, 240, 25
 MOUTHS = 6  # positions that are drawn; a frame takes the nearest
 
 
-def voice_of(person: int) -> Voice:
+def make_voice(person: int) -> Voice:
     """Men low and long, women high and short; nobody quite like another."""
     rng = np.random.default_rng([7, person])
     man = person % 2 == 0
@@ -31,7 +31,7 @@ def voice_of(person: int) -> Voice:
 
 def make_clip(path: Path, person: int, take: int, seconds: float) -> None:
     """One person says one thing, the head moving a little."""
-    wav, loud = speak(voice_of(person), seconds, seed=1000 * person + take)
+    wav, loud = speak(make_voice(person), seconds, seed=1000 * person + take)
     heads = [draw_face(person, HEIGHT_PX, mouth_open=i / (MOUTHS - 1), manly=person % 2 == 0) for i in range(MOUTHS)]
     rng = np.random.default_rng([8, person, take])
     sway = rng.uniform(0, 6, 2)
@@ -45,7 +45,7 @@ def make_clip(path: Path, person: int, take: int, seconds: float) -> None:
             time_s = number / FRAME_RATE
             opening = loud[min(len(loud) - 1, round(time_s / HOP_S))]
             offset = np.round([40 + 12 * np.sin(1.7 * time_s + sway[0]), 3 * np.sin(2.3 * time_s + sway[1])]).astype(int)
-            picture = _placed(heads[round(opening * (MOUTHS - 1))], offset)
+            picture = _place_head(heads[round(opening * (MOUTHS - 1))], offset)
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode())
         for start in range(0, len(wav), 1024):
@@ -56,7 +56,7 @@ def make_clip(path: Path, person: int, take: int, seconds: float) -> None:
     os.replace(partial, path)
 
 
-def _placed(head: np.ndarray, offset: np.ndarray) -> np.ndarray:
+def _place_head(head: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """The square head in the wide picture, its edge carried on."""
     right, down = int(offset[0]), int(offset[1])
     wide = np.pad(head, ((8, 8), (right, WIDTH_PX - HEIGHT_PX - right), (0, 0)), mode="edge")

@@ -45,16 +45,16 @@ def speak(voice: Voice, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarr
         loud[start : start + vowel] = rng.uniform(0.6, 1.0) * np.hanning(vowel + 2)[1:-1] ** 0.5
         formants[start:] = VOWELS_HZ[rng.integers(len(VOWELS_HZ))]
         at = start + vowel + (round(rng.uniform(0.1, 0.2) / HOP_S) if rng.random() < 0.15 else 0)
-    formants = _smoothed(formants, 9) * voice.formant_scale
+    formants = _smooth(formants, 9) * voice.formant_scale
     time_s = np.arange(count) * HOP_S
     melody = 0.12 * np.sin(2 * np.pi * rng.uniform(0.5, 0.9) * time_s + rng.uniform(0, 6)) - 0.06 * time_s / seconds
-    f0_hz = voice.f0_hz * np.exp(melody + 0.01 * _smoothed(rng.normal(size=(count, 1)), 5)[:, 0])
-    wav = _voiced(f0_hz, loud, formants) + _unvoiced(noisy, noise_hz, rng)
+    f0_hz = voice.f0_hz * np.exp(melody + 0.01 * _smooth(rng.normal(size=(count, 1)), 5)[:, 0])
+    wav = _make_voiced(f0_hz, loud, formants) + _make_unvoiced(noisy, noise_hz, rng)
     wav = wav + 1e-4 * rng.normal(size=len(wav))
     return (0.7 * wav / np.abs(wav).max()).astype(np.float32), loud
 
 
-def _voiced(f0_hz: np.ndarray, loud: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
+def _make_voiced(f0_hz: np.ndarray, loud: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
     """A pulse train as the sum of its harmonics, each as loud as the vocal tract passes it: (frames,) ... -> (samples,)."""
     frames = np.arange(len(f0_hz)) * HOP_S
     samples = np.arange(round(len(f0_hz) * HOP_S * RATE)) / RATE
@@ -62,19 +62,19 @@ def _voiced(f0_hz: np.ndarray, loud: np.ndarray, formants_hz: np.ndarray) -> np.
     centres = np.concatenate([formants_hz, np.full((len(f0_hz), 1), FOURTH_FORMANT_HZ)], axis=1)
     wav = np.zeros(len(samples))
     for k in range(1, int(RATE / 2 / f0_hz.max())):
-        amplitude = loud * k**-TILT * _tract(k * f0_hz, centres)
+        amplitude = loud * k**-TILT * _find_tract_gain(k * f0_hz, centres)
         wav += np.interp(samples, frames, amplitude) * np.sin(k * phase)
     return wav
 
 
-def _tract(hz: np.ndarray, centres_hz: np.ndarray) -> np.ndarray:
+def _find_tract_gain(hz: np.ndarray, centres_hz: np.ndarray) -> np.ndarray:
     """Gain of the cascade of resonances at one frequency a frame: (frames,), (frames, 4) -> (frames,)."""
     s = 2j * np.pi * hz[:, None]
     pole = 2 * np.pi * (-BANDWIDTHS_HZ / 2 + 1j * centres_hz)
     return np.abs(np.prod(np.abs(pole) ** 2 / ((s - pole) * (s - pole.conj())), axis=1))
 
 
-def _unvoiced(noisy: np.ndarray, centre_hz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _make_unvoiced(noisy: np.ndarray, centre_hz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Noise that sounds in bursts, each around a frequency of its own."""
     samples = np.arange(round(len(noisy) * HOP_S * RATE)) / RATE
     frames = np.arange(len(noisy)) * HOP_S
@@ -85,7 +85,7 @@ def _unvoiced(noisy: np.ndarray, centre_hz: np.ndarray, rng: np.random.Generator
     return np.interp(samples, frames, noisy) * low * carrier
 
 
-def _smoothed(values: np.ndarray, width: int) -> np.ndarray:
+def _smooth(values: np.ndarray, width: int) -> np.ndarray:
     kernel = np.hanning(width + 2)[1:-1]
     padded = np.pad(values, ((width // 2, width // 2), (0, 0)), mode="edge")
     return np.stack([np.convolve(column, kernel / kernel.sum(), "valid") for column in padded.T], axis=1)
