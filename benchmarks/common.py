@@ -1,4 +1,4 @@
-"""What the benchmarks share: inputs made on the spot, medians, and one way to show figures."""
+"""Shared by the benchmarks: generated inputs, medians, and one way to show figures."""
 
 import argparse
 import json
@@ -23,14 +23,17 @@ SPEECH, FACE = EXAMPLES / "speech.wav", EXAMPLES / "face.jpg"
 CONTENT_RATE = 50  # Hz, a teacher's frames
 
 
-def parser(description: str) -> argparse.ArgumentParser:
+def make_parser(description: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     return made
 
 
 def use_cores(count: int) -> int:
-    """Keeps this process, and what it starts, to `count` cores; call before torch is imported. Returns how many it got."""
+    """Limit this process and its children to `count` cores.
+
+    Call it before torch is imported. Return the number of cores.
+    """
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))[:count]
         os.sched_setaffinity(0, cores)
@@ -39,8 +42,8 @@ def use_cores(count: int) -> int:
     return count
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+def describe_machine() -> dict[str, Any]:
+    """Describe the machine that the figures come from."""
     import torch
 
     model = platform.processor() or platform.machine()
@@ -52,47 +55,47 @@ def machine() -> dict[str, Any]:
     return {"processor": model, "cores": cores, "gpu": gpu, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and greatest of several runs."""
+def summarise_runs(values: Sequence[float]) -> dict[str, float]:
+    """Median, minimum and maximum of several runs."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
 
 
 def show(title: str, rows: Sequence[Mapping[str, Any]], as_json: bool, **about: Any) -> None:
-    """The figures as a Markdown table, or everything as one JSON object, on stdout."""
-    about = {"machine": machine(), **about}
+    """Write the figures to stdout as a Markdown table, or everything as one JSON object."""
+    about = {"machine": describe_machine(), **about}
     if as_json:
         sys.stdout.write(json.dumps({"benchmark": title, **about, "figures": list(rows)}) + "\n")
         return
     sys.stdout.write(f"{title}\n" + "".join(f"  {name}: {value}\n" for name, value in about.items()) + "\n")
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [columns, ["---"] * len(columns), *([_cell(row.get(name, "")) for name in columns] for row in rows)]
+    lines = [columns, ["---"] * len(columns), *([_format_cell(row.get(name, "")) for name in columns] for row in rows)]
     sys.stdout.write("".join(f"| {' | '.join(line)} |\n" for line in lines))
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def speech(seconds: float, source: Path = SPEECH) -> tuple[np.ndarray, int]:
-    """A recording repeated or cut to a length: (n,), rate."""
+def make_speech(seconds: float, source: Path = SPEECH) -> tuple[np.ndarray, int]:
+    """Repeat or cut a recording to a length -> (n,), rate."""
     wav, rate = load_audio(source)
     return np.resize(wav, round(seconds * rate)), rate
 
 
-def recordings(folder: Path, minutes: float, seconds: float = 5.0) -> Path:
-    """A folder of utterances of `seconds`, in all about `minutes`: the example, each time begun elsewhere and a little noisy."""
+def make_recordings(folder: Path, minutes: float, seconds: float = 5.0) -> Path:
+    """Make a folder of utterances of `seconds`, about `minutes` in total: the example, shifted and a little noisy."""
     rng = np.random.default_rng(0)
-    wav, rate = speech(seconds)
+    wav, rate = make_speech(seconds)
     for i in range(max(2, round(minutes * 60 / seconds))):
         varied = np.roll(wav, int(rng.integers(len(wav)))) + 0.001 * rng.standard_normal(len(wav)).astype(np.float32)
         save_audio(folder / f"speaker{i % 8}" / f"{i:05}.wav", varied, rate)
     return folder
 
 
-def stores(
+def make_stores(
     folder: Path, mel: str, *, utterances: int, seconds: float, content_dim: int | None = None, face_dim: int | None = None
 ) -> dict[str, Path]:
-    """features.h5, voices.h5 and (with a face_dim) faces.h5 of random numbers, 16 speakers, laid out as the stages lay them out."""
+    """Make features.h5, voices.h5 and (with a face_dim) faces.h5 of 16 speakers: random numbers in the stages' layout."""
     rng = np.random.default_rng(0)
     definition = MEL_DEFINITIONS[mel]
     settings = {"mel": mel, "trim_db": 60.0, "peak": None, "definition": definition.as_settings(), "teacher": None}

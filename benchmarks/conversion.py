@@ -1,7 +1,7 @@
-"""How long a conversion takes: cold, from the start of the process to the file, and warm, as a real-time factor by step.
+"""Measure how long a conversion takes: cold, from process start to file, and warm, as a real-time factor per step.
 
-With --compare also many conversions, against the plain way to run the same model and against a Parallel WaveGAN; with --long a long
-recording, and the memory that it takes.
+--compare measures many conversions, and compares them with a plain run of the same model and with a Parallel WaveGAN. --long
+measures a long recording, and its memory.
 """
 
 import os
@@ -22,7 +22,7 @@ WAYS = {"convert": "convert", "plain": "plain", "parallel-wavegan": "parallel-wa
 
 
 def main() -> None:
-    parser = common.parser(__doc__)
+    parser = common.make_parser(__doc__)
     parser.add_argument("--checkpoint", type=Path, help="default: the bundled starter, else random weights of its size")
     parser.add_argument("--vocoder", default="auto")
     parser.add_argument("--source", type=Path, default=common.SPEECH)
@@ -44,19 +44,19 @@ def main() -> None:
         from facevc_cli.files.audio import save_audio
 
         source = folder / "source.wav"
-        save_audio(source, *common.speech(args.seconds, args.source))
-        rows = [] if args.no_cold else [cold(args, checkpoint, source, folder)]
-        rows += [] if args.no_warm else warm(args, checkpoint, source)
+        save_audio(source, *common.make_speech(args.seconds, args.source))
+        rows = [] if args.no_cold else [time_cold(args, checkpoint, source, folder)]
+        rows += [] if args.no_warm else time_warm(args, checkpoint, source)
         if args.compare is not None:
             rows += compare(args, checkpoint, folder, args.compare or COMPARED)
         if args.long:
-            rows.append(long(args, checkpoint, folder))
+            rows.append(time_long(args, checkpoint, folder))
     about = {"cores": cores, "device": args.device, "checkpoint": origin, "vocoder": args.vocoder}
     common.show(f"conversion of {args.seconds:g} s", rows, args.json, **about)
 
 
 def find_checkpoint(given: Path | None, folder: Path) -> tuple[Path, str]:
-    """The checkpoint to time, and what it is; random weights take as long as trained ones."""
+    """Find the checkpoint to time, and describe it. Random weights take as long as trained ones."""
     from facevc_cli.core.errors import FaceVCError
     from facevc_cli.families.checkpoint import bundled_checkpoint
 
@@ -77,8 +77,8 @@ def find_checkpoint(given: Path | None, folder: Path) -> tuple[Path, str]:
         return folder / "random", "random weights of preset starter"
 
 
-def cold(args, checkpoint: Path, source: Path, folder: Path) -> dict:
-    """Whole processes through the command line, seconds; the first one may read from a cold disk."""
+def time_cold(args, checkpoint: Path, source: Path, folder: Path) -> dict:
+    """Time whole processes of the command line, in seconds. The first one may read from a cold disk."""
     seconds = []
     for i in range(args.runs):
         command = [sys.executable, "-m", "facevc_cli", "convert", str(source), "--face", str(args.face), "-o", str(folder / f"{i}.wav")]
@@ -86,11 +86,11 @@ def cold(args, checkpoint: Path, source: Path, folder: Path) -> dict:
         started = time.perf_counter()
         subprocess.run(command, check=True, env=os.environ)
         seconds.append(time.perf_counter() - started)
-    return {"step": "cold: process start to file", "seconds": common.spread(seconds)["median"], **_range(seconds), "first": seconds[0]}
+    return {"step": "cold: process start to file", "seconds": common.summarise_runs(seconds)["median"], **_find_range(seconds), "first": seconds[0]}
 
 
-def warm(args, checkpoint: Path, source: Path) -> list[dict]:
-    """One loaded Converter, by step; the first, unmeasured, conversion loads what loads late."""
+def time_warm(args, checkpoint: Path, source: Path) -> list[dict]:
+    """Time one loaded Converter by step. A first conversion, which is not measured, loads what is loaded late."""
     from facevc_cli import Converter
 
     started = time.perf_counter()
@@ -108,16 +108,18 @@ def warm(args, checkpoint: Path, source: Path) -> list[dict]:
             steps.setdefault(step, []).append(seconds)
     rows = [{"step": "loading model and vocoder, once", "seconds": loading}]
     for step, seconds in {**{f"warm: {name}": values for name, values in steps.items()}, "warm: whole": whole}.items():
-        median = common.spread(seconds)["median"]
-        rows.append({"step": step, "seconds": median, **_range(seconds), "real-time factor": median / args.seconds})
+        median = common.summarise_runs(seconds)["median"]
+        rows.append({"step": step, "seconds": median, **_find_range(seconds), "real-time factor": median / args.seconds})
     known = [w - f for w, f in zip(whole, steps["face"], strict=True)]
-    median = common.spread(known)["median"]
-    return [*rows, {"step": "warm: whole, face known", "seconds": median, **_range(known), "real-time factor": median / args.seconds}]
+    median = common.summarise_runs(known)["median"]
+    return [*rows, {"step": "warm: whole, face known", "seconds": median, **_find_range(known), "real-time factor": median / args.seconds}]
 
 
 def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
-    """Sources that no kernel has seen the length of, one face, files written; the ways take turns, each in a process of its own, for kernels that one
-    compiles push out another's. `ratio`: how many times as long as ours."""
+    """Time all ways on sources of new lengths, with one face, including writing files.
+
+    The ways take turns, each in a process of its own, because kernels that one compiles evict another's. ratio: time as a multiple of ours.
+    """
     from facevc_cli.files.audio import save_audio
 
     ways = ["convert", *others]
@@ -125,15 +127,15 @@ def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
     totals = []
     with ExitStack() as stack:
         processes = {name: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for name in ways}
-        for round_ in range(args.runs + 1):  # the first, unmeasured, loads what loads late
+        for round_ in range(args.runs + 1):  # the first round is not measured; it loads what is loaded late
             sources, total = [], 0.0
             for i in range(args.sources):
                 length = args.seconds * (0.5 + (i + round_ / (args.runs + 1)) / args.sources)
                 sources.append(folder / f"compared{i}.wav")
-                save_audio(sources[-1], *common.speech(length, args.source))
+                save_audio(sources[-1], *common.make_speech(length, args.source))
                 total += length
             for name, process in processes.items():
-                taken = process.submit(turn, name, checkpoint, args.vocoder, args.device, args.face, sources, folder).result()
+                taken = process.submit(time_turn, name, checkpoint, args.vocoder, args.device, args.face, sources, folder).result()
                 if round_:
                     seconds[name].append(taken)
             totals += [total] if round_ else []
@@ -142,40 +144,40 @@ def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
         ratios = [other / own for other, own in zip(values, seconds["convert"], strict=True)]
         factors = [value / total for value, total in zip(values, totals, strict=True)]
         figures = {"seconds": values, "real-time factor": factors, "ratio": ratios}
-        medians = {column: common.spread(measured)["median"] for column, measured in figures.items()}
-        rows.append({"step": f"{args.sources} files: {WAYS[name]}", **_range(values), **medians})
+        medians = {column: common.summarise_runs(measured)["median"] for column, measured in figures.items()}
+        rows.append({"step": f"{args.sources} files: {WAYS[name]}", **_find_range(values), **medians})
     return rows
 
 
-def turn(name: str, checkpoint: Path, vocoder: str, device: str, face: Path, sources: list[Path], folder: Path) -> float:
-    """Seconds that one way takes for the sources, what it needs being loaded."""
-    way = made_way(name, checkpoint, vocoder, device)
+def time_turn(name: str, checkpoint: Path, vocoder: str, device: str, face: Path, sources: list[Path], folder: Path) -> float:
+    """Time one way on the sources, in seconds, after it is loaded."""
+    way = make_way(name, checkpoint, vocoder, device)
     started = time.perf_counter()
     way(face, sources, folder)
     return time.perf_counter() - started
 
 
 @cache
-def made_way(name: str, checkpoint: Path, vocoder: str, device: str):
+def make_way(name: str, checkpoint: Path, vocoder: str, device: str):
     if name == "parallel-wavegan":
-        return parallel_wavegan(device)
+        return make_parallel_wavegan(device)
     from facevc_cli import Converter
 
     converter = Converter(checkpoint, vocoder, device)
     if name == "plain":
         make_plain(converter.vocoder)
-    return partial(one_by_one if name == "plain" else batch, converter)
+    return partial(convert_one_by_one if name == "plain" else convert_batch, converter)
 
 
 def make_plain(vocoder) -> None:
-    """As its paper's code runs it: float32, each utterance whole."""
+    """Set the vocoder up as its paper's code runs it: float32, each utterance whole."""
     vocoder.window_frames, vocoder.steady = 10**9, False
     if hasattr(vocoder, "in_bfloat16"):
         vocoder.in_bfloat16 = False
 
 
-def batch(converter, face: Path, sources: list[Path], folder: Path) -> None:
-    """As `facevc convert` does it, its model loaded: hearing ahead, writing behind."""
+def convert_batch(converter, face: Path, sources: list[Path], folder: Path) -> None:
+    """Convert as `facevc convert` does with a loaded model: prefetch sources, write files in the background."""
     from facevc_cli.batch.jobs import Job
     from facevc_cli.batch.pipeline import convert_jobs
     from facevc_cli.conversion.resolver import VoiceResolver
@@ -189,7 +191,7 @@ def batch(converter, face: Path, sources: list[Path], folder: Path) -> None:
     convert_jobs(jobs, converter, resolver, lambda job, wav: save_audio(job.output, wav, converter.rate), lambda *_: None)
 
 
-def one_by_one(converter, face: Path, sources: list[Path], folder: Path) -> None:
+def convert_one_by_one(converter, face: Path, sources: list[Path], folder: Path) -> None:
     from facevc_cli.files.audio import save_audio
 
     target = converter.target_from_face(face)
@@ -197,8 +199,8 @@ def one_by_one(converter, face: Path, sources: list[Path], folder: Path) -> None
         save_audio(folder / f"{source.stem}.plain.wav", converter.speak(converter.analyse(source), target), converter.rate)
 
 
-def parallel_wavegan(device: str):
-    """Version 1's generator at the paper's mel, random weights: its time alone, on log-mels as long as the sources."""
+def make_parallel_wavegan(device: str):
+    """Make a vocoder run: version 1's generator at the paper's mel, with random weights, on log-mels as long as the sources."""
     import soundfile
     import torch
 
@@ -217,14 +219,14 @@ def parallel_wavegan(device: str):
     return run
 
 
-def long(args, checkpoint: Path, folder: Path) -> dict:
-    """One process; the peak of its resident memory as the system counts it (not on Windows)."""
+def time_long(args, checkpoint: Path, folder: Path) -> dict:
+    """Time one process, and read its peak resident memory from the system (not on Windows)."""
     import resource
 
     from facevc_cli.files.audio import save_audio
 
     source, out = folder / "long.wav", folder / "long.out.wav"
-    save_audio(source, *common.speech(60 * args.long, args.source))
+    save_audio(source, *common.make_speech(60 * args.long, args.source))
     command = [sys.executable, "-m", "facevc_cli", "convert", str(source), "--face", str(args.face), "-o", str(out)]
     command += ["--checkpoint", str(checkpoint), "--vocoder", args.vocoder, "-d", args.device, "-q"]
     started = time.perf_counter()
@@ -234,7 +236,7 @@ def long(args, checkpoint: Path, folder: Path) -> dict:
     return {"step": f"{args.long:g} minutes, whole process", "seconds": seconds, "real-time factor": seconds / (60 * args.long), "peak MB": peak}
 
 
-def _range(seconds: list[float]) -> dict[str, float]:
+def _find_range(seconds: list[float]) -> dict[str, float]:
     return {"min": min(seconds), "max": max(seconds)}
 
 

@@ -1,7 +1,7 @@
-"""Damages every kind of file that facevc reads, in seeded ways, and reads it: what is bad input must be refused in a sentence, and nothing else.
+"""Damage every kind of file that facevc reads, in seeded ways, and read it. Bad input must give one clear error and nothing else.
 
-A case is `read`, `refused` (a FaceVCError), or bad: TRACEBACK (any other error), OPENED (a playlist or a program's file in a medium's place gave
-something), CRASH (the process died), HANG (over 10 s), FAT (over 2 GB of memory). The exit code is 1 where one is bad.
+A case is `read`, `refused` (a FaceVCError), or bad: TRACEBACK (any other error), OPENED (a playlist or a program's file was opened as
+a medium), CRASH (the process died), HANG (over 10 s), FAT (over 2 GB of memory). The exit code is 1 if any case is bad.
 """
 
 import argparse
@@ -24,20 +24,20 @@ from pathlib import Path
 from typing import Any
 
 OUTCOMES = ("read", "refused", "TRACEBACK", "OPENED", "CRASH", "HANG", "FAT")
-LONGEST_S, GRACE_S, START_S = 10, 3, 300  # of a case; before the parent ends it; of imports
+LONGEST_S, GRACE_S, START_S = 10, 3, 300  # for a case; until the parent ends it; for imports
 FATTEST = 2 << 30  # bytes resident
-KILL_AT, ROOM = 3 << 30, 8 << 30  # bytes: the parent kills a process that holds the first; none may ask for more than the second
+KILL_AT, ROOM = 3 << 30, 8 << 30  # bytes: the parent kills a process above the first; no process can allocate more than the second
 
 
 class Hang(BaseException):
-    """The alarm went off."""
+    """The case took too long."""
 
 
 # --- the worker: one process, one kind, many cases ---------------------------------------------------------------------
 
 
 def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longest_s: int, keep: Path | None) -> None:
-    """Prints a line as a case begins and one as it ends."""
+    """Print a line when a case starts and one when it ends."""
     out = os.fdopen(os.dup(1), "w")
     log = os.open(scratch / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
@@ -45,7 +45,7 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
     faulthandler.enable(log)
     started = _plant_interpreter(scratch / "programs")
     from fuzz_faults import damage, is_disguise
-    from fuzz_kinds import KINDS, seed_of
+    from fuzz_kinds import KINDS, make_seed
 
     def ring(*_: object) -> None:
         raise Hang
@@ -53,26 +53,26 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
     signal.signal(signal.SIGALRM, ring)
     kind = KINDS[kind_name]
     whole = (base / kind.folder / kind.file).read_bytes()
-    folder = _fresh(base / kind.folder, scratch / "warm")
-    kind.read(folder)  # imports, and shows that the input is good while it is whole
-    room = _status("VmSize") + ROOM
+    folder = _copy_input(base / kind.folder, scratch / "warm")
+    kind.read(folder)  # imports everything, and shows that the undamaged input is good
+    room = _read_status("VmSize") + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     for number in range(first, last):
-        data = damage(kind.format, whole, seed_of(kind_name, number))
+        data = damage(kind.format, whole, make_seed(kind_name, number))
         if keep:
             keep.write_bytes(data)
-        folder = _fresh(base / kind.folder, scratch / f"case-{number}")
+        folder = _copy_input(base / kind.folder, scratch / f"case-{number}")
         (folder / kind.file).write_bytes(data)
         if kind.repair:
             kind.repair(folder)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         out.write(json.dumps({"begin": number}) + "\n")
         out.flush()
         result = _read(kind.read, folder, longest_s, kind.format in ("medium", "png") and is_disguise(data))
         if started.exists():
             started.unlink()
             result = {**result, "outcome": "OPENED", "text": "Ghostscript was started"}
-        fat = _status("VmHWM")
+        fat = _read_status("VmHWM")
         if fat > FATTEST and result["outcome"] in ("read", "refused", "TRACEBACK"):
             result = {**result, "outcome": "FAT"}
         out.write(json.dumps({"end": number, "peak": fat, **result}) + "\n")
@@ -81,7 +81,7 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
 
 
 def _plant_interpreter(folder: Path) -> Path:
-    """Puts a Ghostscript first on the path that does nothing but leave a file, which is returned: no picture may start it."""
+    """Put a fake Ghostscript first on the path, and return the file that it would write. No picture may start it."""
     folder.mkdir()
     (folder / "gs").write_text(f"#!/bin/sh\necho 10.0\ncase $1 in --version) ;; *) touch {folder}/started ;; esac\n")
     (folder / "gs").chmod(0o755)
@@ -89,7 +89,7 @@ def _plant_interpreter(folder: Path) -> Path:
     return folder / "started"
 
 
-def _fresh(whole: Path, folder: Path) -> Path:
+def _copy_input(whole: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     return Path(shutil.copytree(whole, folder))
 
@@ -108,21 +108,21 @@ def _read(read: Any, folder: Path, longest_s: int, disguised: bool) -> dict[str,
     except FaceVCError as error:
         found = {"outcome": "refused", "text": str(error)[:300]}
     except Hang as error:
-        found = {"outcome": "HANG", "where": _where(error)}
+        found = {"outcome": "HANG", "where": _find_place(error)}
     except BaseException as error:
         memory = isinstance(error, MemoryError) or "allocate memory" in str(error)
         outcome = "FAT" if memory else "TRACEBACK"
-        found = {"outcome": outcome, "where": _where(error), "text": f"{type(error).__name__}: {error}"[:160], "trace": traceback.format_exc()[-4000:]}
+        found = {"outcome": outcome, "where": _find_place(error), "text": f"{type(error).__name__}: {error}"[:160], "trace": traceback.format_exc()[-4000:]}
     return {**found, "seconds": round(time.perf_counter() - started, 2)}
 
 
-def _where(error: BaseException) -> str:
+def _find_place(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "facevc_cli" in frame.filename]
     return f"{frames[-1].filename.rpartition('facevc_cli/')[2]}:{frames[-1].lineno}" if frames else "outside"
 
 
-def _status(name: str, process: int | str = "self") -> int:
-    """A figure of /proc/PID/status in bytes; 0 where the process is gone."""
+def _read_status(name: str, process: int | str = "self") -> int:
+    """Read a figure of /proc/PID/status in bytes. 0 if the process is gone."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -134,7 +134,10 @@ def _status(name: str, process: int | str = "self") -> int:
 
 
 def fuzz_kind(kind: str, first: int, last: int, base: Path, longest_s: int, keep: Path | None) -> list[dict[str, Any]]:
-    """The results of the cases from `first` up to `last`; a process that dies or is killed costs its case, and another goes on."""
+    """Run the cases from `first` up to `last`.
+
+    If a process dies or is killed, its case is bad, and another process continues.
+    """
     results: list[dict[str, Any]] = []
     while first < last:
         found, begun = _run_worker(kind, first, last, base, longest_s, keep)
@@ -165,7 +168,7 @@ def _run_worker(kind: str, first: int, last: int, base: Path, longest_s: int, ke
                 since = time.monotonic()
             if lines.ended:
                 break
-            fat = _status("VmRSS", process.pid) > KILL_AT
+            fat = _read_status("VmRSS", process.pid) > KILL_AT
             if fat or time.monotonic() - since > (longest_s + GRACE_S if begun is not None else START_S):
                 why = "FAT" if fat else "HANG"
                 os.killpg(process.pid, signal.SIGKILL)
@@ -180,7 +183,7 @@ def _run_worker(kind: str, first: int, last: int, base: Path, longest_s: int, ke
 
 
 class _Lines:
-    """JSON lines out of a pipe, as they come."""
+    """JSON lines from a pipe, as they arrive."""
 
     def __init__(self, pipe: int):
         self.pipe, self.rest, self.ended = pipe, b"", False
@@ -201,33 +204,33 @@ def main() -> int:
         return 0
     import common
 
-    parser = common.parser(__doc__)
+    parser = common.make_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--count", type=int, default=400, help="cases of each kind (400)")
-    parser.add_argument("--kinds", nargs="+", default=[], help="all of them (--list names them)")
-    parser.add_argument("--list", action="store_true", help="name the kinds and leave")
+    parser.add_argument("--kinds", nargs="+", default=[], help="kinds to try (all; --list names them)")
+    parser.add_argument("--list", action="store_true", help="list the kinds and exit")
     parser.add_argument("--first", type=int, default=0, help="the first case's seed (0)")
-    parser.add_argument("--jobs", type=int, default=2, help="kinds that are tried side by side (2)")
-    parser.add_argument("--longest", type=int, default=LONGEST_S, metavar="SECONDS", help="that a case may take (10); more on a busy machine")
-    parser.add_argument("--only", metavar="KIND", help="one case alone, with --seed; its traceback is shown")
-    parser.add_argument("--seed", type=int, default=0, help="of --only")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="where --only leaves the damaged file")
+    parser.add_argument("--jobs", type=int, default=2, help="kinds that run in parallel (2)")
+    parser.add_argument("--longest", type=int, default=LONGEST_S, metavar="SECONDS", help="most time for a case (10); use more on a busy machine")
+    parser.add_argument("--only", metavar="KIND", help="run one case only, with --seed, and show its traceback")
+    parser.add_argument("--seed", type=int, default=0, help="seed of --only")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="save the damaged file of --only here")
     args = parser.parse_args()
     from fuzz_inputs import make_inputs
-    from fuzz_kinds import KINDS, chosen_kinds
+    from fuzz_kinds import KINDS, choose_kinds
 
     if args.list:
         sys.stdout.write("".join(f"{name}: {kind.folder}/{kind.file}\n" for name, kind in KINDS.items()))
         return 0
-    kinds = chosen_kinds([args.only] if args.only else args.kinds)
+    kinds = choose_kinds([args.only] if args.only else args.kinds)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)
         make_inputs(base)
         if args.only:
             return _show_case(fuzz_kind(args.only, args.seed, args.seed + 1, base, args.longest, args.keep)[0])
-        results = _all(kinds, args.first, args.count, base, args.jobs, args.longest)
-    rows = [_row(kind, [result for result in results if result["kind"] == kind]) for kind in kinds]
+        results = _fuzz_all(kinds, args.first, args.count, base, args.jobs, args.longest)
+    rows = [_make_row(kind, [result for result in results if result["kind"] == kind]) for kind in kinds]
     bad = [result for result in results if result["outcome"] not in ("read", "refused")]
     rows.append({"kind": "all", **{name: sum(row[name] for row in rows) for name in OUTCOMES}, "slowest s": max(row["slowest s"] for row in rows)})
     more = {"bad": [{k: v for k, v in result.items() if k != "trace"} for result in bad]} if args.json else {}
@@ -237,7 +240,7 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _all(kinds: list[str], first: int, count: int, base: Path, jobs: int, longest_s: int) -> list[dict[str, Any]]:
+def _fuzz_all(kinds: list[str], first: int, count: int, base: Path, jobs: int, longest_s: int) -> list[dict[str, Any]]:
     lock = threading.Lock()
 
     def one(kind: str) -> list[dict[str, Any]]:
@@ -246,14 +249,14 @@ def _all(kinds: list[str], first: int, count: int, base: Path, jobs: int, longes
         bad = [result for result in found if result["outcome"] not in ("read", "refused")]
         with lock:
             sys.stderr.write(f"{kind}: {len(found)} cases, {len(bad)} bad, {time.monotonic() - begun:.0f} s\n")
-            sys.stderr.write("".join(f"  {line}\n" for line in _bad_lines(bad)))
+            sys.stderr.write("".join(f"  {line}\n" for line in _format_bad(bad)))
         return found
 
     with ThreadPoolExecutor(jobs) as pool:
         return [result for found in pool.map(one, kinds) for result in found]
 
 
-def _row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+def _make_row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     counts = Counter(result["outcome"] for result in results)
     peaks = [result["peak"] for result in results if "peak" in result]
     return {
@@ -262,8 +265,8 @@ def _row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _bad_lines(bad: list[dict[str, Any]]) -> list[str]:
-    """Alike ones together, with all their seeds."""
+def _format_bad(bad: list[dict[str, Any]]) -> list[str]:
+    """Format bad cases. Similar ones share a line with all their seeds."""
     groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     for result in bad:
         text = result.get("text", "").partition(":")[0]
@@ -275,7 +278,7 @@ def _bad_lines(bad: list[dict[str, Any]]) -> list[str]:
 
 
 def _show_bad(bad: list[dict[str, Any]]) -> None:
-    sys.stdout.write("".join(f"\n{line}" for line in _bad_lines(bad)) + "\n" * bool(bad))
+    sys.stdout.write("".join(f"\n{line}" for line in _format_bad(bad)) + "\n" * bool(bad))
     if bad:
         sys.stdout.write(f"\nOne again: python benchmarks/fuzz.py --only {bad[0]['kind']} --seed {bad[0]['end']} --keep FILE\n")
 

@@ -1,4 +1,7 @@
-"""The faults of `fuzz.py` that know a format: what is damaged stays a file of its kind, so that the reader looks further into it."""
+"""The faults of `fuzz.py` for each format.
+
+A damaged file stays a file of its format, so that the reader goes deeper.
+"""
 
 import io
 import json
@@ -30,7 +33,7 @@ PLAYLISTS = (
 DISGUISES = (EPS, *PLAYLISTS, b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", b"PK\x03\x04" + bytes(400), b"GIF89a", b"RIFF\x04\0\0\0WAVE")
 
 
-_HEADER_FAULTS = (  # of npy: what is found, and what may stand in its place
+_HEADER_FAULTS = (  # of npy: a text, and its replacements
     (rb"'shape': \([^)]*\)", (b"'shape': (2, 9999999999)", b"'shape': (-2, 80)", b"'shape': ()", b"'shape': (2, 80L)", b"'shape': (2, 80", b"'shape': 5")),
     (rb"'descr': '[^']*'", (b"'descr': 'O'", b"'descr': '<U9'", b"'descr': '<f2'", b"'descr': '<M8[s]'", b"'descr': [('a', '<f8')]", b"'descr': {}")),
     (rb"'descr': '[^']*'", (b"'descr': '>i1'", b"'descr': '<c16'", b"'descr': '|b1'")),
@@ -39,7 +42,7 @@ _HEADER_FAULTS = (  # of npy: what is found, and what may stand in its place
 
 
 def damage(format: str, data: bytes, seed: int) -> bytes:
-    """The data with the fault of that number; a third are faults of any file, the rest are those of the format, where it has some."""
+    """Damage the data by a seed. A third of the faults are general; the rest are those of the format, if it has any."""
     rng = random.Random(seed)
     if format in ("yaml", "json", "table"):
         plain: Callable[[bytes, int], bytes] = mutate_text
@@ -50,11 +53,14 @@ def damage(format: str, data: bytes, seed: int) -> bytes:
 
 
 def is_disguise(data: bytes) -> bool:
-    """Whether a medium is none, so that a reader that gives sound or a picture was led to another file or program."""
+    """Whether data is not a medium.
+
+    If a reader still returns sound or a picture, another file or program was opened.
+    """
     return data in DISGUISES
 
 
-def odd_value(rng: random.Random) -> Any:
+def draw_odd_value(rng: random.Random) -> Any:
     return rng.choice((
         None, True, -1, 0, 1, 10**30, 1e308, float("nan"), float("inf"), "", "x", "x" * 100_000, "a\0b", "\ud7ff\u202e", [], {}, [1, [2]], {"a": {"b": 1}},
         ["a", "a"], 2**31, 0.5, "1e9999", "../" * 30 + "etc/passwd", "x" * 5000, -(2**63), [None], {"": ""}, "2020-99-99", 1e-320,
@@ -62,9 +68,9 @@ def odd_value(rng: random.Random) -> Any:
 
 
 def damage_tree(tree: Any, rng: random.Random, value: Any = None) -> Any:
-    """A copy in which one place, at any depth, is lost, renamed or another value."""
+    """Copy a tree. In one place, at any depth, an entry is removed, renamed or replaced."""
     if not isinstance(tree, dict | list) or not tree or rng.random() < 0.08:
-        return odd_value(rng) if value is None else value
+        return draw_odd_value(rng) if value is None else value
     copy = dict(tree) if isinstance(tree, dict) else list(tree)
     key = rng.choice(list(copy)) if isinstance(copy, dict) else rng.randrange(len(copy))
     if isinstance(copy[key], dict | list) and rng.random() < 0.8:  # type: ignore[index]
@@ -74,13 +80,13 @@ def damage_tree(tree: Any, rng: random.Random, value: Any = None) -> Any:
     elif value is None and isinstance(copy, dict) and rng.random() < 0.2:
         copy[rng.choice((5, None, True, "x", "schema", 1.5))] = copy.pop(key)
     else:
-        copy[key] = odd_value(rng) if value is None else value  # type: ignore[index]
+        copy[key] = draw_odd_value(rng) if value is None else value  # type: ignore[index]
     return copy
 
 
-def _yaml(data: bytes, rng: random.Random) -> bytes:
+def _damage_yaml(data: bytes, rng: random.Random) -> bytes:
     class Loader(yaml.SafeLoader):
-        """Reads what others' dumpers wrote."""
+        """Reads what other dumpers wrote."""
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: loader.construct_sequence(node))
     tree = yaml.load(data, Loader=Loader)  # a SafeLoader
@@ -92,7 +98,7 @@ def _yaml(data: bytes, rng: random.Random) -> bytes:
     return yaml.safe_dump(damage_tree(tree, rng), sort_keys=False, allow_unicode=True).encode("utf-8", "surrogatepass")
 
 
-def _json(data: bytes, rng: random.Random) -> bytes:
+def _damage_json(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.2:
         stand_in = rng.choice(("[" * DEEP, '{"a":' * DEEP, "NaN", "-Infinity", "9" * 5000, "1e99999", '"\\ud800"'))
         return json.dumps(damage_tree(json.loads(data), rng, "STAND_IN")).replace('"STAND_IN"', stand_in).encode()
@@ -100,7 +106,7 @@ def _json(data: bytes, rng: random.Random) -> bytes:
     return json.dumps(tree, skipkeys=True).encode()
 
 
-def _table(data: bytes, rng: random.Random) -> bytes:
+def _damage_table(data: bytes, rng: random.Random) -> bytes:
     lines = data.decode().splitlines()
     cells = [line.split(",") for line in lines]
     change = rng.randrange(9)
@@ -127,7 +133,7 @@ def _table(data: bytes, rng: random.Random) -> bytes:
     return ("\n".join(",".join(line) for line in cells) + "\n").encode()
 
 
-def _safetensors(data: bytes, rng: random.Random) -> bytes:
+def _damage_safetensors(data: bytes, rng: random.Random) -> bytes:
     (length,) = struct.unpack("<Q", data[:8])
     header, body = data[8 : 8 + length], data[8 + length :]
     if rng.random() < 0.25:
@@ -156,14 +162,14 @@ def _safetensors(data: bytes, rng: random.Random) -> bytes:
     return struct.pack("<Q", len(changed)) + changed + body
 
 
-def _npy(data: bytes, rng: random.Random) -> bytes:
+def _damage_npy(data: bytes, rng: random.Random) -> bytes:
     pattern, texts = rng.choice(_HEADER_FAULTS)
     header_size = 10 + struct.unpack("<H", data[8:10])[0]
     header = re.sub(pattern, rng.choice(texts), data[10:header_size])
     return data[:8] + struct.pack("<H", len(header)) + header + data[header_size:]
 
 
-def _npz(data: bytes, rng: random.Random) -> bytes:
+def _damage_npz(data: bytes, rng: random.Random) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = rng.choice(list(members))
@@ -173,7 +179,7 @@ def _npz(data: bytes, rng: random.Random) -> bytes:
     elif change == 1:
         members[name] = mutate(members[name], rng.randrange(1 << 30))
     elif change == 2:
-        members[name] = _npy(members[name], rng)
+        members[name] = _damage_npy(members[name], rng)
     else:
         other = io.BytesIO()
         np.save(other, rng.choice((np.zeros(()), np.zeros((3, 3)), np.array(["a"]), np.zeros((0, 7)), np.array([[["k"]]]), np.zeros(10_000, np.int8))))
@@ -185,7 +191,7 @@ def _npz(data: bytes, rng: random.Random) -> bytes:
     return written.getvalue()
 
 
-def _torch(data: bytes, rng: random.Random) -> bytes:
+def _damage_torch(data: bytes, rng: random.Random) -> bytes:
     import os
 
     import torch
@@ -194,7 +200,7 @@ def _torch(data: bytes, rng: random.Random) -> bytes:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.abort, ()
 
-    if rng.random() < 0.4:  # damaged inside its members: the archive's own sums would tell of any other
+    if rng.random() < 0.4:  # inside its members, because the archive's checksums detect other damage
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         name = rng.choice([n for n in members if n.endswith("data.pkl") or rng.random() < 0.2] or list(members))
@@ -217,20 +223,20 @@ def _torch(data: bytes, rng: random.Random) -> bytes:
     return written.getvalue()
 
 
-def _png(data: bytes, rng: random.Random) -> bytes:
-    """Another size in the header, its sum right."""
+def _damage_png(data: bytes, rng: random.Random) -> bytes:
+    """Write another size into the header, with a correct checksum."""
     if rng.random() < 0.3:
-        return _medium(data, rng)
+        return _damage_medium(data, rng)
     width, height = rng.choice(((12_000, 12_000), (60_000, 60_000), (1, 2**31 - 1), (0, 5), (100_000, 1400)))
     header = b"IHDR" + struct.pack(">II", width, height) + bytes([rng.choice((1, 8, 16)), rng.choice((0, 2, 3, 4, 6)), 0, 0, rng.choice((0, 1))])
     return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
 
 
-def _medium(data: bytes, rng: random.Random) -> bytes:
+def _damage_medium(data: bytes, rng: random.Random) -> bytes:
     return rng.choice(DISGUISES) if rng.random() < 0.2 else mutate(data, rng.randrange(1 << 30))
 
 
-def _hdf5(data: bytes, rng: random.Random) -> bytes:
+def _damage_hdf5(data: bytes, rng: random.Random) -> bytes:
     import h5py
 
     held = io.BytesIO(data)
@@ -284,7 +290,7 @@ def _replace(file: Any, name: str, old: np.ndarray, rng: random.Random) -> None:
 
     rest = old.shape[1:] if old.ndim else ()
     change = rng.randrange(8)
-    if change == 0:  # takes no room in the file, and all of the memory when it is read
+    if change == 0:  # takes no space in the file, but all memory when it is read
         kind = h5py.string_dtype() if old.dtype.kind == "O" else old.dtype
         file.create_dataset(name, (HUGE_ROWS, *rest), kind, chunks=(1024, *rest))
     elif change == 1:
@@ -304,6 +310,14 @@ def _replace(file: Any, name: str, old: np.ndarray, rng: random.Random) -> None:
 
 
 _FORMATS: dict[str, Callable[[bytes, random.Random], bytes]] = {
-    "yaml": _yaml, "json": _json, "table": _table, "safetensors": _safetensors, "npy": _npy, "npz": _npz, "torch": _torch, "hdf5": _hdf5, "png": _png,
-    "medium": _medium,
-}  # fmt: skip
+    "yaml": _damage_yaml,
+    "json": _damage_json,
+    "table": _damage_table,
+    "safetensors": _damage_safetensors,
+    "npy": _damage_npy,
+    "npz": _damage_npz,
+    "torch": _damage_torch,
+    "hdf5": _damage_hdf5,
+    "png": _damage_png,
+    "medium": _damage_medium,
+}

@@ -1,4 +1,4 @@
-"""The whole inputs that `fuzz.py` damages, a small one of every kind."""
+"""The undamaged inputs of `fuzz.py`: a small one of every kind."""
 
 import base64
 import json
@@ -18,11 +18,13 @@ PICTURES = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "gif": "
 
 
 def make_inputs(base: Path) -> None:
-    for make in (_media, _stores, _model, _run, _tables, _evaluation, _published, _vocoders, _teacher, _settings, _extracted):
+    for make in (_make_media, _make_stores, _make_model, _make_run, _make_tables, _make_evaluation):
+        make(base)
+    for make in (_make_published, _make_vocoders, _make_teacher, _make_settings, _make_extracted):
         make(base)
 
 
-def _media(base: Path) -> None:
+def _make_media(base: Path) -> None:
     from PIL import Image
     from tiny import buzz
 
@@ -68,7 +70,7 @@ def _encode(path: Path, wav: np.ndarray, codec: str, rate: int, picture: np.ndar
         container.mux(sound.encode())
 
 
-def _stores(base: Path) -> None:
+def _make_stores(base: Path) -> None:
     from stores import make_stores
 
     from facevc_cli.corpus.store import Item, Store
@@ -83,7 +85,7 @@ def _stores(base: Path) -> None:
     shutil.rmtree(base / "stores" / "other.h5.parts")
 
 
-def _model(base: Path) -> None:
+def _make_model(base: Path) -> None:
     from tiny import checkpoint
 
     from facevc_cli.conversion.card import VoiceCard, save_card
@@ -104,7 +106,7 @@ def _model(base: Path) -> None:
     addresses.save()
 
 
-def _run(base: Path) -> None:
+def _make_run(base: Path) -> None:
     from stores import make_stores
 
     make_stores(base / "run")
@@ -114,7 +116,7 @@ def _run(base: Path) -> None:
 
 
 def _steady_records(run: Path) -> None:
-    """Times and paths as they would be anywhere: a seed damages the same place of a file only where it is as long."""
+    """Write fixed times and paths. A seed damages the same place only if files have the same length everywhere."""
     from facevc_cli.files.tables import read_table, write_table
 
     starts = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -124,7 +126,7 @@ def _steady_records(run: Path) -> None:
     write_table(run / "losses.csv", rows)
 
 
-def _tables(base: Path) -> None:
+def _make_tables(base: Path) -> None:
     from tiny import recording
 
     from facevc_cli.files.image import save_image
@@ -146,7 +148,7 @@ def _tables(base: Path) -> None:
     )
 
 
-def _evaluation(base: Path) -> None:
+def _make_evaluation(base: Path) -> None:
     from tiny import recording
 
     from facevc_cli.files.image import save_image
@@ -183,8 +185,8 @@ def _evaluation(base: Path) -> None:
     shutil.rmtree(folder / ".facevc-cache")
 
 
-def _published(base: Path) -> None:
-    """An FVMVC checkpoint under the published names, with a small model's weights."""
+def _make_published(base: Path) -> None:
+    """Make an FVMVC checkpoint under the published names, with the weights of a small model."""
     import torch
 
     from facevc_cli.families.fvmvc.config import load_config
@@ -212,7 +214,7 @@ def _published(base: Path) -> None:
     np.save(folder / "stats.npy", np.stack([np.zeros(80), np.ones(80)]))
 
 
-def _vocoders(base: Path) -> None:
+def _make_vocoders(base: Path) -> None:
     sys.path.insert(0, str(TESTS / "unit"))
     import h5py
     from test_vocoders import write_hifigan, write_pwg
@@ -223,8 +225,8 @@ def _vocoders(base: Path) -> None:
     assert h5py.is_hdf5(base / "pwg5" / "stats.h5")
 
 
-def _teacher(base: Path) -> None:
-    """A CTranslate2 Whisper's encoder of dimension 64, and a recording."""
+def _make_teacher(base: Path) -> None:
+    """Make a CTranslate2 Whisper encoder of dimension 64, and a recording."""
     from tiny import recording
 
     dim, rng, arrays = 64, np.random.default_rng(0), {}
@@ -256,7 +258,7 @@ def _teacher(base: Path) -> None:
     (folder / "whisper" / "model.bin").write_bytes(b"".join(parts))
 
 
-def _settings(base: Path) -> None:
+def _make_settings(base: Path) -> None:
     from importlib.resources import files
 
     (base / "settings").mkdir()
@@ -264,7 +266,7 @@ def _settings(base: Path) -> None:
     (base / "settings" / "config.yaml").write_text(text, encoding="utf-8")
 
 
-def _extracted(base: Path) -> None:
-    """An output of extract-wav that a second run goes on with."""
+def _make_extracted(base: Path) -> None:
+    """Make an output of extract-wav that a second run continues."""
     shutil.copytree(base / "tables" / "wavs", base / "extracted" / "wavs")
     go_on_extracting(base / "extracted")

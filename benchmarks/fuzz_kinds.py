@@ -1,4 +1,4 @@
-"""The kinds that `fuzz.py` damages, and the functions that commands read each of them with."""
+"""The kinds of files that `fuzz.py` damages, and how commands read each of them."""
 
 import random
 import re
@@ -24,17 +24,20 @@ RATE = 16000
 
 @dataclass(frozen=True)
 class Kind:
-    """file: what is damaged, below `folder` of the made inputs; read: reads it there, as a command would, and raises what that raises."""
+    """file: the damaged file, below `folder` of the inputs.
+
+    read: reads it as a command does, and raises the same errors.
+    """
 
     folder: str
     file: str
     format: str
     read: Callable[[Path], None]
-    repair: Callable[[Path], None] | None = None  # after the damage: sums that a reader would refuse at once
+    repair: Callable[[Path], None] | None = None  # runs after the damage; corrects checksums that a reader would refuse at once
 
 
 def attempt(*reads: Callable[[], Any]) -> None:
-    """All of them, however many refuse; then the first refusal. A failed item of a stage is a refusal."""
+    """Run all reads, then raise the first refusal. A failed item of a stage counts as a refusal."""
     refusal: FaceVCError | None = None
     for read in reads:
         try:
@@ -47,7 +50,7 @@ def attempt(*reads: Callable[[], Any]) -> None:
         raise refusal
 
 
-def _sound(name: str) -> Callable[[Path], None]:
+def _use_sound(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         from facevc_cli.stages.extract_wav import ExtractWavConfig
         from facevc_cli.stages.extract_wav import run as extract_wav
@@ -60,24 +63,24 @@ def _sound(name: str) -> Callable[[Path], None]:
     return read
 
 
-def _speech(folder: Path) -> None:
+def _use_speech(folder: Path) -> None:
     from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
-    _sound("a.wav")(folder)
+    _use_sound("a.wav")(folder)
     attempt(lambda: run(ExtractFeaturesConfig((folder / "a.wav",), folder / "out.h5", jobs=1, overwrite=True)))
 
 
-def _video(name: str) -> Callable[[Path], None]:
+def _use_video(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         from facevc_cli.files.video import iterate_frames
 
         path = folder / name
-        attempt(lambda: _sound(name)(folder), lambda: [None for _ in iterate_frames(path, 2, 4)])
+        attempt(lambda: _use_sound(name)(folder), lambda: [None for _ in iterate_frames(path, 2, 4)])
 
     return read
 
 
-def _picture(name: str) -> Callable[[Path], None]:
+def _use_picture(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         from facevc_cli.files.image import load_image
 
@@ -136,7 +139,7 @@ def _use_model(folder: Path) -> None:
 
 
 def _use_metrics(folder: Path) -> None:
-    """An import looks into the figures of what it takes, and into those of what it would replace."""
+    """Import a checkpoint. That reads the metrics of the new one and of the one that it would replace."""
     from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 
     path = folder / "checkpoint"
@@ -170,7 +173,7 @@ def pretrain(folder: Path, **options: Any) -> Any:
     import facevc_cli.training.run_folder
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
-    if hasattr(facevc_cli.training.run_folder, "_plot"):  # drawing takes longer than the training that it shows
+    if hasattr(facevc_cli.training.run_folder, "_plot"):  # drawing takes longer than the training
         facevc_cli.training.run_folder._plot = lambda table, picture: None
     inputs, settings = (folder / "features.h5", folder / "voices.h5"), (*TOY, "pretrain.steps=4")
     return run(PretrainStageConfig(*inputs, folder / "run", "toy", overrides=settings, device="cpu", **options))
@@ -187,7 +190,7 @@ def _weigh(folder: Path) -> None:
 
 
 def _plan(**given: str) -> Callable[[Path], None]:
-    """A dry run of convert with the tables named; the sources are those of the list where that is damaged."""
+    """Make a dry run of convert with these tables. If the list is damaged, the sources come from it."""
 
     def read(folder: Path) -> None:
         from facevc_cli.benchmark.plan import Benchmark
@@ -244,7 +247,7 @@ def _use_evaluation(**given: str) -> Callable[[Path], None]:
 
 
 def _draw_addresses(folder: Path) -> None:
-    """As the page of an evaluation does it, less the drawing itself, which takes longer than all the rest."""
+    """Do what an evaluation's page does, without drawing, which takes longer than all the rest."""
     from facevc_cli.evaluation.report import plots
 
     if hasattr(plots, "to_svg"):
@@ -277,7 +280,7 @@ def _use_published(folder: Path) -> None:
     attempt(lambda: run(ImportCheckpointConfig(folder / "published.pt", folder / "out", folder / "stats.npy", overwrite=True)))
 
 
-def _vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:
+def _use_vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         import torch
 
@@ -299,7 +302,7 @@ def _configure(folder: Path) -> None:
 
 
 def _mend_sum(folder: Path, model: str) -> None:
-    """config.yaml names the sha256 of the damaged weights, so that the reader opens them."""
+    """Write the sha256 of the damaged weights into config.yaml, so that the reader opens them."""
     import hashlib
 
     config = folder / model / "config.yaml"
@@ -310,9 +313,9 @@ def _mend_sum(folder: Path, model: str) -> None:
 LAST = "run/checkpoints/last"
 CONVERT_ALL = {"labels": "labels.csv", "sources_table": "sources.csv"}
 KINDS: dict[str, Kind] = {
-    **{suffix: Kind("media", f"a.{suffix}", "medium", _speech if suffix == "wav" else _sound(f"a.{suffix}")) for suffix in SOUNDS},
-    **{suffix: Kind("media", f"a.{suffix}", "medium", _video(f"a.{suffix}")) for suffix in VIDEOS},
-    **{suffix: Kind("media", f"a.{suffix}", "png" if suffix == "png" else "medium", _picture(f"a.{suffix}")) for suffix in PICTURES},
+    **{suffix: Kind("media", f"a.{suffix}", "medium", _use_speech if suffix == "wav" else _use_sound(f"a.{suffix}")) for suffix in SOUNDS},
+    **{suffix: Kind("media", f"a.{suffix}", "medium", _use_video(f"a.{suffix}")) for suffix in VIDEOS},
+    **{suffix: Kind("media", f"a.{suffix}", "png" if suffix == "png" else "medium", _use_picture(f"a.{suffix}")) for suffix in PICTURES},
     **{f"{name}.h5": Kind("stores", f"{name}.h5", "hdf5", _use_stores) for name in ("features", "voices", "faces")},
     "part.h5": Kind("stores", "part.h5", "hdf5", _use_part),
     "checkpoint-config": Kind("model", "checkpoint/config.yaml", "yaml", _use_model),
@@ -346,25 +349,25 @@ KINDS: dict[str, Kind] = {
     "config": Kind("settings", "config.yaml", "yaml", _configure),
     "published": Kind("published", "published.pt", "torch", _use_published),
     "statistics": Kind("published", "stats.npy", "npy", _use_published),
-    "pwg": Kind("pwg", "checkpoint-400000steps.pkl", "torch", _vocoder("fvmvc")),
-    "pwg-config": Kind("pwg", "config.yml", "yaml", _vocoder("fvmvc")),
-    "pwg-stats": Kind("pwg", "stats.npy", "npy", _vocoder("fvmvc")),
-    "pwg-stats.h5": Kind("pwg5", "stats.h5", "hdf5", _vocoder("fvmvc")),
-    "hifigan": Kind("hifigan", "g_02500000", "torch", _vocoder("hifigan", "g_02500000")),
-    "hifigan-config": Kind("hifigan", "config.json", "json", _vocoder("hifigan", "g_02500000")),
+    "pwg": Kind("pwg", "checkpoint-400000steps.pkl", "torch", _use_vocoder("fvmvc")),
+    "pwg-config": Kind("pwg", "config.yml", "yaml", _use_vocoder("fvmvc")),
+    "pwg-stats": Kind("pwg", "stats.npy", "npy", _use_vocoder("fvmvc")),
+    "pwg-stats.h5": Kind("pwg5", "stats.h5", "hdf5", _use_vocoder("fvmvc")),
+    "hifigan": Kind("hifigan", "g_02500000", "torch", _use_vocoder("hifigan", "g_02500000")),
+    "hifigan-config": Kind("hifigan", "config.json", "json", _use_vocoder("hifigan", "g_02500000")),
     "whisper": Kind("teacher", "whisper/model.bin", "bytes", _extract(teacher="whisper")),
     "extract-manifest": Kind("extracted", "extracted/manifest.csv", "table", go_on_extracting),
     "extract-settings": Kind("extracted", "extracted/.facevc-extract-wav.json", "json", go_on_extracting),
 }
 
 
-def chosen_kinds(names: Sequence[str]) -> list[str]:
+def choose_kinds(names: Sequence[str]) -> list[str]:
     unknown = [name for name in names if name not in KINDS]
     if unknown:
         raise SystemExit(f"--kinds {unknown[0]}: expected some of {', '.join(KINDS)}")
     return list(names) or list(KINDS)
 
 
-def seed_of(kind: str, number: int) -> int:
-    """One number for a kind and a case, the same on every machine."""
+def make_seed(kind: str, number: int) -> int:
+    """Make one number from a kind and a case. It is the same on every machine."""
     return random.Random(f"{kind} {number}").getrandbits(60)

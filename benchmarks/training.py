@@ -1,4 +1,4 @@
-"""Steps a second of pretraining and of face training, and the share of the time spent waiting for data, on stores of random numbers."""
+"""Measure pretraining and face training on random stores: steps per second, and the share of time that waits for data."""
 
 import tempfile
 import time
@@ -8,65 +8,65 @@ import common
 
 
 def main() -> None:
-    parser = common.parser(__doc__)
+    parser = common.make_parser(__doc__)
     parser.add_argument("--preset", default="starter")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="no", help="no or bf16")
-    parser.add_argument("--steps", type=int, default=60, help="of each training")
+    parser.add_argument("--steps", type=int, default=60, help="steps of each training")
     parser.add_argument("--batch-size", type=int, help="default: the preset's")
     parser.add_argument("--workers", type=int, help="default: the preset's")
     parser.add_argument("--utterances", type=int, default=400)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of an utterance, on average")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="further settings")
-    parser.add_argument("--only", choices=("pretrain", "train"), help="train still pretrains, for two steps")
+    parser.add_argument("--seconds", type=float, default=4.0, help="mean length of an utterance")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="other settings")
+    parser.add_argument("--only", choices=("pretrain", "train"), help="train still pretrains for two steps")
     args = parser.parse_args()
     from facevc_cli.families.fvmvc.config import load_config
 
     config = load_config(args.preset, None, args.set)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        paths = common.stores(
+        paths = common.make_stores(
             folder, config.model.mel, utterances=args.utterances, seconds=args.seconds, face_dim=config.model.face_dim,
             content_dim=config.model.content_encoder.teacher_dim if config.pretrain.distillation > 0 else None,
         )  # fmt: skip
         steps = 2 if args.only == "train" else args.steps
-        rows = [pretrain(args, paths, folder / "pretrain", steps)]
+        rows = [time_pretrain(args, paths, folder / "pretrain", steps)]
         rows = [] if args.only == "train" else rows
         if args.only != "pretrain":
-            rows.append(train(args, paths, folder / "pretrain", folder / "train"))
+            rows.append(time_train(args, paths, folder / "pretrain", folder / "train"))
     about = {"device": args.device, "precision": args.precision, "utterances": args.utterances}
     common.show(f"training, preset {args.preset}", rows, args.json, **about)
 
 
-def pretrain(args, paths: dict[str, Path], output: Path, steps: int) -> dict:
+def time_pretrain(args, paths: dict[str, Path], output: Path, steps: int) -> dict:
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
     stage = PretrainStageConfig(
-        paths["features"], paths["voices"], output, args.preset, overrides=overrides(args, "pretrain", steps), device=args.device,
+        paths["features"], paths["voices"], output, args.preset, overrides=make_overrides(args, "pretrain", steps), device=args.device,
         precision=args.precision,
     )  # fmt: skip
-    return timed("pretrain", lambda: run(stage), output, steps)
+    return time_run("pretrain", lambda: run(stage), output, steps)
 
 
-def train(args, paths: dict[str, Path], init: Path, output: Path) -> dict:
+def time_train(args, paths: dict[str, Path], init: Path, output: Path) -> dict:
     from facevc_cli.stages.train import TrainStageConfig, run
 
     stage = TrainStageConfig(
-        paths["features"], paths["faces"], paths["voices"], init, output, overrides=overrides(args, "train", args.steps),
+        paths["features"], paths["faces"], paths["voices"], init, output, overrides=make_overrides(args, "train", args.steps),
         device=args.device, precision=args.precision,
     )  # fmt: skip
-    return timed("train", lambda: run(stage), output, args.steps)
+    return time_run("train", lambda: run(stage), output, args.steps)
 
 
-def overrides(args, stage: str, steps: int) -> tuple[str, ...]:
-    """A short run that logs six times and validates and saves once, at its end, after the last log."""
+def make_overrides(args, stage: str, steps: int) -> tuple[str, ...]:
+    """Make the settings of a short run: it logs six times, then validates and saves once at its end."""
     run = {"steps": steps, "log_every": max(1, steps // 6), "validate_every": steps, "checkpoint_every": steps, "validation_batches": 1}
     run |= {name: value for name, value in (("batch_size", args.batch_size), ("workers", args.workers)) if value is not None}
     return (*args.set, *(f"{stage}.{name}={value}" for name, value in run.items()))
 
 
-def timed(name: str, work, output: Path, steps: int) -> dict:
-    """From losses.csv; its first line is left out: readers start, kernels are chosen."""
+def time_run(name: str, work, output: Path, steps: int) -> dict:
+    """Read the figures from losses.csv, without its first line: during it readers start and kernels are chosen."""
     from facevc_cli.files.tables import read_table
 
     started = time.perf_counter()
@@ -76,8 +76,8 @@ def timed(name: str, work, output: Path, steps: int) -> dict:
     kept = logged[1:] or logged
     rates, waits = [float(row["steps_per_s"]) for row in kept], [float(row["data_wait"]) for row in kept]
     return {
-        "stage": name, "steps": steps, "steps a second": common.spread(rates)["median"], "slowest": min(rates), "fastest": max(rates),
-        "waiting for data": common.spread(waits)["median"], "most waiting": max(waits), "wall s": wall,
+        "stage": name, "steps": steps, "steps a second": common.summarise_runs(rates)["median"], "slowest": min(rates), "fastest": max(rates),
+        "waiting for data": common.summarise_runs(waits)["median"], "most waiting": max(waits), "wall s": wall,
     }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""The watermark measured: false alarms on real speech, what it outlives, what it costs to the ear and to the clock.
+"""Measure the watermark: false alarms on real speech, survival of attacks, audible cost, and time.
 
---speech holds recordings of people, --converted conversions without a mark (`facevc convert --no-watermark`); each is marked here.
+--speech holds recordings of people, --converted conversions without a mark (`facevc convert --no-watermark`). This script marks each.
 """
 
 import io
@@ -20,13 +20,13 @@ Sound = tuple[np.ndarray, int]  # (n,) float32, rate in Hz
 
 
 def main() -> None:
-    parser = common.parser(__doc__)
-    parser.add_argument("--speech", type=Path, help="a folder of real recordings: false alarms")
-    parser.add_argument("--converted", type=Path, help="a folder of conversions: detection, cost to the ear, time")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of the pieces looked at")
-    parser.add_argument("--pieces", type=int, default=5000, help="of real speech, at most two a recording")
-    parser.add_argument("--conversions", type=int, default=200, help="at most, spread over the folder")
-    parser.add_argument("--crops", type=int, default=2, help="of each conversion and attack")
+    parser = common.make_parser(__doc__)
+    parser.add_argument("--speech", type=Path, help="a folder of real recordings, for false alarms")
+    parser.add_argument("--converted", type=Path, help="a folder of conversions, for detection, audible cost and time")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a piece")
+    parser.add_argument("--pieces", type=int, default=5000, help="pieces of real speech, at most two per recording")
+    parser.add_argument("--conversions", type=int, default=200, help="most conversions, spread over the folder")
+    parser.add_argument("--crops", type=int, default=2, help="crops per conversion and attack")
     parser.add_argument("--judged", type=int, default=30, help="conversions rated by DistillMOS, with and without the mark; 0: none")
     args = parser.parse_args()
     if args.seconds < SHORTEST_S:
@@ -34,21 +34,24 @@ def main() -> None:
     rng = np.random.default_rng(0)
     about = {"seconds": args.seconds, "threshold_p": FALSE_ALARMS}
     if args.speech:
-        rows = false_alarms(args.speech, args.pieces, args.seconds, rng)
+        rows = count_false_alarms(args.speech, args.pieces, args.seconds, rng)
         common.show("False alarms on real speech", rows, args.json, **about)
     if args.converted:
-        sounds = [load_audio(path) for path in spread_over(list_files([args.converted], AUDIO_SUFFIXES), args.conversions)]
+        sounds = [load_audio(path) for path in choose_spread(list_files([args.converted], AUDIO_SUFFIXES), args.conversions)]
         sounds = [sound for sound in sounds if len(sound[0]) >= args.seconds * sound[1]]
-        common.show("Found after", detections(sounds, args.seconds, args.crops, rng), args.json, **about, conversions=len(sounds))
-        common.show("Cost", costs(sounds, args.judged), args.json, conversions=len(sounds), judged=min(args.judged, len(sounds)))
+        common.show("Found after", count_detections(sounds, args.seconds, args.crops, rng), args.json, **about, conversions=len(sounds))
+        common.show("Cost", measure_costs(sounds, args.judged), args.json, conversions=len(sounds), judged=min(args.judged, len(sounds)))
 
 
-def spread_over(paths: Sequence[Path], count: int) -> list[Path]:
+def choose_spread(paths: Sequence[Path], count: int) -> list[Path]:
     return [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int))]
 
 
-def false_alarms(folder: Path, pieces: int, seconds: float, rng: np.random.Generator) -> list[dict[str, object]]:
-    """Random pieces of real recordings that hold no mark, looked at with the key in use and with nine others; upper bound of 95 %."""
+def count_false_alarms(folder: Path, pieces: int, seconds: float, rng: np.random.Generator) -> list[dict[str, object]]:
+    """Check random pieces of real, unmarked recordings with the key in use and with nine others.
+
+    Gives a 95 % upper bound.
+    """
     keys = {"the key in use": [KEY], "nine other keys": [b"not facevc %d" % i for i in range(9)]}
     found: dict[str, list[tuple[float, bool]]] = {name: [] for name in keys}
     paths = list_files([folder], AUDIO_SUFFIXES)
@@ -63,7 +66,7 @@ def false_alarms(folder: Path, pieces: int, seconds: float, rng: np.random.Gener
         for _ in range(min(2, pieces - heard, int(len(wav) / rate / seconds))):
             piece, heard = crop((wav, rate), seconds, rng)[0], heard + 1
             for name, several in keys.items():
-                # the other keys look at every fifth piece: they are nine, and as independent as the pieces
+                # other keys check every fifth piece only: there are nine, and they are as independent as the pieces
                 results = [detect(piece, rate, key) for key in several] if len(several) == 1 or heard % 5 == 0 else []
                 found[name] += [(result.score, result.marked is True) for result in results]
     rows: list[dict[str, object]] = []
@@ -71,21 +74,21 @@ def false_alarms(folder: Path, pieces: int, seconds: float, rng: np.random.Gener
         scores, alarms = np.array([score for score, _ in results]), sum(alarm for _, alarm in results)
         rows.append({
             "pieces looked at with": name, "looks": len(results), "false alarms": alarms, "share": alarms / len(results),
-            "at most (95 %)": upper_bound(alarms, len(results)), "score: median": float(np.median(scores)),
+            "at most (95 %)": find_upper_bound(alarms, len(results)), "score: median": float(np.median(scores)),
             "99.9 %": float(np.quantile(scores, 0.999)), "greatest": float(scores.max()),
         })  # fmt: skip
     return rows
 
 
-def upper_bound(hits: int, count: int) -> float:
-    """Clopper and Pearson's one-sided 95 % bound of a share."""
+def find_upper_bound(hits: int, count: int) -> float:
+    """Find Clopper and Pearson's one-sided 95 % bound of a share."""
     from scipy.stats import beta
 
     return float(beta.ppf(0.95, hits + 1, count - hits)) if hits < count else 1.0
 
 
-def detections(sounds: Sequence[Sound], seconds: float, crops: int, rng: np.random.Generator) -> list[dict[str, object]]:
-    """Each conversion marked, attacked whole, then cropped at random."""
+def count_detections(sounds: Sequence[Sound], seconds: float, crops: int, rng: np.random.Generator) -> list[dict[str, object]]:
+    """Mark each conversion, attack it as a whole, crop it at random, and count detections."""
     scores: dict[str, list[float]] = {"no mark": [], **{name: [] for name in ATTACKS}}
     hits = {name: 0 for name in scores}
     for sound in sounds:
@@ -105,8 +108,8 @@ def detections(sounds: Sequence[Sound], seconds: float, crops: int, rng: np.rand
     ]  # fmt: skip
 
 
-def costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object]]:
-    """What the mark changes (mean and the worst conversion), and processor seconds a second of sound."""
+def measure_costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object]]:
+    """Measure what the mark changes (mean and worst conversion), and CPU seconds per second of sound."""
     embed, look, snr, distance = [], [], [], []
     for wav, rate in sounds:
         started = time.process_time()
@@ -118,8 +121,8 @@ def costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object]]:
         snr.append(10 * np.log10(np.sum(wav**2) / max(1e-20, np.sum((marked - wav) ** 2))))
         distance.append(log_spectral_distance(wav, marked))
     rows: list[dict[str, object]] = [
-        row("signal to mark, dB", snr, min(snr)), row("log-spectral distance, dB", distance, max(distance)),
-        row("marking, share of real time", embed, max(embed)), row("verifying, share of real time", look, max(look)),
+        make_row("signal to mark, dB", snr, min(snr)), make_row("log-spectral distance, dB", distance, max(distance)),
+        make_row("marking, share of real time", embed, max(embed)), make_row("verifying, share of real time", look, max(look)),
     ]  # fmt: skip
     if judged:
         from facevc_cli.evaluation.metrics.naturalness import DistillMOS
@@ -130,12 +133,12 @@ def costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object]]:
         after = [rate_it(resample(watermark(wav, rate), rate, 16000)) for wav, rate in chosen]
         change = np.subtract(after, before)
         error = 1.96 * float(change.std(ddof=1)) / len(change) ** 0.5 if len(change) > 1 else float("nan")
-        rows += [row("DistillMOS, unmarked", before, min(before)), row("DistillMOS, change by the mark", change, float(change.min()))]
+        rows += [make_row("DistillMOS, unmarked", before, min(before)), make_row("DistillMOS, change by the mark", change, float(change.min()))]
         rows.append({"measure": "DistillMOS, change: +- of the 95 % interval", "mean": error, "worst": ""})
     return rows
 
 
-def row(name: str, values: Sequence[float] | np.ndarray, worst: float) -> dict[str, object]:
+def make_row(name: str, values: Sequence[float] | np.ndarray, worst: float) -> dict[str, object]:
     return {"measure": name, "mean": float(np.mean(values)), "worst": float(worst)}
 
 
@@ -155,8 +158,8 @@ def crop(sound: Sound, seconds: float, rng: np.random.Generator) -> Sound:
     return wav[start : start + count], rate
 
 
-def through(codec: str, container: str, kbit_s: int, rate: int | None = None) -> Callable[[Sound, np.random.Generator], Sound]:
-    """Encoded and decoded by FFmpeg's libraries, at `rate` Hz where given."""
+def make_codec_attack(codec: str, container: str, kbit_s: int, rate: int | None = None) -> Callable[[Sound, np.random.Generator], Sound]:
+    """Make an attack that encodes and decodes with FFmpeg's libraries, at `rate` Hz if given."""
 
     def attack(sound: Sound, rng: np.random.Generator) -> Sound:
         import av
@@ -183,7 +186,7 @@ def through(codec: str, container: str, kbit_s: int, rate: int | None = None) ->
     return attack
 
 
-def resampled(*rates: int) -> Callable[[Sound, np.random.Generator], Sound]:
+def make_resampling_attack(*rates: int) -> Callable[[Sound, np.random.Generator], Sound]:
     def attack(sound: Sound, rng: np.random.Generator) -> Sound:
         for rate in rates:
             sound = resample(*sound, rate), rate
@@ -192,7 +195,7 @@ def resampled(*rates: int) -> Callable[[Sound, np.random.Generator], Sound]:
     return attack
 
 
-def noisy(snr_db: float) -> Callable[[Sound, np.random.Generator], Sound]:
+def make_noise_attack(snr_db: float) -> Callable[[Sound, np.random.Generator], Sound]:
     def attack(sound: Sound, rng: np.random.Generator) -> Sound:
         wav, rate = sound
         noise = rng.standard_normal(len(wav)) * np.sqrt(np.mean(wav**2)) * 10 ** (-snr_db / 20)
@@ -201,27 +204,27 @@ def noisy(snr_db: float) -> Callable[[Sound, np.random.Generator], Sound]:
     return attack
 
 
-def together(sound: Sound, rng: np.random.Generator) -> Sound:
-    return resampled(48000)(MP3_128(resampled(16000)(sound, rng), rng), rng)
+def combine_attacks(sound: Sound, rng: np.random.Generator) -> Sound:
+    return make_resampling_attack(48000)(MP3_128(make_resampling_attack(16000)(sound, rng), rng), rng)
 
 
-def to_16_bits(sound: Sound, rng: np.random.Generator) -> Sound:
+def round_to_16_bits(sound: Sound, rng: np.random.Generator) -> Sound:
     return (np.round(sound[0] * 32767) / 32767).astype(np.float32), sound[1]
 
 
-MP3_128 = through("libmp3lame", "mp3", 128)
+MP3_128 = make_codec_attack("libmp3lame", "mp3", 128)
 ATTACKS: dict[str, Callable[[Sound, np.random.Generator], Sound]] = {
-    "none but 16 bits": to_16_bits,
+    "none but 16 bits": round_to_16_bits,
     "MP3, 128 kbit/s": MP3_128,
-    "MP3, 64 kbit/s": through("libmp3lame", "mp3", 64),
-    "to 16 kHz": resampled(16000),
-    "to 16 and 48 kHz": resampled(16000, 48000),
-    "to 16 kHz, MP3 128, to 48 kHz": together,
-    "to 8 kHz": resampled(8000),
-    "AAC, 64 kbit/s": through("aac", "adts", 64),
-    "Opus, 32 kbit/s": through("libopus", "ogg", 32, 48000),
-    "white noise 30 dB below": noisy(30),
-    "white noise 20 dB below": noisy(20),
+    "MP3, 64 kbit/s": make_codec_attack("libmp3lame", "mp3", 64),
+    "to 16 kHz": make_resampling_attack(16000),
+    "to 16 and 48 kHz": make_resampling_attack(16000, 48000),
+    "to 16 kHz, MP3 128, to 48 kHz": combine_attacks,
+    "to 8 kHz": make_resampling_attack(8000),
+    "AAC, 64 kbit/s": make_codec_attack("aac", "adts", 64),
+    "Opus, 32 kbit/s": make_codec_attack("libopus", "ogg", 32, 48000),
+    "white noise 30 dB below": make_noise_attack(30),
+    "white noise 20 dB below": make_noise_attack(20),
 }
 
 

@@ -1,7 +1,7 @@
-"""join.py OUT.csv MANIFEST.csv OTHER.csv...: the manifest of `facevc convert` and other systems' tables as one, for `facevc evaluate`.
+"""join.py OUT.csv MANIFEST.csv OTHER.csv...: join the manifest of `facevc convert` with other systems' tables, for `facevc evaluate`.
 
-OTHER.csv has the columns system, converted, source and target, and any more that the manifest has. Its paths are relative to it, or to
-the working directory. A source that the manifest knows gets its source_id, so that the systems are compared on the same utterances.
+OTHER.csv has the columns system, converted, source and target, and any others of the manifest. Its paths are relative to it, or to
+the working directory. A source that the manifest has gets its source_id, so that systems are compared on the same utterances.
 """
 
 import csv
@@ -13,7 +13,7 @@ FILES = ("converted", "source", "face", "voice", "driver", "references")  # colu
 NEEDED = ("system", "converted", "source", "target")
 
 
-def absolute(name: str, table: Path) -> str:
+def make_absolute(name: str, table: Path) -> str:
     beside = table.parent / name
     return os.path.abspath(beside if beside.exists() or not Path(name).exists() else name)
 
@@ -27,7 +27,7 @@ def read(table: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
     for row in rows:
         for column in FILES:
             if row.get(column):
-                row[column] = "|".join(absolute(name.strip(), table) for name in row[column].split("|") if name.strip())
+                row[column] = "|".join(make_absolute(name.strip(), table) for name in row[column].split("|") if name.strip())
     return rows
 
 
@@ -42,7 +42,7 @@ def main(out: Path, manifest: Path, others: list[Path]) -> None:
             row["source_id"] = row.get("source_id") or ids.get(os.path.realpath(row["source"])) or Path(row["source"]).stem
         taken = systems & {row["system"] for row in more}
         if taken:
-            sys.exit(f"{other}: the system {sorted(taken)[0]!r} is in another table already; give it another name")
+            sys.exit(f"{other}: the system {sorted(taken)[0]!r} is already in another table; give it another name")
         systems |= {row["system"] for row in more}
         rows += more
     columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -1,12 +1,12 @@
-"""select_speakers.py LRS3 OUT: which clips of LRS3 the run uses, and for what.
+"""select_speakers.py LRS3 OUT: choose the clips of LRS3 for training, validation and test.
 
-LRS3 holds {pretrain,trainval,test}/SPEAKER/NUMBER.mp4 with NUMBER.txt beside it. Training: the speakers with most clips of pretrain.
-Validation: clips of trainval by other people, one of each before a second of any. Test: one clip of each source speaker, and all the
-clips of each target speaker, out of test. A speaker has a 00001 in pretrain and another in trainval, so that ids keep the split:
-pretrain/SPEAKER/00001.
+LRS3 holds {pretrain,trainval,test}/SPEAKER/NUMBER.mp4 with NUMBER.txt beside it. Training uses the speakers with most clips in
+pretrain. Validation uses clips of other people in trainval: one of each before a second of any. The test uses one clip of each source
+speaker and all clips of each target speaker, from test. A speaker may have a 00001 both in pretrain and in trainval, so ids contain
+the split: pretrain/SPEAKER/00001.
 
-Writes OUT/clips (links to the chosen clips, a tree like LRS3's), splits.csv (utterance, split), speakers.csv (speaker, split,
-clips), sources.csv and targets.csv (utterance, speaker). Same input and seed, same choice.
+The script writes OUT/clips (links to the chosen clips, in a tree like LRS3's), splits.csv (utterance, split), speakers.csv (speaker,
+split, clips), sources.csv and targets.csv (utterance, speaker). The same input and seed give the same choice.
 """
 
 import argparse
@@ -31,13 +31,13 @@ def read_split(root: Path, split: str) -> Clips:
     return clips
 
 
-def most_clips(clips: Clips, count: int) -> list[str]:
-    """The speakers with most clips; of equals, the first by name."""
+def choose_speakers(clips: Clips, count: int) -> list[str]:
+    """Choose the speakers with most clips. Ties are broken by name."""
     return sorted(clips, key=lambda speaker: (-len(clips[speaker]), speaker))[:count]
 
 
-def validation_clips(clips: Clips, training: Iterable[str], count: int, rng: random.Random) -> list[str]:
-    """Clips of people who are not trained on, as many people as possible."""
+def draw_validation(clips: Clips, training: Iterable[str], count: int, rng: random.Random) -> list[str]:
+    """Draw clips of people who are not in the training, from as many people as possible."""
     others = sorted(set(clips) - set(training))
     rng.shuffle(others)
     rounds = zip_longest(*(clips[speaker] for speaker in others))
@@ -45,7 +45,7 @@ def validation_clips(clips: Clips, training: Iterable[str], count: int, rng: ran
 
 
 def draw_people(speakers: list[str], genders: Mapping[str, str], count: int, rng: random.Random) -> list[str]:
-    """So many speakers, half of them women where genders are known."""
+    """Draw `count` speakers. Half of them are women if genders are known."""
     if not genders:
         return rng.sample(speakers, min(count, len(speakers)))
     drawn = []
@@ -56,9 +56,12 @@ def draw_people(speakers: list[str], genders: Mapping[str, str], count: int, rng
 
 
 def draw_test(clips: Clips, genders: Mapping[str, str], sources: int, targets: int, rng: random.Random) -> tuple[list[str], list[str]]:
-    """(source speakers, target speakers), nobody both; targets with most clips first, for they are compared with their real voice."""
+    """Draw (source speakers, target speakers); nobody is both.
+
+    Targets are those with most clips, because they are compared with their real voice.
+    """
     source_speakers = draw_people(sorted(clips), genders, sources, rng)
-    rest = [s for s in most_clips(clips, len(clips)) if s not in source_speakers]
+    rest = [s for s in choose_speakers(clips, len(clips)) if s not in source_speakers]
     several = [s for s in rest if len(clips[s]) > 1]
     target_speakers = draw_people(several if len(several) >= targets else rest, genders, targets, rng)
     if not source_speakers or not target_speakers:
@@ -67,7 +70,7 @@ def draw_test(clips: Clips, genders: Mapping[str, str], sources: int, targets: i
 
 
 def link_clips(root: Path, utterances: Iterable[str], out: Path) -> None:
-    """A tree of links: the commands then see the chosen clips only, under ids that keep the split."""
+    """Make a tree of links, so that commands see only the chosen clips. The ids contain the split."""
     if out.exists():
         shutil.rmtree(out)
     for utterance in utterances:
@@ -80,7 +83,7 @@ def link_clips(root: Path, utterances: Iterable[str], out: Path) -> None:
 
 
 def refuse_another_choice(out: Path, splits: list[tuple[str, str]]) -> None:
-    """Recordings of an earlier choice would be trained on with this one's."""
+    """Stop if OUT holds recordings of another choice, because the training would use both."""
     listed = out / "splits.csv"
     if (out / "wav").exists() and listed.is_file():
         with open(listed, newline="", encoding="utf-8") as file:
@@ -110,8 +113,8 @@ def main() -> None:
             genders = {row["speaker"]: row["gender"] for row in csv.DictReader(file)}
     rng = random.Random(given.seed)
     pretrain, trainval, test = (read_split(given.lrs3, split) for split in SPLITS)
-    training = most_clips(pretrain, given.speakers)
-    valid = validation_clips(trainval, training, given.valid_clips, rng)
+    training = choose_speakers(pretrain, given.speakers)
+    valid = draw_validation(trainval, training, given.valid_clips, rng)
     sources, targets = draw_test(test, genders, given.sources, given.targets, rng)
     spoken = [(rng.choice(test[s]), s) for s in sources]
     splits = [(u, "train") for s in training for u in pretrain[s]] + [(u, "valid") for u in valid]

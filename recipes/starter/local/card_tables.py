@@ -1,4 +1,4 @@
-"""card_tables.py EVALUATION: the tables of MODEL_CARD.md, in Markdown, out of EVALUATION/{faces,images,voices}/metrics.csv of card.sh."""
+"""card_tables.py EVALUATION: make MODEL_CARD.md's tables from card.sh's EVALUATION/{faces,images,voices}/metrics.csv."""
 
 import sys
 from pathlib import Path
@@ -37,85 +37,88 @@ BASELINES = ("GA", "consistency", "matching", "leakage")
 Figures = dict[tuple[str, str, str], dict[str, str]]  # (system, slice, metric) -> a row of metrics.csv
 
 
-def figures(folder: Path) -> Figures:
+def read_figures(folder: Path) -> Figures:
     return {(row["system"], row["slice"], row["metric"]): row for row in read(folder / "metrics.csv")}
 
 
-def plain(found: Figures) -> str:
-    """The system without baselines: theirs are its name, a slash and their own."""
+def find_plain_system(found: Figures) -> str:
+    """Find the plain system. Labels of baselines have a slash."""
     return min((name for name, _, _ in found), key=len)
 
 
-def number(metric: str, text: str) -> str:
+def format_number(metric: str, text: str) -> str:
     name = metric.removesuffix(" source").removesuffix(" control")
     digits = 0 if name in HERTZ else 2 if name in TWO_DIGITS else 3
     return f"{float(text):.{digits}f}".replace("0.", ".", 1) if digits == 3 else f"{float(text):.{digits}f}"
 
 
-def cell(found: Figures, system: str, part: str, metric: str) -> str:
-    """Its value with the 95 % interval, where that has any width: one person has none, nor have sources that are everybody's."""
+def format_cell(found: Figures, system: str, part: str, metric: str) -> str:
+    """Format a value with its 95 % interval, if that has any width.
+
+    With one person, or sources shared by all, it has none.
+    """
     row = found.get((system, part, metric))
     if row is None:
         return ""
-    value, low, high = (number(metric, row[name]) if row[name] else "" for name in ("value", "low", "high"))
+    value, low, high = (format_number(metric, row[name]) if row[name] else "" for name in ("value", "low", "high"))
     return f"{value} ({low} to {high})" if low != high else value
 
 
-def table(found: Figures, metrics: dict[str, str], parts: tuple[str, ...]) -> None:
-    system = plain(found)
+def print_table(found: Figures, metrics: dict[str, str], parts: tuple[str, ...]) -> None:
+    system = find_plain_system(found)
     print("| figure | " + " | ".join("value" if part == ALL else part for part in parts) + " |")
     print("| --- |" + " --- |" * len(parts))
     for metric, title in metrics.items():
         if (system, ALL, metric) in found:
-            print(f"| {title} | " + " | ".join(cell(found, system, part, metric) for part in parts) + " |")
+            print(f"| {title} | " + " | ".join(format_cell(found, system, part, metric) for part in parts) + " |")
     print()
 
 
-def nearer(found: Figures) -> None:
-    """By how much another image of a person is nearer than another person: of the other gender, of the same, by pairs."""
-    system = plain(found)
+def print_nearness(found: Figures) -> None:
+    """Print how much closer another image of a person is than another person: across genders, within, and by pair."""
+    system = find_plain_system(found)
 
-    def value(part: str, metric: str) -> float:
+    def read_value(part: str, metric: str) -> float:
         return float(found[system, part, metric]["value"])
 
     within = [part for part in PAIRS if (system, part, "SDO") in found]
     counts = {part: int(found[system, part, "SDO"]["n"]) for part in (ALL, *within)}
-    same, alike = sum(counts[part] for part in within), sum(counts[part] * value(part, "SDO") for part in within)
+    same, alike = sum(counts[part] for part in within), sum(counts[part] * read_value(part, "SDO") for part in within)
     print("| SHO - SDO | |\n| --- | --- |")
-    if same < counts[ALL]:  # what the pairs within the genders leave of all
-        print(f"| between the genders | {value(ALL, 'SHO') - (counts[ALL] * value(ALL, 'SDO') - alike) / (counts[ALL] - same):.3f} |")
+    if same < counts[ALL]:  # all pairs minus the pairs within genders
+        print(f"| between the genders | {read_value(ALL, 'SHO') - (counts[ALL] * read_value(ALL, 'SDO') - alike) / (counts[ALL] - same):.3f} |")
     if same:
-        print(f"| within one | {value(ALL, 'SHO') - alike / same:.3f} |")
+        print(f"| within one | {read_value(ALL, 'SHO') - alike / same:.3f} |")
     for part in within:
         if (system, part, "SHO") in found:
-            print(f"| {part} | {value(part, 'SHO') - value(part, 'SDO'):.3f} |")
+            print(f"| {part} | {read_value(part, 'SHO') - read_value(part, 'SDO'):.3f} |")
     print()
 
 
-def baselines(found: Figures) -> None:
+def print_baselines(found: Figures) -> None:
     print("| system | " + " | ".join(BASELINES) + " |")
     print("| --- |" + " --- |" * len(BASELINES))
     for system in sorted({name for name, _, _ in found}):
-        print(f"| {system} | " + " | ".join(cell(found, system, ALL, metric) for metric in BASELINES) + " |")
+        print(f"| {system} | " + " | ".join(format_cell(found, system, ALL, metric) for metric in BASELINES) + " |")
     print()
 
 
-def slices(found: Figures, column: str) -> tuple[str, ...]:
+def list_slices(found: Figures, column: str) -> tuple[str, ...]:
     return tuple(sorted({part for _, part, _ in found if part.startswith(f"{column}=")}))
 
 
 def main(evaluation: Path) -> None:
-    faces, images, voices = (figures(evaluation / name) for name in ("faces", "images", "voices"))
+    faces, images, voices = (read_figures(evaluation / name) for name in ("faces", "images", "voices"))
     print("Driven by a face\n")
-    table(faces, FACES, (ALL, *PAIRS))
+    print_table(faces, FACES, (ALL, *PAIRS))
     for column in ("gender", "age_bin", "corpus"):
-        table(faces, FACES, slices(faces, column))
-    baselines(faces)
+        print_table(faces, FACES, list_slices(faces, column))
+    print_baselines(faces)
     print("Another image of the same person\n")
-    table(images, IMAGES, (ALL, *PAIRS))
-    nearer(images)
+    print_table(images, IMAGES, (ALL, *PAIRS))
+    print_nearness(images)
     print("Driven by a voice\n")
-    table(voices, VOICES, (ALL, *PAIRS))
+    print_table(voices, VOICES, (ALL, *PAIRS))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Drawn faces: pictures in which a face detector finds a face, of people who differ by a seed, without any photograph."""
+"""Draw faces that a face detector finds, without any photo. A seed makes each person."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -15,11 +15,11 @@ def draw_face(
     scale: float = 1.0,
     manly: bool | None = None,
 ) -> np.ndarray:
-    """One person's face -> (size, size, 3) uint8.
+    """Draw the face of one person -> (size, size, 3) uint8.
 
-    seed: who it is (skin, hair, brows, eyes, nose, jaw); mouth_open: 0 closed to 1 wide; centre, scale: where the head is, in
-    parts of the picture, and how large (1: it fills most of it); manly: short hair, heavy brows, a broad jaw and stubble, or
-    long hair, fine brows and full lips (None: the seed says).
+    seed: the person (skin, hair, brows, eyes, nose, jaw). mouth_open: 0 closed to 1 wide. centre: of the head, in parts of the
+    picture. scale: its size; at 1 it fills most of the picture. manly: short hair, heavy brows, a broad jaw and stubble, or else
+    long hair, fine brows and full lips. None: the seed decides.
     """
     rng = np.random.default_rng(seed)
     skin = np.array([225, 175, 145]) * rng.uniform(0.62, 1.08) + rng.normal(0, 5, 3)
@@ -34,46 +34,46 @@ def draw_face(
     jaw, brow_px, lip_px = (jaw + 0.9, brow_px + 11, lip_px - 3) if man else (jaw + 0.75, brow_px + 6, lip_px + 3)
     iris = rng.uniform(30, 110, 3)
 
-    picture = Image.new("RGB", (CANVAS, CANVAS), _rgb(background))
+    picture = Image.new("RGB", (CANVAS, CANVAS), _to_rgb(background))
     pen = ImageDraw.Draw(picture)
     if not man:
-        pen.rounded_rectangle(_around(0, 20, half_width + 32, half_height + 40), 120, fill=_rgb(hair))
-    pen.ellipse(_around(0, -26, half_width + 16, half_height + 12), fill=_rgb(hair))
-    pen.rectangle(_around(0, 210, 62, 100), fill=_rgb(skin * 0.78))
+        pen.rounded_rectangle(_make_box(0, 20, half_width + 32, half_height + 40), 120, fill=_to_rgb(hair))
+    pen.ellipse(_make_box(0, -26, half_width + 16, half_height + 12), fill=_to_rgb(hair))
+    pen.rectangle(_make_box(0, 210, 62, 100), fill=_to_rgb(skin * 0.78))
     for side in (-1, 1):
-        pen.ellipse(_around(side * half_width, -4, 18, 36), fill=_rgb(skin * 0.85))
+        pen.ellipse(_make_box(side * half_width, -4, 18, 36), fill=_to_rgb(skin * 0.85))
     angles = np.linspace(0, 2 * np.pi, 90)
     narrowing = np.where(np.sin(angles) > 0, 1 - (1 - jaw) * np.sin(angles), 1.0)
     outline = np.stack([half_width * np.cos(angles) * narrowing, half_height * np.sin(angles)], axis=1) + CANVAS / 2
-    pen.polygon([tuple(p) for p in outline], fill=_rgb(skin))
-    pen.chord(_around(0, -40, half_width + 4, half_height - 16), 207, 333, fill=_rgb(hair))  # the fringe
-    picture = _shaded(picture.filter(ImageFilter.GaussianBlur(5)), half_width, half_height)
+    pen.polygon([tuple(p) for p in outline], fill=_to_rgb(skin))
+    pen.chord(_make_box(0, -40, half_width + 4, half_height - 16), 207, 333, fill=_to_rgb(hair))  # the fringe
+    picture = _shade(picture.filter(ImageFilter.GaussianBlur(5)), half_width, half_height)
 
     pen = ImageDraw.Draw(picture)
     if man:
-        pen.chord(_around(0, 60, half_width * 0.78, half_height * 0.66), 12, 168, fill=_rgb(skin * 0.7 + hair * 0.12))  # stubble
+        pen.chord(_make_box(0, 60, half_width * 0.78, half_height * 0.66), 12, 168, fill=_to_rgb(skin * 0.7 + hair * 0.12))  # stubble
     for side in (-1, 1):
-        pen.ellipse(_around(side * eye_x, eye_y - 4, eye_rx + 10, eye_ry + 14), fill=_rgb(skin * 0.72))
+        pen.ellipse(_make_box(side * eye_x, eye_y - 4, eye_rx + 10, eye_ry + 14), fill=_to_rgb(skin * 0.72))
     tip_y, tip_x = eye_y + nose_length, nose_width * 0.6
-    pen.polygon([_at(-9, eye_y), _at(9, eye_y), _at(tip_x, tip_y), _at(-tip_x, tip_y)], fill=_rgb(skin * 1.06))
-    pen.ellipse(_around(0, tip_y + 8, nose_width, 14), fill=_rgb(skin * 0.86))
-    pen.ellipse(_around(0, mouth_y + 34, mouth_rx * 0.7, 9), fill=_rgb(skin * 0.8))
+    pen.polygon([_place_point(-9, eye_y), _place_point(9, eye_y), _place_point(tip_x, tip_y), _place_point(-tip_x, tip_y)], fill=_to_rgb(skin * 1.06))
+    pen.ellipse(_make_box(0, tip_y + 8, nose_width, 14), fill=_to_rgb(skin * 0.86))
+    pen.ellipse(_make_box(0, mouth_y + 34, mouth_rx * 0.7, 9), fill=_to_rgb(skin * 0.8))
     picture = picture.filter(ImageFilter.GaussianBlur(7))
 
     pen = ImageDraw.Draw(picture)
     for side in (-1, 1):
         x = side * eye_x
-        pen.ellipse(_around(x, eye_y, eye_rx, eye_ry), fill=(236, 234, 230))
-        pen.ellipse(_around(x, eye_y, eye_ry + 1, eye_ry + 1), fill=_rgb(iris))
-        pen.ellipse(_around(x, eye_y, 6, 6), fill=(10, 10, 10))
-        pen.arc(_around(x, eye_y + 2, eye_rx + 3, eye_ry + 5), 190, 350, fill=(35, 25, 22), width=7)
-        inner, outer = _at(x - side * eye_rx, eye_y - brow_gap + brow_tilt), _at(x + side * (eye_rx + 6), eye_y - brow_gap)
-        pen.line([inner, _at(x, eye_y - brow_gap - 7), outer], fill=_rgb(hair * 0.7), width=round(brow_px), joint="curve")
-        pen.ellipse(_around(side * nose_width * 0.5, tip_y + 12, 7, 5), fill=_rgb(skin * 0.4))
+        pen.ellipse(_make_box(x, eye_y, eye_rx, eye_ry), fill=(236, 234, 230))
+        pen.ellipse(_make_box(x, eye_y, eye_ry + 1, eye_ry + 1), fill=_to_rgb(iris))
+        pen.ellipse(_make_box(x, eye_y, 6, 6), fill=(10, 10, 10))
+        pen.arc(_make_box(x, eye_y + 2, eye_rx + 3, eye_ry + 5), 190, 350, fill=(35, 25, 22), width=7)
+        inner, outer = _place_point(x - side * eye_rx, eye_y - brow_gap + brow_tilt), _place_point(x + side * (eye_rx + 6), eye_y - brow_gap)
+        pen.line([inner, _place_point(x, eye_y - brow_gap - 7), outer], fill=_to_rgb(hair * 0.7), width=round(brow_px), joint="curve")
+        pen.ellipse(_make_box(side * nose_width * 0.5, tip_y + 12, 7, 5), fill=_to_rgb(skin * 0.4))
     lips = skin * np.array([0.78, 0.5, 0.5])
     opening = 3 + 26 * mouth_open
-    pen.ellipse(_around(0, mouth_y, mouth_rx, lip_px + opening), fill=_rgb(lips))
-    pen.ellipse(_around(0, mouth_y, mouth_rx - 8, opening), fill=(50, 18, 18))
+    pen.ellipse(_make_box(0, mouth_y, mouth_rx, lip_px + opening), fill=_to_rgb(lips))
+    pen.ellipse(_make_box(0, mouth_y, mouth_rx - 8, opening), fill=(50, 18, 18))
     picture = picture.filter(ImageFilter.GaussianBlur(2))
 
     side_px = max(8, round(size * scale))
@@ -84,21 +84,21 @@ def draw_face(
     return np.clip(np.asarray(whole) + grain, 0, 255).astype(np.uint8)
 
 
-def _shaded(picture: Image.Image, half_width: float, half_height: float) -> Image.Image:
-    """Light from the front: the head darkens towards its rim."""
+def _shade(picture: Image.Image, half_width: float, half_height: float) -> Image.Image:
+    """Shade the head as if lit from the front: it darkens towards its rim."""
     y, x = np.mgrid[:CANVAS, :CANVAS] - CANVAS / 2
     distance = np.clip((x / half_width) ** 2 + (y / half_height) ** 2, 0, 1.2)
     return Image.fromarray(np.clip(np.asarray(picture) * (1.06 - 0.34 * distance**1.5)[..., None], 0, 255).astype(np.uint8))
 
 
-def _at(x: float, y: float) -> tuple[float, float]:
+def _place_point(x: float, y: float) -> tuple[float, float]:
     return CANVAS / 2 + x, CANVAS / 2 + y
 
 
-def _around(x: float, y: float, rx: float, ry: float) -> tuple[float, float, float, float]:
+def _make_box(x: float, y: float, rx: float, ry: float) -> tuple[float, float, float, float]:
     return CANVAS / 2 + x - rx, CANVAS / 2 + y - ry, CANVAS / 2 + x + rx, CANVAS / 2 + y + ry
 
 
-def _rgb(colour: np.ndarray) -> tuple[int, int, int]:
+def _to_rgb(colour: np.ndarray) -> tuple[int, int, int]:
     red, green, blue = (int(np.clip(c, 0, 255)) for c in colour)
     return red, green, blue
