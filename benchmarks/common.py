@@ -1,4 +1,4 @@
-"""What the benchmarks share: inputs made on the spot, medians, and one way to show figures."""
+"""Shared by the benchmarks: generated inputs, medians, and one way to show figures."""
 
 import argparse
 import json
@@ -30,7 +30,10 @@ def make_parser(description: str) -> argparse.ArgumentParser:
 
 
 def use_cores(count: int) -> int:
-    """Keeps this process, and what it starts, to `count` cores; call before torch is imported. Returns how many it got."""
+    """Limit this process and its children to `count` cores.
+
+    Call it before torch is imported. Return the number of cores.
+    """
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))[:count]
         os.sched_setaffinity(0, cores)
@@ -40,7 +43,7 @@ def use_cores(count: int) -> int:
 
 
 def describe_machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """Describe the machine that the figures come from."""
     import torch
 
     model = platform.processor() or platform.machine()
@@ -53,12 +56,12 @@ def describe_machine() -> dict[str, Any]:
 
 
 def summarise_runs(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and greatest of several runs."""
+    """Median, minimum and maximum of several runs."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
 
 
 def show(title: str, rows: Sequence[Mapping[str, Any]], as_json: bool, **about: Any) -> None:
-    """The figures as a Markdown table, or everything as one JSON object, on stdout."""
+    """Write the figures to stdout as a Markdown table, or everything as one JSON object."""
     about = {"machine": describe_machine(), **about}
     if as_json:
         sys.stdout.write(json.dumps({"benchmark": title, **about, "figures": list(rows)}) + "\n")
@@ -74,13 +77,13 @@ def _format_cell(value: Any) -> str:
 
 
 def make_speech(seconds: float, source: Path = SPEECH) -> tuple[np.ndarray, int]:
-    """A recording repeated or cut to a length: (n,), rate."""
+    """Repeat or cut a recording to a length -> (n,), rate."""
     wav, rate = load_audio(source)
     return np.resize(wav, round(seconds * rate)), rate
 
 
 def make_recordings(folder: Path, minutes: float, seconds: float = 5.0) -> Path:
-    """A folder of utterances of `seconds`, in all about `minutes`: the example, each time begun elsewhere and a little noisy."""
+    """Make a folder of utterances of `seconds`, about `minutes` in total: the example, shifted and a little noisy."""
     rng = np.random.default_rng(0)
     wav, rate = make_speech(seconds)
     for i in range(max(2, round(minutes * 60 / seconds))):
@@ -92,7 +95,7 @@ def make_recordings(folder: Path, minutes: float, seconds: float = 5.0) -> Path:
 def make_stores(
     folder: Path, mel: str, *, utterances: int, seconds: float, content_dim: int | None = None, face_dim: int | None = None
 ) -> dict[str, Path]:
-    """features.h5, voices.h5 and (with a face_dim) faces.h5 of random numbers, 16 speakers, laid out as the stages lay them out."""
+    """Make features.h5, voices.h5 and (with a face_dim) faces.h5 of 16 speakers: random numbers in the stages' layout."""
     rng = np.random.default_rng(0)
     definition = MEL_DEFINITIONS[mel]
     settings = {"mel": mel, "trim_db": 60.0, "peak": None, "definition": definition.as_settings(), "teacher": None}

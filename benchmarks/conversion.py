@@ -1,7 +1,7 @@
-"""How long a conversion takes: cold, from the start of the process to the file, and warm, as a real-time factor by step.
+"""Measure how long a conversion takes: cold, from process start to file, and warm, as a real-time factor per step.
 
-With --compare also many conversions, against the plain way to run the same model and against a Parallel WaveGAN; with --long a long
-recording, and the memory that it takes.
+--compare measures many conversions, and compares them with a plain run of the same model and with a Parallel WaveGAN. --long
+measures a long recording, and its memory.
 """
 
 import os
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def find_checkpoint(given: Path | None, folder: Path) -> tuple[Path, str]:
-    """The checkpoint to time, and what it is; random weights take as long as trained ones."""
+    """Find the checkpoint to time, and describe it. Random weights take as long as trained ones."""
     from facevc_cli.core.errors import FaceVCError
     from facevc_cli.families.checkpoint import find_bundled_checkpoint
 
@@ -78,7 +78,7 @@ def find_checkpoint(given: Path | None, folder: Path) -> tuple[Path, str]:
 
 
 def time_cold(args, checkpoint: Path, source: Path, folder: Path) -> dict:
-    """Whole processes through the command line, seconds; the first one may read from a cold disk."""
+    """Time whole processes of the command line, in seconds. The first one may read from a cold disk."""
     seconds = []
     for i in range(args.runs):
         command = [sys.executable, "-m", "facevc_cli", "convert", str(source), "--face", str(args.face), "-o", str(folder / f"{i}.wav")]
@@ -90,7 +90,7 @@ def time_cold(args, checkpoint: Path, source: Path, folder: Path) -> dict:
 
 
 def time_warm(args, checkpoint: Path, source: Path) -> list[dict]:
-    """One loaded Converter, by step; the first, unmeasured, conversion loads what loads late."""
+    """Time one loaded Converter by step. A first conversion, which is not measured, loads what is loaded late."""
     from facevc_cli import Converter
 
     started = time.perf_counter()
@@ -116,8 +116,10 @@ def time_warm(args, checkpoint: Path, source: Path) -> list[dict]:
 
 
 def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
-    """Sources that no kernel has seen the length of, one face, files written; the ways take turns, each in a process of its own, for kernels that one
-    compiles push out another's. `ratio`: how many times as long as ours."""
+    """Time all ways on sources of new lengths, with one face, including writing files.
+
+    The ways take turns, each in a process of its own, because kernels that one compiles evict another's. ratio: time as a multiple of ours.
+    """
     from facevc_cli.files.audio import save_audio
 
     ways = ["convert", *others]
@@ -125,7 +127,7 @@ def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
     totals = []
     with ExitStack() as stack:
         processes = {name: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for name in ways}
-        for round_ in range(args.runs + 1):  # the first, unmeasured, loads what loads late
+        for round_ in range(args.runs + 1):  # the first round is not measured; it loads what is loaded late
             sources, total = [], 0.0
             for i in range(args.sources):
                 length = args.seconds * (0.5 + (i + round_ / (args.runs + 1)) / args.sources)
@@ -148,7 +150,7 @@ def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
 
 
 def time_turn(name: str, checkpoint: Path, vocoder: str, device: str, face: Path, sources: list[Path], folder: Path) -> float:
-    """Seconds that one way takes for the sources, what it needs being loaded."""
+    """Time one way on the sources, in seconds, after it is loaded."""
     way = make_way(name, checkpoint, vocoder, device)
     started = time.perf_counter()
     way(face, sources, folder)
@@ -168,14 +170,14 @@ def make_way(name: str, checkpoint: Path, vocoder: str, device: str):
 
 
 def make_plain(vocoder) -> None:
-    """As its paper's code runs it: float32, each utterance whole."""
+    """Set the vocoder up as its paper's code runs it: float32, each utterance whole."""
     vocoder.window_frames, vocoder.steady = 10**9, False
     if hasattr(vocoder, "in_bfloat16"):
         vocoder.in_bfloat16 = False
 
 
 def convert_batch(converter, face: Path, sources: list[Path], folder: Path) -> None:
-    """As `facevc convert` does it, its model loaded: hearing ahead, writing behind."""
+    """Convert as `facevc convert` does with a loaded model: prefetch sources, write files in the background."""
     from facevc_cli.batch.jobs import Job
     from facevc_cli.batch.pipeline import convert_jobs
     from facevc_cli.conversion.resolver import VoiceResolver
@@ -196,7 +198,7 @@ def convert_one_by_one(converter, face: Path, sources: list[Path], folder: Path)
 
 
 def make_parallel_wavegan(device: str):
-    """Version 1's generator at the paper's mel, random weights: its time alone, on log-mels as long as the sources."""
+    """Make a vocoder run: version 1's generator at the paper's mel, with random weights, on log-mels as long as the sources."""
     import soundfile
     import torch
 
@@ -216,7 +218,7 @@ def make_parallel_wavegan(device: str):
 
 
 def time_long(args, checkpoint: Path, folder: Path) -> dict:
-    """One process; the peak of its resident memory as the system counts it (not on Windows)."""
+    """Time one process, and read its peak resident memory from the system (not on Windows)."""
     import resource
 
     from facevc_cli.files.audio import save_audio

@@ -1,4 +1,7 @@
-"""Random crops a second: one HDF5 store against one .npy file an utterance, the same crops, in turns."""
+"""Measure random crops per second: one HDF5 store against one .npy file per utterance.
+
+Both read the same crops, in turns.
+"""
 
 import tempfile
 import time
@@ -14,10 +17,10 @@ Crop = tuple[int, int]  # utterance, first frame
 def main() -> None:
     parser = common.make_parser(__doc__)
     parser.add_argument("--utterances", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of an utterance, on average")
+    parser.add_argument("--seconds", type=float, default=4.0, help="mean length of an utterance")
     parser.add_argument("--mel", default="fvmvc")
     parser.add_argument("--crop-frames", type=int, default=128)
-    parser.add_argument("--crops", type=int, default=2000, help="a round")
+    parser.add_argument("--crops", type=int, default=2000, help="crops per round")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     from facevc_cli.corpus.store import Store
@@ -69,7 +72,7 @@ def main() -> None:
 
 
 def time_reads(read: Callable[[Crop], np.ndarray], crops: list[Crop]) -> tuple[float, float]:
-    """Seconds for all crops, and a checksum that shows that they were read."""
+    """Time all crops in seconds. A checksum shows that they were read."""
     total = 0.0
     started = time.perf_counter()
     for crop in crops:

@@ -1,4 +1,4 @@
-"""Throughput of the extracting stages: hours of audio a minute for extract-features, frames a second for extract-face."""
+"""Measure extraction: hours of audio per minute for extract-features, frames per second for extract-face."""
 
 import tempfile
 import time
@@ -10,13 +10,13 @@ import numpy as np
 
 def main() -> None:
     parser = common.make_parser(__doc__)
-    parser.add_argument("--wavs", type=Path, help="a folder of recordings; default: made from the example")
-    parser.add_argument("--minutes", type=float, default=20.0, help="of made recordings")
+    parser.add_argument("--wavs", type=Path, help="a folder of recordings; default: generated from the example")
+    parser.add_argument("--minutes", type=float, default=20.0, help="total length of generated recordings")
     parser.add_argument("--mel", nargs="+", default=["fvmvc", "hifigan"])
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--images", type=Path, help="a folder of images or videos; default: made from the example")
-    parser.add_argument("--frames", type=int, default=60, help="made images, and frames of the made video")
-    parser.add_argument("--every", type=int, default=1, help="of a video, each n-th frame")
+    parser.add_argument("--images", type=Path, help="a folder of images or videos; default: generated from the example")
+    parser.add_argument("--frames", type=int, default=60, help="number of generated images, and of frames in the generated videos")
+    parser.add_argument("--every", type=int, default=1, help="use each n-th frame of a video")
     parser.add_argument("--only", choices=("audio", "faces"))
     args = parser.parse_args()
     rows = []
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def time_audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
-    """extract-features over a folder, its processes' start included."""
+    """Time extract-features over a folder, including the start of its processes."""
     from facevc_cli.corpus.store import Store
     from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
@@ -49,7 +49,7 @@ def time_audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
 
 
 def time_faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> dict:
-    """extract-face over images or videos: frames looked at, whether or not they show a face."""
+    """Time extract-face over images or videos. All frames count, also those without a face."""
     from facevc_cli.corpus.store import Store
     from facevc_cli.stages.extract_face import ExtractFaceConfig, run
 
@@ -65,7 +65,7 @@ def time_faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> 
 
 
 def make_faces(folder: Path, count: int) -> dict[str, Path]:
-    """The example face as `count` images of 256 px, a little lighter or darker each, and as two videos of as many frames in all."""
+    """Make `count` images of 256 px from the example face, of varied brightness, and two videos with the same frames."""
     import av
     from PIL import Image
 

@@ -1,7 +1,7 @@
-"""Damages every kind of file that facevc reads, in seeded ways, and reads it: what is bad input must be refused in a sentence, and nothing else.
+"""Damage every kind of file that facevc reads, in seeded ways, and read it. Bad input must give one clear error and nothing else.
 
-A case is `read`, `refused` (a FaceVCError), or bad: TRACEBACK (any other error), OPENED (a playlist or a program's file in a medium's place gave
-something), CRASH (the process died), HANG (over 10 s), FAT (over 2 GB of memory). The exit code is 1 where one is bad.
+A case is `read`, `refused` (a FaceVCError), or bad: TRACEBACK (any other error), OPENED (a playlist or a program's file was opened as
+a medium), CRASH (the process died), HANG (over 10 s), FAT (over 2 GB of memory). The exit code is 1 if any case is bad.
 """
 
 import argparse
@@ -24,20 +24,20 @@ from pathlib import Path
 from typing import Any
 
 OUTCOMES = ("read", "refused", "TRACEBACK", "OPENED", "CRASH", "HANG", "FAT")
-LONGEST_S, GRACE_S, START_S = 10, 3, 300  # of a case; before the parent ends it; of imports
+LONGEST_S, GRACE_S, START_S = 10, 3, 300  # for a case; until the parent ends it; for imports
 FATTEST = 2 << 30  # bytes resident
-KILL_AT, ROOM = 3 << 30, 8 << 30  # bytes: the parent kills a process that holds the first; none may ask for more than the second
+KILL_AT, ROOM = 3 << 30, 8 << 30  # bytes: the parent kills a process above the first; no process can allocate more than the second
 
 
 class Hang(BaseException):
-    """The alarm went off."""
+    """The case took too long."""
 
 
 # --- the worker: one process, one kind, many cases ---------------------------------------------------------------------
 
 
 def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longest_s: int, keep: Path | None) -> None:
-    """Prints a line as a case begins and one as it ends."""
+    """Print a line when a case starts and one when it ends."""
     out = os.fdopen(os.dup(1), "w")
     log = os.open(scratch / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
@@ -54,7 +54,7 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
     kind = KINDS[kind_name]
     whole = (base / kind.folder / kind.file).read_bytes()
     folder = _copy_input(base / kind.folder, scratch / "warm")
-    kind.read(folder)  # imports, and shows that the input is good while it is whole
+    kind.read(folder)  # imports everything, and shows that the undamaged input is good
     room = _read_status("VmSize") + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     for number in range(first, last):
@@ -65,7 +65,7 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
         (folder / kind.file).write_bytes(data)
         if kind.repair:
             kind.repair(folder)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         out.write(json.dumps({"begin": number}) + "\n")
         out.flush()
         result = _read(kind.read, folder, longest_s, kind.format in ("medium", "png") and is_disguise(data))
@@ -81,7 +81,7 @@ def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longe
 
 
 def _plant_interpreter(folder: Path) -> Path:
-    """Puts a Ghostscript first on the path that does nothing but leave a file, which is returned: no picture may start it."""
+    """Put a fake Ghostscript first on the path, and return the file that it would write. No picture may start it."""
     folder.mkdir()
     (folder / "gs").write_text(f"#!/bin/sh\necho 10.0\ncase $1 in --version) ;; *) touch {folder}/started ;; esac\n")
     (folder / "gs").chmod(0o755)
@@ -122,7 +122,7 @@ def _find_place(error: BaseException) -> str:
 
 
 def _read_status(name: str, process: int | str = "self") -> int:
-    """A figure of /proc/PID/status in bytes; 0 where the process is gone."""
+    """Read a figure of /proc/PID/status in bytes. 0 if the process is gone."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -134,7 +134,10 @@ def _read_status(name: str, process: int | str = "self") -> int:
 
 
 def fuzz_kind(kind: str, first: int, last: int, base: Path, longest_s: int, keep: Path | None) -> list[dict[str, Any]]:
-    """The results of the cases from `first` up to `last`; a process that dies or is killed costs its case, and another goes on."""
+    """Run the cases from `first` up to `last`.
+
+    If a process dies or is killed, its case is bad, and another process continues.
+    """
     results: list[dict[str, Any]] = []
     while first < last:
         found, begun = _run_worker(kind, first, last, base, longest_s, keep)
@@ -180,7 +183,7 @@ def _run_worker(kind: str, first: int, last: int, base: Path, longest_s: int, ke
 
 
 class _Lines:
-    """JSON lines out of a pipe, as they come."""
+    """JSON lines from a pipe, as they arrive."""
 
     def __init__(self, pipe: int):
         self.pipe, self.rest, self.ended = pipe, b"", False
@@ -204,14 +207,14 @@ def main() -> int:
     parser = common.make_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--count", type=int, default=400, help="cases of each kind (400)")
-    parser.add_argument("--kinds", nargs="+", default=[], help="all of them (--list names them)")
-    parser.add_argument("--list", action="store_true", help="name the kinds and leave")
+    parser.add_argument("--kinds", nargs="+", default=[], help="kinds to try (all; --list names them)")
+    parser.add_argument("--list", action="store_true", help="list the kinds and exit")
     parser.add_argument("--first", type=int, default=0, help="the first case's seed (0)")
-    parser.add_argument("--jobs", type=int, default=2, help="kinds that are tried side by side (2)")
-    parser.add_argument("--longest", type=int, default=LONGEST_S, metavar="SECONDS", help="that a case may take (10); more on a busy machine")
-    parser.add_argument("--only", metavar="KIND", help="one case alone, with --seed; its traceback is shown")
-    parser.add_argument("--seed", type=int, default=0, help="of --only")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="where --only leaves the damaged file")
+    parser.add_argument("--jobs", type=int, default=2, help="kinds that run in parallel (2)")
+    parser.add_argument("--longest", type=int, default=LONGEST_S, metavar="SECONDS", help="most time for a case (10); use more on a busy machine")
+    parser.add_argument("--only", metavar="KIND", help="run one case only, with --seed, and show its traceback")
+    parser.add_argument("--seed", type=int, default=0, help="seed of --only")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="save the damaged file of --only here")
     args = parser.parse_args()
     from fuzz_inputs import make_inputs
     from fuzz_kinds import KINDS, choose_kinds
@@ -263,7 +266,7 @@ def _make_row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _format_bad(bad: list[dict[str, Any]]) -> list[str]:
-    """Alike ones together, with all their seeds."""
+    """Format bad cases. Similar ones share a line with all their seeds."""
     groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     for result in bad:
         text = result.get("text", "").partition(":")[0]

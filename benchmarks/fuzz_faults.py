@@ -1,4 +1,7 @@
-"""The faults of `fuzz.py` that know a format: what is damaged stays a file of its kind, so that the reader looks further into it."""
+"""The faults of `fuzz.py` for each format.
+
+A damaged file stays a file of its format, so that the reader goes deeper.
+"""
 
 import io
 import json
@@ -30,7 +33,7 @@ PLAYLISTS = (
 DISGUISES = (EPS, *PLAYLISTS, b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", b"PK\x03\x04" + bytes(400), b"GIF89a", b"RIFF\x04\0\0\0WAVE")
 
 
-_HEADER_FAULTS = (  # of npy: what is found, and what may stand in its place
+_HEADER_FAULTS = (  # of npy: a text, and its replacements
     (rb"'shape': \([^)]*\)", (b"'shape': (2, 9999999999)", b"'shape': (-2, 80)", b"'shape': ()", b"'shape': (2, 80L)", b"'shape': (2, 80", b"'shape': 5")),
     (rb"'descr': '[^']*'", (b"'descr': 'O'", b"'descr': '<U9'", b"'descr': '<f2'", b"'descr': '<M8[s]'", b"'descr': [('a', '<f8')]", b"'descr': {}")),
     (rb"'descr': '[^']*'", (b"'descr': '>i1'", b"'descr': '<c16'", b"'descr': '|b1'")),
@@ -39,7 +42,7 @@ _HEADER_FAULTS = (  # of npy: what is found, and what may stand in its place
 
 
 def damage(format: str, data: bytes, seed: int) -> bytes:
-    """The data with the fault of that number; a third are faults of any file, the rest are those of the format, where it has some."""
+    """Damage the data by a seed. A third of the faults are general; the rest are those of the format, if it has any."""
     rng = random.Random(seed)
     if format in ("yaml", "json", "table"):
         plain: Callable[[bytes, int], bytes] = mutate_text
@@ -50,7 +53,10 @@ def damage(format: str, data: bytes, seed: int) -> bytes:
 
 
 def is_disguise(data: bytes) -> bool:
-    """Whether a medium is none, so that a reader that gives sound or a picture was led to another file or program."""
+    """Whether data is not a medium.
+
+    If a reader still returns sound or a picture, another file or program was opened.
+    """
     return data in DISGUISES
 
 
@@ -62,7 +68,7 @@ def draw_odd_value(rng: random.Random) -> Any:
 
 
 def damage_tree(tree: Any, rng: random.Random, value: Any = None) -> Any:
-    """A copy in which one place, at any depth, is lost, renamed or another value."""
+    """Copy a tree. In one place, at any depth, an entry is removed, renamed or replaced."""
     if not isinstance(tree, dict | list) or not tree or rng.random() < 0.08:
         return draw_odd_value(rng) if value is None else value
     copy = dict(tree) if isinstance(tree, dict) else list(tree)
@@ -80,7 +86,7 @@ def damage_tree(tree: Any, rng: random.Random, value: Any = None) -> Any:
 
 def _damage_yaml(data: bytes, rng: random.Random) -> bytes:
     class Loader(yaml.SafeLoader):
-        """Reads what others' dumpers wrote."""
+        """Reads what other dumpers wrote."""
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: loader.construct_sequence(node))
     tree = yaml.load(data, Loader=Loader)  # a SafeLoader
@@ -194,7 +200,7 @@ def _damage_torch(data: bytes, rng: random.Random) -> bytes:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.abort, ()
 
-    if rng.random() < 0.4:  # damaged inside its members: the archive's own sums would tell of any other
+    if rng.random() < 0.4:  # inside its members, because the archive's checksums detect other damage
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         name = rng.choice([n for n in members if n.endswith("data.pkl") or rng.random() < 0.2] or list(members))
@@ -218,7 +224,7 @@ def _damage_torch(data: bytes, rng: random.Random) -> bytes:
 
 
 def _damage_png(data: bytes, rng: random.Random) -> bytes:
-    """Another size in the header, its sum right."""
+    """Write another size into the header, with a correct checksum."""
     if rng.random() < 0.3:
         return _damage_medium(data, rng)
     width, height = rng.choice(((12_000, 12_000), (60_000, 60_000), (1, 2**31 - 1), (0, 5), (100_000, 1400)))
@@ -284,7 +290,7 @@ def _replace(file: Any, name: str, old: np.ndarray, rng: random.Random) -> None:
 
     rest = old.shape[1:] if old.ndim else ()
     change = rng.randrange(8)
-    if change == 0:  # takes no room in the file, and all of the memory when it is read
+    if change == 0:  # takes no space in the file, but all memory when it is read
         kind = h5py.string_dtype() if old.dtype.kind == "O" else old.dtype
         file.create_dataset(name, (HUGE_ROWS, *rest), kind, chunks=(1024, *rest))
     elif change == 1:
@@ -304,7 +310,14 @@ def _replace(file: Any, name: str, old: np.ndarray, rng: random.Random) -> None:
 
 
 _FORMATS: dict[str, Callable[[bytes, random.Random], bytes]] = {
-    "yaml": _damage_yaml, "json": _damage_json, "table": _damage_table, "safetensors": _damage_safetensors, "npy": _damage_npy,
-    "npz": _damage_npz, "torch": _damage_torch, "hdf5": _damage_hdf5, "png": _damage_png,
+    "yaml": _damage_yaml,
+    "json": _damage_json,
+    "table": _damage_table,
+    "safetensors": _damage_safetensors,
+    "npy": _damage_npy,
+    "npz": _damage_npz,
+    "torch": _damage_torch,
+    "hdf5": _damage_hdf5,
+    "png": _damage_png,
     "medium": _damage_medium,
-}  # fmt: skip
+}

@@ -1,4 +1,4 @@
-"""The whole inputs that `fuzz.py` damages, a small one of every kind."""
+"""The undamaged inputs of `fuzz.py`: a small one of every kind."""
 
 import base64
 import json
@@ -18,8 +18,9 @@ PICTURES = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "gif": "
 
 
 def make_inputs(base: Path) -> None:
-    media = (_make_media, _make_stores, _make_model, _make_run, _make_tables, _make_evaluation)
-    for make in (*media, _make_published, _make_vocoders, _make_teacher, _make_settings, _make_extracted):
+    for make in (_make_media, _make_stores, _make_model, _make_run, _make_tables, _make_evaluation):
+        make(base)
+    for make in (_make_published, _make_vocoders, _make_teacher, _make_settings, _make_extracted):
         make(base)
 
 
@@ -115,7 +116,7 @@ def _make_run(base: Path) -> None:
 
 
 def _steady_records(run: Path) -> None:
-    """Times and paths as they would be anywhere: a seed damages the same place of a file only where it is as long."""
+    """Write fixed times and paths. A seed damages the same place only if files have the same length everywhere."""
     from facevc_cli.files.tables import read_table, write_table
 
     starts = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -185,7 +186,7 @@ def _make_evaluation(base: Path) -> None:
 
 
 def _make_published(base: Path) -> None:
-    """An FVMVC checkpoint under the published names, with a small model's weights."""
+    """Make an FVMVC checkpoint under the published names, with the weights of a small model."""
     import torch
 
     from facevc_cli.families.fvmvc.model import FaceVC
@@ -225,7 +226,7 @@ def _make_vocoders(base: Path) -> None:
 
 
 def _make_teacher(base: Path) -> None:
-    """A CTranslate2 Whisper's encoder of dimension 64, and a recording."""
+    """Make a CTranslate2 Whisper encoder of dimension 64, and a recording."""
     from tiny import recording
 
     dim, rng, arrays = 64, np.random.default_rng(0), {}
@@ -266,6 +267,6 @@ def _make_settings(base: Path) -> None:
 
 
 def _make_extracted(base: Path) -> None:
-    """An output of extract-wav that a second run goes on with."""
+    """Make an output of extract-wav that a second run continues."""
     shutil.copytree(base / "tables" / "wavs", base / "extracted" / "wavs")
     go_on_extracting(base / "extracted")

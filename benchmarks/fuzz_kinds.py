@@ -1,4 +1,4 @@
-"""The kinds that `fuzz.py` damages, and the functions that commands read each of them with."""
+"""The kinds of files that `fuzz.py` damages, and how commands read each of them."""
 
 import random
 import re
@@ -24,17 +24,20 @@ RATE = 16000
 
 @dataclass(frozen=True)
 class Kind:
-    """file: what is damaged, below `folder` of the made inputs; read: reads it there, as a command would, and raises what that raises."""
+    """file: the damaged file, below `folder` of the inputs.
+
+    read: reads it as a command does, and raises the same errors.
+    """
 
     folder: str
     file: str
     format: str
     read: Callable[[Path], None]
-    repair: Callable[[Path], None] | None = None  # after the damage: sums that a reader would refuse at once
+    repair: Callable[[Path], None] | None = None  # runs after the damage; corrects checksums that a reader would refuse at once
 
 
 def attempt(*reads: Callable[[], Any]) -> None:
-    """All of them, however many refuse; then the first refusal. A failed item of a stage is a refusal."""
+    """Run all reads, then raise the first refusal. A failed item of a stage counts as a refusal."""
     refusal: FaceVCError | None = None
     for read in reads:
         try:
@@ -136,7 +139,7 @@ def _use_model(folder: Path) -> None:
 
 
 def _use_metrics(folder: Path) -> None:
-    """An import looks into the figures of what it takes, and into those of what it would replace."""
+    """Import a checkpoint. That reads the metrics of the new one and of the one that it would replace."""
     from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 
     path = folder / "checkpoint"
@@ -170,7 +173,7 @@ def pretrain(folder: Path, **options: Any) -> Any:
     import facevc_cli.training.run_folder
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
-    if hasattr(facevc_cli.training.run_folder, "_plot"):  # drawing takes longer than the training that it shows
+    if hasattr(facevc_cli.training.run_folder, "_plot"):  # drawing takes longer than the training
         facevc_cli.training.run_folder._plot = lambda table, picture: None
     inputs, settings = (folder / "features.h5", folder / "voices.h5"), (*TOY, "pretrain.steps=4")
     return run(PretrainStageConfig(*inputs, folder / "run", "toy", overrides=settings, device="cpu", **options))
@@ -187,7 +190,7 @@ def _weigh(folder: Path) -> None:
 
 
 def _plan(**given: str) -> Callable[[Path], None]:
-    """A dry run of a benchmark with the tables named; the sources are those of the list where that is damaged."""
+    """Make a dry run of a benchmark with these tables. If the list is damaged, the sources come from it."""
 
     def read(folder: Path) -> None:
         from facevc_cli.stages.benchmark import BenchmarkConfig, run
@@ -246,7 +249,7 @@ def _use_evaluation(**given: str) -> Callable[[Path], None]:
 
 
 def _draw_addresses(folder: Path) -> None:
-    """As the page of an evaluation does it, less the drawing itself, which takes longer than all the rest."""
+    """Do what an evaluation's page does, without drawing, which takes longer than all the rest."""
     from facevc_cli.evaluation.report import plots
 
     if hasattr(plots, "to_svg"):
@@ -301,7 +304,7 @@ def _configure(folder: Path) -> None:
 
 
 def _mend_sum(folder: Path, model: str) -> None:
-    """config.yaml names the sha256 of the damaged weights, so that the reader opens them."""
+    """Write the sha256 of the damaged weights into config.yaml, so that the reader opens them."""
     import hashlib
 
     config = folder / model / "config.yaml"
@@ -368,5 +371,5 @@ def choose_kinds(names: Sequence[str]) -> list[str]:
 
 
 def make_seed(kind: str, number: int) -> int:
-    """One number for a kind and a case, the same on every machine."""
+    """Make one number from a kind and a case. It is the same on every machine."""
     return random.Random(f"{kind} {number}").getrandbits(60)

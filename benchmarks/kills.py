@@ -1,6 +1,6 @@
-"""Kills each stage at random moments, runs the same command again, and holds its output against that of a run that nobody disturbed.
+"""Kill each stage at random moments, run the same command again, and compare its output with that of an undisturbed run.
 
-Then Ctrl-C once, and twice: how the process leaves, how soon, and what is said. The exit code is 1 where anything is not as it should be.
+Then press Ctrl-C once, and twice: check how the process exits, how soon, and what it prints. The exit code is 1 if anything is wrong.
 """
 
 import argparse
@@ -29,12 +29,13 @@ OUTPUT = {
     "convert": "converted", "evaluate": "evaluated",
 }  # fmt: skip
 STAGES = tuple(OUTPUT)
-IGNORED = {"run.json", "losses.png"}  # when and by which command line, and a picture of losses.csv
-FREE_COLUMNS = {"steps_per_s", "data_wait"}  # of losses.csv
-PATIENCE_S = 60.0  # for a process that was asked to leave
-BETWEEN_S = 0.5  # the two of a double Ctrl-C
+IGNORED = {"run.json", "losses.png"}  # they hold the time, the command line, and a picture of losses.csv
+FREE_COLUMNS = {"steps_per_s", "data_wait"}  # columns of losses.csv
+PATIENCE_S = 60.0  # time for a process to exit after a signal
+BETWEEN_S = 0.5  # between the two signals of a double Ctrl-C
 TEMPORARY_AGE_S = 3600.0
-INPUTS_AGE_S = 2.5  # a younger file's stamp is left out of the tables, so that the first run would differ from all others
+INPUTS_AGE_S = 2.5  # the stamp of a younger file is left out of tables, so the first run would differ from all others
+INPUTS_AGE_S = 2.5  # tables leave out the stamps of younger files, so the first run would differ from all others
 
 
 @dataclass
@@ -42,15 +43,15 @@ class Counts:
     """What happened to one stage."""
 
     kills: int = 0
-    late: int = 0  # the stage was done before the signal came
+    late: int = 0  # the stage ended before the signal
     unequal: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)  # reruns that did not end with 0
+    failed: list[str] = field(default_factory=list)  # reruns that did not exit with 0
     once_s: list[float] = field(default_factory=list)
     twice_s: list[float] = field(default_factory=list)
-    codes: list[int | str] = field(default_factory=list)  # of processes that were interrupted; 130 is right
-    survivors: int = 0  # groups in which a process lived on
+    codes: list[int | str] = field(default_factory=list)  # exit codes of interrupted processes; 130 is right
+    survivors: int = 0  # process groups in which a process survived
 
 
 class Bench:
@@ -63,7 +64,7 @@ class Bench:
         self.running: Running | None = None
 
     def command(self, stage: str) -> list[str]:
-        """The stage's own command line; what it reads comes from undisturbed runs."""
+        """Make the stage's command line. Its inputs come from undisturbed runs."""
         w = {name: self.whole / output for name, output in OUTPUT.items()}
         o = self.out / OUTPUT[stage]
         clips = self.base / "clips"
@@ -84,7 +85,7 @@ class Bench:
         return [sys.executable, "-m", "facevc_cli", stage, *map(str, arguments[stage])]
 
     def fresh(self, stage: str) -> Path:
-        """An empty output; of `evaluate` the conversions lie in it, for it remembers beside them what it heard."""
+        """Make an empty output. For `evaluate` it holds the conversions, because the cache is beside them."""
         output = self.out / OUTPUT[stage]
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
@@ -97,12 +98,12 @@ class Bench:
         return self.running
 
     def stop(self) -> None:
-        """Leaves no process behind, however this ends."""
+        """Stop all processes, however this script ends."""
         if self.running is not None:
             self.running.signal_group(signal.SIGKILL)
 
     def run_whole(self, stage: str) -> None:
-        """The undisturbed run: its output and how long it took."""
+        """Run the stage undisturbed: keep its output and its duration."""
         output = self.fresh(stage)
         started = time.monotonic()
         running = self.start(stage)
@@ -113,9 +114,10 @@ class Bench:
         shutil.rmtree(self.whole / OUTPUT[stage], ignore_errors=True)
         shutil.copytree(output, self.whole / OUTPUT[stage])
         time.sleep(INPUTS_AGE_S)
+        time.sleep(INPUTS_AGE_S)
 
     def finish(self, stage: str, counts: Counts, what: str) -> None:
-        """Runs the stage to its end and compares."""
+        """Run the stage to its end, and compare the output."""
         output = self.out / OUTPUT[stage]
         age_temporary_files(output)
         running = self.start(stage)
@@ -131,13 +133,13 @@ class Bench:
 
 
 def _make_small_training(stage: str, steps: int, every: int) -> list[str]:
-    """A training of preset toy that saves and validates three times."""
+    """Make a training of preset toy that saves and validates three times."""
     settings = {"steps": steps, "checkpoint_every": every, "validate_every": every, "log_every": every // 2}
     return ["--preset", "toy", *(word for name, value in settings.items() for word in ("--set", f"{stage}.{name}={value}"))]
 
 
 class Running:
-    """A command in a process group of its own, whose words go into a file."""
+    """A command in its own process group. Its output is written to a file."""
 
     def __init__(self, command: Sequence[str], log: Path):
         self.log = log
@@ -148,7 +150,7 @@ class Running:
             )  # fmt: skip
 
     def wait(self, longest_s: float) -> int | str:
-        """The exit code as a shell has it, or "hangs" for a process that does not leave, which is then killed with its group."""
+        """Wait for the exit code, as a shell gives it. If the process hangs, kill its group and return "hangs"."""
         try:
             code = self.process.wait(longest_s)
             return 128 - code if code < 0 else code
@@ -162,7 +164,7 @@ class Running:
             os.killpg(self.process.pid, number)
 
     def clear_group(self, longest_s: float = 10.0) -> bool:
-        """Waits for the workers of a dead process to leave; True where some had to be killed."""
+        """Wait until the workers of a dead process exit. True if some had to be killed."""
         until = time.monotonic() + longest_s
         while is_group_alive(self.process.pid):
             if time.monotonic() > until:
@@ -176,12 +178,12 @@ class Running:
 
 
 def heed_interrupts() -> None:
-    """A shell starts what is in the background deaf to Ctrl-C."""
+    """Handle Ctrl-C again. A shell starts background processes so that they ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def is_group_alive(group: int) -> bool:
-    """Whether any process of the group is there and no zombie."""
+    """Whether any process of the group exists and is not a zombie."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -198,7 +200,10 @@ def is_group_alive(group: int) -> bool:
 
 
 def age_temporary_files(folder: Path) -> None:
-    """What a killed process left looks an hour old: younger files might be in the hands of another process, and are let be."""
+    """Make leftovers of a killed process look an hour old.
+
+    Younger files may belong to a running process and are kept.
+    """
     then = time.time() - TEMPORARY_AGE_S
     for path in [*folder.rglob("*.tmp*"), *folder.rglob(".*.tmp*")]:
         os.utime(path, (then, then))
@@ -212,7 +217,7 @@ def read_last_line(text: str) -> str:
 
 
 def compare(whole: Path, found: Path) -> tuple[list[str], list[str]]:
-    """Names of files that are missing or hold something else, and of files that only the second has."""
+    """List files that are missing or differ, and files that only the second output has."""
     wanted, there = _list_files(whole), _list_files(found)
     unequal = [name for name in sorted(wanted) if name not in there or not has_same_content(wanted[name], there[name])]
     return unequal, sorted(set(there) - set(wanted))
@@ -223,7 +228,7 @@ def _list_files(folder: Path) -> dict[str, Path]:
 
 
 def has_same_content(one: Path, other: Path) -> bool:
-    """Whether two outputs say the same: the same ids and numbers, whatever the order in a file of a format that has none."""
+    """Whether two files have the same ids and numbers. Order counts only in formats that define one."""
     if one.is_dir() or other.is_dir():
         return one.is_dir() and other.is_dir()
     readers: Mapping[str, Callable[[Path], Any]] = {".h5": _read_store, ".npz": _read_arrays, ".csv": _read_rows}
@@ -270,7 +275,7 @@ def kill_once(bench: Bench, stage: str, counts: Counts) -> None:
 
 
 def interrupt(bench: Bench, stage: str, counts: Counts, times: int) -> None:
-    """Ctrl-C goes to the whole group, as a terminal sends it."""
+    """Send Ctrl-C to the whole group, as a terminal does."""
     bench.fresh(stage)
     moment = bench.random.uniform(0.2, 0.9) * bench.seconds[stage]
     running = bench.start(stage)
@@ -305,7 +310,7 @@ def try_stage(bench: Bench, stage: str, count: int, interrupts: int) -> Counts:
 
 
 def make_inputs(base: Path, seconds: float) -> None:
-    """Clips of drawn faces that speak, four people with two each, and a picture of each."""
+    """Make clips of drawn, speaking faces: two clips and a picture of each of four people."""
     recipe = ROOT / "recipes" / "toy" / "local" / "make_clips.py"
     made = [sys.executable, recipe, base / "clips", "--people", "4", "--seconds", str(seconds)]
     subprocess.run(made, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -320,14 +325,15 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES, metavar="STAGE", help=f"of {', '.join(STAGES)} (all)")
     parser.add_argument("--count", type=int, default=40, help="kills of each stage (40)")
-    parser.add_argument("--interrupts", type=int, default=3, help="trials of one Ctrl-C, and of two, of each stage (3)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
-    parser.add_argument("--seconds", type=float, default=1.6, help="of a clip (1.6)")
+    parser.add_argument("--interrupts", type=int, default=3, help="trials of each stage with one Ctrl-C, and with two (3)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments (0)")
+    parser.add_argument("--seconds", type=float, default=1.6, help="length of a clip (1.6)")
     args = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(Path(temporary).resolve(), args.seed)
         make_inputs(bench.base, args.seconds)
+        time.sleep(INPUTS_AGE_S)
         time.sleep(INPUTS_AGE_S)
         needed = STAGES[: max(STAGES.index(stage) for stage in args.stages) + 1]
         tried: dict[str, Counts] = {}

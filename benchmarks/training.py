@@ -1,4 +1,4 @@
-"""Steps a second of pretraining and of face training, and the share of the time spent waiting for data, on stores of random numbers."""
+"""Measure pretraining and face training on random stores: steps per second, and the share of time that waits for data."""
 
 import tempfile
 import time
@@ -12,13 +12,13 @@ def main() -> None:
     parser.add_argument("--preset", default="starter")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="no", help="no or bf16")
-    parser.add_argument("--steps", type=int, default=60, help="of each training")
+    parser.add_argument("--steps", type=int, default=60, help="steps of each training")
     parser.add_argument("--batch-size", type=int, help="default: the preset's")
     parser.add_argument("--workers", type=int, help="default: the preset's")
     parser.add_argument("--utterances", type=int, default=400)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of an utterance, on average")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="further settings")
-    parser.add_argument("--only", choices=("pretrain", "train"), help="train still pretrains, for two steps")
+    parser.add_argument("--seconds", type=float, default=4.0, help="mean length of an utterance")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="other settings")
+    parser.add_argument("--only", choices=("pretrain", "train"), help="train still pretrains for two steps")
     args = parser.parse_args()
     from facevc_cli.families.presets import load_config
 
@@ -59,14 +59,14 @@ def time_train(args, paths: dict[str, Path], init: Path, output: Path) -> dict:
 
 
 def make_overrides(args, stage: str, steps: int) -> tuple[str, ...]:
-    """A short run that logs six times and validates and saves once, at its end, after the last log."""
+    """Make the settings of a short run: it logs six times, then validates and saves once at its end."""
     run = {"steps": steps, "log_every": max(1, steps // 6), "validate_every": steps, "checkpoint_every": steps, "validation_batches": 1}
     run |= {name: value for name, value in (("batch_size", args.batch_size), ("workers", args.workers)) if value is not None}
     return (*args.set, *(f"{stage}.{name}={value}" for name, value in run.items()))
 
 
 def time_run(name: str, work, output: Path, steps: int) -> dict:
-    """From losses.csv; its first line is left out: readers start, kernels are chosen."""
+    """Read the figures from losses.csv, without its first line: during it readers start and kernels are chosen."""
     from facevc_cli.files.tables import read_table
 
     started = time.perf_counter()

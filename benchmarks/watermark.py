@@ -1,6 +1,6 @@
-"""The watermark measured: false alarms on real speech, what it outlives, what it costs to the ear and to the clock.
+"""Measure the watermark: false alarms on real speech, survival of attacks, audible cost, and time.
 
---speech holds recordings of people, --converted conversions without a mark (`facevc convert --no-watermark`); each is marked here.
+--speech holds recordings of people, --converted conversions without a mark (`facevc convert --no-watermark`). This script marks each.
 """
 
 import io
@@ -21,12 +21,12 @@ Sound = tuple[np.ndarray, int]  # (n,) float32, rate in Hz
 
 def main() -> None:
     parser = common.make_parser(__doc__)
-    parser.add_argument("--speech", type=Path, help="a folder of real recordings: false alarms")
-    parser.add_argument("--converted", type=Path, help="a folder of conversions: detection, cost to the ear, time")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of the pieces looked at")
-    parser.add_argument("--pieces", type=int, default=5000, help="of real speech, at most two a recording")
-    parser.add_argument("--conversions", type=int, default=200, help="at most, spread over the folder")
-    parser.add_argument("--crops", type=int, default=2, help="of each conversion and attack")
+    parser.add_argument("--speech", type=Path, help="a folder of real recordings, for false alarms")
+    parser.add_argument("--converted", type=Path, help="a folder of conversions, for detection, audible cost and time")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a piece")
+    parser.add_argument("--pieces", type=int, default=5000, help="pieces of real speech, at most two per recording")
+    parser.add_argument("--conversions", type=int, default=200, help="most conversions, spread over the folder")
+    parser.add_argument("--crops", type=int, default=2, help="crops per conversion and attack")
     parser.add_argument("--judged", type=int, default=30, help="conversions rated by DistillMOS, with and without the mark; 0: none")
     args = parser.parse_args()
     if args.seconds < SHORTEST_S:
@@ -48,7 +48,10 @@ def choose_spread(paths: Sequence[Path], count: int) -> list[Path]:
 
 
 def count_false_alarms(folder: Path, pieces: int, seconds: float, rng: np.random.Generator) -> list[dict[str, object]]:
-    """Random pieces of real recordings that hold no mark, looked at with the key in use and with nine others; upper bound of 95 %."""
+    """Check random pieces of real, unmarked recordings with the key in use and with nine others.
+
+    Gives a 95 % upper bound.
+    """
     keys = {"the key in use": [KEY], "nine other keys": [b"not facevc %d" % i for i in range(9)]}
     found: dict[str, list[tuple[float, bool]]] = {name: [] for name in keys}
     paths = list_files([folder], AUDIO_SUFFIXES)
@@ -63,7 +66,7 @@ def count_false_alarms(folder: Path, pieces: int, seconds: float, rng: np.random
         for _ in range(min(2, pieces - heard, int(len(wav) / rate / seconds))):
             piece, heard = crop((wav, rate), seconds, rng)[0], heard + 1
             for name, several in keys.items():
-                # the other keys look at every fifth piece: they are nine, and as independent as the pieces
+                # other keys check every fifth piece only: there are nine, and they are as independent as the pieces
                 results = [detect(piece, rate, key) for key in several] if len(several) == 1 or heard % 5 == 0 else []
                 found[name] += [(result.score, result.marked is True) for result in results]
     rows: list[dict[str, object]] = []
@@ -78,14 +81,14 @@ def count_false_alarms(folder: Path, pieces: int, seconds: float, rng: np.random
 
 
 def find_upper_bound(hits: int, count: int) -> float:
-    """Clopper and Pearson's one-sided 95 % bound of a share."""
+    """Find Clopper and Pearson's one-sided 95 % bound of a share."""
     from scipy.stats import beta
 
     return float(beta.ppf(0.95, hits + 1, count - hits)) if hits < count else 1.0
 
 
 def count_detections(sounds: Sequence[Sound], seconds: float, crops: int, rng: np.random.Generator) -> list[dict[str, object]]:
-    """Each conversion marked, attacked whole, then cropped at random."""
+    """Mark each conversion, attack it as a whole, crop it at random, and count detections."""
     scores: dict[str, list[float]] = {"no mark": [], **{name: [] for name in ATTACKS}}
     hits = {name: 0 for name in scores}
     for sound in sounds:
@@ -106,7 +109,7 @@ def count_detections(sounds: Sequence[Sound], seconds: float, crops: int, rng: n
 
 
 def measure_costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object]]:
-    """What the mark changes (mean and the worst conversion), and processor seconds a second of sound."""
+    """Measure what the mark changes (mean and worst conversion), and CPU seconds per second of sound."""
     embed, look, snr, distance = [], [], [], []
     for wav, rate in sounds:
         started = time.process_time()
@@ -156,7 +159,7 @@ def crop(sound: Sound, seconds: float, rng: np.random.Generator) -> Sound:
 
 
 def make_codec_attack(codec: str, container: str, kbit_s: int, rate: int | None = None) -> Callable[[Sound, np.random.Generator], Sound]:
-    """Encoded and decoded by FFmpeg's libraries, at `rate` Hz where given."""
+    """Make an attack that encodes and decodes with FFmpeg's libraries, at `rate` Hz if given."""
 
     def attack(sound: Sound, rng: np.random.Generator) -> Sound:
         import av

@@ -1,7 +1,7 @@
-"""face_images.py CLIPS TABLE.csv OUT [--each N]: still pictures of people, out of their clips, to convert towards.
+"""face_images.py CLIPS TABLE.csv OUT [--each N]: take still pictures of people from their clips, as targets.
 
 TABLE.csv has the columns utterance (a clip's path below CLIPS without suffix) and speaker. Each speaker gets N pictures
-OUT/SPEAKER/NUMBER.png: from the middles of N different clips, or, with fewer clips, spread over those.
+OUT/SPEAKER/NUMBER.png, from the middles of N different clips. If there are fewer clips, the pictures are spread over those.
 """
 
 import argparse
@@ -16,7 +16,10 @@ VIDEO_SUFFIXES = {".mp4", ".mkv", ".mpg", ".mpeg", ".avi", ".webm", ".mov"}
 
 
 def decode_frames(clip: Path, shares: list[float]) -> list:
-    """Pictures at these shares of a clip's length. Decodes all of it: short clips, and not every container says how long it is."""
+    """Decode pictures at these shares of a clip's length.
+
+    The whole clip is decoded, because not every container states its length.
+    """
     with av.open(str(clip)) as container:
         count = sum(1 for _ in container.decode(video=0))
     wanted = {int(share * count) for share in shares}
@@ -29,7 +32,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("table", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--each", type=int, default=2, help="pictures a speaker")
+    parser.add_argument("--each", type=int, default=2, help="pictures per speaker")
     given = parser.parse_args()
     videos = sorted(p for p in given.clips.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
     found = {p.relative_to(given.clips).with_suffix("").as_posix(): p for p in videos}

@@ -1,6 +1,6 @@
-"""labels.py TARGETS.csv SOURCES.csv WAVS OUT [--genders TABLE.csv] [--texts FOLDER]: what is known of a test, for `facevc evaluate`.
+"""labels.py TARGETS.csv SOURCES.csv WAVS OUT [--genders TABLE.csv] [--texts FOLDER]: write a test's labels, for `facevc evaluate`.
 
-TARGETS.csv and SOURCES.csv have the columns utterance and speaker; WAVS is the folder of extract-wav. Writes OUT/targets.csv (target,
+TARGETS.csv and SOURCES.csv have the columns utterance and speaker; WAVS is the folder of extract-wav. The script writes OUT/targets.csv (target,
 gender, references: the target's real recordings) and OUT/sources.csv (source_id, gender, transcript). Genders come from a table
 (speaker, gender), transcripts from LRS-style files FOLDER/UTTERANCE.txt, whose first line is "Text:" and the words.
 """

@@ -1,4 +1,4 @@
-"""pair_up.py SOURCES.csv FACES OUT.csv: the table of every source (column utterance) with every picture below the folder FACES."""
+"""pair_up.py SOURCES.csv FACES OUT.csv: pair every source (column utterance) with every picture below FACES."""
 
 import csv
 import sys

@@ -468,7 +468,7 @@ def test_uploads_have_room_for_twenty_of_the_largest(client, page):
         assert client.upload("a.bin", bytes(200 << 10))[0] == 200
         before = files_below(folder)
         status, said = client.upload("b.bin", bytes(250 << 10))
-        assert status == 413 and b"20 of the 20 MB for all uploads are taken" in said and b"--max-mb" in said
+        assert status == 413 and b"20 of the 20 MB for all uploads are used" in said and b"--max-mb" in said
         assert files_below(folder) == before
     finally:
         (filled / "x").unlink()

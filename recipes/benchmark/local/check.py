@@ -1,7 +1,8 @@
-"""check.py SOURCES FACES OUT [--labels TABLE] [--sources TABLE]: does what a benchmark is given fit together?
+"""check.py SOURCES FACES OUT [--labels TABLE] [--sources TABLE]: check that the inputs of a benchmark fit together.
 
-SOURCES is a folder of recordings, or a CSV table with the columns path (relative to the table) and source_id: then OUT/sources gets a
-link to each. FACES holds PERSON/IMAGE. Says what is there; ends with every misfit that would spoil the figures.
+SOURCES is a folder of recordings, or a CSV table with the columns path (relative to the table) and source_id. For a table,
+OUT/sources gets a link to each recording. FACES holds PERSON/IMAGE. The script prints what it finds, and stops at any mismatch that
+would spoil the figures.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def read(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def find_files(folder: Path, suffixes: set[str]) -> dict[str, Path]:
-    """Files by id, the path below the folder without suffix."""
+    """Find files by id: the path below the folder, without suffix."""
     files = {p.relative_to(folder).with_suffix("").as_posix(): p for p in sorted(folder.rglob("*")) if p.suffix.lower() in suffixes}
     if not files:
         sys.exit(f"{folder}: expected files that end in {', '.join(sorted(suffixes))}, found none")
@@ -49,7 +50,7 @@ def join_some(names: list[str]) -> str:
 
 
 def compare(what: str, files: set[str], table: Path, rows: list[dict[str, str]], key: str) -> None:
-    """The gender of everything that is there; notes what only one side knows; ends where they share nothing."""
+    """Count genders, and print names that only one side has. Stop if the sides share no name."""
     known = {row[key]: row["gender"].strip() for row in rows}
     if not files & set(known):
         sys.exit(f"{table}: none of its {key}s ({join_some(sorted(known))}) is among the {what} ({join_some(sorted(files))})")
@@ -74,7 +75,7 @@ def main() -> None:
     recordings, images = find_files(folder, AUDIO_SUFFIXES), find_files(given.faces, IMAGE_SUFFIXES)
     misplaced = [name for name in images if name.count("/") != 1]
     if misplaced:
-        sys.exit(f"{given.faces}: expected PERSON/IMAGE, found {join_some(misplaced)}. Put every image into a folder of its person")
+        sys.exit(f"{given.faces}: expected PERSON/IMAGE, found {join_some(misplaced)}. Put each image into a folder of its person")
     people = Counter(name.split("/")[0] for name in images)
     if given.sources_table:
         compare("sources", set(recordings), given.sources_table, read(given.sources_table, ("source_id", "gender")), "source_id")
@@ -84,9 +85,9 @@ def main() -> None:
         references = [name.strip() for row in rows for name in (row.get("references") or "").split("|") if name.strip()]
         lost = [name for name in references if not ((given.labels.parent / name).is_file() or Path(name).is_file())]
         if lost:
-            sys.exit(f"{given.labels}: {len(lost)} of {len(references)} references are not there: {join_some(lost)}")
+            sys.exit(f"{given.labels}: {len(lost)} of {len(references)} references do not exist: {join_some(lost)}")
         print(f"{len(references)} real recordings of them", file=sys.stderr)
-    print(f"{len(images)} images, {min(people.values())} to {max(people.values())} a person", file=sys.stderr)
+    print(f"{len(images)} images, {min(people.values())} to {max(people.values())} per person", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""join.py OUT.csv MANIFEST.csv OTHER.csv...: the manifest of `facevc convert` and other systems' tables as one, for `facevc evaluate`.
+"""join.py OUT.csv MANIFEST.csv OTHER.csv...: join the manifest of `facevc convert` with other systems' tables, for `facevc evaluate`.
 
-OTHER.csv has the columns system, converted, source and target, and any more that the manifest has. Its paths are relative to it, or to
-the working directory. A source that the manifest knows gets its source_id, so that the systems are compared on the same utterances.
+OTHER.csv has the columns system, converted, source and target, and any others of the manifest. Its paths are relative to it, or to
+the working directory. A source that the manifest has gets its source_id, so that systems are compared on the same utterances.
 """
 
 import csv
@@ -42,7 +42,7 @@ def main(out: Path, manifest: Path, others: list[Path]) -> None:
             row["source_id"] = row.get("source_id") or ids.get(os.path.realpath(row["source"])) or Path(row["source"]).stem
         taken = systems & {row["system"] for row in more}
         if taken:
-            sys.exit(f"{other}: the system {sorted(taken)[0]!r} is in another table already; give it another name")
+            sys.exit(f"{other}: the system {sorted(taken)[0]!r} is already in another table; give it another name")
         systems |= {row["system"] for row in more}
         rows += more
     columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -1,12 +1,12 @@
-"""select_speakers.py LRS3 OUT: which clips of LRS3 the run uses, and for what.
+"""select_speakers.py LRS3 OUT: choose the clips of LRS3 for training, validation and test.
 
-LRS3 holds {pretrain,trainval,test}/SPEAKER/NUMBER.mp4 with NUMBER.txt beside it. Training: the speakers with most clips of pretrain.
-Validation: clips of trainval by other people, one of each before a second of any. Test: one clip of each source speaker, and all the
-clips of each target speaker, out of test. A speaker has a 00001 in pretrain and another in trainval, so that ids keep the split:
-pretrain/SPEAKER/00001.
+LRS3 holds {pretrain,trainval,test}/SPEAKER/NUMBER.mp4 with NUMBER.txt beside it. Training uses the speakers with most clips in
+pretrain. Validation uses clips of other people in trainval: one of each before a second of any. The test uses one clip of each source
+speaker and all clips of each target speaker, from test. A speaker may have a 00001 both in pretrain and in trainval, so ids contain
+the split: pretrain/SPEAKER/00001.
 
-Writes OUT/clips (links to the chosen clips, a tree like LRS3's), splits.csv (utterance, split), speakers.csv (speaker, split,
-clips), sources.csv and targets.csv (utterance, speaker). Same input and seed, same choice.
+The script writes OUT/clips (links to the chosen clips, in a tree like LRS3's), splits.csv (utterance, split), speakers.csv (speaker,
+split, clips), sources.csv and targets.csv (utterance, speaker). The same input and seed give the same choice.
 """
 
 import argparse
@@ -32,12 +32,12 @@ def read_split(root: Path, split: str) -> Clips:
 
 
 def choose_speakers(clips: Clips, count: int) -> list[str]:
-    """The speakers with most clips; of equals, the first by name."""
+    """Choose the speakers with most clips. Ties are broken by name."""
     return sorted(clips, key=lambda speaker: (-len(clips[speaker]), speaker))[:count]
 
 
 def draw_validation(clips: Clips, training: Iterable[str], count: int, rng: random.Random) -> list[str]:
-    """Clips of people who are not trained on, as many people as possible."""
+    """Draw clips of people who are not in the training, from as many people as possible."""
     others = sorted(set(clips) - set(training))
     rng.shuffle(others)
     rounds = zip_longest(*(clips[speaker] for speaker in others))
@@ -45,7 +45,7 @@ def draw_validation(clips: Clips, training: Iterable[str], count: int, rng: rand
 
 
 def draw_people(speakers: list[str], genders: Mapping[str, str], count: int, rng: random.Random) -> list[str]:
-    """So many speakers, half of them women where genders are known."""
+    """Draw `count` speakers. Half of them are women if genders are known."""
     if not genders:
         return rng.sample(speakers, min(count, len(speakers)))
     drawn = []
@@ -56,7 +56,10 @@ def draw_people(speakers: list[str], genders: Mapping[str, str], count: int, rng
 
 
 def draw_test(clips: Clips, genders: Mapping[str, str], sources: int, targets: int, rng: random.Random) -> tuple[list[str], list[str]]:
-    """(source speakers, target speakers), nobody both; targets with most clips first, for they are compared with their real voice."""
+    """Draw (source speakers, target speakers); nobody is both.
+
+    Targets are those with most clips, because they are compared with their real voice.
+    """
     source_speakers = draw_people(sorted(clips), genders, sources, rng)
     rest = [s for s in choose_speakers(clips, len(clips)) if s not in source_speakers]
     several = [s for s in rest if len(clips[s]) > 1]
@@ -67,7 +70,7 @@ def draw_test(clips: Clips, genders: Mapping[str, str], sources: int, targets: i
 
 
 def link_clips(root: Path, utterances: Iterable[str], out: Path) -> None:
-    """A tree of links: the commands then see the chosen clips only, under ids that keep the split."""
+    """Make a tree of links, so that commands see only the chosen clips. The ids contain the split."""
     if out.exists():
         shutil.rmtree(out)
     for utterance in utterances:
@@ -80,7 +83,7 @@ def link_clips(root: Path, utterances: Iterable[str], out: Path) -> None:
 
 
 def refuse_another_choice(out: Path, splits: list[tuple[str, str]]) -> None:
-    """Recordings of an earlier choice would be trained on with this one's."""
+    """Stop if OUT holds recordings of another choice, because the training would use both."""
     listed = out / "splits.csv"
     if (out / "wav").exists() and listed.is_file():
         with open(listed, newline="", encoding="utf-8") as file:

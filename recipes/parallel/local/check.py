@@ -1,4 +1,4 @@
-"""check.py OUT [--sample N] [--seed N]: whether the speech is what it is meant to be.
+"""check.py OUT [--sample N] [--seed N]: check the generated speech.
 
 All texts: are the recordings of equal length, are all files there?
 A sample of texts: how far apart is the F0 of the timbres, as medians and frame by frame?

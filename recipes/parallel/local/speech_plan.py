@@ -1,4 +1,4 @@
-"""What is spoken: text by text its words, one prosody, and several timbres. The same seed gives the same plan."""
+"""Plan the speech: for each text its words, one prosody and several timbres. The same seed gives the same plan."""
 
 import random
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class TextPlan:
 
 
 def draw_prosody(language: str, voices: list[str], rng: random.Random) -> Weights:
-    """A voice of the language, a blend of two, or a voice of another language, which sounds like an accent."""
+    """Draw a voice of the language, a blend of two, or a voice of another language, which sounds like an accent."""
     own = [name for name in voices if name[0] in (ENGLISH_VOICES if language == "en" else SPANISH_VOICES)]
     foreign = (
         [name for name in voices if name[0] not in ENGLISH_VOICES]
@@ -47,7 +47,7 @@ def draw_prosody(language: str, voices: list[str], rng: random.Random) -> Weight
 
 
 def draw_timbres(genders: dict[str, str], count: int, rng: random.Random) -> tuple[str, ...]:
-    """As many women as men, give or take one; gender by timbre."""
+    """Draw as many women as men, give or take one. genders: by timbre."""
     women, men = ([name for name in sorted(genders) if genders[name] == gender] for gender in ("female", "male"))
     more_women = rng.random() < 0.5
     of_women = (count + more_women) // 2
@@ -63,7 +63,7 @@ def plan_texts(
     timbres: int,
     seed: int,
 ) -> Iterator[TextPlan]:
-    """Text after text, without end."""
+    """Plan one text after another, without end."""
     texts = {"en": english_texts(conf, table, seed), "es": spanish_texts(conf, seed)}
     number = 0
     while True:

@@ -1,6 +1,6 @@
-"""tables.py OUT: what the extracting commands and the training need to know of OUT/index.csv.
+"""tables.py OUT: write the tables that extraction and training need, from OUT/index.csv.
 
-Writes OUT/speech.txt (the recordings), speakers.csv (a timbre is a speaker), splits.csv (every twentieth text is for
+The script writes OUT/speech.txt (the recordings), speakers.csv (a timbre is a speaker), splits.csv (every twentieth text is for
 validation, in all of its timbres) and aligned.csv (utterance, text_id): utterances of one text_id have the same words
 in the same frames.
 """

@@ -1,4 +1,4 @@
-"""Texts to speak: clean sentences out of lists, patterns and tables, and the order in which they are spoken."""
+"""Texts to speak: clean sentences from lists, patterns and tables, in random order."""
 
 import csv
 import random
@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SAME = str.maketrans("’‘“”–—…\u00a0", "''\"\",,. ")
-# Starts with a letter, has no digit and no symbol that is read in several ways.
+# Starts with a letter; has no digits and no symbols with several readings.
 SPEAKABLE = re.compile(r"[^\W\d_][^\d_/@#$%&*<>\[\]{}|\\^~=+]*")
 GAP = re.compile(r"\{(\w+)\}")
-PATTERNED = 0.4  # share of the English sentences that come from patterns
-SENTENCES = (1, 1, 2, 2, 3)  # in a text, drawn from
-FEWEST_LETTERS = 25  # a shorter text gets another sentence, mostly
+PATTERNED = 0.4  # share of English sentences from patterns
+SENTENCES = (1, 1, 2, 2, 3)  # the number in a text is drawn from these
+FEWEST_LETTERS = 25  # shorter texts usually get another sentence
 KEEP_SHORT = 0.15
 MOST_LETTERS = 230
 
 
 def normalise(text: str) -> str:
-    """One line that ends as a sentence does; empty if it holds digits or symbols, which are not spelled out here.
+    """Normalise a text to one line that ends like a sentence. Empty if it has digits or symbols, which are not spelled out here.
 
-    A text in capitals alone becomes lower case with one capital: phonemes of capitals are those of letters' names.
+    A text in capitals becomes lower case with one capital, because capitals would be spelled as letters.
     """
     text = unicodedata.normalize("NFC", text).translate(SAME)
     text = re.sub(r"\s+", " ", text).replace('"', "").strip(" ,;:-'")
@@ -35,20 +35,20 @@ def normalise(text: str) -> str:
 
 
 def read_sentences(path: Path) -> list[str]:
-    """The normalised lines of a list; lines with # are comments."""
+    """Read and normalise the lines of a list. Lines with # are comments."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return list(dict.fromkeys(s for line in lines if not line.startswith("#") and (s := normalise(line))))
 
 
 def read_table_texts(path: Path, language: str) -> list[str]:
-    """The texts (column text) of a table whose column language, if there is one, says this language."""
+    """Read the column text of a table. If it has a column language, only rows of this language count."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row.get("language", language) == language]
     return sorted({s for row in rows if (s := normalise(row.get("text") or ""))})
 
 
 def read_patterns(path: Path) -> tuple[dict[str, list[str]], list[str]]:
-    """Phrases by kind, and the patterns with gaps for them."""
+    """Read phrases by kind, and patterns with gaps for them."""
     kinds_text, _, patterns_text = path.read_text(encoding="utf-8").partition("\n---\n")
     phrases = {}
     for line in kinds_text.splitlines():
@@ -62,7 +62,7 @@ def read_patterns(path: Path) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def fill(pattern: str, phrases: dict[str, list[str]], rng: random.Random) -> str:
-    """A pattern with a different phrase in each of its gaps."""
+    """Fill each gap of a pattern with a different phrase."""
     used: set[str] = set()
 
     def draw(gap: re.Match[str]) -> str:
@@ -74,13 +74,13 @@ def fill(pattern: str, phrases: dict[str, list[str]], rng: random.Random) -> str
 
 
 def shuffle_forever(items: list[str], rng: random.Random) -> Iterator[str]:
-    """Every item once in a random order, then all again in another."""
+    """Yield every item once in random order, then again in another order, without end."""
     while True:
         yield from rng.sample(items, len(items))
 
 
 def compose(sentences: Iterator[str], rng: random.Random) -> str:
-    """One to three sentences in a row."""
+    """Join one to three sentences."""
     count, keeps_short, parts = rng.choice(SENTENCES), rng.random() < KEEP_SHORT, [next(sentences)]
     while (len(parts) < count or len(" ".join(parts)) < FEWEST_LETTERS) and not (keeps_short and len(parts) == 1):
         following = next(sentences)

@@ -10,8 +10,8 @@ import numpy as np
 
 REFERENCE_TOKENS = 100  # styles depend a little on the number of tokens; distances are measured at this one
 BLENDED = (2, 3)  # voices in a blend
-CONCENTRATION = 0.8  # of the Dirichlet distribution that shares the weight out; below 1 one voice dominates
-PUSHES = (0.8, 1.4)  # a blend's push is drawn from here; at 1.6 most sound broken
+CONCENTRATION = 0.8  # of the Dirichlet distribution of the weights; below 1 one voice dominates
+PUSHES = (0.8, 1.4)  # range of a blend's push; at 1.6 most blends sound broken
 TIMBRE_DIM = 128
 GENDERS = {"f": "female", "m": "male"}
 
@@ -19,7 +19,7 @@ Weights = dict[str, float]
 
 
 def gender_of(voice: str) -> str:
-    """Kokoro names a voice by language, gender and name: af_heart is American and female."""
+    """Read the gender from Kokoro's name of a voice: af_heart is American (a) and female (f)."""
     return GENDERS[voice[1]]
 
 
@@ -28,7 +28,7 @@ def timbre_vectors(voices: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def push_out(blend: Weights, pool: list[str], vectors: dict[str, np.ndarray], push: float) -> Weights:
-    """The blend moved along the line from the pool's mean, to `push` times the pool's mean distance from it."""
+    """Move a blend along the line from the pool's mean, to `push` times the pool's mean distance from it."""
     middle = np.mean([vectors[name] for name in pool], axis=0)
     usual = float(np.mean([np.linalg.norm(vectors[name] - middle) for name in pool]))
     own = float(np.linalg.norm(sum(weight * vectors[name] for name, weight in blend.items()) - middle))
@@ -38,7 +38,7 @@ def push_out(blend: Weights, pool: list[str], vectors: dict[str, np.ndarray], pu
 
 
 def draw_blends(voices: dict[str, np.ndarray], count: int, seed: int) -> list[tuple[float, Weights]]:
-    """`count` blends with their pushes, women and men in turn. Blend number k is the same whatever the count."""
+    """Draw `count` blends with their pushes, women and men in turn. Blend k does not depend on `count`."""
     vectors = timbre_vectors(voices)
     pools = [[name for name in sorted(voices) if name[1] == letter] for letter in GENDERS]
     blends = []
@@ -53,9 +53,9 @@ def draw_blends(voices: dict[str, np.ndarray], count: int, seed: int) -> list[tu
 
 
 def select_spread(vectors: np.ndarray, genders: list[str], count: int, wanted: float) -> list[int]:
-    """Which `count` timbres to keep, by their d-vectors (n, D), for a mean cosine within a gender of `wanted`.
+    """Select `count` timbres by their d-vectors (n, D), so that the mean cosine within a gender is near `wanted`.
 
-    While it is higher, the timbre that is most like the others of its gender is dropped, else the last one.
+    While it is higher, the timbre that is most like the others of its gender is dropped. Otherwise the last one is dropped.
     """
     cosines = vectors @ vectors.T
     same = np.array([[a == b for b in genders] for a in genders]) & ~np.eye(len(genders), dtype=bool)
@@ -68,7 +68,7 @@ def select_spread(vectors: np.ndarray, genders: list[str], count: int, wanted: f
 
 
 def pairwise_cosines(vectors: np.ndarray, genders: list[str]) -> dict[str, np.ndarray]:
-    """Cosines of unit vectors (n, D) by kind of pair: female, male (both of that gender), across."""
+    """Compute cosines of unit vectors (n, D) by kind of pair: female, male (both of that gender), across."""
     cosines = vectors @ vectors.T
     found: dict[str, list[float]] = {"female": [], "male": [], "across": []}
     for i in range(len(vectors)):
@@ -78,7 +78,7 @@ def pairwise_cosines(vectors: np.ndarray, genders: list[str]) -> dict[str, np.nd
 
 
 def summarise(cosines: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Count, mean and quantiles of each kind of pair, and of both kinds within a gender together."""
+    """Summarise count, mean and quantiles of each kind of pair, and of both kinds within a gender together."""
     within = np.concatenate([cosines["female"], cosines["male"]])
     summary = {}
     for kind, values in {**cosines, "within": within}.items():

@@ -1,8 +1,8 @@
-"""average.py OUT SHARE RUN [SHARE RUN ...]: the weighted mean of the weights of runs that began from one another.
+"""average.py OUT SHARE RUN [SHARE RUN ...]: average the weights of runs that started from one another.
 
     python3 average.py exp/starter/pretrained .7 exp/starter/refine/checkpoints/last .3 exp/starter/verify/checkpoints/last
 
-OUT is a checkpoint folder with the first run's settings. Such a mean often speaks better than either end.
+OUT is a checkpoint folder with the first run's settings. Such an average often sounds better than either run.
 """
 
 import sys

@@ -1,7 +1,8 @@
-"""card_inputs.py DATA OUT: what the model card is measured on: held-out speakers, and people in the wild whom no training saw.
+"""card_inputs.py DATA OUT: make the inputs for the model card: held-out speakers, and people in the wild who are in no training set.
 
-Reads OUT/splits.csv of prepare.py, DATA/speech.csv and DATA/pairs.csv (wav, face, speaker, face_gender_estimate, face_gender_confidence,
-face_age_estimate): several pictures and recordings of a person. Same input, same draw. Writes below OUT/card:
+The script reads OUT/splits.csv of prepare.py, DATA/speech.csv and DATA/pairs.csv (wav, face, speaker, face_gender_estimate,
+face_gender_confidence, face_age_estimate): several pictures and recordings per person. The same input gives the same draw. It writes
+below OUT/card:
 
     sources/ sources.csv        one utterance of each held-out speaker: source_id, gender, speaker, corpus, transcript
     faces/ labels.csv           PERSON/1.jpg of PEOPLE of each gender: target, gender, age_bin, references (real recordings, between |)
@@ -17,15 +18,18 @@ from pathlib import Path
 from held_out import find_first_utterances, link, read, write
 
 PEOPLE = 12  # of each gender
-IMAGES = 4  # of a person, at most
-LEAST_SURE = 95  # percent, of a person's gender in every picture
+IMAGES = 4  # most pictures per person
+LEAST_SURE = 95  # percent: confidence in the gender in every picture
 VOICES = 3
 SEED = 2
 DECADES = (20, 30, 40, 50, 60)
 
 
 def draw_people(data: Path, rng: random.Random) -> dict[str, list[dict[str, str]]]:
-    """Rows of pairs.csv by person: of each gender PEOPLE who have two pictures at least, all surely of that gender."""
+    """Draw PEOPLE of each gender who have at least two pictures, all surely of that gender.
+
+    Rows of pairs.csv by person.
+    """
     pictures = defaultdict(list)
     for row in read(data / "pairs.csv"):
         pictures[row["speaker"]].append(row)

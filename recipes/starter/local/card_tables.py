@@ -1,4 +1,4 @@
-"""card_tables.py EVALUATION: the tables of MODEL_CARD.md, in Markdown, out of EVALUATION/{faces,images,voices}/metrics.csv of card.sh."""
+"""card_tables.py EVALUATION: make MODEL_CARD.md's tables from card.sh's EVALUATION/{faces,images,voices}/metrics.csv."""
 
 import sys
 from pathlib import Path
@@ -42,7 +42,7 @@ def read_figures(folder: Path) -> Figures:
 
 
 def find_plain_system(found: Figures) -> str:
-    """The system without baselines: theirs are its name, a slash and their own."""
+    """Find the plain system. Labels of baselines have a slash."""
     return min((name for name, _, _ in found), key=len)
 
 
@@ -53,7 +53,10 @@ def format_number(metric: str, text: str) -> str:
 
 
 def format_cell(found: Figures, system: str, part: str, metric: str) -> str:
-    """Its value with the 95 % interval, where that has any width: one person has none, nor have sources that are everybody's."""
+    """Format a value with its 95 % interval, if that has any width.
+
+    With one person, or sources shared by all, it has none.
+    """
     row = found.get((system, part, metric))
     if row is None:
         return ""
@@ -72,7 +75,7 @@ def print_table(found: Figures, metrics: dict[str, str], parts: tuple[str, ...])
 
 
 def print_nearness(found: Figures) -> None:
-    """By how much another image of a person is nearer than another person: of the other gender, of the same, by pairs."""
+    """Print how much closer another image of a person is than another person: across genders, within, and by pair."""
     system = find_plain_system(found)
 
     def read_value(part: str, metric: str) -> float:
@@ -82,7 +85,7 @@ def print_nearness(found: Figures) -> None:
     counts = {part: int(found[system, part, "SDO"]["n"]) for part in (ALL, *within)}
     same, alike = sum(counts[part] for part in within), sum(counts[part] * read_value(part, "SDO") for part in within)
     print("| SHO - SDO | |\n| --- | --- |")
-    if same < counts[ALL]:  # what the pairs within the genders leave of all
+    if same < counts[ALL]:  # all pairs minus the pairs within genders
         print(f"| between the genders | {read_value(ALL, 'SHO') - (counts[ALL] * read_value(ALL, 'SDO') - alike) / (counts[ALL] - same):.3f} |")
     if same:
         print(f"| within one | {read_value(ALL, 'SHO') - alike / same:.3f} |")

@@ -1,4 +1,4 @@
-"""copy_synthesis.py SOURCES: what the vocoder alone leaves: predicted MOS (DistillMOS) of recordings, and of them vocoded from their own log-mel.
+"""copy_synthesis.py SOURCES: measure the vocoder alone: predicted MOS (DistillMOS) of recordings, before and after vocoding.
 
 SOURCES: recordings, or folders of them. The front-end and the vocoder are the bundled starter's, and the level is the recording's, as in `facevc convert`.
 """
@@ -19,7 +19,7 @@ from facevc_cli.vocoders import vocode_long
 
 
 def main(sources: list[Path]) -> None:
-    converter, judge = Converter(guidance=0), DistillMOS()  # no guidance: no d-vector is asked for
+    converter, judge = Converter(guidance=0), DistillMOS()  # without guidance no d-vector is needed
     before, after = [], []
     for path in list_files(sources, AUDIO_SUFFIXES):
         wav, rate = load_audio(path)

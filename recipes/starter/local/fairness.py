@@ -1,7 +1,8 @@
-"""fairness.py FACES.csv DATA [CHECKPOINT]: how often the voice that a face recalls has the gender that the face is labelled with, by group.
+"""fairness.py FACES.csv DATA [CHECKPOINT]: measure by group how often a face's recalled voice has the face's labelled gender.
 
-FACES.csv as prepare.py writes held_out_faces.csv: path (relative to DATA), gender, race, age_bin. A voice counts as a woman's where the pitch that the
-model gives it lies above 160 Hz. Prints a Markdown table: share right and number of faces; the 95 % interval (Wilson) of the whole.
+FACES.csv is like prepare.py's held_out_faces.csv: path (relative to DATA), gender, race, age_bin. A voice counts as a woman's if the
+model gives it a pitch above 160 Hz. The script prints a Markdown table with the share that is right and the number of faces, and the
+95 % interval (Wilson) over all faces.
 """
 
 import csv

@@ -1,7 +1,7 @@
-"""held_out.py DATA OUT [--count N]: the test of the starter model: N held-out speakers' utterances, and N faces that no training saw.
+"""held_out.py DATA OUT [--count N]: make the starter's test: N utterances of held-out speakers, and N faces outside the training.
 
-Reads OUT/splits.csv and OUT/faces.txt of prepare.py beside DATA/speech.csv and DATA/faces.csv. Half of each are women. Writes
-OUT/test/sources and OUT/test/faces (links), sources.csv (source_id, gender, transcript) and targets.csv (target, gender).
+The script reads OUT/splits.csv and OUT/faces.txt of prepare.py, DATA/speech.csv and DATA/faces.csv. Half of each are women. It
+writes OUT/test/sources and OUT/test/faces (links), sources.csv (source_id, gender, transcript) and targets.csv (target, gender).
 """
 
 import argparse
@@ -34,7 +34,10 @@ def link(original: Path, folder: Path, name: str) -> None:
 
 
 def find_first_utterances(data: Path, out: Path, corpora: Collection[str] = ()) -> dict[str, dict[str, str]]:
-    """Held-out speaker -> the row of speech.csv of his first utterance of a fit length, in one of the corpora where any are named."""
+    """Find for each held-out speaker the row of the first utterance of suitable length.
+
+    corpora: only these, if any are named.
+    """
     tested = {row["speaker"] for row in read(out / "splits.csv") if row["split"] == "test"}
     first: dict[str, dict[str, str]] = {}
     for row in read(data / "speech.csv"):

@@ -1,9 +1,9 @@
-"""pair.py FACES.h5 VOICES.h5 PEOPLE.csv OUT.csv: joins faces with speakers of other people, as pseudo-pairs.
+"""pair.py FACES.h5 VOICES.h5 PEOPLE.csv OUT.csv: join faces with voices of other people, as pseudo-pairs.
 
-The faces and the voices belong to different people, so no table can say which belong together. A face is joined with a speaker of its
-gender and, where both are known, a near age; within such a group, which face gets which voice is a CONVENTION: principal components
-of the face embeddings are laid on principal components of the d-vectors, so that like faces get like voices and unlike faces unlike
-ones. Nothing about a real person's voice can be learnt beyond what gender and age tell.
+The faces and the voices belong to different people, so no table can say which belong together. A face is joined with a speaker of
+the same gender and, if both ages are known, of similar age. Within such a group the assignment is a CONVENTION. Principal components
+of the face embeddings are mapped to principal components of the d-vectors, so that similar faces get similar voices. A model can
+learn nothing about a real person's voice beyond gender and age.
 """
 
 import csv
@@ -18,11 +18,14 @@ from facevc_cli.corpus.store import Store
 CLEAN = ("librispeech", "vctk", "speechocean762")  # a noisy voice would be a noisy target
 COMPONENTS = 4
 AGES = ("0-19", "20-39", "40-59", "60+")
-AGE_PENALTY = 3.0  # of one bin apart, in squared standard deviations
+AGE_PENALTY = 3.0  # for one bin of distance, in squared standard deviations
 
 
 def whiten(vectors: np.ndarray) -> np.ndarray:
-    """(n, d) -> (n, COMPONENTS) principal components of unit variance; signs fixed by the largest entry of each axis."""
+    """(n, d) -> (n, COMPONENTS) principal components of unit variance.
+
+    The largest entry of each axis fixes its sign.
+    """
     centred = vectors - vectors.mean(0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     axes = axes[:COMPONENTS] * np.sign(axes[:COMPONENTS][np.arange(COMPONENTS), np.abs(axes[:COMPONENTS]).argmax(1)])[:, None]

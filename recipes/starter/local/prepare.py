@@ -1,9 +1,9 @@
-"""prepare.py DATA OUT: the tables that the starter recipe works from, out of DATA/speech.csv and DATA/faces.csv.
+"""prepare.py DATA OUT: make the starter recipe's tables from DATA/speech.csv and DATA/faces.csv.
 
-Writes speech.txt (files to use), few_speech.txt (the same without second and later utterances of most speakers), speakers.csv, splits.csv
+The script writes speech.txt (files to use), few_speech.txt (the same without second and later utterances of most speakers), speakers.csv, splits.csv
 (24 English speakers, 12 of each gender, are held out for testing, 12 more for validation), weights.csv (how often an utterance is drawn),
 faces.txt and people.csv (gender and age bin of speakers and faces, by which `train` joins them), held_out_faces.csv (faces of each race
-and gender that are kept for testing). Same input, same tables.
+and gender that are kept for testing). The same input gives the same tables.
 """
 
 import csv
@@ -19,11 +19,11 @@ CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "common
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
 HELD_OUT_FACES = 40  # of each race and gender, as labelled
-LISTED = Path(__file__).parent.parent / "held_out_faces.txt"  # FairFace's: such a draw, and what examples/ shows; whatever order the table has
+LISTED = Path(__file__).parent.parent / "held_out_faces.txt"  # FairFace's: a fixed draw and the faces of examples/, whatever the table's order
 
 
 def find_age_bin(age: str) -> str:
-    """FairFace's bins out of a number, a decade's name (Common Voice) or a bin; empty where unknown."""
+    """Convert a number, a decade's name (Common Voice) or a bin to FairFace's bin. Empty if unknown."""
     names = {"teens": 15, "twenties": 25, "thirties": 35, "fourties": 45, "forties": 45, "fifties": 55, "sixties": 65, "seventies": 75, "eighties": 75}
     digits = age.split("-")[0].removeprefix("more than ")
     years = names.get(age, int(digits) if digits.isdigit() else None)
@@ -49,7 +49,7 @@ def write_paths(path: Path, data: Path, rows: list[dict[str, str]]) -> None:
 
 
 def draw_faces(faces: list[dict[str, str]]) -> set[str]:
-    """The first HELD_OUT_FACES of each race and gender."""
+    """Draw the first HELD_OUT_FACES of each race and gender."""
     seen: Counter[tuple[str, str]] = Counter()
     drawn = set()
     for face in faces:
@@ -73,7 +73,7 @@ def main(data: Path, out: Path) -> None:
         drawn = rng.sample(sorted(speakers), k=min(len(speakers), HELD_OUT.get(corpus, 0) + VALIDATION.get(corpus, 0)))
         split |= {s: "test" if i < HELD_OUT.get(corpus, 0) else "valid" for i, s in enumerate(drawn)}
     seen: Counter[str] = Counter()
-    used, more = [], []  # shuffled apart: the faces drawn below depend on how many were shuffled before them
+    used, more = [], []  # shuffled separately, because the draw of faces below depends on the number of earlier shuffles
     for row in speech:
         seen[row["speaker"]] += 1
         repeated = {"commonvoice": seen[row["speaker"]] > 1, "speechocean762": seen[row["speaker"]] % 2 == 1}.get(row["corpus"], False)

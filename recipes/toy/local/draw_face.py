@@ -1,4 +1,4 @@
-"""Drawn faces: pictures in which a face detector finds a face, of people who differ by a seed, without any photograph."""
+"""Draw faces that a face detector finds, without any photo. A seed makes each person."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -15,11 +15,11 @@ def draw_face(
     scale: float = 1.0,
     manly: bool | None = None,
 ) -> np.ndarray:
-    """One person's face -> (size, size, 3) uint8.
+    """Draw the face of one person -> (size, size, 3) uint8.
 
-    seed: who it is (skin, hair, brows, eyes, nose, jaw); mouth_open: 0 closed to 1 wide; centre, scale: where the head is, in
-    parts of the picture, and how large (1: it fills most of it); manly: short hair, heavy brows, a broad jaw and stubble, or
-    long hair, fine brows and full lips (None: the seed says).
+    seed: the person (skin, hair, brows, eyes, nose, jaw). mouth_open: 0 closed to 1 wide. centre: of the head, in parts of the
+    picture. scale: its size; at 1 it fills most of the picture. manly: short hair, heavy brows, a broad jaw and stubble, or else
+    long hair, fine brows and full lips. None: the seed decides.
     """
     rng = np.random.default_rng(seed)
     skin = np.array([225, 175, 145]) * rng.uniform(0.62, 1.08) + rng.normal(0, 5, 3)
@@ -85,7 +85,7 @@ def draw_face(
 
 
 def _shade(picture: Image.Image, half_width: float, half_height: float) -> Image.Image:
-    """Light from the front: the head darkens towards its rim."""
+    """Shade the head as if lit from the front: it darkens towards its rim."""
     y, x = np.mgrid[:CANVAS, :CANVAS] - CANVAS / 2
     distance = np.clip((x / half_width) ** 2 + (y / half_height) ** 2, 0, 1.2)
     return Image.fromarray(np.clip(np.asarray(picture) * (1.06 - 0.34 * distance**1.5)[..., None], 0, 255).astype(np.uint8))

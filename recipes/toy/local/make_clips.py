@@ -1,8 +1,8 @@
-"""make_clips.py OUT [--people N] [--clips N] [--seconds S]: talking-face clips OUT/SPEAKER/NUMBER.mp4, all made up.
+"""make_clips.py OUT [--people N] [--clips N] [--seconds S]: make talking-face clips OUT/SPEAKER/NUMBER.mp4.
 
-A drawn face whose mouth moves with synthetic speech, 320 x 240 at 25 frames a second. Every second person has a man's face and
-voice; OUT/people.csv (speaker, gender) says who. The same arguments make the same pictures and sound; clips that are there
-already are left alone.
+Each clip shows a drawn face whose mouth moves with synthetic speech, 320 x 240 at 25 frames per second. Every second person has a
+man's face and voice; OUT/people.csv (speaker, gender) lists them. The same arguments make the same pictures and sound. Existing clips
+are kept.
 """
 
 import argparse
@@ -19,18 +19,18 @@ from draw_face import draw_face
 from synth_speech import HOP_S, RATE, Voice, speak
 
 WIDTH_PX, HEIGHT_PX, FRAME_RATE = 320, 240, 25
-MOUTHS = 6  # positions that are drawn; a frame takes the nearest
+MOUTHS = 6  # drawn positions; a frame uses the nearest
 
 
 def make_voice(person: int) -> Voice:
-    """Men low and long, women high and short; nobody quite like another."""
+    """Make a person's voice. Men have low pitch and long vocal tracts, women the opposite. No two voices are equal."""
     rng = np.random.default_rng([7, person])
     man = person % 2 == 0
     return Voice(rng.uniform(95, 135), rng.uniform(0.92, 1.02)) if man else Voice(rng.uniform(185, 240), rng.uniform(1.12, 1.22))
 
 
 def make_clip(path: Path, person: int, take: int, seconds: float) -> None:
-    """One person says one thing, the head moving a little."""
+    """Make a clip of one person who speaks, with small head movements."""
     wav, loud = speak(make_voice(person), seconds, seed=1000 * person + take)
     heads = [draw_face(person, HEIGHT_PX, mouth_open=i / (MOUTHS - 1), manly=person % 2 == 0) for i in range(MOUTHS)]
     rng = np.random.default_rng([8, person, take])
@@ -57,7 +57,7 @@ def make_clip(path: Path, person: int, take: int, seconds: float) -> None:
 
 
 def _place_head(head: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """The square head in the wide picture, its edge carried on."""
+    """Place the square head in the wide picture. Its edge continues to the sides."""
     right, down = int(offset[0]), int(offset[1])
     wide = np.pad(head, ((8, 8), (right, WIDTH_PX - HEIGHT_PX - right), (0, 0)), mode="edge")
     return np.ascontiguousarray(wide[8 - down : 8 - down + HEIGHT_PX])
@@ -67,9 +67,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--people", type=int, default=5)
-    parser.add_argument("--clips", type=int, default=2, help="a person")
+    parser.add_argument("--clips", type=int, default=2, help="clips per person")
     parser.add_argument("--seconds", type=float, default=2.6)
-    parser.add_argument("--first-person", type=int, default=0, help="number of the first: other numbers are other people")
+    parser.add_argument("--first-person", type=int, default=0, help="number of the first person; other numbers are other people")
     given = parser.parse_args()
     lines = ["speaker,gender"]
     for person in range(given.first_person, given.first_person + given.people):

@@ -1,7 +1,8 @@
-"""splits.py MANIFEST.csv OUT: holds people out, by the manifest of extract-wav.
+"""splits.py MANIFEST.csv OUT: hold people out, by the manifest of extract-wav.
 
-Writes OUT/splits.csv (speaker, split): a quarter of the people, at least two, are for testing, one is for validation where there
-are five or more; and OUT/test.csv (utterance, speaker), the test people's utterances. Same people, same splits.
+The script writes OUT/splits.csv (speaker, split): a quarter of the people, at least two, are for testing. With five or more people
+one is for validation. It also writes OUT/test.csv (utterance, speaker), the test people's utterances. The same people give the same
+splits.
 """
 
 import csv
@@ -10,7 +11,7 @@ from pathlib import Path
 
 
 def split_speakers(speakers: list[str]) -> dict[str, str]:
-    """{speaker: split}; the test people lie evenly in the alphabet, the first and the last among them."""
+    """Split {speaker: split}. Test people are spread evenly over the alphabet, including the first and the last."""
     if len(speakers) < 3:
         found = f"found {len(speakers)}: {', '.join(speakers)}"
         sys.exit(f"the recipe needs clips of three people or more, {found}. Name a folder that has a folder for each person.")

@@ -1,6 +1,6 @@
-"""Speech-like sound out of numpy alone: a glottal source through vowel formants, with consonants of noise between the vowels.
+"""Make speech-like sound with numpy: a glottal source through vowel formants, and noise as consonants.
 
-It says nothing, but it has a pitch, formants, syllables and a speaker: pitch tracker and voice embedder take it for speech.
+It has no words, but a pitch, formants, syllables and a speaker, so pitch trackers and voice embedders accept it as speech.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 RATE = 16000  # Hz
-HOP_S = 0.005  # at which pitch and formants move
+HOP_S = 0.005  # step at which pitch and formants change
 VOWELS_HZ = np.array(  # the first three formants of a man's a, e, i, o, u, er
     [[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240], [490, 1350, 1690]], dtype=float
 )
@@ -19,17 +19,17 @@ TILT = 1.3  # the source's harmonics fall as k ** -TILT
 
 @dataclass(frozen=True)
 class Voice:
-    """Who speaks: mean F0 in Hz, and by how much the formants lie above a man's."""
+    """A speaker: mean F0 in Hz, and the ratio of the formants to a man's."""
 
     f0_hz: float
     formant_scale: float
 
 
 def speak(voice: Voice, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """An utterance of random syllables.
+    """Speak an utterance of random syllables.
 
-    Returns wav (n,) float32 at 16 kHz, peak .7, and the loudness of its vowels (n / 80,) from 0 to 1, one value each 5 ms:
-    how far the mouth is open.
+    Returns wav (n,) float32 at 16 kHz, peak 0.7, and the loudness of its vowels (n / 80,) from 0 to 1, one value per 5 ms.
+    The loudness says how far the mouth is open.
     """
     rng = np.random.default_rng(seed)
     count = round(seconds / HOP_S)
@@ -55,7 +55,7 @@ def speak(voice: Voice, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _make_voiced(f0_hz: np.ndarray, loud: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
-    """A pulse train as the sum of its harmonics, each as loud as the vocal tract passes it: (frames,) ... -> (samples,)."""
+    """Sum the harmonics of a pulse train, each with the gain of the vocal tract: (frames,) ... -> (samples,)."""
     frames = np.arange(len(f0_hz)) * HOP_S
     samples = np.arange(round(len(f0_hz) * HOP_S * RATE)) / RATE
     phase = 2 * np.pi * np.cumsum(np.interp(samples, frames, f0_hz)) / RATE
@@ -68,19 +68,19 @@ def _make_voiced(f0_hz: np.ndarray, loud: np.ndarray, formants_hz: np.ndarray) -
 
 
 def _find_tract_gain(hz: np.ndarray, centres_hz: np.ndarray) -> np.ndarray:
-    """Gain of the cascade of resonances at one frequency a frame: (frames,), (frames, 4) -> (frames,)."""
+    """Find the gain of the cascade of resonances at one frequency per frame: (frames,), (frames, 4) -> (frames,)."""
     s = 2j * np.pi * hz[:, None]
     pole = 2 * np.pi * (-BANDWIDTHS_HZ / 2 + 1j * centres_hz)
     return np.abs(np.prod(np.abs(pole) ** 2 / ((s - pole) * (s - pole.conj())), axis=1))
 
 
 def _make_unvoiced(noisy: np.ndarray, centre_hz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise that sounds in bursts, each around a frequency of its own."""
+    """Make bursts of noise, each around its own frequency."""
     samples = np.arange(round(len(noisy) * HOP_S * RATE)) / RATE
     frames = np.arange(len(noisy)) * HOP_S
     spectrum = np.fft.rfft(rng.normal(size=len(samples)))
     hz = np.fft.rfftfreq(len(samples), 1 / RATE)
-    low = np.fft.irfft(spectrum * (np.abs(hz) < 700), len(samples))  # narrow noise, moved up to the centre by a carrier
+    low = np.fft.irfft(spectrum * (np.abs(hz) < 700), len(samples))  # narrow noise, which a carrier moves up to the centre
     carrier = np.cos(2 * np.pi * np.cumsum(np.interp(samples, frames, centre_hz)) / RATE)
     return np.interp(samples, frames, noisy) * low * carrier
 
