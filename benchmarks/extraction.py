@@ -38,7 +38,7 @@ def time_audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
     from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
     started = time.perf_counter()
-    summary = run(ExtractFeaturesConfig((wavs,), output, jobs=jobs, mel=mel))
+    summary = run(ExtractFeaturesConfig(sources=(wavs,), output=output, jobs=jobs, mel=mel))
     wall = time.perf_counter() - started
     with Store(output) as store:
         hours = sum(store.column("seconds")) / 3600
@@ -54,7 +54,7 @@ def time_faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> 
     from facevc_cli.stages.extract_face import ExtractFaceConfig, run
 
     started = time.perf_counter()
-    summary = run(ExtractFaceConfig((images,), output, jobs=jobs, every=every))
+    summary = run(ExtractFaceConfig(sources=(images,), output=output, jobs=jobs, every=every))
     wall = time.perf_counter() - started
     with Store(output) as store:
         frames, found = sum(store.column("frames_seen")), sum(store.column("frames_with_face"))

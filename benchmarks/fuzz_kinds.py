@@ -58,7 +58,9 @@ def _use_sound(name: str) -> Callable[[Path], None]:
         from facevc_cli.stages.verify import run as verify
 
         path = folder / name
-        attempt(lambda: extract_wav(ExtractWavConfig((path,), folder / "out", jobs=1, overwrite=True)), lambda: verify(VerifyConfig((path,))))
+        attempt(
+            lambda: extract_wav(ExtractWavConfig(sources=(path,), output=folder / "out", jobs=1, overwrite=True)), lambda: verify(VerifyConfig(files=(path,)))
+        )
 
     return read
 
@@ -67,7 +69,7 @@ def _use_speech(folder: Path) -> None:
     from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
     _use_sound("a.wav")(folder)
-    attempt(lambda: run(ExtractFeaturesConfig((folder / "a.wav",), folder / "out.h5", jobs=1, overwrite=True)))
+    attempt(lambda: run(ExtractFeaturesConfig(sources=(folder / "a.wav",), output=folder / "out.h5", jobs=1, overwrite=True)))
 
 
 def _use_video(name: str) -> Callable[[Path], None]:
@@ -113,7 +115,7 @@ def _use_stores(folder: Path) -> None:
         with StoreWriter(path, stage, settings) as writer:
             writer.merge(sorted(writer.done))
 
-    attempt(lambda: info(InfoConfig(tuple(paths))), join, *[lambda path=path: go_on(path) for path in paths])
+    attempt(lambda: info(InfoConfig(paths=tuple(paths))), join, *[lambda path=path: go_on(path) for path in paths])
 
 
 def _use_part(folder: Path) -> None:
@@ -135,7 +137,7 @@ def _use_model(folder: Path) -> None:
     from facevc_cli.stages.info import InfoConfig, run
 
     path = folder / "checkpoint"
-    attempt(lambda: run(InfoConfig((path,))), lambda: Converter(path, "griffin-lim", "cpu"))
+    attempt(lambda: run(InfoConfig(paths=(path,))), lambda: Converter(path, "griffin-lim", "cpu"))
 
 
 def _use_metrics(folder: Path) -> None:
@@ -145,15 +147,16 @@ def _use_metrics(folder: Path) -> None:
     path = folder / "checkpoint"
     shutil.copytree(path, folder / "other")
     attempt(
-        lambda: _use_model(folder), lambda: run(ImportCheckpointConfig(path, folder / "copy")),
-        lambda: run(ImportCheckpointConfig(path, folder / "other")),
-    )  # fmt: skip
+        lambda: _use_model(folder),
+        lambda: run(ImportCheckpointConfig(source=path, output=folder / "copy")),
+        lambda: run(ImportCheckpointConfig(source=path, output=folder / "other")),
+    )
 
 
 def _use_card(folder: Path) -> None:
     from facevc_cli.stages.info import InfoConfig, run
 
-    attempt(lambda: run(InfoConfig((folder / "card.safetensors",), folder / "checkpoint")))
+    attempt(lambda: run(InfoConfig(paths=(folder / "card.safetensors",), checkpoint=folder / "checkpoint")))
 
 
 def _use_addresses(folder: Path) -> None:
@@ -176,13 +179,13 @@ def pretrain(folder: Path, **options: Any) -> Any:
     if hasattr(facevc_cli.training.run_folder, "_plot"):  # drawing takes longer than the training
         facevc_cli.training.run_folder._plot = lambda table, picture: None
     inputs, settings = (folder / "features.h5", folder / "voices.h5"), (*TOY, "pretrain.steps=4")
-    return run(PretrainStageConfig(*inputs, folder / "run", "toy", overrides=settings, device="cpu", **options))
+    return run(PretrainStageConfig(features=inputs[0], voices=inputs[1], output=folder / "run", preset="toy", overrides=settings, device="cpu", **options))
 
 
 def _resume(folder: Path) -> None:
     from facevc_cli.stages.info import InfoConfig, run
 
-    attempt(lambda: run(InfoConfig((folder / "run",))), lambda: pretrain(folder))
+    attempt(lambda: run(InfoConfig(paths=(folder / "run",))), lambda: pretrain(folder))
 
 
 def _weigh(folder: Path) -> None:
@@ -212,7 +215,7 @@ def _extract(**given: str) -> Callable[[Path], None]:
         from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
         tables: dict[str, Any] = {name: folder / file for name, file in given.items()}
-        attempt(lambda: run(ExtractFeaturesConfig((folder / "wavs",), folder / "out.h5", jobs=1, **tables)))
+        attempt(lambda: run(ExtractFeaturesConfig(sources=(folder / "wavs",), output=folder / "out.h5", jobs=1, **tables)))
 
     return read
 
@@ -220,7 +223,7 @@ def _extract(**given: str) -> Callable[[Path], None]:
 def go_on_extracting(folder: Path) -> None:
     from facevc_cli.stages.extract_wav import ExtractWavConfig, run
 
-    attempt(lambda: run(ExtractWavConfig((folder / "wavs",), folder / "extracted", jobs=1)))
+    attempt(lambda: run(ExtractWavConfig(sources=(folder / "wavs",), output=folder / "extracted", jobs=1)))
 
 
 class _Spectrum:
@@ -234,7 +237,7 @@ def evaluate(folder: Path, **options: Any) -> Any:
     from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
     from facevc_cli.stages.evaluate import EvaluateConfig, run
 
-    config = EvaluateConfig(folder, folder / "evaluation", jobs=1, **{"html": False, **options})
+    config = EvaluateConfig(manifest=folder, output=folder / "evaluation", jobs=1, **{"html": False, **options})
     return run(config, judges=Judges(_Spectrum(), "spectrum", PitchGenderJudge()))
 
 
@@ -279,7 +282,7 @@ def _use_manifest(folder: Path) -> None:
 def _use_published(folder: Path) -> None:
     from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 
-    attempt(lambda: run(ImportCheckpointConfig(folder / "published.pt", folder / "out", folder / "stats.npy", overwrite=True)))
+    attempt(lambda: run(ImportCheckpointConfig(source=folder / "published.pt", output=folder / "out", stats=folder / "stats.npy", overwrite=True)))
 
 
 def _use_vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:

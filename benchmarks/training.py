@@ -26,9 +26,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         paths = common.make_stores(
-            folder, config.model.mel, utterances=args.utterances, seconds=args.seconds, face_dim=config.model.face_dim,
+            folder,
+            config.model.mel,
+            utterances=args.utterances,
+            seconds=args.seconds,
+            face_dim=config.model.face_dim,
             content_dim=config.model.content_encoder.teacher_dim if config.pretrain.distillation > 0 else None,
-        )  # fmt: skip
+        )
         steps = 2 if args.only == "train" else args.steps
         rows = [time_pretrain(args, paths, folder / "pretrain", steps)]
         rows = [] if args.only == "train" else rows
@@ -42,9 +46,14 @@ def time_pretrain(args, paths: dict[str, Path], output: Path, steps: int) -> dic
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
     stage = PretrainStageConfig(
-        paths["features"], paths["voices"], output, args.preset, overrides=make_overrides(args, "pretrain", steps), device=args.device,
+        features=paths["features"],
+        voices=paths["voices"],
+        output=output,
+        preset=args.preset,
+        overrides=make_overrides(args, "pretrain", steps),
+        device=args.device,
         precision=args.precision,
-    )  # fmt: skip
+    )
     return time_run("pretrain", lambda: run(stage), output, steps)
 
 
@@ -52,9 +61,15 @@ def time_train(args, paths: dict[str, Path], init: Path, output: Path) -> dict:
     from facevc_cli.stages.train import TrainStageConfig, run
 
     stage = TrainStageConfig(
-        paths["features"], paths["faces"], paths["voices"], init, output, overrides=make_overrides(args, "train", args.steps),
-        device=args.device, precision=args.precision,
-    )  # fmt: skip
+        features=paths["features"],
+        faces=paths["faces"],
+        voices=paths["voices"],
+        init=init,
+        output=output,
+        overrides=make_overrides(args, "train", args.steps),
+        device=args.device,
+        precision=args.precision,
+    )
     return time_run("train", lambda: run(stage), output, args.steps)
 
 

@@ -131,7 +131,7 @@ def pretrain(stores: Stores, output: Path, preset: str = "toy", *overrides: str,
     small = {"toy": TOY, "starter": STARTER}[preset]
     recorder = Recorder()
     overrides = (*small, *overrides)
-    run(PretrainStageConfig(stores.features, stores.voices, output, preset, overrides=overrides, device="cpu", **stage), recorder)
+    run(PretrainStageConfig(features=stores.features, voices=stores.voices, output=output, preset=preset, overrides=overrides, device="cpu", **stage), recorder)
     return recorder
 
 
@@ -142,7 +142,10 @@ def train(stores: Stores, init: Path, output: Path, *overrides: str, **stage: An
     recorder = Recorder()
     small = tuple(o for o in TOY if o.startswith("train."))
     stage = {"device": "cpu", **stage}
-    run(TrainStageConfig(stores.features, stores.faces, stores.voices, init, output, overrides=(*small, *overrides), **stage), recorder)
+    run(
+        TrainStageConfig(features=stores.features, faces=stores.faces, voices=stores.voices, init=init, output=output, overrides=(*small, *overrides), **stage),
+        recorder,
+    )
     return recorder
 
 

@@ -27,7 +27,7 @@ from facevc_cli.provenance.saving import save_converted
 STAGE = "convert"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConvertConfig:
     sources: tuple[str | Path, ...]
     output: Path  # a folder, or a .wav/.flac/.ogg file for one source and one target

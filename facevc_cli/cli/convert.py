@@ -56,7 +56,9 @@ def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", R
             overwrite=options.overwrite,
             dry_run=options.dry_run,
             fail_fast=options.fail_fast,
-            voice_options=VoiceOptions(tuple(options.persons or ()), tuple(mixes), options.sweep, options.pitch, options.guidance),
+            voice_options=VoiceOptions(
+                persons=tuple(options.persons or ()), mixes=tuple(mixes), sweep=options.sweep, pitch=options.pitch, guidance=options.guidance
+            ),
             batch_size=options.batch_size,
             watermark=options.watermark,
             sidecar=options.sidecar,

@@ -61,8 +61,25 @@ def evaluate(
     from facevc_cli.stages.evaluate import EvaluateConfig, run
 
     config = EvaluateConfig(
-        manifest, output, labels, sources, recogniser, language, naturalness, calibrate, seed, jobs, limit, pattern, tuple(by or ()),
-        speaker_judge, html, grid, listening_test, listening_items, tuple(answers or ()),
-        tuple(metric or ()),
-    )  # fmt: skip
+        manifest=manifest,
+        output=output,
+        labels=labels,
+        sources=sources,
+        recogniser=recogniser,
+        language=language,
+        naturalness=naturalness,
+        calibrate=calibrate,
+        seed=seed,
+        jobs=jobs,
+        limit=limit,
+        pattern=pattern,
+        by=tuple(by or ()),
+        speaker_judge=speaker_judge,
+        html=html,
+        grid=grid,
+        listening_test=listening_test,
+        listening_items=listening_items,
+        answers=tuple(answers or ()),
+        metrics=tuple(metric or ()),
+    )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug, show=show)

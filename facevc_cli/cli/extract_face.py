@@ -54,7 +54,7 @@ def extract_face(
     from facevc_cli.stages.extract_face import ExtractFaceConfig, run
 
     config = ExtractFaceConfig(
-        tuple(sources), output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
+        sources=tuple(sources), output=output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
         overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast, detector=detector, embedder=embedder, on_many=on_many,
         every=every, max_frames=max_frames, save_crops=save_crops, device=device,
     )  # fmt: skip

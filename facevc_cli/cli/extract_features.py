@@ -52,7 +52,7 @@ def extract_features(
     run_stage(
         lambda reporter: run(
             ExtractFeaturesConfig(
-                tuple(sources), output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
+                sources=tuple(sources), output=output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
                 overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast, mel=mel, split_table=split, valid_share=valid_share, seed=seed,
                 teacher=teacher, device=device,
             ),

@@ -34,5 +34,7 @@ def import_checkpoint(
     """
     from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 
-    config = ImportCheckpointConfig(source, output, stats, preset, tuple(settings or ()), half, origin, overwrite)
+    config = ImportCheckpointConfig(
+        source=source, output=output, stats=stats, preset=preset, overrides=tuple(settings or ()), half=half, origin=origin, overwrite=overwrite
+    )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug)

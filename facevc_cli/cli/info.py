@@ -32,7 +32,7 @@ def info(
     """
     from facevc_cli.stages.info import InfoConfig, run
 
-    config = InfoConfig(tuple(paths or ()), checkpoint)
+    config = InfoConfig(paths=tuple(paths or ()), checkpoint=checkpoint)
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=True, debug=debug, show=_show)
 
 

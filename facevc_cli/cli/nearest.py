@@ -38,7 +38,7 @@ def nearest(
     """
     from facevc_cli.stages.nearest import NearestConfig, run
 
-    config = NearestConfig(tuple(candidates), voice, face, top, checkpoint, on_many, device)
+    config = NearestConfig(candidates=tuple(candidates), voice=voice, face=face, top=top, checkpoint=checkpoint, on_many=on_many, device=device)
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug, show=_show)
 
 

@@ -46,7 +46,20 @@ def pretrain(
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 
     stage = PretrainStageConfig(
-        features, voices, output, preset, config, tuple(settings or ()), encoder_init, init, verifier, sampling_weights, device, precision, seed, overwrite,
-        stop_at,
-    )  # fmt: skip
+        features=features,
+        voices=voices,
+        output=output,
+        preset=preset,
+        config_file=config,
+        overrides=tuple(settings or ()),
+        encoder_init=encoder_init,
+        init=init,
+        verifier=verifier,
+        weights=sampling_weights,
+        device=device,
+        precision=precision,
+        seed=seed,
+        overwrite=overwrite,
+        stop_at=stop_at,
+    )
     run_stage(lambda reporter: run(stage, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -46,5 +46,7 @@ def serve(
     """
     from facevc_cli.stages.serve import ServeConfig, run
 
-    config = ServeConfig(host, port, checkpoint, vocoder, device, max_seconds, max_mb, open_browser)
+    config = ServeConfig(
+        host=host, port=port, checkpoint=checkpoint, vocoder=vocoder, device=device, max_seconds=max_seconds, max_mb=max_mb, open_browser=open_browser
+    )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -43,7 +43,20 @@ def train(
     from facevc_cli.stages.train import TrainStageConfig, run
 
     stage = TrainStageConfig(
-        features, faces, voices, init, output, pairs, preset, config, tuple(settings or ()), sampling_weights, device, precision, seed, overwrite,
-        stop_at,
+        features=features,
+        faces=faces,
+        voices=voices,
+        init=init,
+        output=output,
+        pairs=pairs,
+        preset=preset,
+        config_file=config,
+        overrides=tuple(settings or ()),
+        weights=sampling_weights,
+        device=device,
+        precision=precision,
+        seed=seed,
+        overwrite=overwrite,
+        stop_at=stop_at,
     )
     run_stage(lambda reporter: run(stage, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -33,7 +33,7 @@ def verify(
     """
     from facevc_cli.stages.verify import VerifyConfig, run
 
-    config = VerifyConfig(tuple(sources))
+    config = VerifyConfig(files=tuple(sources))
     run_stage(
         lambda reporter: run(config, reporter),
         json_out=json,

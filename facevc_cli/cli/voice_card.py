@@ -42,7 +42,16 @@ def voice_card(
     from facevc_cli.stages.voice_card import VoiceCardConfig, run
 
     pictures, mixes = take_mix_words(faces or (), [mix] if mix else ())
-    config = VoiceCardConfig(tuple(pictures), output, mixes[0] if mixes else None, checkpoint, temperature, on_many, device, overwrite)
+    config = VoiceCardConfig(
+        faces=tuple(pictures),
+        output=output,
+        mix=mixes[0] if mixes else None,
+        checkpoint=checkpoint,
+        temperature=temperature,
+        on_many=on_many,
+        device=device,
+        overwrite=overwrite,
+    )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug, show=_show)
 
 

@@ -35,7 +35,7 @@ class TargetRequest:
     who: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VoiceOptions:
     """Options for voices beyond single pictures and recordings."""
 

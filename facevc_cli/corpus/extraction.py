@@ -19,7 +19,7 @@ from facevc_cli.files.inputs import Input, SpeakerRule, find_inputs, parse_shard
 from facevc_cli.files.locks import exclusive_lock
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtractionConfig:
     """The settings that all extracting stages share; each stage adds its own."""
 

@@ -30,7 +30,7 @@ class Capability(StrEnum):
     PITCH = "pitch"  # the model is given the pitch level to speak at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConversionConfig:
     """The settings that only conversion uses. Weights do not depend on them."""
 

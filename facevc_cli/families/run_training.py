@@ -17,7 +17,7 @@ from facevc_cli.training.loop import Loop, Progress, make_accelerator
 from facevc_cli.training.run_folder import RunDirectory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options of a run that do not depend on what is trained."""
 

@@ -29,7 +29,7 @@ from facevc_cli.manifest.conversion import Conversion
 CACHE_FOLDER = ".facevc-cache"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """manifest: the file, the folder that holds manifest.csv, or with `pattern` a folder of files whose names say what they are.
     recogniser: auto (the packaged one where it is installed), none, a CTranslate2 Whisper folder, or a model's name."""

@@ -20,7 +20,7 @@ from facevc_cli.files.video import iterate_frames
 STAGE = "extract-face"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtractFaceConfig(ExtractionConfig):
     detector: DetectorName = "dlib"
     embedder: str = "dlib"  # dlib (128-D) or facenet (512-D)

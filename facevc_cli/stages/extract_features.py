@@ -27,7 +27,7 @@ TEACHER_RATE = 16000  # Hz, Whisper's
 WHISPER_HEADS, MOST_TEACHER_DIM = 8, 2048
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtractFeaturesConfig(ExtractionConfig):
     mel: MelName = "fvmvc"
     split_table: Path | None = None  # columns utterance or speaker, and split

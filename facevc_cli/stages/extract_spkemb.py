@@ -14,7 +14,7 @@ from facevc_cli.voices.dvector import EMBEDDER_VERSION, VOICE_RATE, VoiceEmbedde
 STAGE = "extract-spkemb"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtractSpkembConfig(ExtractionConfig):
     device: str = "cpu"
 

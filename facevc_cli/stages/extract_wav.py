@@ -37,7 +37,7 @@ _COMMENT = "extracted from a file of sha256 "
 Row = dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExtractWavConfig(ExtractionConfig):
     rate: int = 16000  # Hz
 

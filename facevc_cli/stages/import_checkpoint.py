@@ -32,7 +32,7 @@ EMBEDDERS = {  # what FVMVC's published memory was trained on
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportCheckpointConfig:
     source: Path  # a published .pt, or a run or checkpoint folder of ours
     output: Path

@@ -43,7 +43,7 @@ OPTIONAL = {  # distribution -> module, what it is for
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InfoConfig:
     paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards; none: the installation
     checkpoint: Path | None = None  # the model that cards are held against; None: the bundled one

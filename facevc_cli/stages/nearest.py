@@ -25,7 +25,7 @@ from facevc_cli.files.inputs import AUDIO_SUFFIXES, find_files
 STAGE = "nearest"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NearestConfig:
     candidates: tuple[str | Path, ...]  # faces and voice cards for a voice, recordings for a face
     voice: Path | None = None

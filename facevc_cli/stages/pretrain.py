@@ -15,7 +15,7 @@ from facevc_cli.training.run_folder import hash_tables
 STAGE = "pretrain"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PretrainStageConfig:
     features: Path
     voices: Path
@@ -52,7 +52,9 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         )
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
         hashes |= hash_tables(weights=stage.weights)
-        options = RunOptions(STAGE, stage.output, hashes, stage.device, stage.precision, stage.overwrite, stage.stop_at)
+        options = RunOptions(
+            stage=STAGE, output=stage.output, inputs=hashes, device=stage.device, precision=stage.precision, overwrite=stage.overwrite, stop_at=stage.stop_at
+        )
         progress = run_training(family, request, options, tally)
     following = f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train"
     return tally.summary(stage.output, following, step=progress.step, validation=progress.validation)

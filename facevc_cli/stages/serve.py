@@ -21,7 +21,7 @@ from facevc_cli.page.studio import Studio
 MEGABYTE = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 7860

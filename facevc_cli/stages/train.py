@@ -19,7 +19,7 @@ from facevc_cli.training.run_folder import hash_tables
 STAGE = "train"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainStageConfig:
     features: Path
     faces: Path
@@ -64,7 +64,9 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         )
         hashes = {s.attributes["stage"]: s.attributes["settings_hash"] for s in (features, voices, faces)}
         hashes |= hash_tables(weights=stage.weights, pairs=stage.pairs)
-        options = RunOptions(STAGE, stage.output, hashes, stage.device, stage.precision, stage.overwrite, stage.stop_at)
+        options = RunOptions(
+            stage=STAGE, output=stage.output, inputs=hashes, device=stage.device, precision=stage.precision, overwrite=stage.overwrite, stop_at=stage.stop_at
+        )
         progress = run_training(pretrained.family, request, options, tally)
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
     return tally.summary(stage.output, following, step=progress.step, validation=progress.validation)

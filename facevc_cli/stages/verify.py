@@ -15,7 +15,7 @@ from facevc_cli.provenance.watermark import DETECTION_RATE, detect
 STAGE = "verify"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
     files: tuple[str | Path, ...]  # files, folders, @lists
 

@@ -20,7 +20,7 @@ from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
 STAGE = "voice-card"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VoiceCardConfig:
     faces: tuple[str | Path, ...]  # pictures or folders of ONE person
     output: Path

@@ -7,7 +7,7 @@ from typing import Literal
 from facevc_cli.core.settings import ABOVE_ZERO, MOST_COUNT, Limits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
     learning_rate: float = 1e-3
     warmup_steps: int = 1000
@@ -18,7 +18,7 @@ class OptimiserConfig:
     gradient_clip: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """The settings of a training that do not depend on what it trains."""
 

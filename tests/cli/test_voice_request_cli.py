@@ -97,8 +97,9 @@ def ranks(table: str) -> list[str]:
     return [cells[1].strip() for line in table.splitlines() if len(cells := line.split("│")) > 1]
 
 
-def test_a_pipe_gets_whole_names(call, tmp_path):
+def test_a_pipe_gets_whole_names(call, tmp_path, monkeypatch):
     """A name is data: neither cut nor wrapped, and no markup."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     name = f"[red]{'x' * 150}.png"
     save_image(tmp_path / "faces" / name, np.full((40, 40, 3), 80, np.uint8))
     found = call("nearest", "--voice", "s.wav", "faces")

@@ -130,7 +130,7 @@ def test_modules_and_commands_stay_small():
     assert not [p.name for p in FILES if len(p.read_text(encoding="utf-8").splitlines()) > 400]
     shared = {"options.py", "report.py", "app.py"}
     commands = [p for p in (ROOT / "cli").glob("*.py") if p.name not in shared]
-    assert not [p.name for p in commands if len(p.read_text(encoding="utf-8").splitlines()) > 80]
+    assert not [p.name for p in commands if len(p.read_text(encoding="utf-8").splitlines()) > 90]
 
 
 def test_nothing_prints_asserts_or_exits():

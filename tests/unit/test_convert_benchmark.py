@@ -73,7 +73,7 @@ def inputs(tmp_path):
 
 def config(inputs, model, limit=None, system=None, overwrite=False, faces="faces", temperature=None, pairs=None, **benchmark):
     conversions = ConvertConfig(
-        (inputs / "wavs",), inputs / "out", (inputs / faces,), checkpoint=model, vocoder="griffin-lim", device="cpu",
+        sources=(inputs / "wavs",), output=inputs / "out", faces=(inputs / faces,), checkpoint=model, vocoder="griffin-lim", device="cpu",
         limit=limit, overwrite=overwrite, temperature=temperature, pairs=pairs,
     )  # fmt: skip
     return BenchmarkConfig(**{"conversions": conversions, "labels": inputs / "labels.csv", "system": system, **benchmark})

@@ -57,7 +57,7 @@ def rms(wav):
 
 @pytest.mark.parametrize("given", [{}, {"face": FACE, "voice": (buzz(1), 16000)}])
 def test_exactly_one_target(converters, given):
-    with pytest.raises(FaceVCError, match="either a face or a voice"):
+    with pytest.raises(FaceVCError, match="a face or a voice, and not both"):
         converters["toy"].convert((buzz(0.3), 16000), **given)
 
 

@@ -111,7 +111,7 @@ def values(systems: dict, name: str) -> dict[str, float]:
 
 
 def test_planted_systems_land_where_theory_says(planted, tmp_path):
-    summary = run(EvaluateConfig(planted, tmp_path, html=False), judges=judges(recogniser=EchoRecogniser(), naturalness=LoudnessJudge()))
+    summary = run(EvaluateConfig(manifest=planted, output=tmp_path, html=False), judges=judges(recogniser=EchoRecogniser(), naturalness=LoudnessJudge()))
     systems = summary.data["systems"]
     assert list(systems) == list(SYSTEMS) and not summary.failures
     perfect, one, unchanged, chance = (values(systems, name) for name in SYSTEMS)
@@ -131,7 +131,7 @@ def test_planted_systems_land_where_theory_says(planted, tmp_path):
 
 
 def test_report_files_agree_with_the_summary(planted, tmp_path):
-    summary = run(EvaluateConfig(planted / "manifest.csv", tmp_path / "new", html=False), judges=judges())
+    summary = run(EvaluateConfig(manifest=planted / "manifest.csv", output=tmp_path / "new", html=False), judges=judges())
     stored = json.loads((tmp_path / "new" / "metrics.json").read_text())
     assert stored == summary.data
     with open(tmp_path / "new" / "metrics.csv", newline="") as file:
@@ -147,13 +147,13 @@ def test_swapped_gender_column_is_caught(planted):
     for row in rows:
         row["gender"] = "male" if row["gender"] == "female" else "female"
     write_table(planted / "swapped.csv", rows)
-    assert run(EvaluateConfig(planted / "swapped.csv"), judges=judges()).data["systems"]["perfect"]["GA"]["value"] == 0
+    assert run(EvaluateConfig(manifest=planted / "swapped.csv"), judges=judges()).data["systems"]["perfect"]["GA"]["value"] == 0
 
 
 def test_second_run_hears_nothing_again_and_says_the_same(planted):
-    first = run(EvaluateConfig(planted, seed=7), judges=judges(recogniser=EchoRecogniser()))
+    first = run(EvaluateConfig(manifest=planted, seed=7), judges=judges(recogniser=EchoRecogniser()))
     calls, read = SpectrumEmbedder.calls, len(EchoRecogniser.languages)
-    second = run(EvaluateConfig(planted, seed=7), judges=judges(recogniser=EchoRecogniser()))
+    second = run(EvaluateConfig(manifest=planted, seed=7), judges=judges(recogniser=EchoRecogniser()))
     assert (SpectrumEmbedder.calls, len(EchoRecogniser.languages)) == (calls, read)
     assert second.done == 0 and second.skipped == first.done + first.skipped and second.data == first.data
     assert (planted / CACHE_FOLDER).is_dir() and set(EchoRecogniser.languages) == {None, "de"}
@@ -169,7 +169,7 @@ def bare(folder, rows, columns=("converted", "target")):
 def test_missing_columns_switch_metrics_off_with_a_note(tmp_path):
     folder = bare(tmp_path, [{"converted": f"{t}.wav", "target": t, "source": "gone"} for t in "abc"], ("converted", "target", "source_id"))
     write_table(folder / "manifest.csv", [{"converted": f"{t}.wav", "target": t, "source_id": "s"} for t in "abc"])
-    data = run(EvaluateConfig(folder), judges=judges()).data
+    data = run(EvaluateConfig(manifest=folder), judges=judges()).data
     assert set(data["systems"]["facevc"]) == {"SDO", "SDR"} and data["slices"]["facevc"] == {}
     notes = "\n".join(data["notes"])
     assert all(f"{word} " in notes for word in ("SHO", "GA", "consistency,", "leakage"))
@@ -184,7 +184,7 @@ def test_labels_and_sources_are_joined(tmp_path):
     known = [{"target": "a", "gender": "M", "references": "real.wav"}, {"target": "b", "gender": "f", "references": ""}]
     write_table(people / "labels.csv", known)
     write_table(people / "sources.csv", [{"source_id": "s", "gender": "female", "transcript": "two words more"}])
-    config = EvaluateConfig(folder, labels=people / "labels.csv", sources=people / "sources.csv")
+    config = EvaluateConfig(manifest=folder, labels=people / "labels.csv", sources=people / "sources.csv")
     data = run(config, judges=judges(recogniser=EchoRecogniser())).data
     figures = data["systems"]["facevc"]
     assert figures["GA"]["value"] == 0.5 and figures["GA"]["n"] == 2 and figures["consistency"]["n"] == 1
@@ -201,7 +201,7 @@ def test_broken_files_are_listed_and_the_rest_goes_on(tmp_path):
     (folder / "b.wav").unlink()
     rows = [{"converted": f"{t}.wav", "target": t, "source_id": "s", "status": "done"} for t in "abcd"]
     write_table(folder / "manifest.csv", [*rows, {"converted": "e.wav", "target": "e", "source_id": "s", "status": "failed"}])
-    summary = run(EvaluateConfig(folder), judges=judges())
+    summary = run(EvaluateConfig(manifest=folder), judges=judges())
     assert sorted(name.rsplit("/")[-1] for name, _ in summary.failures) == ["a.wav", "b.wav"]
     assert summary.data["systems"]["facevc"]["SDO"] | {"value": 0} == {"value": 0, "n": 1, "low": None, "high": None}
     assert summary.data["excluded"] == 1 and "1 of 5 rows" in summary.data["notes"][0]
@@ -210,19 +210,19 @@ def test_broken_files_are_listed_and_the_rest_goes_on(tmp_path):
 def test_nothing_to_evaluate_is_an_error(tmp_path):
     write_table(tmp_path / "manifest.csv", [{"converted": "a.wav", "target": "a", "status": "failed"}])
     with pytest.raises(FaceVCError, match="found none in 1 rows"):
-        run(EvaluateConfig(tmp_path), judges=judges())
+        run(EvaluateConfig(manifest=tmp_path), judges=judges())
     write_table(tmp_path / "manifest.csv", [{"converted": "a.wav", "target": "a", "status": "done"}])
     with pytest.raises(FaceVCError, match="none of its 1"):
-        run(EvaluateConfig(tmp_path), judges=judges())
+        run(EvaluateConfig(manifest=tmp_path), judges=judges())
     write_table(tmp_path / "manifest.csv", [{"file": "a.wav"}])
     with pytest.raises(FaceVCError, match="converted"):
-        run(EvaluateConfig(tmp_path), judges=judges())
+        run(EvaluateConfig(manifest=tmp_path), judges=judges())
 
 
 def test_threshold_from_a_table(planted):
     rows = [{"file": f"{target}-r{take}.wav", "speaker": target} for target in TARGETS for take in (1, 2)]
     write_table(planted / "real.csv", [*rows, {"file": "gone.wav", "speaker": "x"}])
-    summary = run(EvaluateConfig(planted, calibrate=planted / "real.csv"), judges=judges())
+    summary = run(EvaluateConfig(manifest=planted, calibrate=planted / "real.csv"), judges=judges())
     found = summary.data["threshold"]
     assert (found["same"], found["different"], found["eer"]) == (6, 60, 0.0) and "real.csv" in found["origin"]
     assert summary.data["systems"]["perfect"]["SHR"]["value"] == summary.data["systems"]["perfect"]["SDR"]["value"] == 1
@@ -230,11 +230,11 @@ def test_threshold_from_a_table(planted):
 
 
 def test_limit_takes_the_first_rows(planted):
-    assert list(run(EvaluateConfig(planted, limit=24), judges=judges()).data["systems"]) == ["perfect"]
+    assert list(run(EvaluateConfig(manifest=planted, limit=24), judges=judges()).data["systems"]) == ["perfect"]
 
 
 def test_systems_are_compared_over_the_same_conversions(planted):
-    data = run(EvaluateConfig(planted), judges=judges()).data
+    data = run(EvaluateConfig(manifest=planted), judges=judges()).data
     assert list(data["differences"]) == [f"{a} - {b}" for i, a in enumerate(SYSTEMS) for b in list(SYSTEMS)[i + 1 :]]
     found = data["differences"]["perfect - one-voice"]
     assert found["GA"]["value"] == 0.5 and found["GA"]["n"] == 24 and found["SDO"]["n"] == 2 * 15 * 4 and found["SDO"]["high"] < -0.3
@@ -249,7 +249,7 @@ def test_baselines_and_degradations_are_compared_with_their_own_system(planted):
     blurred = [row | {"degradation": "blur=4", "status": "failed" if row["face"].startswith("anna") else "done"} for row in rows if not row["baseline"]]
     gone = [row | {"degradation": "dark=9", "status": "failed"} for row in rows if not row["baseline"]]
     write_table(planted / "changed.csv", [*rows, *blurred, *gone])
-    data = run(EvaluateConfig(planted / "changed.csv"), judges=judges()).data
+    data = run(EvaluateConfig(manifest=planted / "changed.csv"), judges=judges()).data
     assert list(data["systems"]) == ["ours", "ours/mean-face", "ours/blur=4"]
     assert list(data["differences"]) == ["ours/mean-face - ours", "ours/blur=4 - ours"] and data["lost"] == {"ours/blur=4": 4, "ours/dark=9": 24}
     table = data["degradations"]["ours"]
@@ -262,13 +262,13 @@ def test_baselines_and_degradations_are_compared_with_their_own_system(planted):
 def test_slices_by_a_column_and_by_none_that_there_is(planted):
     rows = [row | {"age": "20s" if row["target"] < "c" else "40s", "empty": ""} for row in read_table(planted / "manifest.csv")]
     write_table(planted / "ages.csv", rows)
-    data = run(EvaluateConfig(planted / "ages.csv", by=("age", "source_gender", "empty")), judges=judges()).data
+    data = run(EvaluateConfig(manifest=planted / "ages.csv", by=("age", "source_gender", "empty")), judges=judges()).data
     assert set(data["slices"]["perfect"]) == {"F>F", "F>M", "M>F", "M>M", "age=20s", "age=40s", "source_gender=female", "source_gender=male"}
     young, old = (data["slices"]["one-voice"][f"age={age}"] for age in ("20s", "40s"))
     assert (young["GA"]["value"], young["GA"]["n"], old["GA"]["value"], old["GA"]["n"]) == (0.0, 8, 0.75, 16)
     assert young["SDO"]["n"] == 2 * 4 and old["SDO"]["n"] == 2 * 6 * 4 and "figures by empty are off: the column is empty" in data["notes"]
     with pytest.raises(UsageError, match="--by height: .*There are: .*age, empty"):
-        run(EvaluateConfig(planted / "ages.csv", by=("height",)), judges=judges())
+        run(EvaluateConfig(manifest=planted / "ages.csv", by=("height",)), judges=judges())
 
 
 def test_parallel_recordings_give_the_distortion(planted, tmp_path):
@@ -276,12 +276,12 @@ def test_parallel_recordings_give_the_distortion(planted, tmp_path):
     for i, row in enumerate(rows):
         row["parallel"] = row["converted"] if i < 3 else "fritz-r1.wav" if i < 5 else ""
     write_table(planted / "parallel.csv", rows)
-    data = run(EvaluateConfig(planted / "parallel.csv"), judges=judges()).data
+    data = run(EvaluateConfig(manifest=planted / "parallel.csv"), judges=judges()).data
     found = data["systems"]["perfect"]["MCD"]
     assert found["n"] == 5 and found["value"] > 1 and not any(note.startswith("MCD") for note in data["notes"])
     rows[3]["parallel"] = "gone.wav"
     write_table(planted / "parallel.csv", rows[:4])
-    summary = run(EvaluateConfig(planted / "parallel.csv"), judges=judges())
+    summary = run(EvaluateConfig(manifest=planted / "parallel.csv"), judges=judges())
     assert summary.data["systems"]["perfect"]["MCD"] | {"low": 0, "high": 0} == {"value": 0.0, "n": 3, "low": 0, "high": 0}
     assert len(summary.failures) == 1 and "gone.wav" in summary.failures[0][0]
 
@@ -291,7 +291,7 @@ def test_without_librosa_the_distortion_is_off_and_a_note_says_what_to_install(p
     write_table(planted / "parallel.csv", rows)
     for module in (figures, listening):
         monkeypatch.setattr(module, "is_librosa_installed", lambda: False)
-    data = run(EvaluateConfig(planted / "parallel.csv"), judges=judges()).data
+    data = run(EvaluateConfig(manifest=planted / "parallel.csv"), judges=judges()).data
     assert "MCD" not in data["systems"]["perfect"]
     assert [note for note in data["notes"] if note.startswith("MCD")] == [
         "MCD is off: it needs librosa. Install it with 'pip install \"facevc[eval]\"'"
@@ -300,11 +300,11 @@ def test_without_librosa_the_distortion_is_off_and_a_note_says_what_to_install(p
 
 def test_another_speaker_judge_has_no_threshold_until_one_is_measured(planted):
     other = replace(judges(), threshold=None)
-    data = run(EvaluateConfig(planted), judges=other).data
+    data = run(EvaluateConfig(manifest=planted), judges=other).data
     assert data["threshold"] is None and not {"SHR", "SDR"} & set(data["systems"]["perfect"]) and "SHO" in data["systems"]["perfect"]
     assert any(note.startswith("SHR and SDR are off") and "--calibrate" in note for note in data["notes"])
     write_table(planted / "real.csv", [{"file": f"{target}-r{take}.wav", "speaker": target} for target in TARGETS for take in (1, 2)])
-    assert run(EvaluateConfig(planted, calibrate=planted / "real.csv"), judges=other).data["systems"]["perfect"]["SHR"]["value"] == 1
+    assert run(EvaluateConfig(manifest=planted, calibrate=planted / "real.csv"), judges=other).data["systems"]["perfect"]["SHR"]["value"] == 1
 
 
 def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_voices(planted, monkeypatch):
@@ -317,7 +317,7 @@ def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_vo
 
     monkeypatch.setattr(listening, "load_speaker_judge", lambda name: Dvectors())
     weights = LinearGenderJudge(np.array([-1000.0, 0, 0, 0]), 0.0, "first of three")  # a man's voice, whatever the pitch
-    summary = run(EvaluateConfig(planted, limit=6, html=False), judges=replace(judges(), gender=weights))
+    summary = run(EvaluateConfig(manifest=planted, limit=6, html=False), judges=replace(judges(), gender=weights))
     assert summary.data["systems"]["perfect"]["GA"] | {"low": 0, "high": 0} == {"value": 1 / 3, "n": 6, "low": 0, "high": 0}
     assert len(asked) == 6 and summary.data["systems"]["perfect"]["consistency"]["value"] > 0.9
 
@@ -328,13 +328,13 @@ def test_answers_join_the_figures_and_the_test_is_written(planted, tmp_path, mon
     written = []
     monkeypatch.setattr(asking, "write_listening_test", lambda evaluation, path, *, items, seed: written.append((path, items, seed)) or ["a note"])
     monkeypatch.setattr(asking, "read_answers", lambda paths, evaluation: {"perfect": {"CPR": Figure(0.9, 10, 0.8, 1.0), "MOS": Figure(4.0, 5, None, None)}})
-    config = EvaluateConfig(planted, listening_test=tmp_path / "ask.html", listening_items=7, seed=3, answers=(tmp_path / "a.csv",))
+    config = EvaluateConfig(manifest=planted, listening_test=tmp_path / "ask.html", listening_items=7, seed=3, answers=(tmp_path / "a.csv",))
     data = run(config, judges=judges()).data
     assert written == [(tmp_path / "ask.html", 7, 3)] and data["listening"]["perfect"]["MOS"]["value"] == 4.0
     assert list(data["systems"]["perfect"])[-2:] == ["MOS", "CPR"] and "MOS" not in data["systems"]["random"]
 
 
 def test_the_page_is_written_unless_not_wanted(planted, tmp_path):
-    run(EvaluateConfig(planted, tmp_path / "with", limit=24, grid=1), judges=judges())
-    run(EvaluateConfig(planted, tmp_path / "without", limit=24, html=False), judges=judges())
+    run(EvaluateConfig(manifest=planted, output=tmp_path / "with", limit=24, grid=1), judges=judges())
+    run(EvaluateConfig(manifest=planted, output=tmp_path / "without", limit=24, html=False), judges=judges())
     assert "<html" in (tmp_path / "with" / "report.html").read_text(encoding="utf-8") and not (tmp_path / "without" / "report.html").exists()

@@ -28,7 +28,7 @@ def _write_video(path, frames):
 
 
 def _config(sources, output, **changes):
-    return ExtractFaceConfig((sources,), output, **{"jobs": 1, **changes})
+    return ExtractFaceConfig(sources=(sources,), output=output, **{"jobs": 1, **changes})
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def wavs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def extract(source: Path, output: Path, **options: object) -> Summary:
-    return run(ExtractFeaturesConfig((source,), output, **{"jobs": 1, **options}))  # type: ignore[arg-type]
+    return run(ExtractFeaturesConfig(sources=(source,), output=output, **{"jobs": 1, **options}))  # type: ignore[arg-type]
 
 
 def same(one: Path, other: Path) -> bool:

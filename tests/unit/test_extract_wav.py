@@ -43,7 +43,7 @@ def clip(path: Path, seconds: float = 0.4, rate: int = 44100, sound: bool = True
 
 
 def extract(source: Path | str, output: Path, **options: object) -> Summary:
-    return run(ExtractWavConfig((source,), output, **{"jobs": 1, **options}))  # type: ignore[arg-type]
+    return run(ExtractWavConfig(sources=(source,), output=output, **{"jobs": 1, **options}))  # type: ignore[arg-type]
 
 
 def rows(output: Path) -> dict[str, dict[str, str]]:
@@ -128,7 +128,7 @@ def test_floats_above_full_scale_are_scaled_and_named(tmp_path):
         def note(self, text: str) -> None:
             notes.append(text)
 
-    run(ExtractWavConfig((tmp_path / "in",), tmp_path / "out", jobs=1), Notes())
+    run(ExtractWavConfig(sources=(tmp_path / "in",), output=tmp_path / "out", jobs=1), Notes())
     for name in ("1", "2"):
         np.testing.assert_allclose(soundfile.read(tmp_path / f"out/{name}.wav")[0], wav / 2.5, atol=1e-4)
     assert notes == [f"{tmp_path}/in/1.wav: scaled by -8.0 dB: its samples go up to 2.50"]

@@ -58,7 +58,7 @@ def published(reference, tmp_path_factory) -> dict[str, Path]:
 
 
 def imported(published: dict[str, Path], kind: str, output: Path, **options: object) -> Path:
-    run(ImportCheckpointConfig(published[kind], output, published["stats"], **options))  # type: ignore[arg-type]
+    run(ImportCheckpointConfig(source=published[kind], output=output, stats=published["stats"], **options))  # type: ignore[arg-type]
     return output
 
 
@@ -170,16 +170,16 @@ def test_bad_statistics_are_refused(published, tmp_path, array, fault):
 
 def test_missing_and_needless_options(published, tmp_path):
     with pytest.raises(UsageError, match="--stats"):
-        run(ImportCheckpointConfig(published["fvmvc"], tmp_path / "model"))
+        run(ImportCheckpointConfig(source=published["fvmvc"], output=tmp_path / "model"))
     own = tiny_checkpoint(tmp_path / "own")
     with pytest.raises(UsageError, match="Leave --stats and --set out"):
-        run(ImportCheckpointConfig(own, tmp_path / "model", published["stats"]))
+        run(ImportCheckpointConfig(source=own, output=tmp_path / "model", stats=published["stats"]))
     with pytest.raises(FaceVCError, match="expected a checkpoint"):
-        run(ImportCheckpointConfig(tmp_path, tmp_path / "model"))
+        run(ImportCheckpointConfig(source=tmp_path, output=tmp_path / "model"))
     scopes = {"encoder": "conv.weight", "encoder_spk": "face_key_memory", "decoder": "decoder.lstm1.weight_hh_l0"}
     torch.save({scope: {key: torch.zeros(2, 3, 4)} for scope, key in scopes.items()}, tmp_path / "x.pt")
     with pytest.raises(FaceVCError, match="missing or misshapen"):
-        run(ImportCheckpointConfig(tmp_path / "x.pt", tmp_path / "model", published["stats"]))
+        run(ImportCheckpointConfig(source=tmp_path / "x.pt", output=tmp_path / "model", stats=published["stats"]))
 
 
 def test_own_run_is_exported_without_training_state_and_in_half(tmp_path):
@@ -188,7 +188,7 @@ def test_own_run_is_exported_without_training_state_and_in_half(tmp_path):
     source.metrics, source.step = {"best_loss": 0.5}, 7
     save_checkpoint(run_folder / "checkpoints" / "best", source, {"optimiser": {"x": torch.zeros(3)}})
     assert (run_folder / "checkpoints/best" / TRAINING).is_dir()
-    summary = run(ImportCheckpointConfig(run_folder, tmp_path / "model", half=True, origin="ours"))
+    summary = run(ImportCheckpointConfig(source=run_folder, output=tmp_path / "model", half=True, origin="ours"))
     loaded = load_checkpoint(tmp_path / "model")
     assert not (tmp_path / "model" / TRAINING).exists()
     assert (loaded.stage, loaded.step, loaded.origin, loaded.metrics["best_loss"]) == ("train", 7, "ours", 0.5)
@@ -207,20 +207,20 @@ def test_what_half_cannot_hold_is_refused(tmp_path):
     source.model.get_buffer("content_encoder.quantizer.counts").fill_(1e6)
     save_checkpoint(tmp_path / "big", source)
     with pytest.raises(FaceVCError, match=r"quantizer\.counts: values above 65504"):
-        run(ImportCheckpointConfig(tmp_path / "big", tmp_path / "model", half=True))
+        run(ImportCheckpointConfig(source=tmp_path / "big", output=tmp_path / "model", half=True))
 
 
 def test_existing_outputs(tmp_path):
     own, other = tiny_checkpoint(tmp_path / "own"), tiny_checkpoint(tmp_path / "other", seed=1)
-    assert run(ImportCheckpointConfig(own, tmp_path / "model")).done == 1
-    assert run(ImportCheckpointConfig(own, tmp_path / "model")).skipped == 1
+    assert run(ImportCheckpointConfig(source=own, output=tmp_path / "model")).done == 1
+    assert run(ImportCheckpointConfig(source=own, output=tmp_path / "model")).skipped == 1
     with pytest.raises(FaceVCError, match="--overwrite"):
-        run(ImportCheckpointConfig(other, tmp_path / "model"))
-    assert run(ImportCheckpointConfig(other, tmp_path / "model", overwrite=True)).done == 1
+        run(ImportCheckpointConfig(source=other, output=tmp_path / "model"))
+    assert run(ImportCheckpointConfig(source=other, output=tmp_path / "model", overwrite=True)).done == 1
     with pytest.raises(FaceVCError, match="the source itself"):
-        run(ImportCheckpointConfig(own, own, half=True, overwrite=True))
+        run(ImportCheckpointConfig(source=own, output=own, half=True, overwrite=True))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years of work")
     with pytest.raises(FaceVCError, match="would be lost"):
-        run(ImportCheckpointConfig(own, tmp_path / "mine", overwrite=True))
+        run(ImportCheckpointConfig(source=own, output=tmp_path / "mine", overwrite=True))
     assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"

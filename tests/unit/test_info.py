@@ -67,7 +67,7 @@ def test_checkpoint_and_run(tmp_path, toy_run, toy_stores: Stores):
 def test_what_is_neither_is_listed_and_the_rest_described(tmp_path):
     (tmp_path / "x.wav").write_text("x")
     folder = tiny_checkpoint(tmp_path / "model")
-    summary = run(InfoConfig((tmp_path / "x.wav", tmp_path / "absent", tmp_path, folder)))
+    summary = run(InfoConfig(paths=(tmp_path / "x.wav", tmp_path / "absent", tmp_path, folder)))
     assert [len(summary.failures), summary.done] == [3, 1]
     assert "expected an HDF5 store" in summary.failures[0][1]
 
@@ -91,7 +91,7 @@ def card(model, tmp_path):
 
 
 def test_a_voice_card(card, model):
-    summary = run(InfoConfig((card,), model))
+    summary = run(InfoConfig(paths=(card,), checkpoint=model))
     (found,) = summary.data["items"]
     converter = Converter(model, "griffin-lim", "cpu")
     assert (found["kind"], found["model"], found["model_here"], found["temperature"]) == ("voice card", "starter", True, 0.5)
@@ -118,8 +118,8 @@ def test_the_model_is_loaded_once_and_for_cards_alone(card, model, tmp_path, mon
     loaded = []
     monkeypatch.setattr("facevc_cli.stages.info._model", lambda checkpoint: (loaded.append(checkpoint), Converter(checkpoint, "griffin-lim", "cpu"))[1])
     shutil.copy(card, tmp_path / "again.safetensors")
-    assert run(InfoConfig((model,), model)).done == 1 and loaded == []
-    assert run(InfoConfig((card, tmp_path / "again.safetensors"), model)).done == 2 and loaded == [model]
+    assert run(InfoConfig(paths=(model,), checkpoint=model)).done == 1 and loaded == []
+    assert run(InfoConfig(paths=(card, tmp_path / "again.safetensors"), checkpoint=model)).done == 2 and loaded == [model]
 
 
 def test_what_is_no_card_is_said_in_one_error(card, model, tmp_path):
@@ -128,7 +128,7 @@ def test_what_is_no_card_is_said_in_one_error(card, model, tmp_path):
     (tmp_path / "text.safetensors").write_text("a card")
     save_file({"weight": np.zeros(3), "bias": np.zeros(1)}, tmp_path / "foreign.safetensors", {"format": "pt"})
     named = [tmp_path / f"{name}.safetensors" for name in ("cut", "text", "foreign", "absent")]
-    summary = run(InfoConfig((*named, model / "model.safetensors", card), model))
+    summary = run(InfoConfig(paths=(*named, model / "model.safetensors", card), checkpoint=model))
     assert summary.done == 1 and len(summary.failures) == 5
     for (item, reason), said in zip(
         summary.failures, ("damaged file", "damaged file", "another kind (2 tensors: bias, weight)", "no such voice card", "Name its folder"), strict=True

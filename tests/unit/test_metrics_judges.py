@@ -46,9 +46,9 @@ def plugin(tmp_path, monkeypatch):
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: loudness-judge\nVersion: 2.5\n")
     names = {"loudness": "Loudness", "broken": "Broken", "shapeless": "Shapeless", "gone": "unloadable"}
     (package / "entry_points.txt").write_text(f"[{PLUGINS.group}]\n" + "".join(f"{k} = loudness_judge:{v}\n" for k, v in names.items()))
-    judges.speaker_judge.cache_clear()
+    judges.load_speaker_judge.cache_clear()
     yield tmp_path
-    judges.speaker_judge.cache_clear()
+    judges.load_speaker_judge.cache_clear()
     sys.modules.pop("loudness_judge", None)
 
 

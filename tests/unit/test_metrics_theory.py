@@ -380,7 +380,7 @@ def sounds(tmp_path_factory):
 
 def evaluated(folder):
     judges = Judges(EnvelopeEmbedder(), "envelope", PitchGenderJudge())
-    return run(EvaluateConfig(folder, recogniser="none", naturalness=False), judges=judges), judges.embedder.calls
+    return run(EvaluateConfig(manifest=folder, recogniser="none", naturalness=False), judges=judges), judges.embedder.calls
 
 
 def test_from_recordings_to_figures_the_perfect_system_beats_the_source(sounds):

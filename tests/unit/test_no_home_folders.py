@@ -51,7 +51,7 @@ def test_conversions_and_their_evaluation(tmp_path: Path, monkeypatch: pytest.Mo
     write_table(home / "people.csv", [{"target": name, "gender": gender, "references": f"real/{name}.wav"} for name, gender in (("eve", "f"), ("bob", "m"))])
     out = home / "out"
     config = ConvertConfig(
-        (home / "wavs",), out, (home / "faces",), checkpoint=checkpoint(home / "model"), vocoder="griffin-lim", device="cpu", sidecar=True,
+        sources=(home / "wavs",), output=out, faces=(home / "faces",), checkpoint=checkpoint(home / "model"), vocoder="griffin-lim", device="cpu", sidecar=True,
     )  # fmt: skip
     asked = BenchmarkConfig(conversions=config, baselines=("source", "mean-face"), labels=home / "people.csv")
     assert not benchmark(asked).failures
@@ -59,7 +59,7 @@ def test_conversions_and_their_evaluation(tmp_path: Path, monkeypatch: pytest.Mo
     assert (rows[0]["source"], rows[0]["face"], rows[0]["references"]) == ("../wavs/one.wav", "../faces/bob.png", "../real/bob.wav")
     (home / "faces" / "eve.png").unlink()  # a picture that the page misses is named there
     judges = Judges(EnvelopeEmbedder(), "envelope", PitchGenderJudge())
-    summary = evaluate(EvaluateConfig(out, home / "report", naturalness=False, listening_test=home / "report" / "test.html"), judges=judges)
+    summary = evaluate(EvaluateConfig(manifest=out, output=home / "report", naturalness=False, listening_test=home / "report" / "test.html"), judges=judges)
     assert not summary.failures and "eve.png" in (home / "report" / "report.html").read_text()
     assert len(list((home / "report").iterdir())) == 4
     assert tell_tales(out, home) == tell_tales(home / "report", home) == tell_tales(home / "model", home) == []

@@ -29,12 +29,12 @@ class Notes(SilentReporter):
 
 
 def features(output: Path, *sources: Path, told: Notes | None = None, **options: object) -> Summary:
-    config = extract_features.ExtractFeaturesConfig(sources, output / "f.h5", **{"jobs": 1, **options})  # type: ignore[arg-type]
+    config = extract_features.ExtractFeaturesConfig(sources=sources, output=output / "f.h5", **{"jobs": 1, **options})  # type: ignore[arg-type]
     return extract_features.run(config, told or Notes())
 
 
 def wavs(output: Path, *sources: Path, told: Notes | None = None, **options: object) -> Summary:
-    config = extract_wav.ExtractWavConfig(sources, output, **{"jobs": 1, **options})  # type: ignore[arg-type]
+    config = extract_wav.ExtractWavConfig(sources=sources, output=output, **{"jobs": 1, **options})  # type: ignore[arg-type]
     return extract_wav.run(config, told or Notes())
 
 

@@ -128,7 +128,7 @@ def test_verify_reads_both(tmp_path, wav):
     save_audio(tmp_path / "e real.flac", wav, RATE)  # one name twice is fine here
     (tmp_path / "g bad.wav").write_bytes(b"RIFF but no more")
     (tmp_path / "h.txt").write_text("not looked at")
-    summary = run(VerifyConfig((tmp_path,)))
+    summary = run(VerifyConfig(files=(tmp_path,)))
     seen = {
         item["file"].removeprefix(f"{tmp_path}/"): (item["synthetic"], bool(item["metadata"]), item["watermark"]["verdict"])
         for item in summary.data["files"]

@@ -40,7 +40,7 @@ def test_damaged_copies(toy_stores: Stores, tmp_path, group):
     for seed in range(MUTATIONS // GROUPS_OF):
         path.write_bytes(mutate(whole, 1000 * group + seed))
         started = time.monotonic()
-        found = info(InfoConfig((path,)))
+        found = info(InfoConfig(paths=(path,)))
         json.dumps(found.data, allow_nan=False)
         assert [name for name, _ in found.failures] in ([], [str(path)])
         try:
@@ -159,7 +159,7 @@ def test_hostile_stores_are_refused_by_file_and_place(store, kind, monkeypatch):
         change(file)
     with pytest.raises(FaceVCError, match=f"(?s)s\\.h5.*({told})"):
         read_all(store)
-    found = info(InfoConfig((store,)))
+    found = info(InfoConfig(paths=(store,)))
     assert found.done == 0 and [name for name, _ in found.failures] == [str(store)]
 
 

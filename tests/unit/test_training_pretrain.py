@@ -218,10 +218,10 @@ def test_the_decoder_hears_the_student_late(starter_stores: Stores):
 
 
 def test_learning_rates():
-    paper = OptimiserConfig(1e-3, 10, "milestones", (0.6, 0.8, 1.0))
+    paper = OptimiserConfig(learning_rate=1e-3, warmup_steps=10, schedule="milestones", milestones=(0.6, 0.8, 1.0))
     rates = [compute_learning_rate(paper, s, 100) for s in (0, 5, 10, 59, 60, 80, 99)]
     assert rates == pytest.approx([1e-6, 5.005e-4, 1e-3, 1e-3, 5e-4, 2.5e-4, 2.5e-4])
-    cosine = OptimiserConfig(1e-3, 10, "cosine")
+    cosine = OptimiserConfig(learning_rate=1e-3, warmup_steps=10, schedule="cosine")
     rates = [compute_learning_rate(cosine, s, 100) for s in range(101)]
     assert max(rates) == pytest.approx(1e-3, rel=0.05) and rates[-1] == pytest.approx(2e-5) and rates[0] == pytest.approx(1e-4)
 

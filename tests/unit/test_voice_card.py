@@ -49,7 +49,7 @@ def inputs(tmp_path):
 def make(inputs, model):
     def card(*faces, to="card.safetensors", **changes):
         given = {"checkpoint": model, "device": "cpu", **changes}
-        return voice_card.run(VoiceCardConfig(tuple(faces), inputs / to, **given))
+        return voice_card.run(VoiceCardConfig(faces=tuple(faces), output=inputs / to, **given))
 
     return card
 
@@ -263,7 +263,7 @@ def ranking(inputs, model, monkeypatch):
         wav = np.zeros(4000, np.float32)
         wav[::50] = slot / 10 + 0.02
         save_audio(inputs / "voices" / f"slot{slot}.wav", wav, 16000)
-    return lambda *candidates, **changes: nearest.run(NearestConfig(candidates, checkpoint=model, device="cpu", **changes), SilentReporter())
+    return lambda *candidates, **changes: nearest.run(NearestConfig(candidates=candidates, checkpoint=model, device="cpu", **changes), SilentReporter())
 
 
 def test_nearest_faces_and_voices(inputs, ranking):

@@ -10,7 +10,7 @@ from facevc_cli.families.base import ConversionConfig
 from facevc_cli.training.config import RUN_LIMITS, OptimiserConfig, RunConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ContentEncoderConfig:
     """`vq`: the paper's encoder with its code book. `distilled`: a Whisper-shaped encoder, trained on Whisper's output."""
 
@@ -27,7 +27,7 @@ class ContentEncoderConfig:
     teacher_dim: int = 512  # distilled: size of frames/content in the features store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
     """`recurrent`: the paper's, with a postnet. `convolutional`: ConvNeXt-like blocks with the voice in their norms."""
 
@@ -38,7 +38,7 @@ class DecoderConfig:
     blocks: int = 8  # convolutional
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     mel: MelName = "fvmvc"
     n_mels: int = 80
@@ -58,7 +58,7 @@ class ModelConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PretrainConfig(RunConfig):
     reconstruction: Literal["mse_l1", "l1_delta"] = "mse_l1"  # l1_delta: L1 + 0.5 L1 of time differences
     cpc: float = 1.0  # weight of the term, as for the other terms below; 0 switches a term off
@@ -87,7 +87,7 @@ class PretrainConfig(RunConfig):
     perturb_voice: float = 0.0  # share of the crops that the content encoder gets in a disguised voice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(learning_rate=2.5e-4, milestones=(0.4, 0.6, 0.8), gradient_clip=1.0)
@@ -130,7 +130,7 @@ LIMITS: Mapping[str, Limits] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """All settings of a model of this family."""
 
