@@ -31,7 +31,7 @@ class StrictLoader(_Events):  # type: ignore[misc, valid-type]
                 if (key.tag, key.value) in known and key.value != "<<":
                     raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {shorten(key.value)} appears twice")
                 known.add((key.tag, key.value))
-        return super().construct_mapping(node, deep)
+        return dict(super().construct_mapping(node, deep))
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:
         try:

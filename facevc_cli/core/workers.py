@@ -146,7 +146,7 @@ class Workers:
                     check_stop()
                     yield item, *_attempt(function, item)
             return
-        waiting, pending = deque(items), dict[Future, T]()
+        waiting, pending = deque(items), dict[Future[Any], T]()
         try:
             with finish_in_hand(lambda: min(self.jobs, len(pending)), begin_stop=self._stop_new_items):
                 while waiting or pending:
@@ -194,7 +194,7 @@ class Workers:
             if found is not None:
                 yield item, *found
 
-    def _submit(self, function: Callable[[T], R], item: T) -> Future:
+    def _submit(self, function: Callable[[T], R], item: T) -> "Future[Any]":
         from multiprocessing import get_context
 
         with block_child_signals():  # the pool starts a process with each item until all `jobs` run

@@ -71,7 +71,7 @@ def test_check_says_what_is_there(given: dict[str, Path]) -> None:
     assert run.returncode == 0, run.stderr
     assert stages_of(run) == [1]
     for line in ("2 sources: 1 female, 1 male", "5 people: 2 female, 2 male, 1 unknown", "  not in the table labels.csv: new",
-                 "4 real recordings", "9 images, 1 to 2 a person"):  # fmt: skip
+                 "4 real recordings", "9 images, 1 to 2 per person"):  # fmt: skip
         assert line in run.stderr
 
 
@@ -84,7 +84,7 @@ def test_check_refuses_what_would_spoil_the_figures(given: dict[str, Path], tmp_
     other = write(tmp_path / "other.csv", [{"target": "someone", "gender": "male", "references": ""}])
     assert "none of its targets (someone) is among the people (ada, bob, dan, eve)" in refused(labels=other)
     lost = write(tmp_path / "lost.csv", [{"target": "ada", "gender": "female", "references": "real/ada.wav|real/gone.wav"}])
-    assert "1 of 2 references are not there: real/gone.wav" in refused(labels=lost)
+    assert "1 of 2 references do not exist: real/gone.wav" in refused(labels=lost)
     assert "gender is missing" in refused(labels=write(tmp_path / "bare.csv", [{"target": "ada"}]))
     assert "expected files that end in" in refused(sources=tmp_path / "faces")
     save_image(tmp_path / "faces" / "loose.png", np.zeros((8, 8, 3), np.uint8))
@@ -163,7 +163,7 @@ def test_other_systems_join_on_the_same_sources(tmp_path: Path) -> None:
     assert (second["system"], second["status"], Path(second["converted"])) == ("other", "done", theirs / "b.wav")
     assert second["source_id"] == "x/said"
     assert [Path(name).resolve() for name in second["references"].split("|")] == [tmp_path / "real1.wav", tmp_path / "said.wav"]
-    with pytest.raises(SystemExit, match="'starter' is in another table already"):
+    with pytest.raises(SystemExit, match="'starter' is already in another table"):
         join(ours / "joined.csv", manifest, [write(theirs / "same.csv", [{**table(other)[0], "system": "starter"}])])
     with pytest.raises(SystemExit, match="system is missing"):
         join(ours / "joined.csv", manifest, [write(theirs / "bare.csv", [{"converted": "b.wav", "source": "", "target": "ada"}])])

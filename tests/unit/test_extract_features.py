@@ -219,7 +219,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 try:
-    run(ExtractFeaturesConfig((sys.argv[1],), Path(sys.argv[2]), jobs=1))
+    run(ExtractFeaturesConfig(sources=(sys.argv[1],), output=Path(sys.argv[2]), jobs=1))
 except FaceVCError as error:
     sys.exit(f"told: {error}")
 """
@@ -243,7 +243,7 @@ from facevc_cli.corpus import store_writer
 from facevc_cli.stages import extract_features as stage
 real = store_writer.StoreWriter.__init__
 store_writer.StoreWriter.__init__ = lambda *a, **k: real(*a, **{**k, "shard_items": 2})
-stage.run(stage.ExtractFeaturesConfig((sys.argv[1],), stage.Path(sys.argv[2]), jobs=1))
+stage.run(stage.ExtractFeaturesConfig(sources=(sys.argv[1],), output=stage.Path(sys.argv[2]), jobs=1))
 """
 
 

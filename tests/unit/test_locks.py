@@ -131,7 +131,7 @@ def extract(source):
         time.sleep(0.02)
     return Item(source.id, source.speaker, vectors={"v": np.zeros(2, np.float32)})
 shard = sys.argv[3] if len(sys.argv) > 3 else None
-config = extraction.ExtractionConfig((sys.argv[1],), Path(sys.argv[2]), jobs=1, shard=shard)
+config = extraction.ExtractionConfig(sources=(sys.argv[1],), output=Path(sys.argv[2]), jobs=1, shard=shard)
 try:
     print(extraction.extract_into_store(
         config, stage="x", suffixes=frozenset({".wav"}), settings={}, extract=extract, reporter=SILENT, next_command="").done)
