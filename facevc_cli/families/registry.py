@@ -16,20 +16,14 @@ def find_family(name: str, where: str) -> Family:
     """Returns the family with this name. FaceVCError says `where` the name was found."""
     if name in OWN:
         family = import_module(f"facevc_cli.families.{name}.family").FAMILY
-        assert_family(family, name)
-        return family
-    try:
-        family = FAMILIES.load(name)
-    except FaceVCError as error:
-        raise type(error)(f"{where}: {error}") from error
-    assert_family(family, name)
-    return family
-
-
-def assert_family(family: object, name: str) -> None:
-    """Raises FaceVCError unless the object is a family with that name."""
+    else:
+        try:
+            family = FAMILIES.load(name)
+        except FaceVCError as error:
+            raise type(error)(f"{where}: {error}") from error
     if not isinstance(family, Family) or family.name != name:
         raise FaceVCError(f"the model family {name}: expected a Family of this name, found {type(family).__name__}. See its package's own notes.")
+    return family
 
 
 def iterate_families() -> Iterator[Family]:

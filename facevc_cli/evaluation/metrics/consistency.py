@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source
+from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.people import average_voices
 from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
@@ -66,11 +66,5 @@ METRICS = (
         beside="consistency",
         needs="the consistency control and matching are off: no two targets of one known gender have real recordings",
     ),
-    Metric(
-        name="consistency source",
-        better="",
-        definition="",
-        measure=lambda conversions, evidence: measure_consistency(conversions, evidence.voices, evidence.real, get_source),
-        beside="consistency",
-    ),
+    make_source_baseline("consistency", lambda conversions, evidence: measure_consistency(conversions, evidence.voices, evidence.real, get_source)),
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import HERTZ, Metric, Part, get_converted, get_source
+from facevc_cli.evaluation.metrics.metric import HERTZ, Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
@@ -39,12 +39,5 @@ METRICS = (
         measure=lambda conversions, evidence: measure_f0_deviation(conversions, evidence.voices, evidence.real),
         scale=HERTZ,
     ),
-    Metric(
-        name="F0 deviation source",
-        better="",
-        definition="",
-        measure=lambda conversions, evidence: measure_f0_deviation(conversions, evidence.voices, evidence.real, get_source),
-        scale=HERTZ,
-        beside="F0 deviation",
-    ),
+    make_source_baseline("F0 deviation", lambda conversions, evidence: measure_f0_deviation(conversions, evidence.voices, evidence.real, get_source), HERTZ),
 )

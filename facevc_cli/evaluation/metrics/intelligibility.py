@@ -17,7 +17,7 @@ from facevc_cli.core.choices import name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
-from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, get_converted, get_source
+from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.hashes import file_sha256
@@ -213,7 +213,7 @@ METRICS = (
         measure=_make_measure("word"),
         scale=SHARE,
     ),
-    Metric(name="WER source", better="", definition="", measure=_make_source_measure("word"), scale=SHARE, beside="WER"),
+    make_source_baseline("WER", _make_source_measure("word"), SHARE),
     Metric(name="CER", better="lower", definition="As WER, with characters instead of words.", measure=_make_measure("character"), scale=SHARE),
-    Metric(name="CER source", better="", definition="", measure=_make_source_measure("character"), scale=SHARE, beside="CER"),
+    make_source_baseline("CER", _make_source_measure("character"), SHARE),
 )

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source
+from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.people import draw_others
 from facevc_cli.evaluation.metrics.voices import HeardVoice, cosine
 from facevc_cli.manifest.conversion import Conversion
@@ -75,11 +75,5 @@ METRICS = (
         beside="leakage",
         needs="the leakage control is off: no two speakers of one known gender among the sources (gender and speaker in --sources)",
     ),
-    Metric(
-        name="leakage source",
-        better="",
-        definition="",
-        measure=lambda conversions, evidence: measure_leakage(conversions, evidence.voices, get_source),
-        beside="leakage",
-    ),
+    make_source_baseline("leakage", lambda conversions, evidence: measure_leakage(conversions, evidence.voices, get_source)),
 )

@@ -71,6 +71,11 @@ class Metric:
         return self.measure(conversions, evidence) if self.measure else Terms.of([])
 
 
+def make_source_baseline(beside: str, measure: Measure, scale: Scale = COSINE) -> Metric:
+    """The metric `beside`, measured on the unchanged sources. It is shown under that metric and needs no definition of its own."""
+    return Metric(name=f"{beside} source", better="", definition="", measure=measure, scale=scale, beside=beside)
+
+
 def check_added(name: str, release: str, found: Any) -> Metric:
     """Check a metric of another package: a `Metric`, or a function with the attribute `better` and optionally `definition`.
 

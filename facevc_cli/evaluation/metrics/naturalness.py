@@ -13,7 +13,7 @@ import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, get_converted, get_source
+from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.manifest.conversion import Conversion
 
@@ -125,14 +125,7 @@ METRICS = (
         measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.scores),
         scale=OPINION,
     ),
-    Metric(
-        name="naturalness source",
-        better="",
-        definition="",
-        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.scores, get_source),
-        scale=OPINION,
-        beside="naturalness",
-    ),
+    make_source_baseline("naturalness", lambda conversions, evidence: measure_naturalness(conversions, evidence.scores, get_source), OPINION),
     Metric(
         name="DNSMOS",
         better="higher",
@@ -140,12 +133,5 @@ METRICS = (
         measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos),
         scale=OPINION,
     ),
-    Metric(
-        name="DNSMOS source",
-        better="",
-        definition="",
-        measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos, get_source),
-        scale=OPINION,
-        beside="DNSMOS",
-    ),
+    make_source_baseline("DNSMOS", lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos, get_source), OPINION),
 )
