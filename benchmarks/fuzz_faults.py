@@ -20,7 +20,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from mutations import mutate, mutate_text
+from helpers.damage import mutate, mutate_text
 
 DEEP = 100_000
 BOMB = "[&a [l, l, l, l, l, l, l, l, l], " + ", ".join(f"&{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)) + "]"

@@ -25,8 +25,8 @@ def make_inputs(base: Path) -> None:
 
 
 def _make_media(base: Path) -> None:
+    from helpers.tiny import buzz
     from PIL import Image
-    from tiny import buzz
 
     from facevc_cli.files.audio import save_audio
 
@@ -71,7 +71,7 @@ def _encode(path: Path, wav: np.ndarray, codec: str, rate: int, picture: np.ndar
 
 
 def _make_stores(base: Path) -> None:
-    from stores import make_stores
+    from helpers.stores import make_stores
 
     from facevc_cli.corpus.store import Item, Store
     from facevc_cli.corpus.store_writer import StoreWriter
@@ -86,7 +86,7 @@ def _make_stores(base: Path) -> None:
 
 
 def _make_model(base: Path) -> None:
-    from tiny import checkpoint
+    from helpers.tiny import checkpoint
 
     from facevc_cli.conversion.card import VoiceCard, save_card
     from facevc_cli.families.checkpoint import load_checkpoint
@@ -107,7 +107,7 @@ def _make_model(base: Path) -> None:
 
 
 def _make_run(base: Path) -> None:
-    from stores import make_stores
+    from helpers.stores import make_stores
 
     make_stores(base / "run")
     pretrain(base / "run", stop_at=3)
@@ -127,7 +127,7 @@ def _steady_records(run: Path) -> None:
 
 
 def _make_tables(base: Path) -> None:
-    from tiny import recording
+    from helpers.tiny import recording
 
     from facevc_cli.files.image import save_image
 
@@ -149,7 +149,7 @@ def _make_tables(base: Path) -> None:
 
 
 def _make_evaluation(base: Path) -> None:
-    from tiny import recording
+    from helpers.tiny import recording
 
     from facevc_cli.files.image import save_image
     from facevc_cli.files.tables import write_table
@@ -227,7 +227,7 @@ def _make_vocoders(base: Path) -> None:
 
 def _make_teacher(base: Path) -> None:
     """Make a CTranslate2 Whisper encoder of dimension 64, and a recording."""
-    from tiny import recording
+    from helpers.tiny import recording
 
     dim, rng, arrays = 64, np.random.default_rng(0), {}
 

@@ -92,7 +92,7 @@ def _use_picture(name: str) -> Callable[[Path], None]:
 
 
 def _use_stores(folder: Path) -> None:
-    from stores import TOY
+    from helpers.stores import TOY
 
     from facevc_cli.corpus.store import Store
     from facevc_cli.corpus.store_writer import StoreWriter
@@ -171,7 +171,7 @@ def _use_addresses(folder: Path) -> None:
 
 
 def pretrain(folder: Path, **options: Any) -> Any:
-    from stores import TOY
+    from helpers.stores import TOY
 
     import facevc_cli.training.run_folder
     from facevc_cli.stages.pretrain import PretrainStageConfig, run

@@ -7,7 +7,7 @@ import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and tiny models are quicker on one thread; read as torch is imported
 
-from stores import TEACHER_DIM, Stores, make_stores, pretrain
+from helpers.stores import TEACHER_DIM, Stores, make_stores, pretrain
 
 
 def pytest_configure(config: pytest.Config) -> None:

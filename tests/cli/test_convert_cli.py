@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from tiny import FakeAnalyser, buzz, checkpoint, recording
+from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
 from typer.main import get_command
 from typer.testing import CliRunner
 

@@ -13,9 +13,9 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import yaml
-from faces import draw_face
-from plugged import install
-from tiny import FakeAnalyser, checkpoint, recording
+from helpers.pictures import draw_face
+from helpers.plugins import install
+from helpers.tiny import FakeAnalyser, checkpoint, recording
 from typer.main import get_command
 from typer.testing import CliRunner
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from plugged import install
-from stores import Stores, make_stores
-from tiny import FakeAnalyser, recording
+from helpers.plugins import install
+from helpers.stores import Stores, make_stores
+from helpers.tiny import FakeAnalyser, recording
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from faces import draw_face
-from plugged import install
-from stores import TOY, Stores
-from tiny import FACE, checkpoint, recording
+from helpers.pictures import draw_face
+from helpers.plugins import install
+from helpers.stores import TOY, Stores
+from helpers.tiny import FACE, checkpoint, recording
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app
@@ -117,7 +117,7 @@ def vocoder(tmp_path, monkeypatch):
 @pytest.fixture
 def conversion(tmp_path, monkeypatch):
     """Arguments of a conversion of half a second by a model of random weights."""
-    from tiny import FakeAnalyser
+    from helpers.tiny import FakeAnalyser
 
     from facevc_cli.conversion.converter import Converter
 

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import soundfile
 import typer
-from tiny import FakeAnalyser, buzz, checkpoint, recording
+from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
 from typer.testing import CliRunner
 
 from facevc_cli.cli.serve import serve

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from filelock import FileLock
-from tiny import FakeAnalyser, checkpoint, recording
+from helpers.tiny import FakeAnalyser, checkpoint, recording
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny import FakeAnalyser, checkpoint, recording
+from helpers.tiny import FakeAnalyser, checkpoint, recording
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers.tiny import checkpoint
 from PIL import Image
-from tiny import checkpoint
 from typer.main import get_command
 from typer.testing import CliRunner
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from faces import draw_face
+from helpers.pictures import draw_face
+from helpers.tiny import checkpoint, recording
 from test_recipes import FAKE, RECIPES, run_recipe, stages_of, table
-from tiny import checkpoint, recording
 
 from facevc_cli.cli.app import app
 from facevc_cli.files.image import save_image

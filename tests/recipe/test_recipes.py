@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from tiny import checkpoint
+from helpers.tiny import checkpoint
 
 from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store

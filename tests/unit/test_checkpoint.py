@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.stores import TOY, same_weights
 from safetensors.torch import load_file, save_file
-from stores import TOY, same_weights
 
 from facevc_cli import load_model
 from facevc_cli.core.errors import FaceVCError

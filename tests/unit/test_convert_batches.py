@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tiny import FakeAnalyser, buzz, checkpoint, recording
+from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
 
 from facevc_cli.batch import pipeline
 from facevc_cli.conversion.converter import Converter
@@ -169,7 +169,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 sys.path[:0] = {path!r}
 import numpy as np
-from tiny import FakeAnalyser
+from helpers.tiny import FakeAnalyser
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.provenance import saving
 Converter._load_face_analyser = lambda self: FakeAnalyser()

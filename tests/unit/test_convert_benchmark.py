@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from tiny import FakeAnalyser, checkpoint, recording
+from helpers.tiny import FakeAnalyser, checkpoint, recording
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.converter import Converter

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tiny import FakeAnalyser, checkpoint, recording
+from helpers.tiny import FakeAnalyser, checkpoint, recording
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
@@ -284,7 +284,7 @@ def test_a_name_that_is_too_long_fails_alone(inputs, go):
 COMMAND = """
 import sys
 sys.path[:0] = {path!r}
-from tiny import FakeAnalyser
+from helpers.tiny import FakeAnalyser
 from facevc_cli.conversion.converter import Converter
 Converter._load_face_analyser = lambda self: FakeAnalyser()
 from facevc_cli.cli.app import main

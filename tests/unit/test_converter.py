@@ -10,9 +10,9 @@ import pytest
 import soundfile
 import torch
 import yaml
-from faces import draw_face, noise
+from helpers.pictures import draw_face, noise
+from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
 from safetensors.torch import load_file, save_file
-from tiny import FakeAnalyser, buzz, checkpoint, recording
 
 import facevc_cli
 from facevc_cli.conversion.converter import Converter

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stores import TEACHER_DIM, UTTERANCES, VOICE_DIM, Stores, make_stores
+from helpers.stores import TEACHER_DIM, UTTERANCES, VOICE_DIM, Stores, make_stores
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, utterance_weights

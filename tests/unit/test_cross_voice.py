@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from stores import STARTER, Stores, pretrain, weights
+from helpers.stores import STARTER, Stores, pretrain, weights
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mutations import mutate
-from stores import TOY
+from helpers.damage import mutate
+from helpers.stores import TOY
 
 from facevc_cli.conversion.card import VoiceCard, load_card, save_card
 from facevc_cli.core.errors import FaceVCError

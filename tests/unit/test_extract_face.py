@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faces import draw_face, noise
+from helpers.pictures import draw_face, noise
 from PIL import Image
 
 from facevc_cli.core.errors import FaceVCError, UsageError

@@ -5,7 +5,7 @@ import types
 
 import numpy as np
 import pytest
-from faces import draw_face, noise
+from helpers.pictures import draw_face, noise
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.faces import analyser as face

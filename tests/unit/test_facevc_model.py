@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from stores import FACE_DIM, STARTER, TOY, VOICE_DIM
+from helpers.stores import FACE_DIM, STARTER, TOY, VOICE_DIM
 
 from facevc_cli.conversion.transfer.variance import scale_variance
 from facevc_cli.core.errors import FaceVCError

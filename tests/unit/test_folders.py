@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from folders import Notes, touch
+from helpers.folders import Notes, touch
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.folders import PassedOver, walk_files

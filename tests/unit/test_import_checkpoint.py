@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import checkpoint as tiny_checkpoint
+from helpers.tiny import checkpoint as tiny_checkpoint
 
 from facevc_cli import load_model
 from facevc_cli.core.errors import FaceVCError, UsageError

@@ -11,9 +11,9 @@ from datetime import date
 import numpy as np
 import pytest
 import yaml
+from helpers.stores import Stores
+from helpers.tiny import checkpoint as tiny_checkpoint
 from safetensors.numpy import save_file
-from stores import Stores
-from tiny import checkpoint as tiny_checkpoint
 
 from facevc_cli import __version__
 from facevc_cli.conversion.card import save_card

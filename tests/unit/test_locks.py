@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import Stores, pretrain
+from helpers.stores import Stores, pretrain
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.store import Item, Store

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planted import (  # isort: skip
+from helpers.planted_voices import (  # isort: skip
     AWAY, COUNTS, DIM, EACH, GENDERED, GENDERS, PEOPLE, RATE, SPEAKERS, THETA, XY, YX, EnvelopeEmbedder, Planted, X, Y, Z, consistency_of, cos_of,
     gendered, hand_world, heard, on_sphere, person_angles, plant_sounds, sdo_of, vowel,
 )  # fmt: skip

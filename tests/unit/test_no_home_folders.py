@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import EnvelopeEmbedder
-from stores import Stores, train
-from tiny import FakeAnalyser, checkpoint, recording
+from helpers.planted_voices import EnvelopeEmbedder
+from helpers.stores import Stores, train
+from helpers.tiny import FakeAnalyser, checkpoint, recording
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.evaluation.judges import Judges

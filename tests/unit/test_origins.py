@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
-from tiny import buzz, recording
+from helpers.tiny import buzz, recording
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SilentReporter, Summary

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import FACE_DIM, Stores, make_faces
+from helpers.stores import FACE_DIM, Stores, make_faces
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.pairing import pair_faces

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import Notes, touch
+from helpers.folders import Notes, touch
 
 from facevc_cli.batch.jobs import Naming, Row, plan_conversions
 from facevc_cli.benchmark.labels import about_targets

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from shown import HOSTILE, evaluation, rows, whole
+from helpers.small_evaluation import HOSTILE, evaluation, rows, whole
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.bootstrap import Figure

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from helpers.small_evaluation import HOSTILE, PEOPLE, evaluation, rows, whole
 from safetensors.numpy import save_file
-from shown import HOSTILE, PEOPLE, evaluation, rows, whole
 
 from facevc_cli.evaluation.report import plots
 from facevc_cli.evaluation.report.plots import (

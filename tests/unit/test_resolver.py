@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import FakeAnalyser, checkpoint
+from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.conversion.card import save_card
 from facevc_cli.conversion.converter import Converter

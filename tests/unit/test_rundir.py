@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from stores import Stores, pretrain
+from helpers.stores import Stores, pretrain
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.settings import to_dict

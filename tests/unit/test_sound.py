@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from tiny import buzz
+from helpers.tiny import buzz
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.audio import load_audio, resample

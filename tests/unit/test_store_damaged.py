@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from mutations import mutate
-from stores import Stores
+from helpers.damage import mutate
+from helpers.stores import Stores
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.store import Item, Store

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from stores import STARTER, TEACHER_DIM, TOY, Stores, make_stores, pretrain, weights
+from helpers.stores import STARTER, TEACHER_DIM, TOY, Stores, make_stores, pretrain, weights
 from torch import Tensor
 
 from facevc_cli.core.errors import FaceVCError

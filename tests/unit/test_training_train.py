@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.stores import FACE_DIM, TOY, Stores, make_stores, pretrain, train, weights
+from helpers.tiny import computes_bf16_lstm
 from safetensors.torch import load_file
-from stores import FACE_DIM, TOY, Stores, make_stores, pretrain, train, weights
-from tiny import computes_bf16_lstm
 from torch import Tensor
 
 from facevc_cli.core.errors import FaceVCError

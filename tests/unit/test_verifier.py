@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.stores import STARTER, Stores, pretrain
 from safetensors.torch import save_file
-from stores import STARTER, Stores, pretrain
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError

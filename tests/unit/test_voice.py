@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny import buzz
+from helpers.tiny import buzz
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.voices import dvector as voice

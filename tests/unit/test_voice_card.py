@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.tiny import FakeAnalyser, checkpoint, recording
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from tiny import FakeAnalyser, checkpoint, recording
 
 from facevc_cli.conversion.card import describe_address, load_card, save_card
 from facevc_cli.conversion.converter import Converter

@@ -1,4 +1,4 @@
-"""Pictures for the tests: the toy recipe's drawn faces, and pictures without a face."""
+"""Pictures: the toy recipe's drawn faces, and pictures without a face."""
 
 import importlib.util
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-_path = Path(__file__).parents[1] / "recipes" / "toy" / "local" / "draw_face.py"
+_path = Path(__file__).parents[2] / "recipes" / "toy" / "local" / "draw_face.py"
 _spec = importlib.util.spec_from_file_location("draw_face", _path)
 assert _spec and _spec.loader
 _module = importlib.util.module_from_spec(_spec)
