@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import struct
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ def make_inputs(base: Path) -> None:
 
 
 def _make_media(base: Path) -> None:
-    from helpers.tiny import buzz
+    from helpers.sounds import buzz
     from PIL import Image
 
     from facevc_cli.files.audio import save_audio
@@ -127,7 +126,7 @@ def _steady_records(run: Path) -> None:
 
 
 def _make_tables(base: Path) -> None:
-    from helpers.tiny import recording
+    from helpers.sounds import recording
 
     from facevc_cli.files.image import save_image
 
@@ -149,7 +148,7 @@ def _make_tables(base: Path) -> None:
 
 
 def _make_evaluation(base: Path) -> None:
-    from helpers.tiny import recording
+    from helpers.sounds import recording
 
     from facevc_cli.files.image import save_image
     from facevc_cli.files.tables import write_table
@@ -215,9 +214,8 @@ def _make_published(base: Path) -> None:
 
 
 def _make_vocoders(base: Path) -> None:
-    sys.path.insert(0, str(TESTS / "unit"))
     import h5py
-    from test_vocoders import write_hifigan, write_pwg
+    from helpers.vocoders import write_hifigan, write_pwg
 
     write_pwg(base / "pwg", "wavegan", "npy")
     write_pwg(base / "pwg5", "wavegan", "h5")
@@ -227,7 +225,7 @@ def _make_vocoders(base: Path) -> None:
 
 def _make_teacher(base: Path) -> None:
     """Make a CTranslate2 Whisper encoder of dimension 64, and a recording."""
-    from helpers.tiny import recording
+    from helpers.sounds import recording
 
     dim, rng, arrays = 64, np.random.default_rng(0), {}
 

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
+from helpers.sounds import buzz, recording
+from helpers.tiny import FakeAnalyser, checkpoint
 from typer.main import get_command
 from typer.testing import CliRunner
 

@@ -1,6 +1,5 @@
 """The documentation holds: the reference is current, links lead somewhere, command lines and snippets are such as the program takes."""
 
-import importlib.util
 import re
 import shlex
 import shutil
@@ -15,7 +14,9 @@ import pytest
 import yaml
 from helpers.pictures import draw_face
 from helpers.plugins import install
-from helpers.tiny import FakeAnalyser, checkpoint, recording
+from helpers.repository import ROOT, load_script
+from helpers.sounds import recording
+from helpers.tiny import FakeAnalyser, checkpoint
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -28,24 +29,13 @@ from facevc_cli.files.inputs import SpeakerRule
 from facevc_cli.files.tables import write_table
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 
-ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("recipes/**/README.md")), *sorted(ROOT.glob("*/README.md"))]
+PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("recipes/**/README.md")), *sorted(ROOT.glob("[!.]*/README.md"))]
 PAGES = list(dict.fromkeys(PAGES))
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 OTHERS = {"--multi_gpu", "--no_python", "--out", "--stage", "--stop-stage", "--check"}  # of accelerate, of recipes and of docs/make_*.py
 
-
-
-def load_script(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    assert spec and spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
-
-
-make_cli, make_metrics = load_script("make_cli"), load_script("make_metrics")
+make_cli, make_metrics = (load_script(ROOT / "docs" / f"{name}.py") for name in ("make_cli", "make_metrics"))
 
 
 def name_of(path: Path) -> str:

@@ -8,8 +8,10 @@ import pytest
 import soundfile
 import torch
 from helpers.plugins import install
+from helpers.repository import ROOT
+from helpers.sounds import recording
 from helpers.stores import Stores, make_stores
-from helpers.tiny import FakeAnalyser, recording
+from helpers.tiny import FakeAnalyser
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app
@@ -17,7 +19,6 @@ from facevc_cli.conversion.converter import Converter
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.files.image import save_image
 
-ROOT = Path(__file__).resolve().parents[2]
 CODE = (ROOT / "examples" / "family" / "facevc_offsets.py").read_text(encoding="utf-8")
 SMALL = ("model.dvector_dim=256", "pretrain.steps=6", "train.steps=6", "pretrain.checkpoint_every=3", "pretrain.workers=0", "train.workers=0")
 

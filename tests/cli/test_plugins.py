@@ -10,8 +10,9 @@ import soundfile
 import torch
 from helpers.pictures import draw_face
 from helpers.plugins import install
+from helpers.sounds import recording
 from helpers.stores import TOY, Stores
-from helpers.tiny import FACE, checkpoint, recording
+from helpers.tiny import FACE, checkpoint
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app

@@ -23,7 +23,9 @@ import numpy as np
 import pytest
 import soundfile
 import typer
-from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
+from helpers.repository import EXAMPLES
+from helpers.sounds import buzz, recording
+from helpers.tiny import FakeAnalyser, checkpoint
 from typer.testing import CliRunner
 
 from facevc_cli.cli.serve import serve
@@ -47,7 +49,6 @@ from facevc_cli.provenance.watermark import detect
 from facevc_cli.stages import serve as stage
 from facevc_cli.stages.serve import Running, ServeConfig, running
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_gradio = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
 needs_browser = pytest.mark.skipif(

@@ -21,7 +21,8 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from filelock import FileLock
-from helpers.tiny import FakeAnalyser, checkpoint, recording
+from helpers.sounds import recording
+from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import typer
+from helpers.repository import ROOT
 from typer.testing import CliRunner
 
 from facevc_cli.cli.report import explain, run_stage
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import Summary
 
-ROOT = Path(__file__).resolve().parents[2]
 FACEVC = f"{sys.executable} -m facevc_cli"
 GONE = "mkdir gone; cd gone; rmdir ../gone; "
 

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from helpers.tiny import FakeAnalyser, checkpoint, recording
+from helpers.sounds import recording
+from helpers.tiny import FakeAnalyser, checkpoint
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app

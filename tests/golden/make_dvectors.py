@@ -7,7 +7,7 @@ import numpy as np
 from resemblyzer import VoiceEncoder
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from helpers.tiny import buzz
+from helpers.sounds import buzz
 
 RATE = 16000
 LENGTHS = (25600, 40000, 70001, 200000)

@@ -1,4 +1,4 @@
-"""Inputs made in a moment: checkpoints of random weights, a voice-like buzz, and a face analyser that needs no network."""
+"""Checkpoints of random weights, and a face analyser that needs no network."""
 
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from facevc_cli.faces.analyser import FaceObservation, NoFaceError
 from facevc_cli.families.checkpoint import Checkpoint, save_checkpoint
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.presets import load_config
-from facevc_cli.files.audio import save_audio
 
 SHRUNKEN = {
     "toy": (
@@ -37,19 +36,6 @@ def checkpoint(folder: Path, preset: str = "toy", *, faces: bool = True, seed: i
     frontend = Frontend.standard(config.model.mel)
     save_checkpoint(folder, Checkpoint(model, config, frontend, "train" if faces else "pretrain", embedders=embedders))
     return folder
-
-
-def buzz(seconds: float, rate: int = 16000, f0_hz: float = 120.0, level: float = 0.3) -> np.ndarray:
-    """(n,) float32: a harmonic tone whose pitch and loudness move as in speech."""
-    t = np.arange(round(seconds * rate)) / rate
-    phase = 2 * np.pi * np.cumsum(f0_hz * (1 + 0.1 * np.sin(2 * np.pi * 1.3 * t))) / rate
-    tone = sum(np.sin(k * phase) / k for k in range(1, 12) if k * f0_hz * 1.1 < rate / 2)
-    return (level * np.asarray(tone) / 2 * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t))).astype(np.float32)
-
-
-def recording(path: Path, seconds: float = 0.5, rate: int = 16000, f0_hz: float = 120.0) -> Path:
-    save_audio(path, buzz(seconds, rate, f0_hz), rate)
-    return path
 
 
 class FakeAnalyser:

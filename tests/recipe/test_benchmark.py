@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import typer
 from helpers.pictures import draw_face
-from helpers.tiny import checkpoint, recording
-from test_recipes import FAKE, RECIPES, run_recipe, stages_of, table
+from helpers.recipes import FAKE, run_recipe, stages_of, table
+from helpers.repository import RECIPES
+from helpers.sounds import recording
+from helpers.tiny import checkpoint
 
 from facevc_cli.cli.app import app
 from facevc_cli.files.image import save_image

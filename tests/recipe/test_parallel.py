@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from test_recipes import RECIPES, run_recipe, table
+from helpers.recipes import run_recipe, table
+from helpers.repository import RECIPES
 
 LOCAL, CONF = RECIPES / "parallel" / "local", RECIPES / "parallel" / "conf"
 VOICES = ("af_a", "af_b", "bf_c", "ef_d", "am_e", "am_f", "bm_g", "em_h")

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import runpy
 import subprocess
 import sys
@@ -12,32 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from helpers.recipes import FAKE, run_recipe, stages_of, table
+from helpers.repository import RECIPES
 from helpers.tiny import checkpoint
 
 from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.checkpoint import load_checkpoint
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"
 NAMES = ("toy", "lrs3", "starter", "benchmark", "parallel")
-
-
-def run_recipe(name: str, *options: object, path: Path | None = None, script: str = "run.sh") -> subprocess.CompletedProcess[str]:
-    """The script with this Python's commands first on the PATH, after those in `path`."""
-    folders = [*([str(path)] if path else []), str(Path(sys.executable).parent), os.environ["PATH"]]
-    environment = {**os.environ, "PATH": os.pathsep.join(folders)}
-    command = ["bash", str(RECIPES / name / script), *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, timeout=600)
-
-
-def stages_of(run: subprocess.CompletedProcess[str]) -> list[int]:
-    return [int(line.split("stage ")[1].split(",")[0]) for line in run.stderr.splitlines() if line.startswith("== ") and "stage " in line]
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def make_clips(out: Path, *options: object) -> None:
@@ -203,11 +186,6 @@ def test_lrs3_runs_in_miniature(tmp_path: Path) -> None:
     figures = json.loads((out / "evaluation" / "metrics.json").read_text())
     (system,) = figures["systems"].values()
     assert system["SHO"]["n"] >= 1
-
-
-FAKE = """#!/usr/bin/env bash
-printf '%s\\n' "$*" >> "$LOG"
-"""
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.planted_voices import EnvelopeEmbedder
+from helpers.sounds import recording
 from helpers.stores import Stores, train
-from helpers.tiny import FakeAnalyser, checkpoint, recording
+from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.evaluation.judges import Judges

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.repository import GOLDEN
 from helpers.tiny import checkpoint as tiny_checkpoint
 
 from facevc_cli import load_model
@@ -15,7 +16,7 @@ from facevc_cli.families.checkpoint import load_checkpoint, save_checkpoint
 from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 from facevc_cli.training.weights import TRAINING, WEIGHTS
 
-REFERENCE = Path(__file__).parents[1] / "golden" / "fvmvc_reference.npz"
+REFERENCE = GOLDEN / "fvmvc_reference.npz"
 TOLERANCE = 1e-5
 SCOPES = {"fvmvc": {"encoder": "encoder", "encoder_spk": "encoder_spk", "decoder": "decoder"}}
 SCOPES["vqmivc"] = {**SCOPES["fvmvc"], "encoder_spk": "encoder_spk_mel"}

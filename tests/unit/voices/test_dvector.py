@@ -1,19 +1,19 @@
 """voices/dvector.py: the d-vector, which must be Resemblyzer's own."""
 
 import warnings
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers.tiny import buzz
+from helpers.repository import GOLDEN
+from helpers.sounds import buzz
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.voices import dvector as voice
 from facevc_cli.voices import dvector_network as voice_encoder
 from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder, window_starts
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "dvectors.npz"
+DVECTORS = GOLDEN / "dvectors.npz"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_as_resemblyzer_itself_has_it(embedder, original, samples):
 
 def test_as_resemblyzer_gave_it_elsewhere(embedder):
     """d-vectors that Resemblyzer 0.1.4 gave on these signals; `make_dvectors.py` beside them makes them again."""
-    with np.load(GOLDEN) as golden:
+    with np.load(DVECTORS) as golden:
         assert len(golden.files) == 4
         for samples in golden.files:
             wav = buzz(int(samples) / VOICE_RATE)[: int(samples)]

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers.tiny import FakeAnalyser, checkpoint, recording
+from helpers.sounds import recording
+from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.card import save_card

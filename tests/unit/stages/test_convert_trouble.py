@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from helpers.tiny import FakeAnalyser, checkpoint, recording
+from helpers.repository import TESTS
+from helpers.sounds import recording
+from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
@@ -295,7 +297,7 @@ main()
 @pytest.fixture
 def command(inputs, model):
     script = inputs / "convert.py"
-    script.write_text(COMMAND.format(path=[str(Path(__file__).parents[1])]))
+    script.write_text(COMMAND.format(path=[str(TESTS)]))
 
     def call(*arguments, given=None):
         whole = [sys.executable, script, "convert", "--checkpoint", model, "--vocoder", "griffin-lim", "-d", "cpu", *arguments]

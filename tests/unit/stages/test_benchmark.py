@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from helpers.tiny import FakeAnalyser, checkpoint, recording
+from helpers.sounds import recording
+from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.converter import Converter

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.tiny import FakeAnalyser, checkpoint, recording
+from helpers.sounds import recording
+from helpers.tiny import FakeAnalyser, checkpoint
 from safetensors import safe_open
 from safetensors.numpy import save_file
 

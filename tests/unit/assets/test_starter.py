@@ -1,9 +1,9 @@
 """The bundled starter model on the bundled example: what the README's first command does."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.repository import EXAMPLES
 from torch.nn.functional import cosine_similarity
 
 from facevc_cli import Converter, load_model
@@ -12,8 +12,6 @@ from facevc_cli.families.checkpoint import find_bundled_checkpoint
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.image import load_image
 from facevc_cli.training.weights import WEIGHTS
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")

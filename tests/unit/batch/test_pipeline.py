@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
+from helpers.repository import TESTS
+from helpers.sounds import buzz, recording
+from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.batch import pipeline
 from facevc_cli.conversion.converter import Converter
@@ -192,7 +194,7 @@ def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, starter, how):
     for i in range(20):
         recording(inputs / "many" / f"{i:02}.wav", 0.2)
     script = inputs / "convert.py"
-    script.write_text(COMMAND.format(path=[str(Path(__file__).parents[1])]))
+    script.write_text(COMMAND.format(path=[str(TESTS)]))
     arguments = ["convert", str(inputs / "many"), "--face", str(inputs / "faces"), "-o", str(inputs / "out"), "--vocoder", "griffin-lim", "-d", "cpu"]
     command = [sys.executable, str(script), *arguments, "--checkpoint", str(starter)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from test_watermark import RATE, speech_like
+from helpers.sounds import speech_like
 from typer.testing import CliRunner
 
 from facevc_cli import __version__
@@ -27,6 +27,7 @@ from facevc_cli.provenance.metadata import (
 from facevc_cli.provenance.saving import save_converted
 from facevc_cli.stages.verify import VerifyConfig, run
 
+RATE = 22050
 KEY = "0123456789abcdef"
 MADE = Provenance(KEY, "starter", "a" * 16, "b" * 16, ("c" * 16,), date="2026-11-03")
 SHA_OF_ABC = "ba7816bf8f01cfea"  # FIPS 180-2, example B.1

@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
+from helpers.sounds import buzz, recording
+from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.converter import Converter

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from helpers.tiny import buzz
+from helpers.sounds import buzz, mux, speech
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.audio import load_audio, resample
@@ -21,39 +21,8 @@ from facevc_cli.files.sound import fit_full_scale, read_sound
 RATE = 16000
 
 
-def speech(seconds: float = 1.0, rate: int = RATE) -> np.ndarray:
-    """Something whose level and place can be told: a buzz with pauses."""
-    wav = buzz(seconds, rate).astype(np.float32)
-    return wav * (np.sin(2 * np.pi * 3 * np.arange(len(wav)) / rate) > -0.5).astype(np.float32)
-
-
 def level_db(wav: np.ndarray, reference: np.ndarray) -> float:
     return 10 * float(np.log10(np.square(wav, dtype=np.float64).sum() / np.square(reference, dtype=np.float64).sum()))
-
-
-def mux(path: Path, tracks, codec: str = "pcm_s16le", *, picture_s: float = 0.0, drop=(), stamp=None, rate: int = RATE) -> Path:
-    """A container of PyAV's. tracks: ((samples (channels, n), start in s), ...); drop: spans in s whose frames are left out."""
-    with av.open(str(path), "w") as container:
-        film = container.add_stream("mpeg4", rate=25) if picture_s else None
-        streams = [(container.add_stream(codec, rate=rate, layout={1: "mono", 2: "stereo"}[len(s)]), s, begin) for s, begin in tracks]
-        if film is not None:
-            film.width, film.height, film.pix_fmt = 32, 32, "yuv420p"
-            for i in range(round(25 * picture_s)):
-                frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
-                frame.pts, frame.time_base = i, Fraction(1, 25)
-                container.mux(film.encode(frame))
-            container.mux(film.encode())
-        for stream, samples, begin in streams:
-            for i in range(0, samples.shape[1], 320):
-                if any(first <= i / rate < last for first, last in drop):
-                    continue
-                pcm = np.clip(np.round(samples[:, i : i + 320].T * 32768), -32768, 32767).astype(np.int16).reshape(1, -1)
-                frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout=stream.layout.name)
-                frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
-                frame.pts = round((stamp or (lambda time_s: time_s))(i / rate + begin) * rate)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-    return path
 
 
 # --- the same bits as ever of what is ordinary

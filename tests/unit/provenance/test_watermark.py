@@ -5,23 +5,12 @@ import io
 import numpy as np
 import pytest
 import soundfile
+from helpers.sounds import speech_like
 
 from facevc_cli.files.audio import resample
 from facevc_cli.provenance.watermark import BANDS, FALSE_ALARMS, KEY, SLOTS, detect, pattern, score, watermark
 
 RATE = 22050
-
-
-def speech_like(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
-    """(n,) float32: syllables, four a second, of a gliding harmonic tone or of noise, with a little room noise."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(round(seconds * rate)) / rate
-    phase = 2 * np.pi * np.cumsum(140 * (1 + 0.15 * np.sin(2 * np.pi * 0.7 * t + seed))) / rate
-    tone = sum(np.sin(k * phase + k * k) / k for k in range(1, int(rate / 2 / 165)))
-    hiss = rng.standard_normal(len(t))
-    syllable = np.sin(np.pi * 4 * t) ** 2
-    voiced = np.repeat(rng.random(int(seconds * 4) + 2) < 0.75, -(-rate // 4))[: len(t)]
-    return (0.1 * syllable * np.where(voiced, tone, 0.5 * hiss) + 1e-4 * hiss).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

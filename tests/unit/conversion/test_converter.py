@@ -11,7 +11,8 @@ import soundfile
 import torch
 import yaml
 from helpers.pictures import draw_face, noise
-from helpers.tiny import FakeAnalyser, buzz, checkpoint, recording
+from helpers.sounds import buzz, recording
+from helpers.tiny import FakeAnalyser, checkpoint
 from safetensors.torch import load_file, save_file
 
 import facevc_cli

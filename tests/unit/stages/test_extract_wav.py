@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from helpers.tiny import buzz, recording
+from helpers.sounds import buzz, recording
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SilentReporter, Summary

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from test_sound import mux, speech
+from helpers.sounds import mux, speech
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.audio import load_audio

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
-from helpers.tiny import buzz, recording
+from helpers.sounds import buzz, recording
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SilentReporter, Summary
