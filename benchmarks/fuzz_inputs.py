@@ -85,7 +85,7 @@ def _make_stores(base: Path) -> None:
 
 
 def _make_model(base: Path) -> None:
-    from helpers.tiny import checkpoint
+    from helpers.checkpoints import checkpoint
 
     from facevc_cli.conversion.card import VoiceCard, save_card
     from facevc_cli.families.checkpoint import load_checkpoint

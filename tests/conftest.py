@@ -1,12 +1,17 @@
-"""What several test files share: tiny stores and pretrained runs, made once a session."""
+"""What many test files share: models and runs, made once a session, and the stand-in for the face networks."""
 
 import os
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and tiny models are quicker on one thread; read as torch is imported
 
+from helpers.checkpoints import checkpoint
+from helpers.networks import FakeAnalyser, FakeEmbedder, replace_face_analyser, replace_voice_embedder
+from helpers.reference import load_reference
 from helpers.stores import TEACHER_DIM, Stores, make_stores, pretrain
 
 
@@ -14,10 +19,47 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: starts several processes; leave out with -m 'not slow'")
 
 
+def forbid_matplotlib(patch: pytest.MonkeyPatch) -> None:
+    """As where it is not installed."""
+    patch.setitem(sys.modules, "matplotlib", None)
+
+
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the pictures out: drawing one takes longer than the training it shows."""
-    monkeypatch.setattr("facevc_cli.training.run_folder._plot", lambda table, picture: None)
+    forbid_matplotlib(monkeypatch)
+
+
+@pytest.fixture
+def analyser(monkeypatch: pytest.MonkeyPatch) -> FakeAnalyser:
+    """Looks at all faces in place of dlib's networks, and counts them."""
+    fake = FakeAnalyser()
+    replace_face_analyser(monkeypatch, fake)
+    return fake
+
+
+@pytest.fixture
+def voice_embedder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeds all voices in place of Resemblyzer's network."""
+    replace_voice_embedder(monkeypatch, FakeEmbedder())
+
+
+@pytest.fixture(scope="session")
+def reference() -> dict[str, np.ndarray]:
+    """Numbers of the published modules."""
+    return load_reference()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the shrunken preset starter with random weights; not to be written to."""
+    return checkpoint(tmp_path_factory.mktemp("model") / "starter", "starter")
+
+
+@pytest.fixture(scope="session")
+def toy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for the preset toy."""
+    return checkpoint(tmp_path_factory.mktemp("model") / "toy")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +77,7 @@ def toy_run(toy_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A finished pretraining of the shrunk preset toy; not to be written to."""
     folder = tmp_path_factory.mktemp("runs") / "toy"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facevc_cli.training.run_folder._plot", lambda table, picture: None)
+        forbid_matplotlib(patch)
         pretrain(toy_stores, folder, "toy", "pretrain.steps=4")
     return folder
 
@@ -45,6 +87,6 @@ def starter_run(starter_stores: Stores, tmp_path_factory: pytest.TempPathFactory
     """A finished pretraining of the shrunk preset starter; not to be written to."""
     folder = tmp_path_factory.mktemp("runs") / "starter"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facevc_cli.training.run_folder._plot", lambda table, picture: None)
+        forbid_matplotlib(patch)
         pretrain(starter_stores, folder, "starter", "pretrain.steps=4")
     return folder

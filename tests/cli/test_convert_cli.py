@@ -6,27 +6,22 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import soundfile
+from helpers.pictures import save_grey
 from helpers.sounds import buzz, recording
-from helpers.tiny import FakeAnalyser, checkpoint
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.files.image import save_image
+
+pytestmark = pytest.mark.usefixtures("analyser")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run")
-
-
-@pytest.fixture(autouse=True)
-def no_dlib(monkeypatch):
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
+@pytest.fixture
+def model(toy_model):
+    return toy_model
 
 
 @pytest.fixture
@@ -34,7 +29,7 @@ def call(tmp_path, model, monkeypatch):
     """Runs the command in a folder with a source and a face."""
     monkeypatch.chdir(tmp_path)
     recording(tmp_path / "s.wav", 0.2)
-    save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
+    save_grey(tmp_path / "f.png", 90)
 
     def run(*arguments, given=None, command="convert"):
         return CliRunner().invoke(app, [command, *arguments, "--checkpoint", str(model), "--vocoder", "griffin-lim", "-d", "cpu"], input=given)

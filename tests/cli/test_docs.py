@@ -12,17 +12,16 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import yaml
+from helpers.checkpoints import checkpoint
 from helpers.pictures import draw_face
 from helpers.plugins import install
 from helpers.repository import ROOT, load_script
 from helpers.sounds import recording
-from helpers.tiny import FakeAnalyser, checkpoint
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from facevc_cli import __version__
 from facevc_cli.cli.app import app
-from facevc_cli.conversion.converter import Converter
 from facevc_cli.families.fvmvc.config import Config
 from facevc_cli.files.image import save_image
 from facevc_cli.files.inputs import SpeakerRule
@@ -292,13 +291,10 @@ def test_the_python_snippets_run(folder, capsys):
 
 
 @pytest.fixture
-def light(folder, monkeypatch) -> Path:
+def light(folder, analyser, voice_embedder, monkeypatch) -> Path:
     """A working directory with short recordings in place of the examples', and random weights in place of the bundled ones."""
     monkeypatch.setattr("facevc_cli.families.checkpoint.find_bundled_checkpoint", lambda: folder / "runs" / "train")
     monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device))
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
-    embedder = type("Embedder", (), {"embed": lambda self, wav: np.linspace(-1, 1, 256, dtype=np.float32) * np.abs(wav).max()})()
-    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: embedder)
     shutil.copytree(ROOT / "examples", folder / "examples")
     for i, path in enumerate(sorted((folder / "examples").glob("speech*"))):
         recording(path, 0.3 + 0.1 * i)

@@ -7,29 +7,22 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.commands import call
+from helpers.pictures import save_grey
 from helpers.plugins import install
 from helpers.repository import ROOT
 from helpers.sounds import recording
 from helpers.stores import Stores, make_stores
-from helpers.tiny import FakeAnalyser
-from typer.testing import CliRunner
 
-from facevc_cli.cli.app import app
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.families.checkpoint import load_checkpoint
-from facevc_cli.files.image import save_image
 
 CODE = (ROOT / "examples" / "family" / "facevc_offsets.py").read_text(encoding="utf-8")
 SMALL = ("model.dvector_dim=256", "pretrain.steps=6", "train.steps=6", "pretrain.checkpoint_every=3", "pretrain.workers=0", "train.workers=0")
 
 
-def call(*arguments: object):
-    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
-
-
 @pytest.fixture
-def family(tmp_path, monkeypatch):
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
+def family(analyser, tmp_path, monkeypatch):
     install(tmp_path / "site", monkeypatch, "facevc_offsets", CODE, "facevc.families", {"offsets": "FAMILY"})
 
 
@@ -77,8 +70,8 @@ def test_it_trains_resumes_and_converts(family, stores, tmp_path):
     first, second = (load_checkpoint(folder / "pretrain").model.state_dict() for folder in (tmp_path, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
-    save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
-    save_image(tmp_path / "g.png", np.full((40, 40, 3), 30, np.uint8))
+    save_grey(tmp_path / "f.png", 90)
+    save_grey(tmp_path / "g.png", 30)
     speech = recording(tmp_path / "s.wav", 1.0)
     found = call(
         "convert", speech, "--face", tmp_path / "f.png", "--face", tmp_path / "g.png", "-o", tmp_path / "out", "--checkpoint", run,
@@ -94,7 +87,7 @@ def test_it_trains_resumes_and_converts(family, stores, tmp_path):
 
 def test_what_needs_a_memory_says_so(family, stores, tmp_path):
     run = _train(stores, tmp_path)
-    save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
+    save_grey(tmp_path / "f.png", 90)
     found = call("voice-card", tmp_path / "f.png", "-o", tmp_path / "c.safetensors", "--checkpoint", run, "-d", "cpu")
     assert found.exit_code == 1 and "has no memory of voices" in " ".join(found.stderr.split())
     assert not (tmp_path / "c.safetensors").exists()
@@ -107,7 +100,7 @@ def test_the_page_converts_with_it(family, stores, tmp_path):
     folder = tmp_path / "page"
     folder.mkdir()
     studio = Studio(lambda: Converter(run, "griffin-lim", "cpu"), folder, max_seconds=5.0)
-    save_image(folder / "f.png", np.full((40, 40, 3), 90, np.uint8))
+    save_grey(folder / "f.png", 90)
     speech = recording(folder / "s.wav", 1.0)
     studio.hear("page", {"path": str(speech), "orig_name": "s.wav"})
     studio.look("page", 0, [{"path": str(folder / "f.png"), "orig_name": "f.png"}])

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers.pictures import draw_face
+from helpers.checkpoints import FACE, checkpoint
+from helpers.commands import call
+from helpers.pictures import draw_face, save_grey
 from helpers.plugins import install
 from helpers.sounds import recording
 from helpers.stores import TOY, Stores
-from helpers.tiny import FACE, checkpoint
-from typer.testing import CliRunner
 
-from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store
 from facevc_cli.evaluation import listening
 from facevc_cli.faces.analyser import FaceAnalyser, analyser_of, level_crop, settings_of
@@ -97,10 +96,6 @@ def shy(conversions, evidence):
 """
 
 
-def call(*arguments: object):
-    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
-
-
 def said(found) -> str:
     """What the command told, without the terminal's line breaks."""
     return " ".join(found.stderr.split())
@@ -116,14 +111,9 @@ def vocoder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def conversion(tmp_path, monkeypatch):
+def conversion(analyser, tmp_path):
     """Arguments of a conversion of half a second by a model of random weights."""
-    from helpers.tiny import FakeAnalyser
-
-    from facevc_cli.conversion.converter import Converter
-
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
-    save_image(tmp_path / "f.png", np.full((40, 40, 3), 90, np.uint8))
+    save_grey(tmp_path / "f.png", 90)
     return [
         "convert", recording(tmp_path / "s.wav", 0.5), "--face", tmp_path / "f.png", "-o", tmp_path / "out",
         "--checkpoint", checkpoint(tmp_path / "run"), "-d", "cpu",

@@ -23,9 +23,12 @@ import numpy as np
 import pytest
 import soundfile
 import typer
+from helpers.checkpoints import checkpoint
+from helpers.folders import list_names
+from helpers.networks import FakeAnalyser, make_converter
+from helpers.pictures import save_grey
 from helpers.repository import EXAMPLES
 from helpers.sounds import buzz, recording
-from helpers.tiny import FakeAnalyser, checkpoint
 from typer.testing import CliRunner
 
 from facevc_cli.cli.serve import serve
@@ -37,7 +40,6 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Summary
 from facevc_cli.dsp.pitch import PitchRule
 from facevc_cli.files.hashes import file_sha256
-from facevc_cli.files.image import save_image
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
 from facevc_cli.page.folder import upload_folder
@@ -61,15 +63,13 @@ app.command()(serve)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
+def analyser():
+    return FakeAnalyser()
 
 
 @pytest.fixture(scope="module")
-def converter(model):
-    made = Converter(model, "griffin-lim", "cpu")
-    made._faces = FakeAnalyser()  # type: ignore[assignment]
-    return made
+def converter(model, analyser):
+    return make_converter(model, analyser)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def sound(studio: Studio, seconds: float = 0.4, name: str = "s.wav", f0_hz: floa
 def photo(studio: Studio, grey: int, name: str = "f.png") -> dict[str, str]:
     folder = studio.folder / uuid.uuid4().hex
     folder.mkdir()
-    save_image(folder / name, np.full((40, 40, 3), grey, np.uint8))
+    save_grey(folder / name, grey)
     return {"path": str(folder / name), "orig_name": name}
 
 
@@ -316,14 +316,14 @@ def test_several_photos_are_one_voice(studio, monkeypatch):
         studio.look(A, FIRST, [photo(studio, 0, "dark.png"), photo(studio, 0, "black.png")])
 
 
-def test_a_photo_is_looked_at_once_and_may_be_gone_by_then(studio):
+def test_a_photo_is_looked_at_once_and_may_be_gone_by_then(studio, analyser):
     studio.hear(A, sound(studio))
-    first, asked = photo(studio, 90), studio.converter._faces.asked
+    first, asked = photo(studio, 90), analyser.asked
     studio.look(A, FIRST, [first])
     studio.convert(A)
     assert not Path(first["path"]).exists()
     assert len(studio.look(A, FIRST, [first, photo(studio, 30)]).files) == 2  # the field names both
-    assert studio.converter._faces.asked == asked + 2
+    assert analyser.asked == asked + 2
     studio.look(A, FIRST)
     with pytest.raises(FaceVCError, match="no longer here"):  # once taken away it is forgotten
         studio.look(A, FIRST, [first])
@@ -584,10 +584,6 @@ def give(tab, field: str, *paths: Path) -> None:
     tab.set_input_files(f"{field} input[type=file]", [str(path) for path in paths])
 
 
-def files_below(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
 @needs_gradio
 @pytest.mark.slow
 def test_the_page_is_for_this_machine_alone(starter_page):
@@ -600,7 +596,7 @@ def test_the_page_is_for_this_machine_alone(starter_page):
     assert foreign.value.code == 400
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(upload(starter_page.url, bytes(3 << 20)))
-    assert refused.value.code == 413 and files_below(starter_page.studio.folder) == []
+    assert refused.value.code == 413 and list_names(starter_page.studio.folder) == []
 
 
 @needs_gradio
@@ -625,7 +621,7 @@ def test_from_upload_to_audible_result(tab, starter_page, tmp_path):
     assert np.sqrt(np.mean(heard**2)) > 0.01 and np.abs(heard).max() < 1 and file.comment.startswith("synthetic speech: ")
     assert detect(heard, file.samplerate).marked
     folder = starter_page.studio.folder
-    assert files_below(folder) == ["speech__face.wav"]  # the uploads are gone
+    assert list_names(folder) == ["speech__face.wav"]  # the uploads are gone
     tab.click("#speech button[aria-label*='Play']")  # and can be heard all the same
     tab.wait_for_function("document.querySelector('#speech #time').textContent != '0:00'")
 
@@ -640,9 +636,9 @@ def test_from_upload_to_audible_result(tab, starter_page, tmp_path):
     assert {url.split("/")[2] for url in asked if url.startswith("http")} == {starter_page.url.split("/")[2]}
     tab.close()
     deadline = time.monotonic() + 10
-    while files_below(folder) and time.monotonic() < deadline:
+    while list_names(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert files_below(folder) == []
+    assert list_names(folder) == []
 
 
 @needs_gradio

@@ -21,12 +21,13 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from filelock import FileLock
+from helpers.folders import list_names
+from helpers.networks import FakeAnalyser, replace_face_analyser
+from helpers.pictures import save_grey
 from helpers.sounds import recording
-from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.image import save_image
 from facevc_cli.page import folder as folder_module
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
@@ -113,10 +114,6 @@ def file(path: object, **more: object) -> dict[str, object]:
     return {"path": str(path), "meta": META, **more}
 
 
-def files_below(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
 @pytest.fixture(scope="module", autouse=True)
 def temporary_files(tmp_path_factory):
     """Of several servers in one process: Gradio makes the first one's folder again for the next."""
@@ -125,24 +122,19 @@ def temporary_files(tmp_path_factory):
     tempfile.tempdir = before
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
-
-
 @contextmanager
 def served(model: Path, **options: Any) -> Iterator[Running]:
     before = os.environ.get("GRADIO_TEMP_DIR", "")  # two servers in one process share what Gradio reads from here
-    with running(
-        ServeConfig(
-            port=0, checkpoint=model, vocoder="griffin-lim", device="cpu", max_seconds=5, max_mb=MAX_MB, **options
-        )
-    ) as page:
-        page.studio.converter._faces = FakeAnalyser()  # type: ignore[assignment]
-        try:
-            yield page
-        finally:
-            os.environ["GRADIO_TEMP_DIR"] = before
+    config = ServeConfig(
+        port=0, checkpoint=model, vocoder="griffin-lim", device="cpu", max_seconds=5, max_mb=MAX_MB, **options
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        replace_face_analyser(patch, FakeAnalyser())
+        with running(config) as page:
+            try:
+                yield page
+            finally:
+                os.environ["GRADIO_TEMP_DIR"] = before
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +162,7 @@ def sound(tmp_path):
 
 @pytest.fixture
 def photo(tmp_path):
-    save_image(tmp_path / "face.png", np.full((40, 40, 3), 90, np.uint8))
+    save_grey(tmp_path / "face.png", 90)
     return (tmp_path / "face.png").read_bytes()
 
 
@@ -193,7 +185,7 @@ def test_a_conversion_over_http(client, page, sound, photo):
         and headers["cache-control"] == "no-store"
         and "0.4 s of synthetic speech" in told
     )
-    assert headers["content-type"] in ("audio/wav", "audio/x-wav") and files_below(page.studio.folder) == ["a__b.wav"]
+    assert headers["content-type"] in ("audio/wav", "audio/x-wav") and list_names(page.studio.folder) == ["a__b.wav"]
     page.studio.leave("abc")
 
 
@@ -226,7 +218,7 @@ def test_calls_that_do_not_wait_are_refused_as_well(client, page, secret, path):
     for number in (SHARE, PITCH, HEAR, 5, 8, 99, -1):
         body = {"data": [[file(secret)], None], "fn_index": number, "session_hash": "abc"}
         assert client.status("POST", path, body) == 403
-    assert files_below(page.studio.folder) == []
+    assert list_names(page.studio.folder) == []
     assert (
         client.status("POST", PREDICT, {"data": ["As in the recording"], "fn_index": PITCH, "session_hash": "abc"})
         == 200
@@ -241,7 +233,7 @@ def test_gradio_itself_refuses_a_file_of_the_computer(model, secret, monkeypatch
         for call, data in ((HEAR, [file(secret)]), (LOOK, [[file(secret)], None])):
             client.call(call, *data)
         client.ask("POST", PREDICT, {"data": [[file(secret)], None], "fn_index": SHARE, "session_hash": "abc"})
-        assert files_below(page.studio.folder) == []
+        assert list_names(page.studio.folder) == []
         assert client.status("GET", FILE + quote(str(secret))) == 403
 
 
@@ -407,13 +399,13 @@ def test_events_of_another_shape_are_refused(client, changed, status):
 )
 def test_requests_of_other_sites_are_refused(client, page, headers, status):
     headers = {name: value.format(port=client.port) for name, value in headers.items()}
-    before = files_below(page.studio.folder)
+    before = list_names(page.studio.folder)
     assert client.upload("a.wav", b"x" * 50, **headers)[0] == status
     assert (
         client.status("POST", JOIN, {"data": [None], "fn_index": HEAR, "session_hash": "site"}, **headers) == status
     )
     assert client.status("GET", "/gradio_api/app_id", **headers) == status
-    assert status == 200 or files_below(page.studio.folder) == before
+    assert status == 200 or list_names(page.studio.folder) == before
 
 
 @pytest.mark.parametrize("name", ["localhost", "localhost:7860", "LocalHost:1", "127.0.0.1:80", "[::1]", "[::1]:7860"])
@@ -467,10 +459,10 @@ def test_uploads_have_room_for_twenty_of_the_largest(client, page):
     try:
         (filled / "x").write_bytes(bytes((MOST_UPLOADS * MAX_MB << 20) - (300 << 10) - count_used_bytes(folder)))
         assert client.upload("a.bin", bytes(200 << 10))[0] == 200
-        before = files_below(folder)
+        before = list_names(folder)
         status, said = client.upload("b.bin", bytes(250 << 10))
         assert status == 413 and b"20 of the 20 MB for all uploads are used" in said and b"--max-mb" in said
-        assert files_below(folder) == before
+        assert list_names(folder) == before
     finally:
         (filled / "x").unlink()
         filled.rmdir()
@@ -478,17 +470,17 @@ def test_uploads_have_room_for_twenty_of_the_largest(client, page):
 
 
 def test_an_upload_that_is_too_large_alone(client, page):
-    before = files_below(page.studio.folder)
+    before = list_names(page.studio.folder)
     assert client.upload("big.wav", bytes((MAX_MB << 20) + 1))[0] == 413
-    assert files_below(page.studio.folder) == before
+    assert list_names(page.studio.folder) == before
 
 
 def test_many_files_in_one_upload_count_together(client, page):
-    before = files_below(page.studio.folder)
+    before = list_names(page.studio.folder)
     part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%d.bin"\r\n\r\n%s\r\n'
     body = b"".join(part % (i, bytes([i]) * (1 << 20)) for i in range(21)) + b"--x--\r\n"
     assert client.status("POST", UPLOAD, body, Content_Type="multipart/form-data; boundary=x") == 413
-    assert files_below(page.studio.folder) == before
+    assert list_names(page.studio.folder) == before
 
 
 def test_an_upload_of_unknown_size_is_refused(client):
@@ -503,7 +495,7 @@ def test_an_upload_of_unknown_size_is_refused(client):
 
 
 def test_a_broken_upload_leaves_nothing(client, page):
-    before = files_below(page.studio.folder)
+    before = list_names(page.studio.folder)
     connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
     connection.putrequest("POST", UPLOAD)
     connection.putheader("Content-Length", "500000")
@@ -512,13 +504,13 @@ def test_a_broken_upload_leaves_nothing(client, page):
         b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\n' + bytes(100_000)
     )
     deadline = time.monotonic() + 10
-    while files_below(page.studio.folder) == before and time.monotonic() < deadline:
+    while list_names(page.studio.folder) == before and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert files_below(page.studio.folder) != before
+    assert list_names(page.studio.folder) != before
     connection.close()
-    while files_below(page.studio.folder) != before and time.monotonic() < deadline:
+    while list_names(page.studio.folder) != before and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert files_below(page.studio.folder) == before
+    assert list_names(page.studio.folder) == before
 
 
 def test_speech_is_counted_while_it_is_decoded(client, page, tmp_path):
@@ -755,7 +747,7 @@ def test_unfinished_uploads_are_told_from_finished_ones(tmp_path):
     (tmp_path / "tmpabc").write_bytes(b"")
     assert count_used_bytes(tmp_path) == 100_000 + 65_536
     delete_unfinished(tmp_path)
-    assert files_below(tmp_path) == ["x.wav"]
+    assert list_names(tmp_path) == ["x.wav"]
 
 
 @pytest.mark.slow

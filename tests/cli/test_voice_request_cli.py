@@ -4,25 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from helpers.pictures import save_grey
 from helpers.sounds import recording
-from helpers.tiny import FakeAnalyser, checkpoint
 from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app
-from facevc_cli.conversion.converter import Converter
 from facevc_cli.files.image import save_image
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
-
-
-@pytest.fixture(autouse=True)
-def no_networks(monkeypatch):
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
-    embedder = type("Embedder", (), {"embed": lambda self, wav: np.linspace(-1, 1, 256, dtype=np.float32) * np.abs(wav).max()})()
-    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: embedder)
+pytestmark = pytest.mark.usefixtures("analyser", "voice_embedder")
 
 
 @pytest.fixture
@@ -30,7 +19,7 @@ def call(tmp_path, model, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recording(tmp_path / "s.wav", 0.2)
     for name, value in {"a": 90, "b": 160, "anna/1": 30, "anna/2": 31}.items():
-        save_image(tmp_path / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+        save_grey(tmp_path / f"{name}.png", value)
 
     def run(command, *arguments):
         vocoder = ("--vocoder", "griffin-lim") if command == "convert" else ()
@@ -102,7 +91,7 @@ def test_a_pipe_gets_whole_names(call, tmp_path, monkeypatch):
     """A name is data: neither cut nor wrapped, and no markup."""
     monkeypatch.delenv("COLUMNS", raising=False)
     name = f"[red]{'x' * 150}.png"
-    save_image(tmp_path / "faces" / name, np.full((40, 40, 3), 80, np.uint8))
+    save_grey(tmp_path / "faces" / name, 80)
     found = call("nearest", "--voice", "s.wav", "faces")
     assert found.exit_code == 0 and f"faces/{name}" in found.stdout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from helpers.tiny import checkpoint
+from helpers.checkpoints import checkpoint
 from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner

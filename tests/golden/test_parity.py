@@ -4,12 +4,11 @@
 """
 
 import json
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.reference import draw_tensor, load_reference
 from torch import nn
 
 from facevc_cli.families.fvmvc import losses
@@ -24,37 +23,14 @@ from facevc_cli.families.fvmvc.vq import VectorQuantizer
 from facevc_cli.training.schedule import WarmupMilestones
 from facevc_cli.training.weights import load_weights
 
-REFERENCE = Path(__file__).with_name("fvmvc_reference.npz")
 TOLERANCE = 1e-5
-
-
-def _weights(scope: str, key: str, shape: list[int], base_seed: int) -> torch.Tensor:
-    rng = np.random.Generator(np.random.PCG64(zlib.crc32(f"{scope}/{key}".encode()) + base_seed))
-    x = rng.standard_normal(shape).astype(np.float32) if shape else np.float32(0)
-    if key.endswith("num_batches_tracked"):
-        return torch.tensor(0)
-    if key.endswith(("running_var", "ema_count")):
-        x = np.abs(x) + np.float32(0.5)
-    elif key.endswith(("embedding", "ema_weight", "_memory")):
-        x = np.float32(0.5) * x
-    elif len(shape) >= 2:
-        x = x / np.sqrt(np.prod(shape[1:]))
-    else:
-        x = np.float32(0.1) * x + np.float32(key.endswith("weight"))
-    return torch.from_numpy(np.asarray(x, dtype=np.float32))
-
-
-@pytest.fixture(scope="module")
-def reference() -> dict[str, np.ndarray]:
-    with np.load(REFERENCE) as file:
-        return dict(file)
 
 
 @pytest.fixture(scope="module")
 def scopes(reference) -> dict[str, dict[str, torch.Tensor]]:
     shapes = json.loads(str(reference["shapes"]))
     seed = int(reference["base_seed"])
-    return {s: {key: _weights(s, key, shape, seed) for key, shape in keys.items()} for s, keys in shapes.items()}
+    return {s: {key: draw_tensor(s, key, shape, seed) for key, shape in keys.items()} for s, keys in shapes.items()}
 
 
 def _module(module: nn.Module, tensors: dict[str, torch.Tensor], prefix: str = "") -> nn.Module:
@@ -134,9 +110,8 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
     return out
 
 
-with np.load(REFERENCE) as _file:
-    UNUSED = "encoder_lf0."  # the published pitch encoder: no conversion and no loss here uses it
-    NAMES = [n for n in _file.files if not n.startswith(("in.", UNUSED)) and n not in ("shapes", "base_seed")]
+UNUSED = "encoder_lf0."  # the published pitch encoder: no conversion and no loss here uses it
+NAMES = [n for n in load_reference() if not n.startswith(("in.", UNUSED)) and n not in ("shapes", "base_seed")]
 
 # The reference's address KL lies 5.2e-5 of itself from the same formulas in float64: it is a small mean of differences of larger
 # log-addresses. End to end another processor's rounding may move it as much; the formula itself is held to 1e-5 below.

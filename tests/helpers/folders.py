@@ -1,21 +1,15 @@
-"""What the tests of folders and tables share: empty files, and a reporter that remembers."""
+"""Files in folders."""
 
 from pathlib import Path
 
-from facevc_cli.core.progress import SilentReporter
-
-
-class Notes(SilentReporter):
-    """A reporter that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
 
 def touch(*paths: Path) -> None:
+    """Makes empty files, and the folders that they lie in."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+
+
+def list_names(folder: Path) -> list[str]:
+    """Names of the files at any depth, sorted."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())

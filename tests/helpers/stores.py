@@ -1,11 +1,12 @@
 """Tiny stores and runs for the training's tests: random features, voices and faces, and presets shrunk until a step takes milliseconds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from helpers.reporters import Recorder
 
 from facevc_cli.corpus.store import Item, Value
 from facevc_cli.corpus.store_writer import StoreWriter
@@ -104,26 +105,6 @@ def unit(rng: np.random.Generator, dim: int) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-@dataclass
-class Recorder:
-    """A reporter that keeps the loss of every logged step, as exactly as the loop has it, and the notes."""
-
-    losses: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def begin(self, total: int | None, unit: str, what: str) -> None: ...
-    def advance(self, item: str, **figures: float | str) -> None:
-        if "loss" in figures:
-            self.losses[item] = float(figures["loss"])
-
-    def skip(self, item: str) -> None: ...
-    def fail(self, item: str, reason: str) -> None: ...
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def end(self) -> None: ...
-
-
 def pretrain(stores: Stores, output: Path, preset: str = "toy", *overrides: str, **stage: Any) -> Recorder:
     """Runs `pretrain` on a shrunk preset; what it reported."""
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
@@ -162,3 +143,16 @@ def same_weights(one: Path, other: Path) -> bool:
 
     a, b = weights(one), weights(other)
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def computes_bf16_lstm() -> bool:
+    """Whether this CPU trains recurrent layers in bfloat16; some have no kernel for them."""
+    import torch
+
+    network = torch.nn.LSTM(4, 4)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            network(torch.zeros(2, 1, 4))
+    except RuntimeError:
+        return False
+    return True

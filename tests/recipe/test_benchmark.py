@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from helpers.checkpoints import checkpoint
 from helpers.pictures import draw_face
 from helpers.recipes import FAKE, run_recipe, stages_of, table
 from helpers.repository import RECIPES
 from helpers.sounds import recording
-from helpers.tiny import checkpoint
 
 from facevc_cli.cli.app import app
 from facevc_cli.files.image import save_image

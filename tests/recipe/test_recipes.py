@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from helpers.checkpoints import checkpoint
 from helpers.recipes import FAKE, run_recipe, stages_of, table
 from helpers.repository import RECIPES
-from helpers.tiny import checkpoint
 
 from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store

@@ -6,17 +6,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from helpers.checkpoints import checkpoint
+from helpers.pictures import save_grey
 from helpers.planted_voices import EnvelopeEmbedder
 from helpers.sounds import recording
 from helpers.stores import Stores, train
-from helpers.tiny import FakeAnalyser, checkpoint
 
-from facevc_cli.conversion.converter import Converter
 from facevc_cli.evaluation.judges import Judges
 from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
-from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import path_from, read_table, write_table
 from facevc_cli.stages.benchmark import BenchmarkConfig
 from facevc_cli.stages.benchmark import run as benchmark
@@ -41,13 +39,13 @@ def test_the_look_out_finds_what_is_there(tmp_path: Path):
     assert tell_tales(tmp_path, tmp_path) == ["coded0", "coded1", "coded2", "plain"]
 
 
-def test_conversions_and_their_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake)
-    fake, home = FakeAnalyser(), tmp_path / "home" / "somebody"
+@pytest.mark.usefixtures("analyser")
+def test_conversions_and_their_evaluation(tmp_path: Path):
+    home = tmp_path / "home" / "somebody"
     for name, f0_hz in {"one": 110, "two": 220}.items():
         recording(home / "wavs" / f"{name}.wav", 0.6, f0_hz=f0_hz)
     for name, value in {"eve": 90, "bob": 160}.items():
-        save_image(home / "faces" / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+        save_grey(home / "faces" / f"{name}.png", value)
         recording(home / "real" / f"{name}.wav", 0.6, f0_hz=180)
     write_table(home / "people.csv", [{"target": name, "gender": gender, "references": f"real/{name}.wav"} for name, gender in (("eve", "f"), ("bob", "m"))])
     out = home / "out"

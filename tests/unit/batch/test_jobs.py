@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.folders import Notes, touch
+from helpers.folders import touch
+from helpers.reporters import Notes
 
 from facevc_cli.batch.jobs import Naming, Row, plan_conversions
 from facevc_cli.benchmark.labels import about_targets

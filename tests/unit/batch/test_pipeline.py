@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.conversions import config
+from helpers.pictures import save_grey
 from helpers.repository import TESTS
 from helpers.sounds import buzz, recording
-from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.batch import pipeline
 from facevc_cli.conversion.converter import Converter
@@ -32,13 +33,8 @@ from facevc_cli.files.tables import read_table
 from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.provenance import saving
 from facevc_cli.provenance.metadata import made_with
-from facevc_cli.stages.convert import ConvertConfig, run
+from facevc_cli.stages.convert import run
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
-
-
-@pytest.fixture(scope="module")
-def starter(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
 
 
 def tiny_hifigan() -> Hifigan:
@@ -52,11 +48,10 @@ def tiny_hifigan() -> Hifigan:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(analyser, monkeypatch):
     """No dlib, and a small vocoder in windows."""
     vocoder = tiny_hifigan()
     vocoder.window_frames = 64
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
     monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda *_, **__: vocoder)
 
 
@@ -65,13 +60,8 @@ def inputs(tmp_path):
     for name, seconds, f0_hz in (("a", 0.3, 110), ("b", 1.7, 150), ("c", 0.9, 200)):
         recording(tmp_path / "wavs" / f"{name}.wav", seconds, f0_hz=f0_hz)
     for name, value in {"eve": 90, "bob": 160}.items():
-        save_image(tmp_path / "faces" / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+        save_grey(tmp_path / "faces" / f"{name}.png", value)
     return tmp_path
-
-
-def config(inputs, model, **changes):
-    given = {"sources": (inputs / "wavs",), "output": inputs / "out", "faces": (inputs / "faces",), "checkpoint": model, "device": "cpu"}
-    return ConvertConfig(**{**given, **changes})
 
 
 def table(folder):
@@ -85,7 +75,7 @@ ORDER = [f"{source}__{face}.wav" for source in "abc" for face in ("bob", "eve")]
 
 
 @pytest.mark.parametrize("batch_size", [None, 1, 4])
-def test_errors_stay_with_their_item_and_in_order(inputs, starter, batch_size, monkeypatch):
+def test_errors_stay_with_their_item_and_in_order(inputs, model, batch_size, monkeypatch):
     (inputs / "wavs" / "b.wav").write_bytes(b"")
     save_image(inputs / "faces" / "nobody.png", np.zeros((40, 40, 3), np.uint8))
     save = saving.save_audio
@@ -102,7 +92,7 @@ def test_errors_stay_with_their_item_and_in_order(inputs, starter, batch_size, m
         def record(self, data):
             seen.append((Path(data["converted"]).name, data["status"]))
 
-    summary = run(config(inputs, starter, batch_size=batch_size), Noting())
+    summary = run(config(inputs, model, batch_size=batch_size), Noting())
     failed = {"a__nobody": "expected a face", "b__bob": "zero bytes", "b__eve": "zero bytes", "b__nobody": "expected a face", "c__eve": "No space left",
               "c__nobody": "expected a face"}  # fmt: skip
     assert [item for item, _ in summary.failures] == [f"{name}.wav" for name in failed] and summary.done == 3
@@ -112,7 +102,7 @@ def test_errors_stay_with_their_item_and_in_order(inputs, starter, batch_size, m
     assert {name for name, status in seen if status == "failed"} == {f"{name}.wav" for name in failed}
 
 
-def test_an_item_that_the_vocoder_refuses_does_not_take_its_batch_along(inputs, starter, monkeypatch):
+def test_an_item_that_the_vocoder_refuses_does_not_take_its_batch_along(inputs, model, monkeypatch):
     decoded = Converter._decode_voices
 
     def sick(self, pairs):
@@ -120,13 +110,13 @@ def test_an_item_that_the_vocoder_refuses_does_not_take_its_batch_along(inputs, 
         return [mel * float("nan") if len(mel) > 100 else mel for mel in mels]  # the longest source's
 
     monkeypatch.setattr(Converter, "_decode_voices", sick)
-    summary = run(config(inputs, starter, batch_size=6))
+    summary = run(config(inputs, model, batch_size=6))
     assert summary.done == 4 and [item for item, _ in summary.failures] == ["b__bob.wav", "b__eve.wav"]
     assert all("NaN" in reason for _, reason in summary.failures)
 
 
 @pytest.mark.parametrize("batch_size", [1, 6])
-def test_an_input_that_is_too_large_for_the_memory_fails_alone(inputs, starter, batch_size, monkeypatch):
+def test_an_input_that_is_too_large_for_the_memory_fails_alone(inputs, model, batch_size, monkeypatch):
     """Where it is heard (b) and where it is spoken (c)."""
     analyse, decoded = Converter.analyse, Converter._decode_voices
 
@@ -143,25 +133,25 @@ def test_an_input_that_is_too_large_for_the_memory_fails_alone(inputs, starter, 
 
     monkeypatch.setattr(Converter, "analyse", hungry_ears)
     monkeypatch.setattr(Converter, "_decode_voices", hungry_decoder)
-    summary = run(config(inputs, starter, batch_size=batch_size))
+    summary = run(config(inputs, model, batch_size=batch_size))
     assert summary.done == 2 and [item for item, _ in summary.failures] == ORDER[2:]
     assert all("it needs more memory than there is" in reason for _, reason in summary.failures)
     assert [row["status"] for row in table(inputs / "out")] == ["done"] * 2 + ["failed"] * 4
 
 
-def test_fail_fast_stops_there(inputs, starter):
+def test_fail_fast_stops_there(inputs, model):
     (inputs / "wavs" / "b.wav").write_bytes(b"")
     with pytest.raises(FaceVCError, match="zero bytes"):
-        run(config(inputs, starter, fail_fast=True, batch_size=2))
+        run(config(inputs, model, fail_fast=True, batch_size=2))
     assert [row["converted"] for row in table(inputs / "out")] == [*ORDER[:2], "b__bob.wav"]
     assert not list((inputs / "out").glob("c*"))
 
 
-def test_an_error_of_ours_in_a_thread_is_not_hidden(inputs, starter, monkeypatch):
+def test_an_error_of_ours_in_a_thread_is_not_hidden(inputs, model, monkeypatch):
     for target, name in ((Converter, "hear"), (saving, "save_audio")):
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
             patch.setattr(target, name, lambda *_, **__: 1 / 0)
-            run(config(inputs, starter, overwrite=True))
+            run(config(inputs, model, overwrite=True))
 
 
 # --- what stops a run -------------------------------------------------------------------------------------------------
@@ -171,10 +161,11 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 sys.path[:0] = {path!r}
 import numpy as np
-from helpers.tiny import FakeAnalyser
+from helpers.networks import FakeAnalyser
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.faces import analyser
 from facevc_cli.provenance import saving
-Converter._load_face_analyser = lambda self: FakeAnalyser()
+analyser.analyser_of = lambda *_: FakeAnalyser()
 speak, save = Converter.speak_many, saving.save_audio
 def slow(self, pairs):
     time.sleep(0.05)
@@ -190,13 +181,13 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, starter, how):
+def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, model, how):
     for i in range(20):
         recording(inputs / "many" / f"{i:02}.wav", 0.2)
     script = inputs / "convert.py"
     script.write_text(COMMAND.format(path=[str(TESTS)]))
     arguments = ["convert", str(inputs / "many"), "--face", str(inputs / "faces"), "-o", str(inputs / "out"), "--vocoder", "griffin-lim", "-d", "cpu"]
-    command = [sys.executable, str(script), *arguments, "--checkpoint", str(starter)]
+    command = [sys.executable, str(script), *arguments, "--checkpoint", str(model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for _ in range(4):
@@ -212,7 +203,7 @@ def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, starter, how):
         assert not list((inputs / "out").glob(".*"))  # no half-written file either
         assert [row["converted"] for row in table(inputs / "out")] == [path.name for path in made]  # all that is there is in the manifest
     before = {path: path.stat().st_mtime_ns for path in made}
-    rest = run(config(inputs, starter, sources=(inputs / "many",), vocoder="griffin-lim"))
+    rest = run(config(inputs, model, sources=(inputs / "many",), vocoder="griffin-lim"))
     assert rest.failures == [] and rest.done + rest.skipped == 40 and len(list((inputs / "out").glob("*.wav"))) == 40
     assert {row["status"] for row in table(inputs / "out")} == {"done"} and len(table(inputs / "out")) == 40
     if how == signal.SIGINT:
@@ -222,9 +213,9 @@ def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, starter, how):
 # --- the same as one by one -------------------------------------------------------------------------------------------
 
 
-def test_batches_equal_single_conversions(inputs, starter):
-    run(config(inputs, starter, output=inputs / "one", batch_size=1))
-    run(config(inputs, starter, output=inputs / "many", batch_size=4))
+def test_batches_equal_single_conversions(inputs, model):
+    run(config(inputs, model, output=inputs / "one", batch_size=1))
+    run(config(inputs, model, output=inputs / "many", batch_size=4))
     assert [row["converted"] for row in table(inputs / "one")] == [row["converted"] for row in table(inputs / "many")] == ORDER
     for name in ORDER:
         one, many = (soundfile.read(inputs / folder / name)[0] for folder in ("one", "many"))
@@ -232,9 +223,9 @@ def test_batches_equal_single_conversions(inputs, starter):
     assert {row["key"] for row in table(inputs / "one")} == {row["key"] for row in table(inputs / "many")}  # a batch is no setting
 
 
-def test_an_utterance_in_windows_equals_the_whole(starter, monkeypatch):
+def test_an_utterance_in_windows_equals_the_whole(model, monkeypatch):
     """Through everything after the front-end: 3.5 s with windows of half a second, and with none."""
-    converter = Converter(starter, device="cpu")
+    converter = Converter(model, device="cpu")
     source, target = converter.analyse((buzz(3.5, 22050), 22050)), converter.target_from_face(np.full((40, 40, 3), 90, np.uint8))
     monkeypatch.setattr(convolutional_decoder, "FRAMES_AT_ONCE", 60)
     windowed = converter.speak(source, target)
@@ -291,7 +282,7 @@ def test_the_level_is_added_up_in_blocks(monkeypatch):
 # --- what runs beside the network -------------------------------------------------------------------------------------
 
 
-def test_hearing_runs_ahead_by_one_and_writing_behind(inputs, starter, monkeypatch):
+def test_hearing_runs_ahead_by_one_and_writing_behind(inputs, model, monkeypatch):
     main, heard, lock = threading.get_ident(), [], threading.Lock()
     hear, speak, save = Converter.hear, Converter.speak_many, saving.save_audio
     threads: dict[str, set[int]] = {"hear": set(), "speak": set(), "save": set()}
@@ -317,12 +308,12 @@ def test_hearing_runs_ahead_by_one_and_writing_behind(inputs, starter, monkeypat
     monkeypatch.setattr(Converter, "hear", hearing)
     monkeypatch.setattr(Converter, "speak_many", speaking)
     monkeypatch.setattr(saving, "save_audio", writing)
-    run(config(inputs, starter, faces=(inputs / "faces" / "eve.png",)))
+    run(config(inputs, model, faces=(inputs / "faces" / "eve.png",)))
     assert before == [["a", "b"], ["a", "b", "c"], ["a", "b", "c"]]  # the next one, and no more
     assert threads["speak"] == {main} and main not in threads["hear"] | threads["save"]
 
 
-def test_slow_writes_hold_the_network_back(inputs, starter, monkeypatch):
+def test_slow_writes_hold_the_network_back(inputs, model, monkeypatch):
     """What waits for the disk is bounded, in files and in seconds of sound."""
     for files, seconds in ((1, 600.0), (100, 0.5)):
         monkeypatch.setattr(pipeline, "WRITES_AHEAD", files)
@@ -332,14 +323,14 @@ def test_slow_writes_hold_the_network_back(inputs, starter, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(Converter, "speak_many", lambda self, pairs: (spoken.append(1), gap.append(len(spoken) - len(written)), speak(self, pairs))[2])  # noqa: B023
             patch.setattr(saving, "save_audio", lambda *given, **named: (time.sleep(0.1), save(*given, **named), written.append(1)))  # noqa: B023
-            run(config(inputs, starter, overwrite=True))
+            run(config(inputs, model, overwrite=True))
         assert len(written) == 6 and max(gap) <= 3
 
 
-def test_long_sources_make_small_batches(inputs, starter, monkeypatch):
+def test_long_sources_make_small_batches(inputs, model, monkeypatch):
     monkeypatch.setattr(pipeline, "BATCH_FRAMES", 120)  # b alone has 146
     sizes = []
     speak = Converter.speak_many
     monkeypatch.setattr(Converter, "speak_many", lambda self, pairs: (sizes.append([p[0].lf0.shape[1] for p in pairs]), speak(self, pairs))[1])
-    run(config(inputs, starter, batch_size=10))
+    run(config(inputs, model, batch_size=10))
     assert [len(size) for size in sizes] == [2, 1, 1, 1, 1] and all(len(size) == 1 or sum(size) <= 120 for size in sizes)

@@ -4,23 +4,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from helpers.reporters import Notes
 
 from facevc_cli.batch.jobs import Naming, Row, jobs_of, person_of
 from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
 from facevc_cli.benchmark.labels import about_sources, about_targets
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import SilentReporter
 
 OUT = Naming(Path("out"))
-
-
-class Notes(SilentReporter):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 def faces(**images):

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 import torch
 import yaml
+from helpers.checkpoints import checkpoint
+from helpers.networks import make_converter
 from helpers.pictures import draw_face, noise
 from helpers.sounds import buzz, recording
-from helpers.tiny import FakeAnalyser, checkpoint
 from safetensors.torch import load_file, save_file
 
 import facevc_cli
@@ -38,9 +39,8 @@ def converters(toy, tmp_path_factory):
     starter = checkpoint(tmp_path_factory.mktemp("starter") / "run", "starter")
     made = {}
     for name, folder in {"toy": toy, "starter": starter}.items():
-        made[name] = Converter(folder, "griffin-lim", "cpu")
+        made[name] = make_converter(folder)
         made[name].vocoder = GriffinLim(made[name].frontend.mel, iterations=2)
-        made[name]._faces = FakeAnalyser()
     return made
 
 

@@ -5,31 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.tiny import FakeAnalyser, checkpoint
+from helpers.networks import FakeAnalyser, make_converter
+from helpers.pictures import save_grey
+from helpers.reporters import Notes
 
 from facevc_cli.conversion.card import save_card
-from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.progress import SilentReporter
 from facevc_cli.dsp.pitch import PitchRule
-from facevc_cli.files.image import save_image
-
-
-class Notes(SilentReporter):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")
-def converter(tmp_path_factory):
-    made = Converter(checkpoint(tmp_path_factory.mktemp("model") / "run", "starter"), "griffin-lim", "cpu")
-    made._faces = FakeAnalyser()  # type: ignore[assignment]
-    return made
+def analyser():
+    return FakeAnalyser()
+
+
+@pytest.fixture(scope="module")
+def converter(model, analyser):
+    return make_converter(model, analyser)
 
 
 @pytest.fixture
@@ -37,13 +31,13 @@ def pictures(tmp_path):
     """Three usable pictures and a black one."""
     greys = {"a": 90, "b": 30, "c": 160, "dark": 0}
     for name, grey in greys.items():
-        save_image(tmp_path / f"{name}.png", np.full((40, 40, 3), grey, np.uint8))
+        save_grey(tmp_path / f"{name}.png", grey)
     return [tmp_path / f"{name}.png" for name in greys]
 
 
-def test_nothing_usable_is_said_each_time_and_looked_at_once(converter, pictures):
+def test_nothing_usable_is_said_each_time_and_looked_at_once(converter, analyser, pictures):
     resolver, dark = VoiceResolver(converter), pictures[3]
-    asked = converter._faces.asked
+    asked = analyser.asked
     face, person = VoiceSpec.from_file("face", dark), VoiceSpec.from_pictures("eve", [dark, dark.with_name("gone.png")])
     for _ in range(2):
         with pytest.raises(FaceVCError, match=rf"^{dark}: expected a face"):
@@ -54,21 +48,21 @@ def test_nothing_usable_is_said_each_time_and_looked_at_once(converter, pictures
             resolver.resolve(person)
         with pytest.raises(FaceVCError, match="^person eve"):
             resolver.resolve(VoiceSpec.from_mix([(person, 1), (VoiceSpec.from_file("face", pictures[0]), 1)]))
-    assert converter._faces.asked == asked + 1  # the mix fails before its second part is looked at
+    assert analyser.asked == asked + 1  # the mix fails before its second part is looked at
     with pytest.raises(FaceVCError, match="degraded by blur=2: expected a face"):
         resolver.resolve(face.degrade("blur=2"))
 
 
-def test_what_is_left_out_and_what_is_used(converter, pictures):
+def test_what_is_left_out_and_what_is_used(converter, analyser, pictures):
     notes = Notes()
     resolver = VoiceResolver(converter, reporter=notes)
     a, b, c, dark = pictures
     person = VoiceSpec.from_pictures("anna", [a, dark, b])
-    asked = converter._faces.asked
+    asked = analyser.asked
     target = resolver.resolve(person)
     expected = converter.target_from_faces([a, b])
     torch.testing.assert_close(target.speaker, expected.speaker, rtol=0, atol=0)
-    assert resolver.resolve(person) is target and converter._faces.asked == asked + 3 + 2
+    assert resolver.resolve(person) is target and analyser.asked == asked + 3 + 2
     assert list(resolver.find_left_out(person)) == [dark] and "expected a face" in str(
         resolver.find_left_out(person)[dark]
     )
@@ -88,7 +82,7 @@ def test_the_pitch_is_the_resolvers(converter, pictures):
     assert VoiceResolver(converter, pitch=PitchRule("keep")).resolve(spec).pitch == PitchRule("keep")
 
 
-def test_what_is_forgotten(converter, pictures):
+def test_what_is_forgotten(converter, analyser, pictures):
     """Pictures of other files and quickly made voices; a card stays, whose file may be gone."""
     resolver, (a, b, _, _) = VoiceResolver(converter), pictures
     card = a.with_name("a.safetensors")
@@ -99,10 +93,10 @@ def test_what_is_forgotten(converter, pictures):
     card.unlink()
     b.unlink()
     resolver.keep_only([a, card])
-    asked = converter._faces.asked
+    asked = analyser.asked
     resolver.resolve(specs[0])
     resolver.resolve(specs[2])
-    assert converter._faces.asked == asked
+    assert analyser.asked == asked
     with pytest.raises(FaceVCError, match=str(b)):
         resolver.resolve(specs[1])
     resolver.keep_only([])

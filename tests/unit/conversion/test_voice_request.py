@@ -5,8 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.checkpoints import checkpoint
+from helpers.conversions import config, table
+from helpers.pictures import save_grey
+from helpers.reporters import Notes
 from helpers.sounds import recording
-from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.card import save_card
@@ -15,41 +18,22 @@ from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_request import VoiceOptions, is_mix_word, parse_mix, take_mix_words
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import SilentReporter
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range
 from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.stages import benchmark
-from facevc_cli.stages.convert import ConvertConfig, run
+from facevc_cli.stages.convert import run
 
-
-class Notes(SilentReporter):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
-
-
-@pytest.fixture(autouse=True)
-def analyser(monkeypatch):
-    fake = FakeAnalyser()
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake)
-    return fake
+pytestmark = pytest.mark.usefixtures("analyser")
 
 
 @pytest.fixture
 def inputs(tmp_path):
     recording(tmp_path / "s.wav", 0.3)
     for name, value in {"anna/1": 90, "anna/2": 91, "bob": 160, "eve": 40}.items():
-        save_image(tmp_path / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+        save_grey(tmp_path / f"{name}.png", value)
     return tmp_path
 
 
@@ -58,18 +42,14 @@ def go(inputs, model):
     def convert(reporter=None, **changes):
         names = ("persons", "mixes", "sweep", "pitch", "guidance")
         voice_options = VoiceOptions(**{name: changes.pop(name) for name in names if name in changes})
-        given = {"sources": (inputs / "s.wav",), "output": inputs / "out", "checkpoint": model, "vocoder": "griffin-lim", "device": "cpu", "watermark": False}
         beside = {name: changes.pop(name) for name in ("baselines", "degrade") if name in changes}
-        config = ConvertConfig(**{**given, **changes}, voice_options=voice_options)
+        given = {"sources": (inputs / "s.wav",), "faces": (), "watermark": False, **changes}
+        conversions = config(inputs, model, voice_options=voice_options, **given)
         if beside:
-            return benchmark.run(benchmark.BenchmarkConfig(conversions=config, **beside), reporter or Notes())
-        return run(config, reporter or Notes())
+            return benchmark.run(benchmark.BenchmarkConfig(conversions=conversions, **beside), reporter or Notes())
+        return run(conversions, reporter or Notes())
 
     return convert
-
-
-def table(folder):
-    return {row["converted"]: row for row in read_table(folder / MANIFEST)}
 
 
 # what cannot be
@@ -264,7 +244,7 @@ def test_a_sweep_goes_from_the_first_to_the_second(inputs, go):
 
 
 def test_parts_of_one_name_are_told_apart_by_their_folder(inputs, go):
-    save_image(inputs / "zoe" / "1.png", np.full((40, 40, 3), 70, np.uint8))
+    save_grey(inputs / "zoe" / "1.png", 70)
     go(mixes=(f"{inputs / 'anna' / '1.png'}=1 {inputs / 'zoe' / '1.png'}=1", f"{inputs / 'anna'}=1 {inputs / 'bob.png'}=1"))
     assert set(table(inputs / "out")) == {"s__anna-1=0.50+zoe-1=0.50.wav", "s__anna=0.50+bob=0.50.wav"}
 

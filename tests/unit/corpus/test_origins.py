@@ -9,23 +9,16 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
+from helpers.reporters import Notes
 from helpers.sounds import buzz, recording
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.progress import SilentReporter, Summary
+from facevc_cli.core.progress import Summary
 from facevc_cli.corpus.store import Store
 from facevc_cli.files import hashes
 from facevc_cli.files.hashes import file_sha256, file_stamp
 from facevc_cli.files.tables import read_table
 from facevc_cli.stages import extract_features, extract_wav
-
-
-class Notes(SilentReporter):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def features(output: Path, *sources: Path, told: Notes | None = None, **options: object) -> Summary:

@@ -5,7 +5,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from helpers.folders import Notes, touch
+from helpers.folders import touch
+from helpers.reporters import Notes
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.folders import PassedOver, walk_files

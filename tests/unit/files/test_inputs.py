@@ -4,15 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.folders import touch
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, SpeakerRule, find_files, find_inputs, inside, parse_shard
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
 
 
 def test_folder_is_searched_sorted_and_ids_keep_any_character(tmp_path):

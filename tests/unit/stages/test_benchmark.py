@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from helpers.checkpoints import checkpoint
+from helpers.conversions import config as conversion_config
+from helpers.networks import FakeAnalyser
+from helpers.reporters import Notes
 from helpers.sounds import recording
-from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import SilentReporter
 from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
@@ -21,37 +23,17 @@ from facevc_cli.manifest.contract import ADDRESSES, MANIFEST
 from facevc_cli.manifest.manifest import Manifest, read_addresses
 from facevc_cli.provenance.metadata import made_with
 from facevc_cli.stages.benchmark import BenchmarkConfig, run
-from facevc_cli.stages.convert import ConvertConfig
+
+pytestmark = pytest.mark.usefixtures("analyser", "voice_embedder")
+
+
+@pytest.fixture
+def model(toy_model):
+    return toy_model
+
 
 PEOPLE = {"ann": ("female", 60), "bea": ("female", 90), "cem": ("male", 150), "dan": ("male", 200)}
 ALL = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
-
-
-class Notes(SilentReporter):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run")
-
-
-class Embedder:
-    def embed(self, wav):
-        return np.full(256, np.abs(wav).mean(), np.float32)
-
-
-@pytest.fixture(autouse=True)
-def analyser(monkeypatch):
-    """No dlib and no Resemblyzer here; counts the faces looked at."""
-    fake = FakeAnalyser()
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake)
-    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: Embedder())
-    return fake
 
 
 @pytest.fixture
@@ -73,10 +55,8 @@ def inputs(tmp_path):
 
 
 def config(inputs, model, limit=None, system=None, overwrite=False, faces="faces", temperature=None, pairs=None, **benchmark):
-    conversions = ConvertConfig(
-        sources=(inputs / "wavs",), output=inputs / "out", faces=(inputs / faces,), checkpoint=model, vocoder="griffin-lim", device="cpu",
-        limit=limit, overwrite=overwrite, temperature=temperature, pairs=pairs,
-    )  # fmt: skip
+    changes = {"faces": (inputs / faces,), "limit": limit, "overwrite": overwrite, "temperature": temperature, "pairs": pairs}
+    conversions = conversion_config(inputs, model, **changes)
     return BenchmarkConfig(**{"conversions": conversions, "labels": inputs / "labels.csv", "system": system, **benchmark})
 
 

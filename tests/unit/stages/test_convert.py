@@ -6,13 +6,15 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+from helpers.checkpoints import checkpoint
+from helpers.conversions import config, table
+from helpers.pictures import save_grey
+from helpers.reporters import Notes
 from helpers.sounds import buzz, recording
-from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.progress import SilentReporter
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
@@ -20,32 +22,14 @@ from facevc_cli.manifest import manifest as conversion_manifest
 from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.provenance import saving
 from facevc_cli.provenance.metadata import made_with
-from facevc_cli.stages.convert import ConvertConfig, run
+from facevc_cli.stages.convert import run
+
+pytestmark = pytest.mark.usefixtures("analyser")
 
 
-class Notes(SilentReporter):
-    def __init__(self):
-        self.notes, self.skipped = [], []
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def skip(self, item):
-        self.skipped.append(item)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run")
-
-
-@pytest.fixture(autouse=True)
-def analyser(monkeypatch):
-    """No dlib here; counts the faces looked at."""
-    fake = FakeAnalyser()
-    real = Converter._load_face_analyser
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake if "face" in self.checkpoint.embedders else real(self))
-    return fake
+@pytest.fixture
+def model(toy_model):
+    return toy_model
 
 
 @pytest.fixture
@@ -54,17 +38,8 @@ def inputs(tmp_path):
     recording(tmp_path / "wavs" / "ann" / "one.wav", 0.2)
     recording(tmp_path / "wavs" / "two.wav", 0.3, f0_hz=200)
     for name, value in {"eve": 90, "bob": 160}.items():
-        save_image(tmp_path / "faces" / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+        save_grey(tmp_path / "faces" / f"{name}.png", value)
     return tmp_path
-
-
-def config(inputs, model, **changes):
-    given = {"sources": (inputs / "wavs",), "output": inputs / "out", "faces": (inputs / "faces",), "checkpoint": model}
-    return ConvertConfig(**{**given, "vocoder": "griffin-lim", "device": "cpu", **changes})
-
-
-def table(folder):
-    return {row["converted"]: row for row in read_table(folder / MANIFEST)}
 
 
 ALL = {"ann/one__bob.wav", "ann/one__eve.wav", "two__bob.wav", "two__eve.wav"}
@@ -135,7 +110,7 @@ def test_bad_items_are_listed_and_the_rest_goes_on(inputs, model, analyser):
     assert analyser.asked == 3  # a refusal is remembered as well
     row = table(inputs / "out")["two__nobody.wav"]
     assert row["status"] == "failed" and "expected a face" in row["reason"] and row["seconds"] == ""
-    save_image(inputs / "faces" / "nobody.png", np.full((40, 40, 3), 30, np.uint8))
+    save_grey(inputs / "faces" / "nobody.png", 30)
     again = run(config(inputs, model))
     assert (again.done, again.skipped, len(again.failures)) == (2, 4, 6)
     assert table(inputs / "out")["two__nobody.wav"] | {"status": "done", "reason": ""} == table(inputs / "out")["two__nobody.wav"]
@@ -274,12 +249,7 @@ def test_a_pretrained_model_is_refused_once(inputs, tmp_path):
     assert not (inputs / "out").exists()
 
 
-def test_voices_instead_of_faces(inputs, tmp_path, monkeypatch):
-    class Embedder:
-        def embed(self, wav):
-            return np.full(256, np.abs(wav).mean(), np.float32)
-
-    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: Embedder())
+def test_voices_instead_of_faces(inputs, tmp_path, voice_embedder):
     pretrained = checkpoint(tmp_path / "pre", faces=False)
     recording(tmp_path / "voices" / "p1" / "a.wav", 0.5, f0_hz=210)
     summary = run(config(inputs, pretrained, faces=(), voices=(tmp_path / "voices",)))
@@ -336,7 +306,7 @@ def test_collisions(inputs, model):
     with pytest.raises(FaceVCError, match="both be called 'two'"):
         run(config(inputs, model, sources=(inputs / "wavs" / "two.wav", inputs / "more" / "two.wav")))
     for name in ("p/a.png", "p-a.png"):
-        save_image(inputs / "more" / name, np.full((40, 40, 3), 50, np.uint8))
+        save_grey(inputs / "more" / name, 50)
     with pytest.raises(FaceVCError, match="both be written to"):
         run(config(inputs, model, faces=(inputs / "more",)))
 

@@ -12,34 +12,26 @@ import time
 import weakref
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
+from helpers.checkpoints import checkpoint
+from helpers.conversions import config
+from helpers.pictures import save_grey
 from helpers.repository import TESTS
 from helpers.sounds import recording
-from helpers.tiny import FakeAnalyser, checkpoint
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.files.atomic import atomic_path
-from facevc_cli.files.image import save_image
 from facevc_cli.files.locks import exclusive_lock
 from facevc_cli.files.tables import read_table
 from facevc_cli.manifest.contract import ADDRESSES, MANIFEST
 from facevc_cli.manifest.manifest import LOCK, Manifest, read_addresses
 from facevc_cli.provenance import saving
 from facevc_cli.stages import benchmark
-from facevc_cli.stages.convert import ConvertConfig, run
+from facevc_cli.stages.convert import run
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
-
-
-@pytest.fixture(autouse=True)
-def no_dlib(monkeypatch):
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: FakeAnalyser())
+pytestmark = pytest.mark.usefixtures("analyser")
 
 
 @pytest.fixture
@@ -47,16 +39,15 @@ def inputs(tmp_path):
     for name, seconds in (("a", 0.2), ("b", 1.5), ("c", 0.2)):
         recording(tmp_path / "wavs" / f"{name}.wav", seconds)
     for name, value in {"eve": 90, "bob": 160}.items():
-        save_image(tmp_path / "faces" / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+        save_grey(tmp_path / "faces" / f"{name}.png", value)
     return tmp_path
 
 
 @pytest.fixture
 def go(inputs, model):
     def convert(system=None, **changes):
-        given = {"sources": (inputs / "wavs",), "output": inputs / "out", "faces": (inputs / "faces",), "checkpoint": model}
-        config = ConvertConfig(**{**given, "vocoder": "griffin-lim", "device": "cpu", **changes})
-        return benchmark.run(benchmark.BenchmarkConfig(conversions=config, system=system)) if system else run(config)
+        conversions = config(inputs, model, **changes)
+        return benchmark.run(benchmark.BenchmarkConfig(conversions=conversions, system=system)) if system else run(conversions)
 
     return convert
 
@@ -286,9 +277,9 @@ def test_a_name_that_is_too_long_fails_alone(inputs, go):
 COMMAND = """
 import sys
 sys.path[:0] = {path!r}
-from helpers.tiny import FakeAnalyser
-from facevc_cli.conversion.converter import Converter
-Converter._load_face_analyser = lambda self: FakeAnalyser()
+from helpers.networks import FakeAnalyser
+from facevc_cli.faces import analyser
+analyser.analyser_of = lambda *_: FakeAnalyser()
 from facevc_cli.cli.app import main
 main()
 """

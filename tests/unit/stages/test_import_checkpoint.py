@@ -1,14 +1,13 @@
 """stages/import_checkpoint.py: published weights, and our own, as checkpoints that compute what they computed before."""
 
 import json
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers.repository import GOLDEN
-from helpers.tiny import checkpoint as tiny_checkpoint
+from helpers.checkpoints import checkpoint as tiny_checkpoint
+from helpers.reference import draw_tensor
 
 from facevc_cli import load_model
 from facevc_cli.core.errors import FaceVCError, UsageError
@@ -16,33 +15,9 @@ from facevc_cli.families.checkpoint import load_checkpoint, save_checkpoint
 from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 from facevc_cli.training.weights import TRAINING, WEIGHTS
 
-REFERENCE = GOLDEN / "fvmvc_reference.npz"
 TOLERANCE = 1e-5
 SCOPES = {"fvmvc": {"encoder": "encoder", "encoder_spk": "encoder_spk", "decoder": "decoder"}}
 SCOPES["vqmivc"] = {**SCOPES["fvmvc"], "encoder_spk": "encoder_spk_mel"}
-
-
-def draw(scope: str, key: str, shape: list[int], seed: int) -> torch.Tensor:
-    """The golden file's recipe for one tensor."""
-    x = np.random.Generator(np.random.PCG64(zlib.crc32(f"{scope}/{key}".encode()) + seed)).standard_normal(shape)
-    x = np.asarray(x, np.float32)
-    if key.endswith("num_batches_tracked"):
-        return torch.tensor(0)
-    if key.endswith(("running_var", "ema_count")):
-        x = np.abs(x) + np.float32(0.5)
-    elif key.endswith(("embedding", "ema_weight", "_memory")):
-        x = np.float32(0.5) * x
-    elif len(shape) >= 2:
-        x = x / np.sqrt(np.prod(shape[1:]))
-    else:
-        x = np.float32(0.1) * x + np.float32(key.endswith("weight"))
-    return torch.from_numpy(np.asarray(x, np.float32))
-
-
-@pytest.fixture(scope="module")
-def reference() -> dict[str, np.ndarray]:
-    with np.load(REFERENCE) as file:
-        return dict(file)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +26,7 @@ def published(reference, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("published")
     shapes, seed = json.loads(str(reference["shapes"])), int(reference["base_seed"])
     for kind, scopes in SCOPES.items():
-        tensors = {name: {key: draw(scope, key, shape, seed) for key, shape in shapes[scope].items()} for name, scope in scopes.items()}
+        tensors = {name: {key: draw_tensor(scope, key, shape, seed) for key, shape in shapes[scope].items()} for name, scope in scopes.items()}
         torch.save({**tensors, "optimizer": {"state": {}, "param_groups": []}, "epoch": 3}, folder / f"{kind}.pt")
     rng = np.random.default_rng(0)
     np.save(folder / "stats.npy", np.stack([rng.normal(size=80), rng.uniform(0.5, 2, 80)]))

@@ -11,8 +11,8 @@ from datetime import date
 import numpy as np
 import pytest
 import yaml
+from helpers.checkpoints import checkpoint as tiny_checkpoint
 from helpers.stores import Stores
-from helpers.tiny import checkpoint as tiny_checkpoint
 from safetensors.numpy import save_file
 
 from facevc_cli import __version__
@@ -73,11 +73,6 @@ def test_what_is_neither_is_listed_and_the_rest_described(tmp_path):
 
 
 # voice cards
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return tiny_checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
 
 
 @pytest.fixture

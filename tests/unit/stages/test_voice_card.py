@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.checkpoints import checkpoint
+from helpers.conversions import config
+from helpers.networks import replace_face_analyser, replace_voice_embedder
+from helpers.pictures import save_grey
 from helpers.sounds import recording
-from helpers.tiny import FakeAnalyser, checkpoint
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -21,28 +24,17 @@ from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.stages import convert, nearest, voice_card
-from facevc_cli.stages.convert import ConvertConfig
 from facevc_cli.stages.nearest import NearestConfig, locate_voice
 from facevc_cli.stages.voice_card import VoiceCardConfig, describe_voice
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run", "starter")
-
-
-@pytest.fixture(autouse=True)
-def analyser(monkeypatch):
-    fake = FakeAnalyser()
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: fake)
-    return fake
+pytestmark = pytest.mark.usefixtures("analyser")
 
 
 @pytest.fixture
 def inputs(tmp_path):
     recording(tmp_path / "s.wav", 0.3)
     for name, value in {"faces/bob": 160, "faces/eve": 40, "anna/1": 90, "anna/2": 91}.items():
-        save_image(tmp_path / f"{name}.png", np.full((40, 40, 3), value, np.uint8))
+        save_grey(tmp_path / f"{name}.png", value)
     return tmp_path
 
 
@@ -58,8 +50,8 @@ def make(inputs, model):
 @pytest.fixture
 def speak(inputs, model):
     def convert_to(name, **changes):
-        given = {"sources": (inputs / "s.wav",), "output": inputs / name, "checkpoint": model, "vocoder": "griffin-lim", "device": "cpu", "watermark": False}
-        return convert.run(ConvertConfig(**{**given, **changes}))
+        given = {"sources": (inputs / "s.wav",), "faces": (), "output": inputs / name, "watermark": False, **changes}
+        return convert.run(config(inputs, model, **given))
 
     return convert_to
 
@@ -207,7 +199,7 @@ def test_a_card_speaks_as_its_picture_without_face_networks(inputs, make, speak,
     spoken = {name: load_audio(inputs / "out" / f"s__{name}.wav")[0] for name in ("bob", "bobcard", "eve")}
     np.testing.assert_allclose(spoken["bobcard"], spoken["bob"], atol=5e-5)
     assert np.abs(spoken["eve"] - spoken["bob"]).max() > 2e-4
-    monkeypatch.setattr(Converter, "_load_face_analyser", None)  # a look at a picture would be a TypeError
+    monkeypatch.setattr("facevc_cli.faces.analyser.analyser_of", None)  # to load face networks would be a TypeError
     assert speak("alone", faces=(inputs / "faces" / "bobcard.safetensors",)).done == 1
 
 
@@ -242,12 +234,8 @@ def ranking(inputs, model, monkeypatch):
     converter = Converter(model, "griffin-lim", "cpu")
     greys, memory = {40: 0, 90: 1, 160: 2}, converter.model.memory
 
-    def load(*_, **__):
-        converter._faces = None
-        return converter
-
-    monkeypatch.setattr(nearest, "Converter", load)
-    monkeypatch.setattr(Converter, "_load_face_analyser", lambda self: ByGrey({grey: np.full(128, slot, np.float32) for grey, slot in greys.items()}))
+    monkeypatch.setattr(nearest, "Converter", lambda *_, **__: converter)
+    replace_face_analyser(monkeypatch, ByGrey({grey: np.full(128, slot, np.float32) for grey, slot in greys.items()}))
     sharp = torch.full((1, len(memory.values)), -50.0)
 
     def recall(given, temperature=None):
@@ -258,7 +246,7 @@ def ranking(inputs, model, monkeypatch):
 
     monkeypatch.setattr(converter.model, "recall_face", recall)
     embedder = type("Embedder", (), {"embed": lambda self, wav: memory.values[round(float(np.abs(wav).max()) * 10)].detach().numpy()})()
-    monkeypatch.setattr(Converter, "_load_voice_embedder", lambda self: embedder)
+    replace_voice_embedder(monkeypatch, embedder)
     memory.temperature = 0.01  # an untrained memory's slots lie close
     for slot in range(3):
         wav = np.zeros(4000, np.float32)
@@ -268,7 +256,7 @@ def ranking(inputs, model, monkeypatch):
 
 
 def test_nearest_faces_and_voices(inputs, ranking):
-    save_image(inputs / "faces" / "mid.png", np.full((40, 40, 3), 90, np.uint8))
+    save_grey(inputs / "faces" / "mid.png", 90)
     found = ranking(inputs / "faces", voice=inputs / "voices" / "slot2.wav").data["ranking"]
     assert [one["rank"] for one in found] == [1, 2, 3] and found[0]["id"] == "bob" and found[0]["file"].endswith("bob.png")
     assert found[0]["score"] > 0.95 and found[0]["score"] >= found[1]["score"] >= found[2]["score"]

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers.stores import TOY, Recorder, Stores, pretrain, same_weights, train, weights
-from helpers.tiny import computes_bf16_lstm
+from helpers.reporters import Recorder
+from helpers.stores import TOY, Stores, computes_bf16_lstm, pretrain, same_weights, train, weights
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import read_json

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.stores import FACE_DIM, TOY, Stores, make_stores, pretrain, train, weights
-from helpers.tiny import computes_bf16_lstm
+from helpers.pretraining import copy_state, find_changed
+from helpers.stores import FACE_DIM, TOY, Stores, computes_bf16_lstm, make_stores, pretrain, train, weights
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -44,14 +44,6 @@ def _task(stores: Stores, run: Path, **settings) -> tuple[TrainTask, dict[str, T
     task.model.train()
     task.auxiliary.train()
     return task, inputs.training[0]
-
-
-def _state(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {k: v.clone() for k, v in module.state_dict().items()}
-
-
-def _moved(before: dict[str, Tensor], module: torch.nn.Module) -> set[str]:
-    return {k for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
 
 
 # ---- what does not fit
@@ -110,9 +102,9 @@ def test_the_inter_speaker_term_alone_moves_faces_memory_and_decoder(preset: str
     """The published code ran the student under no_grad: mixed supervision trained nothing."""
     stores, run = request.getfixturevalue(f"{preset}_stores"), request.getfixturevalue(f"{preset}_run")
     task, batch = _task(stores, run, **_only("inter_speaker"), freeze_decoder=False)
-    before = _state(task.model)
+    before = copy_state(task.model)
     task.step(batch, 3)
-    moved = _moved(before, task.model)
+    moved = find_changed(before, task.model)
     learnable = {n for n, _ in task.model.named_parameters() if n.startswith(("face_encoder.", "decoder.", "memory."))}
     assert {"memory.keys", "memory.values", "face_encoder.value.weight", "face_encoder.query.weight"} <= learnable
     # A key's bias shifts all energies alike only where queries are equal; all else must move.

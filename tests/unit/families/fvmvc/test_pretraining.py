@@ -5,42 +5,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.stores import STARTER, TEACHER_DIM, TOY, Stores, make_stores, pretrain, weights
+from helpers.pretraining import copy_state, find_changed, make_task
+from helpers.stores import TEACHER_DIM, Stores, make_stores, pretrain, weights
 from torch import Tensor
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.store import Store
-from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
-from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.families.presets import load_config
 from facevc_cli.training.config import OptimiserConfig, RunConfig
-from facevc_cli.training.loop import make_accelerator
 from facevc_cli.training.task import compute_learning_rate, ramp
 
 pytestmark = pytest.mark.usefixtures("no_plots")
-SMALL = {"toy": TOY, "starter": STARTER}
 OFF = tuple(f"pretrain.{term}=0" for term in ("cpc", "vq", "mi_content_voice", "mi_content_pitch", "mi_pitch_voice"))
-
-
-def _task(stores: Stores, preset: str, *overrides: str) -> tuple[PretrainTask, dict[str, Tensor]]:
-    """A task ready to step, and its first batch."""
-    config = load_config(preset, overrides=(*SMALL[preset], *overrides))
-    teacher = config.pretrain.distillation > 0
-    inputs = read_inputs(Store(stores.features), Store(stores.voices), config, config.pretrain, 0, teacher=teacher)
-    torch.manual_seed(0)
-    task = PretrainTask(FaceVC(config.model), config, 0)
-    task.prepare(make_accelerator("cpu", "no"))
-    return task, inputs.training[0]
-
-
-def _state(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {k: v.clone() for k, v in module.state_dict().items()}
 
 
 def _moved(before: dict[str, Tensor], module: torch.nn.Module) -> set[str]:
     """First components of the names of the tensors that changed."""
-    return {k.split(".")[0] for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
+    return {name.split(".")[0] for name in find_changed(before, module)}
 
 
 def _estimators(task: PretrainTask) -> set[str]:
@@ -116,7 +97,7 @@ def test_stores_that_do_not_fit(toy_stores: Stores, tmp_path: Path):
 
 def test_the_papers_terms_reach_what_they_should(toy_stores: Stores):
     # Six utterances: of three, CLUB's random permutation is the identity in one draw of six, and the term then zero.
-    assert _reach(*_task(toy_stores, "toy", "pretrain.batch_size=6")) == {
+    assert _reach(*make_task(toy_stores, "toy", "pretrain.batch_size=6")) == {
         "reconstruction": {"content_encoder", "speaker_encoder", "decoder"},
         "vq": {"content_encoder"},
         "cpc": {"content_encoder", "cpc"},
@@ -127,7 +108,7 @@ def test_the_papers_terms_reach_what_they_should(toy_stores: Stores):
 
 
 def test_the_starters_terms_reach_what_they_should(starter_stores: Stores):
-    task, batch = _task(starter_stores, "starter")
+    task, batch = make_task(starter_stores, "starter")
     expected = {
         "reconstruction": {"bottleneck", "decoder"},
         "distillation": {"content_encoder"},
@@ -142,8 +123,8 @@ def test_the_starters_terms_reach_what_they_should(starter_stores: Stores):
 
 @pytest.mark.parametrize("preset", ["toy", "starter"])
 def test_a_step_moves_all_but_the_face_side(preset: str, request: pytest.FixtureRequest):
-    task, batch = _task(request.getfixturevalue(f"{preset}_stores"), preset)
-    before, helpers = _state(task.model), _state(task.auxiliary)
+    task, batch = make_task(request.getfixturevalue(f"{preset}_stores"), preset)
+    before, helpers = copy_state(task.model), copy_state(task.auxiliary)
     for step in range(2, 5):
         task.step(batch, step)
     moved = _moved(before, task.model)
@@ -158,12 +139,12 @@ def test_a_step_moves_all_but_the_face_side(preset: str, request: pytest.Fixture
 
 def test_the_models_step_leaves_the_judges_alone(toy_stores: Stores, starter_stores: Stores):
     """Estimators and discriminator learn in their own steps only."""
-    task, batch = _task(toy_stores, "toy", "pretrain.mi_steps=0")
-    before = _state(task.auxiliary["estimators"])
+    task, batch = make_task(toy_stores, "toy", "pretrain.mi_steps=0")
+    before = copy_state(task.auxiliary["estimators"])
     task.step(batch, 3)
     assert not _moved(before, task.auxiliary["estimators"])
-    task, batch = _task(starter_stores, "starter")
-    before = _state(task.auxiliary["discriminator"])
+    task, batch = make_task(starter_stores, "starter")
+    before = copy_state(task.auxiliary["discriminator"])
     task._train_discriminator = lambda real, fake: real.sum() * 0  # type: ignore[method-assign]
     task.step(batch, 3)
     assert not _moved(before, task.auxiliary["discriminator"])
@@ -171,9 +152,9 @@ def test_the_models_step_leaves_the_judges_alone(toy_stores: Stores, starter_sto
 
 
 def test_validation_moves_nothing(toy_stores: Stores):
-    task, batch = _task(toy_stores, "toy")
+    task, batch = make_task(toy_stores, "toy")
     task.auxiliary.eval()
-    before = _state(task.auxiliary)
+    before = copy_state(task.auxiliary)
     figures = task.validate(batch, 3)
     assert not _moved(before, task.auxiliary) and figures["loss"] == figures["reconstruction"]
 
@@ -182,12 +163,12 @@ def test_validation_moves_nothing(toy_stores: Stores):
 
 
 def test_a_weight_of_zero_costs_no_modules(toy_stores: Stores, starter_stores: Stores):
-    task, batch = _task(toy_stores, "toy", *OFF)
+    task, batch = make_task(toy_stores, "toy", *OFF)
     assert list(task.optimisers) == ["model"] and not _estimators(task)
     assert {n.split(".")[0] for n, _ in task.auxiliary["reconstruction"].named_parameters()} == {"model"}
     assert set(task.step(batch, 3)) == {"loss", "reconstruction"}
     off = ("pretrain.adversarial=0", "pretrain.feature_matching=0", "pretrain.distillation=0", "pretrain.pitch_level=0")
-    task, batch = _task(starter_stores, "starter", *off)
+    task, batch = make_task(starter_stores, "starter", *off)
     assert list(task.optimisers) == ["model"] and set(task.auxiliary) == {"reconstruction", "estimators"}
     assert {n.split(".")[0] for n, _ in task.auxiliary["reconstruction"].named_parameters()} == {"model"}
     assert "content" not in batch and set(task.step(batch, 3)) == {"loss", "reconstruction"}
@@ -195,7 +176,7 @@ def test_a_weight_of_zero_costs_no_modules(toy_stores: Stores, starter_stores: S
 
 @pytest.mark.parametrize("term", [o.removeprefix("pretrain.").removesuffix("=0") for o in OFF])
 def test_each_term_can_be_switched_off(toy_stores: Stores, term: str):
-    task, batch = _task(toy_stores, "toy", f"pretrain.{term}=0")
+    task, batch = make_task(toy_stores, "toy", f"pretrain.{term}=0")
     figures = task.step(batch, 3)
     assert term not in figures and math.isfinite(figures["loss"])
     assert {o.removeprefix("pretrain.").removesuffix("=0") for o in OFF} - {term} < set(figures)
@@ -203,8 +184,8 @@ def test_each_term_can_be_switched_off(toy_stores: Stores, term: str):
 
 
 def test_the_discriminator_waits_for_its_share_of_the_run(starter_stores: Stores):
-    task, batch = _task(starter_stores, "starter", "pretrain.steps=10", "pretrain.adversarial_from=0.4")
-    before = _state(task.auxiliary["discriminator"])
+    task, batch = make_task(starter_stores, "starter", "pretrain.steps=10", "pretrain.adversarial_from=0.4")
+    before = copy_state(task.auxiliary["discriminator"])
     assert "adversarial" not in task.step(batch, 4) and not _moved(before, task.auxiliary["discriminator"])
     assert {"adversarial", "feature_matching", "discriminator"} <= set(task.step(batch, 5))
     assert _moved(before, task.auxiliary["discriminator"])
@@ -213,7 +194,7 @@ def test_the_discriminator_waits_for_its_share_of_the_run(starter_stores: Stores
 
 
 def test_the_decoder_hears_the_student_late(starter_stores: Stores):
-    task, _ = _task(starter_stores, "starter", "pretrain.steps=20", "pretrain.distilled_from=0.5")
+    task, _ = make_task(starter_stores, "starter", "pretrain.steps=20", "pretrain.distilled_from=0.5")
     assert [s for s in range(20) if task._hears_student(s)] == [10, 11, 13, 14, 15, 17, 18, 19]
 
 

@@ -5,20 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.pretraining import make_task
 from helpers.stores import STARTER, Stores, pretrain, weights
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.families.fvmvc.memory import VoiceMemory
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.perturbation import VoicePerturbation
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
-from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.families.fvmvc.voice_critic import REMEMBERED, VoiceCritic
 from facevc_cli.families.presets import load_config
-from facevc_cli.training.loop import make_accelerator
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 CROSS = (
@@ -28,12 +26,7 @@ ONLY = {"cross_voice": "pretrain.cross_voice", "cross_content": "pretrain.cross_
 
 
 def _task(stores: Stores, *overrides: str) -> tuple[PretrainTask, dict[str, torch.Tensor]]:
-    config = load_config("starter", overrides=(*STARTER, *CROSS, *overrides))
-    inputs = read_inputs(Store(stores.features), Store(stores.voices), config, config.pretrain, 0, teacher=True, more=config.pretrain.critic_batch)
-    torch.manual_seed(0)
-    task = PretrainTask(FaceVC(config.model), config, 0)
-    task.prepare(make_accelerator("cpu", "no"))
-    return task, inputs.training[0]
+    return make_task(stores, "starter", *CROSS, *overrides)
 
 
 # ---- the critic

@@ -6,18 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.stores import STARTER, Stores, pretrain
+from helpers.pretraining import make_task
+from helpers.stores import Stores, pretrain
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, mel_centres_hz
-from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
-from facevc_cli.families.fvmvc.training_inputs import read_inputs
-from facevc_cli.families.presets import load_config
-from facevc_cli.training.loop import make_accelerator
 from facevc_cli.voices.teachers.campplus import CAMPlusPlus, VoiceVerifier, filter_bank_centres_hz
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -75,12 +71,7 @@ def test_gradients_reach_the_mel_whatever_its_length(verifier, frames):
 
 
 def _task(stores: Stores, verifier: VoiceVerifier | None) -> tuple[PretrainTask, dict[str, torch.Tensor]]:
-    config = load_config("starter", overrides=(*STARTER, *VERIFY))
-    inputs = read_inputs(Store(stores.features), Store(stores.voices), config, config.pretrain, 0, teacher=True)
-    torch.manual_seed(0)
-    task = PretrainTask(FaceVC(config.model), config, 0, verifier)
-    task.prepare(make_accelerator("cpu", "no"))
-    return task, inputs.training[0]
+    return make_task(stores, "starter", *VERIFY, verifier=verifier)
 
 
 def test_no_term_without_a_verifier(starter_stores: Stores, tmp_path: Path):

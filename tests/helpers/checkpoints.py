@@ -1,12 +1,10 @@
-"""Checkpoints of random weights, and a face analyser that needs no network."""
+"""Checkpoints of random weights, made in a moment."""
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from facevc_cli.dsp.frontend import Frontend
-from facevc_cli.faces.analyser import FaceObservation, NoFaceError
 from facevc_cli.families.checkpoint import Checkpoint, save_checkpoint
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.presets import load_config
@@ -36,28 +34,3 @@ def checkpoint(folder: Path, preset: str = "toy", *, faces: bool = True, seed: i
     frontend = Frontend.standard(config.model.mel)
     save_checkpoint(folder, Checkpoint(model, config, frontend, "train" if faces else "pretrain", embedders=embedders))
     return folder
-
-
-class FakeAnalyser:
-    """Embeds a picture by its colours; a black one has no face. Counts how often it was asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def analyse(self, image: np.ndarray) -> FaceObservation:
-        self.asked += 1
-        if not image.any():
-            raise NoFaceError("expected a face, found none.")
-        embedding = np.random.default_rng(int(image.sum())).normal(0, 0.1, 128).astype(np.float32)
-        return FaceObservation(np.zeros(4, np.float32), 1.0, 1, embedding, image)
-
-
-def computes_bf16_lstm() -> bool:
-    """Whether this CPU trains recurrent layers in bfloat16; some have no kernel for them."""
-    network = torch.nn.LSTM(4, 4)
-    try:
-        with torch.autocast("cpu", torch.bfloat16):
-            network(torch.zeros(2, 1, 4))
-    except RuntimeError:
-        return False
-    return True
