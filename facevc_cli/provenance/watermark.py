@@ -36,7 +36,7 @@ _FFT = 1024
 _LOCAL = (9, 5)  # frames, bands: the neighbourhood whose mean is subtracted
 _CLIP_DB = 8.0
 _RANGE_DB = 95.0  # cells further below the loudest hold nothing: 16 bits do not reach there
-_CHUNK_FRAMES = 4096  # worked on at once, which bounds the memory
+CHUNK_FRAMES = 4096  # worked on at once, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
     padded = np.pad(np.asarray(wav, dtype=np.float32), (size, 2 * size))
     out = np.zeros_like(padded)
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
-    for first in range(0, len(frames), _CHUNK_FRAMES):
-        part = frames[first : first + _CHUNK_FRAMES]
+    for first in range(0, len(frames), CHUNK_FRAMES):
+        part = frames[first : first + CHUNK_FRAMES]
         middle_s = ((first + np.arange(len(part))) * hop - size / 2) / rate
         slot = np.floor(middle_s / (HOP_S * HOPS_A_SLOT)).astype(int) % SLOTS
         made = np.fft.irfft(np.fft.rfft(part * window) * gains[slot], size) * window

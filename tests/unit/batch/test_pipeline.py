@@ -28,6 +28,7 @@ from facevc_cli.dsp.mel import MEL_DEFINITIONS, log_mel, sound_bounds
 from facevc_cli.dsp.pitch import extract_f0
 from facevc_cli.families.fvmvc import convolutional_decoder, distilled_content
 from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
+from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table
 from facevc_cli.manifest.contract import MANIFEST
@@ -103,13 +104,13 @@ def test_errors_stay_with_their_item_and_in_order(inputs, model, batch_size, mon
 
 
 def test_an_item_that_the_vocoder_refuses_does_not_take_its_batch_along(inputs, model, monkeypatch):
-    decoded = Converter._decode_voices
+    decode = FaceVC.decode
 
-    def sick(self, pairs):
-        mels = decoded(self, pairs)
-        return [mel * float("nan") if len(mel) > 100 else mel for mel in mels]  # the longest source's
+    def sick(self, *given):
+        mels = decode(self, *given)
+        return mels * float("nan") if mels.shape[1] > 100 else mels  # the longest source's
 
-    monkeypatch.setattr(Converter, "_decode_voices", sick)
+    monkeypatch.setattr(FaceVC, "decode", sick)
     summary = run(config(inputs, model, batch_size=6))
     assert summary.done == 4 and [item for item, _ in summary.failures] == ["b__bob.wav", "b__eve.wav"]
     assert all("NaN" in reason for _, reason in summary.failures)
@@ -118,21 +119,21 @@ def test_an_item_that_the_vocoder_refuses_does_not_take_its_batch_along(inputs, 
 @pytest.mark.parametrize("batch_size", [1, 6])
 def test_an_input_that_is_too_large_for_the_memory_fails_alone(inputs, model, batch_size, monkeypatch):
     """Where it is heard (b) and where it is spoken (c)."""
-    analyse, decoded = Converter.analyse, Converter._decode_voices
+    analyse, decode = Converter.analyse, FaceVC.decode
 
     def hungry_ears(self, source):
         if Path(source).stem == "b":
             np.ones((10**7, 10**8))
         return analyse(self, source)
 
-    def hungry_decoder(self, pairs):
-        mels = decoded(self, pairs)
-        if max(map(len, mels)) > 50:
+    def hungry_decoder(self, *given):
+        mels = decode(self, *given)
+        if mels.shape[1] > 50:
             torch.ones(10**7, 10**8)
         return mels
 
     monkeypatch.setattr(Converter, "analyse", hungry_ears)
-    monkeypatch.setattr(Converter, "_decode_voices", hungry_decoder)
+    monkeypatch.setattr(FaceVC, "decode", hungry_decoder)
     summary = run(config(inputs, model, batch_size=batch_size))
     assert summary.done == 2 and [item for item, _ in summary.failures] == ORDER[2:]
     assert all("it needs more memory than there is" in reason for _, reason in summary.failures)

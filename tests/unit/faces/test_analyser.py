@@ -112,7 +112,7 @@ def test_a_large_doubtful_detection_is_no_face(analyser, monkeypatch):
     box = analyser.detect(draw_face(7))[0].box
     face_, badge = face.Detection(box, 1.3), face.Detection(np.array([0, 0, 250, 250], np.float32), 0.07)
     for found, taken in (([badge, face_], [face_]), ([badge], [badge]), ([face_, face.Detection(box, 0.2)], 2 * [face_])):
-        monkeypatch.setattr(analyser, "_detect", lambda image, found=found: found)
+        monkeypatch.setattr(face.DlibDetector, "__call__", lambda self, image, found=found: found)
         assert [d.box.tolist() for d in analyser.detect(draw_face(7))] == [d.box.tolist() for d in taken]
 
 

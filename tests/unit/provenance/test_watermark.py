@@ -150,7 +150,7 @@ def test_full_scale_is_not_exceeded():
 
 def test_pieces_are_joined_as_if_there_were_none(monkeypatch, speech):
     whole = watermark(speech, RATE)
-    monkeypatch.setattr("facevc_cli.provenance.watermark._CHUNK_FRAMES", 37)
+    monkeypatch.setattr("facevc_cli.provenance.watermark.CHUNK_FRAMES", 37)
     assert np.abs(watermark(speech, RATE) - whole).max() < 1e-6
 
 
