@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from math import log, sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -208,3 +209,7 @@ def plant_sounds(folder: Path) -> None:
                         "references": f"{target}1.wav|{target}2.wav", "transcript": "",
                     })  # fmt: skip
     write_table(folder / "manifest.csv", rows)
+
+
+def conversion(source: str, target: str, face: str, **more: Any) -> Conversion:
+    return Conversion("ours", f"{source}-{target}-{face}", source, target, face, source=source, **more)

@@ -133,6 +133,13 @@ def test_modules_and_commands_stay_small():
     assert not [p.name for p in commands if len(p.read_text(encoding="utf-8").splitlines()) > 90]
 
 
+def test_each_folder_of_unit_tests_is_a_folder_of_the_package():
+    unit = Path(__file__).parent
+    folders = {path.parent.relative_to(unit) for path in unit.rglob("*.py")}
+    assert len(folders) > 15
+    assert not [str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file() and folder != Path("assets")]
+
+
 def test_nothing_prints_asserts_or_exits():
     """Library code raises and reports; `cli` alone writes, and nothing checks what users give with `assert`."""
     for path in FILES:

@@ -3,20 +3,13 @@
 import unicodedata
 from pathlib import Path
 
-import numpy as np
 import pytest
 from helpers.folders import touch
 from helpers.reporters import Notes
 
 from facevc_cli.batch.jobs import Naming, Row, plan_conversions
-from facevc_cli.benchmark.labels import about_targets
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.pairing import pair_faces
-from facevc_cli.corpus.store import Item, Store
-from facevc_cli.corpus.store_writer import StoreWriter
-from facevc_cli.evaluation.patterns import read_by_pattern
-from facevc_cli.files.tables import read_table
 
 NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
 
@@ -96,45 +89,3 @@ def test_what_every_folder_holds_besides_is_told(given):
         f"{given / 'wavs'}: 1 file of another kind was passed over (.txt 1)",
         f"{given / 'faces'}: 1 file of another kind was passed over (.pdf 1)",
     ]
-
-
-def test_labels_know_people_whichever_way_they_are_written(given):
-    table = given / "labels.csv"
-    table.write_text(f" Target;Gender\n{NFD} ;f\n", encoding="utf-8-sig")
-    assert about_targets(table, read_table(table, ["target"]), {NFC}, []) == {NFC: {"gender": "f"}}
-
-
-def test_names_of_another_system(given):
-    touch(given / f"other/{NFD}__eve.wav", given / "other/.hidden/a__b.wav", given / "other/notes.md")
-    rows, notes = read_by_pattern(given / "other", "{source}__{target}.wav")
-    assert [(row["source_id"], row["target"], row["converted"]) for row in rows] == [(NFC, "eve", f"{NFD}__eve.wav")]
-    assert notes == [f"{given / 'other'}: 1 file of another kind was passed over (.md 1)"]
-
-
-def test_stores_of_two_systems_are_joined_by_names_that_look_the_same(tmp_path):
-    for name, written in (("features", NFD), ("faces", NFC)):
-        with StoreWriter(tmp_path / f"{name}.h5", name, {}) as writer:
-            writer.add(Item(f"{written}/1", written, vectors={"embedding": np.zeros(2)}))
-            writer.merge([])
-    with Store(tmp_path / "features.h5") as features, Store(tmp_path / "faces.h5") as faces:
-        assert features.ids == faces.ids == [f"{NFC}/1"]
-        for table in (None, [{"face": NFD, "speaker": NFC}], [{"face": f" {NFD}/1", "utterance": f"{NFC}/1 "}]):
-            assert {row: found.tolist() for row, found in pair_faces(features, np.arange(1), faces, table).items()} == {0: [0]}
-
-
-def test_a_clip_with_a_picture_beside_it_keeps_its_faces(tmp_path):
-    with StoreWriter(tmp_path / "features.h5", "features", {}) as writer:
-        for name in ("IMG_1", "IMG_2", "IMG_3"):
-            writer.add(Item(f"ann/{name}", "ann", vectors={"x": np.zeros(2)}))
-        writer.merge([])
-    with StoreWriter(tmp_path / "faces.h5", "faces", {}) as writer:
-        for name in ("IMG_1.heic", "IMG_1.mov", "IMG_2"):
-            writer.add(Item(f"ann/{name}", "ann", vectors={"embedding": np.zeros(2)}))
-        writer.merge([])
-    with Store(tmp_path / "features.h5") as features, Store(tmp_path / "faces.h5") as faces:
-        pairs = pair_faces(features, np.arange(3), faces, None)
-        assert {features.ids[row]: [faces.ids[i] for i in found.tolist()] for row, found in pairs.items()} == {
-            "ann/IMG_1": ["ann/IMG_1.heic", "ann/IMG_1.mov"],
-            "ann/IMG_2": ["ann/IMG_2"],
-            "ann/IMG_3": ["ann/IMG_1.heic", "ann/IMG_1.mov", "ann/IMG_2"],
-        }

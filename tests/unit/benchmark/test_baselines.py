@@ -8,7 +8,6 @@ from helpers.reporters import Notes
 
 from facevc_cli.batch.jobs import Naming, Row, jobs_of, person_of
 from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
-from facevc_cli.benchmark.labels import about_sources, about_targets
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 
@@ -243,26 +242,3 @@ def test_two_things_in_one_place():
     planned = [*rows, *plan_baselines(["mean-face"], rows, OUT, {})]
     with pytest.raises(FaceVCError, match=r"mean-face/s\.wav with mean-face\.png and s\.wav with mean of 2 faces would both be written to .*--name"):
         jobs_of(planned, OUT)
-
-
-def test_labels_become_columns(tmp_path):
-    (tmp_path / "a1.wav").write_bytes(b"")
-    table, reporter = tmp_path / "labels.csv", Notes()
-    rows = [
-        {"target": "a", "gender": "", "references": "a1.wav", "age_bin": "20-29", "model": "x", "parallel": "p.wav"},
-        {"target": "a", "gender": "female", "references": f"/far/a2.wav| {tmp_path}/a1.wav|", "age_bin": "30-39", "model": "x", "parallel": ""},
-        {"target": "z", "gender": "male", "references": "", "age_bin": "", "model": "", "parallel": ""},
-    ]
-    about = about_targets(table, rows, ["a", "b"], ["model", "face"], reporter)
-    assert about == {"a": {"gender": "female", "references": f"{tmp_path}/a1.wav|/far/a2.wav", "age_bin": "20-29"}}
-    assert reporter.notes == [f"{table}: no row for 1 of 2 targets, such as b", f"{table}: not taken into the manifest: model, parallel"]
-    with pytest.raises(FaceVCError, match=r"column target names such as 'q', found 'a', 'z'"):
-        about_targets(table, rows, ["q"], [])
-
-
-def test_what_is_known_of_sources(tmp_path):
-    rows = [{"source_id": "s", "gender": "f", "transcript": " hello ", "speaker": "1"}]
-    assert about_sources(tmp_path / "t.csv", rows, ["s"]) == {"s": {"source_gender": "f", "source_speaker": "1", "transcript": "hello"}}
-    assert about_sources(tmp_path / "t.csv", [{"source_id": "s", "gender": "f"}], ["s"]) == {"s": {"source_gender": "f"}}
-    with pytest.raises(FaceVCError, match="column source_id"):
-        about_sources(tmp_path / "t.csv", rows, ["t"])

@@ -1,5 +1,6 @@
 """Which faces go with which utterances."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
+
+NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
 
 ROWS = np.arange(4)
 
@@ -66,3 +69,32 @@ def test_a_table_joins_what_is_not_the_same(tmp_path: Path, toy_stores: Stores):
         1: ["y/face"],
         2: ["x/face", "y/face"],
     }
+
+
+def test_stores_of_two_systems_are_joined_by_names_that_look_the_same(tmp_path):
+    for name, written in (("features", NFD), ("faces", NFC)):
+        with StoreWriter(tmp_path / f"{name}.h5", name, {}) as writer:
+            writer.add(Item(f"{written}/1", written, vectors={"embedding": np.zeros(2)}))
+            writer.merge([])
+    with Store(tmp_path / "features.h5") as features, Store(tmp_path / "faces.h5") as faces:
+        assert features.ids == faces.ids == [f"{NFC}/1"]
+        for table in (None, [{"face": NFD, "speaker": NFC}], [{"face": f" {NFD}/1", "utterance": f"{NFC}/1 "}]):
+            assert {row: found.tolist() for row, found in pair_faces(features, np.arange(1), faces, table).items()} == {0: [0]}
+
+
+def test_a_clip_with_a_picture_beside_it_keeps_its_faces(tmp_path):
+    with StoreWriter(tmp_path / "features.h5", "features", {}) as writer:
+        for name in ("IMG_1", "IMG_2", "IMG_3"):
+            writer.add(Item(f"ann/{name}", "ann", vectors={"x": np.zeros(2)}))
+        writer.merge([])
+    with StoreWriter(tmp_path / "faces.h5", "faces", {}) as writer:
+        for name in ("IMG_1.heic", "IMG_1.mov", "IMG_2"):
+            writer.add(Item(f"ann/{name}", "ann", vectors={"embedding": np.zeros(2)}))
+        writer.merge([])
+    with Store(tmp_path / "features.h5") as features, Store(tmp_path / "faces.h5") as faces:
+        pairs = pair_faces(features, np.arange(3), faces, None)
+        assert {features.ids[row]: [faces.ids[i] for i in found.tolist()] for row, found in pairs.items()} == {
+            "ann/IMG_1": ["ann/IMG_1.heic", "ann/IMG_1.mov"],
+            "ann/IMG_2": ["ann/IMG_2"],
+            "ann/IMG_3": ["ann/IMG_1.heic", "ann/IMG_1.mov", "ann/IMG_2"],
+        }

@@ -1,20 +1,14 @@
-"""What convert and evaluate agree on is defined once; and one function hashes files."""
+"""manifest/contract.py: what convert and evaluate agree on is defined once."""
 
 import ast
-import os
 from pathlib import Path
 
-import pytest
-
 import facevc_cli
-from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.hashes import content_sha256, file_sha256
 from facevc_cli.manifest import contract
 
 ROOT = Path(facevc_cli.__file__).parent
 OWN = {contract.MANIFEST, contract.ADDRESSES, contract.SEPARATOR, contract.FEMALE, contract.MALE}
 PLOTTED = {("plots.py", "|")}  # a marker of matplotlib's
-SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_the_contract_is_written_once():
@@ -25,27 +19,6 @@ def test_the_contract_is_written_once():
             assert repeated <= PLOTTED, path
 
 
-def test_files_are_hashed_in_one_place():
-    hashing = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "file_digest" in path.read_text(encoding="utf-8")}
-    assert hashing == {"files/hashes.py"}
-
-
 def test_a_cell_of_several_files():
     assert contract.split_files("a.wav| b.wav||c.wav|") == ["a.wav", " b.wav", "c.wav"]
     assert contract.split_files("") == contract.split_files(" | ") == []
-
-
-def test_hash_of_a_file(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "a") == file_sha256(str(tmp_path / "a")) == content_sha256(tmp_path / "a") == SHA256_OF_ABC
-
-
-def test_what_is_no_file_has_no_hash(tmp_path):
-    faults = {tmp_path: "expected a file, found a folder", tmp_path / "none": r"cannot be read \(No such file"}
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe")  # reading it would wait for ever
-        faults[tmp_path / "pipe"] = "expected a file, found a folder, a device or a pipe"
-    for path, fault in faults.items():
-        with pytest.raises(FaceVCError, match=rf"{path.name}: {fault}.* Mend the table\.$"):
-            file_sha256(path, "Mend the table.")
-        assert content_sha256(path) == ""
