@@ -58,32 +58,32 @@ PEOPLE = {"ada": (220, 500, 2600), "eva": (200, 900, 1700), "ole": (120, 350, 20
 SPEAKERS = {"low": (110, 500, 1500), "high": (230, 600, 2200)}
 
 
-def heard(vector: Sequence[float] | np.ndarray, f0_hz: float = 150.0) -> HeardVoice:
+def make_voice(vector: Sequence[float] | np.ndarray, f0_hz: float = 150.0) -> HeardVoice:
     return HeardVoice(np.asarray(vector, np.float32), f0_hz, log(f0_hz) if f0_hz == f0_hz else log(150.0))
 
 
-def cos_of(a: HeardVoice, b: HeardVoice) -> float:
+def compute_cosine(a: HeardVoice, b: HeardVoice) -> float:
     """Not the package's: the truth that it is held against."""
     x, y = a.embedding.astype(np.float64), b.embedding.astype(np.float64)
     return float((x * y).sum() / sqrt((x * x).sum() * (y * y).sum()))
 
 
-def hand_world() -> tuple[list[Conversion], Evidence]:
+def build_hand_world() -> tuple[list[Conversion], Evidence]:
     rows, voices, texts, scores = [], {}, {"s": Transcript("one two tree four", "en"), "u": Transcript("Go on.", "en")}, {"s": 4.0, "u": 3.0}
     for source, target, image, voice, f0_hz, text, score in CONVERTED:
         name = f"{source}-{target}-{image}"
         about, references = SOURCES[source], tuple(name for name, *_ in REFERENCES[target])
         rows.append(Conversion("ours", name, source, target, image, source, GENDER[target], about[0], references, about[3]))
-        voices[name], scores[name] = heard(voice, f0_hz), score
+        voices[name], scores[name] = make_voice(voice, f0_hz), score
         if text is not None:
             texts[name] = Transcript(text, "en")
-    voices |= {name: heard(vector, f0_hz) for name, (_, vector, f0_hz, _) in SOURCES.items()}
-    voices |= {name: heard(vector, f0_hz) for known in REFERENCES.values() for name, vector, f0_hz in known}
+    voices |= {name: make_voice(vector, f0_hz) for name, (_, vector, f0_hz, _) in SOURCES.items()}
+    voices |= {name: make_voice(vector, f0_hz) for known in REFERENCES.values() for name, vector, f0_hz in known}
     judge = LinearGenderJudge(np.array([0.0, 0.0, -1.0, 0.0]), 0.5)  # a woman below z = 0.5
     return rows, Evidence(voices, 0.7, judge, texts, scores)
 
 
-def on_sphere(rng: np.random.Generator) -> np.ndarray:
+def draw_direction(rng: np.random.Generator) -> np.ndarray:
     vector = rng.normal(size=DIM)
     return vector / np.linalg.norm(vector)
 
@@ -98,11 +98,11 @@ class Planted:
         self.targets = {f"{g[0]}{i}": g for g, count in COUNTS.items() for i in range(count)}
         self.sources = {f"source{i}": GENDERS[i % 2] for i in range(4)}
         for target, gender in self.targets.items():
-            own = on_sphere(rng)
+            own = draw_direction(rng)
             for k in range(3):
-                near = own + 0.3 * on_sphere(rng)
-                self.voices[f"{target}-r{k}"] = heard(near / np.linalg.norm(near), self.pitch(gender) + 5 * k)
-        self.voices |= {name: heard(on_sphere(rng), self.pitch(gender)) for name, gender in self.sources.items()}
+                near = own + 0.3 * draw_direction(rng)
+                self.voices[f"{target}-r{k}"] = make_voice(near / np.linalg.norm(near), self.pitch(gender) + 5 * k)
+        self.voices |= {name: make_voice(draw_direction(rng), self.pitch(gender)) for name, gender in self.sources.items()}
 
     @staticmethod
     def pitch(gender: str) -> float:
@@ -117,48 +117,48 @@ class Planted:
                     references = tuple(f"{target}-r{k}" for k in range(3))
                     self.rows.append(Conversion(system, name, source, target, str(image), source, gender, source_gender, references))
 
-    def measured(self) -> Evaluation:
+    def evaluate(self) -> Evaluation:
         return measure(self.rows, Evidence(self.voices, THETA, PitchGenderJudge()))
 
 
-def gendered(swapped: int = 0, failing: int = 0) -> dict[str, Figure]:
+def measure_gendered(swapped: int = 0, failing: int = 0) -> dict[str, Figure]:
     """Figures of a system that says the target's voice, `failing` of each gender in the other gender's; `swapped` of each gender mislabelled."""
     rows, voices = [], {}
     for number in range(2 * EACH):
         sign, place = (1, number) if number < EACH else (-1, number - EACH)
         vector = np.zeros(1 + 2 * EACH)
         vector[0], vector[1 + number] = sign * sqrt(GENDERED), sqrt(1 - GENDERED)
-        voices[f"r{number}"] = heard(vector)
+        voices[f"r{number}"] = make_voice(vector)
         label = GENDERS[(sign < 0) != (place < swapped)]
         for source in "su":
             name = f"{source}-{number}"
-            voices[name] = heard(vector * np.where(np.arange(len(vector)) == 0, -1, 1)) if place >= EACH - failing else voices[f"r{number}"]
+            voices[name] = make_voice(vector * np.where(np.arange(len(vector)) == 0, -1, 1)) if place >= EACH - failing else voices[f"r{number}"]
             rows.append(Conversion("ours", name, source, f"t{number}", "f", gender=label, references=(f"r{number}",)))
     judge = LinearGenderJudge(np.eye(2 + 2 * EACH)[0], 0.0)
     return estimate_figures(measure_terms(rows, Evidence(voices, 0.7, judge)))
 
 
-def at(angle: float) -> HeardVoice:
-    return heard((np.cos(angle), np.sin(angle)))
+def voice_at(angle: float) -> HeardVoice:
+    return make_voice((np.cos(angle), np.sin(angle)))
 
 
-def consistency_of(angles: np.ndarray, system: str = "ours") -> Terms:
+def measure_consistency(angles: np.ndarray, system: str = "ours") -> Terms:
     """angles: (targets, conversions), radians from AWAY."""
-    rows, voices = [], {"r": at(-AWAY)}
+    rows, voices = [], {"r": voice_at(-AWAY)}
     for (target, k), angle in np.ndenumerate(angles):
-        voices[f"{target}-{k}"] = at(angle)
+        voices[f"{target}-{k}"] = voice_at(angle)
         rows.append(Conversion(system, f"{target}-{k}", f"s{k}", str(target), "f", references=("r",)))
     return measure_terms(rows, Evidence(voices, 0.7, JUDGE))["consistency"]
 
 
-def sdo_of(angles: np.ndarray, system: str = "ours") -> Terms:
+def measure_sdo(angles: np.ndarray, system: str = "ours") -> Terms:
     """angles: (targets, images), of one source."""
     rows = [Conversion(system, f"{target}-{k}", "s", str(target), str(k)) for target, k in np.ndindex(*angles.shape)]
-    voices = {f"{target}-{k}": at(angle) for (target, k), angle in np.ndenumerate(angles)}
+    voices = {f"{target}-{k}": voice_at(angle) for (target, k), angle in np.ndenumerate(angles)}
     return measure_terms(rows, Evidence(voices, 0.7, JUDGE))["SDO"]
 
 
-def person_angles(rng: np.random.Generator, shape: tuple[int, int], between: float, within: float) -> np.ndarray:
+def draw_angles(rng: np.random.Generator, shape: tuple[int, int], between: float, within: float) -> np.ndarray:
     """(targets, conversions): each person's own angle, and what is added in each conversion."""
     return rng.normal(0, between, (shape[0], 1)) + rng.normal(0, within, shape)
 

@@ -21,7 +21,7 @@ def run_recipe(name: str, *options: object, path: Path | None = None, script: st
     return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, timeout=600)
 
 
-def stages_of(run: subprocess.CompletedProcess[str]) -> list[int]:
+def list_stages(run: subprocess.CompletedProcess[str]) -> list[int]:
     return [int(line.split("stage ")[1].split(",")[0]) for line in run.stderr.splitlines() if line.startswith("== ") and "stage " in line]
 
 

@@ -62,7 +62,7 @@ def evaluation(conversions: list[Conversion], voices: dict[str, HeardVoice], the
     return measure(conversions, evidence, threshold=threshold, **options)  # type: ignore[arg-type]
 
 
-def whole(folder: Path, **options: object) -> Evaluation:
+def full_evaluation(folder: Path, **options: object) -> Evaluation:
     """Two systems, a baseline, and a degradation that hears every person as the next one and loses some faces."""
     found, voices = rows(folder)
     plain = {(c.source_id, c.target, c.face): c for c in found}

@@ -29,7 +29,7 @@ def speech(seconds: float = 1.0, rate: int = RATE) -> np.ndarray:
     return wav * (np.sin(2 * np.pi * 3 * np.arange(len(wav)) / rate) > -0.5).astype(np.float32)
 
 
-def speech_like(seconds: float, rate: int = 22050, seed: int = 0) -> np.ndarray:
+def make_syllables(seconds: float, rate: int = 22050, seed: int = 0) -> np.ndarray:
     """(n,) float32: syllables, four a second, of a gliding harmonic tone or of noise, with a little room noise."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * rate)) / rate

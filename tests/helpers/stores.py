@@ -137,7 +137,7 @@ def weights(folder: Path) -> dict[str, Any]:
     return load_file(folder / "model.safetensors")
 
 
-def same_weights(one: Path, other: Path) -> bool:
+def have_same_weights(one: Path, other: Path) -> bool:
     """Whether two checkpoints' weights agree bit for bit."""
     import torch
 

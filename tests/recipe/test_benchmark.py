@@ -11,7 +11,7 @@ import pytest
 import typer
 from helpers.checkpoints import checkpoint
 from helpers.pictures import draw_face
-from helpers.recipes import FAKE, run_recipe, stages_of, table
+from helpers.recipes import FAKE, list_stages, run_recipe, table
 from helpers.repository import RECIPES
 from helpers.sounds import recording
 
@@ -71,7 +71,7 @@ def test_check_says_what_is_there(given: dict[str, Path]) -> None:
     save_image(given["--faces"] / "new" / "1.png", np.zeros((8, 8, 3), np.uint8))
     run = run_recipe("benchmark", *options(given, stop_stage=1))
     assert run.returncode == 0, run.stderr
-    assert stages_of(run) == [1]
+    assert list_stages(run) == [1]
     for line in ("2 sources: 1 female, 1 male", "5 people: 2 female, 2 male, 1 unknown", "  not in the table labels.csv: new",
                  "4 real recordings", "9 images, 1 to 2 per person"):  # fmt: skip
         assert line in run.stderr
@@ -116,7 +116,7 @@ def test_benchmark_calls_commands_that_exist(given: dict[str, Path], tmp_path: P
                               listening_test="test.html", limit=7, seed=3), path=fake,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert stages_of(run) == [1, 2, 3]
+    assert list_stages(run) == [1, 2, 3]
     lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
     assert [line[0] for line in lines] == ["benchmark", "evaluate"]
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -192,7 +192,7 @@ def test_a_tiny_benchmark(given: dict[str, Path], tmp_path: Path) -> None:
                               by="group", judges="light", jobs=1),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert stages_of(run) == [1, 2, 3]
+    assert list_stages(run) == [1, 2, 3]
     out = given["--out"]
     manifest = table(out / "converted" / "manifest.csv")
     assert {row["status"] for row in manifest} == {"done"}

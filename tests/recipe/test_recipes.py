@@ -12,7 +12,7 @@ import pytest
 import torch
 import typer
 from helpers.checkpoints import checkpoint
-from helpers.recipes import FAKE, run_recipe, stages_of, table
+from helpers.recipes import FAKE, list_stages, run_recipe, table
 from helpers.repository import RECIPES
 
 from facevc_cli.cli.app import app
@@ -77,7 +77,7 @@ def test_toy_extracts_in_stages(flat: bool, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run = run_recipe("toy", "--data", data, "--out", out, "--stop-stage", 4, "--jobs", 1)
     assert run.returncode == 0, run.stderr
-    assert stages_of(run) == [1, 2, 3, 4]
+    assert list_stages(run) == [1, 2, 3, 4]
     assert {row["speaker"] for row in table(out / "splits.csv")} == {"female-1", "male-0", "male-2"}
     assert [row["split"] for row in table(out / "splits.csv")] == ["test", "train", "test"]
     ids = [p.relative_to(data).with_suffix("").as_posix() for p in sorted(data.rglob("*.mp4"))]
@@ -90,7 +90,7 @@ def test_toy_extracts_in_stages(flat: bool, tmp_path: Path) -> None:
 
     again = run_recipe("toy", "--data", data, "--out", out, "--stage", 3, "--stop-stage", 3)
     assert again.returncode == 0
-    assert stages_of(again) == [3]
+    assert list_stages(again) == [3]
     assert "0 done, 3 skipped, 0 failed" in again.stderr
 
 
@@ -177,7 +177,7 @@ def test_lrs3_runs_in_miniature(tmp_path: Path) -> None:
         "--vocoder", "griffin-lim", "--device", "cpu", "--jobs", 1, "--judges", "light",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert stages_of(run) == list(range(9))
+    assert list_stages(run) == list(range(9))
     manifest = table(out / "converted" / "manifest.csv")
     assert {row["status"] for row in manifest} == {"done"}
     assert {row["source_id"] for row in manifest} == {row["utterance"] for row in table(out / "sources.csv")}
@@ -243,7 +243,7 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, s
     first = run_recipe("starter", *options, "--stop-stage", 5, path=stand_in)
     then = run_recipe("starter", *options, "--stage", 7, path=stand_in)  # 6 reads stores
     assert (first.returncode, then.returncode) == (0, 0), first.stderr + then.stderr
-    assert stages_of(first) + stages_of(then) == [1, 2, 3, 4, 5, *range(7, 15)]
+    assert list_stages(first) + list_stages(then) == [1, 2, 3, 4, 5, *range(7, 15)]
     assert commands_called(tmp_path / "log") == [
         "extract-features", "extract-spkemb", "extract-spkemb", "extract-face", "pretrain", "pretrain", "pretrain", "pretrain", "train",
         "import-checkpoint", "convert", "evaluate",
@@ -294,7 +294,7 @@ def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(tmp_
             csv.writer(file).writerows([("system", "slice", "metric", "value", "n", "low", "high"), *rows])
     run = run_recipe("starter", "--data", starter_data, "--out", out, "--checkpoint", tmp_path / "model", path=stand_in, script="card.sh")
     assert run.returncode == 0, run.stderr
-    assert stages_of(run) == list(range(1, 9))
+    assert list_stages(run) == list(range(1, 9))
     assert commands_called(tmp_path / "log") == ["benchmark", "evaluate"] * 3
 
     speakers = {row["speaker"]: row["split"] for row in table(out / "splits.csv")}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from helpers.stores import TOY, same_weights
+from helpers.stores import TOY, have_same_weights
 from safetensors.torch import load_file, save_file
 
 from facevc_cli import load_model
@@ -140,7 +140,7 @@ def test_a_crash_while_saving_leaves_a_whole_checkpoint(saved: Path, monkeypatch
         save_checkpoint(run / "checkpoints" / "last", checkpoint)
     monkeypatch.undo()
     found = load_checkpoint(run)
-    assert found.step == 7 and same_weights(locate(run), saved)
+    assert found.step == 7 and have_same_weights(locate(run), saved)
     save_checkpoint(run / "checkpoints" / "last", checkpoint)
     assert load_checkpoint(run).step == 8
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["last"]

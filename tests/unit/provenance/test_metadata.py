@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from helpers.sounds import speech_like
+from helpers.sounds import make_syllables
 from typer.testing import CliRunner
 
 from facevc_cli import __version__
@@ -35,7 +35,7 @@ SHA_OF_ABC = "ba7816bf8f01cfea"  # FIPS 180-2, example B.1
 
 @pytest.fixture(scope="module")
 def wav():
-    return speech_like(3)
+    return make_syllables(3)
 
 
 def save(path, wav, made=MADE, source="a.wav", target="face b.png", **options):

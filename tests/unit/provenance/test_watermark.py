@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from helpers.sounds import speech_like
+from helpers.sounds import make_syllables
 
 from facevc_cli.files.audio import resample
 from facevc_cli.provenance.watermark import BANDS, FALSE_ALARMS, KEY, SLOTS, detect, pattern, score, watermark
@@ -15,7 +15,7 @@ RATE = 22050
 
 @pytest.fixture(scope="module")
 def speech():
-    return speech_like(6)
+    return make_syllables(6)
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +85,12 @@ def test_outlives(marked, attack):
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000])
 def test_any_rate(rate):
-    wav = speech_like(4, rate)
+    wav = make_syllables(4, rate)
     assert detect(watermark(wav, rate), rate).marked is True and detect(wav, rate).marked is False
 
 
 def test_part_of_a_long_recording(speech):
-    long = speech_like(30, seed=1)
+    long = make_syllables(30, seed=1)
     long[10 * RATE : 20 * RATE] = watermark(long[10 * RATE : 20 * RATE], RATE)
     found = detect(long, RATE)
     assert found.marked is True
@@ -99,7 +99,7 @@ def test_part_of_a_long_recording(speech):
 
 @pytest.mark.parametrize("seconds", [0.001, 0.2, 0.99])
 def test_too_short_to_tell(seconds):
-    wav = watermark(speech_like(2), RATE)[: round(seconds * RATE)]
+    wav = watermark(make_syllables(2), RATE)[: round(seconds * RATE)]
     found = detect(wav, RATE)
     assert found.marked is None and found.verdict == "too short to tell" and found.p_value == 1
 
@@ -134,7 +134,7 @@ def test_other_sounds_raise_no_alarm(kind):
 
 def test_scores_of_unmarked_sound_stay_below_the_bound():
     """Sixty keys on one piece: as Hoeffding has it, fewer than 128 exp(-z^2/2) of them score above z; by far the fewest do."""
-    piece = resample(speech_like(3), RATE, 16000)
+    piece = resample(make_syllables(3), RATE, 16000)
     scores = np.array([score(piece, b"%d" % i) for i in range(60)])
     for z in (3.5, 4.0):
         assert (scores > z).mean() <= 128 * np.exp(-(z**2) / 2)
@@ -142,7 +142,7 @@ def test_scores_of_unmarked_sound_stay_below_the_bound():
 
 
 def test_full_scale_is_not_exceeded():
-    loud = speech_like(3)
+    loud = make_syllables(3)
     loud *= 0.999 / np.abs(loud).max()
     assert np.abs(watermark(loud, RATE)).max() <= 1
     assert np.abs(watermark(3 * loud, RATE)).max() <= 3 * 0.999 + 1e-6  # louder than full scale already: no louder yet

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.planted_voices import PEOPLE, RATE, SPEAKERS, EnvelopeEmbedder, plant_sounds, vowel
 
-from helpers.planted_voices import (  # isort: skip
-    PEOPLE, RATE, SPEAKERS, EnvelopeEmbedder, plant_sounds, vowel,
-)  # fmt: skip
 from facevc_cli.evaluation.listening import Judges
 from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
 from facevc_cli.files.audio import save_audio
@@ -22,13 +20,13 @@ def sounds(tmp_path_factory):
     return folder
 
 
-def evaluated(folder):
+def evaluate(folder):
     judges = Judges(EnvelopeEmbedder(), "envelope", PitchGenderJudge())
     return run(EvaluateConfig(manifest=folder, recogniser="none", naturalness=False), judges=judges), judges.embedder.calls
 
 
 def test_from_recordings_to_figures_the_perfect_system_beats_the_source(sounds):
-    summary, _ = evaluated(sounds)
+    summary, _ = evaluate(sounds)
     assert not summary.failures and list(summary.data["systems"]) == ["perfect", "perfect/source", "copies"]
     assert summary.data["systems"]["copies"] == summary.data["systems"]["perfect/source"]
     perfect, source, _ = ({name: part["value"] for name, part in found.items()} for found in summary.data["systems"].values())
@@ -49,15 +47,15 @@ def test_from_recordings_to_figures_the_perfect_system_beats_the_source(sounds):
 
 
 def test_what_was_heard_is_remembered_by_content_wherever_the_files_lie(sounds, tmp_path):
-    first, _ = evaluated(sounds)
+    first, _ = evaluate(sounds)
     moved = Path(shutil.copytree(sounds, tmp_path / "elsewhere", copy_function=shutil.copyfile))  # with its cache, with new times
-    again, calls = evaluated(moved)
+    again, calls = evaluate(moved)
     assert calls == 0 and again.data["systems"] == first.data["systems"]
     save_audio(moved / "perfect" / "low-ada-1.wav", vowel(*PEOPLE["ole"], 3), RATE)  # another content under an old name
-    changed, calls = evaluated(moved)
+    changed, calls = evaluate(moved)
     assert calls == 1 and changed.data["systems"]["perfect"]["GA"]["value"] == pytest.approx(15 / 16)
 
 
 def test_equal_contents_are_heard_once_even_in_the_first_run(sounds, tmp_path):
     copied = Path(shutil.copytree(sounds, tmp_path / "anew", ignore=shutil.ignore_patterns(CACHE_FOLDER)))
-    assert evaluated(copied)[1] == 2 * len(PEOPLE) + len(SPEAKERS)  # of the speakers one take is a source
+    assert evaluate(copied)[1] == 2 * len(PEOPLE) + len(SPEAKERS)  # of the speakers one take is a source

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.reporters import Recorder
-from helpers.stores import TOY, Stores, computes_bf16_lstm, pretrain, same_weights, train, weights
+from helpers.stores import TOY, Stores, computes_bf16_lstm, have_same_weights, pretrain, train, weights
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import read_json
@@ -53,7 +53,7 @@ def test_resumed_equals_uninterrupted(run: Run, request: pytest.FixtureRequest, 
     keeps_no_best = request.node.callspec.params["run"] == "train-starter"
     assert kept == again == ({"last"} if keeps_no_best else {"last", "best"})
     for name in kept:
-        assert same_weights(tmp_path / "whole" / "checkpoints" / name, tmp_path / "parts" / "checkpoints" / name)
+        assert have_same_weights(tmp_path / "whole" / "checkpoints" / name, tmp_path / "parts" / "checkpoints" / name)
     assert _values(tmp_path / "whole") == _values(tmp_path / "parts")
     assert len({*whole.losses.values()}) == 6  # the losses do move
 
@@ -69,7 +69,7 @@ def test_the_seed_decides(run: Run, tmp_path: Path):
 def test_a_finished_run_has_nothing_to_do(toy_stores: Stores, toy_run: Path, tmp_path: Path):
     shutil.copytree(toy_run, tmp_path / "run")
     assert pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.steps=4").losses == {}
-    assert same_weights(tmp_path / "run" / "checkpoints" / "last", toy_run / "checkpoints" / "last")
+    assert have_same_weights(tmp_path / "run" / "checkpoints" / "last", toy_run / "checkpoints" / "last")
 
 
 def test_a_checkpoint_caught_between_its_renames(toy_stores: Stores, tmp_path: Path):

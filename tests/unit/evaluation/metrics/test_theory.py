@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from helpers.planted_voices import (  # isort: skip
-    AWAY, COUNTS, DIM, EACH, GENDERED, GENDERS, THETA, XY, YX, Planted, X, Y, Z, consistency_of, cos_of,
-    gendered, hand_world, heard, on_sphere, person_angles, sdo_of,
+    AWAY, COUNTS, DIM, EACH, GENDERED, GENDERS, THETA, XY, YX, Planted, X, Y, Z, measure_consistency, compute_cosine,
+    measure_gendered, build_hand_world, make_voice, draw_direction, draw_angles, measure_sdo,
 )  # fmt: skip
 
 from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_difference, estimate_figure
@@ -48,12 +48,12 @@ BY_HAND = {  # metric -> value, number of terms
 
 
 def test_every_metric_of_the_small_world_has_the_value_worked_out_by_hand():
-    found = estimate_figures(measure_terms(*hand_world()))
+    found = estimate_figures(measure_terms(*build_hand_world()))
     assert {name: (part.value, part.n) for name, part in found.items()} == {name: (pytest.approx(value, abs=EDGE), n) for name, (value, n) in BY_HAND.items()}
 
 
 def test_every_slice_of_the_small_world_has_the_value_worked_out_by_hand():
-    slices = slice_by_gender(measure_terms(*hand_world()))
+    slices = slice_by_gender(measure_terms(*build_hand_world()))
     by_hand = {
         "SHO": {"F>F": ((0.6 + 0.8 + 0.96 + 0.6) / 4, 4), "M>F": (1.0, 1)},
         "SHR": {"F>F": (2 / 4, 4), "M>F": (1.0, 1)},
@@ -73,7 +73,7 @@ def test_every_slice_of_the_small_world_has_the_value_worked_out_by_hand():
 
 
 def test_a_conversion_of_unknown_gender_counts_overall_and_in_no_slice():
-    rows, evidence = hand_world()
+    rows, evidence = build_hand_world()
     rows = [replace(row, source_gender="") if row.source_id == "u" else row for row in rows]
     slices = slice_by_gender(measure_terms(rows, evidence))
     assert set(slices) == {"F>F", "F>M"} and estimate_figures(measure_terms(rows, evidence))["leakage"].n == 10
@@ -83,7 +83,7 @@ def test_a_conversion_of_unknown_gender_counts_overall_and_in_no_slice():
 
 
 def test_without_an_images_name_no_two_conversions_are_of_different_images():
-    rows, evidence = hand_world()
+    rows, evidence = build_hand_world()
     twice = [replace(row, face="2") if row.face == "3" else row for row in rows]
     found = estimate_figures(measure_terms(twice, evidence))
     assert (found["SHO"].value, found["SHO"].n, found["SDO"].n) == (pytest.approx((0.6 + 0.8 + 0.6 + 1) / 4), 4, 16)
@@ -93,7 +93,7 @@ def test_without_an_images_name_no_two_conversions_are_of_different_images():
 
 
 def test_conversions_that_were_not_heard_take_only_their_own_terms_away():
-    rows, evidence = hand_world()
+    rows, evidence = build_hand_world()
     lost = {name: voice for name, voice in evidence.voices.items() if name not in ("s-ann-1", "ann2", "u")}
     found = estimate_figures(measure_terms(rows, replace(evidence, voices=lost)))
     assert (found["SHO"].n, found["SDO"].n, found["GA"].n, found["consistency"].n) == (3, 13, 9, 9)
@@ -103,7 +103,7 @@ def test_conversions_that_were_not_heard_take_only_their_own_terms_away():
 
 
 def test_a_system_of_one_target_is_compared_with_the_other_systems_people():
-    rows, evidence = hand_world()
+    rows, evidence = build_hand_world()
     alone = [replace(row, system="theirs", base="theirs") for row in rows if row.target == "ann"]
     found = measure([*rows, *alone], evidence)
     assert found.systems["theirs"]["consistency control"].value == pytest.approx((0 + 0.64 + 0.48 + 0 + 0) / 5, abs=EDGE)
@@ -113,8 +113,8 @@ def test_a_system_of_one_target_is_compared_with_the_other_systems_people():
 
 
 def test_leakage_control_is_the_cosine_to_other_speakers_of_the_sources_gender():
-    women, voices = {"s1": X, "s2": XY, "s3": Y}, {"m": heard(Z), "out": heard(YX)}
-    voices |= {name: heard(vector) for name, vector in women.items()}
+    women, voices = {"s1": X, "s2": XY, "s3": Y}, {"m": make_voice(Z), "out": make_voice(YX)}
+    voices |= {name: make_voice(vector) for name, vector in women.items()}
     speakers = {"s1": "one", "s2": "one", "s3": "two", "m": "three"}
     rows = [Conversion("ours", "out", s, "t", "f", s, source_gender="male" if s == "m" else "female", source_speaker=speakers[s]) for s in speakers]
     terms = measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
@@ -134,14 +134,14 @@ def test_what_a_system_leaves_of_the_source_is_what_lies_above_the_leakage_contr
     world = Planted()
     world.add("kept", lambda source, target: world.voices[source])
     world.add("forgotten", lambda source, target: world.voices[f"{target}-r0"])
-    found = world.measured().systems
+    found = world.evaluate().systems
     kept, forgotten = (found[name]["leakage"].value - found[name]["leakage control"].value for name in ("kept", "forgotten"))
     assert kept > 0.8 and abs(forgotten) < 0.2
 
 
 def test_a_tie_is_half_a_match():
     rows = [Conversion("ours", "c" + t, "s", t, "f", gender="male", references=("r" + t,)) for t in "abc"]
-    voices = {"ca": heard(X), "cb": heard(X), "cc": heard(X), "ra": heard(YX), "rb": heard(YX), "rc": heard(Y)}
+    voices = {"ca": make_voice(X), "cb": make_voice(X), "cc": make_voice(X), "ra": make_voice(YX), "rb": make_voice(YX), "rc": make_voice(Y)}
     terms = measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"]
     assert terms.values.tolist() == [0.75, 0.75, 0.0]  # a ties with b and beats c; c loses to both
 
@@ -149,7 +149,7 @@ def test_a_tie_is_half_a_match():
 def test_two_people_with_the_same_utterances_in_another_order_tie():
     """Equal but for the rounding of a sum."""
     rng = np.random.default_rng(0)
-    voices = {f"r{k}": heard(on_sphere(rng)) for k in range(7)} | {f"c{k}": heard(on_sphere(rng)) for k in range(40)}
+    voices = {f"r{k}": make_voice(draw_direction(rng)) for k in range(7)} | {f"c{k}": make_voice(draw_direction(rng)) for k in range(40)}
     orders = {"a": tuple(f"r{k}" for k in range(7)), "b": tuple(f"r{k}" for k in (6, 2, 0, 5, 1, 4, 3))}
     rows = [Conversion("ours", f"c{k}", f"s{k}", t, "f", gender="female", references=orders[t]) for k in range(40) for t in "ab"]
     assert set(measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"].values) == {0.5}
@@ -173,11 +173,11 @@ def test_edit_distance_is_that_of_the_textbooks_table():
 def planted() -> tuple[Planted, Evaluation]:
     world, rng = Planted(), np.random.default_rng(1)
     world.add("perfect", lambda source, target: world.voices[f"{target}-r0"])
-    world.add("random", lambda source, target: heard(on_sphere(rng), world.pitch(GENDERS[rng.integers(2)])))
+    world.add("random", lambda source, target: make_voice(draw_direction(rng), world.pitch(GENDERS[rng.integers(2)])))
     world.add("unchanged", lambda source, target: world.voices[source])
-    everyone = heard(on_sphere(rng), 120.0)
+    everyone = make_voice(draw_direction(rng), 120.0)
     world.add("one voice", lambda source, target: everyone)
-    return world, world.measured()
+    return world, world.evaluate()
 
 
 def assert_exactly(found: Figure, value: float) -> None:
@@ -191,14 +191,14 @@ def test_a_perfect_system_reaches_the_best_of_every_metric(planted):
     for metric, value in {"SHO": 1, "SHR": 1, "GA": 1, "matching": 1, "F0 deviation": 5}.items():
         assert_exactly(found[metric], value)  # the target's utterances lie 0, 5 and 10 Hz above the conversion
     real = {target: [world.voices[f"{target}-r{k}"] for k in range(3)] for target in world.targets}
-    own = [np.mean([cos_of(voices[0], other) for other in voices]) for voices in real.values()]
+    own = [np.mean([compute_cosine(voices[0], other) for other in voices]) for voices in real.values()]
     assert found["consistency"].value == pytest.approx(np.mean(own), abs=EDGE) and found["consistency"].value > 0.9
-    between = [cos_of(real[a][0], real[b][0]) for a in real for b in real if a < b]
+    between = [compute_cosine(real[a][0], real[b][0]) for a in real for b in real if a < b]
     assert found["SDO"].value == pytest.approx(np.mean(between), abs=EDGE)
     assert found["SDR"].value == pytest.approx(np.mean(np.array(between) < THETA), abs=EDGE)
-    left = [cos_of(world.voices[source], voices[0]) for source in world.sources for voices in real.values()]
+    left = [compute_cosine(world.voices[source], voices[0]) for source in world.sources for voices in real.values()]
     assert found["leakage"].value == pytest.approx(np.mean(left), abs=EDGE)
-    others = [np.mean([cos_of(real[t][0], voice) for o in real if o != t and world.targets[o] == world.targets[t] for voice in real[o]]) for t in real]
+    others = [np.mean([compute_cosine(real[t][0], voice) for o in real if o != t and world.targets[o] == world.targets[t] for voice in real[o]]) for t in real]
     assert found["consistency control"].value == pytest.approx(np.mean(others), abs=EDGE)  # under eleven of a gender: everybody
 
 
@@ -239,7 +239,7 @@ def test_one_voice_for_all_is_at_its_best_in_sho_and_at_its_worst_in_sdo(planted
     for metric, value in {"SHO": 1, "SHR": 1, "SDO": 1, "SDR": 0}.items():
         assert_exactly(found[metric], value)
     voice = next(world.voices[row.converted] for row in world.rows if row.system == "one voice")
-    near = {t: np.mean([cos_of(voice, world.voices[f"{t}-r{k}"]) for k in range(3)]) for t in world.targets}
+    near = {t: np.mean([compute_cosine(voice, world.voices[f"{t}-r{k}"]) for k in range(3)]) for t in world.targets}
     beaten = {t: [near[t] > near[o] for o in near if o != t and world.targets[o] == gender] for t, gender in world.targets.items()}
     terms = measure_terms([row for row in world.rows if row.system == "one voice"], evaluation.evidence, world.rows)
     for target in world.targets:  # a target's share is its rank among the people of its gender
@@ -248,7 +248,7 @@ def test_one_voice_for_all_is_at_its_best_in_sho_and_at_its_worst_in_sdo(planted
     assert found["matching"].value == pytest.approx(0.5, abs=1e-9)  # 0, 1 ... n - 1 of n - 1, for every gender
     assert found["matching"].low < 0.5 < found["matching"].high
     assert found["GA"].value == pytest.approx(COUNTS["male"] / sum(COUNTS.values())) and found["GA"].low < found["GA"].high
-    assert found["leakage"].value == pytest.approx(np.mean([cos_of(voice, world.voices[source]) for source in world.sources]), abs=EDGE)
+    assert found["leakage"].value == pytest.approx(np.mean([compute_cosine(voice, world.voices[source]) for source in world.sources]), abs=EDGE)
 
 
 def test_differences_between_planted_systems_are_those_of_their_figures(planted):
@@ -271,14 +271,14 @@ def gap(found: dict[str, Figure]) -> float:
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 def test_a_wholly_swapped_gender_column_turns_ga_over(failing):
-    right, wrong = gendered(failing=failing), gendered(swapped=EACH, failing=failing)
+    right, wrong = measure_gendered(failing=failing), measure_gendered(swapped=EACH, failing=failing)
     assert right["GA"].value == 1 - failing / EACH and wrong["GA"].value == pytest.approx(1 - right["GA"].value)
     # the groups are the same people under the other name, so that the control cannot and must not move
     assert wrong["consistency control"] == right["consistency control"] and wrong["consistency"] == right["consistency"]
 
 
 def test_right_labels_leave_the_gap_that_is_the_person_alone():
-    found = gendered()
+    found = measure_gendered()
     assert_exactly(found["consistency"], 1.0)
     assert_exactly(found["consistency control"], GENDERED)
 
@@ -286,7 +286,7 @@ def test_right_labels_leave_the_gap_that_is_the_person_alone():
 @pytest.mark.parametrize("swapped", [1, 2, 3])
 def test_partly_swapped_genders_lower_ga_and_widen_the_gap_to_the_control(swapped):
     """Under one label stand EACH - k people of the one gender and k of the other: what a same-gender control no longer holds."""
-    right, wrong = gendered(), gendered(swapped)
+    right, wrong = measure_gendered(), measure_gendered(swapped)
     assert wrong["GA"].value == 1 - swapped / EACH
     stayed, left = (EACH - swapped - 1) - swapped, (swapped - 1) - (EACH - swapped)  # others of the own gender less those of the other
     mean_sign = ((EACH - swapped) * stayed + swapped * left) / (EACH * (EACH - 1))
@@ -310,8 +310,8 @@ def naive(terms: Terms, rng: np.random.Generator, draws: int = 400) -> tuple[flo
 @pytest.mark.parametrize(
     ("terms_of", "shape", "truth"),
     [
-        (consistency_of, (30, 5), cos(AWAY) * exp(-(0.7**2 + 0.2**2) / 2)),
-        (sdo_of, (20, 2), exp(-(0.7**2 + 0.2**2))),
+        (measure_consistency, (30, 5), cos(AWAY) * exp(-(0.7**2 + 0.2**2) / 2)),
+        (measure_sdo, (20, 2), exp(-(0.7**2 + 0.2**2))),
     ],
     ids=["consistency", "SDO"],
 )
@@ -320,7 +320,7 @@ def test_the_interval_over_identities_covers_and_one_over_single_terms_would_not
     rng = np.random.default_rng(5)
     covered = covered_naively = 0
     for trial in range(REPETITIONS):
-        terms = terms_of(person_angles(rng, shape, 0.7, 0.2))
+        terms = terms_of(draw_angles(rng, shape, 0.7, 0.2))
         found = estimate_figure(terms, seed=trial, draws=400)
         covered += found.low <= truth <= found.high
         low, high = naive(terms, rng)
@@ -337,8 +337,8 @@ def width(found: Figure) -> float:
 @pytest.mark.parametrize(
     ("terms_of", "shape", "truth"),
     [
-        (consistency_of, (30, 3), cos(AWAY) * exp(-(0.7**2 + 0.1**2) / 2) * (1 - exp(-(0.1**2) / 2))),
-        (sdo_of, (20, 2), exp(-(0.7**2 + 0.1**2)) * (1 - exp(-(0.1**2)))),
+        (measure_consistency, (30, 3), cos(AWAY) * exp(-(0.7**2 + 0.1**2) / 2) * (1 - exp(-(0.1**2) / 2))),
+        (measure_sdo, (20, 2), exp(-(0.7**2 + 0.1**2)) * (1 - exp(-(0.1**2)))),
     ],
     ids=["consistency", "SDO"],
 )
@@ -347,7 +347,7 @@ def test_the_paired_difference_covers_and_is_far_narrower_than_the_unpaired_one(
     rng = np.random.default_rng(6)
     covered, ratios = 0, []
     for trial in range(REPETITIONS):
-        angles = person_angles(rng, shape, 0.7, 0.1)
+        angles = draw_angles(rng, shape, 0.7, 0.1)
         first, second = terms_of(angles, "first"), terms_of(angles + rng.normal(0, 0.1, (shape[0], 1)), "second")
         found, a, b = estimate_difference(first, second, trial, 400), estimate_figure(first, trial, 400), estimate_figure(second, trial, 400)
         assert found.value == pytest.approx(a.value - b.value)
@@ -357,7 +357,7 @@ def test_the_paired_difference_covers_and_is_far_narrower_than_the_unpaired_one(
     assert np.median(ratios) < 0.25
 
 
-@pytest.mark.parametrize("terms_of", [consistency_of, sdo_of], ids=["consistency", "SDO"])
+@pytest.mark.parametrize("terms_of", [measure_consistency, measure_sdo], ids=["consistency", "SDO"])
 def test_two_equal_systems_differ_by_nothing_at_all(terms_of):
-    angles = person_angles(np.random.default_rng(7), (10, 3), 0.7, 0.2)
+    angles = draw_angles(np.random.default_rng(7), (10, 3), 0.7, 0.2)
     assert_exactly(estimate_difference(terms_of(angles, "first"), terms_of(angles, "second"), 0), 0.0)

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from helpers.small_evaluation import HOSTILE, evaluation, rows, whole
+from helpers.small_evaluation import HOSTILE, evaluation, full_evaluation, rows
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.bootstrap import Figure
@@ -78,7 +78,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    found = whole(folder, notes=[f"leakage is off: {HOSTILE}"])
+    found = full_evaluation(folder, notes=[f"leakage is off: {HOSTILE}"])
     html = render(found, title=f"About {HOSTILE}", grid=4)
     return found, html, Page(html)
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
-from helpers.small_evaluation import HOSTILE, PEOPLE, evaluation, rows, whole
+from helpers.small_evaluation import HOSTILE, PEOPLE, evaluation, full_evaluation, rows
 from safetensors.numpy import save_file
 
 from facevc_cli.evaluation.report import plots
@@ -123,7 +123,7 @@ def test_missing_material_gives_no_plot(tmp_path):
 
 def test_plain_systems_stand_side_by_side_and_no_more_than_three(tmp_path):
     found, voices = rows(tmp_path)
-    assert list(select_plain_systems(whole(tmp_path))) == ["ours", "theirs"]
+    assert list(select_plain_systems(full_evaluation(tmp_path))) == ["ours", "theirs"]
     four = [replace(c, system=name, base=name) for name in ("a1", "b1", "c1", "d1") for c in found]
     written = texts(draw_f0_scatter(evaluation(four, voices)))
     assert [name for name in ("a1", "b1", "c1", "d1") if name in written] == ["a1", "b1", "c1"]
