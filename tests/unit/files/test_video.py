@@ -5,21 +5,14 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from helpers.sounds import make_tone
+from helpers.videos import write_video
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.video import iterate_frames
 
 RATE = 16000
-
-
-def write_video(path, frames, codec="mpeg4", fps=25):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=fps)
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = frames[0].shape[1], frames[0].shape[0], "yuv420p", 4_000_000
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def write_sound(path, samples, rate, codec="pcm_s16le", fmt="s16", layout="mono"):
@@ -40,10 +33,6 @@ def write_sound(path, samples, rate, codec="pcm_s16le", fmt="s16", layout="mono"
 
 def _brightening(count, height=48, width=64):
     return [np.full((height, width, 3), 20 + 8 * i, np.uint8) for i in range(count)]
-
-
-def _tone(seconds, rate, hz=440.0):
-    return 0.5 * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate)
 
 
 def test_missing_empty_and_foreign_files(tmp_path):
@@ -113,26 +102,26 @@ def test_video_without_sound_and_sound_without_video(tmp_path):
     write_video(tmp_path / "mute.mp4", _brightening(5))
     with pytest.raises(FaceVCError, match="has no sound"):
         load_audio(tmp_path / "mute.mp4")
-    write_sound(tmp_path / "a.mkv", _tone(0.5, RATE)[None], RATE)
+    write_sound(tmp_path / "a.mkv", make_tone(0.5, RATE)[None], RATE)
     assert load_audio(tmp_path / "a.mkv", RATE)[0].shape == (RATE // 2,)
     with pytest.raises(FaceVCError, match="no video stream"):
         list(iterate_frames(tmp_path / "a.mkv"))
 
 
 def test_stereo_is_averaged_and_resampled(tmp_path):
-    tone = _tone(1.0, 48000)
+    tone = make_tone(1.0, 48000)
     write_sound(tmp_path / "a.mkv", np.stack([tone, 0.5 * tone]), 48000, layout="stereo")
     wav, rate = load_audio(tmp_path / "a.mkv")
     assert rate == 48000 and wav.dtype == np.float32 and wav.shape == (48000,)
     np.testing.assert_allclose(wav, tone * 0.75, atol=1e-4)
     wav, rate = load_audio(tmp_path / "a.mkv", RATE)
     assert rate == RATE and abs(len(wav) - RATE) <= 1
-    np.testing.assert_allclose(wav[1000:15000], _tone(1.0, RATE)[1000:15000] * 0.75, atol=2e-3)
+    np.testing.assert_allclose(wav[1000:15000], make_tone(1.0, RATE)[1000:15000] * 0.75, atol=2e-3)
 
 
 @pytest.mark.parametrize("suffix, codec", [("mka", "flac"), ("mp4", "aac"), ("mka", "pcm_u8"), ("mka", "pcm_s32le"), ("mka", "pcm_f32le")])
 def test_sample_formats(tmp_path, suffix, codec):
-    write_sound(tmp_path / f"a.{suffix}", _tone(0.5, RATE)[None], RATE, codec)
+    write_sound(tmp_path / f"a.{suffix}", make_tone(0.5, RATE)[None], RATE, codec)
     wav, rate = load_audio(tmp_path / f"a.{suffix}")
     assert rate == RATE
     assert abs(np.sqrt(np.mean(wav[2000:6000] ** 2)) - 0.5 / np.sqrt(2)) < 0.01
@@ -141,6 +130,6 @@ def test_sample_formats(tmp_path, suffix, codec):
 
 
 def test_load_audio_falls_back_to_the_container(tmp_path):
-    write_sound(tmp_path / "a.mp4", _tone(0.5, RATE)[None], RATE, "aac")
+    write_sound(tmp_path / "a.mp4", make_tone(0.5, RATE)[None], RATE, "aac")
     wav, rate = load_audio(tmp_path / "a.mp4", 8000)
     assert rate == 8000 and abs(len(wav) - 4000) < 1100

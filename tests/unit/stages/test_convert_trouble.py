@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from helpers.checkpoints import checkpoint
-from helpers.conversions import config
+from helpers.conversions import config, table
 from helpers.pictures import save_grey
 from helpers.repository import TESTS
 from helpers.sounds import recording
@@ -50,10 +50,6 @@ def go(inputs, model):
         return benchmark.run(benchmark.BenchmarkConfig(conversions=conversions, system=system)) if system else run(conversions)
 
     return convert
-
-
-def names(folder):
-    return {row["converted"] for row in read_table(folder / MANIFEST)}
 
 
 def hidden(folder):
@@ -145,7 +141,7 @@ def test_what_is_being_written_when_control_c_comes_is_finished(inputs, go, monk
     monkeypatch.setattr(saving, "save_audio", lambda *given: (time.sleep(0.3), save(*given)))
     with pytest.raises(KeyboardInterrupt):
         go()
-    assert names(inputs / "out") == {path.name for path in (inputs / "out").glob("*.wav")} == {"a__bob.wav", "a__eve.wav"}
+    assert set(table(inputs / "out")) == {path.name for path in (inputs / "out").glob("*.wav")} == {"a__bob.wav", "a__eve.wav"}
     assert not hidden(inputs / "out")
 
 
@@ -191,7 +187,7 @@ def test_manifests_are_written_one_after_the_other(tmp_path):
         thread.join(0.3)
         assert thread.is_alive() and not (tmp_path / MANIFEST).exists()
     thread.join(10)
-    assert names(tmp_path) == {"x"}
+    assert set(table(tmp_path)) == {"x"}
 
 
 # what is there already
@@ -259,7 +255,7 @@ def test_links_among_the_sources(inputs, go):
     (inputs / "wavs" / "near.wav").symlink_to(inputs / "far" / "d.wav")
     (inputs / "wavs" / "dead.wav").symlink_to(inputs / "nowhere.wav")
     (inputs / "wavs" / "loop").symlink_to(inputs / "wavs")
-    assert go().done == 8 and names(inputs / "out") == ALL | {"near__bob.wav", "near__eve.wav"}
+    assert go().done == 8 and set(table(inputs / "out")) == ALL | {"near__bob.wav", "near__eve.wav"}
 
 
 def test_a_name_that_is_too_long_fails_alone(inputs, go):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.pictures import draw_face, noise
+from helpers.videos import write_video
 from PIL import Image
 
 from facevc_cli.core.errors import FaceVCError, UsageError
@@ -13,18 +14,6 @@ from facevc_cli.faces.analyser import FaceAnalyser
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.inputs import Input
 from facevc_cli.stages.extract_face import ExtractFaceConfig, _crop_path, run
-
-
-def _write_video(path, frames):
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = frames[0].shape[1], frames[0].shape[0], "yuv420p", 8_000_000
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def _config(sources, output, **changes):
@@ -48,8 +37,8 @@ def folder(tmp_path_factory):
     (root / "bad" / "empty.jpg").write_bytes(b"")
     (root / "bad" / "text.jpg").write_text("text")
     moving = [draw_face(5, mouth_open=i % 3 / 2, centre=(0.4 + 0.03 * i, 0.5), scale=0.9) for i in range(8)]
-    _write_video(root / "clips" / "moving.mp4", [*moving, noise(2), noise(2), noise(2)])
-    _write_video(root / "bad" / "faceless.mp4", [noise(3, 128)] * 6)
+    write_video(root / "clips" / "moving.mp4", [*moving, noise(2), noise(2), noise(2)])
+    write_video(root / "bad" / "faceless.mp4", [noise(3, 128)] * 6)
     return root
 
 

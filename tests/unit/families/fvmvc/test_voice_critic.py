@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers.pretraining import make_task
 from helpers.stores import STARTER, Stores, pretrain, weights
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
@@ -170,7 +171,7 @@ def test_init_starts_from_the_other_runs_weights_and_helpers(starter_stores: Sto
     assert list(recorder.losses) == ["step 1"]
     before, after = weights(last), weights(tmp_path / "second" / "checkpoints" / "last")
     assert all(torch.equal(before[k], after[k]) for k in before)
-    helpers = [weights_of(run / "checkpoints" / "last" / "training" / "auxiliary.safetensors") for run in (tmp_path / "first", tmp_path / "second")]
+    helpers = [load_file(run / "checkpoints" / "last" / "training" / "auxiliary.safetensors") for run in (tmp_path / "first", tmp_path / "second")]
     shared = set(helpers[0]) & set(helpers[1])
     assert {name.split(".")[0] for name in shared} == {"reconstruction", "discriminator"}
     assert all(torch.equal(helpers[0][k], helpers[1][k]) for k in shared if k.startswith("reconstruction"))
@@ -193,12 +194,6 @@ def test_unit_recall():
     recalled = memory.recall(address)
     assert recalled.norm(dim=-1).tolist() == pytest.approx([1, 1, 1], rel=1e-5)
     torch.testing.assert_close(recalled, F.normalize(plain.recall(address), dim=-1))
-
-
-def weights_of(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(path)
 
 
 def test_contrast_takes_a_recalled_voice_away_from_the_mean_of_the_memorys():
