@@ -180,11 +180,13 @@ def convert_batch(converter, face: Path, sources: list[Path], folder: Path) -> N
     """Convert as `facevc convert` does with a loaded model: prefetch sources, write files in the background."""
     from facevc_cli.batch.jobs import Job
     from facevc_cli.batch.pipeline import convert_jobs
+    from facevc_cli.batch.utterance import RecordingFile
     from facevc_cli.conversion.resolver import VoiceResolver
     from facevc_cli.conversion.voice_spec import VoiceSpec
     from facevc_cli.files.audio import save_audio
 
-    jobs = [Job(source, source.stem, VoiceSpec.from_file("face", face), folder / f"{source.stem}.out.wav", source.stem) for source in sources]
+    spec = VoiceSpec.from_file("face", face)
+    jobs = [Job(RecordingFile(path, path.stem), spec, folder / f"{path.stem}.out.wav", path.stem) for path in sources]
     resolver = VoiceResolver(converter)
     convert_jobs(jobs, converter, resolver, lambda job, wav: save_audio(job.output, wav, converter.rate), lambda *_: None)
 

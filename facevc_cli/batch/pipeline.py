@@ -1,15 +1,15 @@
-"""Many conversions: sources are heard ahead and results written behind, in threads, while the network works; errors stay with their item."""
+"""Converts many jobs. Threads load sources ahead and write results behind, while the network works. An error ends only its own job."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 
 from facevc_cli.batch.jobs import Job
+from facevc_cli.batch.utterance import Utterance
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.speech import Source, SpeechFeatures
@@ -20,95 +20,112 @@ from facevc_cli.core.stopping import check_stop, finish_in_hand, is_dropping, st
 from facevc_cli.core.tuning import count_usable_cpus, single_threaded_pool, use_one_thread
 
 GPU_BATCH = 16
-GPU_HEARERS = 8  # there the network waits for the sources
-BATCH_FRAMES = 30_000  # of log-mel, six minutes: what a batch may hold besides its first
-WRITES_AHEAD, WRITES_AHEAD_S = 4, 600.0
+GPU_LOADERS = 8  # on a GPU the network waits for the sources
+BATCH_FRAMES = 30_000  # most frames of log-mel in a batch after its first item: six minutes
+WRITES_AHEAD, WRITES_AHEAD_S = 4, 600.0  # most results that wait for the disk, and their seconds of sound
 
-Save = Callable[[Job, np.ndarray], None]  # wav (n,) -> the job's file
-Ears = SpeechFeatures | Source | FaceVCError
-Listen = Callable[[Path], SpeechFeatures | Source]
-Finish = Callable[[Job, float, FaceVCError | None], None]  # seconds of sound, and what went wrong
-
-
-def convert_jobs(jobs: Sequence[Job], converter: Converter, resolver: VoiceResolver, save: Save, finish: Finish, batch_size: int | None = None) -> None:
-    """Makes each job's file and says so, in the order of the jobs; those of one source stand together.
-
-    batch_size: how many conversions go through the network at once; None: 1 on a processor, where more do not pay, else 16. `save` runs
-    in another thread. What is being written is finished, and told of, before any exception leaves, the first Ctrl-C included; the second leaves it.
-    """
-    on_cpu = converter.device.type == "cpu"
-    groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
-    windows_side_by_side = converter.vocoder.side_by_side > 1  # they fill the processors without a team of threads
-    with use_one_thread() if windows_side_by_side else nullcontext(), _pool(1, "write") as writer:
-        behind = _Behind(writer, save, finish, converter.rate)
-        hearers = 1 if on_cpu else min(GPU_HEARERS, count_usable_cpus())
-        listen: Listen = converter.analyse if on_cpu else converter.hear  # a GPU's network is for one thread
-        speaking: list[_Prepared] = []  # the batch at hand
-        with _ahead(listen, [source for source, _ in groups], hearers) as heard, finish_in_hand(lambda: len(speaking) + len(behind.waiting)):
-            try:
-                for batch in _batches(_prepared(groups, heard, converter, resolver), batch_size or (1 if on_cpu else GPU_BATCH)):
-                    speaking[:] = batch
-                    for job, result in _spoken(batch, converter):
-                        speaking.pop()
-                        behind.put(job, result)
-                    check_stop()
-                behind.finish_all()
-            except BaseException:
-                with suppress(FaceVCError):  # one is on its way already
-                    behind.finish_all()
-                raise
-
-
+Save = Callable[[Job, np.ndarray], None]  # writes wav (n,) to the job's file
+Analysed = SpeechFeatures | Source | FaceVCError
+Analyse = Callable[[Utterance], SpeechFeatures | Source]
+Finish = Callable[[Job, float, FaceVCError | None], None]  # gets the seconds of sound, and the error if there is one
 _Prepared = tuple[Job, tuple[Source, Target] | FaceVCError]
 
 
-def _prepared(groups: Sequence[tuple[Path, list[Job]]], heard: Iterator[Ears], converter: Converter, resolver: VoiceResolver) -> Iterator[_Prepared]:
-    """Each job with its source and its target, or with what is wrong with one of them."""
-    for (_, jobs), ears in zip(groups, heard, strict=True):
+def convert_jobs(
+    jobs: Sequence[Job],
+    converter: Converter,
+    resolver: VoiceResolver,
+    save: Save,
+    finish: Finish,
+    batch_size: int | None = None,
+) -> None:
+    """Converts the jobs in order. `finish` is called after each job. Jobs of one source must follow each other.
+
+    batch_size: conversions that the network does at once. None: 16 on a GPU, 1 on a CPU, where batching does not help.
+    `save` runs in another thread. Before an exception leaves, files that are being written are finished. This includes the
+    first Ctrl-C. The second Ctrl-C drops them.
+    """
+    on_cpu = converter.device.type == "cpu"
+    groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
+    windows_in_parallel = converter.vocoder.side_by_side > 1  # they use all CPUs without a team of threads
+    with use_one_thread() if windows_in_parallel else nullcontext(), _open_pool(1, "write") as writer:
+        pending = _AsyncWriter(writer, save, finish, converter.rate)
+        loaders = 1 if on_cpu else min(GPU_LOADERS, count_usable_cpus())
+        analyse = converter.analyse if on_cpu else converter.hear  # only one thread may use a GPU's network
+        speaking: list[_Prepared] = []  # the batch in hand
+
+        def count_in_hand() -> int:
+            return len(speaking) + len(pending.waiting)
+
+        sources = [source for source, _ in groups]
+        with _prefetch(lambda source: analyse(source.load()), sources, loaders) as analysed, finish_in_hand(count_in_hand):
+            try:
+                prepared = _prepare_jobs(groups, analysed, converter, resolver)
+                for batch in _make_batches(prepared, batch_size or (1 if on_cpu else GPU_BATCH)):
+                    speaking[:] = batch
+                    for job, result in _speak_batch(batch, converter):
+                        speaking.pop()
+                        pending.put(job, result)
+                    check_stop()
+                pending.finish_all()
+            except BaseException:
+                with suppress(FaceVCError):  # another error is on its way already
+                    pending.finish_all()
+                raise
+
+
+def _prepare_jobs(
+    groups: Sequence[tuple[Utterance, list[Job]]],
+    analysed: Iterator[Analysed],
+    converter: Converter,
+    resolver: VoiceResolver,
+) -> Iterator[_Prepared]:
+    """Yields each job with its source and its target, or with the error of one of them."""
+    for (_, jobs), heard in zip(groups, analysed, strict=True):
         source: Source | None = None
         for job in jobs:
             try:
                 with report_memory_errors():
                     target = resolver.resolve(job.voice_spec)
-                    if isinstance(ears, FaceVCError):
-                        raise ears
-                    source = source or (ears if isinstance(ears, Source) else converter.encode(ears))
+                    if isinstance(heard, FaceVCError):
+                        raise heard
+                    source = source or (heard if isinstance(heard, Source) else converter.encode(heard))
             except FaceVCError as error:
                 yield job, error
             else:
                 yield job, (source, target)
 
 
-def _batches(prepared: Iterable[_Prepared], size: int) -> Iterator[list[_Prepared]]:
-    """Up to `size` at once that can be converted, fewer where they are long; those that cannot go with them, in their order."""
+def _make_batches(prepared: Iterable[_Prepared], size: int) -> Iterator[list[_Prepared]]:
+    """Groups up to `size` convertible jobs, fewer if they are long. Failed jobs stay at their place in the order."""
     batch: list[_Prepared] = []
     count = frames = 0
-    for job, given in prepared:
-        here = 0 if isinstance(given, FaceVCError) else given[0].lf0.shape[1]
-        if count and frames + here > BATCH_FRAMES:
+    for job, inputs in prepared:
+        job_frames = 0 if isinstance(inputs, FaceVCError) else inputs[0].lf0.shape[1]
+        if count and frames + job_frames > BATCH_FRAMES:
             yield batch
             batch, count, frames = [], 0, 0
-        batch.append((job, given))
-        count, frames = count + bool(here), frames + here
-        if count in (0, size):  # what failed is told at once where nothing before it waits
+        batch.append((job, inputs))
+        count, frames = count + bool(job_frames), frames + job_frames
+        if count in (0, size):  # a failed job is reported at once if no job waits before it
             yield batch
             batch, count, frames = [], 0, 0
     if batch:
         yield batch
 
 
-def _spoken(batch: Sequence[_Prepared], converter: Converter) -> Iterator[tuple[Job, np.ndarray | FaceVCError]]:
-    pairs = [given for _, given in batch if not isinstance(given, FaceVCError)]
+def _speak_batch(batch: Sequence[_Prepared], converter: Converter) -> Iterator[tuple[Job, np.ndarray | FaceVCError]]:
+    pairs = [inputs for _, inputs in batch if not isinstance(inputs, FaceVCError)]
     try:
         with report_memory_errors():
             wavs: Iterator[np.ndarray | FaceVCError] = iter(converter.speak_many(pairs) if pairs else [])
-    except FaceVCError:  # of one of them: which, each alone will tell
-        wavs = (_alone(converter, *pair) for pair in pairs)
-    for job, given in batch:
-        yield job, given if isinstance(given, FaceVCError) else next(wavs)
+    except FaceVCError:  # one of them failed: speak each alone to find out which
+        wavs = (_speak_alone(converter, *pair) for pair in pairs)
+    for job, inputs in batch:
+        yield job, inputs if isinstance(inputs, FaceVCError) else next(wavs)
 
 
-def _alone(converter: Converter, source: Source, target: Target) -> np.ndarray | FaceVCError:
+def _speak_alone(converter: Converter, source: Source, target: Target) -> np.ndarray | FaceVCError:
     try:
         with report_memory_errors():
             return converter.speak(source, target)
@@ -117,18 +134,18 @@ def _alone(converter: Converter, source: Source, target: Target) -> np.ndarray |
 
 
 @contextmanager
-def _ahead(listen: Listen, sources: Sequence[Path], threads: int) -> Iterator[Iterator[Ears]]:
-    """`listen` of each in order, done by threads beforehand: as many as there are threads."""
+def _prefetch(analyse: Analyse, sources: Sequence[Utterance], threads: int) -> Iterator[Iterator[Analysed]]:
+    """Analyses the sources in order, ahead of their use. Each thread keeps one source ahead."""
 
-    def attempt(source: Path) -> Ears:
+    def attempt(source: Utterance) -> Analysed:
         try:
             with report_memory_errors(str(source)):
-                return listen(source)
+                return analyse(source)
         except FaceVCError as error:
             return error
 
-    def results() -> Iterator[Ears]:
-        waiting: deque[Future[Ears]] = deque()
+    def yield_results() -> Iterator[Analysed]:
+        waiting: deque[Future[Analysed]] = deque()
         following = iter(sources)
         while True:
             while len(waiting) < threads and (source := next(following, None)) is not None:
@@ -140,13 +157,13 @@ def _ahead(listen: Listen, sources: Sequence[Path], threads: int) -> Iterator[It
                 waiting.append(pool.submit(attempt, source))
             yield done
 
-    with _pool(threads, "hear") as pool:
-        yield results()
+    with _open_pool(threads, "hear") as pool:
+        yield yield_results()
 
 
 @contextmanager
-def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Lone threads, which are waited for at the end unless the user waits for the process to stop."""
+def _open_pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Opens a pool of single threads. At the end it waits for them, unless the user waits for the process to stop."""
     pool = single_threaded_pool(threads, name)
     try:
         yield pool
@@ -154,8 +171,8 @@ def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=not stop_requested(), cancel_futures=True)
 
 
-class _Behind:
-    """Results on their way to the disk, in order; `finish` hears of each in this thread."""
+class _AsyncWriter:
+    """Writes results in another thread, in order. `finish` is called in this thread."""
 
     def __init__(self, writer: ThreadPoolExecutor, save: Save, finish: Finish, rate: int):
         self.writer, self.save, self.finish, self.rate = writer, save, finish, rate
@@ -164,23 +181,23 @@ class _Behind:
     def put(self, job: Job, result: np.ndarray | FaceVCError) -> None:
         if isinstance(result, FaceVCError):
             self.waiting.append((job, 0.0, result))
-            self.finish_all()  # told before anything else begins: `finish` may want to stop here
+            self.finish_all()  # an error is reported before other work begins, because `finish` may stop the batch
             return
         self.waiting.append((job, len(result) / self.rate, self.writer.submit(self._save, job, result)))
-        while self.waiting and self._ready():
+        while self.waiting and self._is_first_due():
             self._finish_first()
 
     def finish_all(self) -> None:
-        """Waits for all, or where what is in hand is dropped, for what is written already."""
-        while self.waiting and (self._ready() or not is_dropping()):
+        """Waits for all files. If the files in hand are dropped, it takes only those that are written."""
+        while self.waiting and (self._is_first_due() or not is_dropping()):
             self._finish_first()
 
     def _save(self, job: Job, result: np.ndarray) -> None:
         with report_memory_errors(job.relative):
             self.save(job, result)
 
-    def _ready(self) -> bool:
-        """Whether the first is done, or must be waited for lest too much piles up."""
+    def _is_first_due(self) -> bool:
+        """Whether the first file is written, or so many wait that the network must wait for it."""
         first = self.waiting[0][2]
         if is_dropping():
             return isinstance(first, FaceVCError) or first.done()

@@ -1,40 +1,137 @@
-"""A plan: the rows of a manifest that are asked for, with what is known of their targets and sources."""
+"""Finds sources and targets, pairs them, and describes each pair as a row of the manifest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
-from facevc_cli.batch.jobs import Row
+from facevc_cli.batch.jobs import Naming, Row
+from facevc_cli.batch.pairs import read_pairs
+from facevc_cli.batch.utterance import RecordingFile, Utterance
+from facevc_cli.conversion.voice_request import (
+    FACE_SUFFIXES,
+    MIX_EXAMPLE,
+    Named,
+    TargetRequest,
+    VoiceOptions,
+    is_mix_word,
+    request_faces,
+    request_recordings,
+)
+from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.progress import SILENT, Reporter, describe_renaming
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files
 from facevc_cli.files.tables import path_from
 from facevc_cli.manifest.contract import SEPARATOR
 from facevc_cli.manifest.manifest import Line
 
+Draw = Callable[[list[Named], list[Named]], tuple[list[Named], list[Named]]]  # (sources, faces) found -> chosen
+
+
+def plan_conversions(
+    sources: Sequence[str | Path],
+    faces: Sequence[str | Path],
+    voices: Sequence[str | Path],
+    naming: Naming,
+    *,
+    pairs: Path | None = None,
+    limit: int | None = None,
+    draw: Draw | None = None,
+    voice_options: VoiceOptions = VoiceOptions(),
+    reporter: Reporter = SILENT,
+) -> list[Row]:
+    """Pairs recordings with targets, as `pair_all` does. draw: chooses from the sources and faces that were found.
+
+    FaceVCError if an input is missing, or a name leaves the output folder.
+    """
+    if not (faces or voices or voice_options.persons or voice_options.mixes):
+        raise UsageError(
+            "A conversion needs a face or a voice: "
+            "pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER."
+        )
+    voice_options.check()
+    loose = [str(word) for word in sources if is_mix_word(str(word))] if voice_options.mixes else []
+    if loose:
+        count = len(voice_options.mixes)
+        raise UsageError(f"{loose[0]} may belong to any of {count} mixes. Quote each, as in {MIX_EXAMPLE}.")
+    if not sources:
+        raise UsageError("A conversion needs a source: name recordings or a folder before the options.")
+    naming.check()
+    for old in [] if naming.single else naming.old_fields:
+        reporter.note(describe_renaming(f"{{{old}}} in --name", "{target}"))
+    recordings = find_files(sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
+    pictures = find_files(faces, FACE_SUFFIXES, reporter) if faces else []
+    if draw is not None:
+        recordings, pictures = draw(recordings, pictures)
+    references = find_files(voices, AUDIO_SUFFIXES, reporter) if voices else []
+    targets = [
+        *request_faces(pictures), *voice_options.find_targets(reporter), *request_recordings(references)
+    ]
+    return pair_all([RecordingFile(path, name) for path, name in recordings], targets, naming, pairs, limit)
+
+
+def pair_all(
+    sources: Sequence[Utterance],
+    targets: Sequence[TargetRequest],
+    naming: Naming,
+    pairs: Path | None = None,
+    limit: int | None = None,
+) -> list[Row]:
+    """Pairs every source with every target, or as a table says. Rows of one source follow each other.
+
+    limit: the most rows to return. FaceVCError if the table has no usable row, or a name leaves the output folder.
+    """
+    wanted = read_pairs(pairs, sources, targets) if pairs else None
+    rows: list[Row] = []
+    for source in sources:
+        for target in targets:
+            if wanted is not None and (source, target) not in wanted:
+                continue
+            if len(rows) == limit:
+                break
+            job = naming.make_job(source, target.voice_spec, target.id)
+            rows.append(Row(source, target.kind, target.path, target.id, job, who=target.who))
+    if not rows:
+        raise FaceVCError(
+            f"{pairs}: the table has no rows, so there is nothing to convert. Add pairs, or leave --pairs out."
+        )
+    return rows
+
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows, all of one source together, and the columns that the tables have about targets and sources."""
+    """Rows, and the columns that tables have about targets and sources. Rows of one source follow each other."""
 
     rows: list[Row]
     targets: dict[str, Line] = field(default_factory=dict)
     sources: dict[str, Line] = field(default_factory=dict)
 
-    def lines(self, system: str, folder: Path) -> list[Line]:
-        """The columns of the manifest in `folder` about what was asked for, a line a row; those about the file that answers come with the file."""
+    def describe(self, system: str, folder: Path) -> list[Line]:
+        """Describes each request for the manifest in `folder`. The columns about the finished file are added later."""
         name = lru_cache(maxsize=None)(partial(path_from, folder))
         targets = {target: dict(columns) for target, columns in self.targets.items()}
         for columns in targets.values():
             if columns.get("references"):
                 columns["references"] = SEPARATOR.join(map(name, columns["references"].split(SEPARATOR)))
-        return [_line(row, system, name) | targets.get(row.person, {}) | self.sources.get(row.source_id, {}) for row in self.rows]
+        return [
+            _describe_row(row, system, name) | targets.get(row.person, {}) | self.sources.get(row.source.id, {})
+            for row in self.rows
+        ]
 
 
-def _line(row: Row, system: str, name: Callable[[Path], str]) -> Line:
+def _describe_row(row: Row, system: str, name: Callable[[Path], str]) -> Line:
     spec, target = row.job.voice_spec if row.job else None, name(row.target)
+    source = name(row.source.file) if row.source.file else ""
     return {
-        "converted": row.job.relative if row.job else name(row.source),
-        "system": system, "baseline": row.baseline, "degradation": spec.degradation if spec else "",
-        "source": name(row.source), "source_id": row.source_id, "target": row.person, "face_id": row.target_id,
-        "face": target if row.kind in ("face", "person") else "", "voice": target if row.kind == "voice" else "",
+        "converted": row.job.relative if row.job else source,
+        "system": system,
+        "baseline": row.baseline,
+        "degradation": spec.degradation if spec else "",
+        "source": source,
+        "source_id": row.source.id,
+        "target": row.person,
+        "face_id": row.target_id,
+        "face": target if row.kind in ("face", "person") else "",
+        "voice": target if row.kind == "voice" else "",
         "driver": name(spec.file) if spec and spec.file else "",
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""What an output folder has already: which conversions are still to do, and how a file that is in the way was made instead."""
+"""Finds out which conversions an output folder has already, and how an existing file differs from the requested one."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,12 @@ from facevc_cli.manifest.manifest import Manifest
 from facevc_cli.provenance.metadata import made_with, provenance, read_provenance, sidecar_of, write_sidecar
 
 
-def jobs_waiting(jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path, manifest: Manifest, overwrite: bool) -> dict[Job, None]:
-    """The jobs still to do; FaceVCError for a file made otherwise, unless it may be overwritten.
+def select_waiting(
+    jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path, manifest: Manifest, overwrite: bool
+) -> dict[Job, None]:
+    """Selects the jobs that are not done. FaceVCError if a file differs from the requested one and may not be overwritten.
 
-    A file says itself what it was made from: after a kill it may be finished without its row, and is made again.
+    Each file says what it was made from. After a kill a finished file may lack its row. It is then made again.
     """
     waiting: dict[Job, None] = {}
     for job in jobs:
@@ -23,7 +25,8 @@ def jobs_waiting(jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path,
             continue
         if made_with(job.output) != keys[job]:
             raise FaceVCError(
-                f"{job.output} is there already, made {_how(job, keys[job], checkpoint)}. Pass --overwrite to make it anew, or choose another output."
+                f"{job.output} is there already, made {_describe_difference(job, keys[job], checkpoint)}. "
+                "Pass --overwrite to make it anew, or choose another output."
             )
         if manifest.path is not None and manifest.done.get(job.relative, {}).get("key") != keys[job]:
             waiting[job] = None
@@ -31,34 +34,41 @@ def jobs_waiting(jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path,
 
 
 def add_sidecar(output: Path) -> None:
-    """The sidecar of a file that is finished, where it has none: from what the file says of itself."""
+    """Writes the sidecar of a finished file from the file's own metadata, if there is none."""
     made = read_provenance(output)
     if made is not None and not sidecar_of(output).exists():
         write_sidecar(output, made)
 
 
 def _has_content(path: Path) -> bool:
-    """Whether there is a file that is not empty: a power cut may leave a name without content, which was never finished."""
+    """Whether the file exists and is not empty. A power cut may leave an empty file, which was never finished."""
     try:
         return os.stat(path).st_size > 0
-    except (OSError, ValueError):  # a name that is too long, too: the item fails in its turn
+    except (OSError, ValueError):  # also a name that is too long: its job will fail and say so
         return False
 
 
-def _how(job: Job, key: str, checkpoint: Path) -> str:
-    """How a file differs from what the job would make, as far as it says so itself."""
+def _describe_difference(job: Job, key: str, checkpoint: Path) -> str:
+    """Describes how a file differs from the job's result, as far as its metadata say."""
     found = read_provenance(job.output)
     if found is None:
         return "not by this command"
     try:
-        here = provenance(key, "", file_sha256(checkpoint / "model.safetensors"), job.source, job.voice_spec.files, job.voice_spec.kind)
-    except FaceVCError:  # an input that cannot be read
+        spec = job.voice_spec
+        weights_sha256 = file_sha256(checkpoint / "model.safetensors")
+        now = provenance(key, "", weights_sha256, job.source.file or job.source.fingerprint(), spec.files, spec.kind)
+    except FaceVCError:  # an input cannot be read
         return "from another model, input or setting"
-    several = len(job.voice_spec.files) > 1  # those without a usable face do not count, and which they are is not known yet
+    several = len(job.voice_spec.files) > 1  # pictures without a usable face do not count, and are not known yet
     others = {
-        "model": found.model_sha256 != here.model_sha256,
-        "source": found.source_sha256 != here.source_sha256,
-        "face or voice": not several and (found.face_sha256, found.voice_sha256) != (here.face_sha256, here.voice_sha256),
+        "model": found.model_sha256 != now.model_sha256,
+        "source": found.source_sha256 != now.source_sha256,
+        "face or voice": not several
+        and (found.face_sha256, found.voice_sha256) != (now.face_sha256, now.voice_sha256),
     }
     different = [f"another {name}" for name, differs in others.items() if differs]
-    return f"from {' and '.join(different)}" if different else "with other settings (vocoder, temperature, pitch, mark and the like)"
+    return (
+        f"from {' and '.join(different)}"
+        if different
+        else "with other settings (vocoder, temperature, pitch, mark and the like)"
+    )

@@ -1,4 +1,4 @@
-"""The conversions of a plan: one model load, files and rows as they are made; a rerun goes on from what is there."""
+"""Makes the conversions of a plan with one loaded model. A rerun continues from the finished files."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from facevc_cli.batch.jobs import NAME, Draw, Job, Naming, Row, job_keys, jobs_of, plan_conversions
+from facevc_cli.batch.jobs import NAME, Job, Naming, Row, collect_jobs, make_job_keys
 from facevc_cli.batch.pipeline import convert_jobs
-from facevc_cli.batch.plan import Plan
-from facevc_cli.batch.resume import add_sidecar, jobs_waiting
+from facevc_cli.batch.plan import Draw, Plan, plan_conversions
+from facevc_cli.batch.resume import add_sidecar, select_waiting
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.voice_request import VoiceOptions
-from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -33,19 +32,19 @@ class ConvertConfig:
     output: Path  # a folder, or a .wav/.flac/.ogg file for one source and one target
     faces: tuple[str | Path, ...] = ()
     voices: tuple[str | Path, ...] = ()
-    pairs: Path | None = None  # table: source, face or voice (ids or paths): only these
+    pairs: Path | None = None  # table: source, face or voice (ids or paths); only these pairs are converted
     checkpoint: Path | None = None
     vocoder: str | None = None
     name: str = NAME
     temperature: float | None = None
     on_many: OnMany = "largest"
     device: str = "auto"
-    limit: int | None = None  # of the system's own conversions; baselines and degraded faces follow them
+    limit: int | None = None  # the most rows; baselines and degraded faces do not count
     overwrite: bool = False
     dry_run: bool = False
     fail_fast: bool = False
-    voice_options: VoiceOptions = field(default_factory=VoiceOptions)  # people of several pictures, mixes, pitch
-    batch_size: int | None = None  # conversions that go through the network at once; None: 1 on a processor, else 16
+    voice_options: VoiceOptions = field(default_factory=VoiceOptions)  # people with several pictures, mixes, pitch
+    batch_size: int | None = None  # conversions that the network does at once; None: 1 on a CPU, else 16
     watermark: bool = True
     sidecar: bool = False
 
@@ -55,12 +54,12 @@ class ConvertConfig:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """What every result depends on besides its inputs; nothing where all is as it is by default."""
+        """Settings that change every result, as texts. Empty if all have their defaults."""
         return (*self.voice_options.settings, *(() if self.watermark else ("no watermark",)))
 
 
 def plan_rows(config: ConvertConfig, draw: Draw | None = None, reporter: Reporter = SILENT) -> list[Row]:
-    """The conversions that are asked for; `draw` first takes its choice. UsageError, FaceVCError as `plan_conversions`."""
+    """Plans the requested conversions. Arguments and errors are those of `plan_conversions`."""
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
     return plan_conversions(
@@ -79,114 +78,154 @@ def plan_rows(config: ConvertConfig, draw: Draw | None = None, reporter: Reporte
 def make_conversions(
     plan: Plan, config: ConvertConfig, reporter: Reporter = SILENT, *, system: str | None = None
 ) -> Summary:
-    """Writes the conversions and, into a folder, `manifest.csv` with a row for each, beside it `addresses.safetensors`.
+    """Makes the files. A folder also gets `manifest.csv`, with all rows of the plan, and `addresses.safetensors`.
 
-    system: its name in the manifest; None: the model's.
+    system: its name in the manifest; None: the model's name.
     """
     naming = config.naming
-    rows, jobs = plan.rows, jobs_of(plan.rows, naming)
+    rows, jobs = plan.rows, collect_jobs(plan.rows, naming)
     tally = Tally(reporter)
     if config.dry_run:
-        for job in jobs:
-            reporter.note(f"{job.source} + {_named(job.voice_spec)} -> {job.output}")
-        return tally.summary(config.output, conversions=len(jobs))
+        return tally.summary(config.output, conversions=len(jobs), planned=[_describe_job(job) for job in jobs])
     folder = None if naming.single else config.output
     manifest = Manifest(folder)
     checkpoint = locate(config.checkpoint)
-    keys = job_keys(jobs, checkpoint, config.vocoder, config.temperature, config.on_many, *config.settings)
-    waiting = jobs_waiting(jobs, keys, checkpoint, manifest, config.overwrite)
-    converter = None
-    if waiting:
-        converter = Converter(
-            config.checkpoint,
-            config.vocoder,
-            config.device,
-            on_many=config.on_many,
-            guidance=config.voice_options.guidance,
-            reporter=reporter,
-        )
-        if any(job.voice_spec.has_pictures for job in waiting):
-            converter.prepare_faces()
-        converter.check_pitch(config.voice_options.parse_pitch())
-        converter.prepare_speech()
-        reporter.note(f"model {converter.checkpoint.config.name}, vocoder {converter.vocoder.name}, on {converter.device}")
-    lines = plan.lines(_system(system, rows, waiting, converter, manifest), folder or config.output.parent)
-    _put_what_is_known(rows, lines, keys, waiting, manifest)
+    keys = make_job_keys(jobs, checkpoint, config.vocoder, config.temperature, config.on_many, *config.settings)
+    waiting = select_waiting(jobs, keys, checkpoint, manifest, config.overwrite)
+    converter = _prepare_converter(config, waiting, reporter) if waiting else None
+    lines = plan.describe(_choose_system_name(system, rows, waiting, converter, manifest), folder or config.output.parent)
+    _put_finished_rows(rows, lines, keys, waiting, manifest)
     reporter.begin(len(jobs), "files", STAGE)
     for job in jobs:
         if job not in waiting:
             if config.sidecar:
                 add_sidecar(job.output)
-            reporter.record(_record(job, {"status": "skipped"}))
+            reporter.record(_make_record(job, {"status": "skipped"}))
             tally.skip(job.relative)
     if converter is not None:
         addresses = Addresses(folder, converter.slot_values())
         check_writable(folder or config.output.parent)  # before any work
         manifest.save(always=True)
-        answering: dict[Job, list[Line]] = {job: [] for job in waiting}
+        lines_of_job: dict[Job, list[Line]] = {job: [] for job in waiting}
         for row, line in zip(rows, lines, strict=True):
-            if row.job in answering:
-                answering[row.job].append(line)
+            if row.job in lines_of_job:
+                lines_of_job[row.job].append(line)
         try:
-            _convert_all(answering, keys, converter, config, manifest, addresses, tally)
+            _convert_waiting(lines_of_job, keys, converter, config, manifest, addresses, tally)
         finally:
             manifest.save()
             addresses.save()
         remove_left({folder or config.output.parent, *(job.output.parent for job in waiting)})
     for row, line in zip(rows, lines, strict=True):
-        if row.job is None:  # the source itself answers; its rows come last, for a manifest begins with the system
+        if row.job is None:  # an unchanged source. These rows come last, because a manifest begins with the system
             manifest.put(line | pick_file_columns({"status": "done"}))
     manifest.save()
     following = None
     if manifest.path is not None:
-        following = f"facevc evaluate {shlex.quote(str(manifest.path))} -o {shlex.quote(str(config.output / 'evaluation'))}"
+        evaluation = shlex.quote(str(config.output / "evaluation"))
+        following = f"facevc evaluate {shlex.quote(str(manifest.path))} -o {evaluation}"
     return tally.summary(config.output, following)
 
 
-def _system(given: str | None, rows: Sequence[Row], waiting: Mapping[Job, None], converter: Converter | None, manifest: Manifest) -> str:
-    """The system's name: as given, else what its finished rows have, else the model's. Those rows take a new name."""
+def _prepare_converter(config: ConvertConfig, waiting: Mapping[Job, None], reporter: Reporter) -> Converter:
+    """Loads what the waiting jobs need, so that what is missing is told before any work."""
+    converter = Converter(
+        config.checkpoint,
+        config.vocoder,
+        config.device,
+        on_many=config.on_many,
+        guidance=config.voice_options.guidance,
+        reporter=reporter,
+    )
+    if any(job.voice_spec.has_pictures for job in waiting):
+        converter.prepare_faces()
+    converter.check_pitch(config.voice_options.parse_pitch())
+    converter.prepare_speech()
+    model, vocoder = converter.checkpoint.config.name, converter.vocoder.name
+    reporter.note(f"model {model}, vocoder {vocoder}, on {converter.device}")
+    return converter
+
+
+def _choose_system_name(
+    name: str | None,
+    rows: Sequence[Row],
+    waiting: Mapping[Job, None],
+    converter: Converter | None,
+    manifest: Manifest,
+) -> str:
+    """Chooses the system's name: the given one, else that of its finished rows, else the model's.
+
+    Finished rows take a new name.
+    """
     own = [row.job for row in rows if row.job is not None and not row.baseline and row.job not in waiting]
     kept = [line for job in own if (line := manifest.lines.get((job.relative,)))]
     names = {line.get("system", ""): None for line in kept}
     model = converter.checkpoint.config.name if converter else next((line.get("model", "") for line in kept), "")
-    system = given or next(filter(None, names), model)
+    system = name or next(filter(None, names), model)
     manifest.rename(names.keys() - {system}, system)
     return system
 
 
-def _put_what_is_known(rows: Sequence[Row], lines: Sequence[Line], keys: Mapping[Job, str], waiting: Mapping[Job, None], manifest: Manifest) -> None:
-    """Rows of files that are there; and out go other rows of files that will be made anew from something else."""
+def _put_finished_rows(
+    rows: Sequence[Row],
+    lines: Sequence[Line],
+    keys: Mapping[Job, str],
+    waiting: Mapping[Job, None],
+    manifest: Manifest,
+) -> None:
+    """Puts the rows of finished files into the manifest, and drops other rows of files that will be made anew."""
     planned = {make_line_key(line) for line in lines}
     anew = {job.relative: keys[job] for job in waiting}
-    manifest.forget(lambda line: line["converted"] in anew and line.get("key") != anew[line["converted"]] and make_line_key(line) not in planned)
+
+    def is_outdated(line: Line) -> bool:
+        key = anew.get(line["converted"])
+        return key is not None and line.get("key") != key and make_line_key(line) not in planned
+
+    manifest.forget(is_outdated)
     for row, line in zip(rows, lines, strict=True):
         if row.job is not None and row.job not in waiting and manifest.path is not None:
             manifest.put(line | pick_file_columns(manifest.done[row.job.relative]))
 
 
-def _convert_all(
-    jobs: Mapping[Job, Sequence[Line]], keys: Mapping[Job, str], converter: Converter, config: ConvertConfig,
-    manifest: Manifest, addresses: Addresses, tally: Tally,
-) -> None:  # fmt: skip
-    """Makes each file and puts all rows that it answers."""
-    resolver = VoiceResolver(converter, config.temperature, addresses, tally.reporter, config.voice_options.parse_pitch())
+def _convert_waiting(
+    jobs: Mapping[Job, Sequence[Line]],
+    keys: Mapping[Job, str],
+    converter: Converter,
+    config: ConvertConfig,
+    manifest: Manifest,
+    addresses: Addresses,
+    tally: Tally,
+) -> None:
+    """Makes the file of each job, and puts all of its rows into the manifest."""
+    pitch = config.voice_options.parse_pitch()
+    resolver = VoiceResolver(converter, config.temperature, addresses, tally.reporter, pitch)
     model = converter.checkpoint
 
     def save(job: Job, wav: np.ndarray) -> None:
+        source, spec = job.source, job.voice_spec
         made = provenance(
-            keys[job], model.config.name, model.weights_sha256, job.source, resolver.used_files(job.voice_spec), job.voice_spec.kind, watermark=config.watermark
+            keys[job],
+            model.config.name,
+            model.weights_sha256,
+            source.file or source.fingerprint(),
+            resolver.used_files(spec),
+            spec.kind,
+            watermark=config.watermark,
         )
-        save_converted(job.output, wav, converter.rate, made, job.source.name, str(job.voice_spec), sidecar=config.sidecar)
+        save_converted(job.output, wav, converter.rate, made, source.name, str(spec), sidecar=config.sidecar)
 
     def finish(job: Job, seconds: float, error: FaceVCError | None) -> None:
-        made = {"model": model.config.name, "vocoder": converter.vocoder.name, "key": keys[job]}
-        made |= {"status": "failed", "reason": str(error)} if error else {"status": "done", "seconds": f"{seconds:.3f}"}
+        columns = {"model": model.config.name, "vocoder": converter.vocoder.name, "key": keys[job]}
+        if error:
+            columns |= {"status": "failed", "reason": str(error)}
+        else:
+            columns |= {"status": "done", "seconds": f"{seconds:.3f}"}
         for line in jobs[job]:
-            manifest.put(line | pick_file_columns(made))
+            manifest.put(line | pick_file_columns(columns))
         if manifest.is_due():
             manifest.save()
             addresses.save()
-        tally.reporter.record(_record(job, made))
+        tally.reporter.record(_make_record(job, columns))
         if error is None:
             tally.done(job.relative)
             return
@@ -197,12 +236,16 @@ def _convert_all(
     convert_jobs(list(jobs), converter, resolver, save, finish, config.batch_size)
 
 
-def _record(job: Job, made: Mapping[str, str]) -> dict[str, str]:
-    """One finished, failed or skipped item, for scripts."""
-    reason = {"reason": made["reason"]} if made.get("reason") else {}
-    what = {"converted": str(job.output), "source": str(job.source), "face": str(job.voice_spec.file or job.voice_spec)}
-    return {"type": "item", **what, "status": made["status"], **reason}
+def _make_record(job: Job, columns: Mapping[str, str]) -> dict[str, str]:
+    """Describes a finished, failed or skipped job for scripts (`--json`)."""
+    target = str(job.voice_spec.file or job.voice_spec)
+    record = {"type": "item", "converted": str(job.output), "source": str(job.source), "target": target}
+    record["status"] = columns["status"]
+    return record | ({"reason": columns["reason"]} if columns.get("reason") else {})
 
 
-def _named(spec: VoiceSpec) -> str:
-    return " degraded by ".join(filter(None, (str(spec.file or spec), spec.degradation if spec.file else "")))
+def _describe_job(job: Job) -> dict[str, str]:
+    spec = job.voice_spec
+    degradation = f" degraded by {spec.degradation}" if spec.file and spec.degradation else ""
+    target = f"{spec.file or spec}{degradation}"
+    return {"converted": str(job.output), "source": str(job.source), "target": target}

@@ -66,7 +66,7 @@ def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming
     _check_folder(naming, "--degrade")
     rows = _kept(rows, lambda row: row.job is not None and row.job.voice_spec.has_pictures, "--degrade needs pictures to degrade", reporter)
     return [
-        replace(row, job=naming.job(row.source, row.source_id, row.job.voice_spec.degrade(condition), row.target_id, f"degraded/{condition}/"))
+        replace(row, job=naming.make_job(row.source, row.job.voice_spec.degrade(condition), row.target_id, f"degraded/{condition}/"))
         for condition in conditions
         for row in rows
         if row.job is not None
@@ -121,7 +121,7 @@ def _shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mapping[Voi
     for row in rows:
         if row.job is not None:
             other = specs[row.job.voice_spec]
-            job = made.get((row.source, other.voice_spec)) or naming.job(row.source, row.source_id, other.voice_spec, other.id, f"baselines/{name}/")
+            job = made.get((row.source, other.voice_spec)) or naming.make_job(row.source, other.voice_spec, other.id, f"baselines/{name}/")
             planned.append(replace(row, job=job, baseline=name))
     return planned
 
@@ -134,7 +134,7 @@ def _mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[
         people.setdefault(one.person, {}).update(dict.fromkeys(one.voice_spec.files))
     mean = VoiceSpec.from_people(tuple(tuple(files) for files in people.values()))
     below = f"baselines/{MEAN_FACE}/"
-    return [replace(row, job=naming.job(row.source, row.source_id, mean, MEAN_FACE, below), baseline=MEAN_FACE) for row in rows]
+    return [replace(row, job=naming.make_job(row.source, mean, MEAN_FACE, below), baseline=MEAN_FACE) for row in rows]
 
 
 def _voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter) -> list[Row]:
@@ -152,7 +152,7 @@ def _voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter
     for row in rows:
         if recordings[row.person]:
             spec = VoiceSpec.from_file("voice", Path(recordings[row.person]))
-            planned.append(replace(row, job=naming.job(row.source, row.source_id, spec, row.person, f"baselines/{VOICE}/"), baseline=VOICE))
+            planned.append(replace(row, job=naming.make_job(row.source, spec, row.person, f"baselines/{VOICE}/"), baseline=VOICE))
     return planned
 
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from facevc_cli.batch.jobs import Draw
-from facevc_cli.batch.plan import Plan
+from facevc_cli.batch.plan import Draw, Plan
 from facevc_cli.batch.run import ConvertConfig, plan_rows
 from facevc_cli.benchmark.baselines import plan_baselines, plan_degraded
 from facevc_cli.benchmark.labels import about_sources, about_targets
@@ -48,7 +47,7 @@ def plan_benchmark(benchmark: BenchmarkConfig, reporter: Reporter = SILENT) -> P
         written = [column for column in COLUMNS if column not in ("gender", "references")]
         by_target = about_targets(benchmark.labels, labels, {row.person for row in own}, written, reporter)
     if benchmark.sources_table:
-        by_source = about_sources(benchmark.sources_table, known_sources, {row.source_id for row in own}, reporter)
+        by_source = about_sources(benchmark.sources_table, known_sources, {row.source.id for row in own}, reporter)
     if benchmark.protocol:
         _limit_references(benchmark, by_target)
     rows = [

@@ -8,7 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from facevc_cli.batch.jobs import Named, person_of
+from facevc_cli.batch.jobs import name_person
+from facevc_cli.conversion.voice_request import Named
 from facevc_cli.core.choices import name_nearest
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import parse_settings, read_text, shorten
@@ -164,7 +165,7 @@ def _by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Grou
         heard.setdefault(target, set()).update(name.strip() for name in split_files(row.get("references") or ""))
     groups: Groups = {gender: {} for gender in ("", *GENDERS)}
     for path, identifier in faces:
-        person = person_of(path, identifier)
+        person = name_person(path, identifier)
         gender = genders.get(person, "")
         if not gender or len(heard.get(person, ())) >= least:
             groups[gender].setdefault(person, []).append((path, identifier))

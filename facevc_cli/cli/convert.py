@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from facevc_cli.cli.convert_options import ConvertOptions
 from facevc_cli.cli.option_fields import takes_fields_of
 from facevc_cli.cli.pipes import piped
-from facevc_cli.cli.report import run_stage
+from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Reporter, Summary
 
 if TYPE_CHECKING:
@@ -66,9 +66,16 @@ def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", R
         shown = options.output if output is options.output else None  # the file behind a pipe is nobody's business
         run_stage(
             lambda reporter: replace(stage(config, reporter), output=shown),
+            show=_list_planned,
             json_out=options.json and shown is not None,
             json_lines=True,
             quiet=options.quiet,
             verbose=options.verbose,
             debug=options.debug,
         )
+
+
+def _list_planned(results: Results, summary: Summary) -> None:
+    """Lists what a dry run would make."""
+    for job in summary.data.get("planned", []):
+        results.line(f"{job['source']} + {job['target']} -> {job['converted']}")

@@ -46,13 +46,20 @@ def test_done_then_skipped(call, tmp_path):
     assert again.exit_code == 0 and "0 done, 1 skipped" in again.stderr
 
 
+def test_a_dry_run_lists_its_jobs_on_stdout(call, tmp_path):
+    result = call("s.wav", "--face", "f.png", "-o", "out", "-n")
+    assert result.exit_code == 0 and result.stdout == "s.wav + f.png -> out/s__f.wav\n" and not (tmp_path / "out").exists()
+    as_json = json.loads(call("s.wav", "--face", "f.png", "-o", "out", "-n", "--json").stdout)
+    assert as_json["planned"] == [{"converted": "out/s__f.wav", "source": "s.wav", "target": "f.png"}]
+
+
 def test_a_failed_item_is_exit_code_1(call, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"")
     result = call("bad.wav", "s.wav", "--face", "f.png", "-o", "out", "--json")
     assert result.exit_code == 1
     *items, printed = map(json.loads, result.stdout.splitlines())
     out = tmp_path.joinpath("out").relative_to(tmp_path)
-    assert [(item["type"], item["converted"], item["source"], item["face"], item["status"]) for item in items] == [
+    assert [(item["type"], item["converted"], item["source"], item["target"], item["status"]) for item in items] == [
         ("item", str(out / "bad__f.wav"), "bad.wav", "f.png", "failed"), ("item", str(out / "s__f.wav"), "s.wav", "f.png", "done"),
     ]  # fmt: skip
     assert "zero bytes" in items[0]["reason"] and "reason" not in items[1]

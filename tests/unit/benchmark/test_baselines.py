@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from helpers.reporters import Notes
 
-from facevc_cli.batch.jobs import Naming, Row, jobs_of, person_of
+from facevc_cli.batch.jobs import Naming, Row, collect_jobs, name_person
+from facevc_cli.batch.utterance import RecordingFile
 from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
@@ -19,13 +20,17 @@ def faces(**images):
     return [(Path(f"faces/{person}/{i}.png"), f"{person}/{i}") for person, count in images.items() for i in range(count)]
 
 
+def recording(name):
+    return RecordingFile(Path(f"{name}.wav"), name)
+
+
 def somebody(named):
-    return [Somebody(VoiceSpec.from_file("face", path), identifier, person_of(path, identifier)) for path, identifier in named]
+    return [Somebody(VoiceSpec.from_file("face", path), identifier, name_person(path, identifier)) for path, identifier in named]
 
 
 def own(named, sources=("s", "t"), naming=OUT):
     return [
-        Row(Path(f"{s}.wav"), s, "face", path, identifier, naming.job(Path(f"{s}.wav"), s, VoiceSpec.from_file("face", path), identifier))
+        Row(recording(s), "face", path, identifier, naming.make_job(recording(s), VoiceSpec.from_file("face", path), identifier))
         for s in sources
         for path, identifier in named
     ]
@@ -35,9 +40,9 @@ ABOUT = {"a": {"gender": "female", "references": "/r/a1.wav|/r/a2.wav"}, "b": {"
 
 
 def test_person_is_the_folder_or_the_file_alone():
-    assert person_of(Path("faces/ann/1.png"), "ann/1") == "ann"
-    assert person_of(Path("faces/x/ann/1.png"), "x/ann/1") == "ann"
-    assert person_of(Path("faces/ann.png"), "ann") == "ann"
+    assert name_person(Path("faces/ann/1.png"), "ann/1") == "ann"
+    assert name_person(Path("faces/x/ann/1.png"), "x/ann/1") == "ann"
+    assert name_person(Path("faces/ann.png"), "ann") == "ann"
 
 
 @pytest.mark.parametrize("images", [{"a": 1, "b": 1}, {"a": 3, "b": 1, "c": 2}, {"a": 2, "b": 2}, {"a": 1, "b": 1, "c": 1, "d": 4, "e": 1}])
@@ -72,7 +77,7 @@ def test_shuffled_rows_share_the_files_that_are_made_anyway():
     rows = own(faces(a=1, b=1, c=1))
     shuffled = plan_baselines(["shuffled-faces"], rows, OUT, {}, 3)
     assert len(shuffled) == 6 and {row.baseline for row in shuffled} == {"shuffled-faces"}
-    assert jobs_of([*rows, *shuffled], OUT) == [row.job for row in rows]
+    assert collect_jobs([*rows, *shuffled], OUT) == [row.job for row in rows]
     for row in shuffled:
         assert row.job.voice_spec.file.parent.name != row.person and row.job.source == row.source
 
@@ -108,14 +113,14 @@ def test_the_mean_face_is_one_file_a_source():
     rows = own(faces(a=2, b=1))
     mean = plan_baselines(["mean-face"], rows, OUT, {})
     assert len(mean) == 6 and [row.person for row in mean] == ["a", "a", "b"] * 2
-    assert [job.relative for job in jobs_of(mean, OUT)] == ["baselines/mean-face/s__mean-face.wav", "baselines/mean-face/t__mean-face.wav"]
+    assert [job.relative for job in collect_jobs(mean, OUT)] == ["baselines/mean-face/s__mean-face.wav", "baselines/mean-face/t__mean-face.wav"]
     spec = mean[0].job.voice_spec
     assert [len(files) for files in spec.people] == [2, 1] and spec.file is None and str(spec) == "mean of 3 faces"
 
 
 def test_the_source_makes_no_file():
     rows = plan_baselines(["source"], own(faces(a=1, b=1)), OUT, {})
-    assert [row.job for row in rows] == [None] * 4 and jobs_of(rows, OUT) == []
+    assert [row.job for row in rows] == [None] * 4 and collect_jobs(rows, OUT) == []
 
 
 def test_the_voice_is_the_first_reference():
@@ -123,7 +128,7 @@ def test_the_voice_is_the_first_reference():
     rows = plan_baselines(["voice"], own(faces(a=2, b=1)), OUT, ABOUT, reporter=reporter)
     assert [row.job.relative for row in rows] == ["baselines/voice/s__a.wav"] * 2 + ["baselines/voice/t__a.wav"] * 2
     assert {row.job.voice_spec for row in rows} == {VoiceSpec.from_file("voice", Path("/r/a1.wav"))}
-    assert len(jobs_of(rows, OUT)) == 2
+    assert len(collect_jobs(rows, OUT)) == 2
     assert reporter.notes == ["baseline voice: 1 of 2 targets have no real recording and are left out, such as b"]
     with pytest.raises(FaceVCError, match=r"none of 1 targets has any.*--labels"):
         plan_baselines(["voice"], own(faces(b=1)), OUT, ABOUT)
@@ -148,7 +153,7 @@ def test_what_is_asked_for_in_vain():
         plan_baselines(["source"], rows, one, {})
     with pytest.raises(UsageError, match="--degrade .*folder"):
         plan_degraded(["blur=4"], rows, one)
-    voices = [Row(Path("s.wav"), "s", "voice", Path("v.wav"), "v", None)]
+    voices = [Row(recording("s"), "voice", Path("v.wav"), "v", None)]
     with pytest.raises(UsageError, match="--face"):
         plan_baselines(["source"], voices, OUT, {})
     assert plan_baselines([], voices, one, {}) == plan_degraded([], voices, one) == []
@@ -158,7 +163,7 @@ def test_what_is_asked_for_in_vain():
 
 def asked(by, name, spec, source="s"):
     path = spec.files[0]
-    return Row(Path(f"{source}.wav"), source, by, path, name, OUT.job(Path(f"{source}.wav"), source, spec, name), who="" if by == "face" else name)
+    return Row(recording(source), by, path, name, OUT.make_job(recording(source), spec, name), who="" if by == "face" else name)
 
 
 def people_and_more():
@@ -241,4 +246,4 @@ def test_two_things_in_one_place():
     rows = own([*faces(a=1), (Path("mean-face.png"), "mean-face")], sources=("s", "baselines/mean-face/s"))
     planned = [*rows, *plan_baselines(["mean-face"], rows, OUT, {})]
     with pytest.raises(FaceVCError, match=r"mean-face/s\.wav with mean-face\.png and s\.wav with mean of 2 faces would both be written to .*--name"):
-        jobs_of(planned, OUT)
+        collect_jobs(planned, OUT)

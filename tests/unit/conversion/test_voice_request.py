@@ -11,7 +11,8 @@ from helpers.pictures import save_grey
 from helpers.reporters import Notes
 from helpers.sounds import recording
 
-from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
+from facevc_cli.batch.jobs import Naming, collect_jobs, make_job_keys
+from facevc_cli.batch.plan import plan_conversions
 from facevc_cli.conversion.card import save_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.voice import Target
@@ -300,8 +301,8 @@ def test_cards_stand_in_for_each_other(inputs, go, model):
 
 def keys_of(folder, *, faces=(), voices=(), settings=(), **voice_options):
     naming, asked = Naming(folder / "out"), VoiceOptions(**voice_options)
-    jobs = jobs_of(plan_conversions([folder / "s.wav"], faces, voices, naming, voice_options=asked), naming)
-    return list(job_keys(jobs, folder / "model", None, None, "largest", *asked.settings).values())
+    jobs = collect_jobs(plan_conversions([folder / "s.wav"], faces, voices, naming, voice_options=asked), naming)
+    return list(make_job_keys(jobs, folder / "model", None, None, "largest", *asked.settings).values())
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from facevc_cli.batch.jobs import Naming, job_keys
+from facevc_cli.batch.jobs import Naming, make_job_keys
+from facevc_cli.batch.utterance import RecordingFile
 from facevc_cli.conversion.voice_spec import VoiceSpec, is_card, refuse_cards
 from facevc_cli.core.errors import FaceVCError
 
@@ -62,8 +63,8 @@ def test_keys_and_texts_stay_what_they_were(name, key, blurred_key, text, tmp_pa
     spec = spec_of(name, tmp_path)
     degraded = spec.degrade("blur=2")
     naming = Naming(tmp_path / "out")
-    jobs = [naming.job(tmp_path / "s.wav", "s", one, "x") for one in (spec, degraded)]
-    keys = job_keys(jobs, tmp_path / "model", None, None, "largest")
+    jobs = [naming.make_job(RecordingFile(tmp_path / "s.wav", "s"), one, "x") for one in (spec, degraded)]
+    keys = make_job_keys(jobs, tmp_path / "model", None, None, "largest")
     assert [keys[job] for job in jobs] == [key, blurred_key]
     assert str(spec) == text and str(degraded) == (text if degraded == spec else f"{text} (blur=2)")
     assert (degraded == spec) is not spec.has_pictures and hash(spec) == hash(spec_of(name, tmp_path))

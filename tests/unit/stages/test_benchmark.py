@@ -13,7 +13,8 @@ from helpers.networks import FakeAnalyser
 from helpers.reporters import Notes
 from helpers.sounds import recording
 
-from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
+from facevc_cli.batch.jobs import Naming, collect_jobs, make_job_keys
+from facevc_cli.batch.plan import plan_conversions
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.files.hashes import file_sha256
@@ -274,10 +275,11 @@ def test_a_dry_run(inputs, model):
     asked = config(inputs, model, limit=2, baselines=("mean-face", "source"), degrade=("blur=1",))
     summary = run(replace(asked, conversions=replace(asked.conversions, dry_run=True)), reporter)
     out = inputs / "out"
-    assert summary.data == {"conversions": 5} and not out.exists()
-    assert reporter.notes[2:4] == [
-        f"{inputs}/wavs/one.wav + mean of 2 faces -> {out}/baselines/mean-face/one__mean-face.wav",
-        f"{inputs}/wavs/one.wav + {inputs}/faces/ann/1.png degraded by blur=1 -> {out}/degraded/blur=1/one__ann-1.wav",
+    assert summary.data["conversions"] == 5 and not out.exists()
+    source, blurred = f"{inputs}/wavs/one.wav", f"{inputs}/faces/ann/1.png degraded by blur=1"
+    assert summary.data["planned"][2:4] == [
+        {"source": source, "target": "mean of 2 faces", "converted": f"{out}/baselines/mean-face/one__mean-face.wav"},
+        {"source": source, "target": blurred, "converted": f"{out}/degraded/blur=1/one__ann-1.wav"},
     ]
 
 
@@ -331,10 +333,10 @@ def test_what_does_not_go_together(inputs, model, changes, kind, reason, monkeyp
 def test_keys_are_those_of_earlier_versions(inputs, model):
     """So that a folder converted before is gone on with."""
     naming = Naming(inputs / "out")
-    job = jobs_of(plan_conversions([inputs / "wavs"], [inputs / "faces"], [], naming, limit=1), naming)[0]
+    job = collect_jobs(plan_conversions([inputs / "wavs"], [inputs / "faces"], [], naming, limit=1), naming)[0]
     content = file_sha256(model / "model.safetensors") + file_sha256(model / "config.yaml")
-    parts = f"{content} griffin-lim {(None, 'largest')} {file_sha256(job.source)} {file_sha256(job.voice_spec.files[0])} face"
-    assert job_keys([job], model, "griffin-lim", None, "largest")[job] == hashlib.sha256(parts.encode()).hexdigest()[:16]
+    parts = f"{content} griffin-lim {(None, 'largest')} {file_sha256(job.source.path)} {file_sha256(job.voice_spec.files[0])} face"
+    assert make_job_keys([job], model, "griffin-lim", None, "largest")[job] == hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def test_manifests_of_earlier_versions_are_read(inputs, model):

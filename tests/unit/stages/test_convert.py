@@ -12,7 +12,8 @@ from helpers.pictures import save_grey
 from helpers.reporters import Notes
 from helpers.sounds import buzz, recording
 
-from facevc_cli.batch.jobs import Naming, job_keys, jobs_of, plan_conversions
+from facevc_cli.batch.jobs import Naming, collect_jobs, make_job_keys
+from facevc_cli.batch.plan import plan_conversions
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.files.audio import load_audio
@@ -94,8 +95,8 @@ def test_one_file(inputs, model):
 def test_nothing_is_written_by_a_dry_run(inputs, model):
     reporter = Notes()
     summary = run(config(inputs, model, dry_run=True), reporter)
-    assert summary.data == {"conversions": 4} and summary.done == 0 and len(reporter.notes) == 4
-    assert "two__eve.wav" in reporter.notes[-1] and not (inputs / "out").exists()
+    assert summary.data["conversions"] == len(summary.data["planned"]) == 4 and summary.done == 0
+    assert "two__eve.wav" in summary.data["planned"][-1]["converted"] and not (inputs / "out").exists()
 
 
 def test_bad_items_are_listed_and_the_rest_goes_on(inputs, model, analyser):
@@ -198,14 +199,14 @@ def test_other_settings_are_refused(inputs, model, tmp_path):
 
 def test_the_vocoder_counts_among_the_settings(inputs, model, tmp_path):
     naming = Naming(inputs / "out")
-    jobs = jobs_of(plan_conversions([inputs / "wavs"], [inputs / "faces"], [], naming), naming)
+    jobs = collect_jobs(plan_conversions([inputs / "wavs"], [inputs / "faces"], [], naming), naming)
     path = tmp_path / "vocoder.pkl"
     path.write_bytes(b"one")
-    keys = [job_keys(jobs, model, vocoder)[jobs[0]] for vocoder in (None, "auto", "griffin-lim", str(path))]
+    keys = [make_job_keys(jobs, model, vocoder)[jobs[0]] for vocoder in (None, "auto", "griffin-lim", str(path))]
     path.write_bytes(b"two")
-    keys.append(job_keys(jobs, model, str(path))[jobs[0]])
+    keys.append(make_job_keys(jobs, model, str(path))[jobs[0]])
     assert keys[0] == keys[1] and len(set(keys)) == 4
-    assert len(set(job_keys(jobs, model, None).values())) == 4
+    assert len(set(make_job_keys(jobs, model, None).values())) == 4
 
 
 @pytest.mark.parametrize(

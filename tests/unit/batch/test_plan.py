@@ -7,7 +7,8 @@ import pytest
 from helpers.folders import touch
 from helpers.reporters import Notes
 
-from facevc_cli.batch.jobs import Naming, Row, plan_conversions
+from facevc_cli.batch.jobs import Naming, Row
+from facevc_cli.batch.plan import plan_conversions
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError
 
@@ -39,15 +40,15 @@ def plan(given: Path, text: str | None = None, **options: object) -> list[Row]:
 )  # fmt: skip
 def test_pairs_by_any_path(given, source, face):
     rows = plan(given, f"source,face\n{source},{face}\n".replace("{here}", str(given)))
-    assert [(row.source_id, row.target_id) for row in rows] == [("ann/a", "eve")]
+    assert [(row.source.id, row.target_id) for row in rows] == [("ann/a", "eve")]
 
 
 @pytest.mark.parametrize("form", [NFC, NFD])
 @pytest.mark.parametrize("cells", ["{0};{0}", "./wavs/{0}.wav;{0}.png", "../wavs/{0}.wav;../faces/{0}.png"])
 def test_pairs_of_a_spreadsheet_with_accents(given, form, cells):
     row, = plan(given, "Source ; FACE\n" + cells.format(form) + "\n;\n")
-    assert (row.source_id, row.target_id, row.person) == (NFC, NFC, NFC)
-    assert row.source.is_file() and row.target.is_file()
+    assert (row.source.id, row.target_id, row.person) == (NFC, NFC, NFC)
+    assert row.source.path.is_file() and row.target.is_file()
     assert row.job.relative == f"{NFC}__{NFC}.wav"
 
 
@@ -57,7 +58,7 @@ def test_the_tables_folder_comes_before_the_working_directory(given):
     pairs.write_text("source,face\nwavs/ann/a.wav,eve\n")
     sources = [given / "wavs", given / "tables/wavs/ann/a.wav"]
     row, = plan_conversions(sources, [given / "faces"], [], Naming(given / "out"), pairs=pairs)
-    assert row.source == given / "tables/wavs/ann/a.wav"
+    assert row.source.file == given / "tables/wavs/ann/a.wav"
 
 
 def test_two_files_of_one_stem_are_told_apart_and_pairs_say_which(given):

@@ -1,0 +1,55 @@
+"""The speech that a job converts: where it comes from, and what tells two pieces of speech apart."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from facevc_cli.conversion.converter import Recording
+from facevc_cli.files.hashes import content_sha256
+
+
+class Utterance(Protocol):
+    """One piece of speech. Utterances are hashable, and equal ones are the same speech. `str()` names it in messages."""
+
+    @property
+    def id(self) -> str:
+        """Its id. Names of outputs and tables use it."""
+
+    @property
+    def name(self) -> str:
+        """A short name for people. The metadata of the result contain it, so it holds no path."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that holds the speech, or None if there is none."""
+
+    def fingerprint(self) -> str:
+        """Hashes everything that decides the speech (sha256, 64 hex digits). Empty if it cannot be read: `load` then says why."""
+
+    def load(self) -> Recording:
+        """Returns the speech as a converter takes it. Another thread may call it. FaceVCError if there is none."""
+
+
+@dataclass(frozen=True)
+class RecordingFile:
+    """The speech in a sound file or a video."""
+
+    path: Path
+    id: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def file(self) -> Path:
+        return self.path
+
+    def fingerprint(self) -> str:
+        return content_sha256(self.path)
+
+    def load(self) -> Path:
+        return self.path
+
+    def __str__(self) -> str:
+        return str(self.path)
