@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from helpers.checkpoints import checkpoint
 from helpers.sounds import buzz, recording
 
 from facevc_cli.batch.jobs import Naming
@@ -41,17 +40,12 @@ class Hum:
         return buzz(0.3, RATE, self.f0_hz), RATE
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("model") / "run")
-
-
 @pytest.fixture
-def convert(tmp_path, model):
+def convert(tmp_path, toy_model):
     def run(*sources):
         target = recording(tmp_path / "voice.wav", 0.4, f0_hz=210)
         config = ConvertConfig(
-            sources=(), output=tmp_path / "out", checkpoint=model, vocoder="griffin-lim", device="cpu"
+            sources=(), output=tmp_path / "out", checkpoint=toy_model, vocoder="griffin-lim", device="cpu"
         )
         plan = Plan(pair_all(sources, request_recordings([(target, "voice")]), config.naming))
         return make_conversions(plan, config), {row["source_id"]: row for row in read_table(tmp_path / "out/manifest.csv")}
