@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.dsp.statistics import WHOLE
 from facevc_cli.families.base import ConversionConfig, Family
 from facevc_cli.training.config import RUN_LIMITS, RunConfig
 from facevc_cli.training.task import compute_learning_rate, set_learning_rate
@@ -61,9 +62,9 @@ class Offsets(nn.Module):
     def denormalise(self, mel):
         return mel * self.std + self.mean
 
-    def hear_content(self, mel):
+    def hear_content(self, mel, statistics=WHOLE):
         """(B, n_mels, T) -> (B, T, n_mels): how each band moves about its mean."""
-        return (mel - mel.mean(-1, keepdim=True)).transpose(1, 2)
+        return (mel - statistics.gather("content", mel, axis=-1).mean(-1, keepdim=True)).transpose(1, 2)
 
     def embed_voice(self, voice):
         return voice

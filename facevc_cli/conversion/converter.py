@@ -33,6 +33,7 @@ from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.dsp.downmix import mix_array
 from facevc_cli.dsp.level import match_loudness, root_mean_square
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range, normalised_log_f0
+from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability, ConversionModel, MemoryModel
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.files.audio import load_audio, resample
@@ -103,32 +104,38 @@ class Converter:
         target = self.target_from_face(face, temperature) if face is not None else self.target_from_voice(voice)  # type: ignore[arg-type]
         return self.speak(self.analyse(source), self.apply_pitch_rule(target, PitchRule.parse(pitch))), self.rate
 
-    def analyse(self, source: Recording) -> Source:
-        """Extracts what conversion needs from an utterance."""
-        return self.encode(self.hear(source))
+    def analyse(self, source: Recording, statistics: Statistics = WHOLE) -> Source:
+        """Extracts what conversion needs from an utterance. statistics: as in `hear`."""
+        return self.encode(self.hear(source, statistics))
 
-    def hear(self, source: Recording) -> SpeechFeatures:
-        """Does the part of `analyse` that needs no network of the model. Another thread may run it at the same time."""
+    def hear(self, source: Recording, statistics: Statistics = WHOLE) -> SpeechFeatures:
+        """Does the part of `analyse` that needs no network of the model. Another thread may run it at the same time.
+
+        statistics: what this step and all later ones measure. For a piece of a stream pass the stream's `RunningStatistics`.
+        """
         with self._time_step("load"):
             wav = self._load_wav(source)
         with self._time_step("features"):
-            start, end = self.frontend.bounds(wav)
-            rms, seconds = root_mean_square(wav[start:end]), len(wav) / self.rate
-            prepared = self.frontend.prepare(wav)
-            del wav  # one hour takes 300 MB
+            start, end = self.frontend.bounds(wav) if statistics.trims else (0, len(wav))
+            measured = statistics.gather("level", wav[start:end])
+            rms, seconds = root_mean_square(measured), len(wav) / self.rate
+            prepared = self.frontend.match_peak(wav[start:end], measured)
+            del wav, measured  # one hour takes 300 MB
             mel, f0 = self.frontend.features(prepared)
         with self._time_step("voice"):
-            return SpeechFeatures(mel, f0, rms, start / self.rate, seconds, self._embed_source_dvector(prepared))
+            dvector = self._embed_source_dvector(prepared)
+        return SpeechFeatures(mel, f0, rms, start / self.rate, seconds, dvector, statistics)
 
     @torch.inference_mode()
     def encode(self, heard: SpeechFeatures) -> Source:
         """Does the rest of `analyse`: encodes the content."""
         with self._time_step("content"):
             normalised = self.model.normalise(torch.from_numpy(heard.mel).to(self.device))
-            z = self.model.hear_content(normalised.T[None])
-        pitch = PitchStatistics.of(heard.f0)
+            z = self.model.hear_content(normalised.T[None], heard.statistics)
+        pitch = PitchStatistics.of(heard.statistics.gather("pitch", heard.f0))
         lf0 = torch.from_numpy(normalised_log_f0(heard.f0, pitch)).to(self.device)[None]
-        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, self._embed_source_voice(heard, normalised))
+        speaker = self._embed_source_voice(heard, normalised)
+        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, speaker, heard.statistics)
 
     def target_from_face(self, face: Picture, temperature: float | None = None) -> Target:
         """Recalls the voice for a face, or reads it from a voice card. For a card `temperature` has no effect.
@@ -250,7 +257,12 @@ class Converter:
                 mels += self._decode_voices(list(same))
         with self._time_step("vocoder"):
             spoken = vocode_many(self.vocoder, mels, len(pairs))
-        return [_place_in_silence(match_loudness(wav.numpy(), source.rms), source, self.rate) for wav, (source, _) in zip(spoken, pairs, strict=True)]
+        return [self._finish_sound(wav.numpy(), source) for wav, (source, _) in zip(spoken, pairs, strict=True)]
+
+    def _finish_sound(self, wav: np.ndarray, source: Source) -> np.ndarray:
+        """Makes a result as loud and as long as its source."""
+        measured = source.statistics.gather("result", wav)
+        return _place_in_silence(match_loudness(wav, source.rms, measured), source, self.rate)
 
     def _decode_voices(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
         """Decodes one source in the voices of its targets: raw log-mels (T, n_mels)."""
@@ -260,14 +272,14 @@ class Converter:
         level = mean, std
         speakers = torch.cat([target.speaker for _, target in pairs])
         settings = self.style
-        z = torch.cat([retrieve(source.z, target.content, settings.content_retrieval) for _, target in pairs])
+        z = torch.cat([retrieve(source.z, target.content, settings.content_retrieval, source.statistics) for _, target in pairs])
         lf0 = source.lf0.expand(len(pairs), -1)
         mels = self.model.decode(z, lf0, speakers, level)
         if source.speaker is not None:
             mels = guide(mels, self.model.decode(z, lf0, source.speaker.expand_as(speakers), level), self.guidance)
         shares = settings.spectrum_matching, settings.deviation_matching
-        scaled = scale_variance(mels, settings.variance_scale)
-        matched = (match(mel, target.bands, *shares) for mel, (_, target) in zip(scaled, pairs, strict=True))
+        scaled = scale_variance(mels, settings.variance_scale, source.statistics)
+        matched = (match(mel, target.bands, *shares, source.statistics) for mel, (_, target) in zip(scaled, pairs, strict=True))
         return [self.model.denormalise(mel).float() for mel in matched]
 
     def _embed_source_dvector(self, wav: np.ndarray) -> np.ndarray | None:

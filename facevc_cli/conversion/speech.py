@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from facevc_cli.dsp.pitch import PitchStatistics
+from facevc_cli.dsp.statistics import WHOLE, Statistics
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class Source:
     """An analysed utterance: content z (1, T / 2, z_dim), normalised log-F0 (1, T), level, and position in the recording.
 
     speaker: its own voice embedding (1, voice_dim), if guidance moves the result away from it.
+    statistics: what the later steps measure, as in `Converter.hear`.
     """
 
     z: Tensor
@@ -22,6 +24,7 @@ class Source:
     start_s: float  # length of the trimmed beginning
     seconds: float  # length of the whole recording
     speaker: Tensor | None = None
+    statistics: Statistics = WHOLE
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,4 @@ class SpeechFeatures:
     start_s: float
     seconds: float
     dvector: np.ndarray | None = None
+    statistics: Statistics = WHOLE

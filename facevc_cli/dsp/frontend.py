@@ -55,9 +55,13 @@ class Frontend:
     def prepare(self, wav: np.ndarray) -> np.ndarray:
         """(n,) at the definition's rate -> trimmed and levelled (m,) float32."""
         start, end = self.bounds(wav)
-        wav = wav[start:end]
+        return self.match_peak(wav[start:end])
+
+    def match_peak(self, wav: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
+        """Scales a trimmed wav (n,) to the peak level: (n,) float32. heard: the sound whose own peak counts; None: wav."""
         if self.peak is not None:
-            wav = wav * (self.peak / max(0.05, float(np.abs(wav).max(initial=0.0))))
+            loudest = float(np.abs(wav if heard is None else heard).max(initial=0.0))
+            wav = wav * (self.peak / max(0.05, loudest))
         return wav.astype(np.float32, copy=False)
 
     def features(self, wav: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,12 @@ def root_mean_square(wav: np.ndarray) -> float:
     return float(np.sqrt(sum(np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum() for i in range(0, len(wav), BLOCK_SAMPLES)) / len(wav)))
 
 
-def match_loudness(wav: np.ndarray, rms: float) -> np.ndarray:
-    """(n,) to an RMS, short of clipping; that of a silence gives silence. In place."""
-    own = root_mean_square(wav)
+def match_loudness(wav: np.ndarray, rms: float, heard: np.ndarray | None = None) -> np.ndarray:
+    """Scales wav (n,) in place to an RMS, but not so far that it clips. The RMS of silence gives silence.
+
+    heard: the sound whose own RMS counts; None: wav.
+    """
+    own = root_mean_square(wav if heard is None else heard)
     gain = 0.0 if rms < SILENCE or own == 0 else min(rms / own, PEAK / max(float(wav.max()), -float(wav.min())))
     wav *= np.float32(gain)
     return wav

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from facevc_cli.core.settings import NO_LIMITS, Limits
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.frontend import Frontend
+from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.training.config import RunConfig
 from facevc_cli.training.task import Task
 
@@ -75,8 +76,11 @@ class ConversionModel(Protocol):
     def denormalise(self, mel: Tensor) -> Tensor:
         """Inverts `normalise`."""
 
-    def hear_content(self, mel: Tensor) -> Tensor:
-        """Normalised log-mel (B, n_mels, T) -> content (B, any length, any size)."""
+    def hear_content(self, mel: Tensor, statistics: Statistics = WHOLE) -> Tensor:
+        """Normalised log-mel (B, n_mels, T) -> content (B, any length, any size).
+
+        statistics: gathers the frames that count, if the model normalises its content over time.
+        """
 
     def embed_voice(self, voice: Tensor) -> Tensor:
         """d-vectors (B, 256), or normalised log-mels (B, n_mels, T) if `needs_dvector` is false, -> voice embeddings (B, D)."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from facevc_cli.dsp.statistics import WHOLE, Statistics
+
 PAUSE, LOUD = 0.05, 0.95  # quantiles of the frames' level
 SPEECH_FROM = 1 / 3  # share of the way from PAUSE to LOUD at which speech begins
 TRUSTED_FRAMES = 40  # this many frames count half, because a short recording holds too few sounds for an average
@@ -33,7 +35,9 @@ class BandStatistics:
         return cls(mean, std, len(speech))
 
 
-def match(mel: Tensor, own: BandStatistics | None, mean_share: float, deviation_share: float) -> Tensor:
+def match(
+    mel: Tensor, own: BandStatistics | None, mean_share: float, deviation_share: float, statistics: Statistics = WHOLE
+) -> Tensor:
     """Moves each band's mean linearly and its deviation by a power towards those of `own`. mel: (T, n_mels) normalised.
 
     A share of 1 moves all the way, 0 not at all. Both count less if the log-mel or the recording is short. Without `own` the log-mel
@@ -41,7 +45,7 @@ def match(mel: Tensor, own: BandStatistics | None, mean_share: float, deviation_
     """
     if own is None or not (mean_share or deviation_share):
         return mel
-    now = BandStatistics.measure(mel)
+    now = BandStatistics.measure(statistics.gather("bands", mel))
     frames = min(now.frames, own.frames)
     trust = frames / (frames + TRUSTED_FRAMES)
     change = (own.std.clamp(min=LEAST_DEVIATION) / now.std.clamp(min=LEAST_DEVIATION)).clamp(1 / MOST_CHANGE, MOST_CHANGE) ** (trust * deviation_share)

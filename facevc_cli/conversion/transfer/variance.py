@@ -3,10 +3,15 @@
 import torch
 from torch import Tensor
 
+from facevc_cli.dsp.statistics import WHOLE, Statistics
 
-def scale_variance(mel: Tensor, scale: float) -> Tensor:
+
+def scale_variance(mel: Tensor, scale: float, statistics: Statistics = WHOLE) -> Tensor:
     """Multiplies each band's deviations from its mean over the utterance by `scale`. Log-mels (B, T, n_mels). Above 1 speech sounds clearer.
 
     Silen, Helander, Nurminen and Gabbouj, "Ways to Implement Global Variance in Statistical Speech Synthesis", 2012; here by one factor.
     """
-    return mel if scale == 1 else torch.lerp(mel.mean(1, keepdim=True), mel, scale)
+    if scale == 1:
+        return mel
+    mean = statistics.gather("variance", mel, axis=1).mean(1, keepdim=True)
+    return torch.lerp(mean, mel, scale)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.fvmvc.vq import VectorQuantizer
 
 
@@ -51,8 +52,11 @@ class VQContentEncoder(nn.Module):
         self.quantizer = VectorQuantizer(codes, z_dim, commitment, decay, epsilon)
         self.context = nn.LSTM(z_dim, context_dim, batch_first=True)
 
-    def forward(self, mel: Tensor) -> ContentOutput:
-        """Encode `mel` (B, n_mels, T), normalised log-mel. If T is odd, the last frame is repeated, so that no frame is lost."""
+    def forward(self, mel: Tensor, statistics: Statistics = WHOLE) -> ContentOutput:
+        """Encode `mel` (B, n_mels, T), normalised log-mel. If T is odd, the last frame is repeated, so that no frame is lost.
+
+        statistics: not used, because codes are not normalised over time.
+        """
         if mel.shape[-1] % 2:
             mel = F.pad(mel, (0, 1), mode="replicate")
         z_before = self.layers(self.conv(mel).transpose(1, 2))

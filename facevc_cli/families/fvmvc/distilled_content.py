@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facevc_cli.dsp.frames import resample_frames
+from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput
 from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, whisper_log_mel
 
@@ -19,9 +20,10 @@ WINDOWS_AT_ONCE = 32
 LONG_S = 120.0  # for longer input without gradients, hidden frames are not kept
 
 
-def normalise_over_time(z: Tensor) -> Tensor:
-    """Scales (B, T, dim) to zero mean and unit deviation over T."""
-    return (z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True, unbiased=False) + 1e-3)
+def normalise_over_time(z: Tensor, statistics: Statistics = WHOLE) -> Tensor:
+    """Scales (B, T, dim) to zero mean and unit deviation over the frames that `statistics` gathers."""
+    measured = statistics.gather("content", z, axis=1)
+    return (z - measured.mean(1, keepdim=True)) / (measured.std(1, keepdim=True, unbiased=False) + 1e-3)
 
 
 class TeacherBottleneck(nn.Module):
@@ -61,7 +63,7 @@ class DistilledContentEncoder(nn.Module):
         self.mel_mean: Tensor
         self.mel_std: Tensor
 
-    def forward(self, mel: Tensor) -> ContentOutput:
+    def forward(self, mel: Tensor, statistics: Statistics = WHOLE) -> ContentOutput:
         """Encodes mel. The context is the last layer's output at z's frames (z_before if longer than LONG_S). All indices are -1, the loss is 0."""
         half = (mel.shape[-1] + 1) // 2
         whisper_mel = self._make_whisper_mel(mel)
@@ -72,7 +74,7 @@ class DistilledContentEncoder(nn.Module):
             z_before = self.head(hidden)
         zero = mel.new_zeros(())
         indices = torch.full(z_before.shape[:2], -1, dtype=torch.long, device=mel.device)
-        return ContentOutput(normalise_over_time(z_before), hidden, indices, zero, zero, z_before)
+        return ContentOutput(normalise_over_time(z_before, statistics), hidden, indices, zero, zero, z_before)
 
     def _encode_long(self, whisper_mel: Tensor, frames: int) -> Tensor:
         """Applies the head to the resampled hidden frames, block by block: (B, frames, z_dim)."""

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, mel_filters
+from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability
 from facevc_cli.families.fvmvc.config import ModelConfig
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput, VQContentEncoder
@@ -95,9 +96,10 @@ class FaceVC(nn.Module):
         content: ContentOutput = self.content_encoder(mel)
         return content.z, content.context, content.indices
 
-    def hear_content(self, mel: Tensor) -> Tensor:
+    def hear_content(self, mel: Tensor, statistics: Statistics = WHOLE) -> Tensor:
         """mel: (B, n_mels, T) normalised -> z (B, ceil(T / 2), z_dim)."""
-        return self.encode_content(mel)[0]
+        content: ContentOutput = self.content_encoder(mel, statistics)
+        return content.z
 
     def embed_voice(self, voice: Tensor) -> Tensor:
         """d-vector (B, 256), or normalised mel (B, n_mels, T) if the speaker encoder is `mel`, -> voice embedding (B, voice_dim)."""

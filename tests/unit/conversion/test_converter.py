@@ -22,7 +22,9 @@ from facevc_cli.conversion.transfer.bands import BandStatistics
 from facevc_cli.conversion.transfer.retrieval import retrieve
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.level import root_mean_square
 from facevc_cli.dsp.pitch import PitchRule, PitchStatistics
+from facevc_cli.dsp.statistics import RunningStatistics
 from facevc_cli.files.hashes import file_sha256
 from facevc_cli.files.image import save_image
 from facevc_cli.vocoders.griffin_lim import GriffinLim
@@ -372,3 +374,21 @@ def test_the_python_surface(toy):
 def test_importing_the_package_loads_no_torch():
     code = "import sys, facevc_cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_stream_ends_with_the_statistics_of_the_whole(converters):
+    """Each piece is normalised by what has been heard so far, and no piece is trimmed."""
+    converter = converters["starter"]
+    whole = np.concatenate([buzz(1.0, level=0.1), buzz(1.0, f0_hz=220.0)])
+    running = RunningStatistics(10)
+    first, second = (converter.analyse((piece, 16000), running) for piece in np.split(whole, 2))
+    alone = converter.analyse((whole[:16000], 16000))
+    assert first.rms == pytest.approx(alone.rms, rel=0.02) and first.pitch.mean == pytest.approx(alone.pitch.mean, abs=0.01)
+    entire = converter.analyse((whole, 16000))
+    assert second.rms == pytest.approx(entire.rms, rel=0.02) and second.rms > 1.5 * first.rms
+    assert second.pitch.mean == pytest.approx(entire.pitch.mean, abs=0.02) and second.pitch.mean > first.pitch.mean + 0.1
+    assert (second.start_s, second.seconds) == (0.0, 1.0)
+    target = converter.target_from_voice((buzz(0.8), 16000))
+    spoken = [converter.speak(source, target) for source in (first, second)]
+    assert [len(wav) for wav in spoken] == [converter.rate] * 2
+    assert root_mean_square(np.concatenate(spoken)) == pytest.approx(entire.rms, rel=0.3)
