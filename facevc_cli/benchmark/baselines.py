@@ -40,19 +40,19 @@ def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, ab
     if not names:
         return []
     _check_folder(naming, "--baseline")
-    rows = _kept(rows, lambda row: row.kind in ("face", "person", "card"), "--baseline needs targets that are somebody, for another to stand in for", reporter)
+    rows = _keep_rows(rows, lambda row: row.kind in ("face", "person", "card"), "--baseline needs targets that are somebody, for another to stand in for", reporter)
     planned: list[Row] = []
     for name in dict.fromkeys(names):
         if name == SHUFFLED:
-            planned += _shuffled(name, rows, naming, derangement(_people(rows), f"{seed}"))
+            planned += _plan_shuffled(name, rows, naming, draw_derangement(_list_people(rows), f"{seed}"))
         elif name == WITHIN_GENDER:
-            planned += _shuffled(name, rows, naming, _within_gender(_people(rows), about, seed))
+            planned += _plan_shuffled(name, rows, naming, _pair_within_gender(_list_people(rows), about, seed))
         elif name == MEAN_FACE:
-            planned += _mean_face(rows, naming, reporter)
+            planned += _plan_mean_face(rows, naming, reporter)
         elif name == SOURCE:
             planned += [replace(row, job=None, baseline=SOURCE) for row in rows]
         else:
-            planned += _voice(rows, naming, about, reporter)
+            planned += _plan_voice(rows, naming, about, reporter)
     return planned
 
 
@@ -64,7 +64,7 @@ def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming
     if not conditions:
         return []
     _check_folder(naming, "--degrade")
-    rows = _kept(rows, lambda row: row.job is not None and row.job.voice_spec.has_pictures, "--degrade needs pictures to degrade", reporter)
+    rows = _keep_rows(rows, lambda row: row.job is not None and row.job.voice_spec.has_pictures, "--degrade needs pictures to degrade", reporter)
     return [
         replace(row, job=naming.job(row.source, row.source_id, row.job.voice_spec.degrade(condition), row.target_id, f"degraded/{condition}/"))
         for condition in conditions
@@ -73,7 +73,7 @@ def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming
     ]
 
 
-def derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, Somebody]:
+def draw_derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, Somebody]:
     """Everybody -> somebody else, each used once. With equally many pictures a person, one person's are driven by one other's.
 
     FaceVCError where there is none: one person alone, or one with more than half of the targets.
@@ -95,7 +95,7 @@ def derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, Somebo
     return {one.voice_spec: order[(i + most) % len(order)] for i, one in enumerate(order)}
 
 
-def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[VoiceSpec, Somebody]:
+def _pair_within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[VoiceSpec, Somebody]:
     groups: dict[str, list[Somebody]] = {}
     for one in people:
         text = about.get(one.person, {}).get("gender", "")
@@ -109,13 +109,13 @@ def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[
     specs: dict[VoiceSpec, Somebody] = {}
     for gender, group in groups.items():
         try:
-            specs |= derangement(group, f"{seed} {gender}")
+            specs |= draw_derangement(group, f"{seed} {gender}")
         except FaceVCError as error:
             raise FaceVCError(f"--baseline {WITHIN_GENDER}, of the gender {gender}: {error}") from error
     return specs
 
 
-def _shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mapping[VoiceSpec, Somebody]) -> list[Row]:
+def _plan_shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mapping[VoiceSpec, Somebody]) -> list[Row]:
     made = {(row.source, row.job.voice_spec): row.job for row in rows if row.job is not None}
     planned = []
     for row in rows:
@@ -126,18 +126,18 @@ def _shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mapping[Voi
     return planned
 
 
-def _mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[Row]:
+def _plan_mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[Row]:
     """One mean over people, of each over all pictures of them."""
-    rows = _kept(rows, lambda row: row.kind != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
+    rows = _keep_rows(rows, lambda row: row.kind != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
     people: dict[str, dict[Path, None]] = {}
-    for one in _people(rows):
+    for one in _list_people(rows):
         people.setdefault(one.person, {}).update(dict.fromkeys(one.voice_spec.files))
     mean = VoiceSpec.from_people(tuple(tuple(files) for files in people.values()))
     below = f"baselines/{MEAN_FACE}/"
     return [replace(row, job=naming.job(row.source, row.source_id, mean, MEAN_FACE, below), baseline=MEAN_FACE) for row in rows]
 
 
-def _voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter) -> list[Row]:
+def _plan_voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter) -> list[Row]:
     people = {row.person for row in rows}
     recordings = {person: about.get(person, {}).get("references", "").split(SEPARATOR)[0] for person in people}
     lacking = sorted(person for person in people if not recordings[person])
@@ -161,7 +161,7 @@ def _check_folder(naming: Naming, option: str) -> None:
         raise UsageError(f"{option} makes several files: expected a folder as --out, found a single file. Name a folder.")
 
 
-def _kept(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, reporter: Reporter) -> list[Row]:
+def _keep_rows(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, reporter: Reporter) -> list[Row]:
     """The rows that can be run; says whose are left out. UsageError where no row is left."""
     kept = [row for row in rows if wanted(row)]
     left = list(dict.fromkeys(f"the {NOUNS[row.kind]} {row.target_id}" for row in rows if not wanted(row)))
@@ -173,7 +173,7 @@ def _kept(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, report
     return kept
 
 
-def _people(rows: Sequence[Row]) -> list[Somebody]:
+def _list_people(rows: Sequence[Row]) -> list[Somebody]:
     """Every target once; those that share a picture are one person, whatever they are called."""
     owners: dict[Path, str] = {}
     found: dict[VoiceSpec, str] = {}

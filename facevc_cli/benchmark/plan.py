@@ -7,7 +7,7 @@ from facevc_cli.batch.jobs import Draw
 from facevc_cli.batch.plan import Plan
 from facevc_cli.batch.run import ConvertConfig, plan_rows
 from facevc_cli.benchmark.baselines import plan_baselines, plan_degraded
-from facevc_cli.benchmark.labels import about_sources, about_targets
+from facevc_cli.benchmark.labels import describe_sources, describe_targets
 from facevc_cli.benchmark.protocol import draw, limit_references, load_protocol
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter
@@ -46,9 +46,9 @@ def plan_benchmark(benchmark: BenchmarkConfig, reporter: Reporter = SILENT) -> P
     by_source: dict[str, Line] = {}
     if benchmark.labels:
         written = [column for column in COLUMNS if column not in ("gender", "references")]
-        by_target = about_targets(benchmark.labels, labels, {row.person for row in own}, written, reporter)
+        by_target = describe_targets(benchmark.labels, labels, {row.person for row in own}, written, reporter)
     if benchmark.sources_table:
-        by_source = about_sources(benchmark.sources_table, known_sources, {row.source_id for row in own}, reporter)
+        by_source = describe_sources(benchmark.sources_table, known_sources, {row.source_id for row in own}, reporter)
     if benchmark.protocol:
         _limit_references(benchmark, by_target)
     rows = [

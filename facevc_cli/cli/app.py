@@ -52,14 +52,14 @@ for panel, commands in {
 app.command("extract-voice", cls=Command, rich_help_panel=PREPARE, no_args_is_help=True, hidden=True)(extract_spkemb)
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"facevc {__version__}")
         raise typer.Exit()
 
 
 @app.callback()
-def facevc(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
+def facevc(version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
     os.getcwd()  # where that folder is gone: an error of ours, before torch's libraries end the process with theirs
 
 

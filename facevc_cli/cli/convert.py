@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from facevc_cli.cli.convert_options import ConvertOptions
 from facevc_cli.cli.option_fields import takes_fields_of
-from facevc_cli.cli.pipes import piped
+from facevc_cli.cli.pipes import spool_pipes
 from facevc_cli.cli.report import run_stage
 from facevc_cli.core.progress import Reporter, Summary
 
@@ -39,7 +39,7 @@ def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", R
     from facevc_cli.conversion.voice_request import VoiceOptions, take_mix_words
 
     words, mixes = take_mix_words(options.sources, options.mixes or ())
-    with piped(words, options.output) as (sources, output):
+    with spool_pipes(words, options.output) as (sources, output):
         config = ConvertConfig(
             sources=tuple(sources),
             output=output,

@@ -16,7 +16,7 @@ def takes_fields_of(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[.
     kind: a dataclass whose fields are annotated as a command's parameters would be.
     """
     hints = typing.get_type_hints(kind, include_extras=True)
-    parameters = [_parameter(field, hints[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
+    parameters = [_make_parameter(field, hints[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
 
     def decorate(command: Callable[[T], None]) -> Callable[..., None]:
         @wraps(command)
@@ -30,6 +30,6 @@ def takes_fields_of(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[.
     return decorate
 
 
-def _parameter(field: Field[Any], annotation: Any) -> Parameter:
+def _make_parameter(field: Field[Any], annotation: Any) -> Parameter:
     default = Parameter.empty if field.default is MISSING else field.default
     return Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -61,7 +61,7 @@ class ConsoleReporter:
     def advance(self, item: str, **figures: float | str) -> None:
         self._step(item, figures)
         if self.verbose:
-            self._print(f"done  {item} {_figures(figures)}".rstrip())
+            self._print(f"done  {item} {_format_figures(figures)}".rstrip())
 
     def skip(self, item: str) -> None:
         self._step(item, {})
@@ -92,13 +92,13 @@ class ConsoleReporter:
         now = time.monotonic()
         rate = self._count / max(1e-9, now - self._started)
         if self._bar is not None:
-            text = f"{rate:.3g} {self._unit}/s {_figures(figures)}".rstrip()
+            text = f"{rate:.3g} {self._unit}/s {_format_figures(figures)}".rstrip()
             self._bar.update(self._task, advance=1, item=item[-40:], rate=text)
         elif not self.quiet and now - self._last_line >= LINE_EVERY_S:
             self._last_line = now
             left = f", {(self._total - self._count) / rate:.0f} s left" if self._total else ""
             counted = f"{self._what}: {self._count}/{self._total or '?'} {self._unit}, {rate:.3g}/s{left}"
-            self._print(f"{counted} {_figures(figures)} {item}".rstrip())
+            self._print(f"{counted} {_format_figures(figures)} {item}".rstrip())
 
     def _print(self, text: str, style: str | None = None) -> None:
         self.console.print(text, style=style, markup=False)
@@ -120,10 +120,10 @@ class Results:
         """Of the terminal, in columns."""
         return self._console.width
 
-    def line(self, text: str) -> None:
+    def write_line(self, text: str) -> None:
         self._write(f"{text}\n")
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def write_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table
 
         drawn = Table(title=title)
@@ -256,5 +256,5 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
         reporter.note(f"next: {summary.next_command}")
 
 
-def _figures(figures: dict[str, float | str]) -> str:
+def _format_figures(figures: dict[str, float | str]) -> str:
     return " ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())

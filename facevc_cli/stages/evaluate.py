@@ -68,24 +68,24 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
     if judges is None:
         judges = choose_judges(config.speaker_judge, config.recogniser, config.language, config.naturalness, notes)
-    listening = JudgeAnswers(judges, _cache_folder(config), tally, config.jobs)
-    voices = listening.hear_voices(_files(found.conversions))
+    listening = JudgeAnswers(judges, _choose_cache_folder(config), tally, config.jobs)
+    voices = listening.hear_voices(_list_files(found.conversions))
     heard = [c for c in found.conversions if c.converted in voices]
     if not heard:
         raise FaceVCError(
             f"{config.manifest}: none of its {len(found.conversions)} converted files can be heard. The first: "
             f"{tally.failures[0][1] if tally.failures else 'unknown'}"
         )
-    threshold = _threshold(config, listening, judges)
+    threshold = _find_threshold(config, listening, judges)
     if threshold is None:
         notes.append(f"SHR and SDR are off: no threshold is known for {judges.name} (give real recordings with --calibrate)")
-    evidence = _evidence(heard, voices, threshold, listening, judges)
+    evidence = _gather_evidence(heard, voices, threshold, listening, judges)
     evaluation = measure(heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed)
     evaluation = replace(evaluation, notes=notes + explain_missing(evaluation.systems, evaluation.slices, heard, evidence))
     for name, reason in evaluation.failed.items():
         tally.fail(f"--metric {name}", reason)
-    answers = _answers(config, evaluation)
-    evaluation = replace(evaluation, systems=_joined(evaluation, answers))
+    answers = _read_answers(config, evaluation)
+    evaluation = replace(evaluation, systems=_join_answers(evaluation, answers))
     for note in evaluation.notes:
         reporter.note(note)
     data = {**to_json(evaluation), "speaker_judge": judges.name, "excluded": found.excluded}
@@ -95,7 +95,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     return tally.summary(config.output, None, **data)
 
 
-def _evidence(heard: Sequence[Conversion], voices: dict[str, HeardVoice], threshold: Threshold | None, listening: JudgeAnswers, judges: Judges) -> Evidence:
+def _gather_evidence(heard: Sequence[Conversion], voices: dict[str, HeardVoice], threshold: Threshold | None, listening: JudgeAnswers, judges: Judges) -> Evidence:
     converted = list(dict.fromkeys(c.converted for c in heard))
     sound = list(dict.fromkeys(converted + [c.source for c in heard if c.source in voices]))
     return Evidence(
@@ -110,13 +110,13 @@ def _evidence(heard: Sequence[Conversion], voices: dict[str, HeardVoice], thresh
     )
 
 
-def _files(conversions: Sequence[Conversion]) -> list[str]:
+def _list_files(conversions: Sequence[Conversion]) -> list[str]:
     """Every file to listen to, once: conversions, then sources, then real recordings of the targets."""
     names = [c.converted for c in conversions] + [c.source for c in conversions if c.source]
     return list(dict.fromkeys(names + [name for c in conversions for name in c.references]))
 
 
-def _threshold(config: EvaluateConfig, listening: JudgeAnswers, judges: Judges) -> Threshold | None:
+def _find_threshold(config: EvaluateConfig, listening: JudgeAnswers, judges: Judges) -> Threshold | None:
     if config.calibrate is None:
         return judges.threshold
     table = config.calibrate
@@ -129,7 +129,7 @@ def _threshold(config: EvaluateConfig, listening: JudgeAnswers, judges: Judges) 
     )
 
 
-def _answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[str, Figure]]:
+def _read_answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[str, Figure]]:
     if not config.answers:
         return {}
     from facevc_cli.evaluation.listening_study import read_answers
@@ -137,7 +137,7 @@ def _answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[s
     return read_answers(list(config.answers), evaluation)
 
 
-def _joined(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
+def _join_answers(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
     """The systems' figures with the listeners' in one order."""
     joined = {label: {**figures, **answers.get(label, {})} for label, figures in evaluation.systems.items()}
     return {label: {name: figures[name] for name in evaluation.metrics if name in figures} for label, figures in joined.items()}
@@ -163,7 +163,7 @@ def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporte
             reporter.note(note)
 
 
-def _cache_folder(config: EvaluateConfig) -> Path | None:
+def _choose_cache_folder(config: EvaluateConfig) -> Path | None:
     """Beside the manifest, under the output where that cannot be written, else nowhere."""
     home = config.manifest if config.manifest.is_dir() else config.manifest.parent
     if os.access(home, os.W_OK):

@@ -52,14 +52,14 @@ def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 @lru_cache(maxsize=1)
-def _analyser(detector: str, embedder: str, on_many: str, device: str) -> FaceAnalyser:
+def _load_analyser(detector: str, embedder: str, on_many: str, device: str) -> FaceAnalyser:
     """One a process: the networks load once."""
     return FaceAnalyser(detector, embedder, on_many, device)
 
 
 def _extract(config: ExtractFaceConfig, source: Input) -> Item:
-    analyser = _analyser(config.detector, config.embedder, config.on_many, config.device)
-    kind, frames = _frames_of(source, config)
+    analyser = _load_analyser(config.detector, config.embedder, config.on_many, config.device)
+    kind, frames = _read_frames(source, config)
     found: list[FaceObservation] = []
     seen, many = 0, 0
     refusal: FaceVCError | None = None
@@ -72,7 +72,7 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
             continue
         found.append(observation)
         if config.save_crops:
-            save_image(_crop_path(config.save_crops, source, index), observation.crop)
+            save_image(_make_crop_path(config.save_crops, source, index), observation.crop)
     if not found:
         counted = f" (in {seen} frames looked at; {many} of them with several faces)" if kind == "video" else ""
         raise NoFaceError(f"{source.path}: no usable face{counted}: {refusal}")
@@ -91,7 +91,7 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
     )
 
 
-def _frames_of(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterable[tuple[int | None, np.ndarray]]]:
+def _read_frames(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterable[tuple[int | None, np.ndarray]]]:
     """('video', its frames with their index) or ('image', the one picture)."""
     if source.path.suffix.lower() in VIDEO_SUFFIXES:
         frames = iterate_frames(source.path, config.every, config.max_frames)
@@ -99,7 +99,7 @@ def _frames_of(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterable[
     return "image", [(None, load_image(source.path))]
 
 
-def _crop_path(folder: Path, source: Input, frame: int | None) -> Path:
+def _make_crop_path(folder: Path, source: Input, frame: int | None) -> Path:
     """<folder>/<id>.png, or <folder>/<id>/frame-<index>.png for a video; an id never leads out of the folder."""
     parts = source.id.split("/")
     if any(part in ("", ".", "..") or "\\" in part for part in parts):

@@ -68,7 +68,7 @@ def _extract(frontend: Frontend, teacher: Path | None, device: str, source: Inpu
     mel, f0 = frontend.features(wav, device)
     frames = {"mel": mel, "f0": f0}
     if teacher is not None:
-        frames["content"] = _teacher(teacher)(resample(wav, rate, TEACHER_RATE))
+        frames["content"] = _load_teacher(teacher)(resample(wav, rate, TEACHER_RATE))
     pitch = PitchStatistics.of(f0)
     return Item(
         source.id,
@@ -109,7 +109,7 @@ class _Teacher:
 
 
 @lru_cache(maxsize=1)
-def _teacher(folder: Path) -> _Teacher:
+def _load_teacher(folder: Path) -> _Teacher:
     return _Teacher(folder)
 
 

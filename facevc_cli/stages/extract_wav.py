@@ -61,10 +61,10 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     inputs = config.inputs(VIDEO_SUFFIXES | AUDIO_SUFFIXES, reporter)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
-    targets = [_target(config.output, source) for source in mine]
-    ours = _made_with_these_settings(config)
+    targets = [_choose_target(config.output, source) for source in mine]
+    ours = _has_same_settings(config)
     manifest = _Manifest(config)
-    known = {} if config.overwrite or not ours else {s.id: found for s in mine if (found := manifest.origin_of(s)) is not None}
+    known = {} if config.overwrite or not ours else {s.id: found for s in mine if (found := manifest.find_origin(s)) is not None}
     standing = find_standing(mine, known, config.output, config.output)
     standing.tell(config.output, reporter)
     waiting = standing.waiting
@@ -74,7 +74,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     if config.dry_run:
         reporter.note(f"would extract {len(waiting)} of {len(mine)} files into {config.output}")
         return tally.summary(config.output, inputs=len(mine), waiting=len(waiting))
-    write_text(config.output / SETTINGS, json.dumps(_settings(config)) + "\n")
+    write_text(config.output / SETTINGS, json.dumps(_make_settings(config)) + "\n")
     folders = {config.output, *(target.parent for target in targets)}
     remove_left(folders)
     reporter.begin(len(mine), "files", STAGE)
@@ -98,23 +98,23 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     following = f"facevc extract-features {config.output} -o features.h5 --speakers {config.output / MANIFEST}"
     if count > 1:
         following = "run every shard, then the same command without --shard, which completes the manifest"
-    return tally.summary(config.output, following, manifest=str(config.output / MANIFEST), seconds=manifest.seconds(mine))
+    return tally.summary(config.output, following, manifest=str(config.output / MANIFEST), seconds=manifest.sum_seconds(mine))
 
 
 def _extract(config: ExtractWavConfig, source: Input) -> Row:
     origin = Origin.of(source, config.output)
     sound = fit_full_scale(read_sound(source.path, config.rate))
     # a killed run has no time to enter the wav into the manifest, so the wav itself says what it was made from
-    save_audio(_target(config.output, source), sound.wav, sound.rate, _COMMENT + origin.sha256)
-    return _row(source, len(sound.wav), sound.rate, origin) | {NOTES: "; ".join(sound.notes)}
+    save_audio(_choose_target(config.output, source), sound.wav, sound.rate, _COMMENT + origin.sha256)
+    return _make_row(source, len(sound.wav), sound.rate, origin) | {NOTES: "; ".join(sound.notes)}
 
 
-def _row(source: Input, samples: int, rate: int, origin: Origin) -> Row:
+def _make_row(source: Input, samples: int, rate: int, origin: Origin) -> Row:
     row = {"utterance": source.id, "speaker": source.speaker, "file": f"{source.id}.wav"}
     return row | {"duration": f"{samples / rate:.6f}", "rate": str(rate)} | origin.columns()
 
 
-def _source_sha256(wav: Path) -> str:
+def _read_source_sha256(wav: Path) -> str:
     """The sha256 of the file that a wav was made from, as its comment has it; nothing in a wav of an earlier version."""
     import soundfile
 
@@ -126,28 +126,28 @@ def _source_sha256(wav: Path) -> str:
     return text.removeprefix(_COMMENT) if text.startswith(_COMMENT) else ""
 
 
-def _target(folder: Path, source: Input) -> Path:
+def _choose_target(folder: Path, source: Input) -> Path:
     target = inside(folder, f"{source.id}.wav")
     if target.resolve() == source.path.resolve():
         raise FaceVCError(f"{source.path} would be replaced by its own extract. Choose an output folder that does not hold the inputs.")
     return target
 
 
-def _settings(config: ExtractWavConfig) -> dict[str, str | int]:
+def _make_settings(config: ExtractWavConfig) -> dict[str, str | int]:
     return {"stage": STAGE, "rate": config.rate}
 
 
-def _made_with_these_settings(config: ExtractWavConfig) -> bool:
+def _has_same_settings(config: ExtractWavConfig) -> bool:
     """Whether the output was begun with the same settings; FaceVCError where it was with others, unless overwritten."""
     path = config.output / SETTINGS
     if not path.is_file():
         return False
     found = read_json(path, advice="Delete it and pass --overwrite.")
-    if found == _settings(config):
+    if found == _make_settings(config):
         return True
     if not config.overwrite:
         raise FaceVCError(
-            f"{config.output} was made with other settings ({found} there, {_settings(config)} now). Choose another output, or pass "
+            f"{config.output} was made with other settings ({found} there, {_make_settings(config)} now). Choose another output, or pass "
             "--overwrite to make it anew."
         )
     return False
@@ -162,7 +162,7 @@ class _Manifest:
         self._merge()
         self._written = time.monotonic()
 
-    def origin_of(self, source: Input) -> Origin | None:
+    def find_origin(self, source: Input) -> Origin | None:
         """What the wav of that id was made from: its row says it, or a whole wav that a killed run had no time to enter. None: it is not there."""
         found = self.rows.get(source.id)
         if found is not None:
@@ -171,7 +171,7 @@ class _Manifest:
         samples, rate = wav_header(wav)
         if samples == 0 or rate != self.rate:
             return None
-        return Origin(sha256=_source_sha256(wav), speaker=source.speaker)
+        return Origin(sha256=_read_source_sha256(wav), speaker=source.speaker)
 
     def keep(self, source: Input) -> None:
         """The row of a source that is done, with what this command line says of its speaker and what is known of its file."""
@@ -179,8 +179,8 @@ class _Manifest:
         if found is None:
             wav = self.folder / f"{source.id}.wav"
             samples, rate = wav_header(wav)
-            origin = Origin.of(source, self.folder) if _source_sha256(wav) else Origin()
-            found = self.rows[source.id] = _row(source, samples, rate, origin)
+            origin = Origin.of(source, self.folder) if _read_source_sha256(wav) else Origin()
+            found = self.rows[source.id] = _make_row(source, samples, rate, origin)
         found["speaker"] = source.speaker
 
     def add(self, row: Row) -> None:
@@ -194,7 +194,7 @@ class _Manifest:
         write_table(self.path, [self.rows[utterance] for utterance in sorted(self.rows)], ALL_COLUMNS)
         self._written = time.monotonic()
 
-    def seconds(self, sources: Sequence[Input]) -> float:
+    def sum_seconds(self, sources: Sequence[Input]) -> float:
         return round(sum(float(self.rows[s.id]["duration"]) for s in sources if s.id in self.rows), 3)
 
     def _check_duration(self, text: str) -> None:

@@ -43,7 +43,7 @@ class Running:
 
 
 @contextmanager
-def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Running]:
+def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Running]:
     """Serves the page while the block lasts; then its folder is gone. FaceVCError where the model, Gradio or the port is not to be had."""
     if not 0 < config.max_seconds < math.inf:
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
@@ -78,7 +78,7 @@ def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
     if before is signal.SIG_DFL:  # called from Python: a termination cleans up as Ctrl-C does
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with running(config, reporter) as page:
+        with serve_in_background(config, reporter) as page:
             if not is_loopback(config.host):
                 reporter.note(
                     f"warning: --host {config.host} lets everyone who reaches this machine use the page, unencrypted and without a password. "

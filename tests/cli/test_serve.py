@@ -45,7 +45,7 @@ from facevc_cli.page.studio import FIRST, SECOND, Studio
 from facevc_cli.provenance.metadata import read_provenance
 from facevc_cli.provenance.watermark import detect
 from facevc_cli.stages import serve as stage
-from facevc_cli.stages.serve import Running, ServeConfig, running
+from facevc_cli.stages.serve import Running, ServeConfig, serve_in_background
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -123,7 +123,7 @@ def test_wrong_options(arguments, code, said, tmp_path, monkeypatch):
 @needs_gradio
 def test_a_model_without_faces_is_refused_before_the_page_opens(tmp_path):
     folder = checkpoint(tmp_path / "run", "starter", faces=False)
-    with pytest.raises(FaceVCError, match="never trained on faces"), running(ServeConfig(port=0, checkpoint=folder, vocoder="griffin-lim")):
+    with pytest.raises(FaceVCError, match="never trained on faces"), serve_in_background(ServeConfig(port=0, checkpoint=folder, vocoder="griffin-lim")):
         pass
 
 
@@ -512,7 +512,7 @@ def test_one_thread_makes_and_uses_the_model(converter, tmp_path, monkeypatch):
 def test_both_signals_end_it(number, studio, monkeypatch):
     thread = threading.Thread(target=lambda: None)
     monkeypatch.setattr(thread, "join", lambda: (os.kill(os.getpid(), number), time.sleep(5)))
-    monkeypatch.setattr(stage, "running", lambda *given: nullcontext(Running("http://127.0.0.1:1/", studio, thread)))
+    monkeypatch.setattr(stage, "serve_in_background", lambda *given: nullcontext(Running("http://127.0.0.1:1/", studio, thread)))
     before = signal.getsignal(signal.SIGTERM)
     assert stage.run(ServeConfig()) == Summary(done=0) and signal.getsignal(signal.SIGTERM) is before
 
@@ -544,7 +544,7 @@ def test_ctrl_c_leaves_nothing(model, tmp_path):
 @pytest.fixture(scope="module")
 def starter_page():
     """One server for all tests of the page, with the bundled model: it is what people hear."""
-    with running(ServeConfig(port=0, device="cpu", max_seconds=20, max_mb=2)) as page:
+    with serve_in_background(ServeConfig(port=0, device="cpu", max_seconds=20, max_mb=2)) as page:
         yield page
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from facevc_cli.batch.jobs import Naming, Row, jobs_of, person_of
-from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
-from facevc_cli.benchmark.labels import about_sources, about_targets
+from facevc_cli.benchmark.baselines import BASELINES, Somebody, draw_derangement, plan_baselines, plan_degraded
+from facevc_cli.benchmark.labels import describe_sources, describe_targets
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SilentReporter
@@ -53,20 +53,20 @@ def test_person_is_the_folder_or_the_file_alone():
 @pytest.mark.parametrize("seed", range(20))
 def test_nobody_is_driven_by_themselves_and_each_image_drives_once(images, seed):
     named = somebody(faces(**images))
-    specs = derangement(named, str(seed))
+    specs = draw_derangement(named, str(seed))
     assert set(specs) == {one.voice_spec for one in named} and sorted(one.id for one in specs.values()) == sorted(one.id for one in named)
     assert all(spec.file.parent.name != other.person for spec, other in specs.items())
 
 
 def test_one_seed_is_one_derangement_in_any_order():
     named = somebody(faces(**{f"p{i}": 1 for i in range(10)}))
-    assert derangement(named, "0") == derangement(named[::-1], "0")
-    assert len({tuple(sorted(str(d) for d in derangement(named, str(seed)).items())) for seed in range(10)}) == 10
+    assert draw_derangement(named, "0") == draw_derangement(named[::-1], "0")
+    assert len({tuple(sorted(str(d) for d in draw_derangement(named, str(seed)).items())) for seed in range(10)}) == 10
 
 
 def test_images_of_one_person_are_driven_by_one_other():
     """So that the shuffled system can be as alike within a target as the system itself."""
-    specs = derangement(somebody(faces(a=3, b=3, c=3)), "1")
+    specs = draw_derangement(somebody(faces(a=3, b=3, c=3)), "1")
     for person in "abc":
         assert len({other.person for spec, other in specs.items() if spec.file.parent.name == person}) == 1
 
@@ -74,7 +74,7 @@ def test_images_of_one_person_are_driven_by_one_other():
 @pytest.mark.parametrize("images", [{"a": 3}, {"a": 3, "b": 2}, {"a": 5, "b": 2, "c": 2}])
 def test_no_derangement(images):
     with pytest.raises(FaceVCError, match=r"at least two targets, none with more than half.* of 'a'"):
-        derangement(somebody(faces(**images)), "0")
+        draw_derangement(somebody(faces(**images)), "0")
 
 
 def test_shuffled_rows_share_the_files_that_are_made_anyway():
@@ -261,16 +261,16 @@ def test_labels_become_columns(tmp_path):
         {"target": "a", "gender": "female", "references": f"/far/a2.wav| {tmp_path}/a1.wav|", "age_bin": "30-39", "model": "x", "parallel": ""},
         {"target": "z", "gender": "male", "references": "", "age_bin": "", "model": "", "parallel": ""},
     ]
-    about = about_targets(table, rows, ["a", "b"], ["model", "face"], reporter)
+    about = describe_targets(table, rows, ["a", "b"], ["model", "face"], reporter)
     assert about == {"a": {"gender": "female", "references": f"{tmp_path}/a1.wav|/far/a2.wav", "age_bin": "20-29"}}
     assert reporter.notes == [f"{table}: no row for 1 of 2 targets, such as b", f"{table}: not taken into the manifest: model, parallel"]
     with pytest.raises(FaceVCError, match=r"column target names such as 'q', found 'a', 'z'"):
-        about_targets(table, rows, ["q"], [])
+        describe_targets(table, rows, ["q"], [])
 
 
 def test_what_is_known_of_sources(tmp_path):
     rows = [{"source_id": "s", "gender": "f", "transcript": " hello ", "speaker": "1"}]
-    assert about_sources(tmp_path / "t.csv", rows, ["s"]) == {"s": {"source_gender": "f", "source_speaker": "1", "transcript": "hello"}}
-    assert about_sources(tmp_path / "t.csv", [{"source_id": "s", "gender": "f"}], ["s"]) == {"s": {"source_gender": "f"}}
+    assert describe_sources(tmp_path / "t.csv", rows, ["s"]) == {"s": {"source_gender": "f", "source_speaker": "1", "transcript": "hello"}}
+    assert describe_sources(tmp_path / "t.csv", [{"source_id": "s", "gender": "f"}], ["s"]) == {"s": {"source_gender": "f"}}
     with pytest.raises(FaceVCError, match="column source_id"):
-        about_sources(tmp_path / "t.csv", rows, ["t"])
+        describe_sources(tmp_path / "t.csv", rows, ["t"])

@@ -12,7 +12,7 @@ from facevc_cli.corpus.store import Store
 from facevc_cli.faces.analyser import FaceAnalyser
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.inputs import Input
-from facevc_cli.stages.extract_face import ExtractFaceConfig, _crop_path, run
+from facevc_cli.stages.extract_face import ExtractFaceConfig, _make_crop_path, run
 
 
 def _write_video(path, frames):
@@ -128,4 +128,4 @@ def test_dry_run_writes_nothing(folder, tmp_path):
 @pytest.mark.parametrize("identifier", ["..", "../x", "a/../../x", "/x", "a//b", "..\\x"])
 def test_crops_stay_in_their_folder(tmp_path, identifier):
     with pytest.raises(FaceVCError, match="cannot be a file below"):
-        _crop_path(tmp_path, Input(Path("x.png"), identifier, "s"), None)
+        _make_crop_path(tmp_path, Input(Path("x.png"), identifier, "s"), None)

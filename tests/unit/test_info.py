@@ -116,7 +116,7 @@ def test_a_card_of_a_model_that_is_not_here_or_predicts_no_pitch(card, tmp_path,
 
 def test_the_model_is_loaded_once_and_for_cards_alone(card, model, tmp_path, monkeypatch):
     loaded = []
-    monkeypatch.setattr("facevc_cli.stages.info._model", lambda checkpoint: (loaded.append(checkpoint), Converter(checkpoint, "griffin-lim", "cpu"))[1])
+    monkeypatch.setattr("facevc_cli.stages.info._load_model", lambda checkpoint: (loaded.append(checkpoint), Converter(checkpoint, "griffin-lim", "cpu"))[1])
     shutil.copy(card, tmp_path / "again.safetensors")
     assert run(InfoConfig(paths=(model,), checkpoint=model)).done == 1 and loaded == []
     assert run(InfoConfig(paths=(card, tmp_path / "again.safetensors"), checkpoint=model)).done == 2 and loaded == [model]

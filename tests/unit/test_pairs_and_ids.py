@@ -8,7 +8,7 @@ import pytest
 from folders import Notes, touch
 
 from facevc_cli.batch.jobs import Naming, Row, plan_conversions
-from facevc_cli.benchmark.labels import about_targets
+from facevc_cli.benchmark.labels import describe_targets
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.pairing import pair_faces
@@ -100,7 +100,7 @@ def test_what_every_folder_holds_besides_is_told(given):
 def test_labels_know_people_whichever_way_they_are_written(given):
     table = given / "labels.csv"
     table.write_text(f" Target;Gender\n{NFD} ;f\n", encoding="utf-8-sig")
-    assert about_targets(table, read_table(table, ["target"]), {NFC}, []) == {NFC: {"gender": "f"}}
+    assert describe_targets(table, read_table(table, ["target"]), {NFC}, []) == {NFC: {"gender": "f"}}
 
 
 def test_names_of_another_system(given):
