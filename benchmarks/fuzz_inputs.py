@@ -97,7 +97,7 @@ def _make_model(base: Path) -> None:
     done = {"source": loaded.weights_sha256, "half": False, "origin": None}
     figures = {"step": 5, "best_loss": 0.5, "validation": {"loss": 0.5}, "imported": done}
     (folder / "metrics.json").write_text(json.dumps(figures), encoding="utf-8")
-    loaded_slots = loaded.model.slot_values().numpy()
+    loaded_slots = loaded.model.get_slot_values().numpy()
     address = np.full(len(loaded_slots), 1 / len(loaded_slots), np.float32)
     origin = ({"file": "a.jpg", "sha256": "0" * 16, "share": "1"},)
     save_card(base / "model" / "card.safetensors", VoiceCard(loaded_slots[0], address, "toy", loaded.weights_sha256[:16], 1.0, origin, "2026-01-01", "0.1.0"))

@@ -23,9 +23,9 @@ from facevc_cli.conversion.voice_request import (
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, describe_renaming
-from facevc_cli.files.hashes import content_sha256
-from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files, inside
-from facevc_cli.files.names import normalise_name, real_path
+from facevc_cli.files.hashes import hash_readable_file
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files, join_inside
+from facevc_cli.files.names import find_real_path, normalise_name
 from facevc_cli.files.tables import read_table
 from facevc_cli.vocoders.load import VOCODERS
 
@@ -87,7 +87,7 @@ class Naming:
         if self.single:
             return Job(source, source_id, spec, self.output, self.output.name)
         name = _name(self.pattern, source_id, target_id)
-        return Job(source, source_id, spec, inside(self.output / below, name), below + name)
+        return Job(source, source_id, spec, join_inside(self.output / below, name), below + name)
 
 
 def person_of(path: Path, identifier: str) -> str:
@@ -159,9 +159,9 @@ def job_keys(jobs: Sequence[Job], checkpoint: Path, vocoder: str | None, *settin
 
     checkpoint: its own folder. A changed file under an old name gives another key.
     """
-    model = "".join(content_sha256(checkpoint / name) for name in ("model.safetensors", "config.yaml"))
+    model = "".join(hash_readable_file(checkpoint / name) for name in ("model.safetensors", "config.yaml"))
     specs = {job.voice_spec for job in jobs}
-    contents = {path: content_sha256(path) for path in {job.source for job in jobs} | {p for spec in specs for p in spec.files}}
+    contents = {path: hash_readable_file(path) for path in {job.source for job in jobs} | {p for spec in specs for p in spec.files}}
     shared = f"{model} {_vocoder_content(vocoder)} {settings}"
     by_spec = {spec: _describe_content(spec, contents) for spec in specs}
     parts = {job: f"{shared} {contents[job.source]} {by_spec[job.voice_spec]}" for job in jobs}
@@ -255,7 +255,7 @@ class _Given(Generic[T]):
             if (item := self.names.get(normalise_name(text))) is not None:
                 return item
             for path in (self.folder / text, Path(text)):
-                place = os.path.abspath(real_path(Path(os.path.abspath(path))))
+                place = os.path.abspath(find_real_path(Path(os.path.abspath(path))))
                 if (item := self.paths.get(place, self.paths.get(os.path.realpath(place)))) is not None:
                     return item
         return None
@@ -273,4 +273,4 @@ def _vocoder_content(vocoder: str | None) -> str:
         return f"{vocoder} {VOCODERS.describe_release(vocoder)}"
     path = Path(vocoder)
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    return " ".join(content_sha256(file) for file in files)
+    return " ".join(hash_readable_file(file) for file in files)

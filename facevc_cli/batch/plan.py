@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from facevc_cli.batch.jobs import Row
-from facevc_cli.files.tables import path_from
+from facevc_cli.files.tables import make_relative_path
 from facevc_cli.manifest.contract import SEPARATOR
 from facevc_cli.manifest.manifest import Line
 
@@ -21,7 +21,7 @@ class Plan:
 
     def lines(self, system: str, folder: Path) -> list[Line]:
         """The columns of the manifest in `folder` about what was asked for, a line a row; those about the file that answers come with the file."""
-        name = lru_cache(maxsize=None)(partial(path_from, folder))
+        name = lru_cache(maxsize=None)(partial(make_relative_path, folder))
         targets = {target: dict(columns) for target, columns in self.targets.items()}
         for columns in targets.values():
             if columns.get("references"):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from facevc_cli.batch.jobs import Job
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.manifest.manifest import Manifest
-from facevc_cli.provenance.metadata import made_with, provenance, read_provenance, sidecar_of, write_sidecar
+from facevc_cli.provenance.metadata import describe_provenance, name_sidecar, read_key, read_provenance, write_sidecar
 
 
 def jobs_waiting(jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path, manifest: Manifest, overwrite: bool) -> dict[Job, None]:
@@ -21,7 +21,7 @@ def jobs_waiting(jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path,
         if overwrite or not _has_content(job.output):
             waiting[job] = None
             continue
-        if made_with(job.output) != keys[job]:
+        if read_key(job.output) != keys[job]:
             raise FaceVCError(
                 f"{job.output} is there already, made {_how(job, keys[job], checkpoint)}. Pass --overwrite to make it anew, or choose another output."
             )
@@ -33,7 +33,7 @@ def jobs_waiting(jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path,
 def add_sidecar(output: Path) -> None:
     """The sidecar of a file that is finished, where it has none: from what the file says of itself."""
     made = read_provenance(output)
-    if made is not None and not sidecar_of(output).exists():
+    if made is not None and not name_sidecar(output).exists():
         write_sidecar(output, made)
 
 
@@ -51,7 +51,7 @@ def _how(job: Job, key: str, checkpoint: Path) -> str:
     if found is None:
         return "not by this command"
     try:
-        here = provenance(key, "", file_sha256(checkpoint / "model.safetensors"), job.source, job.voice_spec.files, job.voice_spec.kind)
+        here = describe_provenance(key, "", hash_file(checkpoint / "model.safetensors"), job.source, job.voice_spec.files, job.voice_spec.kind)
     except FaceVCError:  # an input that cannot be read
         return "from another model, input or setting"
     several = len(job.voice_spec.files) > 1  # those without a usable face do not count, and which they are is not known yet

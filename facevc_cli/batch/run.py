@@ -21,7 +21,7 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
 from facevc_cli.files.atomic import check_writable, remove_left
 from facevc_cli.manifest.manifest import Addresses, Line, Manifest, make_line_key, pick_file_columns
-from facevc_cli.provenance.metadata import provenance
+from facevc_cli.provenance.metadata import describe_provenance
 from facevc_cli.provenance.saving import save_converted
 
 STAGE = "convert"
@@ -89,7 +89,7 @@ def make_conversions(
     if config.dry_run:
         for job in jobs:
             reporter.note(f"{job.source} + {_named(job.voice_spec)} -> {job.output}")
-        return tally.summary(config.output, conversions=len(jobs))
+        return tally.summarise(config.output, conversions=len(jobs))
     folder = None if naming.single else config.output
     manifest = Manifest(folder)
     checkpoint = locate(config.checkpoint)
@@ -140,7 +140,7 @@ def make_conversions(
     following = None
     if manifest.path is not None:
         following = f"facevc evaluate {shlex.quote(str(manifest.path))} -o {shlex.quote(str(config.output / 'evaluation'))}"
-    return tally.summary(config.output, following)
+    return tally.summarise(config.output, following)
 
 
 def _system(given: str | None, rows: Sequence[Row], waiting: Mapping[Job, None], converter: Converter | None, manifest: Manifest) -> str:
@@ -173,7 +173,7 @@ def _convert_all(
     model = converter.checkpoint
 
     def save(job: Job, wav: np.ndarray) -> None:
-        made = provenance(
+        made = describe_provenance(
             keys[job], model.config.name, model.weights_sha256, job.source, resolver.used_files(job.voice_spec), job.voice_spec.kind, watermark=config.watermark
         )
         save_converted(job.output, wav, converter.rate, made, job.source.name, str(job.voice_spec), sidecar=config.sidecar)
@@ -188,7 +188,7 @@ def _convert_all(
             addresses.save()
         tally.reporter.record(_record(job, made))
         if error is None:
-            tally.done(job.relative)
+            tally.complete(job.relative)
             return
         tally.fail(job.relative, str(error))
         if config.fail_fast:

@@ -16,7 +16,7 @@ REPORT = "Reporting"
 MOST_SEED = 2**32 - 1  # what numpy takes
 
 
-def choose_one_of(literal: Any) -> Callable[[str], str]:
+def make_choice_parser(literal: Any) -> Callable[[str], str]:
     """The parser of an option whose values are a Literal's."""
 
     def parse(value: str) -> str:
@@ -73,7 +73,7 @@ Settings = Annotated[
 ]
 Precision = Annotated[
     choices.Precision,
-    typer.Option("--precision", metavar="no|bf16", parser=choose_one_of(choices.Precision), help="no is float32.", rich_help_panel=WORK),
+    typer.Option("--precision", metavar="no|bf16", parser=make_choice_parser(choices.Precision), help="no is float32.", rich_help_panel=WORK),
 ]
 StopAt = Annotated[int | None, typer.Option("--stop-at", min=1, help="Stop after this step. The command without it goes on.", rich_help_panel=WORK)]
 SAMPLING_WEIGHTS = "Columns utterance,weight: how often each is drawn."

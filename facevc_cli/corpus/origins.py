@@ -7,10 +7,10 @@ from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Reporter
-from facevc_cli.files.hashes import content_sha256, file_stamp
+from facevc_cli.files.hashes import hash_readable_file, stamp_file
 from facevc_cli.files.inputs import Input
-from facevc_cli.files.names import normalise_name, real_path
-from facevc_cli.files.tables import path_from
+from facevc_cli.files.names import find_real_path, normalise_name
+from facevc_cli.files.tables import make_relative_path
 
 COLUMNS = ("source", "source_sha256", "source_stamp")  # of stores and manifests
 
@@ -21,15 +21,15 @@ class Origin:
 
     source: str = ""  # its path, seen from the folder of the store or manifest
     sha256: str = ""
-    stamp: str = ""  # as of file_stamp
+    stamp: str = ""  # as of stamp_file
     speaker: str = ""
 
     @classmethod
     def of(cls, source: Input, folder: Path) -> "Origin":
         """What is on the disk now. Taken before the file is decoded: if it changes meanwhile, the item counts as
         stale."""
-        stamp = file_stamp(source.path)
-        return cls(path_from(Path(os.path.realpath(folder)), _real(source.path)), content_sha256(source.path), stamp, source.speaker)
+        stamp = stamp_file(source.path)
+        return cls(make_relative_path(Path(os.path.realpath(folder)), _resolve_folder(source.path)), hash_readable_file(source.path), stamp, source.speaker)
 
     @classmethod
     def read(cls, row: Mapping[str, object], speaker: str) -> "Origin":
@@ -37,7 +37,7 @@ class Origin:
         source, sha256, stamp = (str(row.get(name, "")) for name in COLUMNS)
         return cls(source, sha256, stamp, speaker)
 
-    def columns(self) -> dict[str, str]:
+    def as_columns(self) -> dict[str, str]:
         return dict(zip(COLUMNS, (self.source, self.sha256, self.stamp), strict=True))
 
 
@@ -55,7 +55,7 @@ class Standing:
         """Write one note on what is made again, and one on what counts as done without proof."""
         if self.changed:
             first = self.changed[0].path
-            reporter.note(f"{_files(self.changed)} changed since {output} was made, such as {first}: extracting again")
+            reporter.note(f"{_count_files(self.changed)} changed since {output} was made, such as {first}: extracting again")
         if self.unknown:
             reporter.note(
                 f"{output}: an earlier version made {len(self.unknown)} of its items and did not record their files, so only "
@@ -99,7 +99,7 @@ def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: 
 
 
 def _is_same_content(origin: Origin, path: Path) -> bool:
-    return (origin.stamp != "" and file_stamp(path) == origin.stamp) or content_sha256(path) == origin.sha256
+    return (origin.stamp != "" and stamp_file(path) == origin.stamp) or hash_readable_file(path) == origin.sha256
 
 
 def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
@@ -107,7 +107,7 @@ def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
     flac."""
     if not origin.source:
         return False
-    before, now = _place(origin, folder), _real(path)
+    before, now = _place(origin, folder), _resolve_folder(path)
     if normalise_name(str(before)) == normalise_name(str(now)) or os.path.realpath(before) == os.path.realpath(now):
         return True
     return not os.path.exists(before) and before.parent == now.parent and before.stem == now.stem
@@ -119,13 +119,13 @@ def _is_someone_else(origin: Origin, source: Input, folder: Path) -> bool:
 
 
 def _place(origin: Origin, folder: Path) -> Path:
-    return real_path(Path(os.path.normpath(os.path.join(os.path.realpath(folder), origin.source))))
+    return find_real_path(Path(os.path.normpath(os.path.join(os.path.realpath(folder), origin.source))))
 
 
-def _real(path: Path) -> Path:
+def _resolve_folder(path: Path) -> Path:
     """The path without links on the way to it; the file itself keeps its name, also if it is a link."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 
-def _files(inputs: Sequence[Input]) -> str:
+def _count_files(inputs: Sequence[Input]) -> str:
     return "1 file" if len(inputs) == 1 else f"{len(inputs)} files"

@@ -42,12 +42,12 @@ class Item:
     columns: dict[str, Value] = field(default_factory=dict)
 
 
-def newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
+def find_newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
     """Where each item is, by id: in the last of the stores that hold it."""
     return {identifier: (store, i) for store in stores for i, identifier in enumerate(store.ids)}
 
 
-def settings_hash(settings: Mapping[str, Any]) -> str:
+def hash_settings(settings: Mapping[str, Any]) -> str:
     """Sixteen hex digits that differ if any setting differs."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -121,7 +121,7 @@ class Store:
     def vector_names(self) -> list[str]:
         return list(self._open().get("vectors", {}))
 
-    def column(self, name: str) -> list[Any]:
+    def read_column(self, name: str) -> list[Any]:
         """One value per item; strings as str."""
         if name not in self.columns:
             raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
@@ -129,16 +129,16 @@ class Store:
             dataset = self._open()["index"][name]
             text = h5py.check_string_dtype(dataset.dtype) is not None
             with damage_told(self.path, f"index/{name}"):
-                self._columns[name] = self._checked.texts(dataset, f"index/{name}") if text else dataset[:].tolist()
+                self._columns[name] = self._checked.read_texts(dataset, f"index/{name}") if text else dataset[:].tolist()
         return self._columns[name]
 
-    def length(self, name: str) -> np.ndarray:
+    def read_lengths(self, name: str) -> np.ndarray:
         """(items,) frames of each item."""
-        return self._frames_of(name)[1]
+        return self._find_extent(name)[1]
 
-    def frames(self, name: str, item: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+    def read_frames(self, name: str, item: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows [start, stop) of one item's frames: a single contiguous read."""
-        offsets, lengths = self._frames_of(name)
+        offsets, lengths = self._find_extent(name)
         stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
         first = int(offsets[item])
         with damage_told(self.path, f"frames/{name}"):
@@ -146,7 +146,7 @@ class Store:
                 self._datasets[name] = self._open()["frames"][name]
             return self._datasets[name][first + start : first + stop]
 
-    def vectors(self, name: str) -> np.ndarray:
+    def read_vectors(self, name: str) -> np.ndarray:
         """(items, ...) all rows."""
         if name not in self.vector_names:
             raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
@@ -157,7 +157,7 @@ class Store:
     def statistics_names(self) -> list[str]:
         return list(self._open().get("statistics", {}))
 
-    def statistics(self, name: str) -> np.ndarray:
+    def read_statistics(self, name: str) -> np.ndarray:
         file = self._open()
         if "statistics" not in file or name not in file["statistics"]:
             raise FaceVCError(f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again.")
@@ -167,12 +167,12 @@ class Store:
                 raise ValueError("values that are not finite")
             return found
 
-    def _frames_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _find_extent(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         if name not in self._extents:
             raise FaceVCError(f"{self.path}: expected frames {name!r}, found {', '.join(self._extents) or 'none'}.")
         return self._extents[name]
 
-    def _vector(self, name: str, index: int) -> np.ndarray:
+    def _read_vector(self, name: str, index: int) -> np.ndarray:
         with damage_told(self.path, f"vectors/{name}"):
             return self._open()["vectors"][name][index]
 
@@ -181,9 +181,9 @@ class Store:
         return Item(
             self.ids[index],
             self.speakers[index],
-            {n: self.frames(n, index) for n in self.frame_names},
-            {n: self._vector(n, index) for n in self.vector_names},
-            {n: self.column(n)[index] for n in self.columns},
+            {n: self.read_frames(n, index) for n in self.frame_names},
+            {n: self._read_vector(n, index) for n in self.vector_names},
+            {n: self.read_column(n)[index] for n in self.columns},
         )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.stopping import delay_interrupts
-from facevc_cli.corpus.store import Item, Store, Value, newest, settings_hash
+from facevc_cli.corpus.store import Item, Store, Value, find_newest, hash_settings
 from facevc_cli.corpus.store_check import SCHEMA
 from facevc_cli.files.atomic import atomic_path, remove_left
 from facevc_cli.files.locks import exclusive_lock
@@ -31,16 +31,16 @@ class StoreWriter:
     def __init__(self, path: Path | str, stage: str, settings: Mapping[str, Any], *, overwrite: bool = False, shard_items: int = 64):
         self.path, self.stage, self.settings, self.shard_items = Path(path), stage, dict(settings), shard_items
         self.parts = self.path.with_name(self.path.name + ".parts")
-        self.hash = settings_hash(settings)
+        self.hash = hash_settings(settings)
         self._waiting: list[Item] = []
         self.done: set[str] = set()
         if overwrite:
             self.path.unlink(missing_ok=True)
             shutil.rmtree(self.parts, ignore_errors=True)
         with self._merge_lock():
-            for existing in [self.path, *self._finished_parts()]:
+            for existing in [self.path, *self._list_finished_parts()]:
                 if existing.is_file():
-                    self.done.update(self._checked(existing).ids)
+                    self.done.update(self._open_checked(existing).ids)
 
     def __enter__(self) -> "StoreWriter":
         return self
@@ -83,13 +83,13 @@ class StoreWriter:
         self, order: Sequence[str], columns: Mapping[str, Mapping[str, Value]], statistics: Mapping[str, np.ndarray], attributes: Mapping[str, Value]
     ) -> None:
         known = [set(values) for values in columns.values()]
-        sources = [source for source in self.readers() if all(names.issuperset(source.ids) for names in known)]
+        sources = [source for source in self.list_readers() if all(names.issuperset(source.ids) for names in known)]
         if not sources:
             return
-        home = newest(sources)
+        home = find_newest(sources)
         ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
-        rows = {n: sum(int(home[i][0].length(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
-        items = (_with(item, columns) for item in _read(home[i] for i in ids))
+        rows = {n: sum(int(home[i][0].read_lengths(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
+        items = (_add_columns(item, columns) for item in _read(home[i] for i in ids))
         self._write(self.path, items, rows, statistics, attributes)
         for source in sources:
             source.close()
@@ -102,12 +102,12 @@ class StoreWriter:
             remove_left([self.parts])
             self.parts.rmdir()
 
-    def readers(self) -> list[Store]:
+    def list_readers(self) -> list[Store]:
         """The store (if any) and the parts, to compute statistics from before merging. They come closed, because there may be more of
         them than a process may open; reading opens them."""
         self.flush()
         stores = []
-        for path in (p for p in [self.path, *self._finished_parts()] if p.is_file()):
+        for path in (p for p in [self.path, *self._list_finished_parts()] if p.is_file()):
             stores.append(Store(path))
             stores[-1].close()
         return stores
@@ -116,11 +116,11 @@ class StoreWriter:
         """While one process merges, no other looks for parts."""
         return exclusive_lock(self.path.with_name(f".{self.path.name}.merge.lock"), str(self.path), wait=True)
 
-    def _finished_parts(self) -> list[Path]:
+    def _list_finished_parts(self) -> list[Path]:
         """The oldest first; those of earlier versions, which have no time in their names, sort before all others."""
         return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
 
-    def _checked(self, existing: Path) -> Store:
+    def _open_checked(self, existing: Path) -> Store:
         store = Store(existing, self.stage)
         if store.attributes["settings_hash"] != self.hash:
             changed = sorted(k for k in {*store.settings, *self.settings} if store.settings.get(k) != self.settings.get(k))
@@ -220,7 +220,7 @@ def _empty_like(value: Value) -> Value:
     return type(value)()
 
 
-def _with(item: Item, columns: Mapping[str, Mapping[str, Value]]) -> Item:
+def _add_columns(item: Item, columns: Mapping[str, Mapping[str, Value]]) -> Item:
     for name, values in columns.items():
         item.columns[name] = values[item.id]
     return item

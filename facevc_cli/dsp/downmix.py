@@ -106,7 +106,7 @@ class ChannelLevels:
         mean, square = self._mix / self.count
         return loudest if alone or square - mean**2 < KEPT_ENERGY * powers[loudest] else None
 
-    def offset(self, rate: int) -> float:
+    def find_offset(self, rate: int) -> float:
         """The offset of the mix that is to be taken out: 0 if it does not matter."""
         mean, square = self._mix / max(1, self.count)
         matters = (
@@ -146,7 +146,7 @@ def mix_array(wav: np.ndarray, rate: int) -> np.ndarray:
         mixed = mix_channels(wav, channel=channel)
         levels = ChannelLevels()
         levels.add(mixed[:, None], mixed)
-    offset = levels.offset(rate)
+    offset = levels.find_offset(rate)
     mono = (mixed - offset if offset else mixed).astype(
         np.float32
     )  # a copy in any case: the caller's samples stay as they are

@@ -7,7 +7,7 @@ import numpy as np
 
 from facevc_cli.core.choices import name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, log_mel, sound_bounds
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, compute_log_mel, find_sound_bounds
 from facevc_cli.dsp.pitch import extract_f0
 
 
@@ -48,19 +48,19 @@ class Frontend:
             )
         return frontend
 
-    def bounds(self, wav: np.ndarray) -> tuple[int, int]:
+    def find_bounds(self, wav: np.ndarray) -> tuple[int, int]:
         """What the trim keeps of (n,): first sample, one past the last."""
-        return (0, len(wav)) if self.trim_db is None else sound_bounds(wav, self.trim_db)
+        return (0, len(wav)) if self.trim_db is None else find_sound_bounds(wav, self.trim_db)
 
     def prepare(self, wav: np.ndarray) -> np.ndarray:
         """(n,) at the definition's rate -> trimmed and levelled (m,) float32."""
-        start, end = self.bounds(wav)
+        start, end = self.find_bounds(wav)
         wav = wav[start:end]
         if self.peak is not None:
             wav = wav * (self.peak / max(0.05, float(np.abs(wav).max(initial=0.0))))
         return wav.astype(np.float32, copy=False)
 
-    def features(self, wav: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+    def extract_features(self, wav: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
         """A prepared wav (n,) -> (log-mel (T, n_mels) float32, F0 (T,) float32 Hz, 0 unvoiced)."""
-        mel = log_mel(wav, self.definition, device)
+        mel = compute_log_mel(wav, self.definition, device)
         return mel, extract_f0(wav, self.definition.rate, self.definition.hop_samples, len(mel))

@@ -45,22 +45,22 @@ MEL_DEFINITIONS = {
 }
 
 
-def _hz_to_slaney(hz: np.ndarray) -> np.ndarray:
+def _convert_hz_to_slaney(hz: np.ndarray) -> np.ndarray:
     """Slaney's mel scale (Auditory Toolbox): linear below 1 kHz, logarithmic above."""
     return np.where(hz < 1000.0, hz * 3 / 200, 15 + np.log(np.maximum(hz, 1e-9) / 1000.0) * 27 / np.log(6.4))
 
 
-def _slaney_to_hz(mel: np.ndarray) -> np.ndarray:
+def _convert_slaney_to_hz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < 15, mel * 200 / 3, 1000.0 * np.exp((mel - 15) * np.log(6.4) / 27))
 
 
 @lru_cache
-def mel_filters(definition: MelDefinition) -> np.ndarray:
+def make_mel_filters(definition: MelDefinition) -> np.ndarray:
     """Slaney mel filters (n_mels, 1 + n_fft / 2) float32: triangles of equal area. Equal to librosa.filters.mel's (tested).
 
     Written out because training machines and a quick start must do without librosa.
     """
-    d, edges = definition, _band_edges_hz(definition)
+    d, edges = definition, _find_band_edges_hz(definition)
     bins = np.fft.rfftfreq(d.n_fft, 1 / d.rate)
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
@@ -68,26 +68,26 @@ def mel_filters(definition: MelDefinition) -> np.ndarray:
     return np.asarray(triangles * (2 / (edges[2:] - edges[:-2]))[:, None], np.float32)
 
 
-def mel_centres_hz(definition: MelDefinition) -> np.ndarray:
+def find_band_centres_hz(definition: MelDefinition) -> np.ndarray:
     """(n_mels,) the frequency of each band's peak, in Hz."""
-    return _band_edges_hz(definition)[1:-1]
+    return _find_band_edges_hz(definition)[1:-1]
 
 
-def band_places(definition: MelDefinition, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def locate_in_bands(definition: MelDefinition, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where frequencies of any shape lie among the bands: the lower neighbour, and how far from it to the next, 0 to 1 (float32)."""
-    centres = mel_centres_hz(definition)
+    centres = find_band_centres_hz(definition)
     place = np.interp(hz, centres, np.arange(len(centres)))
     low = np.minimum(place.astype(np.int64), len(centres) - 2)
     return low, (place - low).astype(np.float32)
 
 
-def _band_edges_hz(d: MelDefinition) -> np.ndarray:
+def _find_band_edges_hz(d: MelDefinition) -> np.ndarray:
     """(n_mels + 2,): band i rises from edge i to edge i + 1 and falls to edge i + 2."""
-    lowest, highest = _hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))
-    return _slaney_to_hz(np.linspace(lowest, highest, d.n_mels + 2))
+    lowest, highest = _convert_hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))
+    return _convert_slaney_to_hz(np.linspace(lowest, highest, d.n_mels + 2))
 
 
-def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> np.ndarray:
+def compute_log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> np.ndarray:
     """The log-mel of a waveform at the definition's rate.
 
     wav: (n,) float, at least one sample, in [-1, 1]; returns (T, n_mels) float32, not normalised. T = 1 + n // hop where
@@ -102,7 +102,7 @@ def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> 
     if len(y) <= side:  # reflection needs more samples than it mirrors
         y = pad(y, (0, side + 1 - len(y)))
     y = pad(y[None, None], (side, side), mode="reflect")[0]
-    window, filters = torch.hann_window(d.win_samples, device=device), torch.from_numpy(mel_filters(d)).to(device)
+    window, filters = torch.hann_window(d.win_samples, device=device), torch.from_numpy(make_mel_filters(d)).to(device)
     frames = 1 + (y.shape[1] - d.n_fft) // d.hop_samples
     logged = np.empty((frames, d.n_mels), np.float32)
     for start in range(0, frames, FRAMES_AT_ONCE):  # the spectrum of an hour would take gigabytes
@@ -114,7 +114,7 @@ def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> 
     return logged
 
 
-def sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 2048, hop_samples: int = 512) -> tuple[int, int]:
+def find_sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 2048, hop_samples: int = 512) -> tuple[int, int]:
     """First and one past the last sample once leading and trailing silence, `top_db` below the loudest frame, is cut off.
 
     wav: (n,); the samples kept are those that librosa.effects.trim keeps (RMS of centred, zero-padded frames; tested). All of
@@ -138,7 +138,7 @@ def sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 204
 WHISPER_MEL = MelDefinition("whisper", 16000, 400, 400, 160, 80, 0.0, 8000.0, "log10", 1e-10, True)
 
 
-def whisper_mel_power(wav: np.ndarray) -> np.ndarray:
+def compute_whisper_mel_power(wav: np.ndarray) -> np.ndarray:
     """(n,) at 16 kHz -> (80, T) power mel spectrogram as Whisper takes it, T = n // 160 made even by a last silent frame."""
     import torch
 
@@ -148,5 +148,5 @@ def whisper_mel_power(wav: np.ndarray) -> np.ndarray:
         y = torch.nn.functional.pad(y, (0, d.n_fft))
     window = torch.hann_window(d.win_samples)
     spectrum = torch.stft(y, d.n_fft, d.hop_samples, window=window, center=True, return_complex=True)[:, :-1].abs() ** 2
-    power = torch.from_numpy(mel_filters(d)) @ spectrum
+    power = torch.from_numpy(make_mel_filters(d)) @ spectrum
     return torch.nn.functional.pad(power, (0, power.shape[1] % 2)).numpy()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facevc_cli.core.errors import UsageError
-from facevc_cli.dsp.windows import windows
+from facevc_cli.dsp.windows import place_windows
 
 F0_FLOOR_HZ = 71.0  # as WORLD has it: from 50 Hz on DIO takes mains hum and subharmonics for voices, a third of some women's frames
 F0_CEIL_HZ = 800.0
@@ -29,14 +29,14 @@ def extract_f0(wav: np.ndarray, rate: int, hop_samples: int, frames: int | None 
     count = 1 + len(wav) // hop_samples if frames is None else frames
     size, overlap = (math.ceil(seconds * rate / hop_samples) for seconds in (F0_WINDOW_S, F0_OVERLAP_S))
     f0 = np.zeros(count, np.float32)
-    for first, start, end in windows(count, size, overlap):
+    for first, start, end in place_windows(count, size, overlap):
         piece = wav if count <= size else wav[first * hop_samples : (first + size) * hop_samples]
-        found = _dio(piece, rate, hop_samples)[start - first : end - first]
+        found = _run_dio(piece, rate, hop_samples)[start - first : end - first]
         f0[start : start + len(found)] = found
     return f0
 
 
-def _dio(wav: np.ndarray, rate: int, hop_samples: int) -> np.ndarray:
+def _run_dio(wav: np.ndarray, rate: int, hop_samples: int) -> np.ndarray:
     import pyworld
 
     y = np.ascontiguousarray(wav, dtype=np.float64)
@@ -62,12 +62,12 @@ class PitchStatistics:
         return cls(float(voiced.mean()), float(voiced.std()))
 
 
-def matched_range(std: float, own: float, share: float) -> float:
+def match_range(std: float, own: float, share: float) -> float:
     """A source's deviation of ln F0, taken by a share towards a voice's own (1: all of it), at most to its half or its double."""
     return float(std * min(max(own / max(std, SMALLEST_LOG_F0_STD), 1 / MOST_RANGE_CHANGE), MOST_RANGE_CHANGE) ** share)
 
 
-def normalised_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = None) -> np.ndarray:
+def normalise_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = None) -> np.ndarray:
     """(T,) Hz, 0 unvoiced -> (T,) float32: (ln F0 - mean) / std over voiced frames, 0 where unvoiced.
 
     A spread below one percent counts as one percent.
@@ -103,7 +103,7 @@ class PitchRule:
             raise UsageError(f"--pitch {text!r}: expected at most {MOST_SEMITONES:g} semitones up or down. For a median in Hz write {found[1]}hz.")
         return cls("semitones", value) if value else cls()
 
-    def spoken(self, voice: PitchStatistics, source: PitchStatistics, lf0: np.ndarray) -> PitchStatistics:
+    def choose_statistics(self, voice: PitchStatistics, source: PitchStatistics, lf0: np.ndarray) -> PitchStatistics:
         """What to speak with. voice: the voice's own; lf0: (T,) the source's, normalised, 0 where unvoiced."""
         if self.kind == "keep":
             return source

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 
-def windows(total: int, size: int, context: int) -> Iterator[tuple[int, int, int]]:
+def place_windows(total: int, size: int, context: int) -> Iterator[tuple[int, int, int]]:
     """(first, start, end): a window begins at frame `first`, and of what comes out of it start .. end are kept.
 
     All windows have `size` frames, also the first and the last, which lie against the sequence's ends, where there is nothing to look

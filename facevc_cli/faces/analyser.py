@@ -21,12 +21,12 @@ from facevc_cli.faces.detection import (
     SfdDetector,
     TurningDetector,
     download_weights,
+    find_weights,
     import_package,
     load_dlib,
-    torch_device_name,
+    resolve_torch_device,
     turn_box,
     turn_image,
-    weights_path,
 )
 
 DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
@@ -93,7 +93,7 @@ class FaceAnalyser:
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """(H, W, 3) uint8 RGB -> the faces in it, largest first, boxes cut to the image, those under 24 px and the doubtful left out."""
-        image = _checked(image)
+        image = _check_image(image)
         height, width = image.shape[:2]
         if min(height, width) < SMALLEST_IMAGE_PX:
             return []
@@ -114,7 +114,7 @@ class FaceAnalyser:
             )
         if len(found) > 1 and self.on_many == "skip":
             raise ManyFacesError(f"expected one face, found {len(found)}. Cut the picture to one person, or pass --on-many largest.")
-        image, face = _checked(image), found[0]
+        image, face = _check_image(image), found[0]
         height, width = image.shape[:2]
         embedding, crop = self._embed(turn_image(image, face.turns), turn_box(face.box, width, height, face.turns))
         return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
@@ -135,14 +135,14 @@ def check_choices(detector: str, embedder: str, on_many: str) -> None:
         _need("facenet_pytorch", "--embedder facenet", "facenet", "the VGGFace2 network (107 MB)")
 
 
-def settings_of(detector: str, embedder: str, on_many: str) -> dict[str, str]:
+def make_settings(detector: str, embedder: str, on_many: str) -> dict[str, str]:
     """What decides the numbers in a store; dlib's weights by their hash, another package's by what it calls them."""
     own = {"dlib": DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16], "facenet": "vggface2"}
     weights = own[embedder] if embedder in own else PackagedEmbedder(embedder).weights
     return {"detector": detector, "embedder": embedder, "weights": weights, "on_many": on_many}
 
 
-def analyser_of(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
+def make_analyser(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
     """The analyser that makes embeddings as in a store of these settings; FaceVCError if its package is missing or another."""
     embedder, weights = settings["embedder"], settings.get("weights")
     if embedder not in (*EMBEDDERS, *PLUGINS.find_installed()):
@@ -162,8 +162,8 @@ class DlibEmbedder:
     """Five landmarks -> a level 150 px chip -> dlib's 128-D descriptor (same person: distance below about .6)."""
 
     def __init__(self) -> None:
-        self._landmarks = _landmarks()
-        self._network = load_dlib().face_recognition_model_v1(weights_path("dlib_face_recognition_resnet_model_v1.dat"))
+        self._landmarks = _load_landmark_predictor()
+        self._network = load_dlib().face_recognition_model_v1(find_weights("dlib_face_recognition_resnet_model_v1.dat"))
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         crop = _level(image, box, self._landmarks, DLIB_CROP_PX)
@@ -176,7 +176,7 @@ class FacenetEmbedder:
 
     def __init__(self, device: str):
         facenet = import_package("facenet_pytorch", "--embedder facenet", "facenet")
-        self._device = torch_device_name(device)
+        self._device = resolve_torch_device(device)
         self._network = download_weights(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet").eval().to(self._device)
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -227,11 +227,11 @@ def _level(image: np.ndarray, box: np.ndarray, landmarks: Any, side_px: int, pad
     return np.asarray(load_dlib().get_face_chip(image, points, side_px, padding))
 
 
-def _landmarks() -> Any:
-    return load_dlib().shape_predictor(weights_path("shape_predictor_5_face_landmarks.dat"))
+def _load_landmark_predictor() -> Any:
+    return load_dlib().shape_predictor(find_weights("shape_predictor_5_face_landmarks.dat"))
 
 
-_landmarks_once = lru_cache(maxsize=1)(_landmarks)
+_landmarks_once = lru_cache(maxsize=1)(_load_landmark_predictor)
 
 
 def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int) -> np.ndarray:
@@ -243,7 +243,7 @@ def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int
     return np.asarray(Image.fromarray(image).resize((side_px, side_px), Image.Resampling.BILINEAR, box=area))
 
 
-def _checked(image: np.ndarray) -> np.ndarray:
+def _check_image(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use io.image.load_image.")
     return np.ascontiguousarray(image)

@@ -22,7 +22,7 @@ def parse_conditions(specs: Sequence[str]) -> list[str]:
     Such a text is a safe name of a folder. UsageError for an unknown kind, what is no number, and a value out of range.
     """
     parts = [part.strip() for spec in specs for part in spec.split(",")]
-    return list(dict.fromkeys("+".join(f"{kind}={repr(value).removesuffix('.0')}" for kind, value in _steps(part)) for part in parts))
+    return list(dict.fromkeys("+".join(f"{kind}={repr(value).removesuffix('.0')}" for kind, value in _parse_steps(part)) for part in parts))
 
 
 def degrade(image: np.ndarray, condition: str) -> np.ndarray:
@@ -30,7 +30,7 @@ def degrade(image: np.ndarray, condition: str) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use io.image.load_image.")
     picture = Image.fromarray(np.ascontiguousarray(image))
-    for kind, value in _steps(condition):
+    for kind, value in _parse_steps(condition):
         picture = KINDS[kind].apply(picture, value)
     return np.array(picture)
 
@@ -56,14 +56,14 @@ def _occlude(picture: Image.Image, share: float) -> Image.Image:
     return covered
 
 
-def _jpeg(picture: Image.Image, quality: float) -> Image.Image:
+def _compress_jpeg(picture: Image.Image, quality: float) -> Image.Image:
     coded = io.BytesIO()
     picture.save(coded, "JPEG", quality=int(quality))
     coded.seek(0)
     return Image.open(coded, formats=("JPEG",)).convert("RGB")
 
 
-def _dark(picture: Image.Image, factor: float) -> Image.Image:
+def _darken(picture: Image.Image, factor: float) -> Image.Image:
     return ImageEnhance.Brightness(picture).enhance(factor)
 
 
@@ -79,29 +79,29 @@ def _downscale(picture: Image.Image, factor: float) -> Image.Image:
 KINDS = {
     "blur": Kind(_blur, lambda v: 0 < v <= 1000, "the Gaussian's deviation in pixels, above 0"),
     "occlude": Kind(_occlude, lambda v: 0 < v < 1, "the share of the picture under a grey square in its middle, between 0 and 1"),
-    "jpeg": Kind(_jpeg, lambda v: 1 <= v <= 100 and v == int(v), "the quality, a whole number from 1 to 100"),
-    "dark": Kind(_dark, lambda v: 0 <= v <= 1, "the factor on the brightness, from 0 to 1"),
+    "jpeg": Kind(_compress_jpeg, lambda v: 1 <= v <= 100 and v == int(v), "the quality, a whole number from 1 to 100"),
+    "dark": Kind(_darken, lambda v: 0 <= v <= 1, "the factor on the brightness, from 0 to 1"),
     "rotate": Kind(_rotate, lambda v: -360 <= v <= 360, "degrees counter-clockwise, from -360 to 360"),
     "downscale": Kind(_downscale, lambda v: 1 < v <= 1000, "the factor by which width and height shrink, above 1"),
 }
 
 
-def _steps(condition: str) -> list[tuple[str, float]]:
-    return [_step(text.strip()) for text in condition.split("+")]
+def _parse_steps(condition: str) -> list[tuple[str, float]]:
+    return [_parse_step(text.strip()) for text in condition.split("+")]
 
 
-def _step(text: str) -> tuple[str, float]:
+def _parse_step(text: str) -> tuple[str, float]:
     kind, _, number = (part.strip() for part in text.partition("="))
     if kind not in KINDS:
-        raise UsageError(f"--degrade {text!r}: expected KIND=VALUE, the kind one of {_listed()}. For example blur=4,jpeg=10,blur=2+dark=0.3.")
+        raise UsageError(f"--degrade {text!r}: expected KIND=VALUE, the kind one of {_list_kinds()}. For example blur=4,jpeg=10,blur=2+dark=0.3.")
     try:
         value = float(number)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and KINDS[kind].accepts(value)):
-        raise UsageError(f"--degrade {text!r}: expected for {kind} {KINDS[kind].values}; found {number or 'nothing'!r}. The kinds are {_listed()}.")
+        raise UsageError(f"--degrade {text!r}: expected for {kind} {KINDS[kind].values}; found {number or 'nothing'!r}. The kinds are {_list_kinds()}.")
     return kind, value
 
 
-def _listed() -> str:
+def _list_kinds() -> str:
     return "; ".join(f"{name} ({kind.values})" for name, kind in KINDS.items())

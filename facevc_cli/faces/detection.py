@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.packaged import packaged_file
+from facevc_cli.files.packaged import find_packaged_file
 
 HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees faces from 80 px on
 MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
@@ -62,56 +62,56 @@ class DlibDetector:
         longer = max(image.shape[:2])
         scale = float(np.clip(longer, *HOG_SIDE_PX)) / longer
         # twice as large from the image itself: a scaled-down photograph regains detail
-        found = self._hog_faces(image, scale) or self._hog_faces(image, 2 * scale)
-        if best_score(found) >= SURE_SCORE:
+        found = self._find_hog_faces(image, scale) or self._find_hog_faces(image, 2 * scale)
+        if find_best_score(found) >= SURE_SCORE:
             return found
-        found = self._turned_faces(image, scale, found) or found
+        found = self._find_turned_faces(image, scale, found) or found
         if found:
             return found
-        found = self._mmod_faces(image, min(scale, MMOD_SIDE_PX / longer))
-        return self._mmod_turned(image, scale, found) if found else []
+        found = self._find_mmod_faces(image, min(scale, MMOD_SIDE_PX / longer))
+        return self._check_turn(image, scale, found) if found else []
 
-    def _hog_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
-        rectangles, scores, _ = self._hog.run(_scaled(image, scale), 0, 0.0)
-        return [Detection(_box(r) / scale, float(s)) for r, s in zip(rectangles, scores, strict=True)]
+    def _find_hog_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
+        rectangles, scores, _ = self._hog.run(_scale_image(image, scale), 0, 0.0)
+        return [Detection(_make_box(r) / scale, float(s)) for r, s in zip(rectangles, scores, strict=True)]
 
-    def _mmod_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
-        return [Detection(_box(f.rect) / scale, float(f.confidence)) for f in _mmod()(_scaled(image, scale), 0)]
+    def _find_mmod_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
+        return [Detection(_make_box(f.rect) / scale, float(f.confidence)) for f in _load_mmod()(_scale_image(image, scale), 0)]
 
-    def _turned_faces(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
+    def _find_turned_faces(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
         """What HOG finds in the best of the other three ways up, if it is clearly better than `found` and the network agrees; else []."""
         best: list[Detection] = []
         for turns in (1, 2, 3):
             turned = turn_image(image, turns)
-            faces = self._hog_faces(turned, scale)
+            faces = self._find_hog_faces(turned, scale)
             if not faces and not found and max(image.shape[:2]) * scale <= HOG_DOUBLED_PX:
-                faces = self._hog_faces(turned, 2 * scale)
-            if best_score(faces) > max(best_score(best), best_score(found) + CLEARLY_BETTER if found else 0.0):
-                best = _turned_back(image, faces, turns)
+                faces = self._find_hog_faces(turned, 2 * scale)
+            if find_best_score(faces) > max(find_best_score(best), find_best_score(found) + CLEARLY_BETTER if found else 0.0):
+                best = _turn_back(image, faces, turns)
         if not best:
             return []
         face = max(best, key=lambda d: d.score)
-        turned_score = self._network_score(image, face.box, face.turns)
-        as_given = max(self._network_score(image, box, 0) for box in (face.box, *(d.box for d in found[:1])))
+        turned_score = self._score_turn(image, face.box, face.turns)
+        as_given = max(self._score_turn(image, box, 0) for box in (face.box, *(d.box for d in found[:1])))
         unknown = not found and as_given == turned_score == 0.0
         return best if turned_score > as_given or (unknown and face.score >= SURE_SCORE) else []
 
-    def _mmod_turned(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
+    def _check_turn(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
         """`found` by the network; or, if it finds the face better in another way up, what it finds there, or nothing if it is not sure."""
         face = max(found, key=lambda d: d.score)
-        scores = [self._network_score(image, face.box, turns) for turns in range(4)]
+        scores = [self._score_turn(image, face.box, turns) for turns in range(4)]
         turns = int(np.argmax(scores))
         if turns == 0:
             return found
         if scores[turns] < NETWORK_SURE:
             return []  # refused: neither way up is clear, and the wrong one gives another person's voice
-        faces = self._mmod_faces(turn_image(image, turns), min(scale, MMOD_SIDE_PX / max(image.shape[:2])))
-        return _turned_back(image, faces, turns)
+        faces = self._find_mmod_faces(turn_image(image, turns), min(scale, MMOD_SIDE_PX / max(image.shape[:2])))
+        return _turn_back(image, faces, turns)
 
-    def _network_score(self, image: np.ndarray, box: np.ndarray, turns: int) -> float:
+    def _score_turn(self, image: np.ndarray, box: np.ndarray, turns: int) -> float:
         """How sure the network is of the face around a box after so many quarter turns; 0 if it sees none."""
-        crop, scale = _around(image, box)
-        return best_score(self._mmod_faces(turn_image(crop, turns), scale))
+        crop, scale = _crop_around(image, box)
+        return find_best_score(self._find_mmod_faces(turn_image(crop, turns), scale))
 
 
 class TurningDetector:
@@ -124,10 +124,10 @@ class TurningDetector:
         found = self._detect(image)
         if not found:
             return []
-        crop, scale = _around(image, max(found, key=lambda d: d.area_px).box)
+        crop, scale = _crop_around(image, max(found, key=lambda d: d.area_px).box)
         if not crop.size:
             return found
-        scores = [best_score(self._dlib._hog_faces(turn_image(crop, turns), scale)) for turns in range(4)]
+        scores = [find_best_score(self._dlib._find_hog_faces(turn_image(crop, turns), scale)) for turns in range(4)]
         turns = int(np.argmax(scores))
         return (
             [replace(d, turns=turns) for d in found]
@@ -143,7 +143,7 @@ class SfdDetector:
         # only the detector: FaceAlignment would load, and compile, a landmark network that nothing here uses
         sfd = import_package("face_alignment.detection.sfd", "--detector face-alignment", "face-alignment")
         self._network = download_weights(
-            lambda: sfd.FaceDetector(torch_device_name(device), verbose=False), "--detector face-alignment"
+            lambda: sfd.FaceDetector(resolve_torch_device(device), verbose=False), "--detector face-alignment"
         )
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
@@ -157,7 +157,7 @@ class MtcnnDetector:
 
     def __init__(self, device: str):
         facenet = import_package("facenet_pytorch", "--detector mtcnn", "facenet")
-        self._network = facenet.MTCNN(keep_all=True, device=torch_device_name(device))
+        self._network = facenet.MTCNN(keep_all=True, device=resolve_torch_device(device))
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
         boxes, scores = self._network.detect(image)
@@ -165,7 +165,7 @@ class MtcnnDetector:
         return [Detection(np.asarray(b, dtype=np.float32), float(s)) for b, s in found]
 
 
-def best_score(found: list[Detection]) -> float:
+def find_best_score(found: list[Detection]) -> float:
     return max((d.score for d in found), default=0.0)
 
 
@@ -183,13 +183,13 @@ def turn_box(box: np.ndarray, width: int, height: int, turns: int) -> np.ndarray
     return box
 
 
-def _turned_back(image: np.ndarray, faces: list[Detection], turns: int) -> list[Detection]:
+def _turn_back(image: np.ndarray, faces: list[Detection], turns: int) -> list[Detection]:
     """Detections of the turned image, with their boxes in the image as it was given."""
     height, width = image.shape[:2] if turns % 2 == 0 else image.shape[1::-1]
     return [Detection(turn_box(d.box, width, height, 4 - turns), d.score, turns) for d in faces]
 
 
-def _around(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, float]:
+def _crop_around(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, float]:
     """The part of an image in and around a box, and the scale at which its face is TURN_FACE_PX wide."""
     side = float(max(box[2] - box[0], box[3] - box[1], 1.0))
     margin = TURN_MARGIN * side
@@ -198,14 +198,14 @@ def _around(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, float]:
     return np.ascontiguousarray(image[top:bottom, left:right]), TURN_FACE_PX / side
 
 
-def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+def _scale_image(image: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1.0:
         return image
     height, width = (max(1, round(n * scale)) for n in image.shape[:2])
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _box(rectangle: Any) -> np.ndarray:
+def _make_box(rectangle: Any) -> np.ndarray:
     return np.array(
         [rectangle.left(), rectangle.top(), rectangle.right() + 1, rectangle.bottom() + 1], dtype=np.float32
     )
@@ -222,14 +222,14 @@ def load_dlib() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _mmod() -> Any:
-    return load_dlib().cnn_face_detection_model_v1(weights_path("mmod_human_face_detector.dat"))
+def _load_mmod() -> Any:
+    return load_dlib().cnn_face_detection_model_v1(find_weights("mmod_human_face_detector.dat"))
 
 
-def weights_path(name: str) -> str:
+def find_weights(name: str) -> str:
     """The path of one of dlib's files."""
     return str(
-        packaged_file(
+        find_packaged_file(
             "face_recognition_models",
             f"models/{name}",
             DLIB_WEIGHTS[name],
@@ -259,7 +259,7 @@ def download_weights(make: Callable[[], Any], option: str) -> Any:
         ) from error
 
 
-def torch_device_name(name: str) -> str:
+def resolve_torch_device(name: str) -> str:
     from facevc_cli.core.devices import resolve_device
 
     return str(resolve_device(name))

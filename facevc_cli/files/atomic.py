@@ -36,7 +36,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
         if durable:
             _sync_folder(path.parent)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _make_write_error(path, error) from error
     finally:
         with suppress(OSError):  # if a file is in the folder's place, not even that can be looked up
             temporary.unlink(missing_ok=True)
@@ -46,10 +46,10 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder` to fill; swapped in on success, removed on any failure.
 
-    All of it is on the disk before the swap. What was there before lies under `old_folder` meanwhile, and goes only when the swap itself is on
+    All of it is on the disk before the swap. What was there before lies under `name_old_folder` meanwhile, and goes only when the swap itself is on
     the disk. An OSError comes through as it is.
     """
-    temporary, old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"), old_folder(folder)
+    temporary, old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"), name_old_folder(folder)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -67,7 +67,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def old_folder(folder: Path) -> Path:
+def name_old_folder(folder: Path) -> Path:
     """Where `atomic_folder` keeps what `folder` held while it is swapped. Read it if a crash came between the two renames."""
     return folder.with_name(f".{folder.name}.old")
 
@@ -100,7 +100,7 @@ def check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _make_write_error(folder, error) from error
 
 
 def remove_left(folders: Iterable[Path]) -> None:
@@ -112,7 +112,7 @@ def remove_left(folders: Iterable[Path]) -> None:
                     path.unlink()
 
 
-def _unwritable(path: Path, error: OSError) -> FaceVCError:
+def _make_write_error(path: Path, error: OSError) -> FaceVCError:
     return FaceVCError(
         f"{path} could not be written: {error.strerror or error}. Free space or choose another output, then run the same "
         "command again: what is finished is kept."

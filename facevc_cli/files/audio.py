@@ -58,7 +58,7 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
         raise FaceVCError(f"{path} could not be written ({error}). Is the disk full, or the folder read-only?") from error
 
 
-def wav_header(path: Path) -> tuple[int, int]:
+def read_wav_header(path: Path) -> tuple[int, int]:
     """(samples, rate in Hz) of a mono 16-bit wav; (0, 0) where there is none at `path`."""
     import soundfile
 

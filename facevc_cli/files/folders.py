@@ -25,15 +25,15 @@ class PassedOver:
     dead_links: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)  # folders
 
-    def notes(self) -> list[str]:
+    def list_notes(self) -> list[str]:
         """One sentence for each thing that was left out."""
         return [
-            *self._kinds(),
-            *_listed(self.dead_links, "link leads", "links lead", "nowhere"),
-            *_listed(self.unreadable, "folder", "folders", "cannot be read"),
+            *self._describe_kinds(),
+            *_describe_paths(self.dead_links, "link leads", "links lead", "nowhere"),
+            *_describe_paths(self.unreadable, "folder", "folders", "cannot be read"),
         ]
 
-    def _kinds(self) -> Iterator[str]:
+    def _describe_kinds(self) -> Iterator[str]:
         count = self.kinds.total()
         if count:
             ordered = sorted(self.kinds.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -124,6 +124,6 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _listed(paths: list[Path], one: str, several: str, what: str) -> Iterator[str]:
+def _describe_paths(paths: list[Path], one: str, several: str, what: str) -> Iterator[str]:
     if paths:
         yield f"{len(paths)} {one if len(paths) == 1 else several} {what}, such as {paths[0]}"

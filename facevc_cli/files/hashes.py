@@ -8,7 +8,7 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 
 
-def file_sha256(path: Path | str, advice: str = "Check the path.") -> str:
+def hash_file(path: Path | str, advice: str = "Check the path.") -> str:
     """The hexadecimal sha256 of a file's bytes.
 
     FaceVCError, which ends with the advice, if it cannot be read, or is a device or a pipe, which may never end.
@@ -22,10 +22,10 @@ def file_sha256(path: Path | str, advice: str = "Check the path.") -> str:
         raise FaceVCError(f"{path}: cannot be read ({error.strerror}). {advice}") from error
 
 
-def content_sha256(path: Path | str) -> str:
-    """`file_sha256`, but nothing for what cannot be read: it fails by itself when its turn comes."""
+def hash_readable_file(path: Path | str) -> str:
+    """`hash_file`, but nothing for what cannot be read: it fails by itself when its turn comes."""
     try:
-        return file_sha256(path)
+        return hash_file(path)
     except FaceVCError:
         return ""
 
@@ -33,7 +33,7 @@ def content_sha256(path: Path | str) -> str:
 COARSEST_CLOCK_S = 2.0  # the steps of some file systems' times
 
 
-def file_stamp(path: Path) -> str:
+def stamp_file(path: Path) -> str:
     """Size and times of a file: equal stamps mean equal contents, so that a large file need not be read again.
 
     The time of the last change of the inode is part of it, which no program can set back. It is empty if that proves

@@ -76,7 +76,7 @@ def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarra
                 halvings = _check_size(path, image, min(most_pixels, MOST_PIXELS))
                 return _decode(path, image, halvings)
     except Image.DecompressionBombError as error:
-        raise _too_large(path, "far more", MOST_WHOLE_PIXELS) from error
+        raise _make_size_error(path, "far more", MOST_WHOLE_PIXELS) from error
     except UnidentifiedImageError as error:
         raise FaceVCError(
             f"{path}: expected an image (JPEG, PNG, WebP, TIFF, ...), found something else. Check the file."
@@ -105,11 +105,11 @@ def _open(path: Path, start: bytes) -> Any:
     if is_heif(start):
         _register_heif(path)
         return Image.open(path, formats=("HEIF",))
-    return Image.open(path, formats=_formats())
+    return Image.open(path, formats=_list_formats())
 
 
 @lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
+def _list_formats() -> tuple[str, ...]:
     """Those of FORMATS that this Pillow has."""
     for name in PLUGINS.values():
         try:
@@ -130,7 +130,7 @@ def _register_heif(path: Path) -> None:
     pillow_heif.register_heif_opener()
 
 
-def _too_large(path: Path, found: str, most_pixels: int) -> FaceVCError:
+def _make_size_error(path: Path, found: str, most_pixels: int) -> FaceVCError:
     return FaceVCError(
         f"{path}: expected at most {most_pixels / 1e6:.0f} million pixels, found {found}. Scale the picture down first."
     )
@@ -143,9 +143,9 @@ def _check_size(path: Path, image: Any, most_pixels: int) -> int:
     if image.format not in ("JPEG", "JPEG2000"):
         most_pixels = min(most_pixels, MOST_WHOLE_PIXELS)
     if pixels > most_pixels or max(width, height) > LONGEST_SIDE_PX:
-        raise _too_large(path, found, most_pixels)
+        raise _make_size_error(path, found, most_pixels)
     if image.tile and image.tile[0][0] in ("ppm", "ppm_plain") and pixels > MOST_SLOW_PIXELS:
-        raise _too_large(path, f"{found} in a slow kind of PPM", MOST_SLOW_PIXELS)
+        raise _make_size_error(path, f"{found} in a slow kind of PPM", MOST_SLOW_PIXELS)
     halvings = max(0, math.ceil(math.log(pixels / KEPT_PIXELS, 4)))
     if image.format == "JPEG":
         _, buffered = check_scans(
@@ -153,7 +153,7 @@ def _check_size(path: Path, image: Any, most_pixels: int) -> int:
         )
         needed = buffered + 4 * pixels / 4 ** min(halvings, 3)
     elif image.format == "JPEG2000":
-        needed = DECODER_BYTES["JPEG2000"] * pixels / 4 ** _wavelet_halvings(image.size, halvings)
+        needed = DECODER_BYTES["JPEG2000"] * pixels / 4 ** _count_wavelet_halvings(image.size, halvings)
     else:
         filled = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(image.mode, 4)
         copies = (
@@ -161,7 +161,7 @@ def _check_size(path: Path, image: Any, most_pixels: int) -> int:
         )  # Pillow turns a TIFF as a whole
         needed = DECODER_BYTES.get(image.format, filled * copies) * pixels
     if needed > LARGEST_DECODED_BYTES:
-        raise _too_large(path, f"{found} ({image.format})", int(pixels * LARGEST_DECODED_BYTES / needed))
+        raise _make_size_error(path, f"{found} ({image.format})", int(pixels * LARGEST_DECODED_BYTES / needed))
     return halvings
 
 
@@ -172,12 +172,12 @@ def _decode(path: Path, image: Any, halvings: int) -> np.ndarray:
     try:
         image.load()
     except OSError as error:
-        rescued = _rescued(path, image, halvings)
+        rescued = _rescue_part(path, image, halvings)
         if rescued is None:
             raise error
         image = rescued
     factor = max(1, 2**halvings // round(width / image.width)) if image.format in ("JPEG", "JPEG2000") else 2**halvings
-    picture = _upright(image, _rgb(image, factor))
+    picture = _turn_upright(image, _convert_to_rgb(image, factor))
     return np.array(picture)
 
 
@@ -185,15 +185,15 @@ def _ask_for_less(image: Any, halvings: int) -> None:
     if halvings and image.format == "JPEG":
         image.draft(None, tuple(max(1, side >> halvings) for side in image.size))
     elif halvings and image.format == "JPEG2000":
-        image.reduce = _wavelet_halvings(image.size, halvings)
+        image.reduce = _count_wavelet_halvings(image.size, halvings)
 
 
-def _wavelet_halvings(size: tuple[int, int], halvings: int) -> int:
+def _count_wavelet_halvings(size: tuple[int, int], halvings: int) -> int:
     """How many of the halvings OpenJPEG can do: it rounds up, Pillow rounds to the nearest, and refuses if they differ."""
     return max(k for k in range(halvings + 1) if all(-(-side >> k) == (side + (1 << k >> 1)) >> k for side in size))
 
 
-def _rescued(path: Path, image: Any, halvings: int) -> Any:
+def _rescue_part(path: Path, image: Any, halvings: int) -> Any:
     """The part that is left of a JPEG or PNG that was cut short; None if too much is missing. Viewers show such a picture, too.
 
     Pillow has a switch for it, ImageFile.LOAD_TRUNCATED_IMAGES, which belongs to the whole process.
@@ -224,7 +224,7 @@ def _empty_rows(image: Any) -> int:
     return image.height - (box[3] if box else 0)
 
 
-def _upright(image: Any, picture: Image.Image) -> Image.Image:
+def _turn_upright(image: Any, picture: Image.Image) -> Image.Image:
     """The RGB picture turned as the file's EXIF block says; a damaged block says nothing."""
     exif = image.info.get("exif") or b""
     if is_costly_exif(exif) or len(image.info.get("Raw profile type exif", "")) > LARGEST_TEXT_EXIF:
@@ -236,7 +236,7 @@ def _upright(image: Any, picture: Image.Image) -> Image.Image:
         return picture
 
 
-def _rgb(image: Any, factor: int) -> Image.Image:
+def _convert_to_rgb(image: Any, factor: int) -> Image.Image:
     """A decoded picture of any mode as RGB, scaled down by a whole number; in strips, so that little is in memory twice."""
     if image.mode == "RGB" and factor == 1 and "transparency" not in image.info:
         return image
@@ -252,9 +252,9 @@ def _rgb(image: Any, factor: int) -> Image.Image:
 
 def _strip(image: Image.Image, scale: float) -> Image.Image:
     if image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bits(np.arange(65536), scale)[np.asarray(image)]).convert("RGB")
+        return Image.fromarray(_scale_to_eight_bits(np.arange(65536), scale)[np.asarray(image)]).convert("RGB")
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_eight_bits(np.nan_to_num(np.asarray(image).astype(np.float64)), scale)).convert("RGB")
+        return Image.fromarray(_scale_to_eight_bits(np.nan_to_num(np.asarray(image).astype(np.float64)), scale)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         seen = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
@@ -264,7 +264,7 @@ def _strip(image: Image.Image, scale: float) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(values: np.ndarray, scale: float) -> np.ndarray:
+def _scale_to_eight_bits(values: np.ndarray, scale: float) -> np.ndarray:
     return np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
 
 

@@ -82,7 +82,7 @@ def check_scans(
     """
     scans, last = 0, b""
     with path.open("rb") as file:
-        for _ in _jpeg_segments(file):
+        for _ in _iterate_jpeg_segments(file):
             pass
         several = progressive or file.read(1)[:1] < bytes([len(samplings)])
         file.seek(-5, 1)
@@ -99,7 +99,7 @@ def check_scans(
 
 def _check_jpeg(path: Path, file: BinaryIO) -> None:
     exif = b""
-    for marker, length in _jpeg_segments(file):
+    for marker, length in _iterate_jpeg_segments(file):
         if marker == 0xE1:
             content = file.read(min(length, 1 << 16))
             if content.startswith(b"Exif\0\0"):
@@ -112,7 +112,7 @@ def _check_jpeg(path: Path, file: BinaryIO) -> None:
         )
 
 
-def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+def _iterate_jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
     """(marker, bytes of content) of each segment before the first scan; the file is positioned at the content."""
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] != 0xDA:
@@ -136,7 +136,7 @@ def _check_tiff(path: Path, file: BinaryIO) -> None:
             continue
         seen.add(place)
         total, sides = 0, []
-        for tag, kind, count, value in _tiff_entries(file, place, order, big):
+        for tag, kind, count, value in _iterate_tiff_entries(file, place, order, big):
             total += TAG_BYTES.get(kind, 0) * count
             if tag in TILE_SIDES:
                 sides.append(value)
@@ -152,7 +152,7 @@ def _check_tiff(path: Path, file: BinaryIO) -> None:
             )
 
 
-def _tiff_entries(file: BinaryIO, place: int, order: str, big: bool) -> Iterator[tuple[int, int, int, int]]:
+def _iterate_tiff_entries(file: BinaryIO, place: int, order: str, big: bool) -> Iterator[tuple[int, int, int, int]]:
     """(tag, type, count, the first number of the value or its place) of one directory, as far as it is there."""
     try:
         file.seek(place)

@@ -34,7 +34,7 @@ def exclusive_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[Non
     note = path.with_name(path.name + NOTE)
     try:
         with suppress(OSError):
-            note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}) + "\n", encoding="utf-8")
+            note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _format_now()}) + "\n", encoding="utf-8")
         with remove_if_dropped(note), remove_if_dropped(path):
             yield
     finally:
@@ -77,5 +77,5 @@ def describe_holder(path: Path) -> str:
         return "it has not said which"
 
 
-def _now() -> str:
+def _format_now() -> str:
     return datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")

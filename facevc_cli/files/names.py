@@ -27,7 +27,7 @@ def look_up(found: Mapping[str, T], name: str) -> T | None:
     return found.get(key, found.get(key.strip()))
 
 
-def real_path(path: Path) -> Path:
+def find_real_path(path: Path) -> Path:
     """The path of a file or folder that is there, whichever way its accents are written on the disk; the path itself
     if there is none."""
     try:

@@ -12,7 +12,7 @@ from facevc_cli.dsp.downmix import SILENCE, ChannelLevels, mix_channels, remove_
 from facevc_cli.files.container import check_file, open_container
 from facevc_cli.files.inputs import VIDEO_SUFFIXES
 from facevc_cli.files.tracks import BLOCK_SAMPLES, ContainerTrack, PlainTrack, Track
-from facevc_cli.files.unfinished import length_patches
+from facevc_cli.files.unfinished import find_length_patches
 
 LONGEST_S = 6 * 3600.0  # a longer file is refused rather than filling the memory
 QUIETER_TRACK = 1e-3  # of the loudest track's energy, 30 dB below: such a track before it is no choice
@@ -66,7 +66,7 @@ def fit_full_scale(sound: Sound) -> Sound:
 def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *notes: str) -> Sound:
     """Reads it once; and once more if one channel must be taken, or an offset be taken out before resampling."""
     if (track.announced_s is None or track.announced_s > longest_s) and track.is_longer(longest_s):
-        raise _too_long(path, longest_s)
+        raise _make_length_error(path, longest_s)
     wav, levels = _gather(path, track, rate, longest_s)
     told = [note for note in notes if note]
     before = levels
@@ -74,7 +74,7 @@ def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *n
         told.append(f"took only channel {channel + 1} of {len(levels.powers)}, because the others cancel it or are silent")
         del wav  # before another as large is made
         wav, levels = _gather(path, track, rate, longest_s, channel)
-    if (offset := levels.offset(track.rate)) != 0:
+    if (offset := levels.find_offset(track.rate)) != 0:
         told.append(f"removed an offset of {offset:.3f}")
         del wav
         wav, levels = _gather(path, track, rate, longest_s, channel, offset)
@@ -96,7 +96,7 @@ def _gather(
     levels, mixer = ChannelLevels(), Resampler(track.rate, rate or track.rate, min(track.announced_s or 0.0, longest_s))
     checked = False
     first = np.zeros(0, np.float32)
-    for block in track.blocks():
+    for block in track.iterate_blocks():
         mixed = mix_channels(block, track.names, channel)
         if offset:
             mixed = mixed - np.float32(offset)
@@ -106,11 +106,11 @@ def _gather(
                 f"{path}: expected finite samples, found NaN or infinity. Export the file again as 16-bit PCM."
             )
         if levels.count > longest_s * track.rate:
-            raise _too_long(path, longest_s)
+            raise _make_length_error(path, longest_s)
         if not checked and levels.count > ((track.announced_s or 0) + LIE_S) * track.rate:
             checked = True
             if track.is_longer(longest_s):
-                raise _too_long(path, longest_s)
+                raise _make_length_error(path, longest_s)
         first = first if len(first) else mixed[:1].copy()
         mixer.push(mixed)
     if levels.count == 0:
@@ -151,7 +151,7 @@ class Resampler:
 
 def _choose_track(path: Path, longest_s: float) -> tuple[ContainerTrack, str]:
     """The first sound stream that is not silent, and a note if it is not the first of all."""
-    patches = length_patches(path)
+    patches = find_length_patches(path)
     with open_container(path, patches) as container:
         streams = [stream.index for stream in container.streams.audio if stream.codec_context is not None]
     if not streams:
@@ -164,7 +164,7 @@ def _choose_track(path: Path, longest_s: float) -> tuple[ContainerTrack, str]:
         with suppress(FaceVCError):
             track = ContainerTrack(path, index, patches)
             levels = ChannelLevels()
-            for block in track.blocks():
+            for block in track.iterate_blocks():
                 levels.add(block, block[:, 0])
                 if levels.count > longest_s * track.rate:
                     break
@@ -186,6 +186,6 @@ def _is_louder(wav: np.ndarray, least: float) -> bool:
     return sum(float(np.square(part, dtype=np.float64).sum()) for part in parts) >= len(wav) * least
 
 
-def _too_long(path: Path, longest_s: float) -> FaceVCError:
+def _make_length_error(path: Path, longest_s: float) -> FaceVCError:
     limit = f"{longest_s / 3600:g} hours" if longest_s >= 3600 else f"{longest_s:g} seconds"
     return FaceVCError(f"{path}: longer than {limit}. Cut it into pieces first.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.atomic import atomic_path
-from facevc_cli.files.names import normalise_name, real_path
+from facevc_cli.files.names import find_real_path, normalise_name
 
 SEPARATORS = (",", ";", "\t")  # Excel writes semicolons if the comma is the decimal sign, and tabs as "Unicode text"
 # The columns that hold names of utterances and people: the accents of their cells are compared, whichever way they
@@ -68,40 +68,40 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]
     """
     text = decode_text(path, "CSV table", "Save it as CSV in UTF-8 (in Excel: 'CSV UTF-8').")
     try:
-        first, text = _without_separator_line(text)
-        separator = first or _separator_of(text, required)
-        lines = _filled(text, separator)
-        names = _column_names(next(lines, (0, []))[1], required)
+        first, text = _cut_separator_line(text)
+        separator = first or _find_separator(text, required)
+        lines = _iterate_filled_rows(text, separator)
+        names = _name_columns(next(lines, (0, []))[1], required)
         _check_columns(path, names, required)
-        return [_row(path, number, names, fields) for number, fields in lines]
+        return [_make_row(path, number, names, fields) for number, fields in lines]
     except csv.Error as error:
         raise FaceVCError(f"{path}: not a UTF-8 CSV table ({error}). Save it as CSV in UTF-8.") from error
 
 
-def _without_separator_line(text: str) -> tuple[str, str]:
+def _cut_separator_line(text: str) -> tuple[str, str]:
     """('', the text), or the separator that Excel's first line 'sep=;' names and the text behind that line."""
     found = re.match(r'\s*"?sep=(.)"?[,;\t ]*(\r\n|\r|\n)', text, re.IGNORECASE)
     return (found[1], text[found.end() :]) if found else ("", text)
 
 
-def _separator_of(text: str, required: Sequence[str]) -> str:
+def _find_separator(text: str, required: Sequence[str]) -> str:
     """The separator by which the header has the most of the required columns, then the most columns; the comma where
     they are equal."""
     headers = {
-        separator: _column_names(next(_filled(text, separator), (0, []))[1], required) for separator in SEPARATORS
+        separator: _name_columns(next(_iterate_filled_rows(text, separator), (0, []))[1], required) for separator in SEPARATORS
     }
     return max(
         SEPARATORS, key=lambda separator: (len(set(required) & set(headers[separator])), len(headers[separator]))
     )
 
 
-def _filled(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _iterate_filled_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of the rows that have something in them."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     return ((reader.line_num, fields) for fields in reader if any(field.strip() for field in fields))
 
 
-def _column_names(header: Sequence[str], required: Sequence[str]) -> list[str]:
+def _name_columns(header: Sequence[str], required: Sequence[str]) -> list[str]:
     """The columns without blanks around them; those that facevc knows as it calls them, unless the table has them
     twice."""
     plain = [name.strip() for name in header]
@@ -128,7 +128,7 @@ def _check_columns(path: Path, names: Sequence[str], required: Sequence[str]) ->
         )
 
 
-def _row(path: Path, number: int, names: Sequence[str], fields: list[str]) -> dict[str, str]:
+def _make_row(path: Path, number: int, names: Sequence[str], fields: list[str]) -> dict[str, str]:
     if len(fields) < len(names) or any(field.strip() for field in fields[len(names) :]):
         raise FaceVCError(
             f"{path}, line {number}: expected {len(names)} fields, found {len(fields)}. Quote fields that hold "
@@ -158,7 +158,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
             raise FaceVCError(f"{path}: a name in it is no UTF-8 text ({error.object.strip()[:80]!r}), which no table can hold. Rename the file.") from error
 
 
-def path_from(folder: Path, file: Path | str) -> str:
+def make_relative_path(folder: Path, file: Path | str) -> str:
     """A file's path as a table in `folder` has it: relative, so that the table shows no home folder and may move with its files.
 
     Absolute only where there is no other way, as between two drives.
@@ -176,6 +176,6 @@ def path_from(folder: Path, file: Path | str) -> str:
 
 def resolve(name: str, table: Path) -> str:
     """A path from a table: relative to the table's folder if it exists there, else to the working directory."""
-    path = real_path(Path(name.strip()))
-    beside = real_path(table.parent / path)  # an absolute path stays what it is
+    path = find_real_path(Path(name.strip()))
+    beside = find_real_path(table.parent / path)  # an absolute path stays what it is
     return str(beside if os.path.exists(beside) or not os.path.exists(path) else path)

@@ -37,7 +37,7 @@ class Timeline:
         ]
         end_s = None
         if pictures:
-            end_s = max((_duration_s(s) for s in pictures), default=0.0) or None
+            end_s = max((_read_duration_s(s) for s in pictures), default=0.0) or None
         return cls(rate, min(begun, default=None), end_s, bool(_BROADCAST & set(container.format.name.split(","))))
 
     def place(self, time_s: float | None, samples: int) -> tuple[int, int]:
@@ -68,7 +68,7 @@ class Timeline:
         return self._written / self.rate + late_s <= self.end_s + 1
 
 
-def _duration_s(stream: Any) -> float:
+def _read_duration_s(stream: Any) -> float:
     """Of a stream, 0 if nothing says; not the container's, which time stamps of the sound that lie make long."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)

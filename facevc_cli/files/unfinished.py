@@ -9,7 +9,7 @@ _MOST_CHUNKS = 1000
 _OGG_HEADER = 27
 
 
-def length_patches(path: Path) -> dict[int, bytes]:
+def find_length_patches(path: Path) -> dict[int, bytes]:
     """The bytes, by position, that make a header say that the sound continues to the end. None if the header is right.
 
     Knows RIFF, RF64 and Sun's AU.
@@ -27,7 +27,7 @@ def length_patches(path: Path) -> dict[int, bytes]:
             return {}
         file.seek(at + 4)
         (told,) = struct.unpack("<I", file.read(4))
-        if told == 0 and _ends_in_chunks(file, at + 8, size):
+        if told == 0 and _is_only_chunks(file, at + 8, size):
             return {}  # it holds no sound, and says so
         if 0 < told <= size - at - 8:
             return {}
@@ -53,7 +53,7 @@ def is_chained_ogg(path: Path) -> bool:
     return False
 
 
-def id3_bytes(path: Path) -> int:
+def measure_id3_bytes(path: Path) -> int:
     """The length of the tag in front of an MP3, which may hold pictures."""
     with path.open("rb") as file:
         header = file.read(10)
@@ -77,7 +77,7 @@ def _find_data(file: BinaryIO, size: int) -> int | None:
     return None
 
 
-def _ends_in_chunks(file: BinaryIO, at: int, size: int) -> bool:
+def _is_only_chunks(file: BinaryIO, at: int, size: int) -> bool:
     """Whether from here to the end there is nothing but whole chunks, at least none."""
     for _ in range(_MOST_CHUNKS):
         if at >= size:

@@ -26,7 +26,7 @@ def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -
         for frame in decode_frames(container, stream):
             if index % every == 0:
                 time_s = float(frame.time) if frame.time is not None else index / rate
-                yield index, time_s, _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+                yield index, time_s, _turn_upright(frame.to_ndarray(format="rgb24"), frame.rotation)
                 given += 1
                 if limit is not None and given >= limit:
                     return
@@ -35,6 +35,6 @@ def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -
         raise FaceVCError(f"{path}: no frame of the video can be decoded: it is cut short or damaged. Copy or export it again.")
 
 
-def _upright(image: np.ndarray, rotation_deg: int) -> np.ndarray:
+def _turn_upright(image: np.ndarray, rotation_deg: int) -> np.ndarray:
     """Turns a frame counter-clockwise by the container's display rotation: telephones film sideways."""
     return np.ascontiguousarray(np.rot90(image, round(rotation_deg / 90) % 4))

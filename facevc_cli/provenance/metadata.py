@@ -17,7 +17,7 @@ from typing import Any
 
 from facevc_cli import __version__
 from facevc_cli.files.atomic import write_text
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 
 SHORT = 16  # hexadecimal digits kept of a sha256
 NAMED = 8  # faces or voices listed one by one; of more, one hash of all
@@ -47,23 +47,23 @@ class Provenance:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value != ()}
 
 
-def provenance(
+def describe_provenance(
     key: str, model: str, model_sha256: str, source: Path | str, targets: Sequence[Path | str], by: str = "face", *, watermark: bool = True
 ) -> Provenance:
     """Of one conversion made today. source: a file, or the sha256 of what is none; targets: the same for faces or voices, as `by` says.
 
     FaceVCError if a file cannot be read.
     """
-    hashes = tuple(_short(target) for target in targets)
+    hashes = tuple(_hash_short(target) for target in targets)
     if len(hashes) > NAMED:
         hashes = (hashlib.sha256(",".join(sorted(hashes)).encode()).hexdigest()[:SHORT],)
     faces, voices = ((), hashes) if by == "voice" else (hashes, ())
-    return Provenance(key, model, model_sha256[:SHORT], _short(source), faces, voices, watermark, date.today().isoformat())
+    return Provenance(key, model, model_sha256[:SHORT], _hash_short(source), faces, voices, watermark, date.today().isoformat())
 
 
-def comment(made: Provenance, source: str, target: str) -> str:
+def format_comment(made: Provenance, source: str, target: str) -> str:
     """The comment of a file made from the source of that name to the target ("face b.png", "mean of 4 faces")."""
-    said = f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from {_plain(source)} to the {_plain(target)}"
+    said = f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from {_make_plain(source)} to the {_make_plain(target)}"
     return f"{said} {json.dumps(made.as_dict())}"
 
 
@@ -83,8 +83,8 @@ def parse_comment(text: str) -> Provenance | None:
         return None
     if not all(isinstance(item, str) for item in [*texts.values(), *items]):
         return None
-    fields: dict[str, Any] = {name: _plain(value) for name, value in texts.items()}
-    fields |= {name: tuple(map(_plain, listed)) for name, listed in lists.items()}
+    fields: dict[str, Any] = {name: _make_plain(value) for name, value in texts.items()}
+    fields |= {name: tuple(map(_make_plain, listed)) for name, listed in lists.items()}
     return Provenance(**fields, watermark=watermark)
 
 
@@ -94,20 +94,20 @@ def read_provenance(path: Path | str) -> Provenance | None:
     return parse_comment(text) if text else None
 
 
-def made_with(path: Path | str) -> str | None:
+def read_key(path: Path | str) -> str | None:
     """The key in a converted file's comment; None if it is not one of ours."""
     made = read_provenance(path)
     return made.key if made else None
 
 
-def sidecar_of(path: Path) -> Path:
+def name_sidecar(path: Path) -> Path:
     """The path of a sound file's sidecar: `name.wav.json` beside it."""
     return path.with_name(f"{path.name}.json")
 
 
 def write_sidecar(path: Path, made: Provenance) -> None:
     """Write the same facts beside a finished file, with its name and the whole sha256 of its bytes. FaceVCError if it cannot be written."""
-    write_text(sidecar_of(path), json.dumps({"file": path.name, "sha256": file_sha256(path), **made.as_dict()}, indent=1) + "\n")
+    write_text(name_sidecar(path), json.dumps({"file": path.name, "sha256": hash_file(path), **made.as_dict()}, indent=1) + "\n")
 
 
 def _read_comment(path: Path) -> str:
@@ -119,10 +119,10 @@ def _read_comment(path: Path) -> str:
                 return str(file.comment)
     except (soundfile.LibsndfileError, OSError, TypeError, UnicodeDecodeError):  # TypeError: headerless formats
         pass
-    return _comment_of_container(path)
+    return _read_container_comment(path)
 
 
-def _comment_of_container(path: Path) -> str:
+def _read_container_comment(path: Path) -> str:
     """What a converter may have carried over into MP3, M4A or a video."""
     import av
 
@@ -134,22 +134,22 @@ def _comment_of_container(path: Path) -> str:
     return next((str(value) for found in tags for name, value in found.items() if name.lower() == "comment"), "")
 
 
-def _short(given: Path | str) -> str:
+def _hash_short(given: Path | str) -> str:
     if isinstance(given, str):
         return given[:SHORT]
     try:
         about = given.stat()
     except OSError:
-        return file_sha256(given)[:SHORT]  # which says what is wrong
-    return _hashed(given, about.st_mtime_ns, about.st_size)
+        return hash_file(given)[:SHORT]  # which says what is wrong
+    return _hash_known(given, about.st_mtime_ns, about.st_size)
 
 
 @lru_cache(maxsize=4096)  # one face serves many conversions
-def _hashed(path: Path, mtime_ns: int, size: int) -> str:
-    return file_sha256(path)[:SHORT]
+def _hash_known(path: Path, mtime_ns: int, size: int) -> str:
+    return hash_file(path)[:SHORT]
 
 
-def _plain(text: str) -> str:
+def _make_plain(text: str) -> str:
     """Printable, short and without braces: names come from anywhere, and end up in terminals and beside the JSON."""
     cut = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
     return "".join(c if c.isprintable() else "?" for c in cut.replace("{", "(").replace("}", ")"))

@@ -53,14 +53,14 @@ class Detection:
         return "too short to tell" if self.marked is None else "found" if self.marked else "none found"
 
 
-def watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
+def add_watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
     """(n,) float at `rate` Hz -> (n,) float32 with the mark, no louder than full scale where `wav` is not; silence stays silence."""
     hop = max(1, round(HOP_S * rate))
     size = 4 * hop
-    window = _hann(size)
-    band, inside = _bands(np.fft.rfftfreq(size, 1 / rate))
+    window = _make_hann_window(size)
+    band, inside = _find_bands(np.fft.rfftfreq(size, 1 / rate))
     gains = np.ones((SLOTS, size // 2 + 1), np.float32)
-    gains[:, inside] = 10.0 ** (GAIN_DB / 20 * pattern(key)[:, band[inside]])
+    gains[:, inside] = 10.0 ** (GAIN_DB / 20 * draw_pattern(key)[:, band[inside]])
     padded = np.pad(np.asarray(wav, dtype=np.float32), (size, 2 * size))
     out = np.zeros_like(padded)
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
@@ -76,14 +76,14 @@ def watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
     del padded, frames, part
     marked = out[size : size + len(wav)]
     marked /= 1.5  # the sum of four squared Hann windows, a quarter apart; in place: an hour's is 300 MB
-    peak = _peak(marked)
-    limit = max(1.0, _peak(wav))
+    peak = _find_peak(marked)
+    limit = max(1.0, _find_peak(wav))
     if peak > limit:
         marked *= limit / peak
     return marked
 
 
-def _peak(wav: np.ndarray) -> float:
+def _find_peak(wav: np.ndarray) -> float:
     return max(float(np.max(wav, initial=0.0)), -float(np.min(wav, initial=0.0)))
 
 
@@ -105,7 +105,7 @@ def detect(wav: np.ndarray, rate: int, key: bytes = KEY) -> Detection:
 
 def score(wav: np.ndarray, key: bytes = KEY) -> float:
     """The greatest normalised correlation over all beginnings of the pattern, of (n,) at 16 kHz; 0 for silence."""
-    cells = _cells(wav)
+    cells = _measure_cells(wav)
     if cells is None:
         return 0.0
     period = SLOTS * HOPS_A_SLOT
@@ -114,29 +114,29 @@ def score(wav: np.ndarray, key: bytes = KEY) -> float:
     folded += folded.mean() - folded.mean(0) - folded.mean(1, keepdims=True)
     slots = sum(np.roll(folded, -shift, axis=0) for shift in range(HOPS_A_SLOT))
     chips = np.asarray(slots).reshape(SLOTS, HOPS_A_SLOT, BANDS)
-    spectrum = np.fft.rfft(chips, axis=0) * np.conj(np.fft.rfft(pattern(key), axis=0))[:, None]
+    spectrum = np.fft.rfft(chips, axis=0) * np.conj(np.fft.rfft(draw_pattern(key), axis=0))[:, None]
     products = np.fft.irfft(spectrum.sum(2), SLOTS, axis=0)  # (beginning in slots, in hops)
     norms = np.sqrt(np.square(chips).sum((0, 2)))
     return max(0.0, float((products / np.maximum(norms, 1e-9)).max()))
 
 
 @cache
-def pattern(key: bytes) -> np.ndarray:
+def draw_pattern(key: bytes) -> np.ndarray:
     """(SLOTS, BANDS) of -1 and 1, drawn from the key by SHAKE-256."""
     count = SLOTS * BANDS
     bits = np.unpackbits(np.frombuffer(hashlib.shake_256(key).digest(-(-count // 8)), np.uint8))[:count]
     return bits.reshape(SLOTS, BANDS) * 2.0 - 1.0
 
 
-def _cells(wav: np.ndarray) -> np.ndarray | None:
+def _measure_cells(wav: np.ndarray) -> np.ndarray | None:
     """(n,) at 16 kHz -> (frames, BANDS) log energies in dB minus their neighbourhood's mean, clipped; None for silence."""
     from scipy.ndimage import uniform_filter
 
     hop = round(HOP_S * DETECTION_RATE)
     size = 4 * hop
     frames = np.lib.stride_tricks.sliding_window_view(wav, size)[::hop]
-    power = np.square(np.abs(np.fft.rfft(frames * _hann(size), _FFT)))
-    band, inside = _bands(np.fft.rfftfreq(_FFT, 1 / DETECTION_RATE))
+    power = np.square(np.abs(np.fft.rfft(frames * _make_hann_window(size), _FFT)))
+    band, inside = _find_bands(np.fft.rfftfreq(_FFT, 1 / DETECTION_RATE))
     energy = np.add.reduceat(power[:, inside], np.flatnonzero(np.diff(band[inside], prepend=-1)), axis=1)
     loud = float(energy.max())
     if loud < 1e-12:
@@ -148,11 +148,11 @@ def _cells(wav: np.ndarray) -> np.ndarray | None:
     return np.asarray(cells - weight * (cells.sum(0) / np.maximum(weight.sum(0), 1)))
 
 
-def _bands(frequencies_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_bands(frequencies_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The band of each frequency, and which lie in one at all."""
     band = np.floor((frequencies_hz - LOWEST_HZ) / BAND_HZ).astype(int)
     return band, (band >= 0) & (band < BANDS)
 
 
-def _hann(size: int) -> np.ndarray:
+def _make_hann_window(size: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)

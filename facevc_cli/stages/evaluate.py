@@ -92,10 +92,12 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     if answers:
         data["listening"] = {label: {name: figure.to_json() for name, figure in figures.items()} for label, figures in answers.items()}
     _write(config, evaluation, json.dumps(data, indent=2, ensure_ascii=False) + "\n", reporter)
-    return tally.summary(config.output, None, **data)
+    return tally.summarise(config.output, None, **data)
 
 
-def _gather_evidence(heard: Sequence[Conversion], voices: dict[str, HeardVoice], threshold: Threshold | None, listening: JudgeAnswers, judges: Judges) -> Evidence:
+def _gather_evidence(
+    heard: Sequence[Conversion], voices: dict[str, HeardVoice], threshold: Threshold | None, listening: JudgeAnswers, judges: Judges
+) -> Evidence:
     converted = list(dict.fromkeys(c.converted for c in heard))
     sound = list(dict.fromkeys(converted + [c.source for c in heard if c.source in voices]))
     return Evidence(

@@ -12,7 +12,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.corpus.extraction import ExtractionConfig, extract_into_store
 from facevc_cli.corpus.store import Item
-from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation, ManyFacesError, NoFaceError, check_choices, settings_of
+from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation, ManyFacesError, NoFaceError, check_choices, make_settings
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input
 from facevc_cli.files.video import iterate_frames
@@ -39,7 +39,7 @@ def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
     check_choices(config.detector, config.embedder, config.on_many)
     if config.every < 1 or (config.max_frames is not None and config.max_frames < 1):
         raise UsageError(f"--every and --max-frames: expected at least 1, found {config.every} and {config.max_frames}.")
-    settings = settings_of(config.detector, config.embedder, config.on_many)
+    settings = make_settings(config.detector, config.embedder, config.on_many)
     return extract_into_store(
         config,
         stage=STAGE,

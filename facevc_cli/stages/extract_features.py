@@ -13,7 +13,7 @@ from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.corpus.extraction import ExtractionConfig, Finish, extract_into_store
-from facevc_cli.corpus.store import Item, Store, newest, settings_hash
+from facevc_cli.corpus.store import Item, Store, find_newest, hash_settings
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.dsp.pitch import PitchStatistics
 from facevc_cli.files.audio import load_audio, resample
@@ -65,7 +65,7 @@ def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
 def _extract(frontend: Frontend, teacher: Path | None, device: str, source: Input) -> Item:
     wav, rate = load_audio(source.path, frontend.definition.rate)
     wav = frontend.prepare(wav)
-    mel, f0 = frontend.features(wav, device)
+    mel, f0 = frontend.extract_features(wav, device)
     frames = {"mel": mel, "f0": f0}
     if teacher is not None:
         frames["content"] = _load_teacher(teacher)(resample(wav, rate, TEACHER_RATE))
@@ -99,11 +99,11 @@ class _Teacher:
     def __call__(self, wav: np.ndarray) -> np.ndarray:
         import torch
 
-        from facevc_cli.dsp.mel import whisper_mel_power
-        from facevc_cli.voices.whisper import whisper_log_mel
+        from facevc_cli.dsp.mel import compute_whisper_mel_power
+        from facevc_cli.voices.whisper import scale_log_mel
 
         with torch.inference_mode():
-            mel = whisper_log_mel(torch.from_numpy(whisper_mel_power(wav)))
+            mel = scale_log_mel(torch.from_numpy(compute_whisper_mel_power(wav)))
             windows = [self.encoder(part[None])[0] for part in mel.split(self.WINDOW_FRAMES, dim=1)]
         return torch.cat(windows).half().numpy()
 
@@ -128,7 +128,7 @@ class _SplitRule:
 
     def as_settings(self) -> dict[str, Any]:
         """What the splits depend on besides the utterances."""
-        return {"table": settings_hash(self.by_name)} if self.by_name else {"valid_share": self.valid_share, "seed": self.seed}
+        return {"table": hash_settings(self.by_name)} if self.by_name else {"valid_share": self.valid_share, "seed": self.seed}
 
     def split(self, speakers: Mapping[str, str]) -> dict[str, str]:
         """{utterance: speaker} -> {utterance: split}; a share above zero of several speakers takes at least one."""
@@ -143,14 +143,14 @@ class _SplitRule:
 
 
 def _finish(splits: _SplitRule, stores: list[Store]) -> Finish:
-    where = newest(stores)
+    where = find_newest(stores)
     speakers = {utterance: store.speakers[i] for utterance, (store, i) in where.items()}
     split = splits.split(speakers)
     total, squares, count = 0.0, 0.0, 0
     for store in stores:
         for i, utterance in enumerate(store.ids):
             if split[utterance] == "train" and where[utterance] == (store, i):
-                mel = store.frames("mel", i).astype(np.float64)
+                mel = store.read_frames("mel", i).astype(np.float64)
                 total, squares, count = total + mel.sum(0), squares + (mel**2).sum(0), count + len(mel)
         store.close()
     if count == 0:

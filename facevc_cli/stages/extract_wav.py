@@ -14,13 +14,13 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import read_json
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.core.tuning import count_usable_cpus
-from facevc_cli.core.workers import parallel_map
+from facevc_cli.core.workers import map_in_parallel
 from facevc_cli.corpus import origins
 from facevc_cli.corpus.extraction import ExtractionConfig
 from facevc_cli.corpus.origins import Origin, find_standing
 from facevc_cli.files.atomic import remove_left, write_text
-from facevc_cli.files.audio import save_audio, wav_header
-from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, inside, parse_shard
+from facevc_cli.files.audio import read_wav_header, save_audio
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, join_inside, parse_shard
 from facevc_cli.files.sound import fit_full_scale, read_sound
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest.contract import MANIFEST
@@ -41,14 +41,14 @@ Row = dict[str, str]
 class ExtractWavConfig(ExtractionConfig):
     rate: int = 16000  # Hz
 
-    def inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
+    def find_inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
         """As everywhere, less what an earlier run wrote where the output folder lies among the inputs."""
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
         files = find_files(self.sources, suffixes, reporter)
         if (self.output / SETTINGS).is_file():
             own = self.output.resolve()  # a link may lead to it
             files = [(p, i) for p, i in files if not (p.suffix == ".wav" and p.resolve().is_relative_to(own))]
-        return [Input(path, identifier, rule.speaker_of(identifier, path)) for path, identifier in files[: self.limit]]
+        return [Input(path, identifier, rule.find_speaker(identifier, path)) for path, identifier in files[: self.limit]]
 
 
 def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
@@ -58,7 +58,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     """
     if not RATES_HZ[0] <= config.rate <= RATES_HZ[1]:
         raise UsageError(f"--rate {config.rate}: expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz.")
-    inputs = config.inputs(VIDEO_SUFFIXES | AUDIO_SUFFIXES, reporter)
+    inputs = config.find_inputs(VIDEO_SUFFIXES | AUDIO_SUFFIXES, reporter)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
     targets = [_choose_target(config.output, source) for source in mine]
@@ -73,7 +73,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     tally = Tally(reporter)
     if config.dry_run:
         reporter.note(f"would extract {len(waiting)} of {len(mine)} files into {config.output}")
-        return tally.summary(config.output, inputs=len(mine), waiting=len(waiting))
+        return tally.summarise(config.output, inputs=len(mine), waiting=len(waiting))
     write_text(config.output / SETTINGS, json.dumps(_make_settings(config)) + "\n")
     folders = {config.output, *(target.parent for target in targets)}
     remove_left(folders)
@@ -82,12 +82,12 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         manifest.keep(source)
         tally.skip(source.id)
     try:
-        for source, row, error in parallel_map(partial(_extract, config), waiting, config.jobs or count_usable_cpus(), outlive=True):
+        for source, row, error in map_in_parallel(partial(_extract, config), waiting, config.jobs or count_usable_cpus(), outlive=True):
             if row is not None:
                 if note := row.pop(NOTES, ""):
                     reporter.note(f"{source.path}: {note}")
                 manifest.add(row)
-                tally.done(source.id)
+                tally.complete(source.id)
                 continue
             tally.fail(source.id, str(error))
             if config.fail_fast and error is not None:
@@ -98,7 +98,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     following = f"facevc extract-features {config.output} -o features.h5 --speakers {config.output / MANIFEST}"
     if count > 1:
         following = "run every shard, then the same command without --shard, which completes the manifest"
-    return tally.summary(config.output, following, manifest=str(config.output / MANIFEST), seconds=manifest.sum_seconds(mine))
+    return tally.summarise(config.output, following, manifest=str(config.output / MANIFEST), seconds=manifest.sum_seconds(mine))
 
 
 def _extract(config: ExtractWavConfig, source: Input) -> Row:
@@ -111,7 +111,7 @@ def _extract(config: ExtractWavConfig, source: Input) -> Row:
 
 def _make_row(source: Input, samples: int, rate: int, origin: Origin) -> Row:
     row = {"utterance": source.id, "speaker": source.speaker, "file": f"{source.id}.wav"}
-    return row | {"duration": f"{samples / rate:.6f}", "rate": str(rate)} | origin.columns()
+    return row | {"duration": f"{samples / rate:.6f}", "rate": str(rate)} | origin.as_columns()
 
 
 def _read_source_sha256(wav: Path) -> str:
@@ -127,7 +127,7 @@ def _read_source_sha256(wav: Path) -> str:
 
 
 def _choose_target(folder: Path, source: Input) -> Path:
-    target = inside(folder, f"{source.id}.wav")
+    target = join_inside(folder, f"{source.id}.wav")
     if target.resolve() == source.path.resolve():
         raise FaceVCError(f"{source.path} would be replaced by its own extract. Choose an output folder that does not hold the inputs.")
     return target
@@ -168,7 +168,7 @@ class _Manifest:
         if found is not None:
             return Origin.read(found, found["speaker"])
         wav = self.folder / f"{source.id}.wav"
-        samples, rate = wav_header(wav)
+        samples, rate = read_wav_header(wav)
         if samples == 0 or rate != self.rate:
             return None
         return Origin(sha256=_read_source_sha256(wav), speaker=source.speaker)
@@ -178,7 +178,7 @@ class _Manifest:
         found = self.rows.get(source.id)
         if found is None:
             wav = self.folder / f"{source.id}.wav"
-            samples, rate = wav_header(wav)
+            samples, rate = read_wav_header(wav)
             origin = Origin.of(source, self.folder) if _read_source_sha256(wav) else Origin()
             found = self.rows[source.id] = _make_row(source, samples, rate, origin)
         found["speaker"] = source.speaker

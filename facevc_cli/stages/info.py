@@ -53,16 +53,16 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     """Summary.data: 'installation', or 'items' with one description a path. What cannot be described is a failure."""
     tally = Tally(reporter)
     if not config.paths:
-        return tally.summary(installation=describe_installation())
+        return tally.summarise(installation=describe_installation())
     items, model = [], cache(lambda: _load_model(config.checkpoint))  # one for all cards
     for path in config.paths:
         try:
             with report_memory_errors(str(path)):
                 items.append(describe(path, model))
-            tally.done(str(path))
+            tally.complete(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
-    return tally.summary(items=items)
+    return tally.summarise(items=items)
 
 
 def describe_installation() -> dict[str, Any]:
@@ -137,16 +137,16 @@ def _describe_store(store: Store) -> dict[str, Any]:
         "settings_hash": store.attributes["settings_hash"],
         "items": len(store),
         "speakers": len(set(store.speakers)),
-        "frames": {name: int(store.length(name).sum()) for name in store.frame_names},
-        "vectors": {name: list(store.vectors(name).shape) for name in store.vector_names},
+        "frames": {name: int(store.read_lengths(name).sum()) for name in store.frame_names},
+        "vectors": {name: list(store.read_vectors(name).shape) for name in store.vector_names},
         "columns": store.columns,
     }
     if "seconds" in store.columns:
-        described["hours"] = round(sum(store.column("seconds")) / 3600, 4)
+        described["hours"] = round(sum(store.read_column("seconds")) / 3600, 4)
     if "split" in store.columns:
-        splits = store.column("split")
+        splits = store.read_column("split")
         described["splits"] = {name: splits.count(name) for name in dict.fromkeys(splits)}
-    described["statistics"] = {name: _describe_range(store.statistics(name)) for name in store.statistics_names}
+    described["statistics"] = {name: _describe_range(store.read_statistics(name)) for name in store.statistics_names}
     return described
 
 

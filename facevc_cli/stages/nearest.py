@@ -55,18 +55,18 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
         try:
             with report_memory_errors(str(asked.path)):
                 found.append((float(asked_about @ locate_voice(converter, resolver.resolve(asked.voice_spec))), asked))
-            tally.done(asked.id)
+            tally.complete(asked.id)
         except FaceVCError as error:
             tally.fail(asked.id, str(error))
     ranked = sorted(found, key=lambda pair: (-pair[0], pair[1].id))[: config.top]
     ranking = [{"rank": i, "id": asked.id, "file": str(asked.path), "score": round(score, 4)} for i, (score, asked) in enumerate(ranked, 1)]
-    return tally.summary(ranking=ranking)
+    return tally.summarise(ranking=ranking)
 
 
 def locate_voice(converter: Converter, target: Target) -> Tensor:
     """Where a target lies among the recalled voices: (voice_dim,), of unit length, seen from the mean of the memory's slots."""
     recalled = converter.target_from_mix([target], [1.0]).speaker[0]
-    middle = F.normalize(converter.memory.slot_values(), dim=-1).mean(0)
+    middle = F.normalize(converter.memory.get_slot_values(), dim=-1).mean(0)
     return F.normalize(F.normalize(recalled, dim=-1) - middle, dim=-1)
 
 

@@ -57,4 +57,4 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         )
         progress = run_training(family, request, options, tally)
     following = f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train"
-    return tally.summary(stage.output, following, step=progress.step, validation=progress.validation)
+    return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)

@@ -34,7 +34,7 @@ class ServeConfig:
 
 
 @dataclass(frozen=True)
-class Running:
+class ServedPage:
     """A page that answers: its address, what it has done so far, and the thread that serves it."""
 
     url: str
@@ -43,7 +43,7 @@ class Running:
 
 
 @contextmanager
-def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Running]:
+def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[ServedPage]:
     """Serves the page while the block lasts; then its folder is gone. FaceVCError where the model, Gradio or the port is not to be had."""
     if not 0 < config.max_seconds < math.inf:
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
@@ -65,7 +65,7 @@ def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Ite
         with serve_page(build(studio, model), listener, folder, int(config.max_mb * MEGABYTE)) as thread:
             host, port = listener.getsockname()[:2]
             try:
-                yield Running(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)
+                yield ServedPage(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)
             finally:
                 if studio.busy:
                     reporter.note("Waiting for what is under way ...")

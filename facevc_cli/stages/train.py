@@ -69,7 +69,7 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         )
         progress = run_training(pretrained.family, request, options, tally)
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
-    return tally.summary(stage.output, following, step=progress.step, validation=progress.validation)
+    return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)
 
 
 def _make_config(stage: TrainStageConfig, pretrained: Checkpoint) -> Any:

@@ -30,10 +30,10 @@ def run(config: VerifyConfig, reporter: Reporter = SILENT) -> Summary:
         try:
             with report_memory_errors(str(path)):
                 found.append(verify(path))
-            tally.done(str(path))
+            tally.complete(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
-    return tally.summary(files=found)
+    return tally.summarise(files=found)
 
 
 def verify(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from facevc_cli.conversion.voice_spec import VoiceSpec, is_card
 from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
 
 STAGE = "voice-card"
@@ -49,8 +49,8 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
     reporter.begin(1, "cards", STAGE)
     target = resolver.resolve(spec)
     save_card(config.output, converter.make_card(target, _list_origin(spec, resolver), config.temperature))
-    tally.done(config.output.name)
-    return tally.summary(config.output, f"facevc convert SPEECH.wav --face {config.output} -o converted.wav", **describe_voice(converter, target))
+    tally.complete(config.output.name)
+    return tally.summarise(config.output, f"facevc convert SPEECH.wav --face {config.output} -o converted.wav", **describe_voice(converter, target))
 
 
 def describe_voice(converter: Converter, target: Target) -> dict[str, Any]:
@@ -77,6 +77,6 @@ def _find_spec(config: VoiceCardConfig, reporter: Reporter) -> VoiceSpec:
 def _list_origin(spec: VoiceSpec, resolver: VoiceResolver) -> list[dict[str, str]]:
     """The files that the voice comes from, by name alone: a card must not tell of somebody's folders."""
     return [
-        {"file": file.name, "sha256": file_sha256(file), "share": f"{share:.4f}"}
+        {"file": file.name, "sha256": hash_file(file), "share": f"{share:.4f}"}
         for file, share in resolver.weigh_files(spec)
     ]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.tuning import single_threaded_pool
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
-from facevc_cli.dsp.windows import windows
+from facevc_cli.dsp.windows import place_windows
 
 T = TypeVar("T")
 SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
@@ -37,7 +37,7 @@ class Vocoder(nn.Module):
         self.name, self.mel, self.context_frames = name, mel, context_frames
         self.rate, self.hop_samples, self.n_mels = definition.rate, definition.hop_samples, definition.n_mels
 
-    def ready(self) -> "Vocoder":
+    def freeze(self) -> "Vocoder":
         """For inference only: eval mode, no gradients."""
         return self.eval().requires_grad_(False)
 
@@ -65,33 +65,33 @@ class Vocoder(nn.Module):
                 f"vocoder {self.name}: a log-mel of shape (frames, {self.n_mels}) with at least one frame was expected, "
                 f"found {tuple(log_mel.shape)}. Give one utterance at a time, time first."
             )
-        return self.synthesise(self._checked(log_mel), start_frame)
+        return self.synthesise(self._check_log_mels(log_mel), start_frame)
 
-    def _checked(self, log_mels: Tensor) -> Tensor:
+    def _check_log_mels(self, log_mels: Tensor) -> Tensor:
         log_mels = log_mels.to(self.device, torch.float32)
         if not torch.isfinite(log_mels).all():
             raise FaceVCError(f"vocoder {self.name}: the log-mel holds NaN or infinite values; what made it has failed.")
         return log_mels
 
     @torch.inference_mode()
-    def windowed(self, log_mels: Sequence[Tensor], size: int, context: int, batch: int) -> list[Tensor]:
+    def synthesise_windows(self, log_mels: Sequence[Tensor], size: int, context: int, batch: int) -> list[Tensor]:
         """Utterances (T, n_mels) of at least `size` frames -> wavs (T * hop_samples,) on the CPU, `batch` windows at a time."""
         wavs = [torch.empty(len(log_mel) * self.hop_samples) for log_mel in log_mels]
-        places = ((i, *place) for i, log_mel in enumerate(log_mels) for place in windows(len(log_mel), size, context))
+        places = ((i, *place) for i, log_mel in enumerate(log_mels) for place in place_windows(len(log_mel), size, context))
         together = list(iter(lambda: list(islice(places, batch)), []))
 
         @torch.inference_mode()
         def make(several: list[tuple[int, int, int, int]]) -> Tensor:
             pieces = torch.stack([log_mels[i][first : first + size] for i, first, _, _ in several])
-            return self.synthesise_batch(self._checked(pieces), [first for _, first, _, _ in several]).float().cpu()
+            return self.synthesise_batch(self._check_log_mels(pieces), [first for _, first, _, _ in several]).float().cpu()
 
-        for several, made in zip(together, self._each(make, together), strict=True):
+        for several, made in zip(together, self._map_side_by_side(make, together), strict=True):
             for piece, (i, first, start, end) in zip(made, several, strict=True):
                 kept = slice((start - first) * self.hop_samples, (end - first) * self.hop_samples)
                 wavs[i][start * self.hop_samples : end * self.hop_samples] = piece[kept]
         return wavs
 
-    def _each(self, make: Callable[[T], Tensor], items: Sequence[T]) -> Iterator[Tensor]:
+    def _map_side_by_side(self, make: Callable[[T], Tensor], items: Sequence[T]) -> Iterator[Tensor]:
         if self.side_by_side == 1:
             yield from map(make, items)
             return
@@ -121,10 +121,10 @@ def vocode_long(vocoder: Vocoder, log_mel: Tensor, chunk_frames: int | None = No
         raise FaceVCError(f"chunks of {chunk_frames} frames, {overlap_frames} overlapping: expected at least 1 and at least 0.")
     if vocoder.context_frames is None or context is None:
         return vocoder(log_mel).cpu()
-    size = _window(vocoder, len(log_mel)) if chunk_frames is None else chunk_frames + 2 * context
+    size = _choose_window(vocoder, len(log_mel)) if chunk_frames is None else chunk_frames + 2 * context
     if log_mel.ndim != 2 or log_mel.shape[1] != vocoder.n_mels or len(log_mel) <= max(size, 2 * context + 1):
         return vocoder(log_mel).cpu()
-    return vocoder.windowed([log_mel], size, context, 1)[0]
+    return vocoder.synthesise_windows([log_mel], size, context, 1)[0]
 
 
 def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
@@ -132,18 +132,18 @@ def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) ->
     wavs: dict[int, Tensor] = {}
     by_size: dict[int, list[int]] = {}
     for i, log_mel in enumerate(log_mels):
-        size = _window(vocoder, len(log_mel))
+        size = _choose_window(vocoder, len(log_mel))
         if batch > 1 and vocoder.context_frames is not None and 2 * vocoder.context_frames < size <= len(log_mel):
             by_size.setdefault(size, []).append(i)
         else:
             wavs[i] = vocode_long(vocoder, log_mel)
     for size, several in by_size.items():
-        made = vocoder.windowed([log_mels[i] for i in several], size, vocoder.context_frames or 0, batch)
+        made = vocoder.synthesise_windows([log_mels[i] for i in several], size, vocoder.context_frames or 0, batch)
         wavs |= dict(zip(several, made, strict=True))
     return [wavs[i] for i in range(len(log_mels))]
 
 
-def _window(vocoder: Vocoder, frames: int) -> int:
+def _choose_window(vocoder: Vocoder, frames: int) -> int:
     """The window for an utterance: the vocoder's, or, if new lengths cost time, its largest half that is not longer than the utterance."""
     context = vocoder.context_frames or 0
     size = max(vocoder.window_frames, 4 * context)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold
 
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, mel_filters
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, make_mel_filters
 from facevc_cli.vocoders import Vocoder
 
 INVERSION_STEPS = 40
@@ -21,28 +21,28 @@ class GriffinLim(Vocoder):
     def __init__(self, mel: str, iterations: int = 32):
         super().__init__("griffin-lim", mel, None)
         self.definition, self.iterations = MEL_DEFINITIONS[mel], iterations
-        filters = torch.from_numpy(mel_filters(self.definition))  # (n_mels, 1 + n_fft / 2)
+        filters = torch.from_numpy(make_mel_filters(self.definition))  # (n_mels, 1 + n_fft / 2)
         self.register_buffer("filters", filters)
         self.register_buffer("inverse", torch.linalg.pinv(filters))
         self.register_buffer("window", torch.hann_window(self.definition.win_samples))
-        self.ready()
+        self.freeze()
 
     def synthesise(self, log_mel: Tensor, start_frame: int) -> Tensor:
         d = self.definition
         mel = (10.0**log_mel if d.log == "log10" else log_mel.exp()).T
-        magnitude = self.magnitude(mel)  # (bins, T)
+        magnitude = self.estimate_magnitude(mel)  # (bins, T)
         draw = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(0)).to(mel.device)
         phase = torch.polar(torch.ones_like(draw), 2 * torch.pi * draw)
         previous = torch.zeros_like(phase)
         for _ in range(self.iterations):
-            rebuilt = self.analyse(self.overlap_add(magnitude * phase))
+            rebuilt = self.analyse(self.add_overlapping(magnitude * phase))
             phase = rebuilt - previous * (MOMENTUM / (1 + MOMENTUM))
             phase = phase / phase.abs().clamp_min(1e-12)
             previous = rebuilt
         side = d.n_fft // 2 if d.centred else (d.n_fft - d.hop_samples) // 2
-        return self.overlap_add(magnitude * phase)[side : side + len(log_mel) * d.hop_samples]
+        return self.add_overlapping(magnitude * phase)[side : side + len(log_mel) * d.hop_samples]
 
-    def magnitude(self, mel: Tensor) -> Tensor:
+    def estimate_magnitude(self, mel: Tensor) -> Tensor:
         """mel: (n_mels, T), not logged -> non-negative spectrum (bins, T) whose mel it is.
 
         From the clipped pseudo-inverse, multiplicative updates for non-negative least squares (Lee & Seung 2001).
@@ -57,7 +57,7 @@ class GriffinLim(Vocoder):
         d = self.definition
         return torch.stft(wav, d.n_fft, d.hop_samples, d.win_samples, window=self.window, center=False, return_complex=True)
 
-    def overlap_add(self, spectrum: Tensor) -> Tensor:
+    def add_overlapping(self, spectrum: Tensor) -> Tensor:
         """(bins, T) -> ((T - 1) * hop + n_fft,): least-squares inverse, with the edges that torch.istft would refuse."""
         d, size = self.definition, (spectrum.shape[1] - 1) * self.definition.hop_samples + self.definition.n_fft
         frames = torch.fft.irfft(spectrum, d.n_fft, dim=0) * self.window[:, None]

@@ -61,7 +61,7 @@ def _from_package(name: str, mel: str, device: str | torch.device) -> Vocoder:
             f"--vocoder {name} ({VOCODERS.describe_release(name)}): expected a facevc_cli.vocoders.Vocoder for log-mels of the definition {mel!r}, "
             f"found {found}. Take another vocoder, or another version of its package."
         )
-    return vocoder.ready().to(device)
+    return vocoder.freeze().to(device)
 
 
 def _is_bare_name(spec: str) -> bool:

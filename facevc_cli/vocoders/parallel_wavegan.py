@@ -34,7 +34,7 @@ class ParallelWaveganSizes:
     band_kernel: int = 1  # of the upsampling convolutions, across mel bands
     bias: bool = True
 
-    def dilation(self, layer: int) -> int:
+    def find_dilation(self, layer: int) -> int:
         return 2 ** (layer % (self.layers // self.stacks))
 
     @property
@@ -44,7 +44,7 @@ class ParallelWaveganSizes:
         for rate in self.rates:
             reach += 1 / samples_per_frame
             samples_per_frame *= rate
-        samples = sum(self.kernel // 2 * self.dilation(layer) for layer in range(self.layers))
+        samples = sum(self.kernel // 2 * self.find_dilation(layer) for layer in range(self.layers))
         return ceil(reach + samples / samples_per_frame) + 1
 
 
@@ -136,7 +136,7 @@ class ParallelWaveganGenerator(nn.Module):
         self.sizes = sizes
         self.upsample_net = UpsampleNetwork(sizes)
         self.first_conv = TimeConv(1, sizes.residual_channels)
-        self.conv_layers = nn.ModuleList(GatedBlock(sizes, sizes.dilation(layer)) for layer in range(sizes.layers))
+        self.conv_layers = nn.ModuleList(GatedBlock(sizes, sizes.find_dilation(layer)) for layer in range(sizes.layers))
         self.last_conv_1 = TimeConv(sizes.skip_channels, sizes.skip_channels)
         self.last_conv_2 = TimeConv(sizes.skip_channels, 1)
 
@@ -163,14 +163,14 @@ class ParallelWaveganGenerator(nn.Module):
 
 
 @lru_cache(maxsize=64)
-def _noise_block(seed: int, index: int) -> Tensor:
+def _draw_noise_block(seed: int, index: int) -> Tensor:
     return torch.randn(NOISE_BLOCK, generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
 
 
-def noise_at(start: int, size: int, seed: int = 0) -> Tensor:
+def draw_noise(start: int, size: int, seed: int = 0) -> Tensor:
     """Samples start .. start + size of one endless white noise (size,): chunks of an utterance see the same noise."""
     first = start // NOISE_BLOCK
-    blocks = [_noise_block(seed, i) for i in range(first, (start + size - 1) // NOISE_BLOCK + 1)]
+    blocks = [_draw_noise_block(seed, i) for i in range(first, (start + size - 1) // NOISE_BLOCK + 1)]
     return torch.cat(blocks)[start - first * NOISE_BLOCK :][:size]
 
 
@@ -186,10 +186,10 @@ class ParallelWavegan(Vocoder):
         self.generator = generator
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        self.ready()
+        self.freeze()
 
     def synthesise(self, log_mel: Tensor, start_frame: int) -> Tensor:
-        noise = noise_at(start_frame * self.hop_samples, len(log_mel) * self.hop_samples).to(log_mel.device)
+        noise = draw_noise(start_frame * self.hop_samples, len(log_mel) * self.hop_samples).to(log_mel.device)
         window = self.generator.sizes.context_window
         c = ((log_mel - self.mean) / self.scale).T
         return self.generator(noise, pad(c[None], (window, window), mode="replicate")[0])

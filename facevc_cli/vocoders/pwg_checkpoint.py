@@ -28,11 +28,11 @@ class _PlainLoader(yaml.SafeLoader):
     """SafeLoader that reads the tuples which yaml.dump wrote, as lists; other Python objects as nothing."""
 
 
-def _plain(loader: _PlainLoader, suffix: str, node: yaml.Node) -> Any:
+def _construct_plain(loader: _PlainLoader, suffix: str, node: yaml.Node) -> Any:
     return loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else None
 
 
-_PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
+_PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _construct_plain)
 
 
 def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
@@ -44,7 +44,7 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     settings = parse_yaml(read_text(config, advice=f"Give the config of the vocoder {checkpoint}."), str(config), loader=_PlainLoader, aliases=True)
     if not isinstance(settings, dict) or not isinstance(settings.get("generator_params", {}), dict):
         raise FaceVCError(f"{config}: expected the config.yml of a ParallelWaveGAN-repository vocoder (a mapping with 'generator_params').")
-    require_definition(audio_settings(settings), mel, config)
+    require_definition(read_audio_settings(settings), mel, config)
     content = read_checkpoint(checkpoint)
     model = content.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("generator"), dict):
@@ -55,7 +55,7 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     parameters = {str(key).replace("kernal", "kernel"): value for key, value in settings.get("generator_params", {}).items()}
     name = f"{kind.removesuffix('Generator')} {checkpoint.name}"
     try:
-        sizes = native_sizes(kind, parameters)
+        sizes = read_native_sizes(kind, parameters)
     except (TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
         raise FaceVCError(f"{config}: 'generator_params' are not those of a {kind} ({error}).") from error
     if isinstance(sizes, ParallelWaveganSizes):
@@ -65,7 +65,7 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
         wavegan.load_folded(state, checkpoint, config)
         return ParallelWavegan(wavegan, mel, mean, scale, name)
     if isinstance(sizes, HifiganSizes):
-        make_hifigan, state = partial(HifiganGenerator, check_sizes(sizes, config)), hifigan_names(fold_weight_norm(model["generator"], checkpoint))
+        make_hifigan, state = partial(HifiganGenerator, check_sizes(sizes, config)), rename_to_hifigan(fold_weight_norm(model["generator"], checkpoint))
         check_described(make_hifigan, state, checkpoint, config)
         hifigan = make_hifigan()
         hifigan.load_folded(state, checkpoint, config)
@@ -76,7 +76,7 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     )
 
 
-def audio_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+def read_audio_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The config's audio settings under MelDefinition's names, with the repository's defaults."""
     base = settings.get("log_base", 10.0)
     rate, n_fft = settings.get("sampling_rate"), settings.get("fft_size")
@@ -132,7 +132,7 @@ def _read_numbers(file: Any, name: str) -> np.ndarray:
     return np.asarray(dataset)
 
 
-def native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveganSizes | HifiganSizes | None:
+def read_native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveganSizes | HifiganSizes | None:
     """The native generator's sizes, or None if the native code does not cover the generator or one of its settings."""
     p = dict(parameters)
     p.pop("use_weight_norm", None)
@@ -187,7 +187,7 @@ def native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveganSiz
     return None if p else sizes
 
 
-def hifigan_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_to_hifigan(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The repository's HiFiGANGenerator keys under the names that HiFi-GAN's own repository uses, as ours do."""
     rules = (
         (r"^input_conv\.", "conv_pre."),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.dsp.mel import MelDefinition, mel_filters
+from facevc_cli.dsp.mel import MelDefinition, make_mel_filters
 
 VOICE_RATE = 16000  # Hz
 VOICE_DIM = 256
@@ -34,18 +34,18 @@ class VoiceEmbedder:
         if len(wav) < shortest:
             wav = np.tile(wav, -(-shortest // len(wav)))
         levelled = (wav / max(0.05, peak) * 0.9).astype(np.float32)
-        mean = np.concatenate(list(self._windows(levelled))).mean(0)
+        mean = np.concatenate(list(self._embed_windows(levelled))).mean(0)
         return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
-    def _windows(self, wav: np.ndarray) -> Iterator[np.ndarray]:
+    def _embed_windows(self, wav: np.ndarray) -> Iterator[np.ndarray]:
         """(windows, 256) of each block of windows."""
         import torch
 
-        starts = window_starts(len(wav))
+        starts = find_window_starts(len(wav))
         half = _MEL.n_fft // 2  # frames are centred
         end = (starts[-1] + WINDOW_FRAMES) * _MEL.hop_samples
         padded = torch.from_numpy(np.pad(wav, (half, max(0, end - len(wav)) + half)))
-        filters, hann = torch.from_numpy(mel_filters(_MEL)), torch.hann_window(_MEL.win_samples)
+        filters, hann = torch.from_numpy(make_mel_filters(_MEL)), torch.hann_window(_MEL.win_samples)
         for i in range(0, len(starts), WINDOWS_AT_ONCE):
             block = starts[i : i + WINDOWS_AT_ONCE]
             piece = padded[block[0] * _MEL.hop_samples : (block[-1] + WINDOW_FRAMES - 1) * _MEL.hop_samples + _MEL.n_fft]
@@ -56,7 +56,7 @@ class VoiceEmbedder:
                 yield self._encoder(mels.to(self.device)).cpu().numpy()
 
 
-def window_starts(samples: int) -> list[int]:
+def find_window_starts(samples: int) -> list[int]:
     """The frames at which Resemblyzer's windows begin in so many samples: 1.3 per second, without the last if too little of it is there."""
     frames = -(-(samples + 1) // _MEL.hop_samples)
     starts = list(range(0, max(1, frames - WINDOW_FRAMES + WINDOW_STEP + 1), WINDOW_STEP))

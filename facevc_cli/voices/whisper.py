@@ -12,13 +12,13 @@ from facevc_cli.core.errors import FaceVCError
 WHISPER_FRAME_RATE = 100  # Hz, of its log-mel; its encoder gives half of that
 
 
-def whisper_log_mel(mel_power: Tensor) -> Tensor:
+def scale_log_mel(mel_power: Tensor) -> Tensor:
     """(..., 80, T) power mel spectrogram -> Whisper's scale: log10, at most 8 decades below the loudest, (x + 4) / 4."""
     logged = torch.log10(torch.clamp(mel_power, min=1e-10))
     return (torch.maximum(logged, logged.amax((-2, -1), keepdim=True) - 8.0) + 4.0) / 4.0
 
 
-def sinusoids(length: int, channels: int) -> Tensor:
+def make_sinusoids(length: int, channels: int) -> Tensor:
     """(length, channels) position encodings: sines, then cosines, of geometrically spaced periods up to 10,000 * 2 pi."""
     steps = math.log(10000) / (channels // 2 - 1)
     angles = torch.arange(length)[:, None] * torch.exp(-steps * torch.arange(channels // 2))[None]
@@ -68,7 +68,7 @@ class WhisperEncoder(nn.Module):
     def forward(self, mel: Tensor, first_position: int = 0) -> Tensor:
         """mel: (B, n_mels, T) on Whisper's scale at 100 Hz -> (B, ceil(T / 2), dim) at 50 Hz."""
         x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).transpose(1, 2)
-        positions = sinusoids(first_position + x.shape[1], self.dim)[first_position:]
+        positions = make_sinusoids(first_position + x.shape[1], self.dim)[first_position:]
         x = x + positions.to(x)
         for layer in self.layers:
             x = layer(x)

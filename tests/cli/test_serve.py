@@ -34,7 +34,7 @@ from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Summary
 from facevc_cli.dsp.pitch import PitchRule
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import save_image
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
@@ -45,7 +45,7 @@ from facevc_cli.page.studio import FIRST, SECOND, Studio
 from facevc_cli.provenance.metadata import read_provenance
 from facevc_cli.provenance.watermark import detect
 from facevc_cli.stages import serve as stage
-from facevc_cli.stages.serve import Running, ServeConfig, serve_in_background
+from facevc_cli.stages.serve import ServeConfig, ServedPage, serve_in_background
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -373,7 +373,7 @@ def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch)
     with pytest.raises(FaceVCError, match="no face yet"):
         studio.make_card(A)
     given = [photo(studio, grey, f"{grey}.png") for grey in (90, 30)]
-    digests = [file_sha256(Path(upload["path"])) for upload in given]
+    digests = [hash_file(Path(upload["path"])) for upload in given]
     studio.look(A, FIRST, given)
     card = card_upload(studio, A)
     assert not any(Path(upload["path"]).exists() for upload in given)
@@ -512,7 +512,7 @@ def test_one_thread_makes_and_uses_the_model(converter, tmp_path, monkeypatch):
 def test_both_signals_end_it(number, studio, monkeypatch):
     thread = threading.Thread(target=lambda: None)
     monkeypatch.setattr(thread, "join", lambda: (os.kill(os.getpid(), number), time.sleep(5)))
-    monkeypatch.setattr(stage, "serve_in_background", lambda *given: nullcontext(Running("http://127.0.0.1:1/", studio, thread)))
+    monkeypatch.setattr(stage, "serve_in_background", lambda *given: nullcontext(ServedPage("http://127.0.0.1:1/", studio, thread)))
     before = signal.getsignal(signal.SIGTERM)
     assert stage.run(ServeConfig()) == Summary(done=0) and signal.getsignal(signal.SIGTERM) is before
 

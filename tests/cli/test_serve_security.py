@@ -34,7 +34,7 @@ from facevc_cli.page.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, che
 from facevc_cli.page.people import Card
 from facevc_cli.page.server import MOST_UPLOADS, bind, mount
 from facevc_cli.page.studio import FIRST, MOST_PAGES, Studio
-from facevc_cli.stages.serve import Running, ServeConfig, serve_in_background
+from facevc_cli.stages.serve import ServeConfig, ServedPage, serve_in_background
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
 SECRET = b"what nobody else may read"
@@ -130,7 +130,7 @@ def model(tmp_path_factory):
 
 
 @contextmanager
-def served(model: Path, **options: Any) -> Iterator[Running]:
+def served(model: Path, **options: Any) -> Iterator[ServedPage]:
     before = os.environ.get("GRADIO_TEMP_DIR", "")  # two servers in one process share what Gradio reads from here
     with serve_in_background(
         ServeConfig(

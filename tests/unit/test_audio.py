@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.audio import load_audio, resample, save_audio, wav_header
+from facevc_cli.files.audio import load_audio, read_wav_header, resample, save_audio
 
 
 def tone(seconds: float, rate: int, hz: float = 440.0) -> np.ndarray:
@@ -84,8 +84,8 @@ def test_unknown_formats_and_failed_writes_leave_nothing(tmp_path):
 
 def test_header(tmp_path):
     save_audio(tmp_path / "x.wav", tone(0.5, 8000), 8000)
-    assert wav_header(tmp_path / "x.wav") == (4000, 8000)
+    assert read_wav_header(tmp_path / "x.wav") == (4000, 8000)
     soundfile.write(tmp_path / "stereo.wav", np.zeros((9, 2)), 8000)
     (tmp_path / "text.wav").write_text("x")
     for name in ("stereo.wav", "text.wav", "absent.wav"):
-        assert wav_header(tmp_path / name) == (0, 0)
+        assert read_wav_header(tmp_path / name) == (0, 0)

@@ -9,7 +9,7 @@ import torch
 from stores import TEACHER_DIM, UTTERANCES, VOICE_DIM, Stores, make_stores
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, utterance_weights
+from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, read_utterance_weights
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
 
@@ -34,7 +34,7 @@ def test_an_utterance_of_no_frames_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("row", [{"weight": "often"}, {"weight": "-1"}])
 def test_weights_that_are_no_weights(toy_stores: Stores, row: dict):
     with pytest.raises(FaceVCError, match=r"w.csv: expected"):
-        utterance_weights([{"utterance": "anna/a_1", **row}], Store(toy_stores.features), np.arange(4), Path("w.csv"))
+        read_utterance_weights([{"utterance": "anna/a_1", **row}], Store(toy_stores.features), np.arange(4), Path("w.csv"))
 
 
 def test_joined_by_id_and_split(toy_stores: Stores):
@@ -42,15 +42,15 @@ def test_joined_by_id_and_split(toy_stores: Stores):
     joined = join_voices(features, voices, "train")
     assert [features.ids[i] for i in joined.rows] == [i for i, (_, split, _) in UTTERANCES.items() if split == "train"]
     assert joined.dvectors.shape == (4, VOICE_DIM)
-    assert np.array_equal(joined.dvectors[2], voices.vectors("dvector")[voices.position["bert/b 1"]])
+    assert np.array_equal(joined.dvectors[2], voices.read_vectors("dvector")[voices.position["bert/b 1"]])
     assert joined.speakers[0] == joined.speakers[1] != joined.speakers[2]
 
 
 def test_a_crop_is_normalised_and_contiguous(toy_stores: Stores):
     store = Store(toy_stores.features)
     item = CropReader(store, 41, False).read(0, np.random.default_rng(0))
-    raw, f0 = store.frames("mel", 0), store.frames("f0", 0)
-    expected = (raw - store.statistics("mel_mean")) / (store.statistics("mel_std") + 1e-8)
+    raw, f0 = store.read_frames("mel", 0), store.read_frames("f0", 0)
+    expected = (raw - store.read_statistics("mel_mean")) / (store.read_statistics("mel_std") + 1e-8)
     assert np.allclose(item["mel"], expected, atol=1e-6) and item["mel"].dtype == np.float32
     voiced = f0 > 0
     assert abs(item["lf0"][voiced].mean()) < 1e-5 and abs(item["lf0"][voiced].std() - 1) < 1e-3
@@ -128,7 +128,7 @@ def test_batches_travel_to_worker_processes(toy_stores: Stores):
 def test_weights_are_shares(toy_stores: Stores):
     features = Store(toy_stores.features)
     table = [{"utterance": "anna/a_1", "weight": "3"}, {"utterance": "anna/a-2", "weight": "0"}, {"utterance": "unknown", "weight": "9"}]
-    weights = utterance_weights(table, features, np.arange(4), Path("w.csv"))
+    weights = read_utterance_weights(table, features, np.arange(4), Path("w.csv"))
     assert weights.tolist() == [3, 0, 1, 1]
     batches = _batches(toy_stores, weights=weights)
     drawn = torch.cat([batches[i]["dvector"] for i in range(200)])

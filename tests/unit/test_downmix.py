@@ -34,7 +34,7 @@ def test_levels_do_not_depend_on_the_blocks():
     np.testing.assert_allclose(levels.powers, wav.astype(np.float64).var(axis=0), rtol=1e-6)
     assert levels.peak == np.abs(wav.mean(axis=1)).max() and levels.count == 1000
     assert levels.choose_channel() is None
-    assert levels.offset(1000) == pytest.approx(0.15, abs=0.01)
+    assert levels.find_offset(1000) == pytest.approx(0.15, abs=0.01)
 
 
 def test_channels_may_change_in_number():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.inputs import AUDIO_SUFFIXES, SpeakerRule, find_files, find_inputs, inside, parse_shard
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, SpeakerRule, find_files, find_inputs, join_inside, parse_shard
 
 
 def touch(*paths: Path) -> None:
@@ -107,7 +107,7 @@ def test_shards():
 
 
 def test_names_from_data_stay_in_the_folder(tmp_path):
-    assert inside(tmp_path, "a/..b.wav") == tmp_path / "a/..b.wav"
+    assert join_inside(tmp_path, "a/..b.wav") == tmp_path / "a/..b.wav"
     for name in ("../x.wav", "a/../../x.wav", "/etc/x.wav"):
         with pytest.raises(FaceVCError, match="leads outside"):
-            inside(tmp_path, name)
+            join_inside(tmp_path, name)

@@ -16,7 +16,7 @@ from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.families.presets import load_config
 from facevc_cli.training.config import OptimiserConfig, RunConfig
 from facevc_cli.training.loop import make_accelerator
-from facevc_cli.training.task import compute_learning_rate, ramp
+from facevc_cli.training.task import compute_learning_rate, ramp_up
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 SMALL = {"toy": TOY, "starter": STARTER}
@@ -209,7 +209,7 @@ def test_the_discriminator_waits_for_its_share_of_the_run(starter_stores: Stores
     assert {"adversarial", "feature_matching", "discriminator"} <= set(task.step(batch, 5))
     assert _moved(before, task.auxiliary["discriminator"])
     config = RunConfig(steps=100)
-    assert [ramp(s, config, 0.4) for s in (0, 40, 45, 50, 100)] == pytest.approx([0, 0, 0.5, 1, 1])
+    assert [ramp_up(s, config, 0.4) for s in (0, 40, 45, 50, 100)] == pytest.approx([0, 0, 0.5, 1, 1])
 
 
 def test_the_decoder_hears_the_student_late(starter_stores: Stores):

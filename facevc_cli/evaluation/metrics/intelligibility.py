@@ -20,7 +20,7 @@ from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.manifest.conversion import Conversion
 
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
@@ -141,7 +141,7 @@ def join_packaged_whisper() -> Path:
             with open(temporary, "wb") as joined:
                 for part in parts:
                     joined.write(part.read_bytes())
-            if (found := file_sha256(temporary)) != PACKAGED_SHA256:
+            if (found := hash_file(temporary)) != PACKAGED_SHA256:
                 raise FaceVCError(
                     f"Whisper base from {', '.join(PARTS)}: expected sha256 {PACKAGED_SHA256}, found {found}. "
                     "Install these packages again."

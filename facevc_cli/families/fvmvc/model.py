@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, mel_filters
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, make_mel_filters
 from facevc_cli.families.base import Capability
 from facevc_cli.families.fvmvc.config import ModelConfig
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput, VQContentEncoder
@@ -132,7 +132,7 @@ class FaceVC(nn.Module):
         away = centre + self.config.face_contrast * (recalled - centre)
         return F.normalize(away, dim=-1) if self.config.unit_recall else away
 
-    def slot_values(self) -> Tensor:
+    def get_slot_values(self) -> Tensor:
         """The memory's voices (slots, voice_dim)."""
         return self.memory.values.detach()
 
@@ -212,6 +212,6 @@ _SPEAKER_ENCODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
 }
 _PITCH_INPUTS: dict[str, Callable[[MelDefinition], NormalisedPitch | HarmonicCombPitch]] = {
     "normalised": lambda d: NormalisedPitch(),
-    "comb": lambda d: HarmonicCombPitch(mel_filters(d), d.rate, d.n_fft),
+    "comb": lambda d: HarmonicCombPitch(make_mel_filters(d), d.rate, d.n_fft),
 }
 _DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"recurrent": _build_recurrent, "convolutional": _build_convolutional}

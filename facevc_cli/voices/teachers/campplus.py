@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facevc_cli.dsp.frames import resample_frames
-from facevc_cli.dsp.mel import MelDefinition, band_places
+from facevc_cli.dsp.mel import MelDefinition, locate_in_bands
 
 BANDS, FRAME_RATE = 80, 100  # of the filter bank that it was trained on: log power, 25 ms every 10 ms at 16 kHz
 LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
@@ -138,7 +138,7 @@ class VoiceVerifier(nn.Module):
     def __init__(self, definition: MelDefinition):
         super().__init__()
         self.network = CAMPlusPlus()
-        low, share = (torch.from_numpy(array) for array in band_places(definition, filter_bank_centres_hz()))
+        low, share = (torch.from_numpy(array) for array in locate_in_bands(definition, filter_bank_centres_hz()))
         self.register_buffer("low", low)
         self.register_buffer("share", share)
         self.low: Tensor

@@ -118,7 +118,7 @@ def measure_naturalness(out: Path, rows: list[Row], own: set[str]) -> None:
 
 def measure_voices(store: Path, rows: dict[str, Row], genders: dict[str, str]) -> None:
     with Store(store) as voices:
-        vectors = dict(zip(voices.column("utterance"), voices.vectors(voices.vector_names()[0]), strict=True))
+        vectors = dict(zip(voices.read_column("utterance"), voices.read_vectors(voices.vector_names()[0]), strict=True))
     by_timbre: dict[str, list[np.ndarray]] = defaultdict(list)
     for name, vector in vectors.items():
         if name in rows:
