@@ -78,7 +78,7 @@ def _make_stores(base: Path) -> None:
 
     made = make_stores(base / "stores")
     with Store(made.features) as store, StoreWriter(base / "stores" / "other.h5", "extract-features", store.settings) as writer:
-        item = store.item(0)
+        item = store.read_item(0)
         writer.add(Item("new/one", "new", item.frames, item.vectors, item.columns))
     part = next((base / "stores" / "other.h5.parts").iterdir())
     part.rename(base / "stores" / "part.h5")

@@ -19,7 +19,7 @@ from facevc_cli.cli.info import info
 from facevc_cli.cli.nearest import nearest
 from facevc_cli.cli.pretrain import pretrain
 from facevc_cli.cli.renamed import Command
-from facevc_cli.cli.report import exit_code, explain
+from facevc_cli.cli.report import explain, find_exit_code
 from facevc_cli.cli.serve import serve
 from facevc_cli.cli.streams import drop_stdout, flush_stdout, open_streams
 from facevc_cli.cli.train import train
@@ -83,7 +83,7 @@ def main() -> None:
         if said is None or "--debug" in sys.argv:
             raise
         typer.echo(f"error: {said}", err=True)
-        code = exit_code(error)
+        code = find_exit_code(error)
     if failed := flush_stdout():
         typer.echo(f"error: {explain(failed)}", err=True)
         code = code or 1

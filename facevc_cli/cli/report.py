@@ -171,13 +171,13 @@ def run_stage(
         _exit_stopped(reporter, getattr(stop, "exit_code", 130))
     except Exception as error:
         if stopping.stop_requested() and not debug and not isinstance(error, FaceVCError):
-            _exit_stopped(reporter, stopping.exit_code())  # a library's complaint that its processes were ended
+            _exit_stopped(reporter, stopping.get_exit_code())  # a library's complaint that its processes were ended
         reporter.end()
         said = explain(error)
         if debug or said is None:
             raise
         reporter.console.print(f"error: {said}", style="bold red", markup=False)
-        raise typer.Exit(exit_code(error)) from None
+        raise typer.Exit(find_exit_code(error)) from None
     finally:
         stopping.set_stop_reporter(None)
     raise typer.Exit(1 if summary.failures else 0)
@@ -215,7 +215,7 @@ def explain(error: BaseException) -> str | None:
     return f"{where}{error.strerror or said}. Check the path, its permissions and the space on the disk."
 
 
-def exit_code(error: BaseException) -> int:
+def find_exit_code(error: BaseException) -> int:
     return 2 if isinstance(error, UsageError) else 1
 
 

@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.store_check import CheckedStore, check_heaps, damage_told
+from facevc_cli.corpus.store_check import CheckedStore, check_heaps, report_damage
 from facevc_cli.files.names import normalise_name
 
 Value = str | int | float | bool
@@ -128,7 +128,7 @@ class Store:
         if name not in self._columns:
             dataset = self._open()["index"][name]
             text = h5py.check_string_dtype(dataset.dtype) is not None
-            with damage_told(self.path, f"index/{name}"):
+            with report_damage(self.path, f"index/{name}"):
                 self._columns[name] = self._checked.read_texts(dataset, f"index/{name}") if text else dataset[:].tolist()
         return self._columns[name]
 
@@ -141,7 +141,7 @@ class Store:
         offsets, lengths = self._find_extent(name)
         stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
         first = int(offsets[item])
-        with damage_told(self.path, f"frames/{name}"):
+        with report_damage(self.path, f"frames/{name}"):
             if name not in self._datasets:
                 self._datasets[name] = self._open()["frames"][name]
             return self._datasets[name][first + start : first + stop]
@@ -150,7 +150,7 @@ class Store:
         """(items, ...) all rows."""
         if name not in self.vector_names:
             raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
-        with damage_told(self.path, f"vectors/{name}"):
+        with report_damage(self.path, f"vectors/{name}"):
             return self._open()["vectors"][name][:]
 
     @property
@@ -161,7 +161,7 @@ class Store:
         file = self._open()
         if "statistics" not in file or name not in file["statistics"]:
             raise FaceVCError(f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again.")
-        with damage_told(self.path, f"statistics/{name}"):
+        with report_damage(self.path, f"statistics/{name}"):
             found = np.asarray(file["statistics"][name][()])
             if not np.isfinite(found).all():
                 raise ValueError("values that are not finite")
@@ -173,10 +173,10 @@ class Store:
         return self._extents[name]
 
     def _read_vector(self, name: str, index: int) -> np.ndarray:
-        with damage_told(self.path, f"vectors/{name}"):
+        with report_damage(self.path, f"vectors/{name}"):
             return self._open()["vectors"][name][index]
 
-    def item(self, index: int) -> Item:
+    def read_item(self, index: int) -> Item:
         """Everything about one item, as it was added."""
         return Item(
             self.ids[index],

@@ -44,7 +44,7 @@ DIMENSIONS = {  # of what the stages write: (stage, where) -> axes
 
 
 @contextmanager
-def damage_told(path: Path, where: str) -> Iterator[None]:
+def report_damage(path: Path, where: str) -> Iterator[None]:
     """What HDF5 raises in here becomes a FaceVCError that names the file and the place."""
     try:
         yield
@@ -62,7 +62,7 @@ def _make_damage_error(path: Path, where: str, expected: str, found: str) -> Fac
 
 def check_heaps(path: Path) -> None:
     """Before HDF5 opens the file, which would not come back from some damage."""
-    with damage_told(path, "its texts"):
+    with report_damage(path, "its texts"):
         found = find_damaged_heap(path)
     if found is not None:
         raise _make_damage_error(path, f"byte {found}", "a heap of texts in order", "one whose sizes do not fit")
@@ -74,11 +74,11 @@ class CheckedStore:
     def __init__(self, file: h5py.File, path: Path):
         self.path, self._size = path, path.stat().st_size
         self._unpacked = 0
-        with damage_told(path, "its attributes"):
+        with report_damage(path, "its attributes"):
             self.attributes = self._read_attributes(file)
         self.stage = str(self.attributes["stage"])
         self.settings = self._read_settings()
-        with damage_told(path, "its groups"):
+        with report_damage(path, "its groups"):
             names = self._list_names(file, "/")
             groups = {name: self._group(file, name, name) for name in GROUPS if name in names}
             index = groups.get("index")
@@ -86,9 +86,9 @@ class CheckedStore:
                 raise _make_damage_error(path, "index", "a group", "none")
             names = self._list_names(index, "index")  # before anything is looked up: looking up follows links
             nested: dict[str, h5py.Group] = {n: self._group(index, n, f"index/{n}") for n in ("offset", "length") if n in names}
-        with damage_told(path, "index"):
+        with report_damage(path, "index"):
             self.ids, self.speakers = self._read_index(index)
-        with damage_told(path, "its arrays"):
+        with report_damage(path, "its arrays"):
             self.extents: dict[str, tuple[np.ndarray, np.ndarray]] = {}
             for name in GROUPS[1:]:
                 if name in groups:
@@ -204,7 +204,7 @@ class CheckedStore:
 
     def _find_dataset(self, group: h5py.Group, name: str, where: str) -> h5py.Dataset:
         """One whose data lie in this file, and are no larger than it may hold."""
-        with damage_told(self.path, where):
+        with report_damage(self.path, where):
             link = group.get(name, getlink=True)
             found = group[name] if isinstance(link, h5py.HardLink) else link
             if not isinstance(found, h5py.Dataset):
@@ -225,7 +225,7 @@ class CheckedStore:
         """Read a few at a time: those of a damaged file may all name one long text."""
         found: list[str] = []
         total = 0
-        with damage_told(self.path, where):
+        with report_damage(self.path, where):
             self._check_lengths(dataset, where)
             for start in range(0, len(dataset), TEXTS_AT_ONCE):
                 for value in dataset[start : start + TEXTS_AT_ONCE]:

@@ -213,7 +213,7 @@ def _read(places: Iterable[tuple[Store, int]]) -> Iterator[Item]:
         if store.path not in opened and len(opened) >= MOST_OPEN:
             opened.pop(next(iter(opened))).close()
         opened[store.path] = store
-        yield store.item(index)
+        yield store.read_item(index)
 
 
 def _empty_like(value: Value) -> Value:

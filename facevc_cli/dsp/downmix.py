@@ -29,7 +29,7 @@ _GUESSED = {  # what FFmpeg takes a number of channels for if the file does not 
 }
 
 
-def mix_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
+def choose_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
     """What each channel counts in the mix (count,) float32; None: all the same, which is a mean.
 
     names: FFmpeg's, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point: the
@@ -51,7 +51,7 @@ def mix_channels(block: np.ndarray, names: Sequence[str] = (), channel: int | No
         return np.ascontiguousarray(block[:, channel])
     if count < 3:  # to the bit what numpy's mean gives, which has no -0, and ten times as fast
         return np.asarray(block[:, 0] + 0.0 if count == 1 else (block[:, 0] + block[:, 1]) / 2 + 0.0)
-    weights = mix_weights(count, names)
+    weights = choose_weights(count, names)
     return np.asarray(block.mean(axis=1) if weights is None else block @ weights.astype(block.dtype))
 
 

@@ -134,13 +134,13 @@ class JudgeAnswers:
         """Transcribe each path. Sources come first, so that a conversion is transcribed in its source's language."""
         languages: dict[str, str | None] = {}
 
-        def key(path: str) -> str:
+        def make_key(path: str) -> str:
             return f"{self._hash(path)} {languages.get(path) or ''}"
 
         kind = f"texts-{recogniser.name}"
         sources = list(dict.fromkeys(c.source for c in conversions if c.source in heard))
         converted = list(dict.fromkeys(c.converted for c in conversions))
-        question = _Question(kind, "reading sources", _read, recogniser, key)
+        question = _Question(kind, "reading sources", _read, recogniser, make_key)
         with self._make_workers(question, len(sources) + len(converted)) as workers:
             rows = self._ask_each({path: (path, None) for path in sources}, question, workers)
             for path, row in rows.items():  # an unchanged source among the conversions has the same text

@@ -128,11 +128,11 @@ def check_choices(detector: str, embedder: str, on_many: str) -> None:
     if embedder not in EMBEDDERS:
         PLUGINS.find(embedder)
     if detector == "face-alignment":
-        _need("face_alignment", "--detector face-alignment", "face-alignment", "the S3FD detector (90 MB)")
+        _require_module("face_alignment", "--detector face-alignment", "face-alignment", "the S3FD detector (90 MB)")
     if detector == "mtcnn":
-        _need("facenet_pytorch", "--detector mtcnn", "facenet", "nothing more for detection")
+        _require_module("facenet_pytorch", "--detector mtcnn", "facenet", "nothing more for detection")
     if embedder == "facenet":
-        _need("facenet_pytorch", "--embedder facenet", "facenet", "the VGGFace2 network (107 MB)")
+        _require_module("facenet_pytorch", "--embedder facenet", "facenet", "the VGGFace2 network (107 MB)")
 
 
 def make_settings(detector: str, embedder: str, on_many: str) -> dict[str, str]:
@@ -249,7 +249,7 @@ def _check_image(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def _need(module: str, option: str, extra: str, downloads: str) -> None:
+def _require_module(module: str, option: str, extra: str, downloads: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise FaceVCError(
             f"{option} needs the package {module.replace('_', '-')}, which is not installed. Install it with "

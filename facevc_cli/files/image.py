@@ -241,7 +241,7 @@ def _convert_to_rgb(image: Any, factor: int) -> Image.Image:
     if image.mode == "RGB" and factor == 1 and "transparency" not in image.info:
         return image
     width, height = image.size
-    scale = _scale_of(image)
+    scale = _find_scale(image)
     picture = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     rows = max(1, STRIP_PIXELS // (width * factor)) * factor
     for top in range(0, height, rows):
@@ -268,7 +268,7 @@ def _scale_to_eight_bits(values: np.ndarray, scale: float) -> np.ndarray:
     return np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
 
 
-def _scale_of(image: Any) -> float:
+def _find_scale(image: Any) -> float:
     """What makes 0..255 of a picture's integers or floats: from the smallest usual range that holds its largest value."""
     if image.mode == "F":
         ranges: tuple[float, ...] = (1.0, 255.0, 65535.0)

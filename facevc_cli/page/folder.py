@@ -21,7 +21,7 @@ LEAST_BYTES = 64 * 1024  # each file counts as at least this much, so that many 
 
 
 @contextmanager
-def upload_folder() -> Iterator[Path]:
+def open_upload_folder() -> Iterator[Path]:
     """Make a folder that only this user can read, for uploads and results. Delete it afterwards."""
     from filelock import FileLock
 

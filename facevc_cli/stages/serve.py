@@ -13,7 +13,7 @@ from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import Interrupted, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.core.stopping import check_stop, hold, is_dropping, remove_if_dropped
-from facevc_cli.page.folder import upload_folder
+from facevc_cli.page.folder import open_upload_folder
 from facevc_cli.page.page import build, prepare
 from facevc_cli.page.server import bind, is_loopback, serve_page
 from facevc_cli.page.studio import Studio
@@ -49,7 +49,7 @@ def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Ite
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
     if not 0 < config.max_mb < math.inf:
         raise UsageError(f"--max-mb {config.max_mb:g}: expected a number above 0.")
-    with upload_folder() as folder, remove_if_dropped(folder.parent):
+    with open_upload_folder() as folder, remove_if_dropped(folder.parent):
         prepare(folder)
         listener = bind(config.host, config.port)
 

@@ -38,7 +38,7 @@ from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import save_image
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
-from facevc_cli.page.folder import upload_folder
+from facevc_cli.page.folder import open_upload_folder
 from facevc_cli.page.people import MOST_PHOTOS
 from facevc_cli.page.server import bind, is_loopback
 from facevc_cli.page.studio import FIRST, SECOND, Studio
@@ -151,7 +151,7 @@ def test_loopback(host, only_here):
 
 
 def test_the_folder_is_private_and_goes():
-    with upload_folder() as folder:
+    with open_upload_folder() as folder:
         (folder / "deep").mkdir()
         (folder / "deep" / "x.wav").write_bytes(b"x")
         assert os.name != "posix" or stat.S_IMODE(folder.stat().st_mode) == 0o700

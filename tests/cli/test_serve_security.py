@@ -29,7 +29,7 @@ from facevc_cli.files.image import save_image
 from facevc_cli.page import folder as folder_module
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
-from facevc_cli.page.folder import OWNER, PREFIX, count_used_bytes, delete_unfinished, sweep_abandoned, upload_folder
+from facevc_cli.page.folder import OWNER, PREFIX, count_used_bytes, delete_unfinished, open_upload_folder, sweep_abandoned
 from facevc_cli.page.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, check_host, check_same_origin
 from facevc_cli.page.people import Card
 from facevc_cli.page.server import MOST_UPLOADS, bind, mount
@@ -694,9 +694,9 @@ def abandoned(parent: Path) -> Path:
 
 def test_a_folder_of_a_killed_server_goes_at_the_next_start(temporary):
     home = abandoned(temporary)
-    with upload_folder() as folder:
+    with open_upload_folder() as folder:
         assert not home.exists() and folder.is_dir() and folder.parent.parent == temporary
-        with upload_folder() as other:  # a second server at the same time
+        with open_upload_folder() as other:  # a second server at the same time
             assert folder.is_dir() and other.is_dir()
         assert folder.is_dir()
     assert list(temporary.iterdir()) == []

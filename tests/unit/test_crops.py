@@ -75,7 +75,7 @@ def test_content_is_cut_where_the_mel_is(tmp_path: Path):
     stores = make_stores(tmp_path, utterances={"a/1": ("a", "train", 200)}, teacher_dim=TEACHER_DIM)
     path = tmp_path / "counting.h5"
     with Store(stores.features) as old, StoreWriter(path, "extract-features", old.settings) as writer:
-        item = old.item(0)
+        item = old.read_item(0)
         item.frames["content"] = np.repeat(np.arange(100, dtype=np.float16)[:, None], TEACHER_DIM, 1)
         item.frames["mel"] = np.repeat(np.arange(200, dtype=np.float32)[:, None], 80, 1)
         writer.add(Item(item.id, item.speaker, item.frames, columns=item.columns))

@@ -44,7 +44,7 @@ def test_round_trip_in_order_with_odd_ids_and_dtypes(tmp_path):
         assert store.ids == ODD_IDS
         assert (store.settings, store.attributes["extra"]) == (SETTINGS, "yes")
         for i, one in enumerate(items):
-            assert same(Item(**{**vars(one), "columns": {**one.columns, "split": "train"}}), store.item(i))
+            assert same(Item(**{**vars(one), "columns": {**one.columns, "split": "train"}}), store.read_item(i))
         assert np.array_equal(store.read_frames("mel", 2, 1, 3), items[2].frames["mel"][1:3])
         assert len(store.read_frames("mel", 2, 1, 99)) == 4  # never the neighbour's
         assert store.read_lengths("mel").tolist() == [3, 4, 5, 6, 7, 8]
@@ -73,7 +73,7 @@ def test_killed_run_keeps_full_shards_and_resumes(tmp_path):
         resumed.add(item("a/4", 6))
         resumed.merge([f"a/{i}" for i in range(5)])
     assert Store(path).ids == [f"a/{i}" for i in range(5)]
-    assert same(Store(path).item(4), item("a/4", 6))
+    assert same(Store(path).read_item(4), item("a/4", 6))
 
 
 def test_left_over_temporary_files_are_ignored(tmp_path):

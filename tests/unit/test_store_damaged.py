@@ -28,7 +28,7 @@ def read_all(path: Path) -> None:
     """Everything that a command may ask of a store."""
     with Store(path) as store:
         for index in range(len(store)):
-            store.item(index)
+            store.read_item(index)
         for name in store.statistics_names:
             store.read_statistics(name)
 

@@ -162,7 +162,7 @@ def normalise(text: str) -> str:
     return re.sub(r"\s+", " ", "".join(" " if unicodedata.category(c)[0] in "PSZC" else c for c in folded)).strip()
 
 
-def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+def measure_edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     """Levenshtein distance: the smallest number of insertions, deletions and substitutions."""
     from rapidfuzz.distance import Levenshtein
 
@@ -182,7 +182,7 @@ def measure_errors(
         expected = _split_units(reference, unit)
         if expected and part(conversion) in texts:
             found = _split_units(texts[part(conversion)].text, unit)
-            terms.append((edit_distance(expected, found) / len(expected), conversion))
+            terms.append((measure_edit_distance(expected, found) / len(expected), conversion))
             lengths.append(float(len(expected)))
     return Terms.of(terms, lengths)
 
