@@ -1,6 +1,7 @@
-"""What runs beside a system's own conversions, to show what the face did: baselines, and the same faces degraded.
+"""Plans baselines and damaged faces beside a system's own conversions. They show the effect of the face.
 
-A target is somebody where it is a picture, several pictures of one person or a voice card; a mix is nobody, and a recording shows no face.
+Baselines need targets that are persons: a picture, several pictures of one person, or a voice card. A mix is no person, and a recording shows
+no face.
 """
 
 import random
@@ -15,13 +16,13 @@ from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.manifest.contract import SEPARATOR, parse_gender
 
 SHUFFLED, WITHIN_GENDER, MEAN_FACE, SOURCE, VOICE = BASELINES = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
-About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, as of benchmark/labels.py
+About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, made by benchmark/labels.py
 NOUNS = {"face": "face", "person": "person", "card": "voice card", "mix": "mix", "voice": "recording"}
 
 
 @dataclass(frozen=True)
 class Somebody:
-    """A target that can stand in for another: its voice spec, what files are named after, and who it is."""
+    """A target that can replace another: its voice spec, the id that files are named after, and the person."""
 
     voice_spec: VoiceSpec
     id: str
@@ -29,10 +30,10 @@ class Somebody:
 
 
 def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, about: About, seed: int = 0, reporter: Reporter = SILENT) -> list[Row]:
-    """For each of the system's own rows whose target is somebody, a row a baseline; files that the system makes anyway are shared.
+    """Plans one row per baseline for each of the system's own rows whose target is a person. Files that the system makes anyway are shared.
 
-    about: gender for shuffled-within-gender, references (between |) for voice. UsageError for an unknown name, for one output file
-    and where nothing is left to run; FaceVCError where the data cannot give a baseline.
+    about: has `gender` for shuffled-within-gender, and `references` (separated by |) for voice.
+    UsageError if a name is unknown, if the output is a single file, or if no row is left. FaceVCError if the data do not allow a baseline.
     """
     unknown = [name for name in names if name not in BASELINES]
     if unknown:
@@ -58,9 +59,9 @@ def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, ab
 
 
 def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming, reporter: Reporter = SILENT) -> list[Row]:
-    """The system's own rows that pictures drive again under each condition of faces/degradation.py, below `degraded/<condition>`.
+    """Plans the system's own rows with pictures again for each condition of faces/degradation.py, in `degraded/<condition>`.
 
-    Of a person and of a mix every picture is degraded; what else a mix holds stays as it is.
+    All pictures of a person or a mix are damaged. Other parts of a mix stay as they are.
     """
     if not conditions:
         return []
@@ -75,9 +76,10 @@ def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming
 
 
 def draw_derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, Somebody]:
-    """Everybody -> somebody else, each used once. With equally many pictures a person, one person's are driven by one other's.
+    """Replaces each target by a target of another person, each used once.
 
-    FaceVCError where there is none: one person alone, or one with more than half of the targets.
+    If all persons have equally many pictures, one person's pictures are all replaced by pictures of one other person.
+    FaceVCError if that is impossible: with one person, or with a person who has more than half of the targets.
     """
     generator = random.Random(seed)
     named: dict[str, list[Somebody]] = {}
@@ -88,11 +90,11 @@ def draw_derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, S
     if len(named) < 2 or 2 * most > len(people):
         raise FaceVCError(
             f"expected at least two targets, none with more than half of the faces, found {len(named)} with {len(people)} faces, {most} of them of "
-            f"{largest!r}: not every face can be driven by another person's. Give more people's faces, or leave this baseline out."
+            f"{largest!r}: not every face can be replaced by another person's. Give faces of more people, or leave this baseline out."
         )
     groups = [generator.sample(named[person], len(named[person])) for person in generator.sample(sorted(named), len(named))]
     order = [one for group in groups for one in group]
-    # everybody's pictures stand together, so a step as long as the longest group leads out of each
+    # the pictures of each person are adjacent, so a step as long as the longest group leads out of every group
     return {one.voice_spec: order[(i + most) % len(order)] for i, one in enumerate(order)}
 
 
@@ -104,8 +106,8 @@ def _pair_within_gender(people: Sequence[Somebody], about: About, seed: int) -> 
     unlabelled = sorted({one.person for one in groups.get("", [])})
     if unlabelled:
         raise FaceVCError(
-            f"--baseline {WITHIN_GENDER} needs the gender of every target: {len(unlabelled)} have none, such as {unlabelled[0]!r}. "
-            "Give --labels TABLE.csv with the columns target and gender."
+            f"--baseline {WITHIN_GENDER} needs the gender of every target. {len(unlabelled)} have none, such as {unlabelled[0]!r}. "
+            "Pass --labels TABLE.csv with the columns target and gender."
         )
     specs: dict[VoiceSpec, Somebody] = {}
     for gender, group in groups.items():
@@ -128,7 +130,7 @@ def _plan_shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mappin
 
 
 def _plan_mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[Row]:
-    """One mean over people, of each over all pictures of them."""
+    """Plans the mean face: the mean over people of each person's mean over all pictures."""
     rows = _keep_rows(rows, lambda row: row.kind != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
     people: dict[str, dict[Path, None]] = {}
     for one in _list_people(rows):
@@ -144,11 +146,11 @@ def _plan_voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Rep
     lacking = sorted(person for person in people if not recordings[person])
     if len(lacking) == len(people):
         raise FaceVCError(
-            f"--baseline {VOICE} is driven by the targets' real recordings, and none of {len(people)} targets has any. "
-            "Give --labels TABLE.csv with the columns target and references (recordings between |)."
+            f"--baseline {VOICE} uses real recordings of the targets, and none of {len(people)} targets has any. "
+            "Pass --labels TABLE.csv with the columns target and references (recordings separated by |)."
         )
     if lacking:
-        reporter.note(f"baseline {VOICE}: {len(lacking)} of {len(people)} targets have no real recording and are left out, such as {lacking[0]}")
+        reporter.note(f"baseline {VOICE}: {len(lacking)} of {len(people)} targets are left out, because they have no real recording, such as {lacking[0]}")
     planned = []
     for row in rows:
         if recordings[row.person]:
@@ -159,11 +161,11 @@ def _plan_voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Rep
 
 def _check_folder(naming: Naming, option: str) -> None:
     if naming.single:
-        raise UsageError(f"{option} makes several files: expected a folder as --out, found a single file. Name a folder.")
+        raise UsageError(f"{option} makes several files. Expected a folder as --out, found a single file. Pass a folder.")
 
 
 def _keep_rows(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, reporter: Reporter) -> list[Row]:
-    """The rows that can be run; says whose are left out. UsageError where no row is left."""
+    """Keeps the rows that `wanted` accepts, and reports the others. UsageError if no row is left."""
     kept = [row for row in rows if wanted(row)]
     left = list(dict.fromkeys(f"the {NOUNS[row.kind]} {row.target_id}" for row in rows if not wanted(row)))
     such = f"{left[0]}{f' and {len(left) - 1} more' if len(left) > 1 else ''}" if left else "nothing"
@@ -175,7 +177,7 @@ def _keep_rows(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, r
 
 
 def _list_people(rows: Sequence[Row]) -> list[Somebody]:
-    """Every target once; those that share a picture are one person, whatever they are called."""
+    """Lists every target once. Targets that share a picture are one person, whatever their names."""
     owners: dict[Path, str] = {}
     found: dict[VoiceSpec, str] = {}
     for row in sorted(rows, key=lambda row: -len(row.job.voice_spec.files) if row.job else 0):

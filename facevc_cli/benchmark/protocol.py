@@ -1,4 +1,4 @@
-"""A benchmark's protocol: how many speakers and people of each gender it takes, and who they are, drawn out of what is there."""
+"""A benchmark's protocol: how many speakers and people of each gender it needs. It draws them from the data."""
 
 import dataclasses
 import random
@@ -21,19 +21,19 @@ Groups = dict[str, dict[str, list[Named]]]  # gender -> speaker or person -> fil
 
 @dataclass(frozen=True)
 class SourceCounts:
-    speakers: int = 0  # of each gender
-    utterances: int = 0  # a speaker
+    speakers: int = 0  # per gender
+    utterances: int = 0  # per speaker
 
 
 @dataclass(frozen=True)
 class TargetCounts:
-    people: int = 0  # of each gender
-    images: int = 0  # a person
+    people: int = 0  # per gender
+    images: int = 0  # per person
 
 
 @dataclass(frozen=True)
 class ReferenceCounts:
-    """Real utterances of a target: who has fewer than `least` is no target, more than `most` are not heard."""
+    """Real utterances of a target. A person with fewer than `least` is not drawn. At most `most` are used."""
 
     least: int = 0
     most: int = 10
@@ -41,7 +41,7 @@ class ReferenceCounts:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Every chosen utterance goes with every chosen image, so both genders meet both."""
+    """Every drawn utterance is converted to every drawn image. So sources of each gender meet targets of each gender."""
 
     name: str
     sources: SourceCounts = field(default_factory=SourceCounts)
@@ -50,20 +50,22 @@ class Protocol:
 
     @property
     def conversions(self) -> int:
-        """Of one system, without baselines."""
+        """The number of conversions of one system, without baselines."""
         genders = len(GENDERS)
         return genders * self.sources.speakers * self.sources.utterances * genders * self.targets.people * self.targets.images
 
 
 def list_protocols() -> list[str]:
-    """The protocols that come with the package."""
+    """Lists the protocols of the package."""
     folder = files("facevc_cli.presets").joinpath("protocols")
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
 
 
 def load_protocol(name_or_path: str) -> Protocol:
-    """A packaged protocol by name, or a YAML file's. UsageError for an unknown name; FaceVCError if the file
-    cannot be read, has an unknown key or counts nothing."""
+    """Loads a protocol of the package by its name, or from a YAML file.
+
+    UsageError if the name is unknown. FaceVCError if the file cannot be read, has an unknown key or a count of zero.
+    """
     if name_or_path in list_protocols():
         where, name = f"protocol {name_or_path}", name_or_path
         text = files("facevc_cli.presets").joinpath("protocols", f"{name}.yaml").read_text(encoding="utf-8")
@@ -96,11 +98,12 @@ def _check(protocol: Protocol, where: str) -> None:
 def draw(
     protocol: Protocol, sources: Sequence[Named], faces: Sequence[Named], about_sources: Sequence[Row], about_targets: Sequence[Row], seed: int
 ) -> tuple[list[Named], list[Named]]:
-    """The sources and the faces that the protocol takes, in the order of their ids; nobody is source speaker and target.
+    """Draws the sources and the faces of a protocol, in the order of their ids. Nobody is both a source speaker and a target.
 
-    about_sources: source_id, gender, and speaker (without one every source is its own speaker). about_targets: target, gender,
-    references (between |). The same files, tables and seed give the same draw, in whatever order they come. FaceVCError says of each
-    group what the protocol expects and what the data have.
+    about_sources: rows with source_id, gender and speaker. A source without a speaker counts as its own speaker.
+    about_targets: rows with target, gender and references (separated by |).
+    The draw depends on the files, the tables and the seed, but not on their order.
+    FaceVCError gives the expected and the found number of each group that is too small.
     """
     speakers = _group_by_speaker(sources, about_sources)
     people = _group_by_person(faces, about_targets, protocol.references.least)
@@ -126,19 +129,19 @@ def draw(
         raise FaceVCError(
             f"protocol {protocol.name}: the data cannot fill it: {'; '.join(lacks)} ({unknown}). "
             "Add files, or rows to the tables of sources (source_id, speaker, gender) and of labels (target, gender, references), "
-            "or give a protocol of your own as a YAML file."
+            "or pass a protocol of your own as a YAML file."
         )
     return _sort_by_id(kept_sources), _sort_by_id(kept_faces)
 
 
 def limit_references(protocol: Protocol, references: Sequence[str], seed: int) -> list[str]:
-    """At most as many of a target's recordings as the protocol hears, drawn by the seed, in the order of their names."""
+    """Draws at most `most` of a target's recordings, in the order of their names."""
     found = sorted(set(references))
     return sorted(random.Random(f"{seed} {found}").sample(found, min(protocol.references.most, len(found))))
 
 
 def _group_by_speaker(sources: Sequence[Named], about: Sequence[Row]) -> Groups:
-    """Sources by gender ("" where unknown) and speaker."""
+    """Groups sources by gender ("" if unknown) and speaker."""
     known = {row["source_id"]: row for row in about if row.get("source_id")}
     speaker_of = {identifier: (known.get(identifier, {}).get("speaker") or "").strip() or identifier for _, identifier in sources}
     genders: dict[str, str] = {}
@@ -154,7 +157,7 @@ def _group_by_speaker(sources: Sequence[Named], about: Sequence[Row]) -> Groups:
 
 
 def _group_by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Groups:
-    """Faces by gender ("" where unknown) and person; of a known gender only those with `least` references."""
+    """Groups faces by gender ("" if unknown) and person. People of a known gender need at least `least` references."""
     genders: dict[str, str] = {}
     heard: dict[str, set[str]] = {}
     for row in about:
@@ -172,7 +175,7 @@ def _group_by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -
 
 
 def _draw_speakers(spoken: Collection[str], people: Collection[str], spare: int, count: int, rng: random.Random) -> list[str]:
-    """Up to `count` speakers at random; no more than `spare` of them are people who could be targets."""
+    """Draws up to `count` speakers. At most `spare` of them are people who could be targets."""
     chosen: list[str] = []
     for speaker in rng.sample(sorted(spoken), len(spoken)):
         if len(chosen) == count or (speaker in people and spare == 0):

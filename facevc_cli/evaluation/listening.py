@@ -146,7 +146,7 @@ class JudgeAnswers:
             for path, row in rows.items():  # an unchanged source among the conversions has the same text
                 self._open_cache(kind).put_if_absent(f"{self._hash(path)} {row[1]}", row)
             languages.update({c.converted: str(rows[c.source][1]) for c in conversions if c.source in rows})
-            question = _Question(kind, "reading conversions", _read, recogniser, key)
+            question = _Question(kind, "reading conversions", _read, recogniser, make_key)
             rows |= self._ask_each({path: (path, languages.get(path)) for path in converted}, question, workers)
         return {path: Transcript(str(row[0]), str(row[1])) for path, row in rows.items()}
 

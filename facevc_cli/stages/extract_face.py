@@ -1,4 +1,4 @@
-"""`extract-face`: images and videos -> a store of face embeddings, one item a file."""
+"""`extract-face`: images and videos -> a store of face embeddings, one item per file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ STAGE = "extract-face"
 class ExtractFaceConfig(ExtractionConfig):
     detector: DetectorName = "dlib"
     embedder: str = "dlib"  # dlib (128-D) or facenet (512-D)
-    on_many: OnMany = "largest"  # largest, or skip: a frame with several faces counts as none
-    every: int = 5  # each n-th frame of a video
-    max_frames: int | None = None  # at most so many frames of a video are looked at
-    save_crops: Path | None = None  # a folder for pictures of what the network saw
+    on_many: OnMany = "largest"  # largest: use the largest face; skip: ignore a frame with several faces
+    every: int = 5  # uses each n-th frame of a video
+    max_frames: int | None = None  # largest number of frames that are used of a video
+    save_crops: Path | None = None  # a folder for the face crops that the network gets
     device: str = "cpu"
 
 
 def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes frames/embedding (n, D), frames/box (n, 4) px, frames/score, frames/faces (n,); vectors/embedding (files, D), the mean.
+    """Writes frames/embedding (n, D), frames/box (n, 4) px, frames/score and frames/faces (n,), and vectors/embedding (files, D), the mean.
 
     Columns: kind (image or video), path, frames_seen, frames_with_face. A file without any usable face is a failure.
     """
@@ -53,7 +53,7 @@ def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
 
 @lru_cache(maxsize=1)
 def _load_analyser(detector: str, embedder: str, on_many: str, device: str) -> FaceAnalyser:
-    """One a process: the networks load once."""
+    """Loads the networks once per process."""
     return FaceAnalyser(detector, embedder, on_many, device)
 
 
@@ -74,7 +74,7 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
         if config.save_crops:
             save_image(_make_crop_path(config.save_crops, source, index), observation.crop)
     if not found:
-        counted = f" (in {seen} frames looked at; {many} of them with several faces)" if kind == "video" else ""
+        counted = f" (in {seen} frames looked at, {many} of them with several faces)" if kind == "video" else ""
         raise NoFaceError(f"{source.path}: no usable face{counted}: {refusal}")
     embeddings = np.stack([o.embedding for o in found]).astype(np.float32)
     return Item(
@@ -92,7 +92,7 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
 
 
 def _read_frames(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterable[tuple[int | None, np.ndarray]]]:
-    """('video', its frames with their index) or ('image', the one picture)."""
+    """Returns ('video', its frames with their index) or ('image', the one picture)."""
     if source.path.suffix.lower() in VIDEO_SUFFIXES:
         frames = iterate_frames(source.path, config.every, config.max_frames)
         return "video", ((index, image) for index, _, image in frames)
@@ -100,7 +100,7 @@ def _read_frames(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterabl
 
 
 def _make_crop_path(folder: Path, source: Input, frame: int | None) -> Path:
-    """<folder>/<id>.png, or <folder>/<id>/frame-<index>.png for a video; an id never leads out of the folder."""
+    """Returns <folder>/<id>.png, or <folder>/<id>/frame-<index>.png for a video. FaceVCError if the id leads out of the folder."""
     parts = source.id.split("/")
     if any(part in ("", ".", "..") or "\\" in part for part in parts):
         raise FaceVCError(f"{source.path}: its id {source.id!r} cannot be a file below {folder}. Rename the file.")

@@ -1,4 +1,4 @@
-"""`extract-features`: recordings -> a store of raw log-mel and F0, with splits and the training split's statistics."""
+"""`extract-features`: recordings -> a store of raw log-mel and F0. It also has the splits and the statistics of the training split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +31,10 @@ WHISPER_HEADS, MOST_TEACHER_DIM = 8, 2048
 class ExtractFeaturesConfig(ExtractionConfig):
     mel: MelName = "fvmvc"
     split_table: Path | None = None  # columns utterance or speaker, and split
-    valid_share: float = 0.05  # of the speakers, drawn where no table is given
+    valid_share: float = 0.05  # share of the speakers that are drawn for validation, if there is no table
     seed: int = 0
-    teacher: Path | None = None  # folder of a CTranslate2 Whisper model: its encoder's output is stored too
-    device: str = "cpu"  # where the mel is computed
+    teacher: Path | None = None  # folder of a CTranslate2 Whisper model; the output of its encoder is stored too
+    device: str = "cpu"  # computes the log-mel
     frontend: Frontend = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,8 +44,11 @@ class ExtractFeaturesConfig(ExtractionConfig):
 
 
 def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes frames/mel (T, n_mels) float32 raw log-mel and frames/f0 (T,) float32 Hz, 0 unvoiced; index/split, index/seconds;
-    statistics/mel_mean and mel_std (n_mels,) over the training split. With a teacher also frames/content (T50, 512) float16."""
+    """Writes raw log-mels, F0, splits and the statistics of the training split.
+
+    frames/mel (T, n_mels) float32, frames/f0 (T,) float32 Hz with 0 for unvoiced frames, index/split, index/seconds, statistics/mel_mean and
+    statistics/mel_std (n_mels,). With a teacher also frames/content (T50, 512) float16.
+    """
     device = str(resolve_device(config.device))
     settings = {**config.frontend.as_settings(), "teacher": config.teacher.name if config.teacher else None}
     splits = _SplitRule(read_table(config.split_table, ("split",)) if config.split_table else [], config.valid_share, config.seed)
@@ -114,7 +117,7 @@ def _load_teacher(folder: Path) -> _Teacher:
 
 
 class _SplitRule:
-    """Which split an utterance is in: what the table says of it or of its speaker, else drawn by speaker."""
+    """Assigns utterances to splits: by the table, which names utterances or speakers, or by drawing speakers if there is no table."""
 
     def __init__(self, table: Sequence[Mapping[str, str]], valid_share: float, seed: int):
         named = [(row.get("utterance") or row.get("speaker", ""), row["split"].strip().lower()) for row in table]
@@ -127,14 +130,14 @@ class _SplitRule:
         self.valid_share, self.seed = valid_share, seed
 
     def as_settings(self) -> dict[str, Any]:
-        """What the splits depend on besides the utterances."""
+        """Returns the settings that the splits depend on."""
         return {"table": hash_settings(self.by_name)} if self.by_name else {"valid_share": self.valid_share, "seed": self.seed}
 
     def split(self, speakers: Mapping[str, str]) -> dict[str, str]:
-        """{utterance: speaker} -> {utterance: split}; a share above zero of several speakers takes at least one."""
+        """{utterance: speaker} -> {utterance: split}. Of several speakers, a share above zero draws at least one."""
         names = sorted(set(speakers.values()))
         if self.by_name and speakers and not self.by_name.keys() & {*speakers, *names}:
-            raise FaceVCError(f"the split table names none of the utterances or speakers at hand, such as {next(iter(speakers))!r}.")
+            raise FaceVCError(f"the split table names none of the utterances or speakers that were found, such as {next(iter(speakers))!r}.")
         drawn: set[str] = set()
         if not self.by_name and self.valid_share > 0 and len(names) > 1:
             count = max(1, round(self.valid_share * len(names)))

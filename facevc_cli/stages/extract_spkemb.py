@@ -1,4 +1,4 @@
-"""`extract-spkemb`: recordings -> a store of d-vectors, one an utterance."""
+"""`extract-spkemb`: recordings -> a store of d-vectors, one per utterance."""
 
 from dataclasses import dataclass
 from functools import lru_cache, partial

@@ -1,4 +1,4 @@
-"""`extract-wav`: the sound of videos and recordings as mono 16-bit wavs, the folders mirrored, with a manifest."""
+"""`extract-wav`: writes the sound of videos and recordings as mono 16-bit wavs in the same folders, with a manifest."""
 
 import json
 import math
@@ -28,9 +28,9 @@ from facevc_cli.manifest.contract import MANIFEST
 STAGE = "extract-wav"
 SETTINGS = ".facevc-extract-wav.json"
 COLUMNS = ("utterance", "speaker", "file", "duration", "rate")  # duration in s, rate in Hz
-ALL_COLUMNS = (*COLUMNS, *origins.COLUMNS)  # the last also in the manifests of earlier versions absent
-NOTES = "notes"  # of a row on its way here: what was done to the sound; not in the table
-SAVE_EVERY_S = 10.0  # the manifest on disk is at most this old
+ALL_COLUMNS = (*COLUMNS, *origins.COLUMNS)  # manifests of earlier versions lack origins.COLUMNS
+NOTES = "notes"  # key in a row that a worker returns: changes to the sound; it is not written to the table
+SAVE_EVERY_S = 10.0  # largest age of the manifest on disk
 RATES_HZ = (4000, 192_000)
 _COMMENT = "extracted from a file of sha256 "
 
@@ -42,7 +42,7 @@ class ExtractWavConfig(ExtractionConfig):
     rate: int = 16000  # Hz
 
     def find_inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
-        """As everywhere, less what an earlier run wrote where the output folder lies among the inputs."""
+        """Returns the inputs without the wavs of an earlier run, which are found if the inputs include the output folder."""
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
         files = find_files(self.sources, suffixes, reporter)
         if (self.output / SETTINGS).is_file():
@@ -52,9 +52,9 @@ class ExtractWavConfig(ExtractionConfig):
 
 
 def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes `<output>/<id>.wav` for every input and `<output>/manifest.csv` (COLUMNS), complete also after a resumed run.
+    """Writes `<output>/<id>.wav` for every input, and `<output>/manifest.csv` (COLUMNS). The manifest is complete also after a resumed run.
 
-    Rows of earlier runs stay as long as their file does. An input without sound is a failure.
+    Rows of earlier runs stay as long as their files exist. An input without sound is a failure.
     """
     if not RATES_HZ[0] <= config.rate <= RATES_HZ[1]:
         raise UsageError(f"--rate {config.rate}: expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz.")
@@ -69,7 +69,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     standing.tell(config.output, reporter)
     waiting = standing.waiting
     if not ours and not config.overwrite and (taken := next((t for t in targets if t.exists()), None)):
-        raise FaceVCError(f"{taken} exists and was not made by {STAGE}. Choose another output, or pass --overwrite to replace it.")
+        raise FaceVCError(f"{taken} exists and was not made by {STAGE}. Choose another output, or pass --overwrite to replace the file.")
     tally = Tally(reporter)
     if config.dry_run:
         reporter.note(f"would extract {len(waiting)} of {len(mine)} files into {config.output}")
@@ -104,7 +104,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
 def _extract(config: ExtractWavConfig, source: Input) -> Row:
     origin = Origin.of(source, config.output)
     sound = fit_full_scale(read_sound(source.path, config.rate))
-    # a killed run has no time to enter the wav into the manifest, so the wav itself says what it was made from
+    # a killed run cannot enter the wav into the manifest, so the wav itself names its origin
     save_audio(_choose_target(config.output, source), sound.wav, sound.rate, _COMMENT + origin.sha256)
     return _make_row(source, len(sound.wav), sound.rate, origin) | {NOTES: "; ".join(sound.notes)}
 
@@ -115,7 +115,7 @@ def _make_row(source: Input, samples: int, rate: int, origin: Origin) -> Row:
 
 
 def _read_source_sha256(wav: Path) -> str:
-    """The sha256 of the file that a wav was made from, as its comment has it; nothing in a wav of an earlier version."""
+    """Reads the sha256 of a wav's source from its comment. Returns "" for a wav of an earlier version."""
     import soundfile
 
     try:
@@ -138,7 +138,7 @@ def _make_settings(config: ExtractWavConfig) -> dict[str, str | int]:
 
 
 def _has_same_settings(config: ExtractWavConfig) -> bool:
-    """Whether the output was begun with the same settings; FaceVCError where it was with others, unless overwritten."""
+    """Returns True if the output was begun with the same settings. FaceVCError if its settings differ, unless it is overwritten."""
     path = config.output / SETTINGS
     if not path.is_file():
         return False
@@ -148,13 +148,13 @@ def _has_same_settings(config: ExtractWavConfig) -> bool:
     if not config.overwrite:
         raise FaceVCError(
             f"{config.output} was made with other settings ({found} there, {_make_settings(config)} now). Choose another output, or pass "
-            "--overwrite to make it anew."
+            "--overwrite to make it again."
         )
     return False
 
 
 class _Manifest:
-    """The output folder's table: rows by utterance, those of earlier runs whose file is still there among them."""
+    """The output folder's table: rows by utterance. It keeps rows of earlier runs whose files exist."""
 
     def __init__(self, config: ExtractWavConfig):
         self.folder, self.path, self.rate = config.output, config.output / MANIFEST, config.rate
@@ -163,7 +163,7 @@ class _Manifest:
         self._written = time.monotonic()
 
     def find_origin(self, source: Input) -> Origin | None:
-        """What the wav of that id was made from: its row says it, or a whole wav that a killed run had no time to enter. None: it is not there."""
+        """Returns the origin of the wav with this id, from its row or from the wav itself. None if there is no complete wav."""
         found = self.rows.get(source.id)
         if found is not None:
             return Origin.read(found, found["speaker"])
@@ -174,7 +174,7 @@ class _Manifest:
         return Origin(sha256=_read_source_sha256(wav), speaker=source.speaker)
 
     def keep(self, source: Input) -> None:
-        """The row of a source that is done, with what this command line says of its speaker and what is known of its file."""
+        """Keeps the row of a source that is done. Its speaker is the one that this command line gives."""
         found = self.rows.get(source.id)
         if found is None:
             wav = self.folder / f"{source.id}.wav"
@@ -189,7 +189,7 @@ class _Manifest:
             self.write()
 
     def write(self) -> None:
-        """Writes the table, sorted, with the rows that another shard has entered meanwhile."""
+        """Writes the sorted table, with the rows that other shards have entered."""
         self._merge()
         write_table(self.path, [self.rows[utterance] for utterance in sorted(self.rows)], ALL_COLUMNS)
         self._written = time.monotonic()
@@ -201,7 +201,7 @@ class _Manifest:
         with suppress(ValueError):
             if 0 <= float(text) < math.inf:
                 return
-        raise FaceVCError(f"{self.path}: expected a duration in seconds, found {text[:80]!r}. Correct the row, or delete it: the file is then extracted again.")
+        raise FaceVCError(f"{self.path}: expected a duration in seconds, found {text[:80]!r}. Correct the row, or delete it. The file is then extracted again.")
 
     def _merge(self) -> None:
         for row in read_table(self.path, COLUMNS) if self.path.is_file() else ():

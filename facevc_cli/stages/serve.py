@@ -1,4 +1,4 @@
-"""`serve`: the page in a browser, until Ctrl-C."""
+"""`serve`: serves the page until Ctrl-C."""
 
 import math
 import signal
@@ -28,14 +28,14 @@ class ServeConfig:
     checkpoint: Path | None = None
     vocoder: str | None = None
     device: str = "auto"
-    max_seconds: float = 60.0  # of speech
-    max_mb: float = 50.0  # of an upload
+    max_seconds: float = 60.0  # longest speech
+    max_mb: float = 50.0  # largest upload
     open_browser: bool = False
 
 
 @dataclass(frozen=True)
 class ServedPage:
-    """A page that answers: its address, what it has done so far, and the thread that serves it."""
+    """A page that is being served: its address, its studio, which makes the conversions, and the thread that serves it."""
 
     url: str
     studio: Studio
@@ -44,7 +44,7 @@ class ServedPage:
 
 @contextmanager
 def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[ServedPage]:
-    """Serves the page while the block lasts; then its folder is gone. FaceVCError where the model, Gradio or the port is not to be had."""
+    """Serves the page during the block, then deletes its folder. FaceVCError if the model, Gradio or the port is not available."""
     if not 0 < config.max_seconds < math.inf:
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
     if not 0 < config.max_mb < math.inf:
@@ -68,14 +68,14 @@ def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Ite
                 yield ServedPage(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)
             finally:
                 if studio.busy:
-                    reporter.note("Waiting for what is under way ...")
+                    reporter.note("Waiting for the conversion that is running ...")
                 studio.close()
 
 
 def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
-    """Serves until Ctrl-C or a termination; counts the conversions that were made."""
+    """Serves until Ctrl-C or a termination. Summary.done counts the conversions."""
     before = signal.getsignal(signal.SIGTERM)
-    if before is signal.SIG_DFL:  # called from Python: a termination cleans up as Ctrl-C does
+    if before is signal.SIG_DFL:  # called from Python: a termination must clean up as Ctrl-C does
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with serve_in_background(config, reporter) as page:
@@ -84,12 +84,12 @@ def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
                     f"warning: --host {config.host} lets everyone who reaches this machine use the page, unencrypted and without a password. "
                     "Their browsers will give it no microphone or camera without https."
                 )
-            reporter.note(f"The page is at {page.url} (Ctrl-C ends it).")
+            reporter.note(f"The page is at {page.url} (Ctrl-C closes it).")
             if config.open_browser:
                 webbrowser.open(page.url)
             with suppress(KeyboardInterrupt, Interrupted), hold(lambda: int(page.studio.busy), "conversion", terminations=True, raises=True):
                 page.thread.join()
-        reporter.note("Closed; what was uploaded is deleted.")
+        reporter.note("Closed. All uploads are deleted.")
         if is_dropping():  # by a closed terminal, or a second Ctrl-C
             check_stop()
         return Summary(done=page.studio.conversions)

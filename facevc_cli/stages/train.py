@@ -1,4 +1,4 @@
-"""`train`: what links faces to voices, on top of a pretrained model, out of features, faces and voices stores."""
+"""`train`: trains the link from faces to voices of a pretrained model, on features, faces and voices stores."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class TrainStageConfig:
     init: Path  # a pretraining run or checkpoint
     output: Path
     pairs: Path | None = None  # table: utterance or speaker, face
-    preset: str | None = None  # default: the pretraining's
+    preset: str | None = None  # None: the preset of the pretraining
     config_file: Path | None = None
     overrides: tuple[str, ...] = ()
     weights: Path | None = None
@@ -39,8 +39,8 @@ class TrainStageConfig:
 
 
 def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
-    """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints that `convert` takes."""
-    resolve_device(stage.device)  # wrong values are told before files are read
+    """Starts or resumes the run in `output`. Writes losses.csv, losses.png and checkpoints that `convert` can use."""
+    resolve_device(stage.device)  # reports wrong values before files are read
     if stage.preset is not None:
         load_config(stage.preset, stage.config_file, stage.overrides)
     pretrained = load_checkpoint(stage.init)
@@ -73,7 +73,7 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 def _make_config(stage: TrainStageConfig, pretrained: Checkpoint) -> Any:
-    """The pretraining's model and the settings of its trainings, with this training's own."""
+    """Joins the settings of the pretraining, with its model, and the settings of this training."""
     family, found = pretrained.family, pretrained.config
     name = found.name if found.name in family.presets else next(iter(family.presets))
     if stage.preset and find_preset_family(stage.preset).name != family.name:
