@@ -2,16 +2,18 @@
 
 Layout of a store (schema 1):
 
-    attributes       schema, stage, version, settings (JSON), settings_hash, and whatever the stage adds
-    index/id, index/speaker, index/<column>             one value an item
-    index/offset/<frames>, index/length/<frames>        where the item's rows lie in frames/<frames>
-    frames/<name>    (sum of lengths, ...)              contiguous, so that a crop is one read
-    vectors/<name>   (items, ...)
-    statistics/<name>                                   what the stage computed over all items
+| place | content |
+| --- | --- |
+| attributes | schema, stage, version, settings (JSON), settings_hash, and attributes of the stage |
+| index/id, index/speaker, index/<column> | one value per item |
+| index/offset/<frames>, index/length/<frames> | first row, and number of rows, of each item in frames/<frames> |
+| frames/<name> | (sum of lengths, ...), contiguous, so that a crop is one read |
+| vectors/<name> | (items, ...) |
+| statistics/<name> | statistics over all items |
 
-Writing is crash-safe: items gather in memory, each full shard is written to `<store>.parts/` under a temporary name and
-renamed, and the store itself is merged from the parts at the end. A killed run loses the shard in hand; the next run, or
-another machine's `--shard`, goes on from the parts.
+Writing is crash-safe. Items are collected in memory. Each full shard is written to `<store>.parts/` under a temporary name, then renamed.
+At the end the store is merged from the parts. A killed run loses only its last shard. The next run, or another machine's `--shard`,
+continues from the parts.
 """
 
 import hashlib

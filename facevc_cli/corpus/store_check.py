@@ -1,12 +1,12 @@
-"""What an HDF5 file must be before a `Store` trusts it: all of it is checked once, on opening, and nothing outside the file is ever opened.
+"""Checks an HDF5 file once, when a `Store` opens it. Nothing outside the file is ever opened.
 
 | where | expected |
 | --- | --- |
 | attributes | schema 1; stage, version, settings_hash: text; settings: a JSON object |
-| index/id, index/speaker, index/<column> | one value an item: text, a number or a truth value; ids differ |
+| index/id, index/speaker, index/<column> | one value per item: text, a number or a truth value; ids differ |
 | index/offset/<n>, index/length/<n> | (items,) integers: rows of frames/<n>, inside it, none shared |
-| frames/<n>, vectors/<n>, statistics/<n> | numbers; vectors one row an item |
-| everything | in this file: no links to elsewhere; unpacked no larger than `MOST_PACKED` times the file |
+| frames/<n>, vectors/<n>, statistics/<n> | numbers; vectors have one row per item |
+| everything | in this file, without links to other files; unpacked no larger than `MOST_PACKED` times the file |
 """
 
 import json

@@ -73,10 +73,12 @@ class Embedder(Protocol):
 
 
 class FaceAnalyser:
-    """Finds a face, cuts it out and embeds it. Loads its networks once; not picklable: make one in each process.
+    """Finds a face, cuts it out and embeds it. It loads its networks once. It cannot be pickled, so make one in each process.
 
-    detector: one of DETECTORS; embedder: one of EMBEDDERS, or an entry point of the group facevc.face_embedders; on_many: what to do
-    with several faces, 'largest' or 'skip'; device: for the torch networks (face-alignment, mtcnn, facenet); dlib computes on the CPU.
+    detector: one of DETECTORS.
+    embedder: one of EMBEDDERS, or an entry point of the group facevc.face_embedders.
+    on_many: 'largest' uses the largest of several faces, 'skip' refuses the image.
+    device: of the torch networks (face-alignment, mtcnn, facenet). dlib always uses the CPU.
     """
 
     def __init__(self, detector: str = "dlib", embedder: str = "dlib", on_many: str = "largest", device: str = "cpu"):
@@ -190,10 +192,11 @@ class FacenetEmbedder:
 
 
 class PackagedEmbedder:
-    """Another package's: an object with embed(crop (side, side, 3) uint8 RGB) -> (D,), of the group facevc.face_embedders.
+    """A face embedder of another package, from the entry points facevc.face_embedders.
 
-    Where it has them: crop(image (H, W, 3) uint8, box (4,) px) -> what it wants to see, in place of a level 150 px face; and weights,
-    the text that says which network this is (else its package's name and version): models find their embedder again by it.
+    The package's object has embed(crop (side, side, 3) uint8 RGB) -> (D,). It may have two more attributes:
+    crop(image (H, W, 3) uint8, box (4,) px) makes the crop, in place of a level face of 150 px.
+    weights is a text that identifies the network, in place of the package's name and version. A model finds its embedder by it.
     """
 
     def __init__(self, name: str):
@@ -245,7 +248,7 @@ def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int
 
 def _check_image(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use io.image.load_image.")
+        raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use files.image.load_image.")
     return np.ascontiguousarray(image)
 
 

@@ -20,11 +20,11 @@ _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.\w+)?", re.DOTALL)
 
 @contextmanager
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; renamed to `path` on success, removed on any failure.
+    """Yields a temporary path beside `path` to write to. On success it is renamed to `path`. On failure it is removed.
 
-    The temporary name keeps the suffix, which some writers read, and is short even where the name is not. A full disk or a missing
-    permission becomes a FaceVCError. durable: the content is on the disk before the file gets its name, and the name before this returns;
-    without it a power cut may leave the file missing, but never empty or cut short.
+    The temporary name keeps the suffix, because some writers read it. It is short even if the name is long. A full disk or a missing
+    permission becomes a FaceVCError.
+    durable: waits until the name is on the disk, too. Without it a power cut may lose the file, but never leaves an incomplete one.
     """
     temporary = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
@@ -44,10 +44,10 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` to fill; swapped in on success, removed on any failure.
+    """Yields a temporary folder beside `folder` to fill. On success it replaces `folder`. On failure it is removed.
 
-    All of it is on the disk before the swap. What was there before lies under `name_old_folder` meanwhile, and goes only when the swap itself is on
-    the disk. An OSError comes through as it is.
+    The new content is on the disk before the swap. The old content is kept under `name_old_folder` until the swap itself is on the disk.
+    An OSError is raised unchanged.
     """
     temporary, old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"), name_old_folder(folder)
     try:
@@ -68,7 +68,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def name_old_folder(folder: Path) -> Path:
-    """Where `atomic_folder` keeps what `folder` held while it is swapped. Read it if a crash came between the two renames."""
+    """Returns the folder that keeps the old content during a swap. Read it if a crash came between the two renames."""
     return folder.with_name(f".{folder.name}.old")
 
 

@@ -1,16 +1,18 @@
 """An inaudible mark in converted speech, found again after MP3, resampling and cropping. It says "made by facevc" and nothing else.
 
 Spread spectrum in the log spectrum, after Kirovski and Malvar, "Spread-spectrum watermarking of audio signals" (IEEE Trans. Signal
-Processing 51(4), 2003). Embedding multiplies each cell of 24 ms by 100 Hz between 300 and 7000 Hz by +1 or -1 dB, as a secret-looking but
-public pattern of 32 x 67 signs says, which repeats every 0.768 s. A gain never adds sound where there was none, so the mark lies below
-what the speech itself masks: 1 dB is about the least change of level that is heard in a band, and these change 40 times a second.
+Processing 51(4), 2003). The spectrum between 300 and 7000 Hz is divided into cells of 24 ms by 100 Hz. Embedding changes the level of each cell by +1 or -1 dB.
+The signs are a pattern of 32 x 67, which repeats every 0.768 s. The pattern is public, but looks random. The speech masks the mark. A gain
+adds no sound to silence, and 1 dB is about the smallest change of level that people hear in a band. The signs change 40 times per second.
 
-Detection takes log energies on the same cells, subtracts their local mean (the speech is mostly that), folds the periods onto each other
-and correlates with the pattern at each of its 128 beginnings, on a grid of 6 ms: score = sum(c_i x_i) / sqrt(sum(x_i^2)), c_i = +-1, greatest of all.
-For signs drawn at random, Hoeffding's inequality bounds P(score > z) by exp(-z^2 / 2) for each beginning *whatever the sound is*; times
-the number of beginnings and windows tried, that is `p_value`. A file is `marked` below 1 in 1,000 (benchmarks/watermark.py measures it
-on real speech). A mark is lost where speed or pitch are changed by more than about 1 %, in 3 s often also under noise less than 30 dB
-below the speech; and whoever knows the pattern can remove it: it helps honest people, and stops no other.
+Detection measures the log energies of the same cells. It subtracts their local mean, which is mostly the speech, and adds up the periods.
+Then it correlates the sums with the pattern at each of its 128 beginnings, on a grid of 6 ms. The score is the largest of the values
+sum(c_i x_i) / sqrt(sum(x_i^2)) with c_i = +-1. For random signs, Hoeffding's inequality bounds P(score > z) by exp(-z^2 / 2) for each
+beginning, *whatever the sound is*. `p_value` is this bound times the number of beginnings and windows. A file is `marked` if the p-value is
+below 1 in 1,000. benchmarks/watermark.py measures it on real speech.
+
+A mark is lost if speed or pitch change by more than about 1 %. In 3 s of speech it is often lost in noise less than 30 dB below the speech.
+Anyone who knows the pattern can remove the mark. It helps honest people, and cannot stop others.
 """
 
 import hashlib
@@ -21,16 +23,16 @@ import numpy as np
 
 from facevc_cli.files.audio import resample
 
-KEY = b"facevc watermark 1"  # public; another format gets another
+KEY = b"facevc watermark 1"  # public; a new format needs a new key
 GAIN_DB = 1.0
-HOP_S = 0.006  # of frames four hops long
+HOP_S = 0.006  # a frame has four hops
 HOPS_A_SLOT = 4
 SLOTS = 32
 LOWEST_HZ, BAND_HZ, BANDS = 300.0, 100.0, 67
 FALSE_ALARMS = 1e-3  # a p_value below it counts as marked
 SHORTEST_S = 1.0
 DETECTION_RATE = 16000  # Hz
-WINDOW_S, WINDOW_HOP_S = 6.0, 3.0  # pieces of a longer file, each judged by itself: a file may hold marked speech among other speech
+WINDOW_S, WINDOW_HOP_S = 6.0, 3.0  # a longer file is judged in windows, because only a part of it may be marked
 
 _FFT = 1024
 _LOCAL = (9, 5)  # frames, bands: the neighbourhood whose mean is subtracted
@@ -104,7 +106,7 @@ def detect(wav: np.ndarray, rate: int, key: bytes = KEY) -> Detection:
 
 
 def score(wav: np.ndarray, key: bytes = KEY) -> float:
-    """The greatest normalised correlation over all beginnings of the pattern, of (n,) at 16 kHz; 0 for silence."""
+    """(n,) at 16 kHz -> the largest normalised correlation over all beginnings of the pattern; 0 for silence."""
     cells = _measure_cells(wav)
     if cells is None:
         return 0.0

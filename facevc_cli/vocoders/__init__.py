@@ -110,11 +110,12 @@ class Vocoder(nn.Module):
 
 
 def vocode_long(vocoder: Vocoder, log_mel: Tensor, chunk_frames: int | None = None, overlap_frames: int | None = None) -> Tensor:
-    """The same waveform as `vocoder(log_mel)`, chunk by chunk: memory is bounded by the chunk, not by the utterance.
+    """Makes the same waveform as `vocoder(log_mel)` in chunks. Its memory depends on the chunk, not on the utterance.
 
-    log_mel: (T, n_mels) -> (T * hop_samples,) float32 on the CPU. Chunks of `chunk_frames` are synthesised with `overlap_frames` of real
-    context on both sides, which is cut off again; by default the vocoder's window, and as much as it looks at, so that seams do not
-    exist. A vocoder without such a bound (Griffin-Lim) works on the whole.
+    log_mel: (T, n_mels) -> (T * hop_samples,) float32 on the CPU.
+    chunk_frames: length of a chunk; by default the vocoder's window.
+    overlap_frames: context on both sides of a chunk, which is cut off again. The default is the vocoder's own context, so there are no seams.
+    A vocoder with unlimited context (Griffin-Lim) makes the whole waveform at once.
     """
     context = vocoder.context_frames if overlap_frames is None else overlap_frames
     if (chunk_frames is not None and chunk_frames < 1) or (context is not None and context < 0):

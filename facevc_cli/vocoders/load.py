@@ -19,13 +19,16 @@ _WEIGHTS = frozenset({".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
 
 
 def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device = "cpu", reporter: Reporter = SILENT) -> Vocoder:
-    """The vocoder for log-mels of the definition `mel`, on `device`, ready for inference.
+    """Loads a vocoder for log-mels of the definition `mel` on `device`, ready for inference.
 
-    spec: None or "auto" (HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, for which there is no
-    vocoder to ship), "hifigan", "griffin-lim", or the path of a checkpoint or its folder: Parallel WaveGAN's with config.yml and stats
-    beside it, or HiFi-GAN's with config.json; or the name of an entry point of the group facevc.vocoders, whose object makes a
-    Vocoder when called with (mel, device). Raises FaceVCError if there is no such vocoder, a file is damaged or
-    missing, or the vocoder was trained on another mel definition.
+    | spec | vocoder |
+    | --- | --- |
+    | None, "auto" | HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, because facevc has no network for it |
+    | "hifigan", "griffin-lim" | this one |
+    | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, or HiFi-GAN with config.json |
+    | an entry point of facevc.vocoders | its object, called with (mel, device) |
+
+    FaceVCError if there is no such vocoder, if a file is damaged or missing, or if the vocoder was trained on another mel definition.
     """
     if spec is None or spec == "auto":
         spec = "hifigan" if mel == "hifigan" else "griffin-lim"

@@ -91,12 +91,12 @@ class FaceVC(nn.Module):
         return mel * (self.mel_std + 1e-8) + self.mel_mean
 
     def encode_content(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """mel: (B, n_mels, T) normalised -> z (B, ceil(T / 2), z_dim), context (B, ceil(T / 2), ...), code indices (B, ceil(T / 2))."""
+        """Normalised log-mel (B, n_mels, T) -> z (B, ceil(T / 2), z_dim), context and code indices of as many frames."""
         content: ContentOutput = self.content_encoder(mel)
         return content.z, content.context, content.indices
 
     def hear_content(self, mel: Tensor) -> Tensor:
-        """mel: (B, n_mels, T) normalised -> z (B, ceil(T / 2), z_dim)."""
+        """Normalised log-mel (B, n_mels, T) -> z (B, ceil(T / 2), z_dim)."""
         return self.encode_content(mel)[0]
 
     def embed_voice(self, voice: Tensor) -> Tensor:
@@ -113,18 +113,21 @@ class FaceVC(nn.Module):
         return self.face_encoder((embedding - self.face_mean) / self.face_std)
 
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """Face embedding (B, face_dim) -> recalled voice embedding (B, voice_dim) and its address (B, slots), rows summing to 1."""
+        """Face embeddings (B, face_dim) -> recalled voice embeddings (B, voice_dim) and their addresses (B, slots). Addresses sum to 1."""
         log_address = self.memory.address(self.embed_face(embedding), "face", temperature)
         return self.recall_address(log_address), log_address.exp()
 
     def mix_faces(self, embeddings: Tensor, weights: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """Faces (K, face_dim) with weights (K,) -> the voice (1, voice_dim) recalled at their weighted mean ADDRESS, and that address (1, slots)."""
+        """Recalls one voice at the weighted mean of the faces' ADDRESSES.
+
+        Face embeddings (K, face_dim), weights (K,) -> voice embedding (1, voice_dim), address (1, slots).
+        """
         log_addresses = self.memory.address(self.embed_face(embeddings), "face", temperature)
         mixed = self.memory.mix(log_addresses, weights)
         return self.recall_address(mixed), mixed.exp()
 
     def recall_address(self, log_address: Tensor) -> Tensor:
-        """(B, slots) -> (B, voice_dim): the recalled voice; `face_contrast` multiplies its distance from the mean of the values."""
+        """Log-addresses (B, slots) -> recalled voices (B, voice_dim). `face_contrast` multiplies their distance from the mean value."""
         recalled = self.memory.recall(log_address)
         if self.config.face_contrast == 1:
             return recalled
@@ -145,24 +148,27 @@ class FaceVC(nn.Module):
         return self.memory.mix(log_addresses, weights)
 
     def recall_voice(self, voice: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """A voice (as for `embed_voice`) -> the voice that the memory recalls for it (B, voice_dim), and its address (B, slots)."""
+        """Input of `embed_voice` -> voices that the memory recalls (B, voice_dim), and their addresses (B, slots)."""
         log_address = self.memory.address(self.embed_voice(voice), "voice", temperature)
         return self.memory.recall(log_address), log_address.exp()
 
     def predict_pitch(self, speaker: Tensor) -> tuple[Tensor, Tensor]:
-        """Voice embedding (B, voice_dim) -> mean and standard deviation (B,) of its ln F0 (Hz); neutral values if the model predicts none."""
+        """Voice embeddings (B, voice_dim) -> mean and deviation (B,) of their ln F0 (Hz). Neutral values if the model predicts none."""
         if self.pitch_level is None:
             return speaker.new_full((len(speaker),), CENTRE_LOG_F0), speaker.new_full((len(speaker),), NEUTRAL_LOG_F0_STD)
         return self.pitch_level(speaker)
 
     def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, slots) -> `predict_pitch` of the voice recalled without `face_contrast`. Averaged voices are too similar, but their pitch is right."""
+        """`predict_pitch` of the voices recalled at log-addresses (B, slots), without `face_contrast`.
+
+        Averaged voices are too similar to each other, but their pitch is right.
+        """
         return self.predict_pitch(self.memory.recall(log_address))
 
     def decode(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """z (B, ceil(T / 2), z_dim), lf0 (B, T) normalised, speaker (B, voice_dim) -> normalised log-mel (B, T, n_mels).
+        """z (B, ceil(T / 2), z_dim), normalised ln F0 (B, T), voices (B, voice_dim) -> normalised log-mel (B, T, n_mels).
 
-        level: mean and standard deviation (B,) of ln F0 in Hz, which a comb needs; None means the prediction from the voice embedding.
+        level: mean and deviation (B,) of ln F0 (Hz), which a comb needs. None: they are predicted from the voice embedding.
         """
         return self.decode_both(z, lf0, speaker, level)[1]
 
