@@ -1,4 +1,4 @@
-"""`.npy` files of statistics that others give: no pickle, no size that the file does not have."""
+"""Reads `.npy` files of statistics that users give. It uses no pickle, and no more memory than the file's size allows."""
 
 import io
 import tokenize
@@ -12,7 +12,7 @@ MOST_BYTES = 16 << 20  # means and deviations of bands take a thousand
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of numbers in a `.npy` file; FaceVCError if it holds objects, is damaged, or does not have the shape that it says."""
+    """Reads the numbers of a `.npy` file. FaceVCError if it holds objects, is damaged, or is smaller than its header says."""
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)

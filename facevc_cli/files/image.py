@@ -1,4 +1,4 @@
-"""Image files: the kinds of pictures that people have in, upright RGB out."""
+"""Image files. Reads the usual kinds of pictures as upright RGB."""
 
 import importlib
 import io
@@ -51,11 +51,11 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Key
 
 
 def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarray:
-    """A file's picture as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation, transparency over white, first frame.
+    """Reads a picture as (H, W, 3) uint8 RGB: the first frame, upright by its EXIF orientation, with transparent parts white.
 
-    Grey, palette, CMYK and 16-bit pictures are converted. A picture of more than 25 million pixels is halved while it is decoded, until
-    it has no more. One whose last rows are missing is taken if these are at most a fifth, grey or black there. FaceVCError for a missing,
-    empty, broken or truncated file, one that is no picture, and one of more than `most_pixels`, or more than its decoder has memory for.
+    Grey, palette, CMYK and 16-bit pictures are converted. A picture of more than 25 million pixels is halved while it is decoded, until it
+    has fewer. A picture that was cut short is used if at most a fifth of its rows is missing; the missing rows are grey or black.
+    FaceVCError if the file is missing, empty, broken, truncated or no picture, has more than `most_pixels`, or needs too much memory.
     """
     path = Path(path)
     if not path.is_file():
@@ -90,7 +90,7 @@ def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarra
 
 
 def save_image(path: Path | str, image: np.ndarray) -> None:
-    """(H, W, 3) uint8 RGB -> a file whose suffix says the format, atomically."""
+    """Writes (H, W, 3) uint8 RGB, atomically. The suffix gives the format."""
     path = Path(path)
     if path.suffix.lower() not in Image.registered_extensions():
         raise FaceVCError(f"{path}: no image format ends in {path.suffix!r}. Use .png or .jpg.")
@@ -99,7 +99,7 @@ def save_image(path: Path | str, image: np.ndarray) -> None:
 
 
 def _open(path: Path, start: bytes) -> Any:
-    """The picture with its header read; whatever its suffix, its first bytes say what it is."""
+    """Opens a picture and reads its header. The first bytes decide the format, not the suffix."""
     if is_jpeg(start):
         return JpegImagePlugin.JpegImageFile(path)  # of an MPO the first picture; Image.open refuses 200 million pixels
     if is_heif(start):
@@ -110,7 +110,7 @@ def _open(path: Path, start: bytes) -> Any:
 
 @lru_cache(maxsize=1)
 def _list_formats() -> tuple[str, ...]:
-    """Those of FORMATS that this Pillow has."""
+    """Lists the members of FORMATS that this version of Pillow can read."""
     for name in PLUGINS.values():
         try:
             importlib.import_module(f"PIL.{name}ImagePlugin")
@@ -137,7 +137,7 @@ def _make_size_error(path: Path, found: str, most_pixels: int) -> FaceVCError:
 
 
 def _check_size(path: Path, image: Any, most_pixels: int) -> int:
-    """How often to halve the picture, from its header only; FaceVCError if it cannot be decoded in the memory allowed."""
+    """Returns how often to halve the picture, from its header. FaceVCError if decoding would need too much memory."""
     width, height = image.size
     pixels, found = width * height, f"{width} x {height}"
     if image.format not in ("JPEG", "JPEG2000"):
@@ -166,7 +166,7 @@ def _check_size(path: Path, image: Any, most_pixels: int) -> int:
 
 
 def _decode(path: Path, image: Any, halvings: int) -> np.ndarray:
-    """The picture of an opened file, upright; JPEG and JPEG 2000 are halved by their decoders, the others strip by strip."""
+    """Decodes an opened file to an upright picture. JPEG and JPEG 2000 are halved by their decoders, others in strips."""
     width = image.width
     _ask_for_less(image, halvings)
     try:
@@ -189,14 +189,14 @@ def _ask_for_less(image: Any, halvings: int) -> None:
 
 
 def _count_wavelet_halvings(size: tuple[int, int], halvings: int) -> int:
-    """How many of the halvings OpenJPEG can do: it rounds up, Pillow rounds to the nearest, and refuses if they differ."""
+    """Counts the halvings that OpenJPEG can do. It rounds up, and Pillow rounds to the nearest, and fails if they differ."""
     return max(k for k in range(halvings + 1) if all(-(-side >> k) == (side + (1 << k >> 1)) >> k for side in size))
 
 
 def _rescue_part(path: Path, image: Any, halvings: int) -> Any:
-    """The part that is left of a JPEG or PNG that was cut short; None if too much is missing. Viewers show such a picture, too.
+    """Returns the remaining part of a JPEG or PNG that was cut short. None if too much is missing. Picture viewers show it, too.
 
-    Pillow has a switch for it, ImageFile.LOAD_TRUNCATED_IMAGES, which belongs to the whole process.
+    Pillow's own switch, ImageFile.LOAD_TRUNCATED_IMAGES, would change the whole process.
     """
     if image.format == "PNG" and not image.info.get("interlace"):
         image.tile = []  # nothing more is to be decoded: the rows that were lie in it
@@ -219,13 +219,13 @@ def _rescue_part(path: Path, image: Any, halvings: int) -> Any:
 
 
 def _empty_rows(image: Any) -> int:
-    """How many rows at the bottom were never written."""
+    """Counts the rows at the bottom that were never written."""
     box = image.getbbox(alpha_only=False)
     return image.height - (box[3] if box else 0)
 
 
 def _turn_upright(image: Any, picture: Image.Image) -> Image.Image:
-    """The RGB picture turned as the file's EXIF block says; a damaged block says nothing."""
+    """Turns the RGB picture by the file's EXIF orientation. A damaged EXIF block is ignored."""
     exif = image.info.get("exif") or b""
     if is_costly_exif(exif) or len(image.info.get("Raw profile type exif", "")) > LARGEST_TEXT_EXIF:
         return picture
@@ -237,7 +237,7 @@ def _turn_upright(image: Any, picture: Image.Image) -> Image.Image:
 
 
 def _convert_to_rgb(image: Any, factor: int) -> Image.Image:
-    """A decoded picture of any mode as RGB, scaled down by a whole number; in strips, so that little is in memory twice."""
+    """Converts a decoded picture of any mode to RGB, scaled down by a whole number. It works in strips to save memory."""
     if image.mode == "RGB" and factor == 1 and "transparency" not in image.info:
         return image
     width, height = image.size
@@ -269,7 +269,7 @@ def _scale_to_eight_bits(values: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _find_scale(image: Any) -> float:
-    """What makes 0..255 of a picture's integers or floats: from the smallest usual range that holds its largest value."""
+    """Returns the factor that brings a picture's integers or floats to 0..255, from the smallest usual range that holds its largest value."""
     if image.mode == "F":
         ranges: tuple[float, ...] = (1.0, 255.0, 65535.0)
     elif image.mode == "I":

@@ -1,4 +1,4 @@
-"""Turn what the user names (files, folders, @lists) into a sorted list of inputs with ids and speakers."""
+"""Turns the files, folders and @lists that the user gives into a sorted list of inputs with ids and speakers."""
 
 import os
 import re
@@ -34,8 +34,7 @@ IMAGE_SUFFIXES = _split_suffixes(
 
 @dataclass(frozen=True)
 class SpeakerRule:
-    """Who speaks in a file: its parent folder's name, a pattern's first group on the id, or a table (utterance,
-    speaker)."""
+    """Finds the speaker of a file: from a table (utterance, speaker), from a pattern's first group in the id, or from its folder's name."""
 
     pattern: str | None = None
     table: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +57,7 @@ class SpeakerRule:
         return cls(pattern, index_by_name((row["utterance"], row["speaker"].strip()) for row in rows))
 
     def find_speaker(self, utterance: str, path: Path) -> str:
-        """The speaker of an utterance id; FaceVCError if the pattern or the table does not know it."""
+        """Returns the speaker of an utterance id. FaceVCError if the pattern or the table does not give one."""
         if self.table:
             speaker = look_up(self.table, utterance)
             if speaker is None:
@@ -77,10 +76,10 @@ class SpeakerRule:
 
 @dataclass(frozen=True)
 class Input:
-    """One file to work on. `id` is its path below the folder that was named, with '/' between parts.
+    """One file to work on. Its `id` is the path below the given folder, with '/' between parts.
 
-    The suffix is part of it only if another file's path differs in nothing else. Accents are written as one character
-    (NFC), whatever the disk has.
+    The suffix is part of the id only if the paths of two files differ in nothing else. Accents are written as one character (NFC), whatever
+    the disk uses.
     """
 
     path: Path
@@ -102,11 +101,10 @@ def _iterate_sources(sources: Sequence[str | Path]) -> Iterator[Path]:
 def find_files(
     sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT
 ) -> list[tuple[Path, str]]:
-    """Every file named, or below a folder named, that ends as wanted: (path, id), sorted within each folder.
+    """Returns (path, id) of every given file, and of the files in given folders that have the wanted suffixes, sorted within each folder.
 
-    A file named outright is taken whatever its suffix. The reporter is told what is passed over in folders. Two files
-    of one folder that differ in the suffix alone have it in their ids. Nothing found, a missing path and two other
-    files with one id raise FaceVCError.
+    A given file is used whatever its suffix. The reporter gets notes about skipped files in folders. If two files of one folder differ only
+    in the suffix, their ids have the suffix. FaceVCError if nothing is found, a path is missing, or two other files have one id.
     """
     found: dict[str, list[tuple[Path, str]]] = {}  # by id without suffix: the file, and its id with suffix
     for path, whole in _search(sources, suffixes, reporter):
@@ -121,13 +119,12 @@ def find_files(
 
 
 def list_files(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Path]:
-    """`find_files` without ids: every file once, whatever the others' names are. FaceVCError if none or
-    a path is missing."""
+    """Same as `find_files`, but without ids, so names may repeat. FaceVCError if nothing is found or a path is missing."""
     return list({path.resolve(): path for path, _ in reversed(_search(sources, suffixes, reporter))}.values())[::-1]
 
 
 def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter) -> list[tuple[Path, str]]:
-    """(path, path below the folder named) of every file; FaceVCError if a path is missing, or nothing is found."""
+    """Returns (path, path below the given folder) of every file. FaceVCError if a path is missing, or nothing is found."""
     passed, found = PassedOver(), []
     for source in _iterate_sources(sources):
         if os.path.isdir(source):  # unlike Path's, it takes a name that is too long for one that is not there
@@ -152,8 +149,7 @@ def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: R
 
 
 def _tell_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
-    """(path, id): without suffix where that says which file it is, else with it; FaceVCError if that does not
-    either."""
+    """Returns (path, id). The id has the suffix only if it is ambiguous without. FaceVCError if it is ambiguous even with the suffix."""
     for alike in found.values():
         path, whole = alike[0]
         for other, same in alike[1:]:
@@ -195,7 +191,7 @@ def find_inputs(
     speakers: SpeakerRule | None = None,
     reporter: Reporter = SILENT,
 ) -> list[Input]:
-    """`find_files` with the speaker of each."""
+    """Same as `find_files`, with the speaker of each file."""
     rule = speakers or SpeakerRule()
     return [
         Input(path, identifier, rule.find_speaker(identifier, path))
@@ -214,7 +210,7 @@ def parse_shard(shard: str | None) -> tuple[int, int]:
 
 
 def join_inside(folder: Path, relative: str) -> Path:
-    """`folder / relative`, refused where it would leave the folder: names come from data."""
+    """Returns `folder / relative`. FaceVCError if the path leads out of the folder, because names come from data."""
     path = folder / relative
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FaceVCError(

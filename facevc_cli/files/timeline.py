@@ -1,4 +1,4 @@
-"""The position of decoded sound in time: gaps are filled with silence, so that it stays in step with its picture."""
+"""Places decoded sound in time. Gaps are filled with silence, so that sound and picture stay together."""
 
 import re
 from typing import Any
@@ -14,10 +14,10 @@ _BROADCAST = frozenset({"mpegts", "mpeg"})
 
 
 class Timeline:
-    """Of one sound stream, in seconds from the beginning of its container.
+    """The timeline of one sound stream, in seconds from the beginning of its container.
 
-    origin_s: the earliest time stamp of sound and picture. end_s: where the picture ends; None if there is no picture,
-    or nothing says it.
+    origin_s: the earliest time stamp of sound and picture. end_s: the end of the picture; None if there is no picture, or its end is
+    unknown.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Timeline:
 
     @classmethod
     def of(cls, container: Any, stream: Any, rate: int) -> "Timeline":
-        """Of an open container's stream. Cover art is no picture."""
+        """Builds the timeline of an open container's stream. Cover art does not count as a picture."""
         pictures = [s for s in container.streams.video if not _is_attached(s)]
         begun = [
             float(s.start_time * s.time_base) for s in (stream, *pictures) if s.start_time is not None and s.time_base
@@ -69,7 +69,9 @@ class Timeline:
 
 
 def _read_duration_s(stream: Any) -> float:
-    """Of a stream, 0 if nothing says; not the container's, which time stamps of the sound that lie make long."""
+    """Returns a stream's duration, or 0 if it is unknown. The container's duration is not used, because wrong time stamps of the sound make it
+    too long.
+    """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska's

@@ -1,4 +1,4 @@
-"""The sound streams of a file, read in blocks: what libsndfile opens, and what FFmpeg does."""
+"""Reads the sound streams of a file in blocks, with libsndfile or FFmpeg."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,7 +32,7 @@ class Track(Protocol):
 
 
 class PlainTrack:
-    """What libsndfile reads."""
+    """The sound of a file that libsndfile reads."""
 
     def __init__(self, path: Path):
         import soundfile
@@ -60,7 +60,7 @@ class PlainTrack:
 
     @property
     def is_whole(self) -> bool:
-        """Whether libsndfile reads all of it; False if FFmpeg reads more."""
+        """Returns True if libsndfile reads all of it, False if FFmpeg reads more."""
         if self.frames == 0:
             return not find_length_patches(self.path)
         if self.format == "OGG":
@@ -89,7 +89,7 @@ class PlainTrack:
 
 
 class ContainerTrack:
-    """What FFmpeg reads: one of the sound streams of a container."""
+    """One sound stream of a container, read by FFmpeg."""
 
     def __init__(self, path: Path, index: int, patches: dict[int, bytes]):
         self.path, self.index, self.patches = path, index, patches
@@ -117,7 +117,7 @@ class ContainerTrack:
             yield np.concatenate(parts)
 
     def _iterate_placed(self) -> Iterator[np.ndarray]:
-        """The frames (n, channels), with silence for missing ones."""
+        """Yields the frames (n, channels), with silence in place of missing ones."""
         with open_container(self.path, self.patches) as container:
             stream = container.streams[self.index]
             timeline = Timeline.of(container, stream, self.rate)
@@ -142,9 +142,9 @@ class ContainerTrack:
 
 
 def _resample_frames(frames: Iterator[Any], rate: int) -> Iterator[tuple[float | None, np.ndarray]]:
-    """(time in s, (n, channels) float32) of each frame.
+    """Yields (time in s, (n, channels) float32) of each frame.
 
-    Broadcasts and chained files change their rate on the way: frames of another rate are resampled.
+    Broadcasts and chained files may change their rate. Frames of another rate are resampled.
     """
     import soxr
 

@@ -1,4 +1,4 @@
-"""The frames of video files: what PyAV (FFmpeg) opens. Their sound is files/sound.py's."""
+"""Reads the frames of video files that PyAV (FFmpeg) opens. files/sound.py reads their sound."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from facevc_cli.files.container import decode_frames, open_container
 
 
 def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -> Iterator[tuple[int, float, np.ndarray]]:
-    """Every n-th frame of a video, at most `limit` of them: (index, time in s, (H, W, 3) uint8 RGB, upright).
+    """Yields every n-th frame of a video, at most `limit` frames, as (index, time in s, (H, W, 3) uint8 RGB, upright).
 
-    Damaged packets are passed over. FaceVCError for a missing, empty or unreadable file and one in which no frame decodes.
+    Damaged packets are skipped. FaceVCError if the file is missing, empty or unreadable, or if no frame can be decoded.
     """
     path = Path(path)
     if every < 1:
@@ -36,5 +36,5 @@ def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -
 
 
 def _turn_upright(image: np.ndarray, rotation_deg: int) -> np.ndarray:
-    """Turns a frame counter-clockwise by the container's display rotation: telephones film sideways."""
+    """Turns a frame counter-clockwise by the container's display rotation, because phones film sideways."""
     return np.ascontiguousarray(np.rot90(image, round(rotation_deg / 90) % 4))
