@@ -64,7 +64,7 @@ def facevc(version: Annotated[bool, typer.Option("--version", callback=_show_ver
 
 
 def main() -> None:
-    """The console script: runs the commands, and reports what goes wrong before and after them."""
+    """Runs the command line as the console script, and reports errors before and after a command."""
     from facevc_cli.core.stopping import handle_signals
     from facevc_cli.core.tuning import collect_garbage_rarely
 

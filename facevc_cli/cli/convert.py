@@ -34,7 +34,7 @@ def convert(options: ConvertOptions) -> None:
 
 
 def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", Reporter], Summary]) -> None:
-    """Runs a stage on what the options ask for; `-` among the sources is stdin, as the output stdout."""
+    """Runs a stage with the given options. A source `-` is stdin, and the output `-` is stdout."""
     from facevc_cli.batch.run import ConvertConfig
     from facevc_cli.conversion.voice_request import VoiceOptions, take_mix_words
 

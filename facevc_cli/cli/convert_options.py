@@ -1,4 +1,4 @@
-"""The options of `facevc convert`, which `facevc benchmark` takes, too."""
+"""The options of `facevc convert`. `facevc benchmark` has them, too."""
 
 from dataclasses import dataclass
 from functools import partial

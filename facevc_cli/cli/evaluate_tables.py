@@ -32,7 +32,7 @@ def show(results: Results, summary: Summary) -> None:
 
 
 def _show_side_by_side(results: Results, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:
-    """One row per metric, one column per system, slice or difference; a new table starts when the terminal is full."""
+    """Shows one row per metric, and one column per system, slice or difference. If the terminal is full, a new table starts."""
     for part in _split_to_fit(list(columns), results.width):
         cells = {name: [columns[label].get(name) for label in part] for name in better}
         rows = [[name, better[name], *map(_format_figure, found), _format_count(found)] for name, found in cells.items() if any(found)]
@@ -41,7 +41,7 @@ def _show_side_by_side(results: Results, title: str, columns: Mapping[str, Figur
 
 
 def _split_to_fit(labels: Sequence[str], width: int) -> Iterator[list[str]]:
-    """Groups of labels whose columns fit on the terminal; at least one label in each."""
+    """Yields groups of labels whose columns fit on the terminal, at least one label in each."""
     part: list[str] = []
     for label in labels:
         if part and OTHERS_WIDTH + sum(max(len(name), CELL_WIDTH) + 3 for name in [*part, label]) > width:
@@ -53,7 +53,7 @@ def _split_to_fit(labels: Sequence[str], width: int) -> Iterator[list[str]]:
 
 
 def _select_plain(slices: Mapping[str, Any], systems: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of plain systems; metrics.csv has the others."""
+    """Selects the figures of plain systems. metrics.csv has the others."""
     return {label: parts for label, parts in slices.items() if not any(label.startswith(f"{other}/") for other in systems)}
 
 

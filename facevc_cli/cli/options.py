@@ -17,7 +17,7 @@ MOST_SEED = 2**32 - 1  # what numpy takes
 
 
 def make_choice_parser(literal: Any) -> Callable[[str], str]:
-    """The parser of an option whose values are a Literal's."""
+    """Makes the parser of an option that takes the values of a Literal."""
 
     def parse(value: str) -> str:
         if value not in get_args(literal):

@@ -1,4 +1,4 @@
-"""Old names on the command line: they work as before, and one line on stderr says the new one."""
+"""Old names on the command line. They work as before, and one line on stderr gives the new name."""
 
 from collections.abc import Iterator
 from itertools import takewhile
@@ -20,7 +20,7 @@ MOVED = {"convert": "benchmark"}
 
 
 class Command(TyperCommand):
-    """A command that knows the old names of its options, and those that another command has now."""
+    """A command that knows old names of its options, and options that another command has now."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         other = parent.command.commands[MOVED[self.name]] if parent and self.name in MOVED else None
@@ -44,7 +44,7 @@ class Command(TyperCommand):
 
 
 def _list_names(args: list[str]) -> Iterator[str]:
-    """'--labels' of '--labels=people.csv', other words as they are; up to '--', after which there is no option."""
+    """Yields '--labels' for '--labels=people.csv', and other words unchanged, up to '--', which ends the options."""
     for word in takewhile(lambda word: word != "--", args):
         yield word.partition("=")[0] if word.startswith("--") else word
 

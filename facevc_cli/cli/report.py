@@ -1,6 +1,6 @@
-"""Results, progress, summaries and exit codes: the only module that prints.
+"""Shows results, progress and summaries, and sets exit codes. No other module prints.
 
-stdout is what a command was asked for, everything else goes to stderr. With --json stdout holds the JSON only.
+stdout has the results, stderr everything else. With --json stdout has only the JSON.
 """
 
 import errno
@@ -78,7 +78,7 @@ class ConsoleReporter:
             self._print(text)
 
     def record(self, data: dict[str, Any]) -> None:
-        """A line of data on stdout as it comes, where lines were asked for."""
+        """Writes one line of data on stdout at once, if the user asked for lines."""
         if self.json_lines:
             write_out(json.dumps(data) + "\n")
 
@@ -105,7 +105,7 @@ class ConsoleReporter:
 
 
 class Results:
-    """What a command was asked for, in text: on stdout, also through a pipe; on stderr where stdout holds JSON."""
+    """Shows the results of a command as text: on stdout, or on stderr if stdout holds JSON."""
 
     def __init__(self, *, on_stderr: bool = False) -> None:
         from rich.console import Console
@@ -117,7 +117,7 @@ class Results:
 
     @property
     def width(self) -> int:
-        """Of the terminal, in columns."""
+        """The width of the terminal in columns."""
         return self._console.width
 
     def write_line(self, text: str) -> None:
@@ -154,9 +154,8 @@ def run_stage(
 ) -> None:
     """Runs a stage, prints its summary, and ends the process with 0, 1, 2, or 130 (143, 129) if it was stopped.
 
-    show: prints what the command was asked for, where the answer is no file: on stdout, also when quiet; with `json_out` on
-    stderr, unless quiet.
-    json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
+    show: prints the result if it is not a file: on stdout, also when quiet; with `json_out` on stderr, unless quiet.
+    json_lines: with `json_out`, prints one JSON object per item at once, and the summary last. Their "type" tells them apart.
     """
     from facevc_cli.core import stopping
 
@@ -193,7 +192,7 @@ def _exit_stopped(reporter: ConsoleReporter, code: int) -> NoReturn:
 
 
 def explain(error: BaseException) -> str | None:
-    """What a user can cause or cure, in a sentence; None for what is a fault of ours."""
+    """Explains an error that a user can cause or correct, in a sentence. None for an error of facevc itself."""
     from facevc_cli.core.memory import is_out_of_memory
 
     said = str(error)
@@ -220,7 +219,7 @@ def find_exit_code(error: BaseException) -> int:
 
 
 def write_out(data: str | bytes) -> None:
-    """Data on stdout at once; FaceVCError where it is full, closed or no longer read."""
+    """Writes data on stdout at once. FaceVCError if stdout is full, closed or no longer read."""
     try:
         if isinstance(data, bytes):
             sys.stdout.buffer.write(data)

@@ -1,6 +1,6 @@
-"""Batches of random crops out of a features store, drawn for every step from (seed, step) only.
+"""Draws batches of random crops from a features store. A batch depends only on (seed, step).
 
-Because a step's batch depends on nothing else, a resumed run sees the very batches of an uninterrupted one.
+So a resumed run gets exactly the batches of an uninterrupted one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def join_voices(features: Store, voices: Store, split: str) -> Voices:
 
 
 class CropReader:
-    """Cuts one utterance's crop out of the store; short utterances are tiled."""
+    """Reads one utterance's crop from the store. Short utterances are repeated."""
 
     def __init__(self, store: Store, crop_frames: int, teacher: bool):
         self.store, self.crop, self.teacher = store, crop_frames, teacher
@@ -94,10 +94,11 @@ def _tile_frames(frames: np.ndarray, count: int) -> np.ndarray:
 
 
 class CropBatches(Dataset):
-    """`self[step]` is that step's batch. Utterances are drawn by weight; with faces, each brings one of its faces and another speaker's.
+    """`self[step]` is the batch of that step. Utterances are drawn by weight. With faces, each also gets one of its faces, and another
+    speaker's voice.
 
-    other_mel: bring that speaker's mel too, for a speaker encoder that hears it. more: so many crops beside, mel and d-vector only.
-    frames: without them nothing is read but vectors, for trainings that decode nothing.
+    other_mel: also reads that speaker's log-mel, for a speaker encoder that needs it. more: number of additional crops with log-mel and
+    d-vector only. frames: False reads only vectors, for trainings that decode nothing.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class CropBatches(Dataset):
         return 2**31
 
     def list_used_faces(self) -> np.ndarray:
-        """(n, face_dim): the embeddings of all faces that these batches can draw."""
+        """Returns (n, face_dim): the embeddings of all faces that these batches can draw."""
         if self.faces is None or self.face_embeddings is None:
             raise FaceVCError("these batches have no faces.")
         return self.face_embeddings[np.unique(np.concatenate(list(self.faces)))]
@@ -154,13 +155,13 @@ class CropBatches(Dataset):
         return item
 
     def _draw_other(self, i: int, rng: np.random.Generator) -> int:
-        """An utterance of another speaker, or of the same if there is only one."""
+        """Draws an utterance of another speaker, or of the same speaker if there is only one."""
         others = np.flatnonzero(self.voices.speakers != self.voices.speakers[i])
         return int(rng.choice(others)) if len(others) else int(rng.integers(len(self.voices.rows)))
 
 
 def read_utterance_weights(table: Sequence[Mapping[str, str]], features: Store, rows: np.ndarray, path: Path) -> np.ndarray:
-    """(n,) how often each utterance is drawn, from a table (utterance, weight); utterances it does not name weigh 1."""
+    """Returns the weights (n,) by which utterances are drawn, from a table (utterance, weight). The default weight is 1."""
     try:
         named = index_by_name((row["utterance"], float(row["weight"])) for row in table)
     except ValueError as error:

@@ -35,14 +35,14 @@ class ExtractionConfig:
     fail_fast: bool = False
 
     def find_inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
-        """The named inputs with their speakers, up to the limit. The reporter gets what was left out."""
+        """Finds the inputs with their speakers, up to the limit. The reporter gets notes about skipped files."""
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
         return find_inputs(self.sources, suffixes, rule, reporter)[: self.limit]
 
 
 @dataclass(frozen=True)
 class Finish:
-    """What a stage adds when all items are there: columns by id, statistics by name."""
+    """The additions of a stage when all items are done: columns by id, statistics by name."""
 
     columns: Mapping[str, Mapping[str, Any]]
     statistics: Mapping[str, np.ndarray]
@@ -60,11 +60,11 @@ def extract_into_store(
     finish: Callable[[list[Store]], Finish] | None = None,
     finish_settings: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """Run `extract` over the inputs that are not done, and merge the store. A bad input is listed, and the others are done.
+    """Runs `extract` on the inputs that are not done, and merges the store. If an input is bad, it is listed, and the others are done.
 
-    Done is what corpus/origins.py says. FaceVCError, before any work, if the store holds an id of another file.
-    `extract` must be picklable: it runs in worker processes. `finish_settings`: what `finish` depends on; where a finished store has
-    others, its items stay and `finish` alone is done again.
+    corpus/origins.py decides which inputs are done. FaceVCError, before any work, if the store holds an id of another file.
+    `extract` must be picklable, because it runs in worker processes. finish_settings: the settings that `finish` depends on. If those of a
+    finished store differ, its items stay and only `finish` runs again.
     """
     inputs = config.find_inputs(suffixes, reporter)
     index, count = parse_shard(config.shard)
@@ -110,7 +110,7 @@ def extract_into_store(
 
 @dataclass(frozen=True)
 class _WithOrigin:
-    """An extractor whose items say which file they came from."""
+    """An extractor that adds the file's origin to each item."""
 
     extract: Callable[[Input], Item]
     folder: Path
@@ -123,7 +123,7 @@ class _WithOrigin:
 
 
 def _read_origins(writer: StoreWriter) -> dict[str, Origin]:
-    """What the store and its parts say of each item's file."""
+    """Reads the origin of each item from the store and its parts."""
     if not writer.done:
         return {}
     found: dict[str, Origin] = {}

@@ -1,4 +1,4 @@
-"""Which file an extracted item came from. It is done if the id, the file and the content are the same."""
+"""Knows the file that an extracted item came from. The item is done if the id, the file and the content are the same."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ COLUMNS = ("source", "source_sha256", "source_stamp")  # of stores and manifests
 
 @dataclass(frozen=True)
 class Origin:
-    """The file that an item was made from. Without a sha256 it is unknown: an earlier version, which kept none, made the item."""
+    """The file that an item was made from. It is unknown without a sha256, because earlier versions stored none."""
 
     source: str = ""  # its path, seen from the folder of the store or manifest
     sha256: str = ""
@@ -26,14 +26,15 @@ class Origin:
 
     @classmethod
     def of(cls, source: Input, folder: Path) -> "Origin":
-        """What is on the disk now. Taken before the file is decoded: if it changes meanwhile, the item counts as
-        stale."""
+        """Describes the file as it is now. Call it before the file is decoded. If the file changes during decoding, the item then counts as
+        outdated.
+        """
         stamp = stamp_file(source.path)
         return cls(make_relative_path(Path(os.path.realpath(folder)), _resolve_folder(source.path)), hash_readable_file(source.path), stamp, source.speaker)
 
     @classmethod
     def read(cls, row: Mapping[str, object], speaker: str) -> "Origin":
-        """Out of the columns of a store or a manifest, which may lack them."""
+        """Reads an origin from the columns of a store or a manifest. They may be missing."""
         source, sha256, stamp = (str(row.get(name, "")) for name in COLUMNS)
         return cls(source, sha256, stamp, speaker)
 
@@ -43,8 +44,7 @@ class Origin:
 
 @dataclass
 class Standing:
-    """What is to do: the inputs that are done, and those that wait, of which some replace an item whose file has
-    changed."""
+    """The inputs that are done, and those that wait. Some of these replace an item because its file has changed."""
 
     done: list[Input] = field(default_factory=list)
     waiting: list[Input] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Standing:
     unknown: list[Input] = field(default_factory=list)  # a part of those that are done: only the id says so
 
     def tell(self, output: Path, reporter: Reporter) -> None:
-        """Write one note on what is made again, and one on what counts as done without proof."""
+        """Writes one note about items that are made again, and one about items that count as done without proof."""
         if self.changed:
             first = self.changed[0].path
             reporter.note(f"{_count_files(self.changed)} changed since {output} was made, such as {first}: extracting again")
@@ -64,9 +64,9 @@ class Standing:
 
 
 def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: Path, folder: Path) -> Standing:
-    """Compares the inputs with what an output holds by id. `folder`: from which the output's paths are seen.
+    """Compares the inputs with the items of an output. folder: the output's paths are relative to it.
 
-    FaceVCError if the output holds an id of another file: both would be one item.
+    FaceVCError if the output holds an id of another file, because both would be one item.
     """
     standing, clashes = Standing(), []
     for source in inputs:
@@ -103,8 +103,7 @@ def _is_same_content(origin: Origin, path: Path) -> bool:
 
 
 def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
-    """Whether it is the file that the item was made from, or one in its place: a folder of wav that became one of
-    flac."""
+    """Returns True if it is the file that the item was made from, or a file in its place, such as a wav that became a flac."""
     if not origin.source:
         return False
     before, now = _place(origin, folder), _resolve_folder(path)
@@ -114,7 +113,7 @@ def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
 
 
 def _is_someone_else(origin: Origin, source: Input, folder: Path) -> bool:
-    """Whether a file of the same content is still there under another speaker's name; a moved file is not."""
+    """Returns True if another speaker still has a file with the same content. A moved file does not count."""
     return origin.speaker != source.speaker and origin.source != "" and os.path.exists(_place(origin, folder))
 
 
@@ -123,7 +122,7 @@ def _place(origin: Origin, folder: Path) -> Path:
 
 
 def _resolve_folder(path: Path) -> Path:
-    """The path without links on the way to it; the file itself keeps its name, also if it is a link."""
+    """Returns the path with the links of its folder resolved. The file keeps its own name, even if it is a link."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 

@@ -35,7 +35,7 @@ Value = str | int | float | bool
 
 @dataclass
 class Item:
-    """What a stage found out about one utterance, image or clip."""
+    """The data that a stage extracted from one utterance, image or clip."""
 
     id: str
     speaker: str
@@ -45,17 +45,17 @@ class Item:
 
 
 def find_newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
-    """Where each item is, by id: in the last of the stores that hold it."""
+    """Returns the position of each item by id, in the last store that has it."""
     return {identifier: (store, i) for store in stores for i, identifier in enumerate(store.ids)}
 
 
 def hash_settings(settings: Mapping[str, Any]) -> str:
-    """Sixteen hex digits that differ if any setting differs."""
+    """Returns sixteen hex digits that differ if any setting differs."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 class Store:
-    """A finished store, read lazily; safe to hand to worker processes. FaceVCError if it is not what was expected."""
+    """A finished store. It reads data when needed, and can be passed to worker processes. FaceVCError if the file is not as expected."""
 
     def __init__(self, path: Path | str, stage: str | None = None):
         self.path = Path(path)
@@ -124,7 +124,7 @@ class Store:
         return list(self._open().get("vectors", {}))
 
     def read_column(self, name: str) -> list[Any]:
-        """One value per item; strings as str."""
+        """Reads one value per item; texts as str."""
         if name not in self.columns:
             raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
         if name not in self._columns:
@@ -135,11 +135,11 @@ class Store:
         return self._columns[name]
 
     def read_lengths(self, name: str) -> np.ndarray:
-        """(items,) frames of each item."""
+        """Returns the number of frames of each item, (items,)."""
         return self._find_extent(name)[1]
 
     def read_frames(self, name: str, item: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Rows [start, stop) of one item's frames: a single contiguous read."""
+        """Reads rows [start, stop) of one item's frames, in a single contiguous read."""
         offsets, lengths = self._find_extent(name)
         stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
         first = int(offsets[item])
@@ -149,7 +149,7 @@ class Store:
             return self._datasets[name][first + start : first + stop]
 
     def read_vectors(self, name: str) -> np.ndarray:
-        """(items, ...) all rows."""
+        """Reads the vectors of all items, (items, ...)."""
         if name not in self.vector_names:
             raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
         with report_damage(self.path, f"vectors/{name}"):
@@ -179,7 +179,7 @@ class Store:
             return self._open()["vectors"][name][index]
 
     def read_item(self, index: int) -> Item:
-        """Everything about one item, as it was added."""
+        """Reads one item as it was added."""
         return Item(
             self.ids[index],
             self.speakers[index],

@@ -45,7 +45,7 @@ DIMENSIONS = {  # of what the stages write: (stage, where) -> axes
 
 @contextmanager
 def report_damage(path: Path, where: str) -> Iterator[None]:
-    """What HDF5 raises in here becomes a FaceVCError that names the file and the place."""
+    """Turns an error of HDF5 inside this block into a FaceVCError that names the file and the place."""
     try:
         yield
     except DAMAGED as error:
@@ -61,7 +61,7 @@ def _make_damage_error(path: Path, where: str, expected: str, found: str) -> Fac
 
 
 def check_heaps(path: Path) -> None:
-    """Before HDF5 opens the file, which would not come back from some damage."""
+    """Checks the heaps before HDF5 opens the file, because HDF5 hangs on some damage."""
     with report_damage(path, "its texts"):
         found = find_damaged_heap(path)
     if found is not None:
@@ -69,7 +69,7 @@ def check_heaps(path: Path) -> None:
 
 
 class CheckedStore:
-    """The parts of a store that are read on opening: attributes, settings, ids, speakers, and the position of each item's frames."""
+    """The parts of a store that are read on opening: attributes, settings, ids, speakers, and the positions of the items' frames."""
 
     def __init__(self, file: h5py.File, path: Path):
         self.path, self._size = path, path.stat().st_size
@@ -184,7 +184,7 @@ class CheckedStore:
         return offsets, lengths
 
     def _list_names(self, group: h5py.Group, where: str) -> list[str]:
-        """Of what a group holds. Links lead nowhere else: an external one would open another file."""
+        """Lists the names in a group. It refuses links to other places, because an external link would open another file."""
         if len(group) > MOST_NAMES:
             raise _make_damage_error(self.path, where, f"at most {MOST_NAMES} entries", str(len(group)))
         names = list(group)
@@ -203,7 +203,7 @@ class CheckedStore:
         return found
 
     def _find_dataset(self, group: h5py.Group, name: str, where: str) -> h5py.Dataset:
-        """One whose data lie in this file, and are no larger than it may hold."""
+        """Returns a dataset whose data are in this file and not too large."""
         with report_damage(self.path, where):
             link = group.get(name, getlink=True)
             found = group[name] if isinstance(link, h5py.HardLink) else link
@@ -222,7 +222,7 @@ class CheckedStore:
             return found
 
     def read_texts(self, dataset: h5py.Dataset, where: str) -> list[str]:
-        """Read a few at a time: those of a damaged file may all name one long text."""
+        """Reads texts a few at a time, because all texts of a damaged file may refer to one long text."""
         found: list[str] = []
         total = 0
         with report_damage(self.path, where):
@@ -237,7 +237,7 @@ class CheckedStore:
         return found
 
     def _check_lengths(self, dataset: h5py.Dataset, where: str) -> None:
-        """HDF5 takes memory for a text before it looks for it: as much as the text's pointer says (length, heap, number: 4, 8 and 4 bytes)."""
+        """Checks the lengths of texts before HDF5 allocates memory for them. A pointer has length, heap and number: 4, 8 and 4 bytes."""
         kind, place = h5py.check_string_dtype(dataset.dtype), dataset.id.get_offset()
         if kind is None or kind.length is not None or place is None:
             return

@@ -1,4 +1,4 @@
-"""Writing a store: items gather in shards, which are merged into one file at the end."""
+"""Writes a store. Items are collected in shards, which are merged into one file at the end."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a p
 
 
 class StoreWriter:
-    """Gathers items into shards and merges them; use as a context manager. `done` holds the ids that need no work."""
+    """Collects items in shards and merges them. Use it as a context manager. `done` holds the ids of finished items."""
 
     def __init__(self, path: Path | str, stage: str, settings: Mapping[str, Any], *, overwrite: bool = False, shard_items: int = 64):
         self.path, self.stage, self.settings, self.shard_items = Path(path), stage, dict(settings), shard_items
@@ -50,14 +50,14 @@ class StoreWriter:
             self.flush()  # also after Ctrl-C: these items are finished work; a full disk was reported before
 
     def add(self, item: Item) -> None:
-        """Keeps an item; every `shard_items` items go to disk."""
+        """Keeps an item. Every `shard_items` items are written to disk."""
         self._waiting.append(item)
         self.done.add(item.id)
         if len(self._waiting) >= self.shard_items:
             self.flush()
 
     def flush(self) -> None:
-        """Write the current shard."""
+        """Writes the current shard."""
         if self._waiting:
             rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
             self._write(self.parts / f"part-t{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5", self._waiting, rows)
@@ -70,10 +70,10 @@ class StoreWriter:
         statistics: Mapping[str, np.ndarray] | None = None,
         attributes: Mapping[str, Value] | None = None,
     ) -> None:
-        """Writes the store: the items of `order` that are done, then any other; the parts that went into it are removed.
+        """Writes the store: first the finished items of `order`, then all others. Then it removes the merged parts.
 
-        columns: name -> {id: value}, computed over all items; statistics: name -> array; attributes: name -> value. Items whose column is not
-        given, which another process has finished meanwhile, stay in their parts for the next merge.
+        columns: name -> {id: value}, computed over all items. statistics: name -> array. attributes: name -> value. Items without these
+        columns, which another process has just finished, stay in their parts for the next merge.
         """
         self.flush()
         with self._merge_lock():
@@ -103,8 +103,10 @@ class StoreWriter:
             self.parts.rmdir()
 
     def list_readers(self) -> list[Store]:
-        """The store (if any) and the parts, to compute statistics from before merging. They come closed, because there may be more of
-        them than a process may open; reading opens them."""
+        """Returns the store (if any) and the parts, to compute statistics before merging.
+
+        They are closed, and reading opens them, because there may be more of them than a process may open.
+        """
         self.flush()
         stores = []
         for path in (p for p in [self.path, *self._list_finished_parts()] if p.is_file()):
@@ -113,11 +115,11 @@ class StoreWriter:
         return stores
 
     def _merge_lock(self) -> AbstractContextManager[None]:
-        """While one process merges, no other looks for parts."""
+        """Locks the parts, so that only one process merges."""
         return exclusive_lock(self.path.with_name(f".{self.path.name}.merge.lock"), str(self.path), wait=True)
 
     def _list_finished_parts(self) -> list[Path]:
-        """The oldest first; those of earlier versions, which have no time in their names, sort before all others."""
+        """Lists the parts, the oldest first. Parts of earlier versions have no time in their names and are sorted first."""
         return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
 
     def _open_checked(self, existing: Path) -> Store:
@@ -156,7 +158,7 @@ class StoreWriter:
 
 
 class _ItemsWriter:
-    """Streams items into an open file: frames go to contiguous datasets of known size, the index is written at the end."""
+    """Writes items one by one into an open file. Frames go to contiguous datasets of known size. The index is written at the end."""
 
     def __init__(self, file: h5py.File, rows: Mapping[str, int]):
         self.file, self.rows = file, rows
@@ -207,7 +209,7 @@ class _ItemsWriter:
 
 
 def _read(places: Iterable[tuple[Store, int]]) -> Iterator[Item]:
-    """Items out of many stores, of which few are open at a time."""
+    """Yields items from many stores, and keeps only a few of them open."""
     opened: dict[Path, Store] = {}
     for store, index in places:
         if store.path not in opened and len(opened) >= MOST_OPEN:

@@ -1,4 +1,4 @@
-"""From many channels to one: FFmpeg's downmix, or the loudest channel if the others cancel it. Offsets are removed."""
+"""Mixes many channels to one: FFmpeg's downmix, or the loudest channel if the others cancel it. Removes offsets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,10 +30,10 @@ _GUESSED = {  # what FFmpeg takes a number of channels for if the file does not 
 
 
 def choose_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
-    """What each channel counts in the mix (count,) float32; None: all the same, which is a mean.
+    """Returns the weight of each channel in the mix (count,) float32. None means equal weights.
 
-    names: FFmpeg's, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point: the
-    centre counts 1, so that speech in the centre alone stays as loud as it is.
+    names: FFmpeg's names, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point. The centre has weight
+    1, so speech in the centre alone keeps its level.
     """
     if count < 3:
         return None
@@ -45,7 +45,7 @@ def choose_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
 
 
 def mix_channels(block: np.ndarray, names: Sequence[str] = (), channel: int | None = None) -> np.ndarray:
-    """(n, channels) -> (n,) of the same kind: the channel that `channel` names, else the downmix."""
+    """(n, channels) -> (n,) of the same type: the channel number `channel`, or else the downmix."""
     count = block.shape[1]
     if channel is not None and channel < count:
         return np.ascontiguousarray(block[:, channel])
@@ -57,7 +57,7 @@ def mix_channels(block: np.ndarray, names: Sequence[str] = (), channel: int | No
 
 @dataclass
 class ChannelLevels:
-    """How loud the channels are, and their mix: added up block by block."""
+    """The levels of the channels and of their mix, added up block by block."""
 
     count: int = 0
     peak: float = 0.0  # of the mix
@@ -66,7 +66,7 @@ class ChannelLevels:
     _mix: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def add(self, block: np.ndarray, mixed: np.ndarray) -> None:
-        """A block (n, channels) and its mix (n,); the number of channels may change from block to block."""
+        """Adds a block (n, channels) and its mix (n,). Blocks may have different numbers of channels."""
         if not len(block):
             return
         self.count += len(block)
@@ -97,7 +97,7 @@ class ChannelLevels:
         return float(self.powers.max(initial=0.0))
 
     def choose_channel(self) -> int | None:
-        """The channel to take instead of the mix, because only it has sound or the mix loses it; None for the mix."""
+        """Returns the channel to use instead of the mix, if only it has sound or the mix cancels it. None: use the mix."""
         powers = self.powers
         if len(powers) < 2 or powers.max() < SILENCE**2:
             return None
@@ -107,7 +107,7 @@ class ChannelLevels:
         return loudest if alone or square - mean**2 < KEPT_ENERGY * powers[loudest] else None
 
     def find_offset(self, rate: int) -> float:
-        """The offset of the mix that is to be taken out: 0 if it does not matter."""
+        """Returns the offset of the mix to remove; 0 if it does not matter."""
         mean, square = self._mix / max(1, self.count)
         matters = (
             self.count >= SHORTEST_OFFSET_S * rate
@@ -118,7 +118,7 @@ class ChannelLevels:
 
 
 def remove_drift(wav: np.ndarray, rate: int) -> bool:
-    """Remove a changing offset from (n,) float32, in place; return whether there was one that matters."""
+    """Removes a changing offset from (n,) float32, in place. Returns True if there was one that matters."""
     size = round(DRIFT_WINDOW_S * rate)
     windows = len(wav) // size if size else 0
     if windows < SHORTEST_OFFSET_S / DRIFT_WINDOW_S:
@@ -138,7 +138,7 @@ def remove_drift(wav: np.ndarray, rate: int) -> bool:
 
 
 def mix_array(wav: np.ndarray, rate: int) -> np.ndarray:
-    """A whole recording (n, channels) in memory -> (n,) float32, by the same rules as a file."""
+    """Mixes a whole recording (n, channels) in memory to (n,) float32, by the same rules as a file."""
     levels = ChannelLevels()
     mixed = mix_channels(wav)
     levels.add(wav, mixed)

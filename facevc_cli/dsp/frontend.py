@@ -1,4 +1,4 @@
-"""What happens to every recording before features are taken, in training and in conversion alike."""
+"""Prepares every recording before its features are computed. Training and conversion use the same code."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from facevc_cli.dsp.pitch import extract_f0
 
 @dataclass(frozen=True)
 class Frontend:
-    """A mel definition's name, the trim in dB below the peak (None: no trim), and the peak level set (None: as recorded)."""
+    """The name of a log-mel definition, the trim in dB below the peak (None: no trim), and the peak level (None: as recorded)."""
 
     mel: str = "fvmvc"
     trim_db: float | None = 60.0
@@ -21,7 +21,7 @@ class Frontend:
 
     @classmethod
     def standard(cls, mel: str) -> "Frontend":
-        """The paper's for `fvmvc`; peaks levelled at .9 for `hifigan`, whose corpora differ in loudness."""
+        """Returns the paper's front-end for `fvmvc`. For `hifigan`, whose corpora differ in loudness, it sets peaks to .9."""
         if mel not in MEL_DEFINITIONS:
             raise UsageError(f"--mel {mel!r}: {name_allowed(mel, MEL_DEFINITIONS)}")
         return cls(mel, peak=0.9 if mel == "hifigan" else None)
@@ -31,12 +31,12 @@ class Frontend:
         return MEL_DEFINITIONS[self.mel]
 
     def as_settings(self) -> dict[str, Any]:
-        """Everything that a store's or a checkpoint's features depend on."""
+        """Returns all settings that the features of a store or a checkpoint depend on."""
         return {**asdict(self), "definition": self.definition.as_settings()}
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Frontend":
-        """The front-end of a store's or checkpoint's settings; refused if this version defines that mel otherwise."""
+        """Builds the front-end from settings of a store or checkpoint. FaceVCError if this version defines that log-mel differently."""
         absent = [name for name in ("mel", "trim_db", "peak", "definition") if name not in settings]
         if absent:
             raise FaceVCError(f"{where}: its settings lack {', '.join(absent)}: they are no features'. Extract the features again with this version.")
@@ -49,7 +49,7 @@ class Frontend:
         return frontend
 
     def find_bounds(self, wav: np.ndarray) -> tuple[int, int]:
-        """What the trim keeps of (n,): first sample, one past the last."""
+        """Returns the part of (n,) that the trim keeps: the first sample, and one past the last."""
         return (0, len(wav)) if self.trim_db is None else find_sound_bounds(wav, self.trim_db)
 
     def prepare(self, wav: np.ndarray) -> np.ndarray:

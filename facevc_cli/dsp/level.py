@@ -1,4 +1,4 @@
-"""How loud a waveform is, and another made as loud."""
+"""Measures the level of a waveform, and matches it to another level."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ SILENCE = 1e-4  # RMS
 
 
 def measure_rms(wav: np.ndarray) -> float:
-    """Of (n,), added up in float64 without a copy of it all."""
+    """Returns the RMS of (n,). It adds up in float64, without a copy of the whole."""
     return float(np.sqrt(sum(np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum() for i in range(0, len(wav), BLOCK_SAMPLES)) / len(wav)))
 
 
 def match_loudness(wav: np.ndarray, rms: float) -> np.ndarray:
-    """(n,) to an RMS, short of clipping; that of a silence gives silence. In place."""
+    """Scales (n,) to an RMS in place, without clipping. Silence stays silence."""
     own = measure_rms(wav)
     gain = 0.0 if rms < SILENCE or own == 0 else min(rms / own, PEAK / max(float(wav.max()), -float(wav.min())))
     wav *= np.float32(gain)

@@ -1,4 +1,4 @@
-"""F0 by WORLD (dio + stonemask) on a mel's frames, and its normalised logarithm."""
+"""Computes F0 on the frames of a log-mel by WORLD (dio + stonemask), and its normalised logarithm."""
 
 import math
 import re
@@ -21,10 +21,10 @@ LOWEST_MEDIAN_HZ, HIGHEST_MEDIAN_HZ = 60.0, 600.0
 
 
 def extract_f0(wav: np.ndarray, rate: int, hop_samples: int, frames: int | None = None) -> np.ndarray:
-    """F0 in Hz on frames `hop_samples` apart, 0 where unvoiced.
+    """Returns F0 in Hz on frames `hop_samples` apart, 0 in unvoiced frames.
 
-    wav: (n,) float at `rate` Hz; returns (frames,) float32, by default 1 + n // hop. Masanori Morise's DIO followed by
-    StoneMask, in float64.
+    wav: (n,) float at `rate` Hz. Returns (frames,) float32, by default 1 + n // hop frames. It uses Masanori Morise's DIO, then StoneMask,
+    in float64.
     """
     count = 1 + len(wav) // hop_samples if frames is None else frames
     size, overlap = (math.ceil(seconds * rate / hop_samples) for seconds in (F0_WINDOW_S, F0_OVERLAP_S))
@@ -55,7 +55,7 @@ class PitchStatistics:
 
     @classmethod
     def of(cls, f0_hz: np.ndarray) -> "PitchStatistics":
-        """The statistics of an F0 track (T,) in Hz, 0 where unvoiced; an unvoiced utterance gets a neutral mean and no spread."""
+        """Measures an F0 track (T,) in Hz, 0 in unvoiced frames. An utterance without voiced frames gets a neutral mean and no spread."""
         voiced = np.log(f0_hz[f0_hz > 0].astype(np.float64))
         if len(voiced) == 0:
             return cls(float(np.log(MEAN_ADULT_F0_HZ)), 0.0)
@@ -63,12 +63,12 @@ class PitchStatistics:
 
 
 def match_range(std: float, own: float, share: float) -> float:
-    """A source's deviation of ln F0, taken by a share towards a voice's own (1: all of it), at most to its half or its double."""
+    """Moves a source's deviation of ln F0 by a share (1: completely) towards a voice's own, at most to its half or its double."""
     return float(std * min(max(own / max(std, SMALLEST_LOG_F0_STD), 1 / MOST_RANGE_CHANGE), MOST_RANGE_CHANGE) ** share)
 
 
 def normalise_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = None) -> np.ndarray:
-    """(T,) Hz, 0 unvoiced -> (T,) float32: (ln F0 - mean) / std over voiced frames, 0 where unvoiced.
+    """(T,) Hz, 0 unvoiced -> (T,) float32: (ln F0 - mean) / std in voiced frames, 0 in unvoiced frames.
 
     A spread below one percent counts as one percent.
     """
@@ -80,14 +80,14 @@ def normalise_log_f0(f0_hz: np.ndarray, statistics: PitchStatistics | None = Non
 
 @dataclass(frozen=True)
 class PitchRule:
-    """The level of a conversion's pitch: `auto` the voice's own level, `keep` the source's, `semitones` from auto, `hz` a median."""
+    """The pitch level of a conversion. `auto`: the voice's own. `keep`: the source's. `semitones`: relative to auto. `hz`: a median."""
 
     kind: str = "auto"
     value: float = 0.0  # semitones, or Hz
 
     @classmethod
     def parse(cls, text: str) -> "PitchRule":
-        """From auto, keep, a number of semitones such as +3, or a median such as 180hz; UsageError for anything else."""
+        """Parses auto, keep, a number of semitones such as +3, or a median such as 180hz. UsageError for anything else."""
         word = text.strip().lower()
         if word in ("auto", "keep"):
             return cls(word)
@@ -104,7 +104,7 @@ class PitchRule:
         return cls("semitones", value) if value else cls()
 
     def choose_statistics(self, voice: PitchStatistics, source: PitchStatistics, lf0: np.ndarray) -> PitchStatistics:
-        """What to speak with. voice: the voice's own; lf0: (T,) the source's, normalised, 0 where unvoiced."""
+        """Returns the statistics to speak with. voice: the voice's own. lf0: the source's (T,), normalised, 0 in unvoiced frames."""
         if self.kind == "keep":
             return source
         if self.kind == "hz":  # the movement is the source's, so its median is as many deviations from its mean as there

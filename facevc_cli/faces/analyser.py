@@ -1,4 +1,4 @@
-"""Faces in an image: detect, align, embed. Arrays in, arrays out; weights come with packages and are checked before use."""
+"""Detects, aligns and embeds faces: arrays in, arrays out. Network weights come from packages and are checked before use."""
 
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -51,11 +51,11 @@ class ManyFacesError(FaceVCError):
 
 @dataclass(frozen=True, eq=False)
 class FaceObservation:
-    """The face that was taken from an image.
+    """The face that was used of an image.
 
-    box: (4,) float32, left, top, right, bottom in pixels, within the image; score: the detector's; faces: how many it found;
-    embedding: (D,) float32, as the network gives it; crop: (side, side, 3) uint8, what the network saw (dlib: 150, facenet: 128);
-    turns: the quarter turns counter-clockwise that brought a picture that lies on its side upright; box is in the picture as given.
+    box: (4,) float32, left, top, right, bottom in pixels, within the given image. score: the detector's score. faces: the number of faces
+    found. embedding: (D,) float32, from the network. crop: (side, side, 3) uint8, the network's input (dlib: 150, facenet: 128). turns:
+    quarter turns counter-clockwise that turned the picture upright.
     """
 
     box: np.ndarray
@@ -94,7 +94,7 @@ class FaceAnalyser:
         self._embed = embedders[embedder]() if embedder in embedders else PackagedEmbedder(embedder)
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        """(H, W, 3) uint8 RGB -> the faces in it, largest first, boxes cut to the image, those under 24 px and the doubtful left out."""
+        """(H, W, 3) uint8 RGB -> its faces, largest first. Boxes are cut to the image. Faces under 24 px and doubtful ones are left out."""
         image = _check_image(image)
         height, width = image.shape[:2]
         if min(height, width) < SMALLEST_IMAGE_PX:
@@ -106,7 +106,7 @@ class FaceAnalyser:
         return sorted((d for d in found if d.score >= DOUBTFUL * best), key=lambda d: (-d.area_px, -d.score))
 
     def analyse(self, image: np.ndarray) -> FaceObservation:
-        """(H, W, 3) uint8 RGB -> the face in it; NoFaceError if there is none, ManyFacesError if 'skip' meets several."""
+        """(H, W, 3) uint8 RGB -> the face in it. NoFaceError if there is none. ManyFacesError if there are several and `on_many` is 'skip'."""
         found = self.detect(image)
         if not found:
             height, width = image.shape[:2]
@@ -123,7 +123,7 @@ class FaceAnalyser:
 
 
 def check_choices(detector: str, embedder: str, on_many: str) -> None:
-    """UsageError for an unknown name; FaceVCError if a package that the choice needs is not installed."""
+    """Raises UsageError if a name is unknown, FaceVCError if a package that the choice needs is not installed."""
     for option, value, known in (("detector", detector, DETECTORS), ("on-many", on_many, ON_MANY)):
         if value not in known:
             raise UsageError(f"--{option} {value!r}: {name_allowed(value, known)}")
@@ -138,14 +138,14 @@ def check_choices(detector: str, embedder: str, on_many: str) -> None:
 
 
 def make_settings(detector: str, embedder: str, on_many: str) -> dict[str, str]:
-    """What decides the numbers in a store; dlib's weights by their hash, another package's by what it calls them."""
+    """Returns the settings that embeddings depend on. dlib's weights are given by their hash, other packages' by their own text."""
     own = {"dlib": DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16], "facenet": "vggface2"}
     weights = own[embedder] if embedder in own else PackagedEmbedder(embedder).weights
     return {"detector": detector, "embedder": embedder, "weights": weights, "on_many": on_many}
 
 
 def make_analyser(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
-    """The analyser that makes embeddings as in a store of these settings; FaceVCError if its package is missing or another."""
+    """Makes the analyser for a store with these settings. FaceVCError if its package is missing or has other weights."""
     embedder, weights = settings["embedder"], settings.get("weights")
     if embedder not in (*EMBEDDERS, *PLUGINS.find_installed()):
         raise FaceVCError(
@@ -221,7 +221,7 @@ class PackagedEmbedder:
 
 
 def level_crop(image: np.ndarray, box: np.ndarray, side_px: int = DLIB_CROP_PX, padding: float = 0.25) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks; padding: a share of the face, on every side."""
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks. padding: a share of the face, on every side."""
     return _level(image, box, _landmarks_once(), side_px, padding)
 
 
@@ -238,7 +238,7 @@ _landmarks_once = lru_cache(maxsize=1)(_load_landmark_predictor)
 
 
 def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box grown so that it fills side - margin pixels of the crop, then cut to the image."""
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box with a margin, cut to the image. The box fills side - margin pixels of the crop."""
     half = np.array([box[2] - box[0], box[3] - box[1]]) * margin_px / (side_px - margin_px) / 2
     left, top = np.maximum(np.floor(box[:2] - half), 0)
     right, bottom = np.minimum(np.ceil(box[2:] + half), (image.shape[1], image.shape[0]))

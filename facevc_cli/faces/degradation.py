@@ -1,6 +1,6 @@
-"""Pictures made worse on purpose, to see how much a conversion leans on a good photograph. Array in, array out; Pillow does the work.
+"""Damages pictures, to see how much a conversion depends on a good photograph. Arrays in, arrays out, by Pillow.
 
-A condition is one kind with its value, or several joined by +, done from left to right: `blur=4`, `blur=2+dark=0.3`.
+A condition is one kind with its value, or several joined by + and applied from left to right: `blur=4`, `blur=2+dark=0.3`.
 """
 
 import io
@@ -17,16 +17,17 @@ GREY = (128, 128, 128)
 
 
 def parse_conditions(specs: Sequence[str]) -> list[str]:
-    """What --degrade was given -> each condition once, numbers in their shortest form: ['blur=4.0,jpeg=10'] -> ['blur=4', 'jpeg=10'].
+    """Parses the values of --degrade to each condition once, with numbers in their shortest form: ['blur=4.0,jpeg=10'] -> ['blur=4',
+    'jpeg=10'].
 
-    Such a text is a safe name of a folder. UsageError for an unknown kind, what is no number, and a value out of range.
+    A condition is a safe name of a folder. UsageError if a kind is unknown, or a value is no number or out of range.
     """
     parts = [part.strip() for spec in specs for part in spec.split(",")]
     return list(dict.fromkeys("+".join(f"{kind}={repr(value).removesuffix('.0')}" for kind, value in _parse_steps(part)) for part in parts))
 
 
 def degrade(image: np.ndarray, condition: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> the same shape and type, made worse as the condition says."""
+    """(H, W, 3) uint8 RGB -> the same shape and type, damaged by the condition."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use io.image.load_image.")
     picture = Image.fromarray(np.ascontiguousarray(image))

@@ -1,4 +1,4 @@
-"""Find the faces in an image, and which way up they are, with dlib's detectors or those of two other packages."""
+"""Finds the faces in an image, and the side that is up, with dlib's detectors or those of two other packages."""
 
 import importlib
 from collections.abc import Callable
@@ -31,9 +31,9 @@ DLIB_WEIGHTS = {
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """One face. box: (4,) float32 left, top, right, bottom in pixels; score: the detector's own, comparable within it only.
+    """One face. box: (4,) float32 left, top, right, bottom in pixels, in the given picture. score: comparable only within one detector.
 
-    turns: how many quarter turns counter-clockwise (numpy.rot90) bring the face upright; the box lies in the picture as it was given.
+    turns: the number of quarter turns counter-clockwise (numpy.rot90) that bring the face upright.
     """
 
     box: np.ndarray
@@ -49,10 +49,10 @@ Detector = Callable[[np.ndarray], list[Detection]]
 
 
 class DlibDetector:
-    """dlib's HOG detector of frontal faces. If it finds none: the same at twice the size, then the MMOD network.
+    """dlib's HOG detector of frontal faces. If it finds none, it tries twice the size, then the MMOD network.
 
-    HOG sees upright faces alone; the network also finds those that lie on their side, whose landmarks would then be wrong, and with
-    them the voice. So where HOG is not sure, the picture is looked at in the other three ways up.
+    HOG finds only upright faces. The network also finds faces on their side. Their landmarks would be wrong, and so would be the voice. So
+    if HOG is not sure, the picture is tried in the other three directions.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,9 @@ class DlibDetector:
         return [Detection(_make_box(f.rect) / scale, float(f.confidence)) for f in _load_mmod()(_scale_image(image, scale), 0)]
 
     def _find_turned_faces(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
-        """What HOG finds in the best of the other three ways up, if it is clearly better than `found` and the network agrees; else []."""
+        """Returns the faces that HOG finds in the best of the other three directions. Returns [] unless they are clearly better than `found`
+        and the network agrees.
+        """
         best: list[Detection] = []
         for turns in (1, 2, 3):
             turned = turn_image(image, turns)
@@ -97,7 +99,7 @@ class DlibDetector:
         return best if turned_score > as_given or (unknown and face.score >= SURE_SCORE) else []
 
     def _check_turn(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
-        """`found` by the network; or, if it finds the face better in another way up, what it finds there, or nothing if it is not sure."""
+        """Checks the network's faces in all four directions. Returns `found`, the faces of a better direction, or [] if that is uncertain."""
         face = max(found, key=lambda d: d.score)
         scores = [self._score_turn(image, face.box, turns) for turns in range(4)]
         turns = int(np.argmax(scores))
@@ -109,13 +111,13 @@ class DlibDetector:
         return _turn_back(image, faces, turns)
 
     def _score_turn(self, image: np.ndarray, box: np.ndarray, turns: int) -> float:
-        """How sure the network is of the face around a box after so many quarter turns; 0 if it sees none."""
+        """Returns the network's score of the face around a box after so many quarter turns; 0 if it finds none."""
         crop, scale = _crop_around(image, box)
         return find_best_score(self._find_mmod_faces(turn_image(crop, turns), scale))
 
 
 class TurningDetector:
-    """Another package's detector, which finds faces any way up; HOG says which way the largest of them is."""
+    """A detector of another package, which finds faces in any direction. HOG decides the direction of the largest face."""
 
     def __init__(self, detector: Detector):
         self._detect, self._dlib = detector, DlibDetector()
@@ -137,7 +139,7 @@ class TurningDetector:
 
 
 class SfdDetector:
-    """S3FD of the face-alignment package: finds turned and small faces; downloads its weights at first use."""
+    """S3FD of the face-alignment package. It finds turned and small faces, and downloads its weights at first use."""
 
     def __init__(self, device: str):
         # only the detector: FaceAlignment would load, and compile, a landmark network that nothing here uses
@@ -153,7 +155,7 @@ class SfdDetector:
 
 
 class MtcnnDetector:
-    """MTCNN of the facenet-pytorch package: with `--embedder facenet` the paper's face features."""
+    """MTCNN of the facenet-pytorch package. With `--embedder facenet` it gives the paper's face features."""
 
     def __init__(self, device: str):
         facenet = import_package("facenet_pytorch", "--detector mtcnn", "facenet")
@@ -170,12 +172,12 @@ def find_best_score(found: list[Detection]) -> float:
 
 
 def turn_image(image: np.ndarray, turns: int) -> np.ndarray:
-    """(H, W, 3), turned counter-clockwise by quarter turns."""
+    """Turns (H, W, 3) counter-clockwise by quarter turns."""
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def turn_box(box: np.ndarray, width: int, height: int, turns: int) -> np.ndarray:
-    """The position of a box (4,) of an image of this size after `turn_image`."""
+    """Returns the position of a box (4,) of an image of this size after `turn_image`."""
     for _ in range(turns % 4):
         left, top, right, bottom = box
         box = np.array([top, width - right, bottom, width - left], dtype=np.float32)
@@ -184,13 +186,13 @@ def turn_box(box: np.ndarray, width: int, height: int, turns: int) -> np.ndarray
 
 
 def _turn_back(image: np.ndarray, faces: list[Detection], turns: int) -> list[Detection]:
-    """Detections of the turned image, with their boxes in the image as it was given."""
+    """Returns detections of the turned image with their boxes in the given image."""
     height, width = image.shape[:2] if turns % 2 == 0 else image.shape[1::-1]
     return [Detection(turn_box(d.box, width, height, 4 - turns), d.score, turns) for d in faces]
 
 
 def _crop_around(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, float]:
-    """The part of an image in and around a box, and the scale at which its face is TURN_FACE_PX wide."""
+    """Returns the part of an image around a box, and the scale at which its face is TURN_FACE_PX wide."""
     side = float(max(box[2] - box[0], box[3] - box[1], 1.0))
     margin = TURN_MARGIN * side
     left, top = (max(0, int(v - margin)) for v in box[:2])
@@ -227,7 +229,7 @@ def _load_mmod() -> Any:
 
 
 def find_weights(name: str) -> str:
-    """The path of one of dlib's files."""
+    """Returns the path of one of dlib's files."""
     return str(
         find_packaged_file(
             "face_recognition_models",

@@ -88,7 +88,7 @@ def _make_owner_text(home: Path) -> str:
 
 
 def _is_ours(home: Path) -> bool:
-    """Whether `upload_folder` made it for this user. Links are not followed, because they could point anywhere."""
+    """Whether `open_upload_folder` made it for this user. Links are not followed, because they could point anywhere."""
     try:
         found, owner, lock = home.lstat(), (home / OWNER).lstat(), (home / LOCK).lstat()
         if not (stat.S_ISDIR(found.st_mode) and stat.S_ISREG(owner.st_mode) and stat.S_ISREG(lock.st_mode)):

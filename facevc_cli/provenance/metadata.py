@@ -1,8 +1,10 @@
-"""What a converted file says about itself: one comment, a sentence for people and then JSON, in WAV, FLAC and Ogg; and a sidecar on request.
+"""Writes and reads the description in a converted file: a comment in WAV, FLAC and Ogg, and a sidecar on request.
+
+The comment is a sentence for people, followed by JSON:
 
     synthetic speech: voice converted by facevc 0.1.0 on 2026-11-03 from a.wav to the face b.png {"synthetic": true, "model": ...}
 
-Inputs are named in the sentence and known by the beginning of their sha256 in the JSON. All of it is a claim: anyone may write or remove it.
+The sentence names the inputs, and the JSON has the beginning of their sha256. All of it is a claim: anyone may write or remove it.
 """
 
 import hashlib
@@ -28,7 +30,7 @@ _COMMENT = re.compile(r"synthetic speech: [^{]*(\{.*\})\s*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a converted file. Hashes are the first 16 hexadecimal digits of sha256, of files' bytes."""
+    """The description of a conversion. Hashes are the first 16 hexadecimal digits of the sha256 of files' bytes."""
 
     key: str  # of model, vocoder, settings and inputs: what a rerun compares
     model: str
@@ -43,16 +45,16 @@ class Provenance:
     synthetic: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of the JSON, without the kinds of target that are not used."""
+        """Returns the content of the JSON, without the kinds of target that are not used."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value != ()}
 
 
 def describe_provenance(
     key: str, model: str, model_sha256: str, source: Path | str, targets: Sequence[Path | str], by: str = "face", *, watermark: bool = True
 ) -> Provenance:
-    """Of one conversion made today. source: a file, or the sha256 of what is none; targets: the same for faces or voices, as `by` says.
+    """Describes one conversion made today. FaceVCError if a file cannot be read.
 
-    FaceVCError if a file cannot be read.
+    source: a file, or a sha256. targets: the same for the faces or voices, as `by` says.
     """
     hashes = tuple(_hash_short(target) for target in targets)
     if len(hashes) > NAMED:
@@ -62,13 +64,13 @@ def describe_provenance(
 
 
 def format_comment(made: Provenance, source: str, target: str) -> str:
-    """The comment of a file made from the source of that name to the target ("face b.png", "mean of 4 faces")."""
+    """Returns the comment of a converted file. target: for example "face b.png" or "mean of 4 faces"."""
     said = f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from {_make_plain(source)} to the {_make_plain(target)}"
     return f"{said} {json.dumps(made.as_dict())}"
 
 
 def parse_comment(text: str) -> Provenance | None:
-    """What a comment says; None if it is not one of ours. The fields have their types and no control characters, whatever the comment holds."""
+    """Parses a comment. None if it is not one of ours. The fields have the right types and no control characters, whatever the comment holds."""
     found = _COMMENT.fullmatch(text) if len(text) <= LONGEST_COMMENT else None
     if not found:
         return None
@@ -89,24 +91,24 @@ def parse_comment(text: str) -> Provenance | None:
 
 
 def read_provenance(path: Path | str) -> Provenance | None:
-    """What a sound file's own metadata say; None if they are not ours, or neither soundfile nor PyAV opens the file."""
+    """Reads the metadata of a sound file. None if they are not ours, or if neither soundfile nor PyAV opens the file."""
     text = _read_comment(Path(path))
     return parse_comment(text) if text else None
 
 
 def read_key(path: Path | str) -> str | None:
-    """The key in a converted file's comment; None if it is not one of ours."""
+    """Reads the key in a converted file's comment. None if it is not one of ours."""
     made = read_provenance(path)
     return made.key if made else None
 
 
 def name_sidecar(path: Path) -> Path:
-    """The path of a sound file's sidecar: `name.wav.json` beside it."""
+    """Returns the path of a sound file's sidecar: `name.wav.json` beside it."""
     return path.with_name(f"{path.name}.json")
 
 
 def write_sidecar(path: Path, made: Provenance) -> None:
-    """Write the same facts beside a finished file, with its name and the whole sha256 of its bytes. FaceVCError if it cannot be written."""
+    """Writes the same facts beside a finished file, with its name and full sha256. FaceVCError if it cannot be written."""
     write_text(name_sidecar(path), json.dumps({"file": path.name, "sha256": hash_file(path), **made.as_dict()}, indent=1) + "\n")
 
 
@@ -123,7 +125,7 @@ def _read_comment(path: Path) -> str:
 
 
 def _read_container_comment(path: Path) -> str:
-    """What a converter may have carried over into MP3, M4A or a video."""
+    """Reads a comment that a converter has copied into MP3, M4A or a video."""
     import av
 
     try:
@@ -150,6 +152,6 @@ def _hash_known(path: Path, mtime_ns: int, size: int) -> str:
 
 
 def _make_plain(text: str) -> str:
-    """Printable, short and without braces: names come from anywhere, and end up in terminals and beside the JSON."""
+    """Makes a name printable, short and free of braces, because names come from anywhere and appear in terminals and beside JSON."""
     cut = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
     return "".join(c if c.isprintable() else "?" for c in cut.replace("{", "(").replace("}", ")"))

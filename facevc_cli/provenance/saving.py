@@ -1,4 +1,4 @@
-"""Writing a conversion with all that says what it is."""
+"""Writes a conversion with its description."""
 
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from facevc_cli.provenance.watermark import add_watermark
 
 
 def save_converted(path: Path, wav: np.ndarray, rate: int, made: Provenance, source: str, target: str, *, sidecar: bool = False) -> None:
-    """Write a conversion (n,) with its mark (unless `made` says none), its comment and, if asked, its sidecar; FaceVCError if it cannot.
+    """Writes a conversion (n,) with its watermark (unless `made` says none), its comment and, if asked, its sidecar. FaceVCError if that
+    fails.
 
-    source, target: what people call them, such as "a.wav" and "face b.png".
+    source, target: names for people, such as "a.wav" and "face b.png".
     """
     save_audio(path, add_watermark(wav, rate) if made.watermark else wav, rate, format_comment(made, source, target))
     if sidecar:

@@ -43,7 +43,7 @@ _CHUNK_FRAMES = 4096  # worked on at once, which bounds the memory
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found. marked: None if the sound is too short or silent to decide."""
+    """The result of a detection. marked: None if the sound is too short or silent to decide."""
 
     marked: bool | None
     score: float = 0.0  # of the best window: 2.3 in the middle without a mark, at most 4.7 in 15,000 looks; 9 to 20 for 3 s with one
@@ -56,7 +56,7 @@ class Detection:
 
 
 def add_watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
-    """(n,) float at `rate` Hz -> (n,) float32 with the mark, no louder than full scale where `wav` is not; silence stays silence."""
+    """(n,) float at `rate` Hz -> (n,) float32 with the mark. Full scale is not exceeded unless `wav` exceeds it. Silence stays silence."""
     hop = max(1, round(HOP_S * rate))
     size = 4 * hop
     window = _make_hann_window(size)
@@ -151,7 +151,7 @@ def _measure_cells(wav: np.ndarray) -> np.ndarray | None:
 
 
 def _find_bands(frequencies_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The band of each frequency, and which lie in one at all."""
+    """Returns the band of each frequency, and True for those inside a band."""
     band = np.floor((frequencies_hz - LOWEST_HZ) / BAND_HZ).astype(int)
     return band, (band >= 0) & (band < BANDS)
 

@@ -1,4 +1,4 @@
-"""log-mel -> waveform. One small interface for every vocoder, and synthesis of any length in bounded memory."""
+"""Turns a log-mel into a waveform: one small interface for all vocoders, and synthesis of any length in bounded memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -19,10 +19,11 @@ SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
 class Vocoder(nn.Module):
     """Turns the raw log-mel of one mel definition into a waveform.
 
-    name: what it is, for reports. mel: a key of MEL_DEFINITIONS. context_frames: how many frames on either side a frame's
-    samples depend on, or None if that has no bound. Subclasses write `synthesise`, and `synthesise_batch` where they gain by it.
-    window_frames: how much is synthesised at once; `steady`: whether every new length costs (kernels are compiled for it), so that
-    shorter utterances, too, go in windows of a few fixed lengths. side_by_side: how many windows at once, each on one processor.
+    name: for reports. mel: a key of MEL_DEFINITIONS. context_frames: the number of frames on either side that a frame's samples depend on,
+    or None if it is unlimited.
+    window_frames: the number of frames that are synthesised at once. steady: True if each new length costs time because kernels are
+    compiled for it; then shorter utterances also use a few fixed lengths. side_by_side: the number of windows at once, each on one CPU.
+    Subclasses implement `synthesise`, and `synthesise_batch` if that is faster.
     """
 
     window_frames = 1024
@@ -38,7 +39,7 @@ class Vocoder(nn.Module):
         self.rate, self.hop_samples, self.n_mels = definition.rate, definition.hop_samples, definition.n_mels
 
     def freeze(self) -> "Vocoder":
-        """For inference only: eval mode, no gradients."""
+        """Prepares it for inference: eval mode, no gradients."""
         return self.eval().requires_grad_(False)
 
     @property
@@ -50,15 +51,15 @@ class Vocoder(nn.Module):
         raise NotImplementedError
 
     def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
-        """(B, T, n_mels), each piece with its place -> (B, T * hop_samples), the same as one by one."""
+        """(B, T, n_mels), pieces with their start frames -> (B, T * hop_samples), equal to one by one."""
         return torch.stack([self.synthesise(log_mel, start) for log_mel, start in zip(log_mels, start_frames, strict=True)])
 
     @torch.inference_mode()
     def forward(self, log_mel: Tensor, start_frame: int = 0) -> Tensor:
         """log_mel: (T, n_mels) RAW (not normalised), in the definition's log -> wav (T * hop_samples,) float32.
 
-        start_frame: where this piece lies in its utterance (vocoders that draw noise draw the same for the same place).
-        Raises FaceVCError if the log-mel has another shape, or holds NaN or infinity.
+        start_frame: the piece's position in its utterance. Vocoders that draw noise draw the same noise for the same position. FaceVCError
+        if the log-mel has another shape, or holds NaN or infinity.
         """
         if log_mel.ndim != 2 or log_mel.shape[1] != self.n_mels or log_mel.shape[0] == 0:
             raise FaceVCError(
@@ -99,7 +100,7 @@ class Vocoder(nn.Module):
             yield from threads.map(make, items)
 
     def compile_ahead(self) -> None:
-        """Begins, in a thread, with the kernels for a window."""
+        """Begins to compile the kernels for a window, in a thread."""
         threads = single_threaded_pool(1, "compile")
         threads.submit(self, torch.zeros(self.window_frames, self.n_mels))
         threads.shutdown(wait=False)
@@ -129,7 +130,7 @@ def vocode_long(vocoder: Vocoder, log_mel: Tensor, chunk_frames: int | None = No
 
 
 def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
-    """`vocode_long` of several utterances, `batch` windows at a time: all windows have one length, so nothing is padded."""
+    """Same as `vocode_long` for several utterances, `batch` windows at a time. All windows have one length, so nothing is padded."""
     wavs: dict[int, Tensor] = {}
     by_size: dict[int, list[int]] = {}
     for i, log_mel in enumerate(log_mels):
@@ -145,7 +146,9 @@ def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) ->
 
 
 def _choose_window(vocoder: Vocoder, frames: int) -> int:
-    """The window for an utterance: the vocoder's, or, if new lengths cost time, its largest half that is not longer than the utterance."""
+    """Chooses the window for an utterance: the vocoder's, or, if new lengths cost time, its largest half that is not longer than the
+    utterance.
+    """
     context = vocoder.context_frames or 0
     size = max(vocoder.window_frames, 4 * context)
     while vocoder.steady and size > frames and size // 2 >= max(SMALLEST_WINDOW, 2 * context + 1):

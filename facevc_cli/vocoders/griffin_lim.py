@@ -1,4 +1,4 @@
-"""A vocoder without weights, for tests and for listening to a log-mel: inverse mel, then Griffin-Lim's phases."""
+"""A vocoder without weights, for tests and for listening to a log-mel. It inverts the mel and finds the phases by Griffin-Lim."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ MOMENTUM = 0.99  # of fast Griffin-Lim: Perraudin, Balazs, Soendergaard 2013
 
 
 class GriffinLim(Vocoder):
-    """Phases by fast Griffin-Lim from a fixed seed; deterministic. Utterances are synthesised whole."""
+    """Finds phases by fast Griffin-Lim from a fixed seed, so it is deterministic. Utterances are synthesised whole."""
 
     filters: Tensor
     inverse: Tensor
@@ -43,9 +43,9 @@ class GriffinLim(Vocoder):
         return self.add_overlapping(magnitude * phase)[side : side + len(log_mel) * d.hop_samples]
 
     def estimate_magnitude(self, mel: Tensor) -> Tensor:
-        """mel: (n_mels, T), not logged -> non-negative spectrum (bins, T) whose mel it is.
+        """mel: (n_mels, T), without logarithm -> a non-negative spectrum (bins, T) with this mel.
 
-        From the clipped pseudo-inverse, multiplicative updates for non-negative least squares (Lee & Seung 2001).
+        It starts from the clipped pseudo-inverse, with multiplicative updates for non-negative least squares (Lee & Seung 2001).
         """
         spectrum = (self.inverse @ mel).clamp_min(1e-8)
         target, gram = self.filters.T @ mel, self.filters.T @ self.filters
@@ -58,7 +58,7 @@ class GriffinLim(Vocoder):
         return torch.stft(wav, d.n_fft, d.hop_samples, d.win_samples, window=self.window, center=False, return_complex=True)
 
     def add_overlapping(self, spectrum: Tensor) -> Tensor:
-        """(bins, T) -> ((T - 1) * hop + n_fft,): least-squares inverse, with the edges that torch.istft would refuse."""
+        """(bins, T) -> ((T - 1) * hop + n_fft,): the least-squares inverse. It keeps the edges, which torch.istft refuses."""
         d, size = self.definition, (spectrum.shape[1] - 1) * self.definition.hop_samples + self.definition.n_fft
         frames = torch.fft.irfft(spectrum, d.n_fft, dim=0) * self.window[:, None]
         weights = (self.window**2)[:, None].expand(-1, spectrum.shape[1])

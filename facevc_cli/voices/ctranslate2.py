@@ -1,4 +1,4 @@
-"""Reads the weights of a CTranslate2 model folder (`model.bin`), the form in which Whisper is packaged for faster-whisper."""
+"""Reads the weights of a CTranslate2 model folder (`model.bin`). Whisper is packaged in this form for faster-whisper."""
 
 import struct
 from pathlib import Path
@@ -13,7 +13,7 @@ _VERSIONS = (5, 6)
 
 
 def read_ctranslate2(folder: Path | str, prefix: str = "") -> dict[str, np.ndarray]:
-    """{name: array} of `folder/model.bin`, only names that begin with `prefix`. FaceVCError if it is another kind of file."""
+    """Reads {name: array} of `folder/model.bin`, for names that begin with `prefix`. FaceVCError if it is another kind of file."""
     path = Path(folder) / "model.bin"
     try:
         with open(path, "rb") as file:

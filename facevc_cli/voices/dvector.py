@@ -1,4 +1,4 @@
-"""Resemblyzer's d-vector: what a voice is to the models (Wan et al., generalised end-to-end loss)."""
+"""Computes Resemblyzer's d-vector, which describes a voice for the models (Wan et al., generalised end-to-end loss)."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ class VoiceEmbedder:
         self.device, self._encoder = device, load_voice_encoder(device)
 
     def embed(self, wav: np.ndarray) -> np.ndarray:
-        """wav: (n,) float at 16 kHz -> (256,) float32, L2-normalised; silence is an error, short clips are repeated."""
+        """wav: (n,) float at 16 kHz -> (256,) float32, L2-normalised. Short clips are repeated. FaceVCError if it is silent."""
         peak = float(np.abs(wav).max()) if len(wav) else 0.0
         if peak == 0:
             raise FaceVCError("no voice can be embedded: the recording is silent (every sample is zero).")
@@ -38,7 +38,7 @@ class VoiceEmbedder:
         return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
     def _embed_windows(self, wav: np.ndarray) -> Iterator[np.ndarray]:
-        """(windows, 256) of each block of windows."""
+        """Yields (windows, 256) of each block of windows."""
         import torch
 
         starts = find_window_starts(len(wav))
@@ -57,7 +57,7 @@ class VoiceEmbedder:
 
 
 def find_window_starts(samples: int) -> list[int]:
-    """The frames at which Resemblyzer's windows begin in so many samples: 1.3 per second, without the last if too little of it is there."""
+    """Returns the first frames of Resemblyzer's windows: 1.3 per second, without the last window if too little of it is covered."""
     frames = -(-(samples + 1) // _MEL.hop_samples)
     starts = list(range(0, max(1, frames - WINDOW_FRAMES + WINDOW_STEP + 1), WINDOW_STEP))
     covered = (samples / _MEL.hop_samples - starts[-1]) / WINDOW_FRAMES

@@ -26,7 +26,9 @@ def make_sinusoids(length: int, channels: int) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention of (B, heads, T, dim). On a CPU the fused kernel is quick forwards, but its gradient takes four times as long as this one's."""
+    """Softmax attention of (B, heads, T, dim). On a CPU the fused kernel is fast forwards, but its gradient takes four times as long as this
+    one's.
+    """
     if query.requires_grad and query.device.type == "cpu":
         return (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1) @ value
     return F.scaled_dot_product_attention(query, key, value)
@@ -75,7 +77,7 @@ class WhisperEncoder(nn.Module):
         return self.final_norm(x)
 
     def load_ctranslate2(self, arrays: Mapping[str, "torch.Tensor"]) -> None:
-        """Takes the weights under CTranslate2's names (`encoder/...`); layers beyond this encoder's are left out.
+        """Loads weights with CTranslate2's names (`encoder/...`). Layers beyond this encoder's are ignored.
 
         FaceVCError if one is missing or has another shape.
         """

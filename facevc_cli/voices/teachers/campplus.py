@@ -1,7 +1,7 @@
 """CAM++ (Wang et al., "CAM++: A fast and efficient network for speaker verification using context-aware masking", Interspeech 2023).
 
-A frozen listener that knows voices, for training alone: it hears our own log-mel, from which its filter bank is interpolated. Modules are
-named as in the published weights (3D-Speaker, Apache-2.0).
+A frozen network that recognises voices, only used in training. Its filter bank is interpolated from our own log-mel. Modules have the names
+of the published weights (3D-Speaker, Apache-2.0).
 """
 
 from collections import OrderedDict
@@ -67,7 +67,7 @@ class Normalised(nn.Module):
 
 
 class MaskedConvolution(nn.Module):
-    """A dilated convolution under a mask that the whole utterance's mean and a segment's give."""
+    """A dilated convolution with a mask, which is computed from the means of the whole utterance and of a segment."""
 
     def __init__(self, dilation: int):
         super().__init__()
@@ -133,7 +133,7 @@ class CAMPlusPlus(nn.Module):
 
 
 class VoiceVerifier(nn.Module):
-    """A log-mel's voice as CAM++ hears it."""
+    """Describes the voice of a log-mel by CAM++."""
 
     def __init__(self, definition: MelDefinition):
         super().__init__()
@@ -146,7 +146,10 @@ class VoiceVerifier(nn.Module):
         self.power, self.frames = POWER_OF[definition.log], FRAME_RATE / float(definition.frame_rate)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """mel: (B, T, n_mels) raw log-mel -> (B, 192), of unit length. A band's width is a constant factor, which the mean over time takes out."""
+        """mel: (B, T, n_mels) raw log-mel -> (B, 192), of unit length.
+
+        The width of a band is a constant factor. Subtracting the mean over time removes it.
+        """
         bands = torch.lerp(mel[..., self.low], mel[..., self.low + 1], self.share) * self.power
         features = resample_frames(bands, max(2, round(mel.shape[1] * self.frames)))
         return F.normalize(self.network(features - features.mean(1, keepdim=True)), dim=-1)
