@@ -38,8 +38,8 @@ _PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _construct_plain
 def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     """Loads a vocoder from a checkpoint of the ParallelWaveGAN repository, its config.yml, and stats.h5 or stats.npy in its folder.
 
-    This package's own code runs ParallelWaveGANGenerator and HiFiGANGenerator. FaceVCError if the generator is another one, a file is
-    missing or damaged, the weights do not fit the config, or its audio settings are not those of the mel definition.
+    It knows ParallelWaveGANGenerator and HiFiGANGenerator, and refuses other generators. FaceVCError if a file is missing or damaged, the
+    weights do not fit the config, or its audio settings are not those of the mel definition.
     """
     settings = parse_yaml(read_text(config, advice=f"Give the config of the vocoder {checkpoint}."), str(config), loader=_PlainLoader, aliases=True)
     if not isinstance(settings, dict) or not isinstance(settings.get("generator_params", {}), dict):
