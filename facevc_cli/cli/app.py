@@ -60,7 +60,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def facevc(version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
-    os.getcwd()  # where that folder is gone: an error of ours, before torch's libraries end the process with theirs
+    os.getcwd()  # a missing working folder gets a clear error here; otherwise torch's libraries end the process
 
 
 def main() -> None:

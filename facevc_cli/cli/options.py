@@ -13,7 +13,7 @@ WORK = "Work"
 SPEAKERS = "Speakers"
 REPORT = "Reporting"
 
-MOST_SEED = 2**32 - 1  # what numpy takes
+MOST_SEED = 2**32 - 1  # numpy's largest seed
 
 
 def make_choice_parser(literal: Any) -> Callable[[str], str]:
@@ -75,7 +75,7 @@ Precision = Annotated[
     choices.Precision,
     typer.Option("--precision", metavar="no|bf16", parser=make_choice_parser(choices.Precision), help="no is float32.", rich_help_panel=WORK),
 ]
-StopAt = Annotated[int | None, typer.Option("--stop-at", min=1, help="Stop after this step. The command without it goes on.", rich_help_panel=WORK)]
+StopAt = Annotated[int | None, typer.Option("--stop-at", min=1, help="Stop after this step. The command without this option continues.", rich_help_panel=WORK)]
 SAMPLING_WEIGHTS = "Columns utterance,weight: how often each is drawn."
 SamplingWeights = Annotated[
     Path | None,

@@ -170,7 +170,7 @@ def run_stage(
         _exit_stopped(reporter, getattr(stop, "exit_code", 130))
     except Exception as error:
         if stopping.stop_requested() and not debug and not isinstance(error, FaceVCError):
-            _exit_stopped(reporter, stopping.get_exit_code())  # a library's complaint that its processes were ended
+            _exit_stopped(reporter, stopping.get_exit_code())  # a library reports that its processes were ended
         reporter.end()
         said = explain(error)
         if debug or said is None:

@@ -168,5 +168,5 @@ def read_utterance_weights(table: Sequence[Mapping[str, str]], features: Store, 
         raise FaceVCError(f"{path}: expected a number in the column weight ({error}).") from error
     weights = np.array([named.get(features.ids[i], 1.0) for i in rows])
     if not (np.isfinite(weights).all() and (weights >= 0).all() and 0 < weights.sum() < np.inf):
-        raise FaceVCError(f"{path}: expected finite weights of 0 or more, not all 0, for the training utterances.")
+        raise FaceVCError(f"{path}: expected finite weights of the training utterances, 0 or more and not all 0.")
     return weights

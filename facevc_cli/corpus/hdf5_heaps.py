@@ -10,7 +10,7 @@ from pathlib import Path
 
 HEAD, OBJECT_HEAD = 16, 16
 SIGNATURE = b"GCOL\x01"
-SEARCHED = 128 << 20  # bytes at either end of a file; frames, which hold no text, lie between
+SEARCHED = 128 << 20  # bytes at either end of a file; the frames between them hold no text
 
 
 def find_damaged_heap(path: Path) -> int | None:

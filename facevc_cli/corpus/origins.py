@@ -48,8 +48,8 @@ class Standing:
 
     done: list[Input] = field(default_factory=list)
     waiting: list[Input] = field(default_factory=list)
-    changed: list[Input] = field(default_factory=list)  # a part of those that wait
-    unknown: list[Input] = field(default_factory=list)  # a part of those that are done: only the id says so
+    changed: list[Input] = field(default_factory=list)  # a subset of those that wait
+    unknown: list[Input] = field(default_factory=list)  # a subset of those that are done, known only by the id
 
     def tell(self, output: Path, reporter: Reporter) -> None:
         """Writes one note about items that are made again, and one about items that count as done without proof."""

@@ -19,7 +19,7 @@ def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[
     same id, else to all utterances of the same person. FaceVCError if no pair is found.
     """
     of_person: dict[str, list[int]] = defaultdict(list)
-    of_clip: dict[str, list[int]] = defaultdict(list)  # those that need their suffix to be told apart: a live photo's picture and film
+    of_clip: dict[str, list[int]] = defaultdict(list)  # ids that are unique only with their suffix: a live photo's picture and film
     for i, (face, person) in enumerate(zip(faces.ids, faces.speakers, strict=True)):
         of_person[person].append(i)
         if PurePosixPath(face).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:

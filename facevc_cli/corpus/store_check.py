@@ -24,18 +24,18 @@ from facevc_cli.corpus.hdf5_heaps import find_damaged_heap
 SCHEMA = 1
 GROUPS = ("index", "frames", "vectors", "statistics")
 TEXT_ATTRIBUTES = ("stage", "version", "settings_hash")
-MOST_PACKED, FREE_BYTES = 20, 64 << 20  # unpacked against the file's size; a small store may be all zeros
+MOST_PACKED, FREE_BYTES = 20, 64 << 20  # unpacked size relative to the file's size; a small store may be all zeros
 MOST_ATTRIBUTES, MOST_ATTRIBUTE_BYTES, MOST_NAMES = 100, 1 << 20, 10_000
 TEXT_POINTER_BYTES = 16
 TEXTS_AT_ONCE = 64  # rows; a text of a damaged file may be as long as the file
 INTEGERS, NUMBERS = "iu", "iufb"
-# What h5py raises about a damaged file, besides OSError.
+# h5py raises these for a damaged file, besides OSError.
 DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, IndexError, RecursionError, SystemError)
 
 COLUMN_KINDS = {"seconds": NUMBERS, "log_f0_mean": NUMBERS, "log_f0_std": NUMBERS, "voiced_share": NUMBERS, "frames_seen": NUMBERS} | {
     "frames_with_face": NUMBERS, "split": "text", "kind": "text", "path": "text"
 }  # fmt: skip
-DIMENSIONS = {  # of what the stages write: (stage, where) -> axes
+DIMENSIONS = {  # axes of the stages' arrays, by (stage, place)
     ("extract-features", "frames/mel"): 2, ("extract-features", "frames/f0"): 1, ("extract-features", "frames/content"): 2,
     ("extract-features", "statistics/mel_mean"): 1, ("extract-features", "statistics/mel_std"): 1,
     ("extract-face", "frames/embedding"): 2, ("extract-face", "frames/box"): 2, ("extract-face", "frames/score"): 1, ("extract-face", "frames/faces"): 1,
@@ -84,7 +84,7 @@ class CheckedStore:
             index = groups.get("index")
             if index is None:
                 raise _make_damage_error(path, "index", "a group", "none")
-            names = self._list_names(index, "index")  # before anything is looked up: looking up follows links
+            names = self._list_names(index, "index")  # before any look-up, because a look-up follows links
             nested: dict[str, h5py.Group] = {n: self._group(index, n, f"index/{n}") for n in ("offset", "length") if n in names}
         with report_damage(path, "index"):
             self.ids, self.speakers = self._read_index(index)
@@ -132,7 +132,7 @@ class CheckedStore:
         columns = {name: self._find_dataset(index, name, f"index/{name}") for name in names if name not in ("offset", "length")}
         for name in ("id", "speaker"):
             if name not in columns:
-                raise _make_damage_error(self.path, f"index/{name}", "one text an item", "none")
+                raise _make_damage_error(self.path, f"index/{name}", "one text per item", "none")
         items = columns["id"].shape[:1]
         for name, dataset in columns.items():
             kind = COLUMN_KINDS.get(name, "text" if name in ("id", "speaker") else None)

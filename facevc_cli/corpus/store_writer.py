@@ -93,12 +93,12 @@ class StoreWriter:
         self._write(self.path, items, rows, statistics, attributes)
         for source in sources:
             source.close()
-            if source.path != self.path:  # other processes go on writing parts: only those that were merged go
+            if source.path != self.path:  # other processes may still write parts, so only the merged ones are removed
                 source.path.unlink(missing_ok=True)
         remove_left([self.path.parent])
         if any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock")):
-            return  # a shard is at work and may put its next part here at any time
-        with suppress(OSError):  # not empty if another process has written a part meanwhile
+            return  # a shard may write its next part here at any time
+        with suppress(OSError):  # not empty if another process has just written a part
             remove_left([self.parts])
             self.parts.rmdir()
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-SILENCE = 1e-4  # RMS: what is below it is no sound
+SILENCE = 1e-4  # RMS; anything below counts as silence
 # The share of its energy that a channel must keep in the mix. A mean of two channels keeps a quarter if the other is
 # silent, and less if the other cancels it. Two channels that differ keep a half: they stay a mean.
 KEPT_ENERGY = 0.2502
-SILENT_BESIDE = 1e-6  # of the loudest channel's energy: 60 dB below
-OFFSET_ENERGY = 0.01  # of the sound's energy; a smaller offset changes the level by less than .05 dB
+SILENT_BESIDE = 1e-6  # share of the loudest channel's energy (-60 dB)
+OFFSET_ENERGY = 0.01  # share of the sound's energy; a smaller offset changes the level by less than .05 dB
 DRIFT_ENERGY = 0.1
 SHORTEST_OFFSET_S = 0.2  # the mean of a shorter piece is no offset: it may be part of a period
 DRIFT_WINDOW_S, DRIFT_CUTOFF_HZ = 0.1, 10.0  # a voice has nothing below 50 Hz
@@ -19,7 +19,7 @@ BLOCK_SAMPLES = 1 << 20
 _HALF_POWER = 2**-0.5
 _WEIGHTS = {"FC": 1.0, "LFE": 0.0, "LFE2": 0.0, **dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR"), _HALF_POWER)}
 _SURROUND = 0.5
-_GUESSED = {  # what FFmpeg takes a number of channels for if the file does not say
+_GUESSED = {  # FFmpeg's layout for a number of channels if the file does not name them
     3: "FL FR LFE",
     4: "FL FR FC BC",
     5: "FL FR FC BL BR",

@@ -122,7 +122,7 @@ def find_sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int 
     wav: (n,). The result equals librosa.effects.trim (RMS of centred, zero-padded frames; tested). A silent recording is kept whole.
     """
     count = 1 + len(wav) // hop_samples
-    padded = np.pad(wav, (frame_samples // 2, frame_samples))  # zeros for the last frame to end in
+    padded = np.pad(wav, (frame_samples // 2, frame_samples))  # zeros that complete the last frame
     power = np.empty(count)
     for first in range(0, count, FRAMES_AT_ONCE):  # in float64 an hour would take gigabytes
         last = min(first + FRAMES_AT_ONCE, count)

@@ -9,10 +9,10 @@ import numpy as np
 from facevc_cli.core.errors import UsageError
 from facevc_cli.dsp.windows import place_windows
 
-F0_FLOOR_HZ = 71.0  # as WORLD has it: from 50 Hz on DIO takes mains hum and subharmonics for voices, a third of some women's frames
+F0_FLOOR_HZ = 71.0  # WORLD's default; at 50 Hz DIO takes mains hum and subharmonics for voices, in a third of some women's frames
 F0_CEIL_HZ = 800.0
-F0_WINDOW_S, F0_OVERLAP_S = 120.0, 5.0  # longer recordings go in windows, which share this much: DIO's memory grows with what it is given
-MEAN_ADULT_F0_HZ = 150.0  # what an utterance without one voiced frame is said to have
+F0_WINDOW_S, F0_OVERLAP_S = 120.0, 5.0  # longer recordings are cut into windows that overlap by this much, because DIO's memory grows with the length
+MEAN_ADULT_F0_HZ = 150.0  # assumed for an utterance without voiced frames
 SMALLEST_LOG_F0_STD = 0.01  # a monotone must not blow rounding errors up
 SEMITONE = math.log(2) / 12  # in natural log F0
 MOST_SEMITONES = 24.0
@@ -40,7 +40,7 @@ def _run_dio(wav: np.ndarray, rate: int, hop_samples: int) -> np.ndarray:
     import pyworld
 
     y = np.ascontiguousarray(wav, dtype=np.float64)
-    if len(y) < rate // 20 or not np.any(y):  # under a twentieth of a second DIO has no period to see
+    if len(y) < rate // 20 or not np.any(y):  # DIO finds no period in less than a twentieth of a second
         return np.zeros(0, np.float32)
     f0, times = pyworld.dio(y, rate, f0_floor=F0_FLOOR_HZ, f0_ceil=F0_CEIL_HZ, frame_period=1000 * hop_samples / rate)
     return pyworld.stonemask(y, f0, times, rate).astype(np.float32)
@@ -107,7 +107,7 @@ class PitchRule:
         """Returns the statistics to speak with. voice: the voice's own. lf0: the source's (T,), normalised, 0 in unvoiced frames."""
         if self.kind == "keep":
             return source
-        if self.kind == "hz":  # the movement is the source's, so its median is as many deviations from its mean as there
+        if self.kind == "hz":  # the movement is the source's, so its median is as many deviations from its mean
             voiced = lf0[lf0 != 0]
             return PitchStatistics(math.log(self.value) - voice.std * (float(np.median(voiced)) if len(voiced) else 0.0), voice.std)
         return PitchStatistics(voice.mean + self.value * SEMITONE, voice.std)

@@ -34,7 +34,7 @@ EMBEDDERS = ("dlib", "facenet")
 ON_MANY: tuple[OnMany, ...] = get_args(OnMany)
 PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDDERS)
 
-SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
+SMALLEST_FACE_PX = 24  # a smaller box has too few pixels to tell people apart
 SMALLEST_IMAGE_PX = 32
 DOUBTFUL = 0.1  # a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty scores below .1
 DLIB_CROP_PX = 150
@@ -210,7 +210,7 @@ class PackagedEmbedder:
             embedding = np.asarray(self._made.embed(crop), dtype=np.float32)
         except FaceVCError:
             raise
-        except Exception as error:  # whatever another package raises about one picture must not end the others
+        except Exception as error:  # any error of another package about one picture must not end the run
             raise FaceVCError(f"the face embedder {self._name} failed on this face ({type(error).__name__}: {error}).") from error
         if embedding.ndim != 1 or not embedding.size or not np.isfinite(embedding).all():
             raise FaceVCError(

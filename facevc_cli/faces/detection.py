@@ -16,11 +16,11 @@ HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees
 MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
 HOG_DOUBLED_PX = 400  # a turned picture is looked at twice as large up to here: beyond, it costs as much as the network
 # Scores of the HOG detector on 129 faces: upright 0 to 2.4, with a tenth below .2; turned by a quarter or a half, at most -.03.
-SURE_SCORE = 0.5  # from this score on, the picture is not tried on its side
+SURE_SCORE = 0.5  # above this score the picture is not tried in other directions
 CLEARLY_BETTER = 0.3
 NETWORK_SURE = 0.7  # the network gives upright faces that HOG misses about .9, and its best wrong way up .6
 TURN_FACE_PX = 100  # the network compares the four ways up on a cut-out in which the face is as wide as this
-TURN_MARGIN = 0.75  # of the box, on every side
+TURN_MARGIN = 0.75  # share of the box, on every side
 
 DLIB_WEIGHTS = {
     "shape_predictor_5_face_landmarks.dat": "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
@@ -254,7 +254,7 @@ def import_package(module: str, option: str, extra: str) -> Any:
 def download_weights(make: Callable[[], Any], option: str) -> Any:
     try:
         return make()
-    except Exception as error:  # whatever the package's downloader raises
+    except Exception as error:  # the package's downloader may raise anything
         raise FaceVCError(
             f"{option}: its weights could not be loaded ({error}). They are downloaded at first use: connect to the network once, "
             "or use dlib."

@@ -129,7 +129,7 @@ class TrainingRequest:
     pairs: Path | None = None  # table: utterance or speaker, face
     sampling_weights: Path | None = None  # table: utterance, weight
     init: "Checkpoint | None" = None  # the model to begin from
-    init_path: Path | None = None  # where it is
+    init_path: Path | None = None  # its path
     files: Mapping[str, Path] = field(default_factory=dict)  # options that only one family has -> files
     rank: int = 0
     processes: int = 1

@@ -14,7 +14,7 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.stopping import remove_if_dropped
 
-LEFT_S = 60.0  # no file of ours takes so long to write
+LEFT_S = 60.0  # facevc writes no file for so long
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.\w+)?", re.DOTALL)
 
 
@@ -38,7 +38,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     except OSError as error:
         raise _make_write_error(path, error) from error
     finally:
-        with suppress(OSError):  # if a file is in the folder's place, not even that can be looked up
+        with suppress(OSError):  # if the folder is a file, even the look-up fails
             temporary.unlink(missing_ok=True)
 
 
@@ -78,7 +78,7 @@ def _sync_file(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a file system that cannot: no reason to lose the file
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # this file system cannot do it, but the file is complete
             raise
     finally:
         os.close(handle)

@@ -52,7 +52,7 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
                         file.software = "facevc"
                     file.write(clipped)
             except soundfile.LibsndfileError:
-                temporary.write_bytes(bytes(2 * len(clipped)))  # libsndfile says "System error": this says which, such as a full disk
+                temporary.write_bytes(bytes(2 * len(clipped)))  # libsndfile only says "System error"; this says which one, such as a full disk
                 raise
     except soundfile.LibsndfileError as error:
         raise FaceVCError(f"{path} could not be written ({error}). Is the disk full, or the folder read-only?") from error

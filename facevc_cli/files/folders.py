@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
 
-# What systems, network disks and archivers put beside people's files. Names are compared without capitals.
+# Files of systems, network disks and archivers. Names are compared without capitals.
 SYSTEM_NAMES = frozenset({
     "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler",
     "system volume information", "lost+found", "network trash folder", "temporary items",
@@ -109,7 +109,7 @@ def _enter(here: _Folder, path: Path, linked: bool) -> _Folder | None:
     real = os.path.realpath(path)
     if any(one == real or one.startswith(real.rstrip(os.sep) + os.sep) for one in here.above):
         return None
-    # Folders that all link to each other have more ways through them than there is time to walk.
+    # Folders that all link to each other have too many paths through them to search all.
     if here.seen is not None and real in here.seen:
         return None
     seen = set() if here.seen is None else here.seen

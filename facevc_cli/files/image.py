@@ -17,7 +17,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.image_headers import check_header, check_scans, is_costly_exif, is_heif, is_jpeg, read_start
 
-# Only what is decoded within this process: Pillow knows more, and starts Ghostscript for what looks like PostScript.
+# Only formats that this process decodes itself. Pillow has others, and starts Ghostscript for files that look like PostScript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "MPO", "AVIF", "JPEG2000")
 PLUGINS = {
     "PNG": "Png",
@@ -31,22 +31,22 @@ PLUGINS = {
     "JPEG2000": "Jpeg2K",
 }
 
-MOST_PIXELS = 250_000_000  # phones make JPEGs of 200 million, which are halved while they are decoded
-MOST_WHOLE_PIXELS = 100_000_000  # of the kinds that are not: a PNG of these takes about 4 s
+MOST_PIXELS = 250_000_000  # phones make JPEGs of 200 million pixels, which are halved while they are decoded
+MOST_WHOLE_PIXELS = 100_000_000  # for kinds that are not halved; a PNG of this size takes about 4 s
 LARGEST_FILE_BYTES = 300_000_000  # WebP and AVIF are read whole
 LONGEST_SIDE_PX = 100_000  # Pillow keeps a pointer for each row
 LARGEST_DECODED_BYTES = 800_000_000
-# what the decoders of compressed kinds keep for a pixel at their worst, measured; the others fill only the picture
+# measured largest memory per pixel of the decoders of compressed kinds; the others fill only the picture
 DECODER_BYTES = {"WEBP": 16, "AVIF": 16, "HEIF": 16, "JPEG2000": 20}
-KEPT_PIXELS = 25_000_000  # a larger picture is halved until it is not: what a face needs is 150 px
+KEPT_PIXELS = 25_000_000  # a larger picture is halved until it is smaller; a face needs only 150 px
 STRIP_PIXELS = 1 << 20
-MOST_SLOW_PIXELS = 4_000_000  # of PPM as text, or with odd maxima: Pillow decodes them in Python
-LARGEST_MISSING_SHARE = 0.2  # of the rows of a picture that was cut short
+MOST_SLOW_PIXELS = 4_000_000  # for PPM as text, or with odd maxima, because Pillow decodes them in Python
+LARGEST_MISSING_SHARE = 0.2  # largest missing share of the rows of a picture that was cut short
 FEWEST_SCANS = {1: 4, 3: 6}  # of a progressive JPEG that was cut short, by its channels: of 6 and 10
 END_OF_JPEG = b"\xff\xd9"
 ORIENTATION = 0x0112
 LARGEST_TEXT_EXIF = 1 << 17  # in old PNGs as text, two letters a byte
-# what Pillow's decoders raise on damaged data
+# Pillow's decoders raise these on damaged data
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, struct.error, zlib.error)
 
 
@@ -101,7 +101,7 @@ def save_image(path: Path | str, image: np.ndarray) -> None:
 def _open(path: Path, start: bytes) -> Any:
     """Opens a picture and reads its header. The first bytes decide the format, not the suffix."""
     if is_jpeg(start):
-        return JpegImagePlugin.JpegImageFile(path)  # of an MPO the first picture; Image.open refuses 200 million pixels
+        return JpegImagePlugin.JpegImageFile(path)  # the first picture of an MPO; Image.open refuses 200 million pixels
     if is_heif(start):
         _register_heif(path)
         return Image.open(path, formats=("HEIF",))
@@ -199,7 +199,7 @@ def _rescue_part(path: Path, image: Any, halvings: int) -> Any:
     Pillow's own switch, ImageFile.LOAD_TRUNCATED_IMAGES, would change the whole process.
     """
     if image.format == "PNG" and not image.info.get("interlace"):
-        image.tile = []  # nothing more is to be decoded: the rows that were lie in it
+        image.tile = []  # nothing more is decoded; the picture has the rows that were decoded before
         image.load()
         return image if _empty_rows(image) <= LARGEST_MISSING_SHARE * image.height else None
     if image.format != "JPEG":
@@ -213,7 +213,7 @@ def _rescue_part(path: Path, image: Any, halvings: int) -> Any:
     if progressive:
         scans, _ = check_scans(path, image.width, image.height, [(1, 1)] * len(image.layer), True)
         return whole if scans >= FEWEST_SCANS.get(len(image.layer), 6) else None
-    # black rows that were there look like missing ones, and are the same in both
+    # real black rows look like missing ones, and the result is the same
     missing -= int((np.asarray(whole)[image.height - missing :].reshape(missing, -1).max(axis=1, initial=0) == 0).sum())
     return whole if missing <= LARGEST_MISSING_SHARE * image.height else None
 

@@ -18,8 +18,8 @@ def _split_suffixes(names: str) -> frozenset[str]:
     return frozenset(f".{name}" for name in names.split())
 
 
-# What is taken out of a folder: the kinds that libsndfile, FFmpeg and Pillow read. A file that is named outright is
-# tried whatever it is called.
+# Files with these suffixes are found in folders: libsndfile, FFmpeg and Pillow read them. A file that is named itself is
+# tried whatever its suffix.
 AUDIO_SUFFIXES = _split_suffixes(
     "wav wave w64 rf64 flac ogg oga opus spx mp3 mp2 mpga m4a m4b m4r aac ac3 eac3 aif aiff aifc au snd caf amr awb "
     "wma mka weba ape wv tta mpc voc sph"

@@ -15,11 +15,11 @@ from facevc_cli.files.tracks import BLOCK_SAMPLES, ContainerTrack, PlainTrack, T
 from facevc_cli.files.unfinished import find_length_patches
 
 LONGEST_S = 6 * 3600.0  # a longer file is refused rather than filling the memory
-QUIETER_TRACK = 1e-3  # of the loudest track's energy, 30 dB below: such a track before it is no choice
-LOST_ENERGY = 1e-5  # of the loudest channel's: no more of it than this is nothing
-LIE_S = 60.0  # this much more than the header says means that it is wrong
+QUIETER_TRACK = 1e-3  # share of the loudest track's energy (-30 dB); a quieter track is skipped
+LOST_ENERGY = 1e-5  # share of the loudest channel's energy; a quieter channel counts as silent
+LIE_S = 60.0  # if there is this much more sound than the header says, the header is wrong
 SPARE_SAMPLES = 4096
-MOST_ROOM = 1.2  # of what is used: more is given back
+MOST_ROOM = 1.2  # largest ratio of allocated to used memory; more is given back
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *n
     before = levels
     if (channel := levels.choose_channel()) is not None:
         told.append(f"took only channel {channel + 1} of {len(levels.powers)}, because the others cancel it or are silent")
-        del wav  # before another as large is made
+        del wav  # before another array of this size is made
         wav, levels = _gather(path, track, rate, longest_s, channel)
     if (offset := levels.find_offset(track.rate)) != 0:
         told.append(f"removed an offset of {offset:.3f}")

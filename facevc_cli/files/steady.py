@@ -16,7 +16,7 @@ class SteadyFile:
         self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 (closed by __exit__)
         self._error: OSError | None = None
         self._place = self._size = 0  # the size that HDF5 believes
-        self._kept: list[tuple[int, bytes]] = []  # what could not be written: its position, and the bytes
+        self._kept: list[tuple[int, bytes]] = []  # position and bytes of failed writes
 
     def __enter__(self) -> "SteadyFile":
         return self
@@ -72,7 +72,7 @@ class SteadyFile:
 
     def readinto(self, buffer: memoryview) -> int:
         view = memoryview(buffer).cast("B")
-        view[:] = bytes(len(view))  # what was never written is 0, as in any file
+        view[:] = bytes(len(view))  # unwritten bytes are 0, as in any file
         try:
             written = os.pread(self._file.fileno(), len(view), self._place)
             view[: len(written)] = written

@@ -13,8 +13,7 @@ from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.names import find_real_path, normalise_name
 
 SEPARATORS = (",", ";", "\t")  # Excel writes semicolons if the comma is the decimal sign, and tabs as "Unicode text"
-# The columns that hold names of utterances and people: the accents of their cells are compared, whichever way they
-# are written.
+# Columns with names of utterances and people. Their cells match whichever way accents are written.
 NAME_COLUMNS = frozenset({"utterance", "speaker", "target", "source_id", "source_speaker", "face_id"})
 # The columns that a table from a spreadsheet may have; they are known with capitals and blanks too. All others keep
 # their names.

@@ -67,7 +67,7 @@ def count_used_bytes(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
-            with suppress(OSError):  # deleted meanwhile
+            with suppress(OSError):  # another process has deleted it
                 total += max(LEAST_BYTES, os.lstat(os.path.join(parent, name)).st_size)
     return total
 

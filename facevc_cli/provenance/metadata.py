@@ -22,7 +22,7 @@ from facevc_cli.files.atomic import write_text
 from facevc_cli.files.hashes import hash_file
 
 SHORT = 16  # hexadecimal digits kept of a sha256
-NAMED = 8  # faces or voices listed one by one; of more, one hash of all
+NAMED = 8  # most faces or voices that are listed one by one; more get one common hash
 LONGEST_NAME = 100
 LONGEST_COMMENT = 8192  # a longer one is not ours
 _COMMENT = re.compile(r"synthetic speech: [^{]*(\{.*\})\s*", re.DOTALL)
@@ -32,7 +32,7 @@ _COMMENT = re.compile(r"synthetic speech: [^{]*(\{.*\})\s*", re.DOTALL)
 class Provenance:
     """The description of a conversion. Hashes are the first 16 hexadecimal digits of the sha256 of files' bytes."""
 
-    key: str  # of model, vocoder, settings and inputs: what a rerun compares
+    key: str  # hash of model, vocoder, settings and inputs, which a rerun compares
     model: str
     model_sha256: str
     source_sha256: str
@@ -142,7 +142,7 @@ def _hash_short(given: Path | str) -> str:
     try:
         about = given.stat()
     except OSError:
-        return hash_file(given)[:SHORT]  # which says what is wrong
+        return hash_file(given)[:SHORT]  # raises an error that says the problem
     return _hash_known(given, about.st_mtime_ns, about.st_size)
 
 

@@ -37,8 +37,8 @@ WINDOW_S, WINDOW_HOP_S = 6.0, 3.0  # a longer file is judged in windows, because
 _FFT = 1024
 _LOCAL = (9, 5)  # frames, bands: the neighbourhood whose mean is subtracted
 _CLIP_DB = 8.0
-_RANGE_DB = 95.0  # cells further below the loudest hold nothing: 16 bits do not reach there
-_CHUNK_FRAMES = 4096  # worked on at once, which bounds the memory
+_RANGE_DB = 95.0  # cells further below the loudest are empty in 16-bit files
+_CHUNK_FRAMES = 4096  # samples that are processed at once, to limit the memory
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Detection:
     """The result of a detection. marked: None if the sound is too short or silent to decide."""
 
     marked: bool | None
-    score: float = 0.0  # of the best window: 2.3 in the middle without a mark, at most 4.7 in 15,000 looks; 9 to 20 for 3 s with one
-    p_value: float = 1.0  # at most this often would unmarked sound score so high
-    share: float = 0.0  # of the windows that are marked themselves
+    score: float = 0.0  # of the best window; without a mark 2.3 on average and at most 4.7 in 15,000 trials, with one 9 to 20 for 3 s
+    p_value: float = 1.0  # largest probability that unmarked sound scores so high
+    share: float = 0.0  # share of the windows that are marked
 
     @property
     def verdict(self) -> str:

@@ -26,7 +26,7 @@ class PretrainStageConfig:
     encoder_init: Path | None = None  # folder of a CTranslate2 Whisper model; the distilled encoder starts from its first layers
     init: Path | None = None  # a run or checkpoint of this stage; training starts from its weights
     verifier: Path | None = None  # safetensors of a CAM++ network
-    weights: Path | None = None  # table: utterance, weight
+    sampling_weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
     precision: Precision = "no"
     seed: int = 0
@@ -46,12 +46,12 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             seed=stage.seed,
             features=features,
             voices=voices,
-            sampling_weights=stage.weights,
+            sampling_weights=stage.sampling_weights,
             init_path=stage.init,
             files={name: path for name, path in files.items() if path is not None},
         )
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
-        hashes |= hash_tables(weights=stage.weights)
+        hashes |= hash_tables(weights=stage.sampling_weights)
         options = RunOptions(
             stage=STAGE, output=stage.output, inputs=hashes, device=stage.device, precision=stage.precision, overwrite=stage.overwrite, stop_at=stage.stop_at
         )

@@ -30,7 +30,7 @@ class TrainStageConfig:
     preset: str | None = None  # None: the preset of the pretraining
     config_file: Path | None = None
     overrides: tuple[str, ...] = ()
-    weights: Path | None = None
+    sampling_weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
     precision: Precision = "no"
     seed: int = 0
@@ -58,12 +58,12 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             voices=voices,
             faces=faces,
             pairs=stage.pairs,
-            sampling_weights=stage.weights,
+            sampling_weights=stage.sampling_weights,
             init=pretrained,
             init_path=stage.init,
         )
         hashes = {s.attributes["stage"]: s.attributes["settings_hash"] for s in (features, voices, faces)}
-        hashes |= hash_tables(weights=stage.weights, pairs=stage.pairs)
+        hashes |= hash_tables(weights=stage.sampling_weights, pairs=stage.pairs)
         options = RunOptions(
             stage=STAGE, output=stage.output, inputs=hashes, device=stage.device, precision=stage.precision, overwrite=stage.overwrite, stop_at=stage.stop_at
         )

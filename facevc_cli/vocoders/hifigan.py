@@ -22,7 +22,7 @@ from facevc_cli.vocoders.weights import check_described, fold_weight_norm, load_
 UNIVERSAL_SHA256 = "771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60"
 _AUDIO = {"sampling_rate": "rate", "n_fft": "n_fft", "win_size": "win_samples", "hop_size": "hop_samples", "num_mels": "n_mels",
           "fmin": "fmin_hz", "fmax": "fmax_hz"}
-BFLOAT16_WINDOW = 128  # frames: compiling takes as long as the window is, .7 s of this one, and shorter ones go into context
+BFLOAT16_WINDOW = 128  # frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 
@@ -90,7 +90,7 @@ class HifiganGenerator(nn.Module):
         self.sizes = sizes
         widths = [sizes.channels // 2**i for i in range(len(sizes.rates) + 1)]
         self.conv_pre = make_conv_over_time(sizes.n_mels, sizes.channels, sizes.end_kernel)
-        # (k - r) / 2 rounded up and one sample of output padding keep T * r samples where k - r is odd
+        # if k - r is odd, (k - r) / 2 rounded up and one sample of output padding keep T * r samples
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(a, b, (1, k), (1, r), padding=(0, (k - r + 1) // 2), output_padding=(0, (k - r) % 2))
             for a, b, k, r in zip(widths, widths[1:], sizes.kernels, sizes.rates, strict=False)

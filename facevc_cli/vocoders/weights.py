@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facevc_cli.core.errors import FaceVCError
 
 # weight norm under torch.nn.utils.weight_norm and under torch.nn.utils.parametrizations.weight_norm
-LARGER = 4  # times the given weights: no generator is larger, whatever it does with them
+LARGER = 4  # largest ratio of a generator to the given weights
 _GAINS = {".weight_g": ".weight_v", ".parametrizations.weight.original0": ".parametrizations.weight.original1"}
 
 
@@ -23,7 +23,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise FaceVCError(f"{path}: no such file. A vocoder checkpoint was expected there.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises half a dozen types for a file it cannot read
+    except Exception as error:  # torch.load raises many types of errors for an unreadable file
         reason = str(error).strip().partition("\n")[0]
         raise FaceVCError(
             f"{path}: not a checkpoint that can be read safely ({reason}). A file that torch.save wrote and that holds tensors only was "

@@ -9,11 +9,11 @@ from facevc_cli.dsp.mel import MelDefinition, make_mel_filters
 
 VOICE_RATE = 16000  # Hz
 VOICE_DIM = 256
-EMBEDDER_VERSION = "0.1.4"  # of Resemblyzer, whose weights these are; stores and checkpoints name it
-WINDOW_FRAMES, WINDOW_STEP = 160, 77  # Resemblyzer's windows: 1.6 s, 1.3 of them a second; shorter clips are repeated to fill one
-LEAST_COVERAGE = 0.75  # how much of the last window must be there
+EMBEDDER_VERSION = "0.1.4"  # version of Resemblyzer that the weights come from; stores and checkpoints name it
+WINDOW_FRAMES, WINDOW_STEP = 160, 77  # Resemblyzer's windows: 1.6 s long, 1.3 per second; shorter clips are repeated to fill one
+LEAST_COVERAGE = 0.75  # share of the last window that must be covered
 WINDOWS_AT_ONCE = 64  # memory: an hour has 4,700
-# Resemblyzer hears the POWER in 40 Slaney bands, without a logarithm
+# Resemblyzer takes the POWER in 40 Slaney bands, without a logarithm
 _MEL = MelDefinition("resemblyzer", VOICE_RATE, 400, 400, 160, 40, 0.0, 8000.0, "none", 0.0, True)
 
 

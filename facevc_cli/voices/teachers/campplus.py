@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from facevc_cli.dsp.frames import resample_frames
 from facevc_cli.dsp.mel import MelDefinition, locate_in_bands
 
-BANDS, FRAME_RATE = 80, 100  # of the filter bank that it was trained on: log power, 25 ms every 10 ms at 16 kHz
+BANDS, FRAME_RATE = 80, 100  # the filter bank that it was trained on: log power, 25 ms every 10 ms at 16 kHz
 LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
 CHANNELS, GROWTH, BOTTLENECK = 32, 32, 128
-SEGMENT = 100  # frames over which the masks see a mean of their own
+SEGMENT = 100  # number of frames of a segment that has its own mean in the masks
 DENSE_BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers, dilation
 EMBEDDING_DIM = 192
 POWER_OF = {"ln": 2.0, "log10": 2.0 * float(np.log(10))}  # a log magnitude's factor to ln power
