@@ -84,7 +84,7 @@ def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
                     f"warning: --host {config.host} lets everyone who reaches this machine use the page, unencrypted and without a password. "
                     "Their browsers will give it no microphone or camera without https."
                 )
-            reporter.note(f"The page is at {page.url} (Ctrl-C closes it).")
+            reporter.note(f"The page is at {page.url} (Ctrl-C ends it).")
             if config.open_browser:
                 webbrowser.open(page.url)
             with suppress(KeyboardInterrupt, Interrupted), hold(lambda: int(page.studio.busy), "conversion", terminations=True, raises=True):
