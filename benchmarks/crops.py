@@ -32,14 +32,14 @@ def main() -> None:
         files = []
         for i in range(len(store)):
             files.append(folder / f"{i}.npy")
-            np.save(files[-1], store.frames("mel", i))
-        lengths = store.length("mel")
+            np.save(files[-1], store.read_frames("mel", i))
+        lengths = store.read_lengths("mel")
         usable = np.flatnonzero(lengths > args.crop_frames)
         if not len(usable):
             parser.error(f"no utterance is longer than {args.crop_frames} frames: raise --seconds")
         frames = args.crop_frames
         readers: dict[str, Callable[[Crop], np.ndarray]] = {
-            "HDF5 store": lambda crop: store.frames("mel", crop[0], crop[1], crop[1] + frames),
+            "HDF5 store": lambda crop: store.read_frames("mel", crop[0], crop[1], crop[1] + frames),
             ".npy, loaded": lambda crop: np.load(files[crop[0]])[crop[1] : crop[1] + frames],
             ".npy, mapped": lambda crop: np.array(np.load(files[crop[0]], mmap_mode="r")[crop[1] : crop[1] + frames]),
         }

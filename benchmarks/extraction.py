@@ -41,7 +41,7 @@ def time_audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
     summary = run(ExtractFeaturesConfig(sources=(wavs,), output=output, jobs=jobs, mel=mel))
     wall = time.perf_counter() - started
     with Store(output) as store:
-        hours = sum(store.column("seconds")) / 3600
+        hours = sum(store.read_column("seconds")) / 3600
     return {
         "stage": f"extract-features --mel {mel}", "jobs": jobs, "items": summary.done, "failed": len(summary.failures), "wall s": wall,
         "audio hours": hours, "audio hours a minute": hours / (wall / 60),
@@ -57,7 +57,7 @@ def time_faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> 
     summary = run(ExtractFaceConfig(sources=(images,), output=output, jobs=jobs, every=every))
     wall = time.perf_counter() - started
     with Store(output) as store:
-        frames, found = sum(store.column("frames_seen")), sum(store.column("frames_with_face"))
+        frames, found = sum(store.read_column("frames_seen")), sum(store.read_column("frames_with_face"))
     return {
         "stage": f"extract-face, {kind}", "jobs": jobs, "items": summary.done, "failed": len(summary.failures), "wall s": wall,
         "frames": frames, "with a face": found, "frames a second": frames / wall,

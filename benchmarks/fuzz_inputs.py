@@ -77,7 +77,7 @@ def _make_stores(base: Path) -> None:
 
     made = make_stores(base / "stores")
     with Store(made.features) as store, StoreWriter(base / "stores" / "other.h5", "extract-features", store.settings) as writer:
-        item = store.item(0)
+        item = store.read_item(0)
         writer.add(Item("new/one", "new", item.frames, item.vectors, item.columns))
     part = next((base / "stores" / "other.h5.parts").iterdir())
     part.rename(base / "stores" / "part.h5")
@@ -96,7 +96,7 @@ def _make_model(base: Path) -> None:
     done = {"source": loaded.weights_sha256, "half": False, "origin": None}
     figures = {"step": 5, "best_loss": 0.5, "validation": {"loss": 0.5}, "imported": done}
     (folder / "metrics.json").write_text(json.dumps(figures), encoding="utf-8")
-    loaded_slots = loaded.model.slot_values().numpy()
+    loaded_slots = loaded.model.get_slot_values().numpy()
     address = np.full(len(loaded_slots), 1 / len(loaded_slots), np.float32)
     origin = ({"file": "a.jpg", "sha256": "0" * 16, "share": "1"},)
     save_card(base / "model" / "card.safetensors", VoiceCard(loaded_slots[0], address, "toy", loaded.weights_sha256[:16], 1.0, origin, "2026-01-01", "0.1.0"))

@@ -189,7 +189,7 @@ def _resume(folder: Path) -> None:
 
 
 def _weigh(folder: Path) -> None:
-    attempt(lambda: pretrain(folder, weights=folder / "weights.csv", overwrite=True, stop_at=1))
+    attempt(lambda: pretrain(folder, sampling_weights=folder / "weights.csv", overwrite=True, stop_at=1))
 
 
 def _plan(**given: str) -> Callable[[Path], None]:

@@ -251,8 +251,8 @@ def _read_store(path: Path) -> Any:
     from facevc_cli.corpus.store import Store
 
     with Store(path) as store:
-        items = [store.item(i) for i in range(len(store))]
-        arrays = {name: store.statistics(name).tobytes() for name in store.statistics_names}
+        items = [store.read_item(i) for i in range(len(store))]
+        arrays = {name: store.read_statistics(name).tobytes() for name in store.statistics_names}
         return store.attributes, arrays, [
             (item.id, item.speaker, {k: v.tobytes() for k, v in {**item.frames, **item.vectors}.items()}, item.columns) for item in items
         ]

@@ -14,7 +14,7 @@ import numpy as np
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.audio import load_audio, resample
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, list_files
-from facevc_cli.provenance.watermark import FALSE_ALARMS, KEY, SHORTEST_S, detect, watermark
+from facevc_cli.provenance.watermark import FALSE_ALARMS, KEY, SHORTEST_S, add_watermark, detect
 
 Sound = tuple[np.ndarray, int]  # (n,) float32, rate in Hz
 
@@ -92,7 +92,7 @@ def count_detections(sounds: Sequence[Sound], seconds: float, crops: int, rng: n
     scores: dict[str, list[float]] = {"no mark": [], **{name: [] for name in ATTACKS}}
     hits = {name: 0 for name in scores}
     for sound in sounds:
-        marked = watermark(*sound), sound[1]
+        marked = add_watermark(*sound), sound[1]
         for name in scores:
             attacked = sound if name == "no mark" else ATTACKS[name](marked, rng)
             for _ in range(crops):
@@ -113,7 +113,7 @@ def measure_costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object
     embed, look, snr, distance = [], [], [], []
     for wav, rate in sounds:
         started = time.process_time()
-        marked = watermark(wav, rate)
+        marked = add_watermark(wav, rate)
         between = time.process_time()
         detect(marked, rate)
         embed.append((between - started) * rate / len(wav))
@@ -130,7 +130,7 @@ def measure_costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object
         rate_it = DistillMOS().score
         chosen = [sounds[i] for i in np.unique(np.linspace(0, len(sounds) - 1, min(judged, len(sounds))).astype(int))]
         before = [rate_it(resample(wav, rate, 16000)) for wav, rate in chosen]
-        after = [rate_it(resample(watermark(wav, rate), rate, 16000)) for wav, rate in chosen]
+        after = [rate_it(resample(add_watermark(wav, rate), rate, 16000)) for wav, rate in chosen]
         change = np.subtract(after, before)
         error = 1.96 * float(change.std(ddof=1)) / len(change) ** 0.5 if len(change) > 1 else float("nan")
         rows += [make_row("DistillMOS, unmarked", before, min(before)), make_row("DistillMOS, change by the mark", change, float(change.min()))]

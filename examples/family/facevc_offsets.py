@@ -148,7 +148,7 @@ class FaceTraining:
         keep = np.array([row in pairs for row in found.rows.tolist()])
         voices = Voices(found.rows[keep], found.dvectors[keep], found.speakers[keep])
         faces = [pairs[row] for row in voices.rows.tolist()]
-        embeddings = request.faces.vectors("embedding").astype(np.float32)
+        embeddings = request.faces.read_vectors("embedding").astype(np.float32)
         reader = CropReader(request.features, self.run.crop_frames, teacher=False)
         self.training = CropBatches(
             reader, voices, self.run.batch_size, request.seed, faces=faces, face_embeddings=embeddings, rank=request.rank

@@ -10,8 +10,8 @@ from facevc_cli.batch.utterance import Utterance
 from facevc_cli.conversion.voice_request import TargetKind
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.files.hashes import content_sha256
-from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, inside
+from facevc_cli.files.hashes import hash_readable_file
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, join_inside
 from facevc_cli.files.names import normalise_name
 from facevc_cli.vocoders.load import VOCODERS
 
@@ -69,7 +69,7 @@ class Naming:
         if self.single:
             return Job(source, spec, self.output, self.output.name)
         name = _fill_pattern(self.pattern, source.id, target_id)
-        return Job(source, spec, inside(self.output / below, name), below + name)
+        return Job(source, spec, join_inside(self.output / below, name), below + name)
 
     def check(self) -> None:
         """UsageError if the output or the pattern cannot be used."""
@@ -124,10 +124,10 @@ def make_job_keys(
 
     A key has sixteen hex digits. A changed file under an old name gives another key. checkpoint: the model's own folder.
     """
-    model = "".join(content_sha256(checkpoint / name) for name in ("model.safetensors", "config.yaml"))
+    model = "".join(hash_readable_file(checkpoint / name) for name in ("model.safetensors", "config.yaml"))
     shared = f"{model} {_describe_vocoder(vocoder)} {settings}"
     specs = {job.voice_spec for job in jobs}
-    contents = {path: content_sha256(path) for path in {path for spec in specs for path in spec.files}}
+    contents = {path: hash_readable_file(path) for path in {path for spec in specs for path in spec.files}}
     spoken = {source: source.fingerprint() for source in {job.source for job in jobs}}
     by_spec = {spec: _describe_content(spec, contents) for spec in specs}
     parts = {job: f"{shared} {spoken[job.source]} {by_spec[job.voice_spec]}" for job in jobs}
@@ -153,7 +153,7 @@ def _describe_vocoder(vocoder: str | None) -> str:
         return f"{vocoder} {VOCODERS.describe_release(vocoder)}"
     path = Path(vocoder)
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    return " ".join(content_sha256(file) for file in files)
+    return " ".join(hash_readable_file(file) for file in files)
 
 
 def _fill_pattern(pattern: str, source_id: str, target_id: str) -> str:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from facevc_cli.batch.utterance import Utterance
 from facevc_cli.conversion.voice_request import TargetRequest
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.names import normalise_name, real_path
+from facevc_cli.files.names import find_real_path, normalise_name
 from facevc_cli.files.tables import read_table
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class _NameIndex(Generic[T]):
             if (item := self.names.get(normalise_name(text))) is not None:
                 return item
             for path in (self.folder / text, Path(text)):
-                place = os.path.abspath(real_path(Path(os.path.abspath(path))))
+                place = os.path.abspath(find_real_path(Path(os.path.abspath(path))))
                 if (item := self.paths.get(place, self.paths.get(os.path.realpath(place)))) is not None:
                     return item
         return None

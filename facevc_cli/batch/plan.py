@@ -21,7 +21,7 @@ from facevc_cli.conversion.voice_request import (
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, describe_renaming
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files
-from facevc_cli.files.tables import path_from
+from facevc_cli.files.tables import make_relative_path
 from facevc_cli.manifest.contract import SEPARATOR
 from facevc_cli.manifest.manifest import Line
 
@@ -108,7 +108,7 @@ class Plan:
 
     def describe(self, system: str, folder: Path) -> list[Line]:
         """Describes each request for the manifest in `folder`. The columns about the finished file are added later."""
-        name = lru_cache(maxsize=None)(partial(path_from, folder))
+        name = lru_cache(maxsize=None)(partial(make_relative_path, folder))
         targets = {target: dict(columns) for target, columns in self.targets.items()}
         for columns in targets.values():
             if columns.get("references"):

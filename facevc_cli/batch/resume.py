@@ -6,9 +6,9 @@ from pathlib import Path
 
 from facevc_cli.batch.jobs import Job
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.manifest.manifest import Manifest
-from facevc_cli.provenance.metadata import made_with, provenance, read_provenance, sidecar_of, write_sidecar
+from facevc_cli.provenance.metadata import describe_provenance, name_sidecar, read_key, read_provenance, write_sidecar
 
 
 def select_waiting(
@@ -23,7 +23,7 @@ def select_waiting(
         if overwrite or not _has_content(job.output):
             waiting[job] = None
             continue
-        if made_with(job.output) != keys[job]:
+        if read_key(job.output) != keys[job]:
             raise FaceVCError(
                 f"{job.output} is there already, made {_describe_difference(job, keys[job], checkpoint)}. "
                 "Pass --overwrite to make it anew, or choose another output."
@@ -36,7 +36,7 @@ def select_waiting(
 def add_sidecar(output: Path) -> None:
     """Writes the sidecar of a finished file from the file's own metadata, if there is none."""
     made = read_provenance(output)
-    if made is not None and not sidecar_of(output).exists():
+    if made is not None and not name_sidecar(output).exists():
         write_sidecar(output, made)
 
 
@@ -55,8 +55,8 @@ def _describe_difference(job: Job, key: str, checkpoint: Path) -> str:
         return "not by this command"
     try:
         spec = job.voice_spec
-        weights_sha256 = file_sha256(checkpoint / "model.safetensors")
-        now = provenance(key, "", weights_sha256, job.source.file or job.source.fingerprint(), spec.files, spec.kind)
+        weights_sha256 = hash_file(checkpoint / "model.safetensors")
+        now = describe_provenance(key, "", weights_sha256, job.source.file or job.source.fingerprint(), spec.files, spec.kind)
     except FaceVCError:  # an input cannot be read
         return "from another model, input or setting"
     several = len(job.voice_spec.files) > 1  # pictures without a usable face do not count, and are not known yet

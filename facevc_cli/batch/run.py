@@ -20,7 +20,7 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
 from facevc_cli.files.atomic import check_writable, remove_left
 from facevc_cli.manifest.manifest import Addresses, Line, Manifest, make_line_key, pick_file_columns
-from facevc_cli.provenance.metadata import provenance
+from facevc_cli.provenance.metadata import describe_provenance
 from facevc_cli.provenance.saving import save_converted
 
 STAGE = "convert"
@@ -86,7 +86,7 @@ def make_conversions(
     rows, jobs = plan.rows, collect_jobs(plan.rows, naming)
     tally = Tally(reporter)
     if config.dry_run:
-        return tally.summary(config.output, conversions=len(jobs), planned=[_describe_job(job) for job in jobs])
+        return tally.summarise(config.output, conversions=len(jobs), planned=[_describe_job(job) for job in jobs])
     folder = None if naming.single else config.output
     manifest = Manifest(folder)
     checkpoint = locate(config.checkpoint)
@@ -124,7 +124,7 @@ def make_conversions(
     if manifest.path is not None:
         evaluation = shlex.quote(str(config.output / "evaluation"))
         following = f"facevc evaluate {shlex.quote(str(manifest.path))} -o {evaluation}"
-    return tally.summary(config.output, following)
+    return tally.summarise(config.output, following)
 
 
 def _prepare_converter(config: ConvertConfig, waiting: Mapping[Job, None], reporter: Reporter) -> Converter:
@@ -203,7 +203,7 @@ def _convert_waiting(
 
     def save(job: Job, wav: np.ndarray) -> None:
         source, spec = job.source, job.voice_spec
-        made = provenance(
+        made = describe_provenance(
             keys[job],
             model.config.name,
             model.weights_sha256,
@@ -227,7 +227,7 @@ def _convert_waiting(
             addresses.save()
         tally.reporter.record(_make_record(job, columns))
         if error is None:
-            tally.done(job.relative)
+            tally.complete(job.relative)
             return
         tally.fail(job.relative, str(error))
         if config.fail_fast:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from facevc_cli.conversion.converter import Recording
-from facevc_cli.files.hashes import content_sha256
+from facevc_cli.files.hashes import hash_readable_file
 
 
 class Utterance(Protocol):
@@ -46,7 +46,7 @@ class RecordingFile:
         return self.path
 
     def fingerprint(self) -> str:
-        return content_sha256(self.path)
+        return hash_readable_file(self.path)
 
     def load(self) -> Path:
         return self.path

@@ -1,1 +1,1 @@
-"""What is put beside plain conversions: protocols, baselines, damaged faces, labels."""
+"""Additions to plain conversions that make a benchmark: protocols, baselines, damaged faces, labels."""

@@ -1,6 +1,7 @@
-"""What runs beside a system's own conversions, to show what the face did: baselines, and the same faces degraded.
+"""Plans baselines and damaged faces beside a system's own conversions. They show the effect of the face.
 
-A target is somebody where it is a picture, several pictures of one person or a voice card; a mix is nobody, and a recording shows no face.
+Baselines need targets that are persons: a picture, several pictures of one person, or a voice card. A mix is no person, and a recording shows
+no face.
 """
 
 import random
@@ -15,13 +16,13 @@ from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.manifest.contract import SEPARATOR, parse_gender
 
 SHUFFLED, WITHIN_GENDER, MEAN_FACE, SOURCE, VOICE = BASELINES = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
-About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, as of benchmark/labels.py
+About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, made by benchmark/labels.py
 NOUNS = {"face": "face", "person": "person", "card": "voice card", "mix": "mix", "voice": "recording"}
 
 
 @dataclass(frozen=True)
 class Somebody:
-    """A target that can stand in for another: its voice spec, what files are named after, and who it is."""
+    """A target that can replace another: its voice spec, the id that files are named after, and the person."""
 
     voice_spec: VoiceSpec
     id: str
@@ -29,10 +30,10 @@ class Somebody:
 
 
 def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, about: About, seed: int = 0, reporter: Reporter = SILENT) -> list[Row]:
-    """For each of the system's own rows whose target is somebody, a row a baseline; files that the system makes anyway are shared.
+    """Plans one row per baseline for each of the system's own rows whose target is a person. Files that the system makes anyway are shared.
 
-    about: gender for shuffled-within-gender, references (between |) for voice. UsageError for an unknown name, for one output file
-    and where nothing is left to run; FaceVCError where the data cannot give a baseline.
+    about: has `gender` for shuffled-within-gender, and `references` (separated by |) for voice.
+    UsageError if a name is unknown, if the output is a single file, or if no row is left. FaceVCError if the data do not allow a baseline.
     """
     unknown = [name for name in names if name not in BASELINES]
     if unknown:
@@ -40,31 +41,32 @@ def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, ab
     if not names:
         return []
     _check_folder(naming, "--baseline")
-    rows = _kept(rows, lambda row: row.kind in ("face", "person", "card"), "--baseline needs targets that are somebody, for another to stand in for", reporter)
+    needs = "--baseline needs targets that are persons, so that another person can replace them"
+    rows = _keep_rows(rows, lambda row: row.kind in ("face", "person", "card"), needs, reporter)
     planned: list[Row] = []
     for name in dict.fromkeys(names):
         if name == SHUFFLED:
-            planned += _shuffled(name, rows, naming, derangement(_people(rows), f"{seed}"))
+            planned += _plan_shuffled(name, rows, naming, draw_derangement(_list_people(rows), f"{seed}"))
         elif name == WITHIN_GENDER:
-            planned += _shuffled(name, rows, naming, _within_gender(_people(rows), about, seed))
+            planned += _plan_shuffled(name, rows, naming, _pair_within_gender(_list_people(rows), about, seed))
         elif name == MEAN_FACE:
-            planned += _mean_face(rows, naming, reporter)
+            planned += _plan_mean_face(rows, naming, reporter)
         elif name == SOURCE:
             planned += [replace(row, job=None, baseline=SOURCE) for row in rows]
         else:
-            planned += _voice(rows, naming, about, reporter)
+            planned += _plan_voice(rows, naming, about, reporter)
     return planned
 
 
 def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming, reporter: Reporter = SILENT) -> list[Row]:
-    """The system's own rows that pictures drive again under each condition of faces/degradation.py, below `degraded/<condition>`.
+    """Plans the system's own rows with pictures again for each condition of faces/degradation.py, in `degraded/<condition>`.
 
-    Of a person and of a mix every picture is degraded; what else a mix holds stays as it is.
+    All pictures of a person or a mix are damaged. Other parts of a mix stay as they are.
     """
     if not conditions:
         return []
     _check_folder(naming, "--degrade")
-    rows = _kept(rows, lambda row: row.job is not None and row.job.voice_spec.has_pictures, "--degrade needs pictures to degrade", reporter)
+    rows = _keep_rows(rows, lambda row: row.job is not None and row.job.voice_spec.has_pictures, "--degrade needs pictures to degrade", reporter)
     return [
         replace(row, job=naming.make_job(row.source, row.job.voice_spec.degrade(condition), row.target_id, f"degraded/{condition}/"))
         for condition in conditions
@@ -73,10 +75,11 @@ def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming
     ]
 
 
-def derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, Somebody]:
-    """Everybody -> somebody else, each used once. With equally many pictures a person, one person's are driven by one other's.
+def draw_derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, Somebody]:
+    """Replaces each target by a target of another person, each used once.
 
-    FaceVCError where there is none: one person alone, or one with more than half of the targets.
+    If all persons have equally many pictures, one person's pictures are all replaced by pictures of one other person.
+    FaceVCError if that is impossible: with one person, or with a person who has more than half of the targets.
     """
     generator = random.Random(seed)
     named: dict[str, list[Somebody]] = {}
@@ -87,15 +90,15 @@ def derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, Somebo
     if len(named) < 2 or 2 * most > len(people):
         raise FaceVCError(
             f"expected at least two targets, none with more than half of the faces, found {len(named)} with {len(people)} faces, {most} of them of "
-            f"{largest!r}: not every face can be driven by another person's. Give more people's faces, or leave this baseline out."
+            f"{largest!r}: not every face can be replaced by another person's. Give faces of more people, or leave this baseline out."
         )
     groups = [generator.sample(named[person], len(named[person])) for person in generator.sample(sorted(named), len(named))]
     order = [one for group in groups for one in group]
-    # everybody's pictures stand together, so a step as long as the longest group leads out of each
+    # the pictures of each person are adjacent, so a step as long as the longest group leads out of every group
     return {one.voice_spec: order[(i + most) % len(order)] for i, one in enumerate(order)}
 
 
-def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[VoiceSpec, Somebody]:
+def _pair_within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[VoiceSpec, Somebody]:
     groups: dict[str, list[Somebody]] = {}
     for one in people:
         text = about.get(one.person, {}).get("gender", "")
@@ -103,19 +106,19 @@ def _within_gender(people: Sequence[Somebody], about: About, seed: int) -> dict[
     unlabelled = sorted({one.person for one in groups.get("", [])})
     if unlabelled:
         raise FaceVCError(
-            f"--baseline {WITHIN_GENDER} needs the gender of every target: {len(unlabelled)} have none, such as {unlabelled[0]!r}. "
-            "Give --labels TABLE.csv with the columns target and gender."
+            f"--baseline {WITHIN_GENDER} needs the gender of every target. {len(unlabelled)} have none, such as {unlabelled[0]!r}. "
+            "Pass --labels TABLE.csv with the columns target and gender."
         )
     specs: dict[VoiceSpec, Somebody] = {}
     for gender, group in groups.items():
         try:
-            specs |= derangement(group, f"{seed} {gender}")
+            specs |= draw_derangement(group, f"{seed} {gender}")
         except FaceVCError as error:
             raise FaceVCError(f"--baseline {WITHIN_GENDER}, of the gender {gender}: {error}") from error
     return specs
 
 
-def _shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mapping[VoiceSpec, Somebody]) -> list[Row]:
+def _plan_shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mapping[VoiceSpec, Somebody]) -> list[Row]:
     made = {(row.source, row.job.voice_spec): row.job for row in rows if row.job is not None}
     planned = []
     for row in rows:
@@ -126,28 +129,28 @@ def _shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mapping[Voi
     return planned
 
 
-def _mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[Row]:
-    """One mean over people, of each over all pictures of them."""
-    rows = _kept(rows, lambda row: row.kind != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
+def _plan_mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[Row]:
+    """Plans the mean face: the mean over people of each person's mean over all pictures."""
+    rows = _keep_rows(rows, lambda row: row.kind != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
     people: dict[str, dict[Path, None]] = {}
-    for one in _people(rows):
+    for one in _list_people(rows):
         people.setdefault(one.person, {}).update(dict.fromkeys(one.voice_spec.files))
     mean = VoiceSpec.from_people(tuple(tuple(files) for files in people.values()))
     below = f"baselines/{MEAN_FACE}/"
     return [replace(row, job=naming.make_job(row.source, mean, MEAN_FACE, below), baseline=MEAN_FACE) for row in rows]
 
 
-def _voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter) -> list[Row]:
+def _plan_voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter) -> list[Row]:
     people = {row.person for row in rows}
     recordings = {person: about.get(person, {}).get("references", "").split(SEPARATOR)[0] for person in people}
     lacking = sorted(person for person in people if not recordings[person])
     if len(lacking) == len(people):
         raise FaceVCError(
-            f"--baseline {VOICE} is driven by the targets' real recordings, and none of {len(people)} targets has any. "
-            "Give --labels TABLE.csv with the columns target and references (recordings between |)."
+            f"--baseline {VOICE} uses real recordings of the targets, and none of {len(people)} targets has any. "
+            "Pass --labels TABLE.csv with the columns target and references (recordings separated by |)."
         )
     if lacking:
-        reporter.note(f"baseline {VOICE}: {len(lacking)} of {len(people)} targets have no real recording and are left out, such as {lacking[0]}")
+        reporter.note(f"baseline {VOICE}: {len(lacking)} of {len(people)} targets are left out, because they have no real recording, such as {lacking[0]}")
     planned = []
     for row in rows:
         if recordings[row.person]:
@@ -158,11 +161,11 @@ def _voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Reporter
 
 def _check_folder(naming: Naming, option: str) -> None:
     if naming.single:
-        raise UsageError(f"{option} makes several files: expected a folder as --out, found a single file. Name a folder.")
+        raise UsageError(f"{option} makes several files. Expected a folder as --out, found a single file. Pass a folder.")
 
 
-def _kept(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, reporter: Reporter) -> list[Row]:
-    """The rows that can be run; says whose are left out. UsageError where no row is left."""
+def _keep_rows(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, reporter: Reporter) -> list[Row]:
+    """Keeps the rows that `wanted` accepts, and reports the others. UsageError if no row is left."""
     kept = [row for row in rows if wanted(row)]
     left = list(dict.fromkeys(f"the {NOUNS[row.kind]} {row.target_id}" for row in rows if not wanted(row)))
     such = f"{left[0]}{f' and {len(left) - 1} more' if len(left) > 1 else ''}" if left else "nothing"
@@ -173,8 +176,8 @@ def _kept(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, report
     return kept
 
 
-def _people(rows: Sequence[Row]) -> list[Somebody]:
-    """Every target once; those that share a picture are one person, whatever they are called."""
+def _list_people(rows: Sequence[Row]) -> list[Somebody]:
+    """Lists every target once. Targets that share a picture are one person, whatever their names."""
     owners: dict[Path, str] = {}
     found: dict[VoiceSpec, str] = {}
     for row in sorted(rows, key=lambda row: -len(row.job.voice_spec.files) if row.job else 0):

@@ -1,4 +1,4 @@
-"""Tables about targets and sources -> columns of the manifest."""
+"""Turns tables about targets and sources into columns of the manifest."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -8,19 +8,19 @@ from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.tables import resolve
 from facevc_cli.manifest.contract import SEPARATOR, split_files
 
-TAKEN = {"gender": "source_gender", "speaker": "source_speaker", "transcript": "transcript"}  # of the sources' table -> the manifest's column
+TAKEN = {"gender": "source_gender", "speaker": "source_speaker", "transcript": "transcript"}  # column of the sources' table -> column of the manifest
 Columns = dict[str, str]
 Found = Sequence[Mapping[str, str]]  # a table's rows
 
 
-def about_targets(table: Path, rows: Found, targets: Collection[str], own: Collection[str], reporter: Reporter = SILENT) -> dict[str, Columns]:
-    """Target -> gender, references (absolute paths between |) and every other column of the labels.
+def describe_targets(table: Path, rows: Found, targets: Collection[str], own: Collection[str], reporter: Reporter = SILENT) -> dict[str, Columns]:
+    """Returns target -> gender, references (absolute paths separated by |) and every other column of the labels.
 
-    Left out are the columns that convert itself writes (`own`), and `parallel`, which is about a target and a source at once. A
-    target may have several rows: their references are joined, of all else the first that says something counts. FaceVCError where
-    no target is in the table.
+    Two kinds of columns are left out: those that convert itself writes (`own`), and `parallel`, which depends on a target and a source.
+    If a target has several rows, their references are joined. Of every other column the first non-empty value counts.
+    FaceVCError if the table has none of the targets.
     """
-    found = _by(rows, "target", targets, table)
+    found = _group_rows(rows, "target", targets, table)
     lacking = sorted(set(targets) - set(found))
     if lacking:
         reporter.note(f"{table}: no row for {len(lacking)} of {len(set(targets))} targets, such as {lacking[0]}")
@@ -30,22 +30,22 @@ def about_targets(table: Path, rows: Found, targets: Collection[str], own: Colle
         reporter.note(f"{table}: not taken into the manifest: {', '.join(ignored)}")
     about = {}
     for target, several in found.items():
-        about[target] = {name: _first(several, name) for name in columns if name not in ignored}
+        about[target] = {name: _find_first(several, name) for name in columns if name not in ignored}
         if "references" in columns:
-            about[target]["references"] = _references(several, table)
+            about[target]["references"] = _join_references(several, table)
     return about
 
 
-def about_sources(table: Path, rows: Found, source_ids: Collection[str], reporter: Reporter = SILENT) -> dict[str, Columns]:
-    """Source id -> source_gender, source_speaker and transcript, where the table has them. FaceVCError where no source is in the table."""
-    found = _by(rows, "source_id", source_ids, table)
+def describe_sources(table: Path, rows: Found, source_ids: Collection[str], reporter: Reporter = SILENT) -> dict[str, Columns]:
+    """Returns source id -> source_gender, source_speaker and transcript, if the table has them. FaceVCError if it has none of the sources."""
+    found = _group_rows(rows, "source_id", source_ids, table)
     lacking = sorted(set(source_ids) - set(found))
     if lacking:
         reporter.note(f"{table}: no row for {len(lacking)} of {len(set(source_ids))} sources, such as {lacking[0]}")
-    return {source: {column: _first(several, name) for name, column in TAKEN.items() if name in several[0]} for source, several in found.items()}
+    return {source: {column: _find_first(several, name) for name, column in TAKEN.items() if name in several[0]} for source, several in found.items()}
 
 
-def _by(rows: Found, key: str, wanted: Collection[str], table: Path) -> dict[str, list[Mapping[str, str]]]:
+def _group_rows(rows: Found, key: str, wanted: Collection[str], table: Path) -> dict[str, list[Mapping[str, str]]]:
     found: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         name = row[key] if row[key] in wanted else row[key].strip()
@@ -55,16 +55,16 @@ def _by(rows: Found, key: str, wanted: Collection[str], table: Path) -> dict[str
         names = sorted({row[key] for row in rows})
         raise FaceVCError(
             f"{table}: expected in column {key} names such as {sorted(wanted)[0]!r}, found {', '.join(map(repr, names[:3])) or 'no rows'}. "
-            "A target is called after its folder, or after its file where it lies in none; a source after its path below the folder given. "
-            "Correct the names or leave the table out."
+            "The name of a target is its folder, or its file if it is in no folder. The name of a source is its path below the given folder. "
+            "Correct the names, or leave the table out."
         )
     return found
 
 
-def _first(rows: Found, column: str) -> str:
+def _find_first(rows: Found, column: str) -> str:
     return next((text for row in rows if (text := row[column].strip())), "")
 
 
-def _references(rows: Found, table: Path) -> str:
+def _join_references(rows: Found, table: Path) -> str:
     names = [name for row in rows for name in split_files(row["references"])]
     return SEPARATOR.join(dict.fromkeys(str(Path(resolve(name, table)).absolute()) for name in names))

@@ -1,4 +1,4 @@
-"""From what a command asks for to the rows of its manifest: the system's own conversions, and what a benchmark sets beside them."""
+"""Plans the rows of a benchmark's manifest: the system's own conversions, baselines and damaged faces."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from facevc_cli.batch.plan import Draw, Plan
 from facevc_cli.batch.run import ConvertConfig, plan_rows
 from facevc_cli.benchmark.baselines import plan_baselines, plan_degraded
-from facevc_cli.benchmark.labels import about_sources, about_targets
+from facevc_cli.benchmark.labels import describe_sources, describe_targets
 from facevc_cli.benchmark.protocol import draw, limit_references, load_protocol
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter
@@ -18,22 +18,22 @@ from facevc_cli.manifest.manifest import Line
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """The system's own conversions, and what is asked for beyond them."""
+    """The options of the system's own conversions, and those of the benchmark."""
 
-    conversions: ConvertConfig  # its `limit` is about these alone: baselines and degraded faces follow them
-    baselines: tuple[str, ...] = ()  # of benchmark/baselines.py
-    degrade: tuple[str, ...] = ()  # conditions of faces/degradation.py, one or several between commas
-    labels: Path | None = None  # table: target, gender, references, and whatever else is known of targets
+    conversions: ConvertConfig  # its `limit` counts only the system's own conversions
+    baselines: tuple[str, ...] = ()  # names in benchmark/baselines.py
+    degrade: tuple[str, ...] = ()  # conditions in faces/degradation.py; each text may hold several, separated by commas
+    labels: Path | None = None  # table: target, gender, references, and any other columns about targets
     sources_table: Path | None = None  # table: source_id, gender, speaker, transcript
-    protocol: str | None = None  # a name or YAML file of benchmark/protocol.py: draws sources and faces out of those found
-    system: str | None = None  # its name in the manifest; None: the model's
-    seed: int = 0  # of the draws
+    protocol: str | None = None  # a name or YAML file, read by benchmark/protocol.py; it draws from the sources and faces that were found
+    system: str | None = None  # the system's name in the manifest; None: the model's name
+    seed: int = 0  # of all random draws
 
 
 def plan_benchmark(benchmark: BenchmarkConfig, reporter: Reporter = SILENT) -> Plan:
-    """The system's own rows, with them those of baselines and degraded faces, and what the tables say of them.
+    """Plans the system's own rows, the rows of baselines and damaged faces, and the columns from the tables.
 
-    UsageError where options do not go together, FaceVCError where files or tables do not.
+    UsageError if options contradict each other, FaceVCError if files or tables do not fit.
     """
     naming = benchmark.conversions.naming
     conditions = parse_conditions(benchmark.degrade)
@@ -45,9 +45,9 @@ def plan_benchmark(benchmark: BenchmarkConfig, reporter: Reporter = SILENT) -> P
     by_source: dict[str, Line] = {}
     if benchmark.labels:
         written = [column for column in COLUMNS if column not in ("gender", "references")]
-        by_target = about_targets(benchmark.labels, labels, {row.person for row in own}, written, reporter)
+        by_target = describe_targets(benchmark.labels, labels, {row.person for row in own}, written, reporter)
     if benchmark.sources_table:
-        by_source = about_sources(benchmark.sources_table, known_sources, {row.source.id for row in own}, reporter)
+        by_source = describe_sources(benchmark.sources_table, known_sources, {row.source.id for row in own}, reporter)
     if benchmark.protocol:
         _limit_references(benchmark, by_target)
     rows = [
@@ -63,9 +63,9 @@ def _draw(benchmark: BenchmarkConfig, known_sources: list[Line], labels: list[Li
     if benchmark.protocol is None:
         return None
     if benchmark.labels is None or benchmark.sources_table is None:
-        raise UsageError("--protocol draws speakers and people by gender: give --labels TABLE.csv and --sources TABLE.csv as well.")
+        raise UsageError("--protocol draws speakers and people by gender. Pass --labels TABLE.csv and --sources TABLE.csv as well.")
     if benchmark.conversions.pairs is not None:
-        raise UsageError("--protocol draws sources and faces itself, and --pairs names them. Leave one of the two out.")
+        raise UsageError("--protocol draws sources and faces, and --pairs names them. Leave one of the two out.")
     protocol = load_protocol(benchmark.protocol)
     return lambda sources, faces: draw(protocol, sources, faces, known_sources, labels, benchmark.seed)
 

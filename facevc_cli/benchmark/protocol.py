@@ -1,4 +1,4 @@
-"""A benchmark's protocol: how many speakers and people of each gender it takes, and who they are, drawn out of what is there."""
+"""A benchmark's protocol: how many speakers and people of each gender it needs. It draws them from the data."""
 
 import dataclasses
 import random
@@ -22,19 +22,19 @@ Groups = dict[str, dict[str, list[Named]]]  # gender -> speaker or person -> fil
 
 @dataclass(frozen=True)
 class SourceCounts:
-    speakers: int = 0  # of each gender
-    utterances: int = 0  # a speaker
+    speakers: int = 0  # per gender
+    utterances: int = 0  # per speaker
 
 
 @dataclass(frozen=True)
 class TargetCounts:
-    people: int = 0  # of each gender
-    images: int = 0  # a person
+    people: int = 0  # per gender
+    images: int = 0  # per person
 
 
 @dataclass(frozen=True)
 class ReferenceCounts:
-    """Real utterances of a target: who has fewer than `least` is no target, more than `most` are not heard."""
+    """Real utterances of a target. A person with fewer than `least` is not drawn. At most `most` are used."""
 
     least: int = 0
     most: int = 10
@@ -42,7 +42,7 @@ class ReferenceCounts:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Every chosen utterance goes with every chosen image, so both genders meet both."""
+    """Every drawn utterance is converted to every drawn image. So sources of each gender meet targets of each gender."""
 
     name: str
     sources: SourceCounts = field(default_factory=SourceCounts)
@@ -51,21 +51,23 @@ class Protocol:
 
     @property
     def conversions(self) -> int:
-        """Of one system, without baselines."""
+        """The number of conversions of one system, without baselines."""
         genders = len(GENDERS)
         return genders * self.sources.speakers * self.sources.utterances * genders * self.targets.people * self.targets.images
 
 
-def protocol_names() -> list[str]:
-    """The protocols that come with the package."""
+def list_protocols() -> list[str]:
+    """Lists the protocols of the package."""
     folder = files("facevc_cli.presets").joinpath("protocols")
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
 
 
 def load_protocol(name_or_path: str) -> Protocol:
-    """A packaged protocol by name, or a YAML file's. UsageError for an unknown name; FaceVCError if the file
-    cannot be read, has an unknown key or counts nothing."""
-    if name_or_path in protocol_names():
+    """Loads a protocol of the package by its name, or from a YAML file.
+
+    UsageError if the name is unknown. FaceVCError if the file cannot be read, has an unknown key or a count of zero.
+    """
+    if name_or_path in list_protocols():
         where, name = f"protocol {name_or_path}", name_or_path
         text = files("facevc_cli.presets").joinpath("protocols", f"{name}.yaml").read_text(encoding="utf-8")
     else:
@@ -73,11 +75,11 @@ def load_protocol(name_or_path: str) -> Protocol:
         try:
             text = read_text(Path(name_or_path))
         except FaceVCError as error:
-            names = ", ".join(protocol_names())
+            names = ", ".join(list_protocols())
             what = f"--protocol {shorten(name_or_path)}: expected one of {names}, or a YAML file."
             if Path(name_or_path).suffix or Path(name_or_path).exists():
                 raise FaceVCError(f"{what} {error}") from error
-            raise UsageError(f"{what}{name_nearest(name_or_path, protocol_names())}") from error
+            raise UsageError(f"{what}{name_nearest(name_or_path, list_protocols())}") from error
     protocol = from_dict(Protocol, {"name": name, **parse_settings(text, where)}, where)
     _check(protocol, where)
     return protocol
@@ -97,14 +99,15 @@ def _check(protocol: Protocol, where: str) -> None:
 def draw(
     protocol: Protocol, sources: Sequence[Named], faces: Sequence[Named], about_sources: Sequence[Row], about_targets: Sequence[Row], seed: int
 ) -> tuple[list[Named], list[Named]]:
-    """The sources and the faces that the protocol takes, in the order of their ids; nobody is source speaker and target.
+    """Draws the sources and the faces of a protocol, in the order of their ids. Nobody is both a source speaker and a target.
 
-    about_sources: source_id, gender, and speaker (without one every source is its own speaker). about_targets: target, gender,
-    references (between |). The same files, tables and seed give the same draw, in whatever order they come. FaceVCError says of each
-    group what the protocol expects and what the data have.
+    about_sources: rows with source_id, gender and speaker. A source without a speaker counts as its own speaker.
+    about_targets: rows with target, gender and references (separated by |).
+    The draw depends on the files, the tables and the seed, but not on their order.
+    FaceVCError gives the expected and the found number of each group that is too small.
     """
-    speakers = _by_speaker(sources, about_sources)
-    people = _by_person(faces, about_targets, protocol.references.least)
+    speakers = _group_by_speaker(sources, about_sources)
+    people = _group_by_person(faces, about_targets, protocol.references.least)
     wanted, lacks = protocol.sources, []
     kept_sources: list[Named] = []
     kept_faces: list[Named] = []
@@ -112,34 +115,34 @@ def draw(
         shown = {who: found for who, found in people[gender].items() if len(found) >= protocol.targets.images}
         spoken = {who: found for who, found in speakers[gender].items() if len(found) >= wanted.utterances}
         rng = random.Random(f"{seed} {gender}")
-        chosen = _speakers(spoken, shown, max(0, len(shown) - protocol.targets.people), wanted.speakers, rng)
+        chosen = _draw_speakers(spoken, shown, max(0, len(shown) - protocol.targets.people), wanted.speakers, rng)
         free = sorted(set(shown) - set(chosen))
-        lacks += _lack("source speakers", gender, wanted.speakers, len(chosen), _several(wanted.utterances, "utterance"))
-        lacks += _lack("target people", gender, protocol.targets.people, len(free), _target_needs(protocol))
+        lacks += _describe_lack("source speakers", gender, wanted.speakers, len(chosen), _count_words(wanted.utterances, "utterance"))
+        lacks += _describe_lack("target people", gender, protocol.targets.people, len(free), _describe_target_needs(protocol))
         if lacks:
             continue
         for speaker in chosen:
-            kept_sources += rng.sample(_sorted(spoken[speaker]), wanted.utterances)
+            kept_sources += rng.sample(_sort_by_id(spoken[speaker]), wanted.utterances)
         for person in rng.sample(free, protocol.targets.people):
-            kept_faces += rng.sample(_sorted(shown[person]), protocol.targets.images)
+            kept_faces += rng.sample(_sort_by_id(shown[person]), protocol.targets.images)
     if lacks:
         unknown = f"{len(speakers[''])} of the speakers and {len(people[''])} of the people have no gender in the tables"
         raise FaceVCError(
             f"protocol {protocol.name}: the data cannot fill it: {'; '.join(lacks)} ({unknown}). "
             "Add files, or rows to the tables of sources (source_id, speaker, gender) and of labels (target, gender, references), "
-            "or give a protocol of your own as a YAML file."
+            "or pass a protocol of your own as a YAML file."
         )
-    return _sorted(kept_sources), _sorted(kept_faces)
+    return _sort_by_id(kept_sources), _sort_by_id(kept_faces)
 
 
 def limit_references(protocol: Protocol, references: Sequence[str], seed: int) -> list[str]:
-    """At most as many of a target's recordings as the protocol hears, drawn by the seed, in the order of their names."""
+    """Draws at most `most` of a target's recordings, in the order of their names."""
     found = sorted(set(references))
     return sorted(random.Random(f"{seed} {found}").sample(found, min(protocol.references.most, len(found))))
 
 
-def _by_speaker(sources: Sequence[Named], about: Sequence[Row]) -> Groups:
-    """Sources by gender ("" where unknown) and speaker."""
+def _group_by_speaker(sources: Sequence[Named], about: Sequence[Row]) -> Groups:
+    """Groups sources by gender ("" if unknown) and speaker."""
     known = {row["source_id"]: row for row in about if row.get("source_id")}
     speaker_of = {identifier: (known.get(identifier, {}).get("speaker") or "").strip() or identifier for _, identifier in sources}
     genders: dict[str, str] = {}
@@ -154,8 +157,8 @@ def _by_speaker(sources: Sequence[Named], about: Sequence[Row]) -> Groups:
     return groups
 
 
-def _by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Groups:
-    """Faces by gender ("" where unknown) and person; of a known gender only those with `least` references."""
+def _group_by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Groups:
+    """Groups faces by gender ("" if unknown) and person. People of a known gender need at least `least` references."""
     genders: dict[str, str] = {}
     heard: dict[str, set[str]] = {}
     for row in about:
@@ -172,8 +175,8 @@ def _by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -> Grou
     return groups
 
 
-def _speakers(spoken: Collection[str], people: Collection[str], spare: int, count: int, rng: random.Random) -> list[str]:
-    """Up to `count` speakers at random; no more than `spare` of them are people who could be targets."""
+def _draw_speakers(spoken: Collection[str], people: Collection[str], spare: int, count: int, rng: random.Random) -> list[str]:
+    """Draws up to `count` speakers. At most `spare` of them are people who could be targets."""
     chosen: list[str] = []
     for speaker in rng.sample(sorted(spoken), len(spoken)):
         if len(chosen) == count or (speaker in people and spare == 0):
@@ -183,18 +186,18 @@ def _speakers(spoken: Collection[str], people: Collection[str], spare: int, coun
     return chosen
 
 
-def _lack(what: str, gender: str, expected: int, found: int, each: str) -> list[str]:
+def _describe_lack(what: str, gender: str, expected: int, found: int, each: str) -> list[str]:
     return [f"expected {expected} {gender} {what} with {each}, found {found}"] if found < expected else []
 
 
-def _target_needs(protocol: Protocol) -> str:
+def _describe_target_needs(protocol: Protocol) -> str:
     images, recordings = protocol.targets.images, protocol.references.least
-    return _several(images, "image") + (f" and {_several(recordings, 'real recording')}" if recordings else "")
+    return _count_words(images, "image") + (f" and {_count_words(recordings, 'real recording')}" if recordings else "")
 
 
-def _several(count: int, what: str) -> str:
+def _count_words(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count > 1 else ''}"
 
 
-def _sorted(named: Sequence[Named]) -> list[Named]:
+def _sort_by_id(named: Sequence[Named]) -> list[Named]:
     return sorted(named, key=lambda pair: pair[1])

@@ -19,7 +19,7 @@ from facevc_cli.cli.info import info
 from facevc_cli.cli.nearest import nearest
 from facevc_cli.cli.pretrain import pretrain
 from facevc_cli.cli.renamed import Command
-from facevc_cli.cli.report import exit_code, explain
+from facevc_cli.cli.report import explain, find_exit_code
 from facevc_cli.cli.serve import serve
 from facevc_cli.cli.streams import drop_stdout, flush_stdout, open_streams
 from facevc_cli.cli.train import train
@@ -52,19 +52,19 @@ for panel, commands in {
 app.command("extract-voice", cls=Command, rich_help_panel=PREPARE, no_args_is_help=True, hidden=True)(extract_spkemb)
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"facevc {__version__}")
         raise typer.Exit()
 
 
 @app.callback()
-def facevc(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
-    os.getcwd()  # where that folder is gone: an error of ours, before torch's libraries end the process with theirs
+def facevc(version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
+    os.getcwd()  # a missing working folder gets a clear error here; otherwise torch's libraries end the process
 
 
 def main() -> None:
-    """The console script: runs the commands, and reports what goes wrong before and after them."""
+    """Runs the command line as the console script, and reports errors before and after a command."""
     from facevc_cli.core.stopping import handle_signals
     from facevc_cli.core.tuning import collect_garbage_rarely
 
@@ -83,7 +83,7 @@ def main() -> None:
         if said is None or "--debug" in sys.argv:
             raise
         typer.echo(f"error: {said}", err=True)
-        code = exit_code(error)
+        code = find_exit_code(error)
     if failed := flush_stdout():
         typer.echo(f"error: {explain(failed)}", err=True)
         code = code or 1

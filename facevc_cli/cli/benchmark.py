@@ -7,10 +7,10 @@ from facevc_cli.cli.option_fields import takes_fields_of
 
 @takes_fields_of(BenchmarkOptions)
 def benchmark(options: BenchmarkOptions) -> None:
-    """Convert sources with faces as a benchmark draws them, and what is put beside them to judge the system by.
+    """Convert sources with faces for a benchmark, and add baselines and damaged faces to compare with.
 
-    It makes what convert makes. The manifest also has baselines, degraded faces and what the tables know of the people, so that
-    'facevc evaluate' can tell what the face did.
+    It makes the same files as convert. The manifest also has baselines, damaged faces and the tables' columns about the people, so that
+    'facevc evaluate' can measure the effect of the face.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""The options of `facevc benchmark`: those of `facevc convert`, and what is put beside plain conversions."""
+"""The options of `facevc benchmark`: those of `facevc convert`, and its own."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from facevc_cli.cli.convert_options import ConvertOptions
 from facevc_cli.cli.option_fields import takes_fields_of
-from facevc_cli.cli.pipes import piped
+from facevc_cli.cli.pipes import spool_pipes
 from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Reporter, Summary
 
@@ -34,12 +34,12 @@ def convert(options: ConvertOptions) -> None:
 
 
 def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", Reporter], Summary]) -> None:
-    """Runs a stage on what the options ask for; `-` among the sources is stdin, as the output stdout."""
+    """Runs a stage with the given options. A source `-` is stdin, and the output `-` is stdout."""
     from facevc_cli.batch.run import ConvertConfig
     from facevc_cli.conversion.voice_request import VoiceOptions, take_mix_words
 
     words, mixes = take_mix_words(options.sources, options.mixes or ())
-    with piped(words, options.output) as (sources, output):
+    with spool_pipes(words, options.output) as (sources, output):
         config = ConvertConfig(
             sources=tuple(sources),
             output=output,
@@ -78,4 +78,4 @@ def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", R
 def _list_planned(results: Results, summary: Summary) -> None:
     """Lists what a dry run would make."""
     for job in summary.data.get("planned", []):
-        results.line(f"{job['source']} + {job['target']} -> {job['converted']}")
+        results.write_line(f"{job['source']} + {job['target']} -> {job['converted']}")

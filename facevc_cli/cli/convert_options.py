@@ -1,4 +1,4 @@
-"""The options of `facevc convert`, which `facevc benchmark` takes, too."""
+"""The options of `facevc convert`. `facevc benchmark` has them, too."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.options import MODEL, REPORT, WORK, one_of
+from facevc_cli.cli.options import MODEL, REPORT, WORK, make_choice_parser
 from facevc_cli.core import choices
 
 OUT = "A folder; or a .wav, .flac or .ogg file for one source and one face; - for stdout."
@@ -28,7 +28,7 @@ MARK = "Add the inaudible mark that 'facevc verify' finds."
 SIDECAR = "Write what made each file beside it, as NAME.wav.json."
 JSON = "Print one JSON object per line on stdout: each item when it is done, the summary last."
 
-_one_of_many = partial(Option, "--on-many", metavar="largest|skip", parser=one_of(choices.OnMany))
+_one_of_many = partial(Option, "--on-many", metavar="largest|skip", parser=make_choice_parser(choices.OnMany))
 OnMany = Annotated[choices.OnMany, _one_of_many(help="Several faces in an image: take the largest, or skip it.", rich_help_panel=WORK)]
 Vocoder = Annotated[str | None, Option("--vocoder", help=VOCODER, rich_help_panel=MODEL)]
 Guidance = Annotated[float | None, Option("--guidance", help=GUIDANCE, rich_help_panel=MODEL)]

@@ -18,7 +18,7 @@ def extract_face(
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example faces.h5.")],
     detector: Annotated[
         choices.DetectorName,
-        typer.Option("--detector", metavar="NAME", parser=opt.one_of(choices.DetectorName), help=DETECTOR),
+        typer.Option("--detector", metavar="NAME", parser=opt.make_choice_parser(choices.DetectorName), help=DETECTOR),
     ] = "dlib",
     embedder: Annotated[
         str, typer.Option("--embedder", help="dlib (128 numbers), facenet (512, the paper's, an extra), or the name of an installed package's embedder.")

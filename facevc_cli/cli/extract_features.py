@@ -15,7 +15,7 @@ MEL = "fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's)."
 def extract_features(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example features.h5.")],
-    mel: Annotated[choices.MelName, typer.Option("--mel", metavar="NAME", parser=opt.one_of(choices.MelName), help=MEL)] = "fvmvc",
+    mel: Annotated[choices.MelName, typer.Option("--mel", metavar="NAME", parser=opt.make_choice_parser(choices.MelName), help=MEL)] = "fvmvc",
     split: Annotated[
         Path | None, typer.Option("--split", metavar="TABLE.csv", help="Columns utterance or speaker, and split: train, valid or test.")
     ] = None,

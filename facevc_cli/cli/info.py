@@ -41,4 +41,4 @@ def _show(results: Results, summary: Summary) -> None:
 
     described = [summary.data["installation"]] if "installation" in summary.data else summary.data["items"]
     for item in described:
-        results.line(dump_yaml(item, width=140))
+        results.write_line(dump_yaml(item, width=140))

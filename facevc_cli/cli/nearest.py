@@ -44,4 +44,4 @@ def nearest(
 
 def _show(results: Results, summary: Summary) -> None:
     rows = [[str(one["rank"]), f"{one['score']:+.3f}", one["file"]] for one in summary.data["ranking"]]
-    results.table("nearest first", ["rank", "score", "file"], rows)
+    results.write_table("nearest first", ["rank", "score", "file"], rows)

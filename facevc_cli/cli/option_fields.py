@@ -1,4 +1,4 @@
-"""A command whose options are the fields of a dataclass, so that two commands can share them."""
+"""Makes options of a command from the fields of a dataclass, so that two commands can share them."""
 
 import typing
 from collections.abc import Callable
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 def takes_fields_of(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
-    """Decorator of a command: Typer sees each field as an option, the command gets one object of `kind`.
+    """Decorates a command: Typer gets each field as an option, and the command gets one object of `kind`.
 
-    kind: a dataclass whose fields are annotated as a command's parameters would be.
+    kind: a dataclass. Its fields are annotated like a command's parameters.
     """
     hints = typing.get_type_hints(kind, include_extras=True)
-    parameters = [_parameter(field, hints[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
+    parameters = [_make_parameter(field, hints[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
 
     def decorate(command: Callable[[T], None]) -> Callable[..., None]:
         @wraps(command)
@@ -30,6 +30,6 @@ def takes_fields_of(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[.
     return decorate
 
 
-def _parameter(field: Field[Any], annotation: Any) -> Parameter:
+def _make_parameter(field: Field[Any], annotation: Any) -> Parameter:
     default = Parameter.empty if field.default is MISSING else field.default
     return Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

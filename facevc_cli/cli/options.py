@@ -13,11 +13,11 @@ WORK = "Work"
 SPEAKERS = "Speakers"
 REPORT = "Reporting"
 
-MOST_SEED = 2**32 - 1  # what numpy takes
+MOST_SEED = 2**32 - 1  # numpy's largest seed
 
 
-def one_of(literal: Any) -> Callable[[str], str]:
-    """The parser of an option whose values are a Literal's."""
+def make_choice_parser(literal: Any) -> Callable[[str], str]:
+    """Makes the parser of an option that takes the values of a Literal."""
 
     def parse(value: str) -> str:
         if value not in get_args(literal):
@@ -73,9 +73,9 @@ Settings = Annotated[
 ]
 Precision = Annotated[
     choices.Precision,
-    typer.Option("--precision", metavar="no|bf16", parser=one_of(choices.Precision), help="no is float32.", rich_help_panel=WORK),
+    typer.Option("--precision", metavar="no|bf16", parser=make_choice_parser(choices.Precision), help="no is float32.", rich_help_panel=WORK),
 ]
-StopAt = Annotated[int | None, typer.Option("--stop-at", min=1, help="Stop after this step. The command without it goes on.", rich_help_panel=WORK)]
+StopAt = Annotated[int | None, typer.Option("--stop-at", min=1, help="Stop after this step. The command without this option continues.", rich_help_panel=WORK)]
 SAMPLING_WEIGHTS = "Columns utterance,weight: how often each is drawn."
 SamplingWeights = Annotated[
     Path | None,

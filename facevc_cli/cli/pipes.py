@@ -12,10 +12,10 @@ from facevc_cli.core.errors import UsageError
 
 
 @contextmanager
-def piped(sources: Sequence[str], output: Path) -> Iterator[tuple[list[str], Path]]:
+def spool_pipes(sources: Sequence[str], output: Path) -> Iterator[tuple[list[str], Path]]:
     """Yield sources and output to work with. At the end, also after a failure, write the output to stdout."""
     with tempfile.TemporaryDirectory() as temporary:
-        named = [_stdin(Path(temporary)) if source == "-" else source for source in dict.fromkeys(sources)]
+        named = [_read_stdin(Path(temporary)) if source == "-" else source for source in dict.fromkeys(sources)]
         out = Path(temporary) / "converted.wav" if str(output) == "-" else output
         try:
             yield named, out
@@ -26,7 +26,7 @@ def piped(sources: Sequence[str], output: Path) -> Iterator[tuple[list[str], Pat
                         write_out(block)
 
 
-def _stdin(folder: Path) -> str:
+def _read_stdin(folder: Path) -> str:
     path = folder / "stdin.wav"
     with open(path, "wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)

@@ -55,7 +55,7 @@ def pretrain(
         encoder_init=encoder_init,
         init=init,
         verifier=verifier,
-        weights=sampling_weights,
+        sampling_weights=sampling_weights,
         device=device,
         precision=precision,
         seed=seed,

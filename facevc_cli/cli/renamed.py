@@ -1,4 +1,4 @@
-"""Old names on the command line: they work as before, and one line on stderr says the new one."""
+"""Old names on the command line. They work as before, and one line on stderr gives the new name."""
 
 from collections.abc import Iterator
 from itertools import takewhile
@@ -20,11 +20,11 @@ MOVED = {"convert": "benchmark"}
 
 
 class Command(TyperCommand):
-    """A command that knows the old names of its options, and those that another command has now."""
+    """A command that knows old names of its options, and options that another command has now."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         other = parent.command.commands[MOVED[self.name]] if parent and self.name in MOVED else None
-        moved = dict.fromkeys(name for name in _names(args) if other and name in _options(other) - _options(self))
+        moved = dict.fromkeys(name for name in _list_names(args) if other and name in _list_options(other) - _list_options(self))
         if other is None or not moved:
             return super().make_context(info_name, args, parent, **extra)
         context = other.make_context(other.name, args, parent, **extra)
@@ -34,22 +34,22 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         renamed = RENAMED.get(self.name or "", {})
-        old = dict.fromkeys(name for name in _names(args) if name in renamed)
-        end = len(list(_names(args)))
-        new = [renamed.get(name, name) + word[len(name) :] for name, word in zip(_names(args), args, strict=False)]
+        old = dict.fromkeys(name for name in _list_names(args) if name in renamed)
+        end = len(list(_list_names(args)))
+        new = [renamed.get(name, name) + word[len(name) :] for name, word in zip(_list_names(args), args, strict=False)]
         rest = super().parse_args(ctx, new + args[end:])
         for name in old:
             _say(ctx, describe_renaming(name, renamed[name]))
         return rest
 
 
-def _names(args: list[str]) -> Iterator[str]:
-    """'--labels' of '--labels=people.csv', other words as they are; up to '--', after which there is no option."""
+def _list_names(args: list[str]) -> Iterator[str]:
+    """Yields '--labels' for '--labels=people.csv', and other words unchanged, up to '--', which ends the options."""
     for word in takewhile(lambda word: word != "--", args):
         yield word.partition("=")[0] if word.startswith("--") else word
 
 
-def _options(command: Any) -> set[str]:
+def _list_options(command: Any) -> set[str]:
     return {option for parameter in command.params for option in parameter.opts} | RENAMED.get(command.name, {}).keys()
 
 

@@ -1,6 +1,6 @@
-"""Results, progress, summaries and exit codes: the only module that prints.
+"""Shows results, progress and summaries, and sets exit codes. No other module prints.
 
-stdout is what a command was asked for, everything else goes to stderr. With --json stdout holds the JSON only.
+stdout has the results, stderr everything else. With --json stdout has only the JSON.
 """
 
 import errno
@@ -61,7 +61,7 @@ class ConsoleReporter:
     def advance(self, item: str, **figures: float | str) -> None:
         self._step(item, figures)
         if self.verbose:
-            self._print(f"done  {item} {_figures(figures)}".rstrip())
+            self._print(f"done  {item} {_format_figures(figures)}".rstrip())
 
     def skip(self, item: str) -> None:
         self._step(item, {})
@@ -78,7 +78,7 @@ class ConsoleReporter:
             self._print(text)
 
     def record(self, data: dict[str, Any]) -> None:
-        """A line of data on stdout as it comes, where lines were asked for."""
+        """Writes one line of data on stdout at once, if the user asked for lines."""
         if self.json_lines:
             write_out(json.dumps(data) + "\n")
 
@@ -92,20 +92,20 @@ class ConsoleReporter:
         now = time.monotonic()
         rate = self._count / max(1e-9, now - self._started)
         if self._bar is not None:
-            text = f"{rate:.3g} {self._unit}/s {_figures(figures)}".rstrip()
+            text = f"{rate:.3g} {self._unit}/s {_format_figures(figures)}".rstrip()
             self._bar.update(self._task, advance=1, item=item[-40:], rate=text)
         elif not self.quiet and now - self._last_line >= LINE_EVERY_S:
             self._last_line = now
             left = f", {(self._total - self._count) / rate:.0f} s left" if self._total else ""
             counted = f"{self._what}: {self._count}/{self._total or '?'} {self._unit}, {rate:.3g}/s{left}"
-            self._print(f"{counted} {_figures(figures)} {item}".rstrip())
+            self._print(f"{counted} {_format_figures(figures)} {item}".rstrip())
 
     def _print(self, text: str, style: str | None = None) -> None:
         self.console.print(text, style=style, markup=False)
 
 
 class Results:
-    """What a command was asked for, in text: on stdout, also through a pipe; on stderr where stdout holds JSON."""
+    """Shows the results of a command as text: on stdout, or on stderr if stdout holds JSON."""
 
     def __init__(self, *, on_stderr: bool = False) -> None:
         from rich.console import Console
@@ -117,13 +117,13 @@ class Results:
 
     @property
     def width(self) -> int:
-        """Of the terminal, in columns."""
+        """The width of the terminal in columns."""
         return self._console.width
 
-    def line(self, text: str) -> None:
+    def write_line(self, text: str) -> None:
         self._write(f"{text}\n")
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def write_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table
 
         drawn = Table(title=title)
@@ -154,9 +154,8 @@ def run_stage(
 ) -> None:
     """Runs a stage, prints its summary, and ends the process with 0, 1, 2, or 130 (143, 129) if it was stopped.
 
-    show: prints what the command was asked for, where the answer is no file: on stdout, also when quiet; with `json_out` on
-    stderr, unless quiet.
-    json_lines: with `json_out`, a JSON object for each item as it comes, and the summary last, told apart by their "type".
+    show: prints the result if it is not a file: on stdout, also when quiet; with `json_out` on stderr, unless quiet.
+    json_lines: with `json_out`, prints one JSON object per item at once, and the summary last. Their "type" tells them apart.
     """
     from facevc_cli.core import stopping
 
@@ -171,13 +170,13 @@ def run_stage(
         _exit_stopped(reporter, getattr(stop, "exit_code", 130))
     except Exception as error:
         if stopping.stop_requested() and not debug and not isinstance(error, FaceVCError):
-            _exit_stopped(reporter, stopping.exit_code())  # a library's complaint that its processes were ended
+            _exit_stopped(reporter, stopping.get_exit_code())  # a library reports that its processes were ended
         reporter.end()
         said = explain(error)
         if debug or said is None:
             raise
         reporter.console.print(f"error: {said}", style="bold red", markup=False)
-        raise typer.Exit(exit_code(error)) from None
+        raise typer.Exit(find_exit_code(error)) from None
     finally:
         stopping.set_stop_reporter(None)
     raise typer.Exit(1 if summary.failures else 0)
@@ -193,7 +192,7 @@ def _exit_stopped(reporter: ConsoleReporter, code: int) -> NoReturn:
 
 
 def explain(error: BaseException) -> str | None:
-    """What a user can cause or cure, in a sentence; None for what is a fault of ours."""
+    """Explains an error that a user can cause or correct, in a sentence. None for an error of facevc itself."""
     from facevc_cli.core.memory import is_out_of_memory
 
     said = str(error)
@@ -215,12 +214,12 @@ def explain(error: BaseException) -> str | None:
     return f"{where}{error.strerror or said}. Check the path, its permissions and the space on the disk."
 
 
-def exit_code(error: BaseException) -> int:
+def find_exit_code(error: BaseException) -> int:
     return 2 if isinstance(error, UsageError) else 1
 
 
 def write_out(data: str | bytes) -> None:
-    """Data on stdout at once; FaceVCError where it is full, closed or no longer read."""
+    """Writes data on stdout at once. FaceVCError if stdout is full, closed or no longer read."""
     try:
         if isinstance(data, bytes):
             sys.stdout.buffer.write(data)
@@ -256,5 +255,5 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
         reporter.note(f"next: {summary.next_command}")
 
 
-def _figures(figures: dict[str, float | str]) -> str:
+def _format_figures(figures: dict[str, float | str]) -> str:
     return " ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())

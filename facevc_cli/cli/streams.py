@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as processes are given them: closed, full, gone, or of another encoding."""
+"""Repairs stdin, stdout and stderr, which may be closed, full, gone, or of another encoding."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 
 class QuietStream:
-    """stderr that loses what it cannot write: a message that nobody can read ends no work."""
+    """A stderr that drops text that cannot be written, so that an unreadable message ends no work."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -27,10 +27,10 @@ class QuietStream:
 
 
 def open_streams() -> None:
-    """Gives each of the three a descriptor and a stream.
+    """Gives each of the three streams a descriptor and a stream.
 
-    A closed descriptor would go to the next file that is opened, and what is printed would land there. A closed stdin is at its end, a closed stdout
-    fails when something is written to it, and what a closed stderr is told is lost.
+    Without this, the next file that is opened would get the descriptor of a closed stream, and printed text would land in that file. A
+    closed stdin reads as empty. A closed stdout fails on writing. Text for a closed stderr is dropped.
     """
     for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
         try:
@@ -46,7 +46,7 @@ def open_streams() -> None:
 
 
 def flush_stdout() -> OSError | None:
-    """Writes what is left for stdout; the error where that fails, after which stdout takes everything and keeps nothing."""
+    """Flushes stdout and returns the error if that fails. After an error stdout drops everything."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
@@ -56,7 +56,7 @@ def flush_stdout() -> OSError | None:
 
 
 def drop_stdout() -> None:
-    """Lets Python's last flush at its end succeed."""
+    """Makes Python's last flush at exit succeed."""
     with suppress(OSError, ValueError):
         handle = os.open(os.devnull, os.O_WRONLY)
         os.dup2(handle, 1)

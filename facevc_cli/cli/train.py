@@ -52,7 +52,7 @@ def train(
         preset=preset,
         config_file=config,
         overrides=tuple(settings or ()),
-        weights=sampling_weights,
+        sampling_weights=sampling_weights,
         device=device,
         precision=precision,
         seed=seed,

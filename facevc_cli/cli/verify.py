@@ -46,10 +46,10 @@ def verify(
 
 def _show(results: Results, summary: Summary) -> None:
     for found in summary.data["files"]:
-        results.line(_line(found))
+        results.write_line(_describe(found))
 
 
-def _line(found: dict[str, Any]) -> str:
+def _describe(found: dict[str, Any]) -> str:
     """One line per file: the verdict first, then why."""
     made, mark = found["metadata"], found["watermark"]
     told = "none of facevc's"

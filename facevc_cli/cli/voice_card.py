@@ -59,6 +59,6 @@ def _show(results: Results, summary: Summary) -> None:
     found = summary.data
     pitch = f"{found['pitch_hz']:.0f} Hz" if found["pitch_hz"] else "not predicted by this model"
     top = ", ".join(f"{one['slot']} ({one['share']:.2f})" for one in found["top_slots"])
-    results.line(f"median pitch   {pitch}")
-    results.line(f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of {found['slots']} voices")
-    results.line(f"most of it     voices {top}")
+    results.write_line(f"median pitch   {pitch}")
+    results.write_line(f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of {found['slots']} voices")
+    results.write_line(f"most of it     voices {top}")

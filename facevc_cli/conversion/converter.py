@@ -31,8 +31,8 @@ from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.dsp.downmix import mix_array
-from facevc_cli.dsp.level import match_loudness, root_mean_square
-from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range, normalised_log_f0
+from facevc_cli.dsp.level import match_loudness, measure_rms
+from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, match_range, normalise_log_f0
 from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability, ConversionModel, MemoryModel
 from facevc_cli.families.checkpoint import load_checkpoint
@@ -88,7 +88,7 @@ class Converter:
     def slot_values(self) -> np.ndarray | None:
         """Returns the voices of the model's memory (slots, voice_dim), or None if it has no memory."""
         has_memory = Capability.MEMORY in self.model.capabilities
-        return self.memory.slot_values().cpu().numpy() if has_memory else None
+        return self.memory.get_slot_values().cpu().numpy() if has_memory else None
 
     def convert(
         self, source: Recording, face: Picture | None = None, voice: Recording | None = None, *, temperature: float | None = None, pitch: str = "auto"
@@ -116,12 +116,12 @@ class Converter:
         with self._time_step("load"):
             wav = self._load_wav(source)
         with self._time_step("features"):
-            start, end = self.frontend.bounds(wav) if statistics.trims else (0, len(wav))
+            start, end = self.frontend.find_bounds(wav) if statistics.trims else (0, len(wav))
             measured = statistics.gather("level", wav[start:end])
-            rms, seconds = root_mean_square(measured), len(wav) / self.rate
+            rms, seconds = measure_rms(measured), len(wav) / self.rate
             prepared = self.frontend.match_peak(wav[start:end], measured)
             del wav, measured  # one hour takes 300 MB
-            mel, f0 = self.frontend.features(prepared)
+            mel, f0 = self.frontend.extract_features(prepared)
         with self._time_step("voice"):
             dvector = self._embed_source_dvector(prepared)
         return SpeechFeatures(mel, f0, rms, start / self.rate, seconds, dvector, statistics)
@@ -133,7 +133,7 @@ class Converter:
             normalised = self.model.normalise(torch.from_numpy(heard.mel).to(self.device))
             z = self.model.hear_content(normalised.T[None], heard.statistics)
         pitch = PitchStatistics.of(heard.statistics.gather("pitch", heard.f0))
-        lf0 = torch.from_numpy(normalised_log_f0(heard.f0, pitch)).to(self.device)[None]
+        lf0 = torch.from_numpy(normalise_log_f0(heard.f0, pitch)).to(self.device)[None]
         speaker = self._embed_source_voice(heard, normalised)
         return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, speaker, heard.statistics)
 
@@ -163,7 +163,7 @@ class Converter:
     def target_from_voice(self, voice: Recording) -> Target:
         """Measures the voice of a recording: embedding, mean pitch, pitch range, band statistics and content frames."""
         with self._time_step("voice"), _name_in_errors(voice):
-            mel, f0 = self.frontend.features(self.frontend.prepare(self._load_wav(voice)))
+            mel, f0 = self.frontend.extract_features(self.frontend.prepare(self._load_wav(voice)))
             normalised = self.model.normalise(torch.from_numpy(mel).to(self.device))
             if self.model.needs_dvector:
                 given = torch.from_numpy(self._load_voice_embedder().embed(_load(voice, VOICE_RATE))).to(self.device)
@@ -195,7 +195,7 @@ class Converter:
         card = card if isinstance(card, VoiceCard) else load_card(Path(card))
         own = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
         shapes = (len(card.speaker), len(card.address))
-        if card.weights_sha256 != own or shapes != self.memory.slot_values().shape[::-1]:
+        if card.weights_sha256 != own or shapes != self.memory.get_slot_values().shape[::-1]:
             raise FaceVCError(
                 f"{path}: this voice was recalled by the model {card.model!r} with the weights {card.weights_sha256}, but this model is "
                 f"{self.checkpoint.config.name!r} with {own}. A card works only with its own model. Pass that model as --checkpoint, "
@@ -238,8 +238,8 @@ class Converter:
     def choose_pitch(self, source: Source, target: Target) -> PitchStatistics:
         """Chooses mean and deviation of ln F0 for the source in the target's voice, by the target's rule. A recalled voice gets the source's range."""
         std, share = source.pitch.std, self.style.pitch_range_matching
-        own = PitchStatistics(self.find_log_f0(target), std if target.log_f0_std is None else matched_range(std, target.log_f0_std, share))
-        return target.pitch.spoken(own, source.pitch, source.lf0[0].cpu().numpy())
+        own = PitchStatistics(self.find_log_f0(target), std if target.log_f0_std is None else match_range(std, target.log_f0_std, share))
+        return target.pitch.choose_statistics(own, source.pitch, source.lf0[0].cpu().numpy())
 
     def speak(self, source: Source, target: Target) -> np.ndarray:
         """Speaks the source in the target's voice: (n,) float32 at `self.rate`, as long and as loud as the source."""
@@ -333,9 +333,9 @@ class Converter:
                     f"this checkpoint (of {self.checkpoint.stage}) was never trained on faces, so it has no voice for a face. "
                     "Pass --voice WAV instead of --face, or a checkpoint of 'facevc train'."
                 )
-            from facevc_cli.faces.analyser import analyser_of
+            from facevc_cli.faces.analyser import make_analyser
 
-            self._faces = analyser_of(settings, self.on_many)
+            self._faces = make_analyser(settings, self.on_many)
         return self._faces
 
     def _load_voice_embedder(self) -> "VoiceEmbedder":

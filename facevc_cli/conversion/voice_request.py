@@ -13,7 +13,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES, list_files
-from facevc_cli.files.names import normalise_name, real_path
+from facevc_cli.files.names import find_real_path, normalise_name
 
 FACE_SUFFIXES = IMAGE_SUFFIXES | {CARD_SUFFIX}
 MOST_STEPS = 101  # most steps of a sweep, because names give shares with two decimals
@@ -95,7 +95,7 @@ def request_recordings(named: Sequence[Named]) -> list[TargetRequest]:
 
 def parse_person(text: str, option: str = "--person", reporter: Reporter = SILENT) -> VoiceSpec:
     """Parses a folder of one person's pictures, or files separated by , or |. FaceVCError if there are none."""
-    whole = real_path(Path(text))
+    whole = find_real_path(Path(text))
     listed = [text] if whole.exists() else [name.strip() for name in re.split(r"[,|]", text) if name.strip()]
     expected = f"{option} {text}: expected pictures and no voice card"
     refuse_cards([Path(name) for name in listed], expected, f"Pass it as --face, or mix it, as in {MIX_EXAMPLE}.")
@@ -147,7 +147,7 @@ def _request_file(kind: Literal["face", "card", "voice"], path: Path, identifier
 
 
 def _request_person(text: str, reporter: Reporter) -> TargetRequest:
-    spec, folder = parse_person(text, reporter=reporter), real_path(Path(text))
+    spec, folder = parse_person(text, reporter=reporter), find_real_path(Path(text))
     name = spec.name or (_name_folder(folder) if folder.is_dir() else normalise_name(spec.files[0].stem))
     return TargetRequest("person", spec.files[0], name, spec, name)
 
@@ -171,7 +171,7 @@ def _request_mixes(text: str, sweep: int | None, reporter: Reporter) -> Iterator
 
 
 def _find_part(name: str, reporter: Reporter) -> VoiceSpec:
-    path = real_path(Path(name))
+    path = find_real_path(Path(name))
     if path.is_dir():
         return parse_person(name, "--mix", reporter)
     if not path.exists():

@@ -55,7 +55,7 @@ class Tally:
     def failures(self) -> list[tuple[str, str]]:
         return self._summary.failures
 
-    def done(self, item: str, **figures: float | str) -> None:
+    def complete(self, item: str, **figures: float | str) -> None:
         self._summary.done += 1
         self.reporter.advance(item, **figures)
 
@@ -67,7 +67,7 @@ class Tally:
         self._summary.failures.append((item, reason))
         self.reporter.fail(item, reason)
 
-    def summary(self, output: Path | None = None, next_command: str | None = None, **data: Any) -> Summary:
+    def summarise(self, output: Path | None = None, next_command: str | None = None, **data: Any) -> Summary:
         self.reporter.end()
         self._summary.output, self._summary.next_command, self._summary.data = output, next_command, data
         return self._summary

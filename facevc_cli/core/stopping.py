@@ -80,7 +80,7 @@ def is_dropping() -> bool:
     return _state.dropping is not None
 
 
-def exit_code() -> int:
+def get_exit_code() -> int:
     """The exit code of a stopped command."""
     return 128 + (_state.dropping or _state.asked or signal.SIGINT)
 
@@ -220,7 +220,7 @@ def _watch(reader: socket.socket, heard: frozenset[int]) -> None:
         left = None if _state.deadline is None else max(0.0, _state.deadline - time.monotonic())
         if left == 0.0 or not select.select([reader], [], [], left)[0]:
             _report_stop()
-            _exit_process(exit_code())
+            _exit_process(get_exit_code())
         for number in reader.recv(64):
             if number in heard and _state.sent:
                 _state.sent -= 1

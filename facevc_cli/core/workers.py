@@ -209,7 +209,7 @@ class Workers:
             self._stop.set()
 
 
-def parallel_map(
+def map_in_parallel(
     function: Callable[[T], R], items: Sequence[T], jobs: int, outlive: bool = False
 ) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
     """Like `Workers.map`, with `jobs` processes of one thread each that end with the work."""

@@ -1,6 +1,6 @@
-"""Batches of random crops out of a features store, drawn for every step from (seed, step) only.
+"""Draws batches of random crops from a features store. A batch depends only on (seed, step).
 
-Because a step's batch depends on nothing else, a resumed run sees the very batches of an uninterrupted one.
+So a resumed run gets exactly the batches of an uninterrupted one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.store import Store
-from facevc_cli.dsp.pitch import PitchStatistics, normalised_log_f0
+from facevc_cli.dsp.pitch import PitchStatistics, normalise_log_f0
 from facevc_cli.files.names import index_by_name
 
 CONTENT_RATE = 50  # Hz, the teacher's frames
@@ -32,29 +32,29 @@ class Voices:
 
 def join_voices(features: Store, voices: Store, split: str) -> Voices:
     """The utterances of a split that both stores hold. FaceVCError if none is left."""
-    wanted = [i for i, (u, s) in enumerate(zip(features.ids, features.column("split"), strict=True)) if s == split and u in voices.position]
+    wanted = [i for i, (u, s) in enumerate(zip(features.ids, features.read_column("split"), strict=True)) if s == split and u in voices.position]
     if not wanted:
         raise FaceVCError(
             f"{features.path} and {voices.path} share no utterance of the split {split!r}: {len(features)} and {len(voices)} utterances, first ids "
             f"{features.ids[:2]} and {voices.ids[:2]}. Extract both from the same folder of recordings."
         )
-    dvectors = voices.vectors("dvector")
+    dvectors = voices.read_vectors("dvector")
     numbers = {name: n for n, name in enumerate(sorted(set(features.speakers)))}
     rows = np.array(wanted)
     return Voices(rows, np.stack([dvectors[voices.position[features.ids[i]]] for i in wanted]), np.array([numbers[features.speakers[i]] for i in wanted]))
 
 
 class CropReader:
-    """Cuts one utterance's crop out of the store; short utterances are tiled."""
+    """Reads one utterance's crop from the store. Short utterances are repeated."""
 
     def __init__(self, store: Store, crop_frames: int, teacher: bool):
         self.store, self.crop, self.teacher = store, crop_frames, teacher
         definition = store.settings["definition"]
         self.frame_rate = definition["rate"] / definition["hop_samples"]
-        self.mean, self.std = store.statistics("mel_mean"), store.statistics("mel_std") + 1e-8
-        self.level = np.stack([store.column("log_f0_mean"), store.column("log_f0_std")], axis=1).astype(np.float32)
-        self.lengths = store.length("mel")
-        bands = store.frames("mel", 0, 0, 1).shape[-1:]
+        self.mean, self.std = store.read_statistics("mel_mean"), store.read_statistics("mel_std") + 1e-8
+        self.level = np.stack([store.read_column("log_f0_mean"), store.read_column("log_f0_std")], axis=1).astype(np.float32)
+        self.lengths = store.read_lengths("mel")
+        bands = store.read_frames("mel", 0, 0, 1).shape[-1:]
         if self.mean.shape != bands or self.std.shape != bands:
             raise FaceVCError(
                 f"{store.path}: its log-mels have {bands[0] if bands else 'no'} bands, its statistics the shapes {self.mean.shape} and {self.std.shape}. "
@@ -63,41 +63,42 @@ class CropReader:
 
     def read_mel(self, row: int, rng: np.random.Generator) -> np.ndarray:
         """(crop, n_mels) normalised."""
-        return self._mel(row, self._first(row, rng))
+        return self._read_mel(row, self._draw_first(row, rng))
 
-    def _first(self, row: int, rng: np.random.Generator) -> int:
+    def _draw_first(self, row: int, rng: np.random.Generator) -> int:
         return int(rng.integers(0, max(1, int(self.lengths[row]) - self.crop + 1)))
 
-    def _mel(self, row: int, first: int) -> np.ndarray:
-        mel = _tiled(self.store.frames("mel", row, first, first + self.crop), self.crop)
+    def _read_mel(self, row: int, first: int) -> np.ndarray:
+        mel = _tile_frames(self.store.read_frames("mel", row, first, first + self.crop), self.crop)
         return ((mel - self.mean) / self.std).astype(np.float32)
 
     def read(self, row: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """mel (crop, n_mels) normalised, lf0 (crop,) normalised, level (2,), with a teacher content (crop at 50 Hz, dim)."""
-        length, first = int(self.lengths[row]), self._first(row, rng)
-        f0 = _tiled(self.store.frames("f0", row, first, first + self.crop), self.crop)
-        lf0 = normalised_log_f0(f0, PitchStatistics(*map(float, self.level[row])))
-        item = {"mel": self._mel(row, first), "lf0": lf0, "level": self.level[row]}
+        length, first = int(self.lengths[row]), self._draw_first(row, rng)
+        f0 = _tile_frames(self.store.read_frames("f0", row, first, first + self.crop), self.crop)
+        lf0 = normalise_log_f0(f0, PitchStatistics(*map(float, self.level[row])))
+        item = {"mel": self._read_mel(row, first), "lf0": lf0, "level": self.level[row]}
         if self.teacher:
             start, count = round(first / self.frame_rate * CONTENT_RATE), round(self.crop / self.frame_rate * CONTENT_RATE)
             own = min(count, max(1, round(min(length, self.crop) / self.frame_rate * CONTENT_RATE)))
-            total = int(self.store.length("content")[row])
+            total = int(self.store.read_lengths("content")[row])
             start = min(start, max(0, total - own))
-            item["content"] = _tiled(self.store.frames("content", row, start, start + own), count).astype(np.float32)
+            item["content"] = _tile_frames(self.store.read_frames("content", row, start, start + own), count).astype(np.float32)
         return item
 
 
-def _tiled(frames: np.ndarray, count: int) -> np.ndarray:
+def _tile_frames(frames: np.ndarray, count: int) -> np.ndarray:
     if len(frames) == 0:
         raise FaceVCError("the features store holds an utterance of no frames. Extract the features again.")
     return frames if len(frames) == count else np.resize(frames, (count, *frames.shape[1:]))
 
 
 class CropBatches(Dataset):
-    """`self[step]` is that step's batch. Utterances are drawn by weight; with faces, each brings one of its faces and another speaker's.
+    """`self[step]` is the batch of that step. Utterances are drawn by weight. With faces, each also gets one of its faces, and another
+    speaker's voice.
 
-    other_mel: bring that speaker's mel too, for a speaker encoder that hears it. more: so many crops beside, mel and d-vector only.
-    frames: without them nothing is read but vectors, for trainings that decode nothing.
+    other_mel: also reads that speaker's log-mel, for a speaker encoder that needs it. more: number of additional crops with log-mel and
+    d-vector only. frames: False reads only vectors, for trainings that decode nothing.
     """
 
     def __init__(
@@ -122,8 +123,8 @@ class CropBatches(Dataset):
     def __len__(self) -> int:
         return 2**31
 
-    def used_faces(self) -> np.ndarray:
-        """(n, face_dim): the embeddings of all faces that these batches can draw."""
+    def list_used_faces(self) -> np.ndarray:
+        """Returns (n, face_dim): the embeddings of all faces that these batches can draw."""
         if self.faces is None or self.face_embeddings is None:
             raise FaceVCError("these batches have no faces.")
         return self.face_embeddings[np.unique(np.concatenate(list(self.faces)))]
@@ -131,7 +132,7 @@ class CropBatches(Dataset):
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step, self.rank])
         chosen = rng.choice(len(self.voices.rows), self.batch_size, p=self.weights)
-        items = [self._item(int(i), rng) for i in chosen]
+        items = [self._make_item(int(i), rng) for i in chosen]
         batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
         if self.more:
             beside = rng.choice(len(self.voices.rows), self.more, p=self.weights)
@@ -139,12 +140,12 @@ class CropBatches(Dataset):
             batch["more_dvector"] = torch.from_numpy(self.voices.dvectors[beside])
         return batch
 
-    def _item(self, i: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def _make_item(self, i: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         row = int(self.voices.rows[i])
         item = self.reader.read(row, rng) if self.frames else {"level": self.reader.level[row]}
         item["dvector"] = self.voices.dvectors[i]
         if self.faces is not None and self.face_embeddings is not None:
-            other = self._another(i, rng)
+            other = self._draw_other(i, rng)
             item["face"] = self.face_embeddings[rng.choice(self.faces[i])]
             item["other_face"] = self.face_embeddings[rng.choice(self.faces[other])]
             item["other_dvector"] = self.voices.dvectors[other]
@@ -153,19 +154,19 @@ class CropBatches(Dataset):
                 item["other_mel"] = self.reader.read(int(self.voices.rows[other]), rng)["mel"]
         return item
 
-    def _another(self, i: int, rng: np.random.Generator) -> int:
-        """An utterance of another speaker, or of the same if there is only one."""
+    def _draw_other(self, i: int, rng: np.random.Generator) -> int:
+        """Draws an utterance of another speaker, or of the same speaker if there is only one."""
         others = np.flatnonzero(self.voices.speakers != self.voices.speakers[i])
         return int(rng.choice(others)) if len(others) else int(rng.integers(len(self.voices.rows)))
 
 
-def utterance_weights(table: Sequence[Mapping[str, str]], features: Store, rows: np.ndarray, path: Path) -> np.ndarray:
-    """(n,) how often each utterance is drawn, from a table (utterance, weight); utterances it does not name weigh 1."""
+def read_utterance_weights(table: Sequence[Mapping[str, str]], features: Store, rows: np.ndarray, path: Path) -> np.ndarray:
+    """Returns the weights (n,) by which utterances are drawn, from a table (utterance, weight). The default weight is 1."""
     try:
         named = index_by_name((row["utterance"], float(row["weight"])) for row in table)
     except ValueError as error:
         raise FaceVCError(f"{path}: expected a number in the column weight ({error}).") from error
     weights = np.array([named.get(features.ids[i], 1.0) for i in rows])
     if not (np.isfinite(weights).all() and (weights >= 0).all() and 0 < weights.sum() < np.inf):
-        raise FaceVCError(f"{path}: expected finite weights of 0 or more, not all 0, for the training utterances.")
+        raise FaceVCError(f"{path}: expected finite weights of the training utterances, 0 or more and not all 0.")
     return weights

@@ -11,7 +11,7 @@ import numpy as np
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.core.tuning import count_usable_cpus
-from facevc_cli.core.workers import parallel_map
+from facevc_cli.core.workers import map_in_parallel
 from facevc_cli.corpus.origins import COLUMNS, Origin, find_standing
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
@@ -34,15 +34,15 @@ class ExtractionConfig:
     dry_run: bool = False
     fail_fast: bool = False
 
-    def inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
-        """The named inputs with their speakers, up to the limit. The reporter gets what was left out."""
+    def find_inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
+        """Finds the inputs with their speakers, up to the limit. The reporter gets notes about skipped files."""
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
         return find_inputs(self.sources, suffixes, rule, reporter)[: self.limit]
 
 
 @dataclass(frozen=True)
 class Finish:
-    """What a stage adds when all items are there: columns by id, statistics by name."""
+    """The additions of a stage when all items are done: columns by id, statistics by name."""
 
     columns: Mapping[str, Mapping[str, Any]]
     statistics: Mapping[str, np.ndarray]
@@ -60,13 +60,13 @@ def extract_into_store(
     finish: Callable[[list[Store]], Finish] | None = None,
     finish_settings: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """Run `extract` over the inputs that are not done, and merge the store. A bad input is listed, and the others are done.
+    """Runs `extract` on the inputs that are not done, and merges the store. If an input is bad, it is listed, and the others are done.
 
-    Done is what corpus/origins.py says. FaceVCError, before any work, if the store holds an id of another file.
-    `extract` must be picklable: it runs in worker processes. `finish_settings`: what `finish` depends on; where a finished store has
-    others, its items stay and `finish` alone is done again.
+    corpus/origins.py decides which inputs are done. FaceVCError, before any work, if the store holds an id of another file.
+    `extract` must be picklable, because it runs in worker processes. finish_settings: the settings that `finish` depends on. If those of a
+    finished store differ, its items stay and only `finish` runs again.
     """
-    inputs = config.inputs(suffixes, reporter)
+    inputs = config.find_inputs(suffixes, reporter)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
     if count > 1 and config.overwrite:
@@ -74,43 +74,43 @@ def extract_into_store(
     tally = Tally(reporter)
     if config.dry_run:
         reporter.note(f"would work on {len(mine)} files and write {config.output}")
-        return tally.summary(config.output, inputs=len(mine))
+        return tally.summarise(config.output, inputs=len(mine))
     folder = config.output.parent
     lock = config.output.with_name(f".{config.output.name}{f'.{index}-of-{count}' if count > 1 else ''}.lock")
     with (
         exclusive_lock(lock, str(config.output) if count == 1 else f"shard {index}/{count} of {config.output}"),
         StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer,
     ):
-        standing = find_standing(mine, _origins(writer), config.output, folder)
+        standing = find_standing(mine, _read_origins(writer), config.output, folder)
         standing.tell(config.output, reporter)
         waiting = standing.waiting
         reporter.begin(len(mine), "files", stage)
         for source in standing.done:
             tally.skip(source.id)
-        for source, item, error in parallel_map(_WithOrigin(extract, folder), waiting, config.jobs or count_usable_cpus(), outlive=True):
+        for source, item, error in map_in_parallel(_WithOrigin(extract, folder), waiting, config.jobs or count_usable_cpus(), outlive=True):
             if item is not None:
                 writer.add(item)
-                tally.done(source.id)
+                tally.complete(source.id)
                 continue
             tally.fail(source.id, str(error))
             if config.fail_fast and error is not None:
                 raise error
         if count > 1:
             writer.flush()
-            return tally.summary(writer.parts, "run every shard, then the same command without --shard to merge them")
+            return tally.summarise(writer.parts, "run every shard, then the same command without --shard to merge them")
         attributes = {"finish_settings": json.dumps(finish_settings or {}, sort_keys=True)}
-        if waiting or writer.parts.exists() or _finished_otherwise(config.output, attributes):
-            stores = writer.readers()
+        if waiting or writer.parts.exists() or _has_other_attributes(config.output, attributes):
+            stores = writer.list_readers()
             added = finish(stores) if finish else Finish({}, {})
             for store in stores:
                 store.close()
             writer.merge([item.id for item in inputs], added.columns, added.statistics, attributes)
-    return tally.summary(config.output if config.output.exists() else None, next_command)
+    return tally.summarise(config.output if config.output.exists() else None, next_command)
 
 
 @dataclass(frozen=True)
 class _WithOrigin:
-    """An extractor whose items say which file they came from."""
+    """An extractor that adds the file's origin to each item."""
 
     extract: Callable[[Input], Item]
     folder: Path
@@ -118,24 +118,24 @@ class _WithOrigin:
     def __call__(self, source: Input) -> Item:
         origin = Origin.of(source, self.folder)
         item = self.extract(source)
-        item.columns |= origin.columns()
+        item.columns |= origin.as_columns()
         return item
 
 
-def _origins(writer: StoreWriter) -> dict[str, Origin]:
-    """What the store and its parts say of each item's file."""
+def _read_origins(writer: StoreWriter) -> dict[str, Origin]:
+    """Reads the origin of each item from the store and its parts."""
     if not writer.done:
         return {}
     found: dict[str, Origin] = {}
-    for store in writer.readers():
+    for store in writer.list_readers():
         with store:
-            columns = {name: store.column(name) for name in COLUMNS if name in store.columns}
+            columns = {name: store.read_column(name) for name in COLUMNS if name in store.columns}
             for i, (identifier, speaker) in enumerate(zip(store.ids, store.speakers, strict=True)):
                 found[identifier] = Origin.read({name: values[i] for name, values in columns.items()}, speaker)
     return found
 
 
-def _finished_otherwise(path: Path, attributes: Mapping[str, str]) -> bool:
+def _has_other_attributes(path: Path, attributes: Mapping[str, str]) -> bool:
     if not path.is_file():
         return False
     with Store(path) as store:

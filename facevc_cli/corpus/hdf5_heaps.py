@@ -1,7 +1,7 @@
-"""HDF5 keeps texts in global heap collections, and reads a damaged one for ever: their sizes are checked before the library sees them.
+"""Checks the sizes of HDF5's global heap collections, which hold texts. The HDF5 library reads a damaged one without end.
 
-A collection (HDF5 file format, III.E): "GCOL", version 1, 3 bytes, its size (8 bytes), objects. An object: index (2), references (2), 4 bytes, size
-(8), then its data in steps of 8 bytes. Index 0 is the free rest; its size counts its own head.
+A collection (HDF5 file format, III.E): "GCOL", version 1, 3 bytes, its size (8 bytes), objects. An object: index (2), references (2), 4
+bytes, size (8), then its data in steps of 8 bytes. Index 0 is the free rest. Its size includes its own header.
 """
 
 import mmap
@@ -10,11 +10,11 @@ from pathlib import Path
 
 HEAD, OBJECT_HEAD = 16, 16
 SIGNATURE = b"GCOL\x01"
-SEARCHED = 128 << 20  # bytes at either end of a file; frames, which hold no text, lie between
+SEARCHED = 128 << 20  # bytes at either end of a file; the frames between them hold no text
 
 
 def find_damaged_heap(path: Path) -> int | None:
-    """The position in a file of a heap collection whose objects do not fill it in order; None if all is well."""
+    """Returns the position of a heap collection whose objects do not fill it in order. None if there is none."""
     size = path.stat().st_size
     if size == 0:
         return None

@@ -1,4 +1,4 @@
-"""Which file an extracted item came from. It is done if the id, the file and the content are the same."""
+"""Knows the file that an extracted item came from. The item is done if the id, the file and the content are the same."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,55 +7,55 @@ from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Reporter
-from facevc_cli.files.hashes import content_sha256, file_stamp
+from facevc_cli.files.hashes import hash_readable_file, stamp_file
 from facevc_cli.files.inputs import Input
-from facevc_cli.files.names import normalise_name, real_path
-from facevc_cli.files.tables import path_from
+from facevc_cli.files.names import find_real_path, normalise_name
+from facevc_cli.files.tables import make_relative_path
 
 COLUMNS = ("source", "source_sha256", "source_stamp")  # of stores and manifests
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The file that an item was made from. Without a sha256 it is unknown: an earlier version, which kept none, made the item."""
+    """The file that an item was made from. It is unknown without a sha256, because earlier versions stored none."""
 
     source: str = ""  # its path, seen from the folder of the store or manifest
     sha256: str = ""
-    stamp: str = ""  # as of file_stamp
+    stamp: str = ""  # as of stamp_file
     speaker: str = ""
 
     @classmethod
     def of(cls, source: Input, folder: Path) -> "Origin":
-        """What is on the disk now. Taken before the file is decoded: if it changes meanwhile, the item counts as
-        stale."""
-        stamp = file_stamp(source.path)
-        return cls(path_from(Path(os.path.realpath(folder)), _real(source.path)), content_sha256(source.path), stamp, source.speaker)
+        """Describes the file as it is now. Call it before the file is decoded. If the file changes during decoding, the item then counts as
+        outdated.
+        """
+        stamp = stamp_file(source.path)
+        return cls(make_relative_path(Path(os.path.realpath(folder)), _resolve_folder(source.path)), hash_readable_file(source.path), stamp, source.speaker)
 
     @classmethod
     def read(cls, row: Mapping[str, object], speaker: str) -> "Origin":
-        """Out of the columns of a store or a manifest, which may lack them."""
+        """Reads an origin from the columns of a store or a manifest. They may be missing."""
         source, sha256, stamp = (str(row.get(name, "")) for name in COLUMNS)
         return cls(source, sha256, stamp, speaker)
 
-    def columns(self) -> dict[str, str]:
+    def as_columns(self) -> dict[str, str]:
         return dict(zip(COLUMNS, (self.source, self.sha256, self.stamp), strict=True))
 
 
 @dataclass
 class Standing:
-    """What is to do: the inputs that are done, and those that wait, of which some replace an item whose file has
-    changed."""
+    """The inputs that are done, and those that wait. Some of these replace an item because its file has changed."""
 
     done: list[Input] = field(default_factory=list)
     waiting: list[Input] = field(default_factory=list)
-    changed: list[Input] = field(default_factory=list)  # a part of those that wait
-    unknown: list[Input] = field(default_factory=list)  # a part of those that are done: only the id says so
+    changed: list[Input] = field(default_factory=list)  # a subset of those that wait
+    unknown: list[Input] = field(default_factory=list)  # a subset of those that are done, known only by the id
 
     def tell(self, output: Path, reporter: Reporter) -> None:
-        """Write one note on what is made again, and one on what counts as done without proof."""
+        """Writes one note about items that are made again, and one about items that count as done without proof."""
         if self.changed:
             first = self.changed[0].path
-            reporter.note(f"{_files(self.changed)} changed since {output} was made, such as {first}: extracting again")
+            reporter.note(f"{_count_files(self.changed)} changed since {output} was made, such as {first}: extracting again")
         if self.unknown:
             reporter.note(
                 f"{output}: an earlier version made {len(self.unknown)} of its items and did not record their files, so only "
@@ -64,9 +64,9 @@ class Standing:
 
 
 def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: Path, folder: Path) -> Standing:
-    """Compares the inputs with what an output holds by id. `folder`: from which the output's paths are seen.
+    """Compares the inputs with the items of an output. folder: the output's paths are relative to it.
 
-    FaceVCError if the output holds an id of another file: both would be one item.
+    FaceVCError if the output holds an id of another file, because both would be one item.
     """
     standing, clashes = Standing(), []
     for source in inputs:
@@ -99,33 +99,32 @@ def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: 
 
 
 def _is_same_content(origin: Origin, path: Path) -> bool:
-    return (origin.stamp != "" and file_stamp(path) == origin.stamp) or content_sha256(path) == origin.sha256
+    return (origin.stamp != "" and stamp_file(path) == origin.stamp) or hash_readable_file(path) == origin.sha256
 
 
 def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
-    """Whether it is the file that the item was made from, or one in its place: a folder of wav that became one of
-    flac."""
+    """Returns True if it is the file that the item was made from, or a file in its place, such as a wav that became a flac."""
     if not origin.source:
         return False
-    before, now = _place(origin, folder), _real(path)
+    before, now = _place(origin, folder), _resolve_folder(path)
     if normalise_name(str(before)) == normalise_name(str(now)) or os.path.realpath(before) == os.path.realpath(now):
         return True
     return not os.path.exists(before) and before.parent == now.parent and before.stem == now.stem
 
 
 def _is_someone_else(origin: Origin, source: Input, folder: Path) -> bool:
-    """Whether a file of the same content is still there under another speaker's name; a moved file is not."""
+    """Returns True if another speaker still has a file with the same content. A moved file does not count."""
     return origin.speaker != source.speaker and origin.source != "" and os.path.exists(_place(origin, folder))
 
 
 def _place(origin: Origin, folder: Path) -> Path:
-    return real_path(Path(os.path.normpath(os.path.join(os.path.realpath(folder), origin.source))))
+    return find_real_path(Path(os.path.normpath(os.path.join(os.path.realpath(folder), origin.source))))
 
 
-def _real(path: Path) -> Path:
-    """The path without links on the way to it; the file itself keeps its name, also if it is a link."""
+def _resolve_folder(path: Path) -> Path:
+    """Returns the path with the links of its folder resolved. The file keeps its own name, even if it is a link."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 
-def _files(inputs: Sequence[Input]) -> str:
+def _count_files(inputs: Sequence[Input]) -> str:
     return "1 file" if len(inputs) == 1 else f"{len(inputs)} files"

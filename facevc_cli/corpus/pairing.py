@@ -1,4 +1,4 @@
-"""Which faces go with which utterance: by a table, else the same clip, else the same person."""
+"""Pairs faces with utterances: by a table, else by the same clip, else by the same person."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from facevc_cli.files.names import normalise_name
 
 
 def pair_faces(features: Store, rows: np.ndarray, faces: Store, table: Sequence[Mapping[str, str]] | None) -> dict[int, np.ndarray]:
-    """Row of the features store -> rows of the faces store, at least one; utterances without a face are left out.
+    """Returns row of the features store -> rows of the faces store, at least one. Utterances without a face are left out.
 
-    table: rows with `face` (a face's id or person) and `utterance` or `speaker`. Without one, a face belongs to the utterance of
-    the same id, else to all utterances of the same person. FaceVCError if nothing can be joined.
+    table: rows with `face` (a face's id or person) and `utterance` or `speaker`. Without a table, a face belongs to the utterance with the
+    same id, else to all utterances of the same person. FaceVCError if no pair is found.
     """
     of_person: dict[str, list[int]] = defaultdict(list)
-    of_clip: dict[str, list[int]] = defaultdict(list)  # those that need their suffix to be told apart: a live photo's picture and film
+    of_clip: dict[str, list[int]] = defaultdict(list)  # ids that are unique only with their suffix: a live photo's picture and film
     for i, (face, person) in enumerate(zip(faces.ids, faces.speakers, strict=True)):
         of_person[person].append(i)
         if PurePosixPath(face).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:

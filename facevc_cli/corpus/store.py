@@ -2,16 +2,18 @@
 
 Layout of a store (schema 1):
 
-    attributes       schema, stage, version, settings (JSON), settings_hash, and whatever the stage adds
-    index/id, index/speaker, index/<column>             one value an item
-    index/offset/<frames>, index/length/<frames>        where the item's rows lie in frames/<frames>
-    frames/<name>    (sum of lengths, ...)              contiguous, so that a crop is one read
-    vectors/<name>   (items, ...)
-    statistics/<name>                                   what the stage computed over all items
+| place | content |
+| --- | --- |
+| attributes | schema, stage, version, settings (JSON), settings_hash, and attributes of the stage |
+| index/id, index/speaker, index/<column> | one value per item |
+| index/offset/<frames>, index/length/<frames> | first row, and number of rows, of each item in frames/<frames> |
+| frames/<name> | (sum of lengths, ...), contiguous, so that a crop is one read |
+| vectors/<name> | (items, ...) |
+| statistics/<name> | statistics over all items |
 
-Writing is crash-safe: items gather in memory, each full shard is written to `<store>.parts/` under a temporary name and
-renamed, and the store itself is merged from the parts at the end. A killed run loses the shard in hand; the next run, or
-another machine's `--shard`, goes on from the parts.
+Writing is crash-safe. Items are collected in memory. Each full shard is written to `<store>.parts/` under a temporary name, then renamed.
+At the end the store is merged from the parts. A killed run loses only its last shard. The next run, or another machine's `--shard`,
+continues from the parts.
 """
 
 import hashlib
@@ -25,7 +27,7 @@ import h5py
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.store_check import CheckedStore, check_heaps, damage_told
+from facevc_cli.corpus.store_check import CheckedStore, check_heaps, report_damage
 from facevc_cli.files.names import normalise_name
 
 Value = str | int | float | bool
@@ -33,7 +35,7 @@ Value = str | int | float | bool
 
 @dataclass
 class Item:
-    """What a stage found out about one utterance, image or clip."""
+    """The data that a stage extracted from one utterance, image or clip."""
 
     id: str
     speaker: str
@@ -42,18 +44,18 @@ class Item:
     columns: dict[str, Value] = field(default_factory=dict)
 
 
-def newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
-    """Where each item is, by id: in the last of the stores that hold it."""
+def find_newest(stores: Sequence["Store"]) -> dict[str, tuple["Store", int]]:
+    """Returns the position of each item by id, in the last store that has it."""
     return {identifier: (store, i) for store in stores for i, identifier in enumerate(store.ids)}
 
 
-def settings_hash(settings: Mapping[str, Any]) -> str:
-    """Sixteen hex digits that differ if any setting differs."""
+def hash_settings(settings: Mapping[str, Any]) -> str:
+    """Returns sixteen hex digits that differ if any setting differs."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 class Store:
-    """A finished store, read lazily; safe to hand to worker processes. FaceVCError if it is not what was expected."""
+    """A finished store. It reads data when needed, and can be passed to worker processes. FaceVCError if the file is not as expected."""
 
     def __init__(self, path: Path | str, stage: str | None = None):
         self.path = Path(path)
@@ -121,69 +123,69 @@ class Store:
     def vector_names(self) -> list[str]:
         return list(self._open().get("vectors", {}))
 
-    def column(self, name: str) -> list[Any]:
-        """One value per item; strings as str."""
+    def read_column(self, name: str) -> list[Any]:
+        """Reads one value per item; texts as str."""
         if name not in self.columns:
             raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
         if name not in self._columns:
             dataset = self._open()["index"][name]
             text = h5py.check_string_dtype(dataset.dtype) is not None
-            with damage_told(self.path, f"index/{name}"):
-                self._columns[name] = self._checked.texts(dataset, f"index/{name}") if text else dataset[:].tolist()
+            with report_damage(self.path, f"index/{name}"):
+                self._columns[name] = self._checked.read_texts(dataset, f"index/{name}") if text else dataset[:].tolist()
         return self._columns[name]
 
-    def length(self, name: str) -> np.ndarray:
-        """(items,) frames of each item."""
-        return self._frames_of(name)[1]
+    def read_lengths(self, name: str) -> np.ndarray:
+        """Returns the number of frames of each item, (items,)."""
+        return self._find_extent(name)[1]
 
-    def frames(self, name: str, item: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Rows [start, stop) of one item's frames: a single contiguous read."""
-        offsets, lengths = self._frames_of(name)
+    def read_frames(self, name: str, item: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Reads rows [start, stop) of one item's frames, in a single contiguous read."""
+        offsets, lengths = self._find_extent(name)
         stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
         first = int(offsets[item])
-        with damage_told(self.path, f"frames/{name}"):
+        with report_damage(self.path, f"frames/{name}"):
             if name not in self._datasets:
                 self._datasets[name] = self._open()["frames"][name]
             return self._datasets[name][first + start : first + stop]
 
-    def vectors(self, name: str) -> np.ndarray:
-        """(items, ...) all rows."""
+    def read_vectors(self, name: str) -> np.ndarray:
+        """Reads the vectors of all items, (items, ...)."""
         if name not in self.vector_names:
             raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
-        with damage_told(self.path, f"vectors/{name}"):
+        with report_damage(self.path, f"vectors/{name}"):
             return self._open()["vectors"][name][:]
 
     @property
     def statistics_names(self) -> list[str]:
         return list(self._open().get("statistics", {}))
 
-    def statistics(self, name: str) -> np.ndarray:
+    def read_statistics(self, name: str) -> np.ndarray:
         file = self._open()
         if "statistics" not in file or name not in file["statistics"]:
             raise FaceVCError(f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again.")
-        with damage_told(self.path, f"statistics/{name}"):
+        with report_damage(self.path, f"statistics/{name}"):
             found = np.asarray(file["statistics"][name][()])
             if not np.isfinite(found).all():
                 raise ValueError("values that are not finite")
             return found
 
-    def _frames_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _find_extent(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         if name not in self._extents:
             raise FaceVCError(f"{self.path}: expected frames {name!r}, found {', '.join(self._extents) or 'none'}.")
         return self._extents[name]
 
-    def _vector(self, name: str, index: int) -> np.ndarray:
-        with damage_told(self.path, f"vectors/{name}"):
+    def _read_vector(self, name: str, index: int) -> np.ndarray:
+        with report_damage(self.path, f"vectors/{name}"):
             return self._open()["vectors"][name][index]
 
-    def item(self, index: int) -> Item:
-        """Everything about one item, as it was added."""
+    def read_item(self, index: int) -> Item:
+        """Reads one item as it was added."""
         return Item(
             self.ids[index],
             self.speakers[index],
-            {n: self.frames(n, index) for n in self.frame_names},
-            {n: self._vector(n, index) for n in self.vector_names},
-            {n: self.column(n)[index] for n in self.columns},
+            {n: self.read_frames(n, index) for n in self.frame_names},
+            {n: self._read_vector(n, index) for n in self.vector_names},
+            {n: self.read_column(n)[index] for n in self.columns},
         )
 
 

@@ -1,4 +1,4 @@
-"""Writing a store: items gather in shards, which are merged into one file at the end."""
+"""Writes a store. Items are collected in shards, which are merged into one file at the end."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ import numpy as np
 from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.stopping import delay_interrupts
-from facevc_cli.corpus.store import Item, Store, Value, newest, settings_hash
+from facevc_cli.corpus.store import Item, Store, Value, find_newest, hash_settings
 from facevc_cli.corpus.store_check import SCHEMA
 from facevc_cli.files.atomic import atomic_path, remove_left
 from facevc_cli.files.locks import exclusive_lock
@@ -26,21 +26,21 @@ MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a p
 
 
 class StoreWriter:
-    """Gathers items into shards and merges them; use as a context manager. `done` holds the ids that need no work."""
+    """Collects items in shards and merges them. Use it as a context manager. `done` holds the ids of finished items."""
 
     def __init__(self, path: Path | str, stage: str, settings: Mapping[str, Any], *, overwrite: bool = False, shard_items: int = 64):
         self.path, self.stage, self.settings, self.shard_items = Path(path), stage, dict(settings), shard_items
         self.parts = self.path.with_name(self.path.name + ".parts")
-        self.hash = settings_hash(settings)
+        self.hash = hash_settings(settings)
         self._waiting: list[Item] = []
         self.done: set[str] = set()
         if overwrite:
             self.path.unlink(missing_ok=True)
             shutil.rmtree(self.parts, ignore_errors=True)
         with self._merge_lock():
-            for existing in [self.path, *self._finished_parts()]:
+            for existing in [self.path, *self._list_finished_parts()]:
                 if existing.is_file():
-                    self.done.update(self._checked(existing).ids)
+                    self.done.update(self._open_checked(existing).ids)
 
     def __enter__(self) -> "StoreWriter":
         return self
@@ -50,14 +50,14 @@ class StoreWriter:
             self.flush()  # also after Ctrl-C: these items are finished work; a full disk was reported before
 
     def add(self, item: Item) -> None:
-        """Keeps an item; every `shard_items` items go to disk."""
+        """Keeps an item. Every `shard_items` items are written to disk."""
         self._waiting.append(item)
         self.done.add(item.id)
         if len(self._waiting) >= self.shard_items:
             self.flush()
 
     def flush(self) -> None:
-        """Write the current shard."""
+        """Writes the current shard."""
         if self._waiting:
             rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
             self._write(self.parts / f"part-t{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5", self._waiting, rows)
@@ -70,10 +70,10 @@ class StoreWriter:
         statistics: Mapping[str, np.ndarray] | None = None,
         attributes: Mapping[str, Value] | None = None,
     ) -> None:
-        """Writes the store: the items of `order` that are done, then any other; the parts that went into it are removed.
+        """Writes the store: first the finished items of `order`, then all others. Then it removes the merged parts.
 
-        columns: name -> {id: value}, computed over all items; statistics: name -> array; attributes: name -> value. Items whose column is not
-        given, which another process has finished meanwhile, stay in their parts for the next merge.
+        columns: name -> {id: value}, computed over all items. statistics: name -> array. attributes: name -> value. Items without these
+        columns, which another process has just finished, stay in their parts for the next merge.
         """
         self.flush()
         with self._merge_lock():
@@ -83,44 +83,46 @@ class StoreWriter:
         self, order: Sequence[str], columns: Mapping[str, Mapping[str, Value]], statistics: Mapping[str, np.ndarray], attributes: Mapping[str, Value]
     ) -> None:
         known = [set(values) for values in columns.values()]
-        sources = [source for source in self.readers() if all(names.issuperset(source.ids) for names in known)]
+        sources = [source for source in self.list_readers() if all(names.issuperset(source.ids) for names in known)]
         if not sources:
             return
-        home = newest(sources)
+        home = find_newest(sources)
         ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
-        rows = {n: sum(int(home[i][0].length(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
-        items = (_with(item, columns) for item in _read(home[i] for i in ids))
+        rows = {n: sum(int(home[i][0].read_lengths(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
+        items = (_add_columns(item, columns) for item in _read(home[i] for i in ids))
         self._write(self.path, items, rows, statistics, attributes)
         for source in sources:
             source.close()
-            if source.path != self.path:  # other processes go on writing parts: only those that were merged go
+            if source.path != self.path:  # other processes may still write parts, so only the merged ones are removed
                 source.path.unlink(missing_ok=True)
         remove_left([self.path.parent])
         if any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock")):
-            return  # a shard is at work and may put its next part here at any time
-        with suppress(OSError):  # not empty if another process has written a part meanwhile
+            return  # a shard may write its next part here at any time
+        with suppress(OSError):  # not empty if another process has just written a part
             remove_left([self.parts])
             self.parts.rmdir()
 
-    def readers(self) -> list[Store]:
-        """The store (if any) and the parts, to compute statistics from before merging. They come closed, because there may be more of
-        them than a process may open; reading opens them."""
+    def list_readers(self) -> list[Store]:
+        """Returns the store (if any) and the parts, to compute statistics before merging.
+
+        They are closed, and reading opens them, because there may be more of them than a process may open.
+        """
         self.flush()
         stores = []
-        for path in (p for p in [self.path, *self._finished_parts()] if p.is_file()):
+        for path in (p for p in [self.path, *self._list_finished_parts()] if p.is_file()):
             stores.append(Store(path))
             stores[-1].close()
         return stores
 
     def _merge_lock(self) -> AbstractContextManager[None]:
-        """While one process merges, no other looks for parts."""
+        """Locks the parts, so that only one process merges."""
         return exclusive_lock(self.path.with_name(f".{self.path.name}.merge.lock"), str(self.path), wait=True)
 
-    def _finished_parts(self) -> list[Path]:
-        """The oldest first; those of earlier versions, which have no time in their names, sort before all others."""
+    def _list_finished_parts(self) -> list[Path]:
+        """Lists the parts, the oldest first. Parts of earlier versions have no time in their names and are sorted first."""
         return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
 
-    def _checked(self, existing: Path) -> Store:
+    def _open_checked(self, existing: Path) -> Store:
         store = Store(existing, self.stage)
         if store.attributes["settings_hash"] != self.hash:
             changed = sorted(k for k in {*store.settings, *self.settings} if store.settings.get(k) != self.settings.get(k))
@@ -156,7 +158,7 @@ class StoreWriter:
 
 
 class _ItemsWriter:
-    """Streams items into an open file: frames go to contiguous datasets of known size, the index is written at the end."""
+    """Writes items one by one into an open file. Frames go to contiguous datasets of known size. The index is written at the end."""
 
     def __init__(self, file: h5py.File, rows: Mapping[str, int]):
         self.file, self.rows = file, rows
@@ -207,20 +209,20 @@ class _ItemsWriter:
 
 
 def _read(places: Iterable[tuple[Store, int]]) -> Iterator[Item]:
-    """Items out of many stores, of which few are open at a time."""
+    """Yields items from many stores, and keeps only a few of them open."""
     opened: dict[Path, Store] = {}
     for store, index in places:
         if store.path not in opened and len(opened) >= MOST_OPEN:
             opened.pop(next(iter(opened))).close()
         opened[store.path] = store
-        yield store.item(index)
+        yield store.read_item(index)
 
 
 def _empty_like(value: Value) -> Value:
     return type(value)()
 
 
-def _with(item: Item, columns: Mapping[str, Mapping[str, Value]]) -> Item:
+def _add_columns(item: Item, columns: Mapping[str, Mapping[str, Value]]) -> Item:
     for name, values in columns.items():
         item.columns[name] = values[item.id]
     return item

@@ -1,16 +1,16 @@
-"""From many channels to one: FFmpeg's downmix, or the loudest channel if the others cancel it. Offsets are removed."""
+"""Mixes many channels to one: FFmpeg's downmix, or the loudest channel if the others cancel it. Removes offsets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-SILENCE = 1e-4  # RMS: what is below it is no sound
+SILENCE = 1e-4  # RMS; anything below counts as silence
 # The share of its energy that a channel must keep in the mix. A mean of two channels keeps a quarter if the other is
 # silent, and less if the other cancels it. Two channels that differ keep a half: they stay a mean.
 KEPT_ENERGY = 0.2502
-SILENT_BESIDE = 1e-6  # of the loudest channel's energy: 60 dB below
-OFFSET_ENERGY = 0.01  # of the sound's energy; a smaller offset changes the level by less than .05 dB
+SILENT_BESIDE = 1e-6  # share of the loudest channel's energy (-60 dB)
+OFFSET_ENERGY = 0.01  # share of the sound's energy; a smaller offset changes the level by less than .05 dB
 DRIFT_ENERGY = 0.1
 SHORTEST_OFFSET_S = 0.2  # the mean of a shorter piece is no offset: it may be part of a period
 DRIFT_WINDOW_S, DRIFT_CUTOFF_HZ = 0.1, 10.0  # a voice has nothing below 50 Hz
@@ -19,7 +19,7 @@ BLOCK_SAMPLES = 1 << 20
 _HALF_POWER = 2**-0.5
 _WEIGHTS = {"FC": 1.0, "LFE": 0.0, "LFE2": 0.0, **dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR"), _HALF_POWER)}
 _SURROUND = 0.5
-_GUESSED = {  # what FFmpeg takes a number of channels for if the file does not say
+_GUESSED = {  # FFmpeg's layout for a number of channels if the file does not name them
     3: "FL FR LFE",
     4: "FL FR FC BC",
     5: "FL FR FC BL BR",
@@ -29,11 +29,11 @@ _GUESSED = {  # what FFmpeg takes a number of channels for if the file does not 
 }
 
 
-def mix_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
-    """What each channel counts in the mix (count,) float32; None: all the same, which is a mean.
+def choose_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
+    """Returns the weight of each channel in the mix (count,) float32. None means equal weights.
 
-    names: FFmpeg's, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point: the
-    centre counts 1, so that speech in the centre alone stays as loud as it is.
+    names: FFmpeg's names, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point. The centre has weight
+    1, so speech in the centre alone keeps its level.
     """
     if count < 3:
         return None
@@ -45,19 +45,19 @@ def mix_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
 
 
 def mix_channels(block: np.ndarray, names: Sequence[str] = (), channel: int | None = None) -> np.ndarray:
-    """(n, channels) -> (n,) of the same kind: the channel that `channel` names, else the downmix."""
+    """(n, channels) -> (n,) of the same type: the channel number `channel`, or else the downmix."""
     count = block.shape[1]
     if channel is not None and channel < count:
         return np.ascontiguousarray(block[:, channel])
     if count < 3:  # to the bit what numpy's mean gives, which has no -0, and ten times as fast
         return np.asarray(block[:, 0] + 0.0 if count == 1 else (block[:, 0] + block[:, 1]) / 2 + 0.0)
-    weights = mix_weights(count, names)
+    weights = choose_weights(count, names)
     return np.asarray(block.mean(axis=1) if weights is None else block @ weights.astype(block.dtype))
 
 
 @dataclass
 class ChannelLevels:
-    """How loud the channels are, and their mix: added up block by block."""
+    """The levels of the channels and of their mix, added up block by block."""
 
     count: int = 0
     peak: float = 0.0  # of the mix
@@ -66,7 +66,7 @@ class ChannelLevels:
     _mix: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def add(self, block: np.ndarray, mixed: np.ndarray) -> None:
-        """A block (n, channels) and its mix (n,); the number of channels may change from block to block."""
+        """Adds a block (n, channels) and its mix (n,). Blocks may have different numbers of channels."""
         if not len(block):
             return
         self.count += len(block)
@@ -97,7 +97,7 @@ class ChannelLevels:
         return float(self.powers.max(initial=0.0))
 
     def choose_channel(self) -> int | None:
-        """The channel to take instead of the mix, because only it has sound or the mix loses it; None for the mix."""
+        """Returns the channel to use instead of the mix, if only it has sound or the mix cancels it. None: use the mix."""
         powers = self.powers
         if len(powers) < 2 or powers.max() < SILENCE**2:
             return None
@@ -106,8 +106,8 @@ class ChannelLevels:
         mean, square = self._mix / self.count
         return loudest if alone or square - mean**2 < KEPT_ENERGY * powers[loudest] else None
 
-    def offset(self, rate: int) -> float:
-        """The offset of the mix that is to be taken out: 0 if it does not matter."""
+    def find_offset(self, rate: int) -> float:
+        """Returns the offset of the mix to remove; 0 if it does not matter."""
         mean, square = self._mix / max(1, self.count)
         matters = (
             self.count >= SHORTEST_OFFSET_S * rate
@@ -118,7 +118,7 @@ class ChannelLevels:
 
 
 def remove_drift(wav: np.ndarray, rate: int) -> bool:
-    """Remove a changing offset from (n,) float32, in place; return whether there was one that matters."""
+    """Removes a changing offset from (n,) float32, in place. Returns True if there was one that matters."""
     size = round(DRIFT_WINDOW_S * rate)
     windows = len(wav) // size if size else 0
     if windows < SHORTEST_OFFSET_S / DRIFT_WINDOW_S:
@@ -138,7 +138,7 @@ def remove_drift(wav: np.ndarray, rate: int) -> bool:
 
 
 def mix_array(wav: np.ndarray, rate: int) -> np.ndarray:
-    """A whole recording (n, channels) in memory -> (n,) float32, by the same rules as a file."""
+    """Mixes a whole recording (n, channels) in memory to (n,) float32, by the same rules as a file."""
     levels = ChannelLevels()
     mixed = mix_channels(wav)
     levels.add(wav, mixed)
@@ -146,7 +146,7 @@ def mix_array(wav: np.ndarray, rate: int) -> np.ndarray:
         mixed = mix_channels(wav, channel=channel)
         levels = ChannelLevels()
         levels.add(mixed[:, None], mixed)
-    offset = levels.offset(rate)
+    offset = levels.find_offset(rate)
     mono = (mixed - offset if offset else mixed).astype(
         np.float32
     )  # a copy in any case: the caller's samples stay as they are

@@ -1,4 +1,4 @@
-"""Frames of one rate brought to another."""
+"""Converts frames of one rate to another."""
 
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,4 +1,4 @@
-"""What happens to every recording before features are taken, in training and in conversion alike."""
+"""Prepares every recording before its features are computed. Training and conversion use the same code."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,13 +7,13 @@ import numpy as np
 
 from facevc_cli.core.choices import name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, log_mel, sound_bounds
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, compute_log_mel, find_sound_bounds
 from facevc_cli.dsp.pitch import extract_f0
 
 
 @dataclass(frozen=True)
 class Frontend:
-    """A mel definition's name, the trim in dB below the peak (None: no trim), and the peak level set (None: as recorded)."""
+    """The name of a log-mel definition, the trim in dB below the peak (None: no trim), and the peak level (None: as recorded)."""
 
     mel: str = "fvmvc"
     trim_db: float | None = 60.0
@@ -21,7 +21,7 @@ class Frontend:
 
     @classmethod
     def standard(cls, mel: str) -> "Frontend":
-        """The paper's for `fvmvc`; peaks levelled at .9 for `hifigan`, whose corpora differ in loudness."""
+        """Returns the paper's front-end for `fvmvc`. For `hifigan`, whose corpora differ in loudness, it sets peaks to .9."""
         if mel not in MEL_DEFINITIONS:
             raise UsageError(f"--mel {mel!r}: {name_allowed(mel, MEL_DEFINITIONS)}")
         return cls(mel, peak=0.9 if mel == "hifigan" else None)
@@ -31,12 +31,12 @@ class Frontend:
         return MEL_DEFINITIONS[self.mel]
 
     def as_settings(self) -> dict[str, Any]:
-        """Everything that a store's or a checkpoint's features depend on."""
+        """Returns all settings that the features of a store or a checkpoint depend on."""
         return {**asdict(self), "definition": self.definition.as_settings()}
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Frontend":
-        """The front-end of a store's or checkpoint's settings; refused if this version defines that mel otherwise."""
+        """Builds the front-end from settings of a store or checkpoint. FaceVCError if this version defines that log-mel differently."""
         absent = [name for name in ("mel", "trim_db", "peak", "definition") if name not in settings]
         if absent:
             raise FaceVCError(f"{where}: its settings lack {', '.join(absent)}: they are no features'. Extract the features again with this version.")
@@ -48,13 +48,13 @@ class Frontend:
             )
         return frontend
 
-    def bounds(self, wav: np.ndarray) -> tuple[int, int]:
-        """What the trim keeps of (n,): first sample, one past the last."""
-        return (0, len(wav)) if self.trim_db is None else sound_bounds(wav, self.trim_db)
+    def find_bounds(self, wav: np.ndarray) -> tuple[int, int]:
+        """Returns the part of (n,) that the trim keeps: the first sample, and one past the last."""
+        return (0, len(wav)) if self.trim_db is None else find_sound_bounds(wav, self.trim_db)
 
     def prepare(self, wav: np.ndarray) -> np.ndarray:
         """(n,) at the definition's rate -> trimmed and levelled (m,) float32."""
-        start, end = self.bounds(wav)
+        start, end = self.find_bounds(wav)
         return self.match_peak(wav[start:end])
 
     def match_peak(self, wav: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
@@ -64,7 +64,7 @@ class Frontend:
             wav = wav * (self.peak / max(0.05, loudest))
         return wav.astype(np.float32, copy=False)
 
-    def features(self, wav: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+    def extract_features(self, wav: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
         """A prepared wav (n,) -> (log-mel (T, n_mels) float32, F0 (T,) float32 Hz, 0 unvoiced)."""
-        mel = log_mel(wav, self.definition, device)
+        mel = compute_log_mel(wav, self.definition, device)
         return mel, extract_f0(wav, self.definition.rate, self.definition.hop_samples, len(mel))

@@ -1,7 +1,7 @@
-"""Log-mel spectrograms in the two definitions that the models and vocoders know.
+"""Computes log-mel spectrograms by the two definitions that the models and vocoders use.
 
-`fvmvc` is the paper's (16 kHz, Parallel WaveGAN's bands), `hifigan` the starter model's (22.05 kHz, HiFi-GAN's bands).
-Every audio constant of the project stands in `MEL_DEFINITIONS`; frame rates follow by exact division.
+`fvmvc` is the paper's (16 kHz, Parallel WaveGAN's bands), `hifigan` the starter model's (22.05 kHz, HiFi-GAN's bands). `MEL_DEFINITIONS`
+has all audio constants of the project. Frame rates follow by exact division.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ FRAMES_AT_ONCE = 16384
 
 @dataclass(frozen=True)
 class MelDefinition:
-    """How a log-mel is computed; two stores or models fit together only if all of this is equal."""
+    """The settings of a log-mel. Two stores or models fit together only if all of them are equal."""
 
     name: str
     rate: int  # Hz
@@ -32,7 +32,7 @@ class MelDefinition:
 
     @property
     def frame_rate(self) -> Fraction:
-        """Frames a second, exact."""
+        """Frames per second, exact."""
         return Fraction(self.rate, self.hop_samples)
 
     def as_settings(self) -> dict[str, Any]:
@@ -45,22 +45,22 @@ MEL_DEFINITIONS = {
 }
 
 
-def _hz_to_slaney(hz: np.ndarray) -> np.ndarray:
+def _convert_hz_to_slaney(hz: np.ndarray) -> np.ndarray:
     """Slaney's mel scale (Auditory Toolbox): linear below 1 kHz, logarithmic above."""
     return np.where(hz < 1000.0, hz * 3 / 200, 15 + np.log(np.maximum(hz, 1e-9) / 1000.0) * 27 / np.log(6.4))
 
 
-def _slaney_to_hz(mel: np.ndarray) -> np.ndarray:
+def _convert_slaney_to_hz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < 15, mel * 200 / 3, 1000.0 * np.exp((mel - 15) * np.log(6.4) / 27))
 
 
 @lru_cache
-def mel_filters(definition: MelDefinition) -> np.ndarray:
-    """Slaney mel filters (n_mels, 1 + n_fft / 2) float32: triangles of equal area. Equal to librosa.filters.mel's (tested).
+def make_mel_filters(definition: MelDefinition) -> np.ndarray:
+    """Returns Slaney mel filters (n_mels, 1 + n_fft / 2) float32: triangles of equal area. A test compares them with librosa.filters.mel.
 
-    Written out because training machines and a quick start must do without librosa.
+    librosa is not used here, because training machines do without it and it starts slowly.
     """
-    d, edges = definition, _band_edges_hz(definition)
+    d, edges = definition, _find_band_edges_hz(definition)
     bins = np.fft.rfftfreq(d.n_fft, 1 / d.rate)
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
@@ -68,30 +68,32 @@ def mel_filters(definition: MelDefinition) -> np.ndarray:
     return np.asarray(triangles * (2 / (edges[2:] - edges[:-2]))[:, None], np.float32)
 
 
-def mel_centres_hz(definition: MelDefinition) -> np.ndarray:
-    """(n_mels,) the frequency of each band's peak, in Hz."""
-    return _band_edges_hz(definition)[1:-1]
+def find_band_centres_hz(definition: MelDefinition) -> np.ndarray:
+    """Returns the frequency of each band's peak in Hz, (n_mels,)."""
+    return _find_band_edges_hz(definition)[1:-1]
 
 
-def band_places(definition: MelDefinition, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where frequencies of any shape lie among the bands: the lower neighbour, and how far from it to the next, 0 to 1 (float32)."""
-    centres = mel_centres_hz(definition)
+def locate_in_bands(definition: MelDefinition, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Locates frequencies of any shape among the bands. Returns the lower neighbour, and the distance from it towards the next, 0 to 1
+    (float32).
+    """
+    centres = find_band_centres_hz(definition)
     place = np.interp(hz, centres, np.arange(len(centres)))
     low = np.minimum(place.astype(np.int64), len(centres) - 2)
     return low, (place - low).astype(np.float32)
 
 
-def _band_edges_hz(d: MelDefinition) -> np.ndarray:
+def _find_band_edges_hz(d: MelDefinition) -> np.ndarray:
     """(n_mels + 2,): band i rises from edge i to edge i + 1 and falls to edge i + 2."""
-    lowest, highest = _hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))
-    return _slaney_to_hz(np.linspace(lowest, highest, d.n_mels + 2))
+    lowest, highest = _convert_hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))
+    return _convert_slaney_to_hz(np.linspace(lowest, highest, d.n_mels + 2))
 
 
-def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> np.ndarray:
-    """The log-mel of a waveform at the definition's rate.
+def compute_log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> np.ndarray:
+    """Computes the log-mel of a waveform at the definition's rate.
 
-    wav: (n,) float, at least one sample, in [-1, 1]; returns (T, n_mels) float32, not normalised. T = 1 + n // hop where
-    centred, else n // hop (at least 1): a clip shorter than a window is padded with zeros first.
+    wav: (n,) float in [-1, 1], at least one sample. Returns (T, n_mels) float32, not normalised. T = 1 + n // hop if frames are centred,
+    else n // hop (at least 1). A clip shorter than a window is padded with zeros first.
     """
     import torch
     from torch.nn.functional import pad
@@ -102,7 +104,7 @@ def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> 
     if len(y) <= side:  # reflection needs more samples than it mirrors
         y = pad(y, (0, side + 1 - len(y)))
     y = pad(y[None, None], (side, side), mode="reflect")[0]
-    window, filters = torch.hann_window(d.win_samples, device=device), torch.from_numpy(mel_filters(d)).to(device)
+    window, filters = torch.hann_window(d.win_samples, device=device), torch.from_numpy(make_mel_filters(d)).to(device)
     frames = 1 + (y.shape[1] - d.n_fft) // d.hop_samples
     logged = np.empty((frames, d.n_mels), np.float32)
     for start in range(0, frames, FRAMES_AT_ONCE):  # the spectrum of an hour would take gigabytes
@@ -114,14 +116,13 @@ def log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> 
     return logged
 
 
-def sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 2048, hop_samples: int = 512) -> tuple[int, int]:
-    """First and one past the last sample once leading and trailing silence, `top_db` below the loudest frame, is cut off.
+def find_sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 2048, hop_samples: int = 512) -> tuple[int, int]:
+    """Returns the first sample, and one past the last, without leading and trailing silence of `top_db` below the loudest frame.
 
-    wav: (n,); the samples kept are those that librosa.effects.trim keeps (RMS of centred, zero-padded frames; tested). All of
-    a recording that is silent throughout is kept.
+    wav: (n,). The result equals librosa.effects.trim (RMS of centred, zero-padded frames; tested). A silent recording is kept whole.
     """
     count = 1 + len(wav) // hop_samples
-    padded = np.pad(wav, (frame_samples // 2, frame_samples))  # zeros for the last frame to end in
+    padded = np.pad(wav, (frame_samples // 2, frame_samples))  # zeros that complete the last frame
     power = np.empty(count)
     for first in range(0, count, FRAMES_AT_ONCE):  # in float64 an hour would take gigabytes
         last = min(first + FRAMES_AT_ONCE, count)
@@ -138,8 +139,8 @@ def sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 204
 WHISPER_MEL = MelDefinition("whisper", 16000, 400, 400, 160, 80, 0.0, 8000.0, "log10", 1e-10, True)
 
 
-def whisper_mel_power(wav: np.ndarray) -> np.ndarray:
-    """(n,) at 16 kHz -> (80, T) power mel spectrogram as Whisper takes it, T = n // 160 made even by a last silent frame."""
+def compute_whisper_mel_power(wav: np.ndarray) -> np.ndarray:
+    """(n,) at 16 kHz -> (80, T) power mel spectrogram for Whisper. T = n // 160, made even by a last silent frame."""
     import torch
 
     d = WHISPER_MEL
@@ -148,5 +149,5 @@ def whisper_mel_power(wav: np.ndarray) -> np.ndarray:
         y = torch.nn.functional.pad(y, (0, d.n_fft))
     window = torch.hann_window(d.win_samples)
     spectrum = torch.stft(y, d.n_fft, d.hop_samples, window=window, center=True, return_complex=True)[:, :-1].abs() ** 2
-    power = torch.from_numpy(mel_filters(d)) @ spectrum
+    power = torch.from_numpy(make_mel_filters(d)) @ spectrum
     return torch.nn.functional.pad(power, (0, power.shape[1] % 2)).numpy()

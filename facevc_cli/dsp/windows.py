@@ -1,13 +1,13 @@
-"""Long sequences in windows of one length, each with the context that makes its middle equal to the whole's."""
+"""Splits long sequences into windows of one length. Each has enough context that its middle equals that of the whole."""
 
 from collections.abc import Iterator
 
 
-def windows(total: int, size: int, context: int) -> Iterator[tuple[int, int, int]]:
-    """(first, start, end): a window begins at frame `first`, and of what comes out of it start .. end are kept.
+def place_windows(total: int, size: int, context: int) -> Iterator[tuple[int, int, int]]:
+    """Yields (first, start, end): a window begins at frame `first`, and the output frames start .. end are kept.
 
-    All windows have `size` frames, also the first and the last, which lie against the sequence's ends, where there is nothing to look
-    at; up to `size` frames are one window. `context`: the frames on either side that a frame depends on; size > 2 * context.
+    All windows have `size` frames. The first and the last touch the sequence's ends. A sequence of up to `size` frames is one window.
+    context: the number of frames on either side that a frame depends on; size > 2 * context.
     """
     start = 0
     while start < total:

@@ -43,7 +43,7 @@ class Cache:
             return
         try:
             with delay_interrupts(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
-                self._rows = self._read_disk() | self._rows  # includes what another process has added meanwhile
+                self._rows = self._read_disk() | self._rows  # includes rows that another process has added
                 self._write(self._path)
             self._new = 0
         except FaceVCError:

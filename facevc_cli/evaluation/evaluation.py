@@ -80,7 +80,7 @@ def _add_terms(
     failed = {}
     for metric in added:
         try:
-            found = {label: metric.terms([c for c in conversions if c.system == label], evidence) for label in terms}
+            found = {label: metric.measure_terms([c for c in conversions if c.system == label], evidence) for label in terms}
         except FaceVCError as error:
             failed[metric.name] = str(error)
             continue

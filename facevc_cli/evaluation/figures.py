@@ -24,7 +24,7 @@ def measure_terms(
     """
     evidence = replace(evidence, everyone=everyone or conversions, seed=seed)
     heard = [c for c in conversions if c.converted in evidence.voices]
-    found = {name: metric.terms(heard, evidence) for name, metric in METRICS.items()}
+    found = {name: metric.measure_terms(heard, evidence) for name, metric in METRICS.items()}
     return {name: terms for name, terms in found.items() if len(terms)}
 
 

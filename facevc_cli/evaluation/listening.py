@@ -19,11 +19,11 @@ from facevc_cli.evaluation.cache import Cache
 from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, load_speaker_judge, name_speaker_judge
 from facevc_cli.evaluation.lending import borrow, lend, uses_accelerator
 from facevc_cli.evaluation.metrics.intelligibility import Recogniser, Transcript
-from facevc_cli.evaluation.metrics.mel_cepstral_distortion import is_librosa_installed, mel_cepstral_distortion, mel_cepstrum
+from facevc_cli.evaluation.metrics.mel_cepstral_distortion import compute_distortion, compute_mel_cepstrum, is_librosa_installed
 from facevc_cli.evaluation.metrics.naturalness import NaturalnessJudge
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, HeardVoice, listen
 from facevc_cli.files.audio import load_audio
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.manifest.conversion import Conversion
 
 FEW_FILES = 16  # up to this number, starting processes costs more than it saves
@@ -59,10 +59,10 @@ class _Distortions:
     made_with = ()
 
     def __init__(self) -> None:
-        self._parallel = lru_cache(maxsize=CEPSTRA)(lambda path: mel_cepstrum(load_audio(path, JUDGE_RATE)[0]))
+        self._parallel = lru_cache(maxsize=CEPSTRA)(lambda path: compute_mel_cepstrum(load_audio(path, JUDGE_RATE)[0]))
 
     def compare(self, converted: str, parallel: str) -> float:
-        return mel_cepstral_distortion(mel_cepstrum(load_audio(converted, JUDGE_RATE)[0]), self._parallel(parallel))
+        return compute_distortion(compute_mel_cepstrum(load_audio(converted, JUDGE_RATE)[0]), self._parallel(parallel))
 
 
 def _hear(judge: Any, path: str) -> np.ndarray:
@@ -134,19 +134,19 @@ class JudgeAnswers:
         """Transcribe each path. Sources come first, so that a conversion is transcribed in its source's language."""
         languages: dict[str, str | None] = {}
 
-        def key(path: str) -> str:
+        def make_key(path: str) -> str:
             return f"{self._hash(path)} {languages.get(path) or ''}"
 
         kind = f"texts-{recogniser.name}"
         sources = list(dict.fromkeys(c.source for c in conversions if c.source in heard))
         converted = list(dict.fromkeys(c.converted for c in conversions))
-        question = _Question(kind, "reading sources", _read, recogniser, key)
+        question = _Question(kind, "reading sources", _read, recogniser, make_key)
         with self._make_workers(question, len(sources) + len(converted)) as workers:
             rows = self._ask_each({path: (path, None) for path in sources}, question, workers)
             for path, row in rows.items():  # an unchanged source among the conversions has the same text
                 self._open_cache(kind).put_if_absent(f"{self._hash(path)} {row[1]}", row)
             languages.update({c.converted: str(rows[c.source][1]) for c in conversions if c.source in rows})
-            question = _Question(kind, "reading conversions", _read, recogniser, key)
+            question = _Question(kind, "reading conversions", _read, recogniser, make_key)
             rows |= self._ask_each({path: (path, languages.get(path)) for path in converted}, question, workers)
         return {path: Transcript(str(row[0]), str(row[1])) for path, row in rows.items()}
 
@@ -166,7 +166,7 @@ class JudgeAnswers:
         heard: a tally that counts them.
         """
         tally = heard or self._tally
-        done, skip = (tally.done, tally.skip) if heard else (tally.reporter.advance, tally.reporter.skip)
+        done, skip = (tally.complete, tally.skip) if heard else (tally.reporter.advance, tally.reporter.skip)
         cache, failed_before = self._open_cache(question.kind), len(tally.failures)
         rows: dict[str, np.ndarray] = {}
         waiting: dict[str, list[str]] = {}  # names by content; only the first is judged
@@ -210,7 +210,7 @@ class JudgeAnswers:
 
     def _hash(self, path: str) -> str:
         if path not in self._hashes:
-            self._hashes[path] = file_sha256(path, "Convert it again, or take its row out of the table.")
+            self._hashes[path] = hash_file(path, "Convert it again, or take its row out of the table.")
         return self._hashes[path]
 
     def _open_cache(self, kind: str) -> Cache:

@@ -65,7 +65,7 @@ class Item:
     @property
     def id(self) -> str:
         """Twelve hex digits. They reveal nothing to a listener and do not depend on the files' folder."""
-        return _digest(self.kind, *self.key, *(Path(name).name for name in self.recordings))[:12]
+        return _hash_parts(self.kind, *self.key, *(Path(name).name for name in self.recordings))[:12]
 
 
 def write_listening_test(evaluation: Evaluation, path: Path, *, items: int, seed: int) -> list[str]:
@@ -100,7 +100,7 @@ def write_listening_test(evaluation: Evaluation, path: Path, *, items: int, seed
     names = base64.b64encode(json.dumps({item.id: item.key for item in drawn}).encode()).decode()
     played_s = sum(_find_duration_s(sound[name]) for item in drawn for name in item.recordings)
     page = Environment(loader=PackageLoader("facevc_cli.evaluation.report"), autoescape=True, undefined=StrictUndefined).get_template("listening_test.html.j2")
-    test = {"id": _digest(str(seed), json.dumps(trials), *media.values())[:16], "trials": trials, "names": names, "columns": COLUMNS}
+    test = {"id": _hash_parts(str(seed), json.dumps(trials), *media.values())[:16], "trials": trials, "names": names, "columns": COLUMNS}
     counts = Counter(item.kind for item in drawn)
     about = {"mos": counts[MOS], "cpr": counts[CPR], "anchors": any(item.system == ANCHOR for item in drawn)}
     write_text(path, page.render(test=test, media=media, minutes=math.ceil((played_s + THINKING_S * len(drawn)) / 60), **about))
@@ -195,7 +195,7 @@ def _pair_targets(conversions: Iterable[Conversion]) -> list[Item]:
         by_source.setdefault(c.source_id, []).append(c)
     items = []
     for source_id, found in by_source.items():
-        ring = sorted(found, key=lambda c: _digest(source_id, c.target, Path(c.converted).name))
+        ring = sorted(found, key=lambda c: _hash_parts(source_id, c.target, Path(c.converted).name))
         for i, c in enumerate(ring):
             against = next((other for other in ring[i + 1 :] + ring[:i] if other.target != c.target), None)
             items += _make_comparison(c, make_label(c.system, SHUFFLED), against) if against else []
@@ -226,7 +226,7 @@ def _draw(group: Sequence[Item], items: int, seed: int) -> list[Item]:
     """
 
     def rank(item: Item) -> str:
-        return _digest(str(seed), item.kind, item.conversion.source_id, item.conversion.target, Path(item.conversion.face).name)
+        return _hash_parts(str(seed), item.kind, item.conversion.source_id, item.conversion.target, Path(item.conversion.face).name)
 
     left = sorted(group, key=rank)
     drawn: list[Item] = []
@@ -260,5 +260,5 @@ def _find_duration_s(uri: str) -> float:
     return len(uri) * 0.75 * 8 / (KBIT_S * 1000)
 
 
-def _digest(*parts: str) -> str:
+def _hash_parts(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -46,7 +46,7 @@ def read_by_pattern(folder: Path, pattern: str) -> tuple[list[dict[str, str]], l
         instead = f"found {len(files)} audio files, such as {others[0]!r}" if files else "found no audio files at all"
         raise FaceVCError(f"{folder}: expected files named like --pattern {pattern!r}, {instead}. Correct the pattern, for example {EXAMPLE}.")
     note = f"{len(others)} of {len(files)} files are left out: --pattern {pattern!r} does not match their names, such as {others[0]!r}" if others else ""
-    return list(rows.values()), [*([note] if note else []), *(f"{folder}: {text}" for text in passed.notes())]
+    return list(rows.values()), [*([note] if note else []), *(f"{folder}: {text}" for text in passed.list_notes())]
 
 
 def _compile_pattern(pattern: str) -> re.Pattern[str]:

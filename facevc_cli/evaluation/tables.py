@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.patterns import read_by_pattern
-from facevc_cli.files.tables import path_from, read_table, resolve
+from facevc_cli.files.tables import make_relative_path, read_table, resolve
 from facevc_cli.manifest.contract import DONE, FAILED, MANIFEST, parse_gender, split_files
 from facevc_cli.manifest.conversion import Conversion, make_label
 
@@ -207,7 +207,7 @@ def _make_shown_id(row: Row, manifest: Path) -> str:
     Reports are shared, and an absolute path may name a person.
     """
     name = _read_source_id(row)
-    return path_from(manifest.parent, name) if not row.get("source_id") and os.path.isabs(name) else name
+    return make_relative_path(manifest.parent, name) if not row.get("source_id") and os.path.isabs(name) else name
 
 
 def _read_source_id(row: Row) -> str:

@@ -1,1 +1,1 @@
-"""Finding a face in a picture, and describing it with numbers."""
+"""Finds a face in a picture, and describes it with numbers."""

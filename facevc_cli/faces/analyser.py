@@ -1,4 +1,4 @@
-"""Faces in an image: detect, align, embed. Arrays in, arrays out; weights come with packages and are checked before use."""
+"""Detects, aligns and embeds faces: arrays in, arrays out. Network weights come from packages and are checked before use."""
 
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ from facevc_cli.faces.detection import (
     SfdDetector,
     TurningDetector,
     download_weights,
+    find_weights,
     import_package,
     load_dlib,
-    torch_device_name,
+    resolve_torch_device,
     turn_box,
     turn_image,
-    weights_path,
 )
 
 DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
@@ -34,7 +34,7 @@ EMBEDDERS = ("dlib", "facenet")
 ON_MANY: tuple[OnMany, ...] = get_args(OnMany)
 PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDDERS)
 
-SMALLEST_FACE_PX = 24  # a smaller box holds too little to tell people apart
+SMALLEST_FACE_PX = 24  # a smaller box has too few pixels to tell people apart
 SMALLEST_IMAGE_PX = 32
 DOUBTFUL = 0.1  # a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty scores below .1
 DLIB_CROP_PX = 150
@@ -51,11 +51,11 @@ class ManyFacesError(FaceVCError):
 
 @dataclass(frozen=True, eq=False)
 class FaceObservation:
-    """The face that was taken from an image.
+    """The face that was used of an image.
 
-    box: (4,) float32, left, top, right, bottom in pixels, within the image; score: the detector's; faces: how many it found;
-    embedding: (D,) float32, as the network gives it; crop: (side, side, 3) uint8, what the network saw (dlib: 150, facenet: 128);
-    turns: the quarter turns counter-clockwise that brought a picture that lies on its side upright; box is in the picture as given.
+    box: (4,) float32, left, top, right, bottom in pixels, within the given image. score: the detector's score. faces: the number of faces
+    found. embedding: (D,) float32, from the network. crop: (side, side, 3) uint8, the network's input (dlib: 150, facenet: 128). turns:
+    quarter turns counter-clockwise that turned the picture upright.
     """
 
     box: np.ndarray
@@ -73,10 +73,12 @@ class Embedder(Protocol):
 
 
 class FaceAnalyser:
-    """Finds a face, cuts it out and embeds it. Loads its networks once; not picklable: make one in each process.
+    """Finds a face, cuts it out and embeds it. It loads its networks once. It cannot be pickled, so make one in each process.
 
-    detector: one of DETECTORS; embedder: one of EMBEDDERS, or an entry point of the group facevc.face_embedders; on_many: what to do
-    with several faces, 'largest' or 'skip'; device: for the torch networks (face-alignment, mtcnn, facenet); dlib computes on the CPU.
+    detector: one of DETECTORS.
+    embedder: one of EMBEDDERS, or an entry point of the group facevc.face_embedders.
+    on_many: 'largest' uses the largest of several faces, 'skip' refuses the image.
+    device: of the torch networks (face-alignment, mtcnn, facenet). dlib always uses the CPU.
     """
 
     def __init__(self, detector: str = "dlib", embedder: str = "dlib", on_many: str = "largest", device: str = "cpu"):
@@ -92,8 +94,8 @@ class FaceAnalyser:
         self._embed = embedders[embedder]() if embedder in embedders else PackagedEmbedder(embedder)
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        """(H, W, 3) uint8 RGB -> the faces in it, largest first, boxes cut to the image, those under 24 px and the doubtful left out."""
-        image = _checked(image)
+        """(H, W, 3) uint8 RGB -> its faces, largest first. Boxes are cut to the image. Faces under 24 px and doubtful ones are left out."""
+        image = _check_image(image)
         height, width = image.shape[:2]
         if min(height, width) < SMALLEST_IMAGE_PX:
             return []
@@ -104,7 +106,7 @@ class FaceAnalyser:
         return sorted((d for d in found if d.score >= DOUBTFUL * best), key=lambda d: (-d.area_px, -d.score))
 
     def analyse(self, image: np.ndarray) -> FaceObservation:
-        """(H, W, 3) uint8 RGB -> the face in it; NoFaceError if there is none, ManyFacesError if 'skip' meets several."""
+        """(H, W, 3) uint8 RGB -> the face in it. NoFaceError if there is none. ManyFacesError if there are several and `on_many` is 'skip'."""
         found = self.detect(image)
         if not found:
             height, width = image.shape[:2]
@@ -114,36 +116,36 @@ class FaceAnalyser:
             )
         if len(found) > 1 and self.on_many == "skip":
             raise ManyFacesError(f"expected one face, found {len(found)}. Cut the picture to one person, or pass --on-many largest.")
-        image, face = _checked(image), found[0]
+        image, face = _check_image(image), found[0]
         height, width = image.shape[:2]
         embedding, crop = self._embed(turn_image(image, face.turns), turn_box(face.box, width, height, face.turns))
         return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
 
 
 def check_choices(detector: str, embedder: str, on_many: str) -> None:
-    """UsageError for an unknown name; FaceVCError if a package that the choice needs is not installed."""
+    """Raises UsageError if a name is unknown, FaceVCError if a package that the choice needs is not installed."""
     for option, value, known in (("detector", detector, DETECTORS), ("on-many", on_many, ON_MANY)):
         if value not in known:
             raise UsageError(f"--{option} {value!r}: {name_allowed(value, known)}")
     if embedder not in EMBEDDERS:
         PLUGINS.find(embedder)
     if detector == "face-alignment":
-        _need("face_alignment", "--detector face-alignment", "face-alignment", "the S3FD detector (90 MB)")
+        _require_module("face_alignment", "--detector face-alignment", "face-alignment", "the S3FD detector (90 MB)")
     if detector == "mtcnn":
-        _need("facenet_pytorch", "--detector mtcnn", "facenet", "nothing more for detection")
+        _require_module("facenet_pytorch", "--detector mtcnn", "facenet", "nothing more for detection")
     if embedder == "facenet":
-        _need("facenet_pytorch", "--embedder facenet", "facenet", "the VGGFace2 network (107 MB)")
+        _require_module("facenet_pytorch", "--embedder facenet", "facenet", "the VGGFace2 network (107 MB)")
 
 
-def settings_of(detector: str, embedder: str, on_many: str) -> dict[str, str]:
-    """What decides the numbers in a store; dlib's weights by their hash, another package's by what it calls them."""
+def make_settings(detector: str, embedder: str, on_many: str) -> dict[str, str]:
+    """Returns the settings that embeddings depend on. dlib's weights are given by their hash, other packages' by their own text."""
     own = {"dlib": DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16], "facenet": "vggface2"}
     weights = own[embedder] if embedder in own else PackagedEmbedder(embedder).weights
     return {"detector": detector, "embedder": embedder, "weights": weights, "on_many": on_many}
 
 
-def analyser_of(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
-    """The analyser that makes embeddings as in a store of these settings; FaceVCError if its package is missing or another."""
+def make_analyser(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
+    """Makes the analyser for a store with these settings. FaceVCError if its package is missing or has other weights."""
     embedder, weights = settings["embedder"], settings.get("weights")
     if embedder not in (*EMBEDDERS, *PLUGINS.find_installed()):
         raise FaceVCError(
@@ -162,8 +164,8 @@ class DlibEmbedder:
     """Five landmarks -> a level 150 px chip -> dlib's 128-D descriptor (same person: distance below about .6)."""
 
     def __init__(self) -> None:
-        self._landmarks = _landmarks()
-        self._network = load_dlib().face_recognition_model_v1(weights_path("dlib_face_recognition_resnet_model_v1.dat"))
+        self._landmarks = _load_landmark_predictor()
+        self._network = load_dlib().face_recognition_model_v1(find_weights("dlib_face_recognition_resnet_model_v1.dat"))
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         crop = _level(image, box, self._landmarks, DLIB_CROP_PX)
@@ -176,7 +178,7 @@ class FacenetEmbedder:
 
     def __init__(self, device: str):
         facenet = import_package("facenet_pytorch", "--embedder facenet", "facenet")
-        self._device = torch_device_name(device)
+        self._device = resolve_torch_device(device)
         self._network = download_weights(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet").eval().to(self._device)
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -190,10 +192,11 @@ class FacenetEmbedder:
 
 
 class PackagedEmbedder:
-    """Another package's: an object with embed(crop (side, side, 3) uint8 RGB) -> (D,), of the group facevc.face_embedders.
+    """A face embedder of another package, from the entry points facevc.face_embedders.
 
-    Where it has them: crop(image (H, W, 3) uint8, box (4,) px) -> what it wants to see, in place of a level 150 px face; and weights,
-    the text that says which network this is (else its package's name and version): models find their embedder again by it.
+    The package's object has embed(crop (side, side, 3) uint8 RGB) -> (D,). It may have two more attributes:
+    crop(image (H, W, 3) uint8, box (4,) px) makes the crop, in place of a level face of 150 px.
+    weights is a text that identifies the network, in place of the package's name and version. A model finds its embedder by it.
     """
 
     def __init__(self, name: str):
@@ -207,7 +210,7 @@ class PackagedEmbedder:
             embedding = np.asarray(self._made.embed(crop), dtype=np.float32)
         except FaceVCError:
             raise
-        except Exception as error:  # whatever another package raises about one picture must not end the others
+        except Exception as error:  # any error of another package about one picture must not end the run
             raise FaceVCError(f"the face embedder {self._name} failed on this face ({type(error).__name__}: {error}).") from error
         if embedding.ndim != 1 or not embedding.size or not np.isfinite(embedding).all():
             raise FaceVCError(
@@ -218,7 +221,7 @@ class PackagedEmbedder:
 
 
 def level_crop(image: np.ndarray, box: np.ndarray, side_px: int = DLIB_CROP_PX, padding: float = 0.25) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks; padding: a share of the face, on every side."""
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks. padding: a share of the face, on every side."""
     return _level(image, box, _landmarks_once(), side_px, padding)
 
 
@@ -227,15 +230,15 @@ def _level(image: np.ndarray, box: np.ndarray, landmarks: Any, side_px: int, pad
     return np.asarray(load_dlib().get_face_chip(image, points, side_px, padding))
 
 
-def _landmarks() -> Any:
-    return load_dlib().shape_predictor(weights_path("shape_predictor_5_face_landmarks.dat"))
+def _load_landmark_predictor() -> Any:
+    return load_dlib().shape_predictor(find_weights("shape_predictor_5_face_landmarks.dat"))
 
 
-_landmarks_once = lru_cache(maxsize=1)(_landmarks)
+_landmarks_once = lru_cache(maxsize=1)(_load_landmark_predictor)
 
 
 def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box grown so that it fills side - margin pixels of the crop, then cut to the image."""
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box with a margin, cut to the image. The box fills side - margin pixels of the crop."""
     half = np.array([box[2] - box[0], box[3] - box[1]]) * margin_px / (side_px - margin_px) / 2
     left, top = np.maximum(np.floor(box[:2] - half), 0)
     right, bottom = np.minimum(np.ceil(box[2:] + half), (image.shape[1], image.shape[0]))
@@ -243,13 +246,13 @@ def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int
     return np.asarray(Image.fromarray(image).resize((side_px, side_px), Image.Resampling.BILINEAR, box=area))
 
 
-def _checked(image: np.ndarray) -> np.ndarray:
+def _check_image(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use io.image.load_image.")
+        raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use files.image.load_image.")
     return np.ascontiguousarray(image)
 
 
-def _need(module: str, option: str, extra: str, downloads: str) -> None:
+def _require_module(module: str, option: str, extra: str, downloads: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise FaceVCError(
             f"{option} needs the package {module.replace('_', '-')}, which is not installed. Install it with "

@@ -1,6 +1,6 @@
-"""Pictures made worse on purpose, to see how much a conversion leans on a good photograph. Array in, array out; Pillow does the work.
+"""Damages pictures, to see how much a conversion depends on a good photograph. Arrays in, arrays out, by Pillow.
 
-A condition is one kind with its value, or several joined by +, done from left to right: `blur=4`, `blur=2+dark=0.3`.
+A condition is one kind with its value, or several joined by + and applied from left to right: `blur=4`, `blur=2+dark=0.3`.
 """
 
 import io
@@ -17,20 +17,21 @@ GREY = (128, 128, 128)
 
 
 def parse_conditions(specs: Sequence[str]) -> list[str]:
-    """What --degrade was given -> each condition once, numbers in their shortest form: ['blur=4.0,jpeg=10'] -> ['blur=4', 'jpeg=10'].
+    """Parses the values of --degrade to each condition once, with numbers in their shortest form: ['blur=4.0,jpeg=10'] -> ['blur=4',
+    'jpeg=10'].
 
-    Such a text is a safe name of a folder. UsageError for an unknown kind, what is no number, and a value out of range.
+    A condition is a safe name of a folder. UsageError if a kind is unknown, or a value is no number or out of range.
     """
     parts = [part.strip() for spec in specs for part in spec.split(",")]
-    return list(dict.fromkeys("+".join(f"{kind}={repr(value).removesuffix('.0')}" for kind, value in _steps(part)) for part in parts))
+    return list(dict.fromkeys("+".join(f"{kind}={repr(value).removesuffix('.0')}" for kind, value in _parse_steps(part)) for part in parts))
 
 
 def degrade(image: np.ndarray, condition: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> the same shape and type, made worse as the condition says."""
+    """(H, W, 3) uint8 RGB -> the same shape and type, damaged by the condition."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use io.image.load_image.")
     picture = Image.fromarray(np.ascontiguousarray(image))
-    for kind, value in _steps(condition):
+    for kind, value in _parse_steps(condition):
         picture = KINDS[kind].apply(picture, value)
     return np.array(picture)
 
@@ -56,14 +57,14 @@ def _occlude(picture: Image.Image, share: float) -> Image.Image:
     return covered
 
 
-def _jpeg(picture: Image.Image, quality: float) -> Image.Image:
+def _compress_jpeg(picture: Image.Image, quality: float) -> Image.Image:
     coded = io.BytesIO()
     picture.save(coded, "JPEG", quality=int(quality))
     coded.seek(0)
     return Image.open(coded, formats=("JPEG",)).convert("RGB")
 
 
-def _dark(picture: Image.Image, factor: float) -> Image.Image:
+def _darken(picture: Image.Image, factor: float) -> Image.Image:
     return ImageEnhance.Brightness(picture).enhance(factor)
 
 
@@ -79,29 +80,29 @@ def _downscale(picture: Image.Image, factor: float) -> Image.Image:
 KINDS = {
     "blur": Kind(_blur, lambda v: 0 < v <= 1000, "the Gaussian's deviation in pixels, above 0"),
     "occlude": Kind(_occlude, lambda v: 0 < v < 1, "the share of the picture under a grey square in its middle, between 0 and 1"),
-    "jpeg": Kind(_jpeg, lambda v: 1 <= v <= 100 and v == int(v), "the quality, a whole number from 1 to 100"),
-    "dark": Kind(_dark, lambda v: 0 <= v <= 1, "the factor on the brightness, from 0 to 1"),
+    "jpeg": Kind(_compress_jpeg, lambda v: 1 <= v <= 100 and v == int(v), "the quality, a whole number from 1 to 100"),
+    "dark": Kind(_darken, lambda v: 0 <= v <= 1, "the factor on the brightness, from 0 to 1"),
     "rotate": Kind(_rotate, lambda v: -360 <= v <= 360, "degrees counter-clockwise, from -360 to 360"),
     "downscale": Kind(_downscale, lambda v: 1 < v <= 1000, "the factor by which width and height shrink, above 1"),
 }
 
 
-def _steps(condition: str) -> list[tuple[str, float]]:
-    return [_step(text.strip()) for text in condition.split("+")]
+def _parse_steps(condition: str) -> list[tuple[str, float]]:
+    return [_parse_step(text.strip()) for text in condition.split("+")]
 
 
-def _step(text: str) -> tuple[str, float]:
+def _parse_step(text: str) -> tuple[str, float]:
     kind, _, number = (part.strip() for part in text.partition("="))
     if kind not in KINDS:
-        raise UsageError(f"--degrade {text!r}: expected KIND=VALUE, the kind one of {_listed()}. For example blur=4,jpeg=10,blur=2+dark=0.3.")
+        raise UsageError(f"--degrade {text!r}: expected KIND=VALUE, the kind one of {_list_kinds()}. For example blur=4,jpeg=10,blur=2+dark=0.3.")
     try:
         value = float(number)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and KINDS[kind].accepts(value)):
-        raise UsageError(f"--degrade {text!r}: expected for {kind} {KINDS[kind].values}; found {number or 'nothing'!r}. The kinds are {_listed()}.")
+        raise UsageError(f"--degrade {text!r}: expected for {kind} {KINDS[kind].values}; found {number or 'nothing'!r}. The kinds are {_list_kinds()}.")
     return kind, value
 
 
-def _listed() -> str:
+def _list_kinds() -> str:
     return "; ".join(f"{name} ({kind.values})" for name, kind in KINDS.items())

@@ -4,7 +4,7 @@ A family is one `Family` object: the class of its settings, a function that buil
 name: either the object `FAMILY` in `families/NAME/family.py`, or an entry point in the group `facevc.families`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -105,7 +105,7 @@ class MemoryModel(ConversionModel, Protocol):
     def temperature(self) -> float:
         """The temperature of the softmax over the slots. Lower picks fewer slots."""
 
-    def slot_values(self) -> Tensor:
+    def get_slot_values(self) -> Tensor:
         """The stored voices that the memory mixes: (S, D)."""
 
     def address_voice(self, voice: Tensor, temperature: float | None = None) -> Tensor:
@@ -133,7 +133,7 @@ class TrainingRequest:
     pairs: Path | None = None  # table: utterance or speaker, face
     sampling_weights: Path | None = None  # table: utterance, weight
     init: "Checkpoint | None" = None  # the model to begin from
-    init_path: Path | None = None  # where it is
+    init_path: Path | None = None  # its path
     files: Mapping[str, Path] = field(default_factory=dict)  # options that only one family has -> files
     rank: int = 0
     processes: int = 1
@@ -161,6 +161,13 @@ class Training(Protocol):
         """Builds the model and the task that trains it. resume: the loop will load the weights from the run's own checkpoint."""
 
 
+class PublishedCheckpoint(Protocol):
+    """A checkpoint that others published, opened by the family that knows its format."""
+
+    def load(self, preset: str, overrides: Sequence[str], stats: Path | None) -> "Checkpoint":
+        """Builds the model. stats: a `.npy` file of log-mel statistics, if the user gave one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     name: str
@@ -170,3 +177,5 @@ class Family:
     presets: Mapping[str, str]  # name -> YAML text; the first is used if a model's name is no preset
     limits: Mapping[str, Limits] = field(default_factory=lambda: NO_LIMITS)
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict  # settings of earlier versions -> current settings
+    # Opens a checkpoint that others published. FaceVCError if the file has another format. None if the family imports no such files.
+    import_published: Callable[[Path], PublishedCheckpoint] | None = None

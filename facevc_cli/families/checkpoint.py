@@ -24,8 +24,8 @@ from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.families.base import ConversionModel, Family, FamilyConfig
 from facevc_cli.families.presets import read_config
 from facevc_cli.families.registry import find_family
-from facevc_cli.files.atomic import atomic_folder, old_folder
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.atomic import atomic_folder, name_old_folder
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.training.weights import CONFIG, METRICS, TRAINING, WEIGHTS, load_weights, read_tensors
 
 FORMAT = 1
@@ -81,7 +81,7 @@ def locate(folder: Path | str | None) -> Path:
         return find_bundled_checkpoint()
     folder = Path(folder)
     wanted = (folder, folder / "checkpoints" / "best", folder / "checkpoints" / "last")
-    for candidate in (name for one in wanted for name in (one, old_folder(one))):
+    for candidate in (name for one in wanted for name in (one, name_old_folder(one))):
         if (candidate / WEIGHTS).is_file() and (candidate / CONFIG).is_file():
             return candidate
     raise FaceVCError(
@@ -116,7 +116,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Reads a checkpoint folder's weights. FaceVCError if their sha256 differs from the one in config.yaml."""
-    wanted, found = _read_header(folder)["weights_sha256"], file_sha256(folder / WEIGHTS)
+    wanted, found = _read_header(folder)["weights_sha256"], hash_file(folder / WEIGHTS)
     if found != wanted:
         raise FaceVCError(
             f"{folder / WEIGHTS}: expected sha256 {wanted[:16]}..., found {found[:16]}...: the file is damaged or was changed. Copy it again."
@@ -159,7 +159,7 @@ def save_checkpoint(
                 "stage": checkpoint.stage,
                 "step": checkpoint.step,
                 "origin": checkpoint.origin,
-                "weights_sha256": file_sha256(temporary / WEIGHTS),
+                "weights_sha256": hash_file(temporary / WEIGHTS),
                 "frontend": checkpoint.frontend.as_settings(),
                 "embedders": checkpoint.embedders,
                 "config": to_dict(checkpoint.config),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.plugins import Plugins
-from facevc_cli.families.base import Family
+from facevc_cli.families.base import Family, PublishedCheckpoint
 
 OWN = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/family.py")))
 FAMILIES = Plugins("facevc.families", "the family", "model family", OWN)
@@ -35,3 +35,16 @@ def iterate_families() -> Iterator[Family]:
             yield find_family(name, name)
         except FaceVCError:
             continue
+
+
+def open_published(source: Path) -> PublishedCheckpoint:
+    """Opens a published checkpoint with the first family that can import it. If none can, FaceVCError gives the reason of each."""
+    reasons: list[str] = []
+    for family in iterate_families():
+        if family.import_published is None:
+            continue
+        try:
+            return family.import_published(source)
+        except FaceVCError as error:
+            reasons.append(f"{family.name}: {error}")
+    raise FaceVCError(f"{source}: no model family can import this file. {' '.join(reasons) or 'No installed family imports files.'}")

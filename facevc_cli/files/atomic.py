@@ -14,17 +14,17 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.stopping import remove_if_dropped
 
-LEFT_S = 60.0  # no file of ours takes so long to write
+LEFT_S = 60.0  # facevc writes no file for so long
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.\w+)?", re.DOTALL)
 
 
 @contextmanager
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; renamed to `path` on success, removed on any failure.
+    """Yields a temporary path beside `path` to write to. On success it is renamed to `path`. On failure it is removed.
 
-    The temporary name keeps the suffix, which some writers read, and is short even where the name is not. A full disk or a missing
-    permission becomes a FaceVCError. durable: the content is on the disk before the file gets its name, and the name before this returns;
-    without it a power cut may leave the file missing, but never empty or cut short.
+    The temporary name keeps the suffix, because some writers read it. It is short even if the name is long. A full disk or a missing
+    permission becomes a FaceVCError.
+    durable: waits until the name is on the disk, too. Without it a power cut may lose the file, but never leaves an incomplete one.
     """
     temporary = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
@@ -36,20 +36,20 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
         if durable:
             _sync_folder(path.parent)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _make_write_error(path, error) from error
     finally:
-        with suppress(OSError):  # if a file is in the folder's place, not even that can be looked up
+        with suppress(OSError):  # if the folder is a file, even the look-up fails
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` to fill; swapped in on success, removed on any failure.
+    """Yields a temporary folder beside `folder` to fill. On success it replaces `folder`. On failure it is removed.
 
-    All of it is on the disk before the swap. What was there before lies under `old_folder` meanwhile, and goes only when the swap itself is on
-    the disk. An OSError comes through as it is.
+    The new content is on the disk before the swap. The old content is kept under `name_old_folder` until the swap itself is on the disk.
+    An OSError is raised unchanged.
     """
-    temporary, old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"), old_folder(folder)
+    temporary, old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"), name_old_folder(folder)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -67,8 +67,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def old_folder(folder: Path) -> Path:
-    """Where `atomic_folder` keeps what `folder` held while it is swapped. Read it if a crash came between the two renames."""
+def name_old_folder(folder: Path) -> Path:
+    """Returns the folder that keeps the old content during a swap. Read it if a crash came between the two renames."""
     return folder.with_name(f".{folder.name}.old")
 
 
@@ -78,7 +78,7 @@ def _sync_file(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a file system that cannot: no reason to lose the file
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # this file system cannot do it, but the file is complete
             raise
     finally:
         os.close(handle)
@@ -100,7 +100,7 @@ def check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _make_write_error(folder, error) from error
 
 
 def remove_left(folders: Iterable[Path]) -> None:
@@ -112,7 +112,7 @@ def remove_left(folders: Iterable[Path]) -> None:
                     path.unlink()
 
 
-def _unwritable(path: Path, error: OSError) -> FaceVCError:
+def _make_write_error(path: Path, error: OSError) -> FaceVCError:
     return FaceVCError(
         f"{path} could not be written: {error.strerror or error}. Free space or choose another output, then run the same "
         "command again: what is finished is kept."

@@ -1,4 +1,4 @@
-"""Audio files: any format soundfile or PyAV opens in, mono float32 out; 16-bit files written whole or not at all."""
+"""Audio files. Reads any format that soundfile or PyAV opens, as mono float32. Writes 16-bit files completely or not at all."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from facevc_cli.files.sound import LONGEST_S, read_sound
 
 
 def load_audio(path: Path | str, rate: int | None = None, *, longest_s: float = LONGEST_S) -> tuple[np.ndarray, int]:
-    """A file's sound as (wav (n,) float32 mono, rate in Hz), resampled to `rate` if given.
+    """Reads a file's sound as (wav (n,) float32 mono, rate in Hz), resampled to `rate` if given.
 
-    One or two channels are averaged, more are mixed as FFmpeg does. If the others cancel a channel or are silent, it is taken alone. Of
-    several sound tracks the first that is not silent is taken. An offset is taken out if it is loud enough to matter. FaceVCError for a
-    missing, empty or unreadable file, one without samples, one with NaN samples, and one longer than `longest_s`.
+    One or two channels are averaged. More channels are mixed as FFmpeg mixes them. If the other channels cancel one channel or are silent,
+    only that one is used. Of several sound tracks, the first that is not silent is used. An audible offset is removed.
+    FaceVCError if the file is missing, empty or unreadable, has no samples or NaN samples, or is longer than `longest_s`.
     """
     sound = read_sound(Path(path), rate, longest_s)
     return sound.wav, sound.rate
 
 
 def resample(wav: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
-    """(n,) at `rate` -> (about n * to_rate / rate,) float32, by soxr at high quality; some sound stays some."""
+    """(n,) at `rate` -> (about n * to_rate / rate,) float32, by soxr at high quality. At least one sample remains."""
     if rate == to_rate:
         return wav.astype(np.float32, copy=False)
     import soxr
@@ -31,9 +31,9 @@ def resample(wav: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
 
 
 def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None = None) -> None:
-    """(n,) float in [-1, 1] -> a file whose suffix says the format (wav, flac, ogg), 16-bit, atomically.
+    """Writes (n,) float in [-1, 1] as a 16-bit file, atomically. The suffix gives the format (wav, flac, ogg).
 
-    `comment` goes into the file's own metadata.
+    comment: is written to the file's own metadata.
     """
     import soundfile
 
@@ -52,14 +52,14 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
                         file.software = "facevc"
                     file.write(clipped)
             except soundfile.LibsndfileError:
-                temporary.write_bytes(bytes(2 * len(clipped)))  # libsndfile says "System error": this says which, such as a full disk
+                temporary.write_bytes(bytes(2 * len(clipped)))  # libsndfile only says "System error"; this says which one, such as a full disk
                 raise
     except soundfile.LibsndfileError as error:
         raise FaceVCError(f"{path} could not be written ({error}). Is the disk full, or the folder read-only?") from error
 
 
-def wav_header(path: Path) -> tuple[int, int]:
-    """(samples, rate in Hz) of a mono 16-bit wav; (0, 0) where there is none at `path`."""
+def read_wav_header(path: Path) -> tuple[int, int]:
+    """Returns (samples, rate in Hz) of a mono 16-bit wav, or (0, 0) if `path` is no such file."""
     import soundfile
 
     try:

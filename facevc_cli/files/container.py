@@ -1,4 +1,4 @@
-"""Opening a video or sound file with FFmpeg (PyAV) so that it reads this file and no other."""
+"""Opens a video or sound file with FFmpeg (PyAV). FFmpeg reads this file and no other."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ BUFFER_BYTES = 1 << 16
 
 
 class _PatchedFile(RawIOBase):
-    """A file that reads as if some bytes of it were others. Nothing is written."""
+    """A file with some of its bytes replaced on reading. Nothing is written."""
 
     def __init__(self, path: Path, patches: Mapping[int, bytes]):
         self._file, self._patches = path.open("rb", buffering=0), patches
@@ -51,7 +51,7 @@ class _PatchedFile(RawIOBase):
 
 
 def check_file(path: Path, what: str = "file") -> None:
-    """FaceVCError if there is no file, or nothing in it."""
+    """Raises FaceVCError if the file is missing or empty."""
     if not path.is_file():
         raise FaceVCError(f"{path}: no such {what}. Check the path.")
     if path.stat().st_size == 0:
@@ -60,9 +60,9 @@ def check_file(path: Path, what: str = "file") -> None:
 
 @contextmanager
 def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> Iterator[Any]:
-    """Open the container of a file, with `patches` in place of some of its bytes. FaceVCError if FFmpeg cannot read it.
+    """Opens the container of a file, with `patches` in place of some of its bytes. FaceVCError if FFmpeg cannot read it.
 
-    FFmpeg gets bytes and no path. So it takes no name for an address (`12:30.mp4`) and opens no file that this one names.
+    FFmpeg gets bytes and no path. So it cannot mistake a name for an address (`12:30.mp4`), and cannot open other files.
     """
     import av
     from av.error import FFmpegError
@@ -85,7 +85,7 @@ def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> It
 
 
 def decode_frames(container: Any, stream: Any) -> Iterator[Any]:
-    """The stream's frames; damaged packets are passed over."""
+    """Yields the stream's frames. Damaged packets are skipped."""
     from av.error import InvalidDataError
 
     for packet in container.demux(stream):

@@ -1,4 +1,4 @@
-"""Search folders: links are followed, hidden and system folders are left out."""
+"""Searches folders. It follows links, and skips hidden and system folders."""
 
 import os
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
 
-# What systems, network disks and archivers put beside people's files. Names are compared without capitals.
+# Files of systems, network disks and archivers. Names are compared without capitals.
 SYSTEM_NAMES = frozenset({
     "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler",
     "system volume information", "lost+found", "network trash folder", "temporary items",
@@ -19,21 +19,21 @@ SHOWN = 5  # kinds in a note
 
 @dataclass
 class PassedOver:
-    """What a search left out, for the user to know."""
+    """Everything that a search skipped, so that the user can be told."""
 
     kinds: Counter[str] = field(default_factory=Counter)  # files of other kinds, by suffix
     dead_links: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)  # folders
 
-    def notes(self) -> list[str]:
-        """One sentence for each thing that was left out."""
+    def list_notes(self) -> list[str]:
+        """Returns one sentence for each kind of skipped thing."""
         return [
-            *self._kinds(),
-            *_listed(self.dead_links, "link leads", "links lead", "nowhere"),
-            *_listed(self.unreadable, "folder", "folders", "cannot be read"),
+            *self._describe_kinds(),
+            *_describe_paths(self.dead_links, "link leads", "links lead", "nowhere"),
+            *_describe_paths(self.unreadable, "folder", "folders", "cannot be read"),
         ]
 
-    def _kinds(self) -> Iterator[str]:
+    def _describe_kinds(self) -> Iterator[str]:
         count = self.kinds.total()
         if count:
             ordered = sorted(self.kinds.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -45,8 +45,10 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder on the way. above: the real folders that lead to it, itself among them; seen: those that the link it
-    lies behind has led to."""
+    """A folder in a search.
+
+    above: the real folders on the way to it, and itself. seen: the folders that were already reached through the same link.
+    """
 
     path: Path
     real: str
@@ -55,16 +57,15 @@ class _Folder:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is hidden, or is no one's: what systems and archivers leave."""
+    """Returns True for hidden files and folders, and for those that systems and archivers leave."""
     return name.startswith(".") or name.casefold() in SYSTEM_NAMES
 
 
 def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None = None) -> list[Path]:
-    """The files below a folder that end as wanted, sorted; what else is there is counted in `passed`.
+    """Returns the files below a folder that have the wanted suffixes, sorted. Other files are counted in `passed`.
 
-    Linked folders are searched, also twice where two links lead to one, but a link that leads to a folder it lies in
-    is not followed. The folder named
-    may itself be hidden. FaceVCError if it cannot be read.
+    Linked folders are searched. If two links lead to one folder, it is searched twice. A link to a folder that contains the link is not
+    followed. `folder` itself may be hidden. FaceVCError if it cannot be read.
     """
     passed = PassedOver() if passed is None else passed
     real = os.path.realpath(folder)
@@ -101,15 +102,14 @@ def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None
 
 
 def _enter(here: _Folder, path: Path, linked: bool) -> _Folder | None:
-    """The folder as the next to search; None if a link leads back, or a second time to a folder behind the same
-    link."""
+    """Returns the next folder to search. None if a link leads back, or leads a second time to a folder behind the same link."""
     if not linked:
         real = os.path.join(here.real, path.name)
         return _Folder(path, real, here.above | {real}, here.seen) if real not in here.above else None
     real = os.path.realpath(path)
     if any(one == real or one.startswith(real.rstrip(os.sep) + os.sep) for one in here.above):
         return None
-    # Folders that all link to each other have more ways through them than there is time to walk.
+    # Folders that all link to each other have too many paths through them to search all.
     if here.seen is not None and real in here.seen:
         return None
     seen = set() if here.seen is None else here.seen
@@ -124,6 +124,6 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _listed(paths: list[Path], one: str, several: str, what: str) -> Iterator[str]:
+def _describe_paths(paths: list[Path], one: str, several: str, what: str) -> Iterator[str]:
     if paths:
         yield f"{len(paths)} {one if len(paths) == 1 else several} {what}, such as {paths[0]}"

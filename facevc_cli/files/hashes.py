@@ -1,4 +1,4 @@
-"""A file's sha256, and whether a file is still what it was when it was hashed."""
+"""Computes the sha256 of files, and finds out if a file has changed since."""
 
 import hashlib
 import os
@@ -8,10 +8,10 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 
 
-def file_sha256(path: Path | str, advice: str = "Check the path.") -> str:
-    """The hexadecimal sha256 of a file's bytes.
+def hash_file(path: Path | str, advice: str = "Check the path.") -> str:
+    """Returns the hexadecimal sha256 of a file's bytes.
 
-    FaceVCError, which ends with the advice, if it cannot be read, or is a device or a pipe, which may never end.
+    FaceVCError if the file cannot be read, or is a device or a pipe, which may never end. The message ends with `advice`.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise FaceVCError(f"{path}: expected a file, found a folder, a device or a pipe. {advice}")
@@ -22,10 +22,10 @@ def file_sha256(path: Path | str, advice: str = "Check the path.") -> str:
         raise FaceVCError(f"{path}: cannot be read ({error.strerror}). {advice}") from error
 
 
-def content_sha256(path: Path | str) -> str:
-    """`file_sha256`, but nothing for what cannot be read: it fails by itself when its turn comes."""
+def hash_readable_file(path: Path | str) -> str:
+    """Same as `hash_file`, but returns "" if the file cannot be read. Reading it later gives the error."""
     try:
-        return file_sha256(path)
+        return hash_file(path)
     except FaceVCError:
         return ""
 
@@ -33,11 +33,11 @@ def content_sha256(path: Path | str) -> str:
 COARSEST_CLOCK_S = 2.0  # the steps of some file systems' times
 
 
-def file_stamp(path: Path) -> str:
-    """Size and times of a file: equal stamps mean equal contents, so that a large file need not be read again.
+def stamp_file(path: Path) -> str:
+    """Returns the size and times of a file as text. Equal stamps mean equal contents, so a large file need not be read again.
 
-    The time of the last change of the inode is part of it, which no program can set back. It is empty if that proves
-    nothing: on Windows, and for a file that changed a moment ago and may change again within one step of the clock.
+    The stamp includes the time of the inode's last change, which no program can set back. It is empty if the times prove nothing: on
+    Windows, and for a file that changed a moment ago, because it may change again within one step of the clock.
     """
     try:
         about = path.stat()

@@ -1,4 +1,4 @@
-"""What a picture's header claims, looked at before a decoder believes it: blocks that are small on disk and huge in memory or time."""
+"""Checks a picture's header before a decoder uses it. Small blocks of a file may need much memory or time."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,8 @@ from facevc_cli.core.errors import FaceVCError
 LARGEST_EXIF_BYTES = 1 << 20  # a camera writes at most 64 kB
 LARGEST_TAGS_BYTES = (
     64 << 20
-)  # of one directory, all values together: entries may share one long value, which is read for each
-MOST_VALUES = 200_000  # of one TIFF tag: each strip of the picture has an offset, and each offset becomes an object
+)  # all values of one directory; entries may share one long value, which is read for each of them
+MOST_VALUES = 200_000  # values of one TIFF tag; each strip of the picture has an offset, and each offset becomes an object
 LARGEST_TILE_PIXELS = 1 << 24
 LARGEST_COMMENT_BYTES = 1 << 20  # Pillow joins the parts of a GIF's comment one by one, in quadratic time
 MOST_SCAN_PIXELS = 2_000_000_000  # scans of a progressive JPEG times its pixels; a camera's has about ten scans
@@ -34,7 +34,7 @@ def is_jpeg(start: bytes) -> bool:
 
 
 def is_heif(start: bytes) -> bool:
-    """Brands of HEIC, as phones write it; AVIF has its own brands."""
+    """Returns True for the brands of HEIC that phones write. AVIF has its own brands."""
     return (
         start[4:8] == b"ftyp"
         and start[8:12] in HEIF_BRANDS
@@ -43,7 +43,7 @@ def is_heif(start: bytes) -> bool:
 
 
 def check_header(path: Path, start: bytes) -> None:
-    """FaceVCError for a header that would cost a decoder far more memory or time than the file's size lets expect."""
+    """Raises FaceVCError if decoding would need far more memory or time than the file's size suggests."""
     with path.open("rb") as file:
         if is_jpeg(start):
             _check_jpeg(path, file)
@@ -54,7 +54,7 @@ def check_header(path: Path, start: bytes) -> None:
 
 
 def is_costly_exif(exif: bytes) -> bool:
-    """Whether Pillow should not read this EXIF block: too long, or many entries that share long values."""
+    """Returns True if Pillow should not read this EXIF block: it is too long, or many entries share long values."""
     if len(exif) > LARGEST_EXIF_BYTES:
         return True
     block = exif.removeprefix(b"Exif\0\0")
@@ -75,14 +75,14 @@ def is_costly_exif(exif: bytes) -> bool:
 def check_scans(
     path: Path, width: int, height: int, samplings: Sequence[tuple[int, int]], progressive: bool
 ) -> tuple[int, int]:
-    """(scans, bytes that libjpeg keeps until the last one is read) of a JPEG; FaceVCError if decoding takes too long.
+    """Returns (scans, bytes that libjpeg keeps until the last scan) of a JPEG. FaceVCError if decoding would take too long.
 
-    samplings: horizontal and vertical, of each channel. Each scan of a progressive JPEG goes over the whole picture, and an empty
-    one takes a few bytes.
+    samplings: horizontal and vertical, per channel. Each scan of a progressive JPEG covers the whole picture, but an empty scan needs only
+    a few bytes.
     """
     scans, last = 0, b""
     with path.open("rb") as file:
-        for _ in _jpeg_segments(file):
+        for _ in _iterate_jpeg_segments(file):
             pass
         several = progressive or file.read(1)[:1] < bytes([len(samplings)])
         file.seek(-5, 1)
@@ -99,7 +99,7 @@ def check_scans(
 
 def _check_jpeg(path: Path, file: BinaryIO) -> None:
     exif = b""
-    for marker, length in _jpeg_segments(file):
+    for marker, length in _iterate_jpeg_segments(file):
         if marker == 0xE1:
             content = file.read(min(length, 1 << 16))
             if content.startswith(b"Exif\0\0"):
@@ -112,8 +112,8 @@ def _check_jpeg(path: Path, file: BinaryIO) -> None:
         )
 
 
-def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """(marker, bytes of content) of each segment before the first scan; the file is positioned at the content."""
+def _iterate_jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yields (marker, bytes of content) of each segment before the first scan, with the file positioned at the content."""
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] != 0xDA:
         if head[1] == 0xFF:  # padding before a marker
@@ -136,7 +136,7 @@ def _check_tiff(path: Path, file: BinaryIO) -> None:
             continue
         seen.add(place)
         total, sides = 0, []
-        for tag, kind, count, value in _tiff_entries(file, place, order, big):
+        for tag, kind, count, value in _iterate_tiff_entries(file, place, order, big):
             total += TAG_BYTES.get(kind, 0) * count
             if tag in TILE_SIDES:
                 sides.append(value)
@@ -152,8 +152,8 @@ def _check_tiff(path: Path, file: BinaryIO) -> None:
             )
 
 
-def _tiff_entries(file: BinaryIO, place: int, order: str, big: bool) -> Iterator[tuple[int, int, int, int]]:
-    """(tag, type, count, the first number of the value or its place) of one directory, as far as it is there."""
+def _iterate_tiff_entries(file: BinaryIO, place: int, order: str, big: bool) -> Iterator[tuple[int, int, int, int]]:
+    """Yields (tag, type, count, the first number of the value or its position) of one directory, until the file ends."""
     try:
         file.seek(place)
         entries = struct.unpack(order + "Q", file.read(8))[0] if big else struct.unpack(order + "H", file.read(2))[0]

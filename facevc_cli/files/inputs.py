@@ -1,4 +1,4 @@
-"""Turn what the user names (files, folders, @lists) into a sorted list of inputs with ids and speakers."""
+"""Turns the files, folders and @lists that the user gives into a sorted list of inputs with ids and speakers."""
 
 import os
 import re
@@ -10,32 +10,31 @@ from pathlib import Path, PurePosixPath
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.folders import PassedOver, walk_files
-from facevc_cli.files.names import index_by_name, look_up, normalise_name, real_path
+from facevc_cli.files.names import find_real_path, index_by_name, look_up, normalise_name
 from facevc_cli.files.tables import decode_text, read_table
 
 
-def _suffixes(names: str) -> frozenset[str]:
+def _split_suffixes(names: str) -> frozenset[str]:
     return frozenset(f".{name}" for name in names.split())
 
 
-# What is taken out of a folder: the kinds that libsndfile, FFmpeg and Pillow read. A file that is named outright is
-# tried whatever it is called.
-AUDIO_SUFFIXES = _suffixes(
+# Files with these suffixes are found in folders: libsndfile, FFmpeg and Pillow read them. A file that is named itself is
+# tried whatever its suffix.
+AUDIO_SUFFIXES = _split_suffixes(
     "wav wave w64 rf64 flac ogg oga opus spx mp3 mp2 mpga m4a m4b m4r aac ac3 eac3 aif aiff aifc au snd caf amr awb "
     "wma mka weba ape wv tta mpc voc sph"
 )
-VIDEO_SUFFIXES = _suffixes(
+VIDEO_SUFFIXES = _split_suffixes(
     "mp4 m4v mov qt mkv webm avi divx mpg mpeg mpe m2ts m2t mts ts vob 3gp 3g2 flv f4v wmv asf ogv ogm dv mxf rm rmvb"
 )
-IMAGE_SUFFIXES = _suffixes(
+IMAGE_SUFFIXES = _split_suffixes(
     "jpg jpeg jpe jfif png apng bmp dib webp tif tiff gif avif mpo jp2 j2k jpx jpf heic heif hif ppm pgm pbm pnm"
 )
 
 
 @dataclass(frozen=True)
 class SpeakerRule:
-    """Who speaks in a file: its parent folder's name, a pattern's first group on the id, or a table (utterance,
-    speaker)."""
+    """Finds the speaker of a file: from a table (utterance, speaker), from a pattern's first group in the id, or from its folder's name."""
 
     pattern: str | None = None
     table: Mapping[str, str] = field(default_factory=dict)
@@ -57,8 +56,8 @@ class SpeakerRule:
             raise FaceVCError(f"{table}: the speakers table has no rows. Add one for each utterance.")
         return cls(pattern, index_by_name((row["utterance"], row["speaker"].strip()) for row in rows))
 
-    def speaker_of(self, utterance: str, path: Path) -> str:
-        """The speaker of an utterance id; FaceVCError if the pattern or the table does not know it."""
+    def find_speaker(self, utterance: str, path: Path) -> str:
+        """Returns the speaker of an utterance id. FaceVCError if the pattern or the table does not give one."""
         if self.table:
             speaker = look_up(self.table, utterance)
             if speaker is None:
@@ -77,10 +76,10 @@ class SpeakerRule:
 
 @dataclass(frozen=True)
 class Input:
-    """One file to work on. `id` is its path below the folder that was named, with '/' between parts.
+    """One file to work on. Its `id` is the path below the given folder, with '/' between parts.
 
-    The suffix is part of it only if another file's path differs in nothing else. Accents are written as one character
-    (NFC), whatever the disk has.
+    The suffix is part of the id only if the paths of two files differ in nothing else. Accents are written as one character (NFC), whatever
+    the disk uses.
     """
 
     path: Path
@@ -88,25 +87,24 @@ class Input:
     speaker: str
 
 
-def _named(sources: Sequence[str | Path]) -> Iterator[Path]:
+def _iterate_sources(sources: Sequence[str | Path]) -> Iterator[Path]:
     for source in sources:
         text = str(source)
         if not text.startswith("@"):
-            yield real_path(Path(source))
+            yield find_real_path(Path(source))
             continue
-        listed = real_path(Path(text[1:]))
+        listed = find_real_path(Path(text[1:]))
         lines = decode_text(listed, "list of inputs", "Give a UTF-8 file with one path per line.").splitlines()
-        yield from (real_path(listed.parent / line.strip()) for line in lines if line.strip())
+        yield from (find_real_path(listed.parent / line.strip()) for line in lines if line.strip())
 
 
 def find_files(
     sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT
 ) -> list[tuple[Path, str]]:
-    """Every file named, or below a folder named, that ends as wanted: (path, id), sorted within each folder.
+    """Returns (path, id) of every given file, and of the files in given folders that have the wanted suffixes, sorted within each folder.
 
-    A file named outright is taken whatever its suffix. The reporter is told what is passed over in folders. Two files
-    of one folder that differ in the suffix alone have it in their ids. Nothing found, a missing path and two other
-    files with one id raise FaceVCError.
+    A given file is used whatever its suffix. The reporter gets notes about skipped files in folders. If two files of one folder differ only
+    in the suffix, their ids have the suffix. FaceVCError if nothing is found, a path is missing, or two other files have one id.
     """
     found: dict[str, list[tuple[Path, str]]] = {}  # by id without suffix: the file, and its id with suffix
     for path, whole in _search(sources, suffixes, reporter):
@@ -117,19 +115,18 @@ def find_files(
         alike = found.setdefault(PurePosixPath(whole).with_suffix("").as_posix(), [])
         if not any(other.resolve() == path.resolve() and same == whole for other, same in alike):
             alike.append((path, whole))
-    return _told_apart(found)
+    return _tell_apart(found)
 
 
 def list_files(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Path]:
-    """`find_files` without ids: every file once, whatever the others' names are. FaceVCError if none or
-    a path is missing."""
+    """Same as `find_files`, but without ids, so names may repeat. FaceVCError if nothing is found or a path is missing."""
     return list({path.resolve(): path for path, _ in reversed(_search(sources, suffixes, reporter))}.values())[::-1]
 
 
 def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter) -> list[tuple[Path, str]]:
-    """(path, path below the folder named) of every file; FaceVCError if a path is missing, or nothing is found."""
+    """Returns (path, path below the given folder) of every file. FaceVCError if a path is missing, or nothing is found."""
     passed, found = PassedOver(), []
-    for source in _named(sources):
+    for source in _iterate_sources(sources):
         if os.path.isdir(source):  # unlike Path's, it takes a name that is too long for one that is not there
             found += [
                 (path, normalise_name(path.relative_to(source).as_posix()))
@@ -140,20 +137,19 @@ def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: R
         else:
             raise FaceVCError(f"{source}: no such file or folder. Check the path.")
     if not found:
-        notes = "".join(f" ({note})" for note in passed.notes())
+        notes = "".join(f" ({note})" for note in passed.list_notes())
         raise FaceVCError(
             f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}"
             f"{notes}. "
             "Name files or a folder that does."
         )
-    for note in passed.notes():
+    for note in passed.list_notes():
         reporter.note(f"{', '.join(map(str, sources))}: {note}")
     return found
 
 
-def _told_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
-    """(path, id): without suffix where that says which file it is, else with it; FaceVCError if that does not
-    either."""
+def _tell_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
+    """Returns (path, id). The id has the suffix only if it is ambiguous without. FaceVCError if it is ambiguous even with the suffix."""
     for alike in found.values():
         path, whole = alike[0]
         for other, same in alike[1:]:
@@ -195,10 +191,10 @@ def find_inputs(
     speakers: SpeakerRule | None = None,
     reporter: Reporter = SILENT,
 ) -> list[Input]:
-    """`find_files` with the speaker of each."""
+    """Same as `find_files`, with the speaker of each file."""
     rule = speakers or SpeakerRule()
     return [
-        Input(path, identifier, rule.speaker_of(identifier, path))
+        Input(path, identifier, rule.find_speaker(identifier, path))
         for path, identifier in find_files(sources, suffixes, reporter)
     ]
 
@@ -213,8 +209,8 @@ def parse_shard(shard: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def inside(folder: Path, relative: str) -> Path:
-    """`folder / relative`, refused where it would leave the folder: names come from data."""
+def join_inside(folder: Path, relative: str) -> Path:
+    """Returns `folder / relative`. FaceVCError if the path leads out of the folder, because names come from data."""
     path = folder / relative
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FaceVCError(

@@ -1,4 +1,4 @@
-"""Locks between processes that write to one output. A process that dies lets go of its locks."""
+"""Locks between processes that write to one output. The locks of a process end with the process."""
 
 import json
 import os
@@ -22,10 +22,10 @@ NOTE = ".json"  # beside the lock: who holds it
 
 @contextmanager
 def exclusive_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
-    """While one process is in here for a lock file, others wait, or without `wait` get a FaceVCError that says who is in.
+    """Holds a lock file during the block. Other processes wait, or without `wait` get a FaceVCError that names the holder.
 
-    what: the output that is locked, for the error. The lock file is removed at the end. If the folder cannot be written to, or its file system has
-    no locks, this does nothing: writing will tell what is wrong.
+    what: the locked output, for the error message. The lock file is removed at the end. If the folder is not writable, or its file system
+    has no locks, nothing is locked. Writing then reports the problem.
     """
     lock = _acquire(path, what, wait)
     if lock is None:
@@ -34,7 +34,7 @@ def exclusive_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[Non
     note = path.with_name(path.name + NOTE)
     try:
         with suppress(OSError):
-            note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}) + "\n", encoding="utf-8")
+            note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _format_now()}) + "\n", encoding="utf-8")
         with remove_if_dropped(note), remove_if_dropped(path):
             yield
     finally:
@@ -69,7 +69,7 @@ def _acquire(path: Path, what: str, wait: bool) -> "BaseFileLock | None":
 
 
 def describe_holder(path: Path) -> str:
-    """'process 12 on host anna, since 2024-01-31 12:00:00' of a lock file."""
+    """Returns 'process 12 on host anna, since 2024-01-31 12:00:00' for a lock file."""
     try:
         found = json.loads(path.with_name(path.name + NOTE).read_text(encoding="utf-8"))
         return f"process {found['pid']} on {found['host']}, since {found['since']}"
@@ -77,5 +77,5 @@ def describe_holder(path: Path) -> str:
         return "it has not said which"
 
 
-def _now() -> str:
+def _format_now() -> str:
     return datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")

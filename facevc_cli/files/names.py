@@ -1,5 +1,6 @@
-"""Names as people type them and as disks keep them: macOS writes an accented letter as two characters (NFD), most
-others as one (NFC)."""
+"""Compares names whichever way their accents are written. macOS writes an accented letter as two characters (NFD), most other systems as one
+(NFC).
+"""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -10,26 +11,26 @@ T = TypeVar("T")
 
 
 def normalise_name(text: str) -> str:
-    """A name in the form (NFC) in which ids, speakers and the cells of tables are compared."""
+    """Returns a name in NFC, the form in which ids, speakers and cells of tables are compared."""
     return unicodedata.normalize("NFC", text)
 
 
 def index_by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
-    """Name -> value. A name with blanks around it is also found without them, unless another has that name; of equal
-    names the last counts."""
+    """Builds name -> value. A name with blanks around it is also found without them, unless another name is equal to that. Of equal names the
+    last counts.
+    """
     named = [(normalise_name(name), value) for name, value in pairs]
     return {name.strip(): value for name, value in named} | dict(named)
 
 
 def look_up(found: Mapping[str, T], name: str) -> T | None:
-    """The value of a name in a mapping by normalised names; blanks around the name count only if they must."""
+    """Returns the value of a name in a mapping by normalised names. Blanks around the name are ignored if it is not found with them."""
     key = normalise_name(name)
     return found.get(key, found.get(key.strip()))
 
 
-def real_path(path: Path) -> Path:
-    """The path of a file or folder that is there, whichever way its accents are written on the disk; the path itself
-    if there is none."""
+def find_real_path(path: Path) -> Path:
+    """Returns the path of an existing file or folder, whichever way the disk writes its accents. Returns `path` if there is none."""
     try:
         if path.exists() or str(path).isascii():
             return path

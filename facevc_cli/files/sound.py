@@ -1,4 +1,4 @@
-"""The sound of any file, read in blocks so that memory is bounded: mixed, resampled and counted on the way."""
+"""Reads the sound of any file in blocks, so that memory is limited. Mixes, resamples and counts samples on the way."""
 
 import math
 from contextlib import suppress
@@ -12,19 +12,19 @@ from facevc_cli.dsp.downmix import SILENCE, ChannelLevels, mix_channels, remove_
 from facevc_cli.files.container import check_file, open_container
 from facevc_cli.files.inputs import VIDEO_SUFFIXES
 from facevc_cli.files.tracks import BLOCK_SAMPLES, ContainerTrack, PlainTrack, Track
-from facevc_cli.files.unfinished import length_patches
+from facevc_cli.files.unfinished import find_length_patches
 
 LONGEST_S = 6 * 3600.0  # a longer file is refused rather than filling the memory
-QUIETER_TRACK = 1e-3  # of the loudest track's energy, 30 dB below: such a track before it is no choice
-LOST_ENERGY = 1e-5  # of the loudest channel's: no more of it than this is nothing
-LIE_S = 60.0  # this much more than the header says means that it is wrong
+QUIETER_TRACK = 1e-3  # share of the loudest track's energy (-30 dB); a quieter track is skipped
+LOST_ENERGY = 1e-5  # share of the loudest channel's energy; a quieter channel counts as silent
+LIE_S = 60.0  # if there is this much more sound than the header says, the header is wrong
 SPARE_SAMPLES = 4096
-MOST_ROOM = 1.2  # of what is used: more is given back
+MOST_ROOM = 1.2  # largest ratio of allocated to used memory; more is given back
 
 
 @dataclass(frozen=True)
 class Sound:
-    """(n,) float32 mono and its rate in Hz; the peak before resampling; what was done to it, in words."""
+    """(n,) float32 mono and its rate in Hz, its peak before resampling, and notes about changes to it."""
 
     wav: np.ndarray
     rate: int
@@ -33,7 +33,7 @@ class Sound:
 
 
 def read_sound(path: Path, rate: int | None = None, longest_s: float = LONGEST_S) -> Sound:
-    """A file's sound, resampled to `rate` if given; what load_audio says of it."""
+    """Reads a file's sound, resampled to `rate` if given. See `load_audio`."""
     check_file(path, "audio file")
     import soundfile
 
@@ -47,9 +47,9 @@ def read_sound(path: Path, rate: int | None = None, longest_s: float = LONGEST_S
 
 
 def fit_full_scale(sound: Sound) -> Sound:
-    """The same sound for a file of integers: scaled to a peak of 1 if its samples go beyond, which would be clipped.
+    """Scales the sound to a peak of 1 if its samples are beyond, because a file of integers would clip them.
 
-    What only resampling lifts above 1 stays, and is clipped: it is a few samples of a recording at full scale.
+    Samples that only resampling raises above 1 are clipped. They are few, in recordings at full scale.
     """
     peak = max(float(sound.wav.max()), -float(sound.wav.min()))
     if sound.peak <= 1 or peak <= 1:
@@ -64,17 +64,17 @@ def fit_full_scale(sound: Sound) -> Sound:
 
 
 def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *notes: str) -> Sound:
-    """Reads it once; and once more if one channel must be taken, or an offset be taken out before resampling."""
+    """Reads a track once, and again if one channel must be used or an offset must be removed before resampling."""
     if (track.announced_s is None or track.announced_s > longest_s) and track.is_longer(longest_s):
-        raise _too_long(path, longest_s)
+        raise _make_length_error(path, longest_s)
     wav, levels = _gather(path, track, rate, longest_s)
     told = [note for note in notes if note]
     before = levels
     if (channel := levels.choose_channel()) is not None:
         told.append(f"took only channel {channel + 1} of {len(levels.powers)}, because the others cancel it or are silent")
-        del wav  # before another as large is made
+        del wav  # before another array of this size is made
         wav, levels = _gather(path, track, rate, longest_s, channel)
-    if (offset := levels.offset(track.rate)) != 0:
+    if (offset := levels.find_offset(track.rate)) != 0:
         told.append(f"removed an offset of {offset:.3f}")
         del wav
         wav, levels = _gather(path, track, rate, longest_s, channel, offset)
@@ -92,11 +92,11 @@ def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *n
 def _gather(
     path: Path, track: Track, rate: int | None, longest_s: float, channel: int | None = None, offset: float = 0.0
 ) -> tuple[np.ndarray, ChannelLevels]:
-    """The whole track, mixed and resampled on the way, and how loud its channels are."""
+    """Returns the whole track, mixed and resampled on the way, and the levels of its channels."""
     levels, mixer = ChannelLevels(), Resampler(track.rate, rate or track.rate, min(track.announced_s or 0.0, longest_s))
     checked = False
     first = np.zeros(0, np.float32)
-    for block in track.blocks():
+    for block in track.iterate_blocks():
         mixed = mix_channels(block, track.names, channel)
         if offset:
             mixed = mixed - np.float32(offset)
@@ -106,11 +106,11 @@ def _gather(
                 f"{path}: expected finite samples, found NaN or infinity. Export the file again as 16-bit PCM."
             )
         if levels.count > longest_s * track.rate:
-            raise _too_long(path, longest_s)
+            raise _make_length_error(path, longest_s)
         if not checked and levels.count > ((track.announced_s or 0) + LIE_S) * track.rate:
             checked = True
             if track.is_longer(longest_s):
-                raise _too_long(path, longest_s)
+                raise _make_length_error(path, longest_s)
         first = first if len(first) else mixed[:1].copy()
         mixer.push(mixed)
     if levels.count == 0:
@@ -120,9 +120,9 @@ def _gather(
 
 
 class Resampler:
-    """Blocks (n,) float32 at one rate in, all of them at another out: to the bit what `resample` makes of the whole.
+    """Resamples blocks (n,) float32. Together they equal the result of `resample` for the whole, to the bit.
 
-    expected_s: room is made for that much at once, so that nothing is copied; more may come.
+    expected_s: memory for that length is allocated at once, so that nothing is copied. The sound may be longer.
     """
 
     def __init__(self, rate: int, to_rate: int, expected_s: float):
@@ -150,8 +150,8 @@ class Resampler:
 
 
 def _choose_track(path: Path, longest_s: float) -> tuple[ContainerTrack, str]:
-    """The first sound stream that is not silent, and a note if it is not the first of all."""
-    patches = length_patches(path)
+    """Returns the first sound stream that is not silent, and a note if it is not the first of all."""
+    patches = find_length_patches(path)
     with open_container(path, patches) as container:
         streams = [stream.index for stream in container.streams.audio if stream.codec_context is not None]
     if not streams:
@@ -164,7 +164,7 @@ def _choose_track(path: Path, longest_s: float) -> tuple[ContainerTrack, str]:
         with suppress(FaceVCError):
             track = ContainerTrack(path, index, patches)
             levels = ChannelLevels()
-            for block in track.blocks():
+            for block in track.iterate_blocks():
                 levels.add(block, block[:, 0])
                 if levels.count > longest_s * track.rate:
                     break
@@ -181,11 +181,11 @@ def _choose_track(path: Path, longest_s: float) -> tuple[ContainerTrack, str]:
 
 
 def _is_louder(wav: np.ndarray, least: float) -> bool:
-    """Whether the mean square of (n,) is at least that."""
+    """Returns True if the mean square of (n,) is at least that value."""
     parts = (wav[i : i + BLOCK_SAMPLES] for i in range(0, len(wav), BLOCK_SAMPLES))
     return sum(float(np.square(part, dtype=np.float64).sum()) for part in parts) >= len(wav) * least
 
 
-def _too_long(path: Path, longest_s: float) -> FaceVCError:
+def _make_length_error(path: Path, longest_s: float) -> FaceVCError:
     limit = f"{longest_s / 3600:g} hours" if longest_s >= 3600 else f"{longest_s:g} seconds"
     return FaceVCError(f"{path}: longer than {limit}. Cut it into pieces first.")

@@ -1,4 +1,4 @@
-"""A file for HDF5 to write to. If a write fails, the library crashes the process or goes on in a broken state. This file never fails."""
+"""A file for HDF5 that never fails. If a write fails, the HDF5 library crashes the process or continues in a broken state."""
 
 import os
 from pathlib import Path
@@ -6,17 +6,17 @@ from types import TracebackType
 
 
 class SteadyFile:
-    """What h5py asks of a Python file object. `check` raises the first failure.
+    """The methods that h5py needs of a Python file object. `check` raises the first failure.
 
-    After a failed write the file goes on in memory: HDF5 reads back whatever it wrote, so that its state stays whole and it closes in order. Check
-    after every item, so that little comes together there.
+    After a failed write the content stays in memory. HDF5 reads its own writes again, so its state stays correct and the file closes in
+    order. Call `check` after every item, so that little is kept in memory.
     """
 
     def __init__(self, path: Path):
         self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 (closed by __exit__)
         self._error: OSError | None = None
         self._place = self._size = 0  # the size that HDF5 believes
-        self._kept: list[tuple[int, bytes]] = []  # what could not be written: its position, and the bytes
+        self._kept: list[tuple[int, bytes]] = []  # position and bytes of failed writes
 
     def __enter__(self) -> "SteadyFile":
         return self
@@ -30,7 +30,7 @@ class SteadyFile:
             raise self._error
 
     def sync(self) -> None:
-        """Onto the disk, failures included."""
+        """Waits until the content is on the disk. Failures are raised."""
         self.check()
         os.fsync(self._file.fileno())
 
@@ -72,7 +72,7 @@ class SteadyFile:
 
     def readinto(self, buffer: memoryview) -> int:
         view = memoryview(buffer).cast("B")
-        view[:] = bytes(len(view))  # what was never written is 0, as in any file
+        view[:] = bytes(len(view))  # unwritten bytes are 0, as in any file
         try:
             written = os.pread(self._file.fileno(), len(view), self._place)
             view[: len(written)] = written

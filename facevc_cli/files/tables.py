@@ -1,5 +1,4 @@
-"""CSV tables: read as spreadsheets write them, with errors that name the line, written atomically; the paths in
-them."""
+"""Reads CSV tables as spreadsheets write them, with errors that name the line. Writes them atomically. Resolves paths in them."""
 
 import codecs
 import csv
@@ -11,11 +10,10 @@ from pathlib import Path
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.atomic import atomic_path
-from facevc_cli.files.names import normalise_name, real_path
+from facevc_cli.files.names import find_real_path, normalise_name
 
 SEPARATORS = (",", ";", "\t")  # Excel writes semicolons if the comma is the decimal sign, and tabs as "Unicode text"
-# The columns that hold names of utterances and people: the accents of their cells are compared, whichever way they
-# are written.
+# Columns with names of utterances and people. Their cells match whichever way accents are written.
 NAME_COLUMNS = frozenset({"utterance", "speaker", "target", "source_id", "source_speaker", "face_id"})
 # The columns that a table from a spreadsheet may have; they are known with capitals and blanks too. All others keep
 # their names.
@@ -34,8 +32,7 @@ _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 
 
 def decode_text(path: Path, what: str, advice: str) -> str:
-    """A text file in UTF-8, or in UTF-16 or UTF-32 with their mark; FaceVCError if it cannot be read or is of
-    another encoding."""
+    """Decodes a text file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark. FaceVCError if it cannot be read or has another encoding."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -61,49 +58,47 @@ def decode_text(path: Path, what: str, advice: str) -> str:
 
 
 def read_table(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header line; FaceVCError names what is missing and where.
+    """Reads the rows of a CSV file with a header line. FaceVCError says what is missing, and in which line.
 
-    Commas, semicolons or tabs part the fields. Rows of empty fields and columns without a name are left out. The
-    names of the columns that facevc knows may have capitals and blanks. Fields stay text as they are.
+    Fields are separated by commas, semicolons or tabs. Rows of empty fields and columns without a name are skipped. Names of columns that
+    facevc knows may have capitals and blanks. Fields remain unchanged text.
     """
     text = decode_text(path, "CSV table", "Save it as CSV in UTF-8 (in Excel: 'CSV UTF-8').")
     try:
-        first, text = _without_separator_line(text)
-        separator = first or _separator_of(text, required)
-        lines = _filled(text, separator)
-        names = _column_names(next(lines, (0, []))[1], required)
+        first, text = _cut_separator_line(text)
+        separator = first or _find_separator(text, required)
+        lines = _iterate_filled_rows(text, separator)
+        names = _name_columns(next(lines, (0, []))[1], required)
         _check_columns(path, names, required)
-        return [_row(path, number, names, fields) for number, fields in lines]
+        return [_make_row(path, number, names, fields) for number, fields in lines]
     except csv.Error as error:
         raise FaceVCError(f"{path}: not a UTF-8 CSV table ({error}). Save it as CSV in UTF-8.") from error
 
 
-def _without_separator_line(text: str) -> tuple[str, str]:
-    """('', the text), or the separator that Excel's first line 'sep=;' names and the text behind that line."""
+def _cut_separator_line(text: str) -> tuple[str, str]:
+    """Returns ('', text), or the separator of Excel's first line 'sep=;' and the text after that line."""
     found = re.match(r'\s*"?sep=(.)"?[,;\t ]*(\r\n|\r|\n)', text, re.IGNORECASE)
     return (found[1], text[found.end() :]) if found else ("", text)
 
 
-def _separator_of(text: str, required: Sequence[str]) -> str:
-    """The separator by which the header has the most of the required columns, then the most columns; the comma where
-    they are equal."""
+def _find_separator(text: str, required: Sequence[str]) -> str:
+    """Returns the separator that gives the header the most required columns, then the most columns. In a tie it is the comma."""
     headers = {
-        separator: _column_names(next(_filled(text, separator), (0, []))[1], required) for separator in SEPARATORS
+        separator: _name_columns(next(_iterate_filled_rows(text, separator), (0, []))[1], required) for separator in SEPARATORS
     }
     return max(
         SEPARATORS, key=lambda separator: (len(set(required) & set(headers[separator])), len(headers[separator]))
     )
 
 
-def _filled(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of the rows that have something in them."""
+def _iterate_filled_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields (line number, fields) of the rows that are not empty."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     return ((reader.line_num, fields) for fields in reader if any(field.strip() for field in fields))
 
 
-def _column_names(header: Sequence[str], required: Sequence[str]) -> list[str]:
-    """The columns without blanks around them; those that facevc knows as it calls them, unless the table has them
-    twice."""
+def _name_columns(header: Sequence[str], required: Sequence[str]) -> list[str]:
+    """Returns the column names without blanks around them. Known columns get facevc's spelling, unless the table has them twice."""
     plain = [name.strip() for name in header]
     known = KNOWN_COLUMNS | set(required)
     called = [re.sub(r"[\s-]+", "_", name.casefold()) for name in plain]
@@ -128,7 +123,7 @@ def _check_columns(path: Path, names: Sequence[str], required: Sequence[str]) ->
         )
 
 
-def _row(path: Path, number: int, names: Sequence[str], fields: list[str]) -> dict[str, str]:
+def _make_row(path: Path, number: int, names: Sequence[str], fields: list[str]) -> dict[str, str]:
     if len(fields) < len(names) or any(field.strip() for field in fields[len(names) :]):
         raise FaceVCError(
             f"{path}, line {number}: expected {len(names)} fields, found {len(fields)}. Quote fields that hold "
@@ -139,7 +134,7 @@ def _row(path: Path, number: int, names: Sequence[str], fields: list[str]) -> di
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None) -> None:
-    """Rows as CSV, atomically; columns in order of first appearance unless given."""
+    """Writes rows as CSV, atomically. Without `columns`, they are in order of first appearance."""
     names = list(columns) if columns else list(dict.fromkeys(name for row in rows for name in row))
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         # the csv module leaves a lone carriage return unquoted, and then reads it as a line's end
@@ -158,10 +153,10 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
             raise FaceVCError(f"{path}: a name in it is no UTF-8 text ({error.object.strip()[:80]!r}), which no table can hold. Rename the file.") from error
 
 
-def path_from(folder: Path, file: Path | str) -> str:
-    """A file's path as a table in `folder` has it: relative, so that the table shows no home folder and may move with its files.
+def make_relative_path(folder: Path, file: Path | str) -> str:
+    """Returns a file's path relative to `folder`, for a table in it. So the table shows no home folder, and may move with its files.
 
-    Absolute only where there is no other way, as between two drives.
+    The path is absolute only if there is no relative one, for example between two drives.
     """
     absolute, base = os.path.abspath(file), os.path.abspath(folder)
     real = os.path.join(os.path.realpath(os.path.dirname(absolute)), os.path.basename(absolute))
@@ -175,7 +170,7 @@ def path_from(folder: Path, file: Path | str) -> str:
 
 
 def resolve(name: str, table: Path) -> str:
-    """A path from a table: relative to the table's folder if it exists there, else to the working directory."""
-    path = real_path(Path(name.strip()))
-    beside = real_path(table.parent / path)  # an absolute path stays what it is
+    """Returns a path from a table: relative to the table's folder if the file exists there, else to the working directory."""
+    path = find_real_path(Path(name.strip()))
+    beside = find_real_path(table.parent / path)  # an absolute path stays what it is
     return str(beside if os.path.exists(beside) or not os.path.exists(path) else path)

@@ -1,4 +1,4 @@
-"""The position of decoded sound in time: gaps are filled with silence, so that it stays in step with its picture."""
+"""Places decoded sound in time. Gaps are filled with silence, so that sound and picture stay together."""
 
 import re
 from typing import Any
@@ -7,17 +7,17 @@ GAP_S = 0.05  # time stamps that jump less are inexact; one lost packet is short
 DISCONTINUITY_S = (
     10.0  # in a broadcast's stream a longer jump is a new beginning of its clock (FFmpeg's dts_delta_threshold)
 )
-UNTOLD_GAP_S = 60.0  # believed if nothing says how long the picture is
+UNTOLD_GAP_S = 60.0  # longest gap that is believed if the picture's length is unknown
 OVERLAP_S = 1.0  # a longer jump back is a new beginning too
-MOST_CUT = 0.05  # of the sound: time stamps that would cut more are wrong
+MOST_CUT = 0.05  # share of the sound; time stamps that would cut more are wrong
 _BROADCAST = frozenset({"mpegts", "mpeg"})
 
 
 class Timeline:
-    """Of one sound stream, in seconds from the beginning of its container.
+    """The timeline of one sound stream, in seconds from the beginning of its container.
 
-    origin_s: the earliest time stamp of sound and picture. end_s: where the picture ends; None if there is no picture,
-    or nothing says it.
+    origin_s: the earliest time stamp of sound and picture. end_s: the end of the picture; None if there is no picture, or its end is
+    unknown.
     """
 
     def __init__(
@@ -30,14 +30,14 @@ class Timeline:
 
     @classmethod
     def of(cls, container: Any, stream: Any, rate: int) -> "Timeline":
-        """Of an open container's stream. Cover art is no picture."""
+        """Builds the timeline of an open container's stream. Cover art does not count as a picture."""
         pictures = [s for s in container.streams.video if not _is_attached(s)]
         begun = [
             float(s.start_time * s.time_base) for s in (stream, *pictures) if s.start_time is not None and s.time_base
         ]
         end_s = None
         if pictures:
-            end_s = max((_duration_s(s) for s in pictures), default=0.0) or None
+            end_s = max((_read_duration_s(s) for s in pictures), default=0.0) or None
         return cls(rate, min(begun, default=None), end_s, bool(_BROADCAST & set(container.format.name.split(","))))
 
     def place(self, time_s: float | None, samples: int) -> tuple[int, int]:
@@ -68,8 +68,10 @@ class Timeline:
         return self._written / self.rate + late_s <= self.end_s + 1
 
 
-def _duration_s(stream: Any) -> float:
-    """Of a stream, 0 if nothing says; not the container's, which time stamps of the sound that lie make long."""
+def _read_duration_s(stream: Any) -> float:
+    """Returns a stream's duration, or 0 if it is unknown. The container's duration is not used, because wrong time stamps of the sound make it
+    too long.
+    """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska's

@@ -1,4 +1,4 @@
-"""The sound streams of a file, read in blocks: what libsndfile opens, and what FFmpeg does."""
+"""Reads the sound streams of a file in blocks, with libsndfile or FFmpeg."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +11,7 @@ import numpy as np
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.container import decode_frames, open_container
 from facevc_cli.files.timeline import Timeline
-from facevc_cli.files.unfinished import id3_bytes, is_chained_ogg, length_patches
+from facevc_cli.files.unfinished import find_length_patches, is_chained_ogg, measure_id3_bytes
 
 BLOCK_SAMPLES = 1 << 20  # of all channels together
 MOST_MP3_BYTES_PER_S = 48_000  # 320 kbit/s, and some more
@@ -27,12 +27,12 @@ class Track(Protocol):
     def names(self) -> tuple[str, ...]: ...  # of the channels, as FFmpeg calls them; none if unknown
     @property
     def announced_s(self) -> float | None: ...  # None: the header does not say
-    def blocks(self) -> Iterator[np.ndarray]: ...  # (n, channels) float32
-    def is_longer(self, longest_s: float) -> bool: ...  # found without decoding it all; False if that is unknown
+    def iterate_blocks(self) -> Iterator[np.ndarray]: ...  # (n, channels) float32
+    def is_longer(self, longest_s: float) -> bool: ...  # True if found without decoding everything; False if that is unknown
 
 
 class PlainTrack:
-    """What libsndfile reads."""
+    """The sound of a file that libsndfile reads."""
 
     def __init__(self, path: Path):
         import soundfile
@@ -60,19 +60,19 @@ class PlainTrack:
 
     @property
     def is_whole(self) -> bool:
-        """Whether libsndfile reads all of it; False if FFmpeg reads more."""
+        """Returns True if libsndfile reads all of it, False if FFmpeg reads more."""
         if self.frames == 0:
-            return not length_patches(self.path)
+            return not find_length_patches(self.path)
         if self.format == "OGG":
             return not is_chained_ogg(self.path)
         if self.format in ("MP3", "MPEG"):  # its header may say too little
             return (
                 self.path.stat().st_size
-                <= id3_bytes(self.path) + MOST_MP3_BYTES_PER_S * self.frames / self.rate + SPARE_BYTES
+                <= measure_id3_bytes(self.path) + MOST_MP3_BYTES_PER_S * self.frames / self.rate + SPARE_BYTES
             )
         return True
 
-    def blocks(self) -> Iterator[np.ndarray]:
+    def iterate_blocks(self) -> Iterator[np.ndarray]:
         import soundfile
 
         with soundfile.SoundFile(self.path) as file:
@@ -89,7 +89,7 @@ class PlainTrack:
 
 
 class ContainerTrack:
-    """What FFmpeg reads: one of the sound streams of a container."""
+    """One sound stream of a container, read by FFmpeg."""
 
     def __init__(self, path: Path, index: int, patches: dict[int, bytes]):
         self.path, self.index, self.patches = path, index, patches
@@ -106,9 +106,9 @@ class ContainerTrack:
         if len(frame.layout.channels) > 2:
             self.names = tuple(channel.name for channel in frame.layout.channels)
 
-    def blocks(self) -> Iterator[np.ndarray]:
+    def iterate_blocks(self) -> Iterator[np.ndarray]:
         parts: list[np.ndarray] = []
-        for part in self._placed():
+        for part in self._iterate_placed():
             if parts and (parts[0].shape[1] != part.shape[1] or sum(p.size for p in parts) >= BLOCK_SAMPLES // 8):
                 yield np.concatenate(parts)
                 parts = []
@@ -116,12 +116,12 @@ class ContainerTrack:
         if parts:
             yield np.concatenate(parts)
 
-    def _placed(self) -> Iterator[np.ndarray]:
-        """The frames (n, channels), with silence for missing ones."""
+    def _iterate_placed(self) -> Iterator[np.ndarray]:
+        """Yields the frames (n, channels), with silence in place of missing ones."""
         with open_container(self.path, self.patches) as container:
             stream = container.streams[self.index]
             timeline = Timeline.of(container, stream, self.rate)
-            for time_s, samples in _at_one_rate(decode_frames(container, stream), self.rate):
+            for time_s, samples in _resample_frames(decode_frames(container, stream), self.rate):
                 silence, cut = timeline.place(time_s, len(samples))
                 for start in range(0, silence, BLOCK_SAMPLES // samples.shape[1]):
                     yield np.zeros(
@@ -141,23 +141,23 @@ class ContainerTrack:
         return False
 
 
-def _at_one_rate(frames: Iterator[Any], rate: int) -> Iterator[tuple[float | None, np.ndarray]]:
-    """(time in s, (n, channels) float32) of each frame.
+def _resample_frames(frames: Iterator[Any], rate: int) -> Iterator[tuple[float | None, np.ndarray]]:
+    """Yields (time in s, (n, channels) float32) of each frame.
 
-    Broadcasts and chained files change their rate on the way: frames of another rate are resampled.
+    Broadcasts and chained files may change their rate. Frames of another rate are resampled.
     """
     import soxr
 
     for frame in frames:
         if not frame.samples:
             continue
-        samples = _samples(frame)
+        samples = _convert_samples(frame)
         if frame.sample_rate != rate:
             samples = soxr.resample(samples, frame.sample_rate, rate, quality="HQ").astype(np.float32, copy=False)
         yield (float(frame.time) if frame.pts is not None else None), samples
 
 
-def _samples(frame: Any) -> np.ndarray:
+def _convert_samples(frame: Any) -> np.ndarray:
     """A sound frame of any sample format -> (n, channels) float32, integers scaled to [-1, 1]."""
     samples = frame.to_ndarray()
     samples = samples.T if frame.format.is_planar else samples.reshape(-1, len(frame.layout.channels))

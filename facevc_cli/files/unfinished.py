@@ -1,4 +1,4 @@
-"""Sound files whose header is wrong: a recorder that lost power leaves a length of 0, or one that makes no sense."""
+"""Repairs wrong headers of sound files. A recorder that lost power leaves a length of 0, or a wrong one."""
 
 import struct
 from pathlib import Path
@@ -9,10 +9,10 @@ _MOST_CHUNKS = 1000
 _OGG_HEADER = 27
 
 
-def length_patches(path: Path) -> dict[int, bytes]:
-    """The bytes, by position, that make a header say that the sound continues to the end. None if the header is right.
+def find_length_patches(path: Path) -> dict[int, bytes]:
+    """Returns replacement bytes by position, so that the header says that the sound continues to the end. None if the header is right.
 
-    Knows RIFF, RF64 and Sun's AU.
+    It knows RIFF, RF64 and Sun's AU.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -27,7 +27,7 @@ def length_patches(path: Path) -> dict[int, bytes]:
             return {}
         file.seek(at + 4)
         (told,) = struct.unpack("<I", file.read(4))
-        if told == 0 and _ends_in_chunks(file, at + 8, size):
+        if told == 0 and _is_only_chunks(file, at + 8, size):
             return {}  # it holds no sound, and says so
         if 0 < told <= size - at - 8:
             return {}
@@ -35,7 +35,7 @@ def length_patches(path: Path) -> dict[int, bytes]:
 
 
 def is_chained_ogg(path: Path) -> bool:
-    """Whether an Ogg file is several files in a row, as radio stations send them. libsndfile reads only the first."""
+    """Returns True if an Ogg file is several files in a row, as radio stations send them. libsndfile reads only the first."""
     size = path.stat().st_size
     begun = False  # whether pages with sound were seen
     with path.open("rb") as file:
@@ -53,8 +53,8 @@ def is_chained_ogg(path: Path) -> bool:
     return False
 
 
-def id3_bytes(path: Path) -> int:
-    """The length of the tag in front of an MP3, which may hold pictures."""
+def measure_id3_bytes(path: Path) -> int:
+    """Returns the length of the tag at the beginning of an MP3. The tag may hold pictures."""
     with path.open("rb") as file:
         header = file.read(10)
     if len(header) < 10 or header[:3] != b"ID3":
@@ -63,7 +63,7 @@ def id3_bytes(path: Path) -> int:
 
 
 def _find_data(file: BinaryIO, size: int) -> int | None:
-    """Where the data chunk of a RIFF file begins."""
+    """Finds the position of the data chunk of a RIFF file."""
     at = 12
     for _ in range(_MOST_CHUNKS):
         file.seek(at)
@@ -77,8 +77,8 @@ def _find_data(file: BinaryIO, size: int) -> int | None:
     return None
 
 
-def _ends_in_chunks(file: BinaryIO, at: int, size: int) -> bool:
-    """Whether from here to the end there is nothing but whole chunks, at least none."""
+def _is_only_chunks(file: BinaryIO, at: int, size: int) -> bool:
+    """Returns True if only whole chunks follow until the end of the file, or nothing."""
     for _ in range(_MOST_CHUNKS):
         if at >= size:
             return True

@@ -1,4 +1,4 @@
-"""The frames of video files: what PyAV (FFmpeg) opens. Their sound is files/sound.py's."""
+"""Reads the frames of video files that PyAV (FFmpeg) opens. files/sound.py reads their sound."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from facevc_cli.files.container import decode_frames, open_container
 
 
 def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -> Iterator[tuple[int, float, np.ndarray]]:
-    """Every n-th frame of a video, at most `limit` of them: (index, time in s, (H, W, 3) uint8 RGB, upright).
+    """Yields every n-th frame of a video, at most `limit` frames, as (index, time in s, (H, W, 3) uint8 RGB, upright).
 
-    Damaged packets are passed over. FaceVCError for a missing, empty or unreadable file and one in which no frame decodes.
+    Damaged packets are skipped. FaceVCError if the file is missing, empty or unreadable, or if no frame can be decoded.
     """
     path = Path(path)
     if every < 1:
@@ -26,7 +26,7 @@ def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -
         for frame in decode_frames(container, stream):
             if index % every == 0:
                 time_s = float(frame.time) if frame.time is not None else index / rate
-                yield index, time_s, _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+                yield index, time_s, _turn_upright(frame.to_ndarray(format="rgb24"), frame.rotation)
                 given += 1
                 if limit is not None and given >= limit:
                     return
@@ -35,6 +35,6 @@ def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -
         raise FaceVCError(f"{path}: no frame of the video can be decoded: it is cut short or damaged. Copy or export it again.")
 
 
-def _upright(image: np.ndarray, rotation_deg: int) -> np.ndarray:
-    """Turns a frame counter-clockwise by the container's display rotation: telephones film sideways."""
+def _turn_upright(image: np.ndarray, rotation_deg: int) -> np.ndarray:
+    """Turns a frame counter-clockwise by the container's display rotation, because phones film sideways."""
     return np.ascontiguousarray(np.rot90(image, round(rotation_deg / 90) % 4))

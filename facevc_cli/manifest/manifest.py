@@ -16,7 +16,7 @@ from facevc_cli.core.parsing import parse_json
 from facevc_cli.core.stopping import delay_interrupts
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.locks import exclusive_lock
-from facevc_cli.files.tables import path_from, read_table, write_table
+from facevc_cli.files.tables import make_relative_path, read_table, write_table
 from facevc_cli.manifest.contract import ADDRESSES, COLUMNS, DONE, MANIFEST, SEPARATOR
 
 LOCK = ".manifest.lock"
@@ -95,7 +95,7 @@ class Manifest:
 
 def _read(path: Path) -> list[Line]:
     """Read the rows. Paths become relative to the manifest's folder, because earlier versions wrote absolute ones."""
-    from_here = lru_cache(maxsize=None)(partial(path_from, path.parent))
+    from_here = lru_cache(maxsize=None)(partial(make_relative_path, path.parent))
     lines = read_table(path, NEEDED)
     for line in lines:
         line |= {column: from_here(line[column]) for column in PATHS if os.path.isabs(line.get(column, ""))}
@@ -121,7 +121,7 @@ class Addresses:
 
     def put(self, face: Path, address: np.ndarray) -> None:
         if self.path is not None:
-            self.rows[path_from(self.path.parent, face)] = address.astype(np.float32)
+            self.rows[make_relative_path(self.path.parent, face)] = address.astype(np.float32)
             self._changed = True
 
     def save(self) -> None:
@@ -136,7 +136,7 @@ class Addresses:
         if self.path is None or not self.path.is_file():
             return {}
         faces, address, known = read_addresses(self.path)
-        faces = [path_from(self.path.parent, face) if os.path.isabs(face) else face for face in faces]
+        faces = [make_relative_path(self.path.parent, face) if os.path.isabs(face) else face for face in faces]
         return dict(zip(faces, address, strict=True)) if np.array_equal(known, self.slots) else {}
 
     def _write(self, path: Path) -> None:

@@ -21,7 +21,7 @@ LEAST_BYTES = 64 * 1024  # each file counts as at least this much, so that many 
 
 
 @contextmanager
-def upload_folder() -> Iterator[Path]:
+def open_upload_folder() -> Iterator[Path]:
     """Make a folder that only this user can read, for uploads and results. Delete it afterwards."""
     from filelock import FileLock
 
@@ -67,7 +67,7 @@ def count_used_bytes(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
-            with suppress(OSError):  # deleted meanwhile
+            with suppress(OSError):  # another process has deleted it
                 total += max(LEAST_BYTES, os.lstat(os.path.join(parent, name)).st_size)
     return total
 
@@ -88,7 +88,7 @@ def _make_owner_text(home: Path) -> str:
 
 
 def _is_ours(home: Path) -> bool:
-    """Whether `upload_folder` made it for this user. Links are not followed, because they could point anywhere."""
+    """Whether `open_upload_folder` made it for this user. Links are not followed, because they could point anywhere."""
     try:
         found, owner, lock = home.lstat(), (home / OWNER).lstat(), (home / LOCK).lstat()
         if not (stat.S_ISDIR(found.st_mode) and stat.S_ISREG(owner.st_mode) and stat.S_ISREG(lock.st_mode)):

@@ -19,7 +19,7 @@ from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_spec import VoiceSpec, is_card, refuse_cards
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.faces.analyser import FaceObservation
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import load_image
 from facevc_cli.page.views import draw_box
 
@@ -117,7 +117,7 @@ class UploadResolver(VoiceResolver):
     def embed_picture(self, file: Path, degradation: str = "") -> np.ndarray:
         name = self._check(file)
         with name_in_errors(file, name):
-            image, digest = load_image(file, most_pixels=MOST_PIXELS), file_sha256(file)
+            image, digest = load_image(file, most_pixels=MOST_PIXELS), hash_file(file)
             try:
                 face = self.converter.find_face(image)
             except FaceVCError as error:
@@ -128,7 +128,7 @@ class UploadResolver(VoiceResolver):
     def read_card(self, file: Path) -> Target:
         name = self._check(file)
         with name_in_errors(file, name):
-            card, digest = load_card(file), file_sha256(file)
+            card, digest = load_card(file), hash_file(file)
             target = self.converter.target_from_card(file)
         predicts = self.converter.predicts_pitch
         pitch_hz = math.exp(self.converter.find_log_f0(target)) if predicts else None

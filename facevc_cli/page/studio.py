@@ -24,9 +24,9 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.dsp.pitch import PitchRule
 from facevc_cli.files.audio import LONGEST_S, load_audio
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.page.people import MOST_PHOTOS, Card, Person, Photo, UploadResolver, name_in_errors
-from facevc_cli.provenance.metadata import provenance
+from facevc_cli.provenance.metadata import describe_provenance
 from facevc_cli.provenance.saving import save_converted
 
 T = TypeVar("T")
@@ -134,7 +134,7 @@ class Studio:
             path, name = self._receive(session, upload)
             with name_in_errors(path, name):
                 self._check_length(name, _read_announced_s(path))
-                (wav, rate), digest = load_audio(path, longest_s=min(self.max_seconds, LONGEST_S)), file_sha256(path)
+                (wav, rate), digest = load_audio(path, longest_s=min(self.max_seconds, LONGEST_S)), hash_file(path)
             self._check_length(name, len(wav) / rate)
             session.speech = Speech(name, digest, wav, rate)
         except FaceVCError as error:
@@ -187,7 +187,7 @@ class Studio:
         wav = self.converter.speak(speech.source, self.converter.apply_pitch_rule(target, pitch))
         key, model = self._make_key(speech, files, pitch), self.converter.checkpoint
         digests = [file.sha256 for file, _ in files]
-        made = provenance(key, model.config.name, model.weights_sha256, speech.sha256, digests)
+        made = describe_provenance(key, model.config.name, model.weights_sha256, speech.sha256, digests)
         path = self._choose_path(f"{_make_stem(speech.name)}__{_name_result(session, spec)}.wav")
         save_converted(path, wav, self.converter.rate, made, speech.name, spec.describe(session.resolver.name_file))
         self._keep_result(page, session, session.result, path)

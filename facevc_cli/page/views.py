@@ -39,7 +39,7 @@ def render_photos(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
     drawn = []
     for pictures in found:
         shown = zip(kinds, pictures, strict=True)
-        images = "".join(f'<img class="{kind}" src="{_data_url(Image.fromarray(picture))}" alt="{said}">' for (kind, said), picture in shown)
+        images = "".join(f'<img class="{kind}" src="{_make_data_url(Image.fromarray(picture))}" alt="{said}">' for (kind, said), picture in shown)
         drawn.append(f'<figure class="facevc-face">{images}</figure>')
     return f'<div class="facevc-faces{" several" if len(drawn) > 1 else ""}">{"".join(drawn)}</div>'
 
@@ -56,7 +56,7 @@ def draw_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.asarray(shown)
 
 
-def _data_url(picture: Image.Image) -> str:
+def _make_data_url(picture: Image.Image) -> str:
     written = io.BytesIO()
     picture.save(written, "JPEG", quality=90)
     return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode()}"

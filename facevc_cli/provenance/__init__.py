@@ -1,1 +1,1 @@
-"""Mark converted speech: metadata that say what made it, and an inaudible watermark that survives them."""
+"""Marks converted speech: metadata that describe the conversion, and an inaudible watermark that survives them."""

@@ -1,8 +1,10 @@
-"""What a converted file says about itself: one comment, a sentence for people and then JSON, in WAV, FLAC and Ogg; and a sidecar on request.
+"""Writes and reads the description in a converted file: a comment in WAV, FLAC and Ogg, and a sidecar on request.
+
+The comment is a sentence for people, followed by JSON:
 
     synthetic speech: voice converted by facevc 0.1.0 on 2026-11-03 from a.wav to the face b.png {"synthetic": true, "model": ...}
 
-Inputs are named in the sentence and known by the beginning of their sha256 in the JSON. All of it is a claim: anyone may write or remove it.
+The sentence names the inputs, and the JSON has the beginning of their sha256. All of it is a claim: anyone may write or remove it.
 """
 
 import hashlib
@@ -17,10 +19,10 @@ from typing import Any
 
 from facevc_cli import __version__
 from facevc_cli.files.atomic import write_text
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 
 SHORT = 16  # hexadecimal digits kept of a sha256
-NAMED = 8  # faces or voices listed one by one; of more, one hash of all
+NAMED = 8  # most faces or voices that are listed one by one; more get one common hash
 LONGEST_NAME = 100
 LONGEST_COMMENT = 8192  # a longer one is not ours
 _COMMENT = re.compile(r"synthetic speech: [^{]*(\{.*\})\s*", re.DOTALL)
@@ -28,9 +30,9 @@ _COMMENT = re.compile(r"synthetic speech: [^{]*(\{.*\})\s*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a converted file. Hashes are the first 16 hexadecimal digits of sha256, of files' bytes."""
+    """The description of a conversion. Hashes are the first 16 hexadecimal digits of the sha256 of files' bytes."""
 
-    key: str  # of model, vocoder, settings and inputs: what a rerun compares
+    key: str  # hash of model, vocoder, settings and inputs, which a rerun compares
     model: str
     model_sha256: str
     source_sha256: str
@@ -43,32 +45,32 @@ class Provenance:
     synthetic: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of the JSON, without the kinds of target that are not used."""
+        """Returns the content of the JSON, without the kinds of target that are not used."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value != ()}
 
 
-def provenance(
+def describe_provenance(
     key: str, model: str, model_sha256: str, source: Path | str, targets: Sequence[Path | str], by: str = "face", *, watermark: bool = True
 ) -> Provenance:
-    """Of one conversion made today. source: a file, or the sha256 of what is none; targets: the same for faces or voices, as `by` says.
+    """Describes one conversion made today. FaceVCError if a file cannot be read.
 
-    FaceVCError if a file cannot be read.
+    source: a file, or a sha256. targets: the same for the faces or voices, as `by` says.
     """
-    hashes = tuple(_short(target) for target in targets)
+    hashes = tuple(_hash_short(target) for target in targets)
     if len(hashes) > NAMED:
         hashes = (hashlib.sha256(",".join(sorted(hashes)).encode()).hexdigest()[:SHORT],)
     faces, voices = ((), hashes) if by == "voice" else (hashes, ())
-    return Provenance(key, model, model_sha256[:SHORT], _short(source), faces, voices, watermark, date.today().isoformat())
+    return Provenance(key, model, model_sha256[:SHORT], _hash_short(source), faces, voices, watermark, date.today().isoformat())
 
 
-def comment(made: Provenance, source: str, target: str) -> str:
-    """The comment of a file made from the source of that name to the target ("face b.png", "mean of 4 faces")."""
-    said = f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from {_plain(source)} to the {_plain(target)}"
+def format_comment(made: Provenance, source: str, target: str) -> str:
+    """Returns the comment of a converted file. target: for example "face b.png" or "mean of 4 faces"."""
+    said = f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from {_make_plain(source)} to the {_make_plain(target)}"
     return f"{said} {json.dumps(made.as_dict())}"
 
 
 def parse_comment(text: str) -> Provenance | None:
-    """What a comment says; None if it is not one of ours. The fields have their types and no control characters, whatever the comment holds."""
+    """Parses a comment. None if it is not one of ours. The fields have the right types and no control characters, whatever the comment holds."""
     found = _COMMENT.fullmatch(text) if len(text) <= LONGEST_COMMENT else None
     if not found:
         return None
@@ -83,31 +85,31 @@ def parse_comment(text: str) -> Provenance | None:
         return None
     if not all(isinstance(item, str) for item in [*texts.values(), *items]):
         return None
-    fields: dict[str, Any] = {name: _plain(value) for name, value in texts.items()}
-    fields |= {name: tuple(map(_plain, listed)) for name, listed in lists.items()}
+    fields: dict[str, Any] = {name: _make_plain(value) for name, value in texts.items()}
+    fields |= {name: tuple(map(_make_plain, listed)) for name, listed in lists.items()}
     return Provenance(**fields, watermark=watermark)
 
 
 def read_provenance(path: Path | str) -> Provenance | None:
-    """What a sound file's own metadata say; None if they are not ours, or neither soundfile nor PyAV opens the file."""
+    """Reads the metadata of a sound file. None if they are not ours, or if neither soundfile nor PyAV opens the file."""
     text = _read_comment(Path(path))
     return parse_comment(text) if text else None
 
 
-def made_with(path: Path | str) -> str | None:
-    """The key in a converted file's comment; None if it is not one of ours."""
+def read_key(path: Path | str) -> str | None:
+    """Reads the key in a converted file's comment. None if it is not one of ours."""
     made = read_provenance(path)
     return made.key if made else None
 
 
-def sidecar_of(path: Path) -> Path:
-    """The path of a sound file's sidecar: `name.wav.json` beside it."""
+def name_sidecar(path: Path) -> Path:
+    """Returns the path of a sound file's sidecar: `name.wav.json` beside it."""
     return path.with_name(f"{path.name}.json")
 
 
 def write_sidecar(path: Path, made: Provenance) -> None:
-    """Write the same facts beside a finished file, with its name and the whole sha256 of its bytes. FaceVCError if it cannot be written."""
-    write_text(sidecar_of(path), json.dumps({"file": path.name, "sha256": file_sha256(path), **made.as_dict()}, indent=1) + "\n")
+    """Writes the same facts beside a finished file, with its name and full sha256. FaceVCError if it cannot be written."""
+    write_text(name_sidecar(path), json.dumps({"file": path.name, "sha256": hash_file(path), **made.as_dict()}, indent=1) + "\n")
 
 
 def _read_comment(path: Path) -> str:
@@ -119,11 +121,11 @@ def _read_comment(path: Path) -> str:
                 return str(file.comment)
     except (soundfile.LibsndfileError, OSError, TypeError, UnicodeDecodeError):  # TypeError: headerless formats
         pass
-    return _comment_of_container(path)
+    return _read_container_comment(path)
 
 
-def _comment_of_container(path: Path) -> str:
-    """What a converter may have carried over into MP3, M4A or a video."""
+def _read_container_comment(path: Path) -> str:
+    """Reads a comment that a converter has copied into MP3, M4A or a video."""
     import av
 
     try:
@@ -134,22 +136,22 @@ def _comment_of_container(path: Path) -> str:
     return next((str(value) for found in tags for name, value in found.items() if name.lower() == "comment"), "")
 
 
-def _short(given: Path | str) -> str:
+def _hash_short(given: Path | str) -> str:
     if isinstance(given, str):
         return given[:SHORT]
     try:
         about = given.stat()
     except OSError:
-        return file_sha256(given)[:SHORT]  # which says what is wrong
-    return _hashed(given, about.st_mtime_ns, about.st_size)
+        return hash_file(given)[:SHORT]  # raises an error that says the problem
+    return _hash_known(given, about.st_mtime_ns, about.st_size)
 
 
 @lru_cache(maxsize=4096)  # one face serves many conversions
-def _hashed(path: Path, mtime_ns: int, size: int) -> str:
-    return file_sha256(path)[:SHORT]
+def _hash_known(path: Path, mtime_ns: int, size: int) -> str:
+    return hash_file(path)[:SHORT]
 
 
-def _plain(text: str) -> str:
-    """Printable, short and without braces: names come from anywhere, and end up in terminals and beside the JSON."""
+def _make_plain(text: str) -> str:
+    """Makes a name printable, short and free of braces, because names come from anywhere and appear in terminals and beside JSON."""
     cut = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
     return "".join(c if c.isprintable() else "?" for c in cut.replace("{", "(").replace("}", ")"))

@@ -1,16 +1,18 @@
 """An inaudible mark in converted speech, found again after MP3, resampling and cropping. It says "made by facevc" and nothing else.
 
 Spread spectrum in the log spectrum, after Kirovski and Malvar, "Spread-spectrum watermarking of audio signals" (IEEE Trans. Signal
-Processing 51(4), 2003). Embedding multiplies each cell of 24 ms by 100 Hz between 300 and 7000 Hz by +1 or -1 dB, as a secret-looking but
-public pattern of 32 x 67 signs says, which repeats every 0.768 s. A gain never adds sound where there was none, so the mark lies below
-what the speech itself masks: 1 dB is about the least change of level that is heard in a band, and these change 40 times a second.
+Processing 51(4), 2003). The spectrum between 300 and 7000 Hz is divided into cells of 24 ms by 100 Hz. Embedding changes the level of each cell by +1 or -1 dB.
+The signs are a pattern of 32 x 67, which repeats every 0.768 s. The pattern is public, but looks random. The speech masks the mark. A gain
+adds no sound to silence, and 1 dB is about the smallest change of level that people hear in a band. The signs change 40 times per second.
 
-Detection takes log energies on the same cells, subtracts their local mean (the speech is mostly that), folds the periods onto each other
-and correlates with the pattern at each of its 128 beginnings, on a grid of 6 ms: score = sum(c_i x_i) / sqrt(sum(x_i^2)), c_i = +-1, greatest of all.
-For signs drawn at random, Hoeffding's inequality bounds P(score > z) by exp(-z^2 / 2) for each beginning *whatever the sound is*; times
-the number of beginnings and windows tried, that is `p_value`. A file is `marked` below 1 in 1,000 (benchmarks/watermark.py measures it
-on real speech). A mark is lost where speed or pitch are changed by more than about 1 %, in 3 s often also under noise less than 30 dB
-below the speech; and whoever knows the pattern can remove it: it helps honest people, and stops no other.
+Detection measures the log energies of the same cells. It subtracts their local mean, which is mostly the speech, and adds up the periods.
+Then it correlates the sums with the pattern at each of its 128 beginnings, on a grid of 6 ms. The score is the largest of the values
+sum(c_i x_i) / sqrt(sum(x_i^2)) with c_i = +-1. For random signs, Hoeffding's inequality bounds P(score > z) by exp(-z^2 / 2) for each
+beginning, *whatever the sound is*. `p_value` is this bound times the number of beginnings and windows. A file is `marked` if the p-value is
+below 1 in 1,000. benchmarks/watermark.py measures it on real speech.
+
+A mark is lost if speed or pitch change by more than about 1 %. In 3 s of speech it is often lost in noise less than 30 dB below the speech.
+Anyone who knows the pattern can remove the mark. It helps honest people, and cannot stop others.
 """
 
 import hashlib
@@ -21,16 +23,16 @@ import numpy as np
 
 from facevc_cli.files.audio import resample
 
-KEY = b"facevc watermark 1"  # public; another format gets another
+KEY = b"facevc watermark 1"  # public; a new format needs a new key
 GAIN_DB = 1.0
-HOP_S = 0.006  # of frames four hops long
+HOP_S = 0.006  # a frame has four hops
 HOPS_A_SLOT = 4
 SLOTS = 32
 LOWEST_HZ, BAND_HZ, BANDS = 300.0, 100.0, 67
 FALSE_ALARMS = 1e-3  # a p_value below it counts as marked
 SHORTEST_S = 1.0
 DETECTION_RATE = 16000  # Hz
-WINDOW_S, WINDOW_HOP_S = 6.0, 3.0  # pieces of a longer file, each judged by itself: a file may hold marked speech among other speech
+WINDOW_S, WINDOW_HOP_S = 6.0, 3.0  # a longer file is judged in windows, because only a part of it may be marked
 
 _FFT = 1024
 _LOCAL = (9, 5)  # frames, bands: the neighbourhood whose mean is subtracted
@@ -41,26 +43,26 @@ CHUNK_FRAMES = 4096  # worked on at once, which bounds the memory
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found. marked: None if the sound is too short or silent to decide."""
+    """The result of a detection. marked: None if the sound is too short or silent to decide."""
 
     marked: bool | None
-    score: float = 0.0  # of the best window: 2.3 in the middle without a mark, at most 4.7 in 15,000 looks; 9 to 20 for 3 s with one
-    p_value: float = 1.0  # at most this often would unmarked sound score so high
-    share: float = 0.0  # of the windows that are marked themselves
+    score: float = 0.0  # of the best window; without a mark 2.3 on average and at most 4.7 in 15,000 trials, with one 9 to 20 for 3 s
+    p_value: float = 1.0  # largest probability that unmarked sound scores so high
+    share: float = 0.0  # share of the windows that are marked
 
     @property
     def verdict(self) -> str:
         return "too short to tell" if self.marked is None else "found" if self.marked else "none found"
 
 
-def watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
-    """(n,) float at `rate` Hz -> (n,) float32 with the mark, no louder than full scale where `wav` is not; silence stays silence."""
+def add_watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
+    """(n,) float at `rate` Hz -> (n,) float32 with the mark. Full scale is not exceeded unless `wav` exceeds it. Silence stays silence."""
     hop = max(1, round(HOP_S * rate))
     size = 4 * hop
-    window = _hann(size)
-    band, inside = _bands(np.fft.rfftfreq(size, 1 / rate))
+    window = _make_hann_window(size)
+    band, inside = _find_bands(np.fft.rfftfreq(size, 1 / rate))
     gains = np.ones((SLOTS, size // 2 + 1), np.float32)
-    gains[:, inside] = 10.0 ** (GAIN_DB / 20 * pattern(key)[:, band[inside]])
+    gains[:, inside] = 10.0 ** (GAIN_DB / 20 * draw_pattern(key)[:, band[inside]])
     padded = np.pad(np.asarray(wav, dtype=np.float32), (size, 2 * size))
     out = np.zeros_like(padded)
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
@@ -76,14 +78,14 @@ def watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
     del padded, frames, part
     marked = out[size : size + len(wav)]
     marked /= 1.5  # the sum of four squared Hann windows, a quarter apart; in place: an hour's is 300 MB
-    peak = _peak(marked)
-    limit = max(1.0, _peak(wav))
+    peak = _find_peak(marked)
+    limit = max(1.0, _find_peak(wav))
     if peak > limit:
         marked *= limit / peak
     return marked
 
 
-def _peak(wav: np.ndarray) -> float:
+def _find_peak(wav: np.ndarray) -> float:
     return max(float(np.max(wav, initial=0.0)), -float(np.min(wav, initial=0.0)))
 
 
@@ -104,8 +106,8 @@ def detect(wav: np.ndarray, rate: int, key: bytes = KEY) -> Detection:
 
 
 def score(wav: np.ndarray, key: bytes = KEY) -> float:
-    """The greatest normalised correlation over all beginnings of the pattern, of (n,) at 16 kHz; 0 for silence."""
-    cells = _cells(wav)
+    """(n,) at 16 kHz -> the largest normalised correlation over all beginnings of the pattern; 0 for silence."""
+    cells = _measure_cells(wav)
     if cells is None:
         return 0.0
     period = SLOTS * HOPS_A_SLOT
@@ -114,29 +116,29 @@ def score(wav: np.ndarray, key: bytes = KEY) -> float:
     folded += folded.mean() - folded.mean(0) - folded.mean(1, keepdims=True)
     slots = sum(np.roll(folded, -shift, axis=0) for shift in range(HOPS_A_SLOT))
     chips = np.asarray(slots).reshape(SLOTS, HOPS_A_SLOT, BANDS)
-    spectrum = np.fft.rfft(chips, axis=0) * np.conj(np.fft.rfft(pattern(key), axis=0))[:, None]
+    spectrum = np.fft.rfft(chips, axis=0) * np.conj(np.fft.rfft(draw_pattern(key), axis=0))[:, None]
     products = np.fft.irfft(spectrum.sum(2), SLOTS, axis=0)  # (beginning in slots, in hops)
     norms = np.sqrt(np.square(chips).sum((0, 2)))
     return max(0.0, float((products / np.maximum(norms, 1e-9)).max()))
 
 
 @cache
-def pattern(key: bytes) -> np.ndarray:
+def draw_pattern(key: bytes) -> np.ndarray:
     """(SLOTS, BANDS) of -1 and 1, drawn from the key by SHAKE-256."""
     count = SLOTS * BANDS
     bits = np.unpackbits(np.frombuffer(hashlib.shake_256(key).digest(-(-count // 8)), np.uint8))[:count]
     return bits.reshape(SLOTS, BANDS) * 2.0 - 1.0
 
 
-def _cells(wav: np.ndarray) -> np.ndarray | None:
+def _measure_cells(wav: np.ndarray) -> np.ndarray | None:
     """(n,) at 16 kHz -> (frames, BANDS) log energies in dB minus their neighbourhood's mean, clipped; None for silence."""
     from scipy.ndimage import uniform_filter
 
     hop = round(HOP_S * DETECTION_RATE)
     size = 4 * hop
     frames = np.lib.stride_tricks.sliding_window_view(wav, size)[::hop]
-    power = np.square(np.abs(np.fft.rfft(frames * _hann(size), _FFT)))
-    band, inside = _bands(np.fft.rfftfreq(_FFT, 1 / DETECTION_RATE))
+    power = np.square(np.abs(np.fft.rfft(frames * _make_hann_window(size), _FFT)))
+    band, inside = _find_bands(np.fft.rfftfreq(_FFT, 1 / DETECTION_RATE))
     energy = np.add.reduceat(power[:, inside], np.flatnonzero(np.diff(band[inside], prepend=-1)), axis=1)
     loud = float(energy.max())
     if loud < 1e-12:
@@ -148,11 +150,11 @@ def _cells(wav: np.ndarray) -> np.ndarray | None:
     return np.asarray(cells - weight * (cells.sum(0) / np.maximum(weight.sum(0), 1)))
 
 
-def _bands(frequencies_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The band of each frequency, and which lie in one at all."""
+def _find_bands(frequencies_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the band of each frequency, and True for those inside a band."""
     band = np.floor((frequencies_hz - LOWEST_HZ) / BAND_HZ).astype(int)
     return band, (band >= 0) & (band < BANDS)
 
 
-def _hann(size: int) -> np.ndarray:
+def _make_hann_window(size: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)

@@ -1,1 +1,1 @@
-"""One file a command: the work of that command as a plain function on a frozen config; no typer, no printing."""
+"""The work of each command: one file per command, with one function on a frozen configuration. Stages do not print."""

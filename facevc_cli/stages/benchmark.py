@@ -1,4 +1,4 @@
-"""`benchmark`: conversions as a benchmark draws them, what is put beside them, and what is known of the people in them."""
+"""`benchmark`: makes the conversions of a benchmark, with its baselines and damaged faces."""
 
 from facevc_cli.batch.run import make_conversions
 from facevc_cli.benchmark.plan import BenchmarkConfig, plan_benchmark
@@ -8,5 +8,5 @@ __all__ = ["BenchmarkConfig", "run"]
 
 
 def run(config: BenchmarkConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes what `convert` writes; the manifest also has the rows of baselines and degraded faces, and the tables' columns."""
+    """Writes the files that `convert` writes. The manifest also has rows for baselines and damaged faces, and the columns of the tables."""
     return make_conversions(plan_benchmark(config, reporter), config.conversions, reporter, system=config.system)

@@ -1,4 +1,4 @@
-"""`convert`: every source with every face (or voice); a manifest that `evaluate` reads and a rerun resumes from."""
+"""`convert`: converts every source to every face or voice. `evaluate` reads its manifest, and a rerun resumes from it."""
 
 from facevc_cli.batch.plan import Plan
 from facevc_cli.batch.run import ConvertConfig, make_conversions, plan_rows
@@ -8,5 +8,5 @@ __all__ = ["ConvertConfig", "run"]
 
 
 def run(config: ConvertConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes the conversions and, into a folder, `manifest.csv` and `addresses.safetensors`, as `make_conversions` says."""
+    """Writes the conversions. If the output is a folder, also writes `manifest.csv` and `addresses.safetensors`."""
     return make_conversions(Plan(plan_rows(config, reporter=reporter)), config, reporter)

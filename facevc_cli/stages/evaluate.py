@@ -1,4 +1,4 @@
-"""`evaluate`: conversions of one or more systems -> every metric with its interval, side by side; a page to look at and listen to."""
+"""`evaluate`: measures the conversions of one or more systems. Writes every metric with its interval, and a page with players."""
 
 import json
 import os
@@ -31,71 +31,75 @@ CACHE_FOLDER = ".facevc-cache"
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """manifest: the file, the folder that holds manifest.csv, or with `pattern` a folder of files whose names say what they are.
-    recogniser: auto (the packaged one where it is installed), none, a CTranslate2 Whisper folder, or a model's name."""
+    """manifest: the file, or the folder of a manifest.csv. With `pattern` it is a folder of files that are described by their names.
+
+    recogniser: auto (the packaged one if it is installed), none, the folder of a CTranslate2 Whisper model, or a model's name.
+    """
 
     manifest: Path
     output: Path | None = None
     labels: Path | None = None
     sources: Path | None = None
     recogniser: str = "auto"
-    language: str | None = None  # spoken, such as "en"; None recognises each source's
+    language: str | None = None  # the spoken language, such as "en"; None: recognised for each source
     naturalness: bool = True
     calibrate: Path | None = None
     seed: int = 0
-    jobs: int = 0  # processes; 0: one a processor
+    jobs: int = 0  # processes; 0: one per CPU
     limit: int | None = None
     pattern: str | None = None
     by: tuple[str, ...] = ()  # columns to slice by
     speaker_judge: str = RESEMBLYZER
     html: bool = True
-    grid: int = 8  # sources and faces with players on the page, at most
+    grid: int = 8  # largest number of sources, and of faces, with players on the page
     listening_test: Path | None = None
     listening_items: int = 30
     answers: tuple[Path, ...] = ()
-    metrics: tuple[str, ...] = ()  # of other packages, by the names of their entry points
+    metrics: tuple[str, ...] = ()  # names of entry points of other packages
 
 
 def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | None = None) -> Summary:
-    """Measures every system of the manifest; with an output folder writes metrics.json, metrics.csv and report.html.
+    """Measures every system of the manifest. Writes metrics.json, metrics.csv and report.html into the output folder, if there is one.
 
-    `judges` replaces those that the config asks for. Summary.data is what metrics.json holds: what `metrics.results.to_json` gives,
-    and speaker_judge, excluded, and with answers listening (label -> MOS, CPR). A file that cannot be heard is a failure; its
-    conversions do not count.
+    judges: used instead of the judges that the config names.
+    Summary.data has the content of metrics.json: the result of `evaluation.results.to_json`, `speaker_judge` and `excluded`. If there are
+    answers of listeners, it also has `listening` (label -> MOS, CPR). A file that cannot be read is a failure. Its conversions do not count.
     """
     added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
     if judges is None:
         judges = choose_judges(config.speaker_judge, config.recogniser, config.language, config.naturalness, notes)
-    listening = JudgeAnswers(judges, _cache_folder(config), tally, config.jobs)
-    voices = listening.hear_voices(_files(found.conversions))
+    listening = JudgeAnswers(judges, _choose_cache_folder(config), tally, config.jobs)
+    voices = listening.hear_voices(_list_files(found.conversions))
     heard = [c for c in found.conversions if c.converted in voices]
     if not heard:
         raise FaceVCError(
-            f"{config.manifest}: none of its {len(found.conversions)} converted files can be heard. The first: "
+            f"{config.manifest}: none of its {len(found.conversions)} converted files can be read. The first: "
             f"{tally.failures[0][1] if tally.failures else 'unknown'}"
         )
-    threshold = _threshold(config, listening, judges)
+    threshold = _find_threshold(config, listening, judges)
     if threshold is None:
-        notes.append(f"SHR and SDR are off: no threshold is known for {judges.name} (give real recordings with --calibrate)")
-    evidence = _evidence(heard, voices, threshold, listening, judges)
+        notes.append(f"SHR and SDR are off: no threshold is known for {judges.name} (pass real recordings with --calibrate)")
+    evidence = _gather_evidence(heard, voices, threshold, listening, judges)
     evaluation = measure(heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed)
     evaluation = replace(evaluation, notes=notes + explain_missing(evaluation.systems, evaluation.slices, heard, evidence))
     for name, reason in evaluation.failed.items():
         tally.fail(f"--metric {name}", reason)
-    answers = _answers(config, evaluation)
-    evaluation = replace(evaluation, systems=_joined(evaluation, answers))
+    answers = _read_answers(config, evaluation)
+    evaluation = replace(evaluation, systems=_join_answers(evaluation, answers))
     for note in evaluation.notes:
         reporter.note(note)
     data = {**to_json(evaluation), "speaker_judge": judges.name, "excluded": found.excluded}
     if answers:
         data["listening"] = {label: {name: figure.to_json() for name, figure in figures.items()} for label, figures in answers.items()}
     _write(config, evaluation, json.dumps(data, indent=2, ensure_ascii=False) + "\n", reporter)
-    return tally.summary(config.output, None, **data)
+    return tally.summarise(config.output, None, **data)
 
 
-def _evidence(heard: Sequence[Conversion], voices: dict[str, HeardVoice], threshold: Threshold | None, listening: JudgeAnswers, judges: Judges) -> Evidence:
+def _gather_evidence(
+    heard: Sequence[Conversion], voices: dict[str, HeardVoice], threshold: Threshold | None, listening: JudgeAnswers, judges: Judges
+) -> Evidence:
     converted = list(dict.fromkeys(c.converted for c in heard))
     sound = list(dict.fromkeys(converted + [c.source for c in heard if c.source in voices]))
     return Evidence(
@@ -110,13 +114,13 @@ def _evidence(heard: Sequence[Conversion], voices: dict[str, HeardVoice], thresh
     )
 
 
-def _files(conversions: Sequence[Conversion]) -> list[str]:
-    """Every file to listen to, once: conversions, then sources, then real recordings of the targets."""
+def _list_files(conversions: Sequence[Conversion]) -> list[str]:
+    """Lists every file that the judges hear, once: conversions, then sources, then real recordings of the targets."""
     names = [c.converted for c in conversions] + [c.source for c in conversions if c.source]
     return list(dict.fromkeys(names + [name for c in conversions for name in c.references]))
 
 
-def _threshold(config: EvaluateConfig, listening: JudgeAnswers, judges: Judges) -> Threshold | None:
+def _find_threshold(config: EvaluateConfig, listening: JudgeAnswers, judges: Judges) -> Threshold | None:
     if config.calibrate is None:
         return judges.threshold
     table = config.calibrate
@@ -129,7 +133,7 @@ def _threshold(config: EvaluateConfig, listening: JudgeAnswers, judges: Judges) 
     )
 
 
-def _answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[str, Figure]]:
+def _read_answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[str, Figure]]:
     if not config.answers:
         return {}
     from facevc_cli.evaluation.listening_study import read_answers
@@ -137,8 +141,8 @@ def _answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, dict[s
     return read_answers(list(config.answers), evaluation)
 
 
-def _joined(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
-    """The systems' figures with the listeners' in one order."""
+def _join_answers(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
+    """Adds the listeners' figures to those of the systems, in the order of the metrics."""
     joined = {label: {**figures, **answers.get(label, {})} for label, figures in evaluation.systems.items()}
     return {label: {name: figures[name] for name in evaluation.metrics if name in figures} for label, figures in joined.items()}
 
@@ -163,8 +167,8 @@ def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporte
             reporter.note(note)
 
 
-def _cache_folder(config: EvaluateConfig) -> Path | None:
-    """Beside the manifest, under the output where that cannot be written, else nowhere."""
+def _choose_cache_folder(config: EvaluateConfig) -> Path | None:
+    """Returns a folder beside the manifest. If that is not writable, returns one in the output folder, or None without one."""
     home = config.manifest if config.manifest.is_dir() else config.manifest.parent
     if os.access(home, os.W_OK):
         return home / CACHE_FOLDER

@@ -1,4 +1,4 @@
-"""`extract-face`: images and videos -> a store of face embeddings, one item a file."""
+"""`extract-face`: images and videos -> a store of face embeddings, one item per file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.corpus.extraction import ExtractionConfig, extract_into_store
 from facevc_cli.corpus.store import Item
-from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation, ManyFacesError, NoFaceError, check_choices, settings_of
+from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation, ManyFacesError, NoFaceError, check_choices, make_settings
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input
 from facevc_cli.files.video import iterate_frames
@@ -24,22 +24,22 @@ STAGE = "extract-face"
 class ExtractFaceConfig(ExtractionConfig):
     detector: DetectorName = "dlib"
     embedder: str = "dlib"  # dlib (128-D) or facenet (512-D)
-    on_many: OnMany = "largest"  # largest, or skip: a frame with several faces counts as none
-    every: int = 5  # each n-th frame of a video
-    max_frames: int | None = None  # at most so many frames of a video are looked at
-    save_crops: Path | None = None  # a folder for pictures of what the network saw
+    on_many: OnMany = "largest"  # largest: use the largest face; skip: ignore a frame with several faces
+    every: int = 5  # uses each n-th frame of a video
+    max_frames: int | None = None  # largest number of frames that are used of a video
+    save_crops: Path | None = None  # a folder for the face crops that the network gets
     device: str = "cpu"
 
 
 def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes frames/embedding (n, D), frames/box (n, 4) px, frames/score, frames/faces (n,); vectors/embedding (files, D), the mean.
+    """Writes frames/embedding (n, D), frames/box (n, 4) px, frames/score and frames/faces (n,), and vectors/embedding (files, D), the mean.
 
     Columns: kind (image or video), path, frames_seen, frames_with_face. A file without any usable face is a failure.
     """
     check_choices(config.detector, config.embedder, config.on_many)
     if config.every < 1 or (config.max_frames is not None and config.max_frames < 1):
         raise UsageError(f"--every and --max-frames: expected at least 1, found {config.every} and {config.max_frames}.")
-    settings = settings_of(config.detector, config.embedder, config.on_many)
+    settings = make_settings(config.detector, config.embedder, config.on_many)
     return extract_into_store(
         config,
         stage=STAGE,
@@ -52,14 +52,14 @@ def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 @lru_cache(maxsize=1)
-def _analyser(detector: str, embedder: str, on_many: str, device: str) -> FaceAnalyser:
-    """One a process: the networks load once."""
+def _load_analyser(detector: str, embedder: str, on_many: str, device: str) -> FaceAnalyser:
+    """Loads the networks once per process."""
     return FaceAnalyser(detector, embedder, on_many, device)
 
 
 def _extract(config: ExtractFaceConfig, source: Input) -> Item:
-    analyser = _analyser(config.detector, config.embedder, config.on_many, config.device)
-    kind, frames = _frames_of(source, config)
+    analyser = _load_analyser(config.detector, config.embedder, config.on_many, config.device)
+    kind, frames = _read_frames(source, config)
     found: list[FaceObservation] = []
     seen, many = 0, 0
     refusal: FaceVCError | None = None
@@ -72,9 +72,9 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
             continue
         found.append(observation)
         if config.save_crops:
-            save_image(_crop_path(config.save_crops, source, index), observation.crop)
+            save_image(_make_crop_path(config.save_crops, source, index), observation.crop)
     if not found:
-        counted = f" (in {seen} frames looked at; {many} of them with several faces)" if kind == "video" else ""
+        counted = f" (in {seen} frames looked at, {many} of them with several faces)" if kind == "video" else ""
         raise NoFaceError(f"{source.path}: no usable face{counted}: {refusal}")
     embeddings = np.stack([o.embedding for o in found]).astype(np.float32)
     return Item(
@@ -91,16 +91,16 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
     )
 
 
-def _frames_of(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterable[tuple[int | None, np.ndarray]]]:
-    """('video', its frames with their index) or ('image', the one picture)."""
+def _read_frames(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterable[tuple[int | None, np.ndarray]]]:
+    """Returns ('video', its frames with their index) or ('image', the one picture)."""
     if source.path.suffix.lower() in VIDEO_SUFFIXES:
         frames = iterate_frames(source.path, config.every, config.max_frames)
         return "video", ((index, image) for index, _, image in frames)
     return "image", [(None, load_image(source.path))]
 
 
-def _crop_path(folder: Path, source: Input, frame: int | None) -> Path:
-    """<folder>/<id>.png, or <folder>/<id>/frame-<index>.png for a video; an id never leads out of the folder."""
+def _make_crop_path(folder: Path, source: Input, frame: int | None) -> Path:
+    """Returns <folder>/<id>.png, or <folder>/<id>/frame-<index>.png for a video. FaceVCError if the id leads out of the folder."""
     parts = source.id.split("/")
     if any(part in ("", ".", "..") or "\\" in part for part in parts):
         raise FaceVCError(f"{source.path}: its id {source.id!r} cannot be a file below {folder}. Rename the file.")

@@ -1,4 +1,4 @@
-"""`extract-features`: recordings -> a store of raw log-mel and F0, with splits and the training split's statistics."""
+"""`extract-features`: recordings -> a store of raw log-mel and F0. It also has the splits and the statistics of the training split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.corpus.extraction import ExtractionConfig, Finish, extract_into_store
-from facevc_cli.corpus.store import Item, Store, newest, settings_hash
+from facevc_cli.corpus.store import Item, Store, find_newest, hash_settings
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.dsp.pitch import PitchStatistics
 from facevc_cli.files.audio import load_audio, resample
@@ -31,10 +31,10 @@ WHISPER_HEADS, MOST_TEACHER_DIM = 8, 2048
 class ExtractFeaturesConfig(ExtractionConfig):
     mel: MelName = "fvmvc"
     split_table: Path | None = None  # columns utterance or speaker, and split
-    valid_share: float = 0.05  # of the speakers, drawn where no table is given
+    valid_share: float = 0.05  # share of the speakers that are drawn for validation, if there is no table
     seed: int = 0
-    teacher: Path | None = None  # folder of a CTranslate2 Whisper model: its encoder's output is stored too
-    device: str = "cpu"  # where the mel is computed
+    teacher: Path | None = None  # folder of a CTranslate2 Whisper model; the output of its encoder is stored too
+    device: str = "cpu"  # computes the log-mel
     frontend: Frontend = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,8 +44,11 @@ class ExtractFeaturesConfig(ExtractionConfig):
 
 
 def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes frames/mel (T, n_mels) float32 raw log-mel and frames/f0 (T,) float32 Hz, 0 unvoiced; index/split, index/seconds;
-    statistics/mel_mean and mel_std (n_mels,) over the training split. With a teacher also frames/content (T50, 512) float16."""
+    """Writes raw log-mels, F0, splits and the statistics of the training split.
+
+    frames/mel (T, n_mels) float32, frames/f0 (T,) float32 Hz with 0 for unvoiced frames, index/split, index/seconds, statistics/mel_mean and
+    statistics/mel_std (n_mels,). With a teacher also frames/content (T50, 512) float16.
+    """
     device = str(resolve_device(config.device))
     settings = {**config.frontend.as_settings(), "teacher": config.teacher.name if config.teacher else None}
     splits = _SplitRule(read_table(config.split_table, ("split",)) if config.split_table else [], config.valid_share, config.seed)
@@ -65,10 +68,10 @@ def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
 def _extract(frontend: Frontend, teacher: Path | None, device: str, source: Input) -> Item:
     wav, rate = load_audio(source.path, frontend.definition.rate)
     wav = frontend.prepare(wav)
-    mel, f0 = frontend.features(wav, device)
+    mel, f0 = frontend.extract_features(wav, device)
     frames = {"mel": mel, "f0": f0}
     if teacher is not None:
-        frames["content"] = _teacher(teacher)(resample(wav, rate, TEACHER_RATE))
+        frames["content"] = _load_teacher(teacher)(resample(wav, rate, TEACHER_RATE))
     pitch = PitchStatistics.of(f0)
     return Item(
         source.id,
@@ -99,22 +102,22 @@ class _Teacher:
     def __call__(self, wav: np.ndarray) -> np.ndarray:
         import torch
 
-        from facevc_cli.dsp.mel import whisper_mel_power
-        from facevc_cli.voices.whisper import whisper_log_mel
+        from facevc_cli.dsp.mel import compute_whisper_mel_power
+        from facevc_cli.voices.whisper import scale_log_mel
 
         with torch.inference_mode():
-            mel = whisper_log_mel(torch.from_numpy(whisper_mel_power(wav)))
+            mel = scale_log_mel(torch.from_numpy(compute_whisper_mel_power(wav)))
             windows = [self.encoder(part[None])[0] for part in mel.split(self.WINDOW_FRAMES, dim=1)]
         return torch.cat(windows).half().numpy()
 
 
 @lru_cache(maxsize=1)
-def _teacher(folder: Path) -> _Teacher:
+def _load_teacher(folder: Path) -> _Teacher:
     return _Teacher(folder)
 
 
 class _SplitRule:
-    """Which split an utterance is in: what the table says of it or of its speaker, else drawn by speaker."""
+    """Assigns utterances to splits: by the table, which names utterances or speakers, or by drawing speakers if there is no table."""
 
     def __init__(self, table: Sequence[Mapping[str, str]], valid_share: float, seed: int):
         named = [(row.get("utterance") or row.get("speaker", ""), row["split"].strip().lower()) for row in table]
@@ -127,14 +130,14 @@ class _SplitRule:
         self.valid_share, self.seed = valid_share, seed
 
     def as_settings(self) -> dict[str, Any]:
-        """What the splits depend on besides the utterances."""
-        return {"table": settings_hash(self.by_name)} if self.by_name else {"valid_share": self.valid_share, "seed": self.seed}
+        """Returns the settings that the splits depend on."""
+        return {"table": hash_settings(self.by_name)} if self.by_name else {"valid_share": self.valid_share, "seed": self.seed}
 
     def split(self, speakers: Mapping[str, str]) -> dict[str, str]:
-        """{utterance: speaker} -> {utterance: split}; a share above zero of several speakers takes at least one."""
+        """{utterance: speaker} -> {utterance: split}. Of several speakers, a share above zero draws at least one."""
         names = sorted(set(speakers.values()))
         if self.by_name and speakers and not self.by_name.keys() & {*speakers, *names}:
-            raise FaceVCError(f"the split table names none of the utterances or speakers at hand, such as {next(iter(speakers))!r}.")
+            raise FaceVCError(f"the split table names none of the utterances or speakers that were found, such as {next(iter(speakers))!r}.")
         drawn: set[str] = set()
         if not self.by_name and self.valid_share > 0 and len(names) > 1:
             count = max(1, round(self.valid_share * len(names)))
@@ -143,14 +146,14 @@ class _SplitRule:
 
 
 def _finish(splits: _SplitRule, stores: list[Store]) -> Finish:
-    where = newest(stores)
+    where = find_newest(stores)
     speakers = {utterance: store.speakers[i] for utterance, (store, i) in where.items()}
     split = splits.split(speakers)
     total, squares, count = 0.0, 0.0, 0
     for store in stores:
         for i, utterance in enumerate(store.ids):
             if split[utterance] == "train" and where[utterance] == (store, i):
-                mel = store.frames("mel", i).astype(np.float64)
+                mel = store.read_frames("mel", i).astype(np.float64)
                 total, squares, count = total + mel.sum(0), squares + (mel**2).sum(0), count + len(mel)
         store.close()
     if count == 0:

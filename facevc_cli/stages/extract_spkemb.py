@@ -1,4 +1,4 @@
-"""`extract-spkemb`: recordings -> a store of d-vectors, one an utterance."""
+"""`extract-spkemb`: recordings -> a store of d-vectors, one per utterance."""
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -20,13 +20,13 @@ class ExtractSpkembConfig(ExtractionConfig):
 
 
 @lru_cache(maxsize=1)
-def _embedder(device: str) -> VoiceEmbedder:
+def _load_embedder(device: str) -> VoiceEmbedder:
     return VoiceEmbedder(device)
 
 
 def _extract(device: str, source: Input) -> Item:
     wav, _ = load_audio(source.path, VOICE_RATE)
-    return Item(source.id, source.speaker, vectors={"dvector": _embedder(device).embed(wav)})
+    return Item(source.id, source.speaker, vectors={"dvector": _load_embedder(device).embed(wav)})
 
 
 def run(config: ExtractSpkembConfig, reporter: Reporter = SILENT) -> Summary:

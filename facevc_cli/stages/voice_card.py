@@ -1,4 +1,4 @@
-"""`voice-card`: keeps the voice that is recalled for a face, so that it can be used and mixed without the picture."""
+"""`voice-card`: saves the voice that is recalled for a face. The card can be used and mixed without the picture."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from facevc_cli.conversion.voice_spec import VoiceSpec, is_card
 from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
 
 STAGE = "voice-card"
@@ -24,7 +24,7 @@ STAGE = "voice-card"
 class VoiceCardConfig:
     faces: tuple[str | Path, ...]  # pictures or folders of ONE person
     output: Path
-    mix: str | None = None  # instead of faces, as in parse_mix
+    mix: str | None = None  # used instead of faces; parse_mix reads it
     checkpoint: Path | None = None
     temperature: float | None = None
     on_many: OnMany = "largest"
@@ -33,14 +33,14 @@ class VoiceCardConfig:
 
 
 def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes the card; Summary.data says what was recalled, as `describe_voice` has it. FaceVCError where no picture shows a usable face."""
+    """Writes the card. Summary.data is the result of `describe_voice`. FaceVCError if no picture shows a usable face."""
     if config.output.suffix.lower() != CARD_SUFFIX:
         raise UsageError(f"--out {config.output}: expected a file name that ends in {CARD_SUFFIX}, such as anna{CARD_SUFFIX}.")
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
     spec = _find_spec(config, reporter)
     if config.output.exists() and not config.overwrite:
-        raise FaceVCError(f"{config.output} is there already. Pass --overwrite to make it anew, or choose another output.")
+        raise FaceVCError(f"{config.output} exists already. Pass --overwrite to replace it, or choose another output.")
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if spec.has_pictures:
         converter.prepare_faces()
@@ -49,13 +49,15 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
     reporter.begin(1, "cards", STAGE)
     target = resolver.resolve(spec)
     save_card(config.output, converter.make_card(target, _list_origin(spec, resolver), config.temperature))
-    tally.done(config.output.name)
-    return tally.summary(config.output, f"facevc convert SPEECH.wav --face {config.output} -o converted.wav", **describe_voice(converter, target))
+    tally.complete(config.output.name)
+    return tally.summarise(config.output, f"facevc convert SPEECH.wav --face {config.output} -o converted.wav", **describe_voice(converter, target))
 
 
 def describe_voice(converter: Converter, target: Target) -> dict[str, Any]:
-    """What was recalled: the predicted median pitch (Hz, None where the model predicts none), the address's entropy (bits) and the slots
-    that weigh most."""
+    """Describes a recalled voice: its address's entropy in bits, the slots with the largest weights, and its predicted median F0.
+
+    pitch_hz: None if the model predicts no pitch.
+    """
     if target.address is None:
         raise FaceVCError("describe_voice needs a target with an address, found none.")
     median_hz = math.exp(converter.find_log_f0(target)) if converter.predicts_pitch else None
@@ -70,13 +72,13 @@ def _find_spec(config: VoiceCardConfig, reporter: Reporter) -> VoiceSpec:
     files = list_files(config.faces, IMAGE_SUFFIXES, reporter)
     cards = [path for path in files if is_card(path)]
     if cards:
-        raise UsageError(f"{cards[0]} is a voice card already. Pass pictures of one person, or mix cards, as in --mix 'a{CARD_SUFFIX}=.6 b.jpg=.4'.")
+        raise UsageError(f"{cards[0]} is a voice card already. Pass pictures of one person, or mix cards, for example --mix 'a{CARD_SUFFIX}=.6 b.jpg=.4'.")
     return VoiceSpec.from_pictures(config.output.stem, files)
 
 
 def _list_origin(spec: VoiceSpec, resolver: VoiceResolver) -> list[dict[str, str]]:
-    """The files that the voice comes from, by name alone: a card must not tell of somebody's folders."""
+    """Lists the files of a voice by their names only, because a card must not reveal somebody's folders."""
     return [
-        {"file": file.name, "sha256": file_sha256(file), "share": f"{share:.4f}"}
+        {"file": file.name, "sha256": hash_file(file), "share": f"{share:.4f}"}
         for file, share in resolver.weigh_files(spec)
     ]

@@ -93,7 +93,7 @@ class Loop:
                 figures = self.task.step(self._move_to_device(batch), step)
             meter.add_step(figures)
             self.progress.step = step + 1
-            tally.done(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.average_loss()))
+            tally.complete(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.average_loss()))
             if (step + 1) % self.run.log_every == 0 or step + 1 == last:
                 self._log(meter)
             if (step + 1) % self.run.validate_every == 0 or step + 1 == last:

@@ -17,9 +17,9 @@ from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import dump_yaml, parse_settings, read_json, read_text, shorten
 from facevc_cli.files.atomic import write_text
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.locks import exclusive_lock
-from facevc_cli.files.tables import path_from, read_table, write_table
+from facevc_cli.files.tables import make_relative_path, read_table, write_table
 
 PACKAGES = ("torch", "accelerate", "h5py", "numpy", "safetensors")
 
@@ -128,13 +128,13 @@ def _strip_folders(argument: str) -> str:
     option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
     if not os.path.isabs(value):
         return argument
-    below = path_from(Path(), value)
+    below = make_relative_path(Path(), value)
     return f"{option}{equals}{Path(value).name if below.startswith('..') or os.path.isabs(below) else below}"
 
 
 def hash_tables(**tables: Path | None) -> dict[str, str]:
     """Returns name -> sixteen hex digits of the hash of each table. Tables that are None are skipped."""
-    return {name: file_sha256(path)[:16] for name, path in tables.items() if path is not None}
+    return {name: hash_file(path)[:16] for name, path in tables.items() if path is not None}
 
 
 def read_table_or_nothing(path: Path) -> list[dict[str, str]]:

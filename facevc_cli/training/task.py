@@ -67,7 +67,7 @@ def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
         group["lr"] = rate * group.get("scale", 1.0)
 
 
-def ramp(step: int, config: RunConfig, start: float, length: float = 0.1) -> float:
+def ramp_up(step: int, config: RunConfig, start: float, length: float = 0.1) -> float:
     """Returns 0 before the share `start` of the run, then rises to 1 over the share `length`."""
     return min(1.0, max(0.0, (step / config.steps - start) / length))
 

@@ -1,4 +1,4 @@
-"""log-mel -> waveform. One small interface for every vocoder, and synthesis of any length in bounded memory."""
+"""Turns a log-mel into a waveform: one small interface for all vocoders, and synthesis of any length in bounded memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.tuning import single_threaded_pool
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
-from facevc_cli.dsp.windows import windows
+from facevc_cli.dsp.windows import place_windows
 
 T = TypeVar("T")
 SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
@@ -19,10 +19,11 @@ SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
 class Vocoder(nn.Module):
     """Turns the raw log-mel of one mel definition into a waveform.
 
-    name: what it is, for reports. mel: a key of MEL_DEFINITIONS. context_frames: how many frames on either side a frame's
-    samples depend on, or None if that has no bound. Subclasses write `synthesise`, and `synthesise_batch` where they gain by it.
-    window_frames: how much is synthesised at once; `steady`: whether every new length costs (kernels are compiled for it), so that
-    shorter utterances, too, go in windows of a few fixed lengths. side_by_side: how many windows at once, each on one processor.
+    name: for reports. mel: a key of MEL_DEFINITIONS. context_frames: the number of frames on either side that a frame's samples depend on,
+    or None if it is unlimited.
+    window_frames: the number of frames that are synthesised at once. steady: True if each new length costs time because kernels are
+    compiled for it; then shorter utterances also use a few fixed lengths. side_by_side: the number of windows at once, each on one CPU.
+    Subclasses implement `synthesise`, and `synthesise_batch` if that is faster.
     """
 
     window_frames = 1024
@@ -37,8 +38,8 @@ class Vocoder(nn.Module):
         self.name, self.mel, self.context_frames = name, mel, context_frames
         self.rate, self.hop_samples, self.n_mels = definition.rate, definition.hop_samples, definition.n_mels
 
-    def ready(self) -> "Vocoder":
-        """For inference only: eval mode, no gradients."""
+    def freeze(self) -> "Vocoder":
+        """Prepares it for inference: eval mode, no gradients."""
         return self.eval().requires_grad_(False)
 
     @property
@@ -50,48 +51,48 @@ class Vocoder(nn.Module):
         raise NotImplementedError
 
     def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
-        """(B, T, n_mels), each piece with its place -> (B, T * hop_samples), the same as one by one."""
+        """(B, T, n_mels), pieces with their start frames -> (B, T * hop_samples), equal to one by one."""
         return torch.stack([self.synthesise(log_mel, start) for log_mel, start in zip(log_mels, start_frames, strict=True)])
 
     @torch.inference_mode()
     def forward(self, log_mel: Tensor, start_frame: int = 0) -> Tensor:
         """log_mel: (T, n_mels) RAW (not normalised), in the definition's log -> wav (T * hop_samples,) float32.
 
-        start_frame: where this piece lies in its utterance (vocoders that draw noise draw the same for the same place).
-        Raises FaceVCError if the log-mel has another shape, or holds NaN or infinity.
+        start_frame: the piece's position in its utterance. Vocoders that draw noise draw the same noise for the same position. FaceVCError
+        if the log-mel has another shape, or holds NaN or infinity.
         """
         if log_mel.ndim != 2 or log_mel.shape[1] != self.n_mels or log_mel.shape[0] == 0:
             raise FaceVCError(
                 f"vocoder {self.name}: a log-mel of shape (frames, {self.n_mels}) with at least one frame was expected, "
                 f"found {tuple(log_mel.shape)}. Give one utterance at a time, time first."
             )
-        return self.synthesise(self._checked(log_mel), start_frame)
+        return self.synthesise(self._check_log_mels(log_mel), start_frame)
 
-    def _checked(self, log_mels: Tensor) -> Tensor:
+    def _check_log_mels(self, log_mels: Tensor) -> Tensor:
         log_mels = log_mels.to(self.device, torch.float32)
         if not torch.isfinite(log_mels).all():
             raise FaceVCError(f"vocoder {self.name}: the log-mel holds NaN or infinite values; what made it has failed.")
         return log_mels
 
     @torch.inference_mode()
-    def windowed(self, log_mels: Sequence[Tensor], size: int, context: int, batch: int) -> list[Tensor]:
+    def synthesise_windows(self, log_mels: Sequence[Tensor], size: int, context: int, batch: int) -> list[Tensor]:
         """Utterances (T, n_mels) of at least `size` frames -> wavs (T * hop_samples,) on the CPU, `batch` windows at a time."""
         wavs = [torch.empty(len(log_mel) * self.hop_samples) for log_mel in log_mels]
-        places = ((i, *place) for i, log_mel in enumerate(log_mels) for place in windows(len(log_mel), size, context))
+        places = ((i, *place) for i, log_mel in enumerate(log_mels) for place in place_windows(len(log_mel), size, context))
         together = list(iter(lambda: list(islice(places, batch)), []))
 
         @torch.inference_mode()
         def make(several: list[tuple[int, int, int, int]]) -> Tensor:
             pieces = torch.stack([log_mels[i][first : first + size] for i, first, _, _ in several])
-            return self.synthesise_batch(self._checked(pieces), [first for _, first, _, _ in several]).float().cpu()
+            return self.synthesise_batch(self._check_log_mels(pieces), [first for _, first, _, _ in several]).float().cpu()
 
-        for several, made in zip(together, self._each(make, together), strict=True):
+        for several, made in zip(together, self._map_side_by_side(make, together), strict=True):
             for piece, (i, first, start, end) in zip(made, several, strict=True):
                 kept = slice((start - first) * self.hop_samples, (end - first) * self.hop_samples)
                 wavs[i][start * self.hop_samples : end * self.hop_samples] = piece[kept]
         return wavs
 
-    def _each(self, make: Callable[[T], Tensor], items: Sequence[T]) -> Iterator[Tensor]:
+    def _map_side_by_side(self, make: Callable[[T], Tensor], items: Sequence[T]) -> Iterator[Tensor]:
         if self.side_by_side == 1:
             yield from map(make, items)
             return
@@ -99,7 +100,7 @@ class Vocoder(nn.Module):
             yield from threads.map(make, items)
 
     def compile_ahead(self) -> None:
-        """Begins, in a thread, with the kernels for a window."""
+        """Begins to compile the kernels for a window, in a thread."""
         threads = single_threaded_pool(1, "compile")
         threads.submit(self, torch.zeros(self.window_frames, self.n_mels))
         threads.shutdown(wait=False)
@@ -110,41 +111,44 @@ class Vocoder(nn.Module):
 
 
 def vocode_long(vocoder: Vocoder, log_mel: Tensor, chunk_frames: int | None = None, overlap_frames: int | None = None) -> Tensor:
-    """The same waveform as `vocoder(log_mel)`, chunk by chunk: memory is bounded by the chunk, not by the utterance.
+    """Makes the same waveform as `vocoder(log_mel)` in chunks. Its memory depends on the chunk, not on the utterance.
 
-    log_mel: (T, n_mels) -> (T * hop_samples,) float32 on the CPU. Chunks of `chunk_frames` are synthesised with `overlap_frames` of real
-    context on both sides, which is cut off again; by default the vocoder's window, and as much as it looks at, so that seams do not
-    exist. A vocoder without such a bound (Griffin-Lim) works on the whole.
+    log_mel: (T, n_mels) -> (T * hop_samples,) float32 on the CPU.
+    chunk_frames: length of a chunk; by default the vocoder's window.
+    overlap_frames: context on both sides of a chunk, which is cut off again. The default is the vocoder's own context, so there are no seams.
+    A vocoder with unlimited context (Griffin-Lim) makes the whole waveform at once.
     """
     context = vocoder.context_frames if overlap_frames is None else overlap_frames
     if (chunk_frames is not None and chunk_frames < 1) or (context is not None and context < 0):
         raise FaceVCError(f"chunks of {chunk_frames} frames, {overlap_frames} overlapping: expected at least 1 and at least 0.")
     if vocoder.context_frames is None or context is None:
         return vocoder(log_mel).cpu()
-    size = _window(vocoder, len(log_mel)) if chunk_frames is None else chunk_frames + 2 * context
+    size = _choose_window(vocoder, len(log_mel)) if chunk_frames is None else chunk_frames + 2 * context
     if log_mel.ndim != 2 or log_mel.shape[1] != vocoder.n_mels or len(log_mel) <= max(size, 2 * context + 1):
         return vocoder(log_mel).cpu()
-    return vocoder.windowed([log_mel], size, context, 1)[0]
+    return vocoder.synthesise_windows([log_mel], size, context, 1)[0]
 
 
 def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
-    """`vocode_long` of several utterances, `batch` windows at a time: all windows have one length, so nothing is padded."""
+    """Same as `vocode_long` for several utterances, `batch` windows at a time. All windows have one length, so nothing is padded."""
     wavs: dict[int, Tensor] = {}
     by_size: dict[int, list[int]] = {}
     for i, log_mel in enumerate(log_mels):
-        size = _window(vocoder, len(log_mel))
+        size = _choose_window(vocoder, len(log_mel))
         if batch > 1 and vocoder.context_frames is not None and 2 * vocoder.context_frames < size <= len(log_mel):
             by_size.setdefault(size, []).append(i)
         else:
             wavs[i] = vocode_long(vocoder, log_mel)
     for size, several in by_size.items():
-        made = vocoder.windowed([log_mels[i] for i in several], size, vocoder.context_frames or 0, batch)
+        made = vocoder.synthesise_windows([log_mels[i] for i in several], size, vocoder.context_frames or 0, batch)
         wavs |= dict(zip(several, made, strict=True))
     return [wavs[i] for i in range(len(log_mels))]
 
 
-def _window(vocoder: Vocoder, frames: int) -> int:
-    """The window for an utterance: the vocoder's, or, if new lengths cost time, its largest half that is not longer than the utterance."""
+def _choose_window(vocoder: Vocoder, frames: int) -> int:
+    """Chooses the window for an utterance: the vocoder's, or, if new lengths cost time, its largest half that is not longer than the
+    utterance.
+    """
     context = vocoder.context_frames or 0
     size = max(vocoder.window_frames, 4 * context)
     while vocoder.steady and size > frames and size // 2 >= max(SMALLEST_WINDOW, 2 * context + 1):

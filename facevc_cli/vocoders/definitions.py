@@ -1,4 +1,4 @@
-"""Does a vocoder's own audio configuration match a mel definition?"""
+"""Compares a vocoder's audio configuration with a mel definition."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -16,9 +16,9 @@ _COMPARED = ("rate", "n_fft", "win_samples", "hop_samples", "n_mels", "fmin_hz",
 
 
 def require_definition(audio: Mapping[str, Any], mel: str, config: Path) -> None:
-    """Refuse (FaceVCError) a vocoder whose settings `audio`, named as MelDefinition's fields, are not those of `mel`.
+    """Raises FaceVCError if the settings `audio`, named as MelDefinition's fields, are not those of `mel`.
 
-    Floor and padding are not compared: published configs do not state them, and vocoders bear the difference.
+    Floor and padding are not compared, because published configurations do not state them, and vocoders tolerate the difference.
     """
     definition = MEL_DEFINITIONS[mel]
     wrong = []
@@ -39,7 +39,7 @@ def require_definition(audio: Mapping[str, Any], mel: str, config: Path) -> None
 
 
 def check_sizes(sizes: S, config: Path) -> S:
-    """The hyper-parameters of a generator; FaceVCError names the one in `config` that is of another kind or out of range."""
+    """Checks the hyper-parameters of a generator. FaceVCError names the one in `config` that has a wrong type or is out of range."""
     checked = from_dict(type(sizes), vars(sizes), str(config))
     for name, value in vars(checked).items():
         numbers = _flatten(value)
@@ -53,7 +53,7 @@ def _flatten(value: Any) -> list[Any]:
 
 
 def require_sizes(rates: Sequence[int], n_mels: int, mel: str, name: str) -> None:
-    """A generator must take the definition's bands and make as many samples per frame as its hop says, else FaceVCError."""
+    """Raises FaceVCError if a generator has other bands than the definition, or makes another number of samples per frame."""
     definition = MEL_DEFINITIONS[mel]
     if prod(rates) != definition.hop_samples or n_mels != definition.n_mels:
         raise FaceVCError(

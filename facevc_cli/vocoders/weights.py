@@ -1,4 +1,4 @@
-"""Others' vocoder checkpoints: read without unpickling code, weight norm folded into plain weights, shapes checked."""
+"""Reads other projects' vocoder checkpoints without unpickling code. Folds weight norm into plain weights, and checks shapes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from facevc_cli.core.errors import FaceVCError
 
 # weight norm under torch.nn.utils.weight_norm and under torch.nn.utils.parametrizations.weight_norm
-LARGER = 4  # times the given weights: no generator is larger, whatever it does with them
+LARGER = 4  # largest ratio of a generator to the given weights
 _GAINS = {".weight_g": ".weight_v", ".parametrizations.weight.original0": ".parametrizations.weight.original1"}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The dict that torch.save wrote, tensors on the CPU. No code in the file is run.
+    """Reads the dict that torch.save wrote, with tensors on the CPU. No code in the file is run.
 
-    Raises FaceVCError if the file is missing or is not a checkpoint.
+    FaceVCError if the file is missing or is not a checkpoint.
     """
     if not path.is_file():
         raise FaceVCError(f"{path}: no such file. A vocoder checkpoint was expected there.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises half a dozen types for a file it cannot read
+    except Exception as error:  # torch.load raises many types of errors for an unreadable file
         reason = str(error).strip().partition("\n")[0]
         raise FaceVCError(
             f"{path}: not a checkpoint that can be read safely ({reason}). A file that torch.save wrote and that holds tensors only was "
@@ -35,10 +35,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def fold_weight_norm(state: Mapping[str, Tensor], path: Path | str = "the state dict") -> dict[str, Tensor]:
-    """Plain weights from weight-normalised ones: w = g v / |v|, the norm over all dimensions but the first.
+    """Computes plain weights from weight-normalised ones: w = g v / |v|, with the norm over all dimensions but the first.
 
-    Salimans & Kingma 2016, as torch's weight_norm with its default dim=0 (transposed convolutions too). Weights that are
-    plain already stay as they are. FaceVCError, which names `path`, if it holds anything but plain tensors, or parts of a weight that do not fit.
+    Salimans & Kingma 2016, as torch's weight_norm with its default dim=0 (transposed convolutions too). Plain weights stay as they are.
+    FaceVCError, which names `path`, if there is anything but plain tensors, or if parts of a weight do not fit.
     """
     for key, value in state.items():
         _check_tensor(key, value, path)
@@ -61,7 +61,7 @@ def fold_weight_norm(state: Mapping[str, Tensor], path: Path | str = "the state 
 
 
 def check_described(make: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path, config: Path) -> None:
-    """FaceVCError if the generator that a config describes cannot be built, or is far larger than the given weights. The check takes no memory."""
+    """Raises FaceVCError if the generator of a config cannot be built, or is far larger than the given weights. It needs no memory."""
     try:
         with torch.device("meta"):
             described = sum(tensor.numel() for tensor in make().state_dict().values())
@@ -77,7 +77,7 @@ def check_described(make: Callable[[], nn.Module], state: Mapping[str, Tensor], 
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path, config: Path) -> None:
-    """Fill a module from a folded state dict; every key and shape must fit, else FaceVCError names the first that does not."""
+    """Loads a folded state dict into a module. FaceVCError names the first key or shape that does not fit."""
     expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in state.items()}
     wrong = [f"{key}: expected {expected.get(key, 'nothing')}, found {found.get(key, 'nothing')}" for key in sorted({*expected, *found})
@@ -92,7 +92,7 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path, con
 
 
 def _check_tensor(key: object, value: object, path: Path | str) -> None:
-    """A plain tensor of floats, whose memory is as large as its shape says."""
+    """Checks that it is a plain tensor of floats with as much memory as its shape needs."""
     plain = isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided and value.dtype.is_floating_point
     if not (plain and isinstance(value, Tensor) and value.numel() * value.element_size() <= value.untyped_storage().nbytes()):
         raise FaceVCError(f"{path}: expected weights as tensors of floating-point numbers, found something else under {str(key)[:80]!r}.")

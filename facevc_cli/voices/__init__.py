@@ -1,1 +1,1 @@
-"""What hears a voice: d-vectors, and Whisper's encoder."""
+"""Networks that describe a voice or its words: d-vectors, and Whisper's encoder."""

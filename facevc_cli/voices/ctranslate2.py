@@ -1,4 +1,4 @@
-"""Reads the weights of a CTranslate2 model folder (`model.bin`), the form in which Whisper is packaged for faster-whisper."""
+"""Reads the weights of a CTranslate2 model folder (`model.bin`). Whisper is packaged in this form for faster-whisper."""
 
 import struct
 from pathlib import Path
@@ -13,7 +13,7 @@ _VERSIONS = (5, 6)
 
 
 def read_ctranslate2(folder: Path | str, prefix: str = "") -> dict[str, np.ndarray]:
-    """{name: array} of `folder/model.bin`, only names that begin with `prefix`. FaceVCError if it is another kind of file."""
+    """Reads {name: array} of `folder/model.bin`, for names that begin with `prefix`. FaceVCError if it is another kind of file."""
     path = Path(folder) / "model.bin"
     try:
         with open(path, "rb") as file:
@@ -25,23 +25,23 @@ def read_ctranslate2(folder: Path | str, prefix: str = "") -> dict[str, np.ndarr
 
 
 def _read(file: BinaryIO, prefix: str) -> dict[str, np.ndarray]:
-    def number(code: str) -> int:
+    def read_number(code: str) -> int:
         return struct.unpack("<" + code, file.read(struct.calcsize(code)))[0]
 
-    def text() -> str:
-        return file.read(number("H"))[:-1].decode()
+    def read_text() -> str:
+        return file.read(read_number("H"))[:-1].decode()
 
-    version = number("I")
+    version = read_number("I")
     if version not in _VERSIONS:
         raise ValueError(f"version {version}")
-    text()  # the specification's name
-    number("I")  # its revision
+    read_text()  # the specification's name
+    read_number("I")  # its revision
     arrays = {}
-    for _ in range(number("I")):
-        name = text()
-        shape = [number("I") for _ in range(number("B"))]
-        dtype = _TYPES[number("B")]
-        data = file.read(number("I"))
+    for _ in range(read_number("I")):
+        name = read_text()
+        shape = [read_number("I") for _ in range(read_number("B"))]
+        dtype = _TYPES[read_number("B")]
+        data = file.read(read_number("I"))
         if name.startswith(prefix):
             arrays[name] = np.frombuffer(data, dtype).reshape(shape)
     return arrays

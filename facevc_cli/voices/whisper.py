@@ -12,13 +12,13 @@ from facevc_cli.core.errors import FaceVCError
 WHISPER_FRAME_RATE = 100  # Hz, of its log-mel; its encoder gives half of that
 
 
-def whisper_log_mel(mel_power: Tensor) -> Tensor:
+def scale_log_mel(mel_power: Tensor) -> Tensor:
     """(..., 80, T) power mel spectrogram -> Whisper's scale: log10, at most 8 decades below the loudest, (x + 4) / 4."""
     logged = torch.log10(torch.clamp(mel_power, min=1e-10))
     return (torch.maximum(logged, logged.amax((-2, -1), keepdim=True) - 8.0) + 4.0) / 4.0
 
 
-def sinusoids(length: int, channels: int) -> Tensor:
+def make_sinusoids(length: int, channels: int) -> Tensor:
     """(length, channels) position encodings: sines, then cosines, of geometrically spaced periods up to 10,000 * 2 pi."""
     steps = math.log(10000) / (channels // 2 - 1)
     angles = torch.arange(length)[:, None] * torch.exp(-steps * torch.arange(channels // 2))[None]
@@ -26,7 +26,9 @@ def sinusoids(length: int, channels: int) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention of (B, heads, T, dim). On a CPU the fused kernel is quick forwards, but its gradient takes four times as long as this one's."""
+    """Softmax attention of (B, heads, T, dim). On a CPU the fused kernel is fast forwards, but its gradient takes four times as long as this
+    one's.
+    """
     if query.requires_grad and query.device.type == "cpu":
         return (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1) @ value
     return F.scaled_dot_product_attention(query, key, value)
@@ -68,14 +70,14 @@ class WhisperEncoder(nn.Module):
     def forward(self, mel: Tensor, first_position: int = 0) -> Tensor:
         """mel: (B, n_mels, T) on Whisper's scale at 100 Hz -> (B, ceil(T / 2), dim) at 50 Hz."""
         x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).transpose(1, 2)
-        positions = sinusoids(first_position + x.shape[1], self.dim)[first_position:]
+        positions = make_sinusoids(first_position + x.shape[1], self.dim)[first_position:]
         x = x + positions.to(x)
         for layer in self.layers:
             x = layer(x)
         return self.final_norm(x)
 
     def load_ctranslate2(self, arrays: Mapping[str, "torch.Tensor"]) -> None:
-        """Takes the weights under CTranslate2's names (`encoder/...`); layers beyond this encoder's are left out.
+        """Loads weights with CTranslate2's names (`encoder/...`). Layers beyond this encoder's are ignored.
 
         FaceVCError if one is missing or has another shape.
         """

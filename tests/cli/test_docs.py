@@ -257,7 +257,7 @@ def test_speakers_of_the_corpora():
     assert len(rows) >= 5
     for corpus, root, identifier, option, speaker in rows:
         pattern = shlex.split(option)[1] if option != "none" else None
-        assert SpeakerRule(pattern).speaker_of(identifier, Path("/data") / root / f"{identifier}.mp4") == speaker, corpus
+        assert SpeakerRule(pattern).find_speaker(identifier, Path("/data") / root / f"{identifier}.mp4") == speaker, corpus
 
 
 # ---- snippets
@@ -332,7 +332,7 @@ def test_the_store_is_as_described(folder):
     (block,) = blocks("docs/store-format.md", "python")
     exec(compile(block, "docs/store-format.md", "exec"), names)
     with Store("features.h5") as store:
-        assert np.array_equal(store.frames("mel", 0), names["mel"]) and np.array_equal(store.frames("f0", 0), names["f0"])  # type: ignore[arg-type]
+        assert np.array_equal(store.read_frames("mel", 0), names["mel"]) and np.array_equal(store.read_frames("f0", 0), names["f0"])  # type: ignore[arg-type]
         source = ["source", "source_sha256", "source_stamp"]
         assert store.columns == ["log_f0_mean", "log_f0_std", "seconds", *source, "split", "voiced_share"]
         assert store.statistics_names == ["mel_mean", "mel_std"]
@@ -360,7 +360,7 @@ def test_the_additions_of_contributing_work(folder, monkeypatch):
     from facevc_cli.corpus.store import Store
 
     with Store("faces.h5") as store:
-        assert store.vectors("embedding").shape == (2, 64) and store.settings["weights"] == "none"
+        assert store.read_vectors("embedding").shape == (2, 64) and store.settings["weights"] == "none"
     call("convert", "speech.wav", "--face", "face.jpg", "--face", "other.jpg", "-o", "converted", "--checkpoint", "runs/train", "--vocoder", vocoder)
     rows = [{"file": "speech.wav", "speaker": "a"}, {"file": "converted/speech__face.wav", "speaker": "b"}, {"file": "speech.wav", "speaker": "a"}]
     recording(folder / "second.wav", 0.7)

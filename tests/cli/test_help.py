@@ -122,7 +122,7 @@ def test_exit_codes(capsys):
     failed.fail("a", "no face")
     assert _run(lambda r: Summary(done=1)) == 0
     assert _run(lambda r: Summary(skipped=3)) == 0
-    assert _run(lambda r: failed.summary()) == 1
+    assert _run(lambda r: failed.summarise()) == 1
     assert _run(_raises(FaceVCError("the disk is full"))) == 1
     assert "error: the disk is full" in capsys.readouterr().err
     assert _run(_raises(UsageError("--rate 0"))) == 2
@@ -140,7 +140,7 @@ def test_stdout_is_data_alone(capsys):
         reporter.begin(2, "files", "x")
         reporter.fail("clip [/b] :cat:", "no [red]face")
         reporter.end()
-        return tally.summary(more=1)
+        return tally.summarise(more=1)
 
     assert _run(stage, json_out=True) == 1
     told = capsys.readouterr()

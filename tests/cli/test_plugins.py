@@ -17,7 +17,7 @@ from helpers.stores import TOY, Stores
 
 from facevc_cli.corpus.store import Store
 from facevc_cli.evaluation import listening
-from facevc_cli.faces.analyser import FaceAnalyser, analyser_of, level_crop, settings_of
+from facevc_cli.faces.analyser import FaceAnalyser, level_crop, make_analyser, make_settings
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import write_table
 from facevc_cli.vocoders.load import load_vocoder
@@ -180,7 +180,7 @@ def test_from_faces_to_speech_with_an_embedder_of_another_package(tmp_path, monk
     assert found.exit_code == 0, found.stderr
     with Store(tmp_path / "faces.h5", "extract-face") as store:
         assert store.settings["embedder"] == "patches" and store.settings["weights"] == "patches_embedder-2.0"
-        embeddings = store.vectors("embedding")
+        embeddings = store.read_vectors("embedding")
     image = draw_face(0)
     crop = level_crop(image, FaceAnalyser().detect(image)[0].box)
     assert embeddings.shape == (4, 12)
@@ -209,8 +209,8 @@ def test_an_embedder_may_cut_out_what_it_wants(tmp_path, monkeypatch):
     found = FaceAnalyser(embedder="boxes").analyse(draw_face(1))
     left, top, right, bottom = (int(v) for v in found.box)
     assert found.embedding.tolist() == [bottom - top, right - left] and found.crop.shape[:2] == (bottom - top, right - left)
-    assert analyser_of({**FACE, "embedder": "boxes", "weights": "patches_embedder-2.0"}).on_many == "largest"
-    assert settings_of("dlib", "boxes", "skip") == {"detector": "dlib", "embedder": "boxes", "weights": "patches_embedder-2.0", "on_many": "skip"}
+    assert make_analyser({**FACE, "embedder": "boxes", "weights": "patches_embedder-2.0"}).on_many == "largest"
+    assert make_settings("dlib", "boxes", "skip") == {"detector": "dlib", "embedder": "boxes", "weights": "patches_embedder-2.0", "on_many": "skip"}
 
 
 @pytest.mark.parametrize(

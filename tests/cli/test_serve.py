@@ -39,17 +39,17 @@ from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Summary
 from facevc_cli.dsp.pitch import PitchRule
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
-from facevc_cli.page.folder import upload_folder
+from facevc_cli.page.folder import open_upload_folder
 from facevc_cli.page.people import MOST_PHOTOS
 from facevc_cli.page.server import bind, is_loopback
 from facevc_cli.page.studio import FIRST, SECOND, Studio
 from facevc_cli.provenance.metadata import read_provenance
 from facevc_cli.provenance.watermark import detect
 from facevc_cli.stages import serve as stage
-from facevc_cli.stages.serve import Running, ServeConfig, running
+from facevc_cli.stages.serve import ServeConfig, ServedPage, serve_in_background
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_gradio = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
@@ -124,7 +124,7 @@ def test_wrong_options(arguments, code, said, tmp_path, monkeypatch):
 @needs_gradio
 def test_a_model_without_faces_is_refused_before_the_page_opens(tmp_path):
     folder = checkpoint(tmp_path / "run", "starter", faces=False)
-    with pytest.raises(FaceVCError, match="never trained on faces"), running(ServeConfig(port=0, checkpoint=folder, vocoder="griffin-lim")):
+    with pytest.raises(FaceVCError, match="never trained on faces"), serve_in_background(ServeConfig(port=0, checkpoint=folder, vocoder="griffin-lim")):
         pass
 
 
@@ -152,7 +152,7 @@ def test_loopback(host, only_here):
 
 
 def test_the_folder_is_private_and_goes():
-    with upload_folder() as folder:
+    with open_upload_folder() as folder:
         (folder / "deep").mkdir()
         (folder / "deep" / "x.wav").write_bytes(b"x")
         assert os.name != "posix" or stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -374,7 +374,7 @@ def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch)
     with pytest.raises(FaceVCError, match="no face yet"):
         studio.make_card(A)
     given = [photo(studio, grey, f"{grey}.png") for grey in (90, 30)]
-    digests = [file_sha256(Path(upload["path"])) for upload in given]
+    digests = [hash_file(Path(upload["path"])) for upload in given]
     studio.look(A, FIRST, given)
     card = card_upload(studio, A)
     assert not any(Path(upload["path"]).exists() for upload in given)
@@ -513,7 +513,7 @@ def test_one_thread_makes_and_uses_the_model(converter, tmp_path, monkeypatch):
 def test_both_signals_end_it(number, studio, monkeypatch):
     thread = threading.Thread(target=lambda: None)
     monkeypatch.setattr(thread, "join", lambda: (os.kill(os.getpid(), number), time.sleep(5)))
-    monkeypatch.setattr(stage, "running", lambda *given: nullcontext(Running("http://127.0.0.1:1/", studio, thread)))
+    monkeypatch.setattr(stage, "serve_in_background", lambda *given: nullcontext(ServedPage("http://127.0.0.1:1/", studio, thread)))
     before = signal.getsignal(signal.SIGTERM)
     assert stage.run(ServeConfig()) == Summary(done=0) and signal.getsignal(signal.SIGTERM) is before
 
@@ -545,7 +545,7 @@ def test_ctrl_c_leaves_nothing(model, tmp_path):
 @pytest.fixture(scope="module")
 def starter_page():
     """One server for all tests of the page, with the bundled model: it is what people hear."""
-    with running(ServeConfig(port=0, device="cpu", max_seconds=20, max_mb=2)) as page:
+    with serve_in_background(ServeConfig(port=0, device="cpu", max_seconds=20, max_mb=2)) as page:
         yield page
 
 

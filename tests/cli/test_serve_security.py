@@ -31,12 +31,12 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.page import folder as folder_module
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
-from facevc_cli.page.folder import OWNER, PREFIX, count_used_bytes, delete_unfinished, sweep_abandoned, upload_folder
+from facevc_cli.page.folder import OWNER, PREFIX, count_used_bytes, delete_unfinished, open_upload_folder, sweep_abandoned
 from facevc_cli.page.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, check_host, check_same_origin
 from facevc_cli.page.people import Card
 from facevc_cli.page.server import MOST_UPLOADS, bind, mount
 from facevc_cli.page.studio import FIRST, MOST_PAGES, Studio
-from facevc_cli.stages.serve import Running, ServeConfig, running
+from facevc_cli.stages.serve import ServeConfig, ServedPage, serve_in_background
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
 SECRET = b"what nobody else may read"
@@ -123,14 +123,14 @@ def temporary_files(tmp_path_factory):
 
 
 @contextmanager
-def served(model: Path, **options: Any) -> Iterator[Running]:
+def served(model: Path, **options: Any) -> Iterator[ServedPage]:
     before = os.environ.get("GRADIO_TEMP_DIR", "")  # two servers in one process share what Gradio reads from here
     config = ServeConfig(
         port=0, checkpoint=model, vocoder="griffin-lim", device="cpu", max_seconds=5, max_mb=MAX_MB, **options
     )
     with pytest.MonkeyPatch.context() as patch:
         replace_face_analyser(patch, FakeAnalyser())
-        with running(config) as page:
+        with serve_in_background(config) as page:
             try:
                 yield page
             finally:
@@ -687,9 +687,9 @@ def abandoned(parent: Path) -> Path:
 
 def test_a_folder_of_a_killed_server_goes_at_the_next_start(temporary):
     home = abandoned(temporary)
-    with upload_folder() as folder:
+    with open_upload_folder() as folder:
         assert not home.exists() and folder.is_dir() and folder.parent.parent == temporary
-        with upload_folder() as other:  # a second server at the same time
+        with open_upload_folder() as other:  # a second server at the same time
             assert folder.is_dir() and other.is_dir()
         assert folder.is_dir()
     assert list(temporary.iterdir()) == []

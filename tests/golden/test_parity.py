@@ -77,7 +77,7 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
             "memory.face_recall": memory.recall(face_address),
             "memory.interpolated_0.4": memory.recall(mixed),
             "memory.interpolated_address_0.4": mixed.exp(),
-            "memory.kl_address": losses.address_kl(voice_address, face_address),
+            "memory.kl_address": losses.compute_address_kl(voice_address, face_address),
         }
 
         decoder = _module(RecurrentDecoder(), tensors, "decoder.")
@@ -85,7 +85,7 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
         out |= {
             "decoder.before_postnet": before,
             "decoder.mel": after,
-            "decoder.reconstruction_loss": losses.reconstruction(before, after, mel.transpose(1, 2)),
+            "decoder.reconstruction_loss": losses.compute_reconstruction(before, after, mel.transpose(1, 2)),
         }
 
         def estimator(scope: str, x_dim: int, y_dim: int) -> CLUBEstimator:
@@ -93,9 +93,9 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
             assert isinstance(module, CLUBEstimator)
             return module
 
-        out["mi.cs_loglikelihood"] = estimator("cs_mi_net", 256, 64).loglikelihood(voice, content.z)
-        out["mi.cp_loglikelihood"] = estimator("cp_mi_net", 1, 64).loglikelihood(halve_rate(lf0), content.z)
-        out["mi.ps_loglikelihood"] = estimator("ps_mi_net", 256, 1).loglikelihood(voice, lf0.unsqueeze(-1))
+        out["mi.cs_loglikelihood"] = estimator("cs_mi_net", 256, 64).compute_loglikelihood(voice, content.z)
+        out["mi.cp_loglikelihood"] = estimator("cp_mi_net", 1, 64).compute_loglikelihood(halve_rate(lf0), content.z)
+        out["mi.ps_loglikelihood"] = estimator("ps_mi_net", 256, 1).compute_loglikelihood(voice, lf0.unsqueeze(-1))
 
     quantizer = VectorQuantizer()
     _module(quantizer, convert_scope("codebook", scopes["codebook"])).train()
@@ -131,4 +131,4 @@ def test_array_agrees(name, reference, computed):
 
 def test_address_kl_of_the_reference_addresses(reference):
     voice, face = (torch.from_numpy(reference[f"memory.{by}_log_address"]) for by in ("speech", "face"))
-    assert float(losses.address_kl(voice, face)) == pytest.approx(float(reference["memory.kl_address"]), rel=TOLERANCE)
+    assert float(losses.compute_address_kl(voice, face)) == pytest.approx(float(reference["memory.kl_address"]), rel=TOLERANCE)

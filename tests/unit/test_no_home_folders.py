@@ -15,7 +15,7 @@ from helpers.stores import Stores, train
 
 from facevc_cli.evaluation.judges import Judges
 from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
-from facevc_cli.files.tables import path_from, read_table, write_table
+from facevc_cli.files.tables import make_relative_path, read_table, write_table
 from facevc_cli.stages.benchmark import BenchmarkConfig
 from facevc_cli.stages.benchmark import run as benchmark
 from facevc_cli.stages.convert import ConvertConfig
@@ -79,10 +79,10 @@ def test_runs(toy_stores: Stores, toy_run: Path, tmp_path: Path, monkeypatch: py
 def test_paths_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "far" / "deep").mkdir(parents=True)
     (tmp_path / "out").mkdir()
-    assert path_from(tmp_path / "out", tmp_path / "a.wav") == "../a.wav"
+    assert make_relative_path(tmp_path / "out", tmp_path / "a.wav") == "../a.wav"
     (tmp_path / "link").symlink_to(tmp_path / "far" / "deep")  # `link/..` is `far`, not where the link lies
-    assert path_from(tmp_path / "link", tmp_path / "a.wav") == "../../a.wav"
+    assert make_relative_path(tmp_path / "link", tmp_path / "a.wav") == "../../a.wav"
     (tmp_path / "a.wav").touch()
-    assert (tmp_path / "link" / path_from(tmp_path / "link", tmp_path / "a.wav")).is_file()
+    assert (tmp_path / "link" / make_relative_path(tmp_path / "link", tmp_path / "a.wav")).is_file()
     monkeypatch.chdir(tmp_path)
-    assert path_from(Path("out"), "a.wav") == "../a.wav" and path_from(Path("out"), "out/b.wav") == "b.wav"
+    assert make_relative_path(Path("out"), "a.wav") == "../a.wav" and make_relative_path(Path("out"), "out/b.wav") == "b.wav"

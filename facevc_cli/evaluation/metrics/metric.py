@@ -66,7 +66,7 @@ class Metric:
     beside: str = ""
     needs: str = ""
 
-    def terms(self, conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
+    def measure_terms(self, conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
         """Measure the terms of one system's conversions."""
         return self.measure(conversions, evidence) if self.measure else Terms.of([])
 
@@ -89,7 +89,7 @@ def check_added(name: str, release: str, found: Any) -> Metric:
             f"'lower' or '', found {type(found).__name__} with {better!r}. See its package's own notes."
         )
 
-    def checked(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
+    def measure_checked(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
         try:
             terms = measure(conversions, evidence)
         except Exception as error:  # a plug-in may raise anything
@@ -100,4 +100,4 @@ def check_added(name: str, release: str, found: Any) -> Metric:
         return terms
 
     definition, scale = str(getattr(found, "definition", "")), getattr(found, "scale", COSINE)
-    return Metric(name=name, better=better, definition=definition, measure=checked, scale=scale)
+    return Metric(name=name, better=better, definition=definition, measure=measure_checked, scale=scale)

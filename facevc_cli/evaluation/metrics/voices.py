@@ -46,6 +46,6 @@ def listen(wav: np.ndarray, embedder: Embedder) -> HeardVoice:
     return HeardVoice(np.asarray(embedder.embed(wav), np.float32), float(mean), float(mean_log))
 
 
-def cosine(a: HeardVoice, b: HeardVoice) -> float:
+def measure_cosine(a: HeardVoice, b: HeardVoice) -> float:
     """Cosine of two embeddings, which are normalised already."""
     return float(a.embedding @ b.embedding)

@@ -3,7 +3,7 @@
 from torch import Tensor, cat, full, nn
 from torch.nn import functional as F
 
-from facevc_cli.dsp.windows import windows
+from facevc_cli.dsp.windows import place_windows
 from facevc_cli.families.fvmvc.distilled_content import resample_frames
 
 DILATIONS = (1, 2, 4, 1)
@@ -54,7 +54,7 @@ class ConvolutionalDecoder(nn.Module):
         z, condition = resample_frames(z, total), self.voice(VOICE_GAIN * speaker)
         size = max(FRAMES_AT_ONCE, 4 * self.context_frames)
         parts = []
-        for first, start, end in windows(total, size, self.context_frames):
+        for first, start, end in place_windows(total, size, self.context_frames):
             piece = slice(first, first + size)
             parts.append(self._decode(z[:, piece], pitch[:, piece], condition)[:, start - first : end - first])
         mel = parts[0] if len(parts) == 1 else cat(parts, 1)

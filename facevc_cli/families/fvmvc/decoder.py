@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.dsp.windows import windows
+from facevc_cli.dsp.windows import place_windows
 
 FRAMES_AT_ONCE = 4096  # without gradients, longer utterances are decoded in parts; an hour of hidden frames would take gigabytes
 
@@ -119,7 +119,7 @@ class RecurrentDecoder(nn.Module):
         before = torch.cat(parts, dim=1)
         context = sum(map(_measure_reach, self.postnet.convolutions))
         after = []
-        for start, kept_from, kept_to in windows(frames, FRAMES_AT_ONCE, context):
+        for start, kept_from, kept_to in place_windows(frames, FRAMES_AT_ONCE, context):
             after.append(self.postnet(before[:, start : start + FRAMES_AT_ONCE])[:, kept_from - start : kept_to - start])
         return before, torch.cat(after, dim=1)
 

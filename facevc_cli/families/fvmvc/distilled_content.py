@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from facevc_cli.dsp.frames import resample_frames
 from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput
-from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, whisper_log_mel
+from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, scale_log_mel
 
 # log10 power of Whisper's mel against our log magnitude: scale, offset (least squares over 40 recordings of speech).
 WHISPER_SCALE = {"ln": (0.8686, 0.69), "log10": (2.0, 1.73)}
@@ -97,7 +97,7 @@ class DistilledContentEncoder(nn.Module):
         raw = mel * self.mel_std[:, None] + self.mel_mean[:, None]
         frames = max(2, 2 * round(mel.shape[-1] / self.frame_rate * WHISPER_FRAME_RATE / 2))
         log_power = F.interpolate(raw * self.band_scale + self.band_offset, size=frames, mode="linear")
-        return whisper_log_mel(10.0 ** log_power.clamp(-10, 10))
+        return scale_log_mel(10.0 ** log_power.clamp(-10, 10))
 
     def _encode_windows(self, mel: Tensor) -> Iterator[Tensor]:
         """mel (B, n_mels, T) at 100 Hz -> the encoder's output in blocks (B, ..., dim), together T / 2 frames, rounded up."""

@@ -17,7 +17,7 @@ from facevc_cli.corpus.crops import Batch
 from facevc_cli.families.fvmvc import losses
 from facevc_cli.families.fvmvc.config import Config, TrainConfig
 from facevc_cli.families.fvmvc.model import FaceVC
-from facevc_cli.families.fvmvc.pretraining import reconstruction_loss
+from facevc_cli.families.fvmvc.pretraining import compute_reconstruction_loss
 from facevc_cli.training.task import Figures, compute_learning_rate, freeze, make_generator, set_learning_rate
 
 TERMS = ("reconstruction", "recall", "address", "inter_speaker", "voice_reconstruction", "pitch_level")
@@ -48,9 +48,9 @@ class MixedSupervision(nn.Module):
         face_address, face_recall = self._recall_face(batch["face"])
         terms = {
             "recall": F.mse_loss(model.memory.recall(voice_address), voice),
-            "address": losses.address_kl(voice_address, face_address),
-            "voice_entropy": losses.address_entropy(voice_address),
-            "face_entropy": losses.address_entropy(face_address),
+            "address": losses.compute_address_kl(voice_address, face_address),
+            "voice_entropy": losses.compute_address_entropy(voice_address),
+            "face_entropy": losses.compute_address_entropy(face_address),
         }
         if weights.pitch_level > 0 and model.pitch_level is not None:
             terms["pitch_level"] = F.smooth_l1_loss(model.pitch_level(face_recall)[0], level[0], beta=0.1)
@@ -63,16 +63,16 @@ class MixedSupervision(nn.Module):
     def _decode_terms(self, batch, z, mel, lf0, level, voice, face_recall) -> dict[str, Tensor]:
         model, weights, terms = self.model, self.train_config, {}
         if weights.reconstruction > 0:
-            terms["reconstruction"] = reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, face_recall, level), mel)
+            terms["reconstruction"] = compute_reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, face_recall, level), mel)
         if weights.voice_reconstruction > 0:
-            terms["voice_reconstruction"] = reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, voice, level), mel)
+            terms["voice_reconstruction"] = compute_reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, voice, level), mel)
         if weights.inter_speaker > 0:
             _, other_recall = self._recall_face(batch["other_face"])
             other_level = (batch["other_level"][:, 0], level[1])
             with torch.no_grad():
                 other_voice = self._embed_voice(batch["other_dvector"], batch.get("other_mel", mel))
                 taught = self.teacher["decoder"](z, self.teacher["pitch"](lf0, *other_level), other_voice)[1]
-            terms["inter_speaker"] = reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, other_recall, other_level), taught)
+            terms["inter_speaker"] = compute_reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, other_recall, other_level), taught)
         return terms
 
     def _embed_voice(self, dvector: Tensor, mel: Tensor | None) -> Tensor:

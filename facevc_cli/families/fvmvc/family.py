@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from facevc_cli.families.base import Family
 from facevc_cli.families.fvmvc.config import LIMITS, Config, upgrade_settings
+from facevc_cli.families.fvmvc.import_published import PublishedFile
 from facevc_cli.families.fvmvc.model import build_model
 from facevc_cli.families.fvmvc.trainings import FaceTraining, Pretraining
 
@@ -21,4 +22,5 @@ FAMILY = Family(
     presets=_read_presets(),
     limits=LIMITS,
     upgrade=upgrade_settings,
+    import_published=PublishedFile,
 )

@@ -8,27 +8,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def mel_distance(mel: Tensor, target: Tensor) -> Tensor:
+def compute_mel_distance(mel: Tensor, target: Tensor) -> Tensor:
     """MSE + L1 of two normalised log-mels of one shape."""
     return F.mse_loss(mel, target) + F.l1_loss(mel, target)
 
 
-def reconstruction(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
+def compute_reconstruction(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
     """MSE + L1 before and after the postnet; all (B, T, n_mels), normalised log-mel."""
-    return mel_distance(before, target) + mel_distance(after, target)
+    return compute_mel_distance(before, target) + compute_mel_distance(after, target)
 
 
-def address_kl(voice_log_address: Tensor, face_log_address: Tensor) -> Tensor:
+def compute_address_kl(voice_log_address: Tensor, face_log_address: Tensor) -> Tensor:
     """KL(voice address || face address) in nats, mean over the batch; both (B, slots) log-probabilities."""
     return F.kl_div(face_log_address, voice_log_address, log_target=True, reduction="batchmean")
 
 
-def address_entropy(log_address: Tensor) -> Tensor:
+def compute_address_entropy(log_address: Tensor) -> Tensor:
     """Mean entropy in nats of (B, slots) log-addresses; log(slots) means that the memory is not used."""
     return -(log_address.exp() * log_address).sum(dim=-1).mean()
 
 
-def gaussian_loglikelihood(mean: Tensor, logvar: Tensor, y: Tensor) -> Tensor:
+def compute_gaussian_loglikelihood(mean: Tensor, logvar: Tensor, y: Tensor) -> Tensor:
     """Log-likelihood in nats of `y` (B, T, dim) without its constant: summed over dim, mean over frames.
 
     mean, logvar: (B, T or 1, dim).
@@ -36,14 +36,14 @@ def gaussian_loglikelihood(mean: Tensor, logvar: Tensor, y: Tensor) -> Tensor:
     return -((mean - y).pow(2) / logvar.exp() + logvar).sum(dim=-1).mean() / 2
 
 
-def club_upper_bound(mean: Tensor, logvar: Tensor, y: Tensor, index: Tensor) -> Tensor:
-    """CLUB's sampled bound, in nats: mean over frames of log q(y | x) - log q(y[index] | x). Shapes as `gaussian_loglikelihood`."""
+def compute_club_bound(mean: Tensor, logvar: Tensor, y: Tensor, index: Tensor) -> Tensor:
+    """CLUB's sampled bound, in nats: mean over frames of log q(y | x) - log q(y[index] | x). Shapes as `compute_gaussian_loglikelihood`."""
     positive = (mean - y).pow(2)
     negative = (mean - y[index]).pow(2)
     return ((negative - positive) / logvar.exp()).sum(dim=-1).mean() / 2
 
 
-def cpc_loss(
+def compute_cpc_loss(
     predictions: Sequence[Tensor], z: Tensor, negatives: int = 10, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """InfoNCE of each step's prediction among `negatives` other frames of the same utterance.

@@ -59,7 +59,7 @@ class VoiceMemory(nn.Module):
         return (log_addresses + shares.log().unsqueeze(1)).logsumexp(dim=0, keepdim=True)
 
     @torch.no_grad()
-    def init_values(self, vectors: Tensor, seed: int = 0) -> None:
+    def initialise_values(self, vectors: Tensor, seed: int = 0) -> None:
         """Set the values to k-means centres of voice embeddings `vectors` (n, voice_dim) plus slight noise. Redraw the keys.
 
         With fewer vectors than slots some centres repeat. Then only the noise makes them differ.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, mel_filters
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, make_mel_filters
 from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability
 from facevc_cli.families.fvmvc.config import ModelConfig
@@ -92,7 +92,7 @@ class FaceVC(nn.Module):
         return mel * (self.mel_std + 1e-8) + self.mel_mean
 
     def encode_content(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """mel: (B, n_mels, T) normalised -> z (B, ceil(T / 2), z_dim), context (B, ceil(T / 2), ...), code indices (B, ceil(T / 2))."""
+        """Normalised log-mel (B, n_mels, T) -> z (B, ceil(T / 2), z_dim), context and code indices of as many frames."""
         content: ContentOutput = self.content_encoder(mel)
         return content.z, content.context, content.indices
 
@@ -115,18 +115,21 @@ class FaceVC(nn.Module):
         return self.face_encoder((embedding - self.face_mean) / self.face_std)
 
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """Face embedding (B, face_dim) -> recalled voice embedding (B, voice_dim) and its address (B, slots), rows summing to 1."""
+        """Face embeddings (B, face_dim) -> recalled voice embeddings (B, voice_dim) and their addresses (B, slots). Addresses sum to 1."""
         log_address = self.memory.address(self.embed_face(embedding), "face", temperature)
         return self.recall_address(log_address), log_address.exp()
 
     def mix_faces(self, embeddings: Tensor, weights: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """Faces (K, face_dim) with weights (K,) -> the voice (1, voice_dim) recalled at their weighted mean ADDRESS, and that address (1, slots)."""
+        """Recalls one voice at the weighted mean of the faces' ADDRESSES.
+
+        Face embeddings (K, face_dim), weights (K,) -> voice embedding (1, voice_dim), address (1, slots).
+        """
         log_addresses = self.memory.address(self.embed_face(embeddings), "face", temperature)
         mixed = self.memory.mix(log_addresses, weights)
         return self.recall_address(mixed), mixed.exp()
 
     def recall_address(self, log_address: Tensor) -> Tensor:
-        """(B, slots) -> (B, voice_dim): the recalled voice; `face_contrast` multiplies its distance from the mean of the values."""
+        """Log-addresses (B, slots) -> recalled voices (B, voice_dim). `face_contrast` multiplies their distance from the mean value."""
         recalled = self.memory.recall(log_address)
         if self.config.face_contrast == 1:
             return recalled
@@ -134,7 +137,7 @@ class FaceVC(nn.Module):
         away = centre + self.config.face_contrast * (recalled - centre)
         return F.normalize(away, dim=-1) if self.config.unit_recall else away
 
-    def slot_values(self) -> Tensor:
+    def get_slot_values(self) -> Tensor:
         """The memory's voices (slots, voice_dim)."""
         return self.memory.values.detach()
 
@@ -147,24 +150,27 @@ class FaceVC(nn.Module):
         return self.memory.mix(log_addresses, weights)
 
     def recall_voice(self, voice: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """A voice (as for `embed_voice`) -> the voice that the memory recalls for it (B, voice_dim), and its address (B, slots)."""
+        """Input of `embed_voice` -> voices that the memory recalls (B, voice_dim), and their addresses (B, slots)."""
         log_address = self.memory.address(self.embed_voice(voice), "voice", temperature)
         return self.memory.recall(log_address), log_address.exp()
 
     def predict_pitch(self, speaker: Tensor) -> tuple[Tensor, Tensor]:
-        """Voice embedding (B, voice_dim) -> mean and standard deviation (B,) of its ln F0 (Hz); neutral values if the model predicts none."""
+        """Voice embeddings (B, voice_dim) -> mean and deviation (B,) of their ln F0 (Hz). Neutral values if the model predicts none."""
         if self.pitch_level is None:
             return speaker.new_full((len(speaker),), CENTRE_LOG_F0), speaker.new_full((len(speaker),), NEUTRAL_LOG_F0_STD)
         return self.pitch_level(speaker)
 
     def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, slots) -> `predict_pitch` of the voice recalled without `face_contrast`. Averaged voices are too similar, but their pitch is right."""
+        """`predict_pitch` of the voices recalled at log-addresses (B, slots), without `face_contrast`.
+
+        Averaged voices are too similar to each other, but their pitch is right.
+        """
         return self.predict_pitch(self.memory.recall(log_address))
 
     def decode(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """z (B, ceil(T / 2), z_dim), lf0 (B, T) normalised, speaker (B, voice_dim) -> normalised log-mel (B, T, n_mels).
+        """z (B, ceil(T / 2), z_dim), normalised ln F0 (B, T), voices (B, voice_dim) -> normalised log-mel (B, T, n_mels).
 
-        level: mean and standard deviation (B,) of ln F0 in Hz, which a comb needs; None means the prediction from the voice embedding.
+        level: mean and deviation (B,) of ln F0 (Hz), which a comb needs. None: they are predicted from the voice embedding.
         """
         return self.decode_both(z, lf0, speaker, level)[1]
 
@@ -214,6 +220,6 @@ _SPEAKER_ENCODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
 }
 _PITCH_INPUTS: dict[str, Callable[[MelDefinition], NormalisedPitch | HarmonicCombPitch]] = {
     "normalised": lambda d: NormalisedPitch(),
-    "comb": lambda d: HarmonicCombPitch(mel_filters(d), d.rate, d.n_fft),
+    "comb": lambda d: HarmonicCombPitch(make_mel_filters(d), d.rate, d.n_fft),
 }
 _DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"recurrent": _build_recurrent, "convolutional": _build_convolutional}

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facevc_cli.families.fvmvc.losses import club_upper_bound, gaussian_loglikelihood
+from facevc_cli.families.fvmvc.losses import compute_club_bound, compute_gaussian_loglikelihood
 
 
 def _build_network(in_dim: int, hidden: int, out_dim: int, layers: int) -> list[nn.Module]:
@@ -33,11 +33,11 @@ class CLUBEstimator(nn.Module):
         x = x.unsqueeze(1) if x.ndim == 2 else x
         return self.mean(x), self.logvar(x)
 
-    def loglikelihood(self, x: Tensor, y: Tensor) -> Tensor:
+    def compute_loglikelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """Scalar to maximise in the estimator's own steps. At frame level it is twice the log-likelihood, as in the published code."""
         scale = 1 if x.ndim == 2 else 2
         mean, logvar = self(x)
-        return scale * gaussian_loglikelihood(mean, logvar, y)
+        return scale * compute_gaussian_loglikelihood(mean, logvar, y)
 
     def estimate_mi(
         self, x: Tensor, y: Tensor, index: Tensor | None = None, generator: torch.Generator | None = None
@@ -49,7 +49,7 @@ class CLUBEstimator(nn.Module):
         if index is None:
             index = torch.randperm(len(y), generator=generator)
         mean, logvar = self(x)
-        return club_upper_bound(mean, logvar, y, index.to(y.device))
+        return compute_club_bound(mean, logvar, y, index.to(y.device))
 
 
 def halve_rate(lf0: Tensor) -> Tensor:

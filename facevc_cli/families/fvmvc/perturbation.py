@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facevc_cli.dsp.mel import MelDefinition, band_places, mel_centres_hz
+from facevc_cli.dsp.mel import MelDefinition, find_band_centres_hz, locate_in_bands
 
 STRETCH = 1.25  # largest factor, up or down
 CURVE_POINTS = 6
@@ -31,7 +31,7 @@ class VoicePerturbation:
         stretch = STRETCH ** (2 * torch.rand(size, generator=generator) - 1)
         points = self.deviation * torch.randn(size, 1, CURVE_POINTS, generator=generator)
         curve = F.interpolate(points, size=bands, mode="linear", align_corners=True)
-        places = band_places(self.definition, mel_centres_hz(self.definition) / stretch[:, None].numpy())
+        places = locate_in_bands(self.definition, find_band_centres_hz(self.definition) / stretch[:, None].numpy())
         low, share = (torch.from_numpy(array).to(mel.device)[:, None].expand(mel.shape) for array in places)
         stretched = torch.lerp(mel.gather(2, low), mel.gather(2, low + 1), share)
         return stretched + curve.to(mel)

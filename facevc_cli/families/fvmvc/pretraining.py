@@ -25,7 +25,7 @@ from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, halve_rate
 from facevc_cli.families.fvmvc.perturbation import VoicePerturbation
 from facevc_cli.families.fvmvc.voice_critic import VoiceCritic
-from facevc_cli.training.task import Figures, compute_learning_rate, freeze, freeze_during, make_generator, ramp, set_learning_rate
+from facevc_cli.training.task import Figures, compute_learning_rate, freeze, freeze_during, make_generator, ramp_up, set_learning_rate
 from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
@@ -60,14 +60,14 @@ class Reconstruction(nn.Module):
         level = (batch["level"][:, 0], batch["level"][:, 1])
         out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
         if self.crosses:
-            out |= self._cross_voices(heard.detach(), batch["lf0"], speaker.detach(), level)
+            out |= self._decode_in_other_voices(heard.detach(), batch["lf0"], speaker.detach(), level)
         if self.cpc is not None:
             out |= {f"cpc_{k}": prediction for k, prediction in enumerate(self.cpc(content.context))}
         if self.model.pitch_level is not None:
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
         return out
 
-    def _cross_voices(self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def _decode_in_other_voices(self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Converts each utterance to the voice of the next one in the batch, and encodes the content of the result."""
         voice = speaker.roll(1, 0)
         mel = self.model.decode(heard, lf0, voice, (level[0].roll(1, 0), level[1]))
@@ -152,7 +152,7 @@ class PretrainTask:
         figures: Figures = {}
         if "estimators" in self.optimisers:
             figures |= self._train_estimators(self._pair_mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
-        adversarial = ramp(step, p, p.adversarial_from)
+        adversarial = ramp_up(step, p, p.adversarial_from)
         if "discriminator" in self.optimisers and adversarial > 0:
             fakes = [out[name].detach() for name in ("after", *CONVERTED) if name in out]
             figures["discriminator"] = self._train_discriminator(batch["mel"], fakes)
@@ -200,7 +200,7 @@ class PretrainTask:
         for _ in range(self.p.mi_steps):
             total = torch.zeros((), device=self.accelerator.device)
             for name, estimator in self.club.items():
-                likelihood = estimator.loglikelihood(*pairs[name])
+                likelihood = estimator.compute_loglikelihood(*pairs[name])
                 figures[f"likelihood_{name}"] = likelihood.detach()
                 total = total - likelihood
             self.optimisers["estimators"].zero_grad()
@@ -222,7 +222,7 @@ class PretrainTask:
     def _train_critic(self, batch: Batch) -> Tensor:
         critic = self.auxiliary["critic"]
         real, voice = (torch.cat([batch[name], batch[f"more_{name}"]]) if f"more_{name}" in batch else batch[name] for name in ("mel", "dvector"))
-        loss = self.accelerator.unwrap_model(critic).loss(real, voice)
+        loss = self.accelerator.unwrap_model(critic).compute_loss(real, voice)
         self.optimisers["critic"].zero_grad()
         self.accelerator.backward(loss)
         self.optimisers["critic"].step()
@@ -232,31 +232,31 @@ class PretrainTask:
     def _compute_terms(self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float) -> dict[str, tuple[float, Tensor]]:
         """Returns the loss terms by name: (weight, value)."""
         p, mel = self.p, batch["mel"]
-        terms = {"reconstruction": (1.0, reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))}
+        terms = {"reconstruction": (1.0, compute_reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))}
         if p.vq > 0:
             terms["vq"] = (p.vq, out["vq"])
         if p.cpc > 0:
             predictions = [out[f"cpc_{k}"] for k in range(p.cpc_steps)]
-            terms["cpc"] = (p.cpc, losses.cpc_loss(predictions, out["z"], p.cpc_negatives, make_generator(self.seed, step))[0])
+            terms["cpc"] = (p.cpc, losses.compute_cpc_loss(predictions, out["z"], p.cpc_negatives, make_generator(self.seed, step))[0])
         for salt, (name, (x, y)) in enumerate(self._pair_mi_inputs(batch, out).items(), start=1):
             if self._get_mi_weight(name) > 0:
                 bound = self.club[name].estimate_mi(x, y, generator=make_generator(self.seed, step, salt))
                 terms[f"mi_{name}"] = (self._get_mi_weight(name), bound)
         if p.distillation > 0:
-            terms["distillation"] = (p.distillation, content_distance(out["z"], out["taught"].detach()))
+            terms["distillation"] = (p.distillation, compute_content_distance(out["z"], out["taught"].detach()))
         if p.pitch_level > 0 and "level_mean" in out:
             distance = F.smooth_l1_loss(out["level_mean"], batch["level"][:, 0], beta=0.1) + F.smooth_l1_loss(out["level_std"], batch["level"][:, 1], beta=0.1)
             terms["pitch_level"] = (p.pitch_level, distance)
         if p.cross_voice > 0:
             critic = self.accelerator.unwrap_model(self.auxiliary["critic"])
             with freeze_during([critic]):
-                terms["cross_voice"] = (p.cross_voice, critic.loss(out["crossed"], out["crossed_voice"], out["crossed_from"]))
+                terms["cross_voice"] = (p.cross_voice, critic.compute_loss(out["crossed"], out["crossed_voice"], out["crossed_from"]))
         if p.verify_voice > 0:
             terms["verify_voice"] = (p.verify_voice, self._measure_verification(out["crossed"], mel))
         if p.cross_content > 0:
-            terms["cross_content"] = (p.cross_content, content_distance(out["cycled"], out["crossed_content"]))
+            terms["cross_content"] = (p.cross_content, compute_content_distance(out["cycled"], out["crossed_content"]))
         if p.back_conversion > 0:
-            terms["back_conversion"] = (p.back_conversion, reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel))
+            terms["back_conversion"] = (p.back_conversion, compute_reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel))
         if adversarial > 0 and "discriminator" in self.auxiliary:
             terms |= self._compute_adversarial_terms(mel, out["after"], adversarial)
             judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
@@ -298,13 +298,13 @@ class PretrainTask:
         return figures
 
 
-def content_distance(z: Tensor, wanted: Tensor) -> Tensor:
+def compute_content_distance(z: Tensor, wanted: Tensor) -> Tensor:
     """Smooth L1 + 1 - cosine of two contents (B, T / 2, z_dim)."""
     return F.smooth_l1_loss(z, wanted, beta=0.3) + 1 - F.cosine_similarity(z, wanted, dim=-1).mean()
 
 
-def reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:
+def compute_reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:
     """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + 0.5 L1 of differences over time."""
     if kind == "mse_l1":
-        return losses.reconstruction(before, after, mel)
+        return losses.compute_reconstruction(before, after, mel)
     return F.l1_loss(after, mel) + 0.5 * F.l1_loss(after.diff(dim=1), mel.diff(dim=1))

@@ -1,7 +1,7 @@
 """Reads published VQMIVC and FVMVC checkpoints and renames their tensors to our names.
 
-Such a file is a dict of state dicts by scope: `encoder` (content), `encoder_spk` (the mel speaker encoder in VQMIVC, the face-voice
-memory with both its encoders in FVMVC), `decoder`, and other scopes that training needed.
+Such a file is a dict of state dicts by scope: `encoder` (content), `encoder_spk`, `decoder`, and other scopes for training. `encoder_spk` is the
+mel speaker encoder in VQMIVC. In FVMVC it is the face-voice memory with both its encoders.
 """
 
 import re

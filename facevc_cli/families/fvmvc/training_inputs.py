@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, utterance_weights
+from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, read_utterance_weights
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.frontend import Frontend
@@ -55,10 +55,10 @@ def read_inputs(
             "term off with --set pretrain.distillation=0."
         )
     if teacher:
-        _check_size(features, "teacher's content", features.frames("content", 0, 0, 1), "model.content_encoder.teacher_dim", config)
-    _check_size(voices, "d-vectors", voices.vectors("dvector"), "model.dvector_dim", config)
+        _check_size(features, "teacher's content", features.read_frames("content", 0, 0, 1), "model.content_encoder.teacher_dim", config)
+    _check_size(voices, "d-vectors", voices.read_vectors("dvector"), "model.dvector_dim", config)
     if faces is not None:
-        _check_size(faces.store, "face embeddings", faces.store.vectors("embedding"), "model.face_dim", config)
+        _check_size(faces.store, "face embeddings", faces.store.read_vectors("embedding"), "model.face_dim", config)
     reader = CropReader(features, run.crop_frames, teacher)
     table = read_table(faces.table, ("face",)) if faces is not None and faces.table else None
     training = join_voices(features, voices, "train")
@@ -73,8 +73,8 @@ def read_inputs(
             keep = np.array([row in joined for row in chosen.rows.tolist()])
             chosen = Voices(chosen.rows[keep], chosen.dvectors[keep], chosen.speakers[keep])
             pairs = [joined[row] for row in chosen.rows.tolist()]
-        drawn = utterance_weights(read_table(weights, ("utterance", "weight")), features, chosen.rows, weights) if weighted and weights else None
-        embeddings = faces.store.vectors("embedding").astype(np.float32) if faces is not None else None
+        drawn = read_utterance_weights(read_table(weights, ("utterance", "weight")), features, chosen.rows, weights) if weighted and weights else None
+        embeddings = faces.store.read_vectors("embedding").astype(np.float32) if faces is not None else None
         return CropBatches(
             reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, other_mel=hears_mel, frames=frames,
             more=more if weighted else 0, rank=rank,

@@ -102,7 +102,7 @@ class FaceTraining:
         config = self.request.config
         model = self._start()
         if config.train.standardise_faces:
-            model.set_face_statistics(torch.from_numpy(self.training.used_faces()))
+            model.set_face_statistics(torch.from_numpy(self.training.list_used_faces()))
         return TrainTask(model, config, self.request.seed)
 
     def _start(self) -> FaceVC:
@@ -115,7 +115,7 @@ class FaceTraining:
             if config.model.speaker_encoder == "mel":
                 raise FaceVCError("train.init_memory kmeans needs a speaker encoder that takes d-vectors. Use random.")
             with torch.no_grad():
-                model.memory.init_values(model.embed_voice(self.dvectors), self.request.seed)
+                model.memory.initialise_values(model.embed_voice(self.dvectors), self.request.seed)
         return model
 
 

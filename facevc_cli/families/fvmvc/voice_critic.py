@@ -45,7 +45,7 @@ class VoiceCritic(nn.Module):
         deviation = ((share * (x - mean[..., None]) ** 2).sum(-1) + 1e-5).sqrt()
         return F.normalize(self.output(torch.cat([mean, deviation], -1)), dim=-1)
 
-    def loss(self, mel: Tensor, voice: Tensor, others: Tensor | None = None) -> Tensor:
+    def compute_loss(self, mel: Tensor, voice: Tensor, others: Tensor | None = None) -> Tensor:
         """Cross entropy of choosing each mel's own voice (B, voice_dim) against `others` (B, voice_dim) and the remembered voices."""
         heard = self(mel)
         own = (heard * voice).sum(-1, keepdim=True)

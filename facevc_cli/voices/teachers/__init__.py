@@ -1,1 +1,1 @@
-"""Networks that hear voices in training only."""
+"""Networks that judge voices in training only."""

@@ -1,7 +1,7 @@
 """CAM++ (Wang et al., "CAM++: A fast and efficient network for speaker verification using context-aware masking", Interspeech 2023).
 
-A frozen listener that knows voices, for training alone: it hears our own log-mel, from which its filter bank is interpolated. Modules are
-named as in the published weights (3D-Speaker, Apache-2.0).
+A frozen network that recognises voices, only used in training. Its filter bank is interpolated from our own log-mel. Modules have the names
+of the published weights (3D-Speaker, Apache-2.0).
 """
 
 from collections import OrderedDict
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facevc_cli.dsp.frames import resample_frames
-from facevc_cli.dsp.mel import MelDefinition, band_places
+from facevc_cli.dsp.mel import MelDefinition, locate_in_bands
 
-BANDS, FRAME_RATE = 80, 100  # of the filter bank that it was trained on: log power, 25 ms every 10 ms at 16 kHz
+BANDS, FRAME_RATE = 80, 100  # the filter bank that it was trained on: log power, 25 ms every 10 ms at 16 kHz
 LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
 CHANNELS, GROWTH, BOTTLENECK = 32, 32, 128
-SEGMENT = 100  # frames over which the masks see a mean of their own
+SEGMENT = 100  # number of frames of a segment that has its own mean in the masks
 DENSE_BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers, dilation
 EMBEDDING_DIM = 192
 POWER_OF = {"ln": 2.0, "log10": 2.0 * float(np.log(10))}  # a log magnitude's factor to ln power
@@ -67,7 +67,7 @@ class Normalised(nn.Module):
 
 
 class MaskedConvolution(nn.Module):
-    """A dilated convolution under a mask that the whole utterance's mean and a segment's give."""
+    """A dilated convolution with a mask, which is computed from the means of the whole utterance and of a segment."""
 
     def __init__(self, dilation: int):
         super().__init__()
@@ -133,12 +133,12 @@ class CAMPlusPlus(nn.Module):
 
 
 class VoiceVerifier(nn.Module):
-    """A log-mel's voice as CAM++ hears it."""
+    """Describes the voice of a log-mel by CAM++."""
 
     def __init__(self, definition: MelDefinition):
         super().__init__()
         self.network = CAMPlusPlus()
-        low, share = (torch.from_numpy(array) for array in band_places(definition, filter_bank_centres_hz()))
+        low, share = (torch.from_numpy(array) for array in locate_in_bands(definition, filter_bank_centres_hz()))
         self.register_buffer("low", low)
         self.register_buffer("share", share)
         self.low: Tensor
@@ -146,7 +146,10 @@ class VoiceVerifier(nn.Module):
         self.power, self.frames = POWER_OF[definition.log], FRAME_RATE / float(definition.frame_rate)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """mel: (B, T, n_mels) raw log-mel -> (B, 192), of unit length. A band's width is a constant factor, which the mean over time takes out."""
+        """mel: (B, T, n_mels) raw log-mel -> (B, 192), of unit length.
+
+        The width of a band is a constant factor. Subtracting the mean over time removes it.
+        """
         bands = torch.lerp(mel[..., self.low], mel[..., self.low + 1], self.share) * self.power
         features = resample_frames(bands, max(2, round(mel.shape[1] * self.frames)))
         return F.normalize(self.network(features - features.mean(1, keepdim=True)), dim=-1)

@@ -22,7 +22,7 @@ from timbres import pairwise_cosines, summarise
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.pitch import extract_f0
-from facevc_cli.evaluation.metrics.intelligibility import WhisperRecogniser, edit_distance, normalise
+from facevc_cli.evaluation.metrics.intelligibility import WhisperRecogniser, measure_edit_distance, normalise
 from facevc_cli.evaluation.metrics.naturalness import DistillMOS
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.audio import load_audio
@@ -83,7 +83,7 @@ def prosody_kind(row: Row) -> str:
 def character_error_rate(text: str, found: str) -> float:
     """Spaces and punctuation do not count, as in `facevc evaluate`."""
     expected, heard = (normalise(words).replace(" ", "") for words in (text, found))
-    return edit_distance(expected, heard) / max(1, len(expected))
+    return measure_edit_distance(expected, heard) / max(1, len(expected))
 
 
 def measure_words(out: Path, rows: list[Row]) -> None:
@@ -118,7 +118,7 @@ def measure_naturalness(out: Path, rows: list[Row], own: set[str]) -> None:
 
 def measure_voices(store: Path, rows: dict[str, Row], genders: dict[str, str]) -> None:
     with Store(store) as voices:
-        vectors = dict(zip(voices.column("utterance"), voices.vectors(voices.vector_names()[0]), strict=True))
+        vectors = dict(zip(voices.read_column("utterance"), voices.read_vectors(voices.vector_names()[0]), strict=True))
     by_timbre: dict[str, list[np.ndarray]] = defaultdict(list)
     for name, vector in vectors.items():
         if name in rows:

@@ -37,7 +37,7 @@ def main(faces_file: Path, voices_file: Path, people_file: Path, out: Path) -> N
     with open(people_file, newline="", encoding="utf-8") as file:
         people = {(row["kind"], row["name"]): row for row in csv.DictReader(file)}
     faces, voices = Store(faces_file, "extract-face"), Store(voices_file, "extract-spkemb")
-    embeddings, dvectors = faces.vectors("embedding"), voices.vectors("dvector")
+    embeddings, dvectors = faces.read_vectors("embedding"), voices.read_vectors("dvector")
     rows = []
     for gender in ("female", "male"):
         shown = [i for i, name in enumerate(faces.ids) if people[("face", name)]["gender"] == gender]

@@ -23,8 +23,8 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SilentReporter
 from facevc_cli.dsp import mel as mel_module
 from facevc_cli.dsp import pitch as pitch_module
-from facevc_cli.dsp.level import root_mean_square
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, log_mel, sound_bounds
+from facevc_cli.dsp.level import measure_rms
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, compute_log_mel, find_sound_bounds
 from facevc_cli.dsp.pitch import extract_f0
 from facevc_cli.families.fvmvc import convolutional_decoder, distilled_content
 from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
@@ -33,7 +33,7 @@ from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table
 from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.provenance import saving
-from facevc_cli.provenance.metadata import made_with
+from facevc_cli.provenance.metadata import read_key
 from facevc_cli.stages.convert import run
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
 
@@ -197,7 +197,7 @@ def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, model, how):
         _, said = process.communicate(timeout=60)
     made = sorted((inputs / "out").glob("*.wav"))
     assert 4 <= len(made) < 40
-    assert all(abs(soundfile.info(path).duration - 0.2) < 0.001 and made_with(path) for path in made)
+    assert all(abs(soundfile.info(path).duration - 0.2) < 0.001 and read_key(path) for path in made)
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert re.search(r"\nStopped\. .*run the same command again to go on\.\s*$", said)
@@ -254,10 +254,10 @@ def test_content_block_by_block_is_that_of_the_whole(frames, monkeypatch):
 def test_features_in_blocks_are_those_of_the_whole(monkeypatch):
     wav = np.concatenate([np.zeros(9000), buzz(6.0, 22050), np.zeros(4000)]).astype(np.float32)
     for name, definition in MEL_DEFINITIONS.items():
-        whole, bounds = log_mel(wav, definition), sound_bounds(wav)
+        whole, bounds = compute_log_mel(wav, definition), find_sound_bounds(wav)
         monkeypatch.setattr(mel_module, "FRAMES_AT_ONCE", 50)
-        assert np.abs(log_mel(wav, definition) - whole).max() < 1e-5, name
-        assert sound_bounds(wav) == bounds and bounds[0] > 6000 and bounds[1] < len(wav)
+        assert np.abs(compute_log_mel(wav, definition) - whole).max() < 1e-5, name
+        assert find_sound_bounds(wav) == bounds and bounds[0] > 6000 and bounds[1] < len(wav)
         monkeypatch.undo()
 
 
@@ -277,7 +277,7 @@ def test_pitch_in_windows_is_that_of_the_whole(monkeypatch):
 def test_the_level_is_added_up_in_blocks(monkeypatch):
     wav = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
     monkeypatch.setattr("facevc_cli.dsp.level.BLOCK_SAMPLES", 64)
-    assert root_mean_square(wav) == pytest.approx(float(np.sqrt((wav.astype(float) ** 2).mean())), rel=1e-6)
+    assert measure_rms(wav) == pytest.approx(float(np.sqrt((wav.astype(float) ** 2).mean())), rel=1e-6)
 
 
 # --- what runs beside the network -------------------------------------------------------------------------------------

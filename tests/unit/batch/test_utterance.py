@@ -15,7 +15,7 @@ from facevc_cli.batch.run import ConvertConfig, make_conversions
 from facevc_cli.batch.utterance import RecordingFile
 from facevc_cli.conversion.voice_request import request_recordings
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.tables import read_table
 from facevc_cli.provenance.metadata import read_provenance
 
@@ -57,7 +57,7 @@ def test_a_recording_file_is_itself(tmp_path):
     path = recording(tmp_path / "ann" / "a.wav", 0.1)
     utterance = RecordingFile(path, "ann/a")
     assert (utterance.id, utterance.name, utterance.file, str(utterance)) == ("ann/a", "a.wav", path, str(path))
-    assert utterance.load() == path and utterance.fingerprint() == file_sha256(path)
+    assert utterance.load() == path and utterance.fingerprint() == hash_file(path)
     assert utterance == RecordingFile(path, "ann/a") and hash(utterance) == hash(RecordingFile(path, "ann/a"))
     assert RecordingFile(tmp_path / "none.wav", "none").fingerprint() == ""
 

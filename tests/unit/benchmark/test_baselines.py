@@ -8,7 +8,7 @@ from helpers.reporters import Notes
 
 from facevc_cli.batch.jobs import Naming, Row, collect_jobs, name_person
 from facevc_cli.batch.utterance import RecordingFile
-from facevc_cli.benchmark.baselines import BASELINES, Somebody, derangement, plan_baselines, plan_degraded
+from facevc_cli.benchmark.baselines import BASELINES, Somebody, draw_derangement, plan_baselines, plan_degraded
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
 
@@ -49,20 +49,20 @@ def test_person_is_the_folder_or_the_file_alone():
 @pytest.mark.parametrize("seed", range(20))
 def test_nobody_is_driven_by_themselves_and_each_image_drives_once(images, seed):
     named = somebody(faces(**images))
-    specs = derangement(named, str(seed))
+    specs = draw_derangement(named, str(seed))
     assert set(specs) == {one.voice_spec for one in named} and sorted(one.id for one in specs.values()) == sorted(one.id for one in named)
     assert all(spec.file.parent.name != other.person for spec, other in specs.items())
 
 
 def test_one_seed_is_one_derangement_in_any_order():
     named = somebody(faces(**{f"p{i}": 1 for i in range(10)}))
-    assert derangement(named, "0") == derangement(named[::-1], "0")
-    assert len({tuple(sorted(str(d) for d in derangement(named, str(seed)).items())) for seed in range(10)}) == 10
+    assert draw_derangement(named, "0") == draw_derangement(named[::-1], "0")
+    assert len({tuple(sorted(str(d) for d in draw_derangement(named, str(seed)).items())) for seed in range(10)}) == 10
 
 
 def test_images_of_one_person_are_driven_by_one_other():
     """So that the shuffled system can be as alike within a target as the system itself."""
-    specs = derangement(somebody(faces(a=3, b=3, c=3)), "1")
+    specs = draw_derangement(somebody(faces(a=3, b=3, c=3)), "1")
     for person in "abc":
         assert len({other.person for spec, other in specs.items() if spec.file.parent.name == person}) == 1
 
@@ -70,7 +70,7 @@ def test_images_of_one_person_are_driven_by_one_other():
 @pytest.mark.parametrize("images", [{"a": 3}, {"a": 3, "b": 2}, {"a": 5, "b": 2, "c": 2}])
 def test_no_derangement(images):
     with pytest.raises(FaceVCError, match=r"at least two targets, none with more than half.* of 'a'"):
-        derangement(somebody(faces(**images)), "0")
+        draw_derangement(somebody(faces(**images)), "0")
 
 
 def test_shuffled_rows_share_the_files_that_are_made_anyway():

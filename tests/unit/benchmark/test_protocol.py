@@ -12,8 +12,8 @@ from facevc_cli.benchmark.protocol import (
     TargetCounts,
     draw,
     limit_references,
+    list_protocols,
     load_protocol,
-    protocol_names,
 )
 from facevc_cli.core.errors import FaceVCError
 
@@ -47,7 +47,7 @@ def test_packaged_protocols_count_what_they_say(name, sources, faces, conversion
     assert protocol.conversions == conversions and protocol.name == name
     kept = drawn(protocol, speech(60, 7), pictures(60, 4))
     assert (len(kept[0]), len(kept[1])) == (sources, faces)
-    assert name in protocol_names()
+    assert name in list_protocols()
     assert load_protocol("paper").sources == SourceCounts(2, 6)
     assert load_protocol("hyface").references == ReferenceCounts(1, 10)
 

@@ -22,10 +22,10 @@ from facevc_cli.conversion.transfer.bands import BandStatistics
 from facevc_cli.conversion.transfer.retrieval import retrieve
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.dsp.level import root_mean_square
+from facevc_cli.dsp.level import measure_rms
 from facevc_cli.dsp.pitch import PitchRule, PitchStatistics
 from facevc_cli.dsp.statistics import RunningStatistics
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import save_image
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 
@@ -351,7 +351,7 @@ def test_wrong_shapes_are_named(tmp_path):
     del weights["memory.keys"]
     save_file(weights, folder / "model.safetensors")
     header = yaml.safe_load((folder / "config.yaml").read_text())
-    header["weights_sha256"] = file_sha256(folder / "model.safetensors")
+    header["weights_sha256"] = hash_file(folder / "model.safetensors")
     (folder / "config.yaml").write_text(yaml.safe_dump(header))
     with pytest.raises(FaceVCError, match=r"memory\.values \(3, 256\) instead of \(16, 256\).*missing: memory\.keys"):
         Converter(folder, device="cpu")
@@ -391,4 +391,4 @@ def test_a_stream_ends_with_the_statistics_of_the_whole(converters):
     target = converter.target_from_voice((buzz(0.8), 16000))
     spoken = [converter.speak(source, target) for source in (first, second)]
     assert [len(wav) for wav in spoken] == [converter.rate] * 2
-    assert root_mean_square(np.concatenate(spoken)) == pytest.approx(entire.rms, rel=0.3)
+    assert measure_rms(np.concatenate(spoken)) == pytest.approx(entire.rms, rel=0.3)

@@ -19,7 +19,7 @@ from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_request import VoiceOptions, is_mix_word, parse_mix, take_mix_words
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, matched_range
+from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, match_range
 from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.tables import read_table, write_table
@@ -149,7 +149,7 @@ def test_words_of_an_unquoted_mix(tmp_path, monkeypatch):
 def test_pitch_rules_by_hand():
     source, lf0 = PitchStatistics(math.log(100), 0.2), np.array([0.0, 1.5, -0.5, -1.0, 0.0], np.float32)  # the median of the voiced is -.5
     voice = PitchStatistics(math.log(200), 0.3)
-    spoken = {text: PitchRule.parse(text).spoken(voice, source, lf0) for text in ("auto", "keep", "+12", "-12", "-2.5 st", "180Hz", "0")}
+    spoken = {text: PitchRule.parse(text).choose_statistics(voice, source, lf0) for text in ("auto", "keep", "+12", "-12", "-2.5 st", "180Hz", "0")}
     means = {text: math.exp(pitch.mean) for text, pitch in spoken.items()}
     assert means == pytest.approx(
         {"auto": 200, "keep": 100, "+12": 400, "-12": 100, "-2.5 st": 200 * 2 ** (-2.5 / 12), "180Hz": 180 * math.exp(0.3 * 0.5), "0": 200}
@@ -157,15 +157,15 @@ def test_pitch_rules_by_hand():
     assert {text: pitch.std for text, pitch in spoken.items()} == {text: 0.2 if text == "keep" else 0.3 for text in spoken}
     contour = np.exp(spoken["180Hz"].mean + spoken["180Hz"].std * lf0[lf0 != 0])
     assert np.median(contour) == pytest.approx(180)
-    assert PitchRule.parse("180hz").spoken(voice, source, np.zeros(4)).mean == pytest.approx(math.log(180))  # unvoiced throughout
+    assert PitchRule.parse("180hz").choose_statistics(voice, source, np.zeros(4)).mean == pytest.approx(math.log(180))  # unvoiced throughout
     assert PitchRule.parse("+0") == AUTO_PITCH and [str(PitchRule.parse(text)) for text in ("3", "KEEP", "180 hz")] == ["+3", "keep", "180hz"]
 
 
 def test_a_voices_own_range():
-    assert matched_range(0.2, 0.3, 1.0) == pytest.approx(0.3) and matched_range(0.2, 0.3, 0.0) == 0.2
-    assert matched_range(0.2, 0.3, 0.5) == pytest.approx(math.sqrt(0.2 * 0.3))
-    assert matched_range(0.2, 5.0, 1.0) == pytest.approx(0.4) and matched_range(0.2, 0.0, 1.0) == pytest.approx(0.1)  # no F0 track is right by so much
-    assert matched_range(0.0, 0.3, 1.0) == 0.0  # a monotone stays one
+    assert match_range(0.2, 0.3, 1.0) == pytest.approx(0.3) and match_range(0.2, 0.3, 0.0) == 0.2
+    assert match_range(0.2, 0.3, 0.5) == pytest.approx(math.sqrt(0.2 * 0.3))
+    assert match_range(0.2, 5.0, 1.0) == pytest.approx(0.4) and match_range(0.2, 0.0, 1.0) == pytest.approx(0.1)  # no F0 track is right by so much
+    assert match_range(0.0, 0.3, 1.0) == 0.0  # a monotone stays one
 
 
 def test_the_decoder_is_told_the_pitch(model, monkeypatch):

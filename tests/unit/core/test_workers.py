@@ -12,7 +12,7 @@ import torch
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.tuning import count_usable_cpus
-from facevc_cli.core.workers import Workers, parallel_map
+from facevc_cli.core.workers import Workers, map_in_parallel
 
 
 def half(number: int) -> int:
@@ -42,19 +42,19 @@ def share(_: int) -> tuple[int, str]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_and_errors_of_every_item(jobs):
-    found = {item: (result, str(error) if error else None) for item, result, error in parallel_map(half, range(9), jobs)}
+    found = {item: (result, str(error) if error else None) for item, result, error in map_in_parallel(half, range(9), jobs)}
     assert found == {n: (None, f"{n} is odd") if n % 2 else (n // 2, None) for n in range(9)}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_of_ours_is_not_hidden(jobs):
     with pytest.raises(ZeroDivisionError):
-        list(parallel_map(broken, [1, 0, 2], jobs))
+        list(map_in_parallel(broken, [1, 0, 2], jobs))
 
 
 def test_a_killed_worker_is_told_in_words():
     with pytest.raises(FaceVCError, match="worker process died"):
-        list(parallel_map(killed, range(5), 2))
+        list(map_in_parallel(killed, range(5), 2))
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.slow
 def test_workers_keep_to_one_thread_and_one_job_stays_here():
-    assert all(pid != os.getpid() and count == 1 for _, (pid, count), _ in parallel_map(threads, range(3), 2))  # type: ignore[misc]
-    assert [result[0] for _, result, _ in parallel_map(threads, range(3), 1)] == [os.getpid()] * 3  # type: ignore[index]
-    assert list(parallel_map(half, [], 4)) == []
+    assert all(pid != os.getpid() and count == 1 for _, (pid, count), _ in map_in_parallel(threads, range(3), 2))  # type: ignore[misc]
+    assert [result[0] for _, result, _ in map_in_parallel(threads, range(3), 1)] == [os.getpid()] * 3  # type: ignore[index]
+    assert list(map_in_parallel(half, [], 4)) == []
     assert count_usable_cpus() >= 1

@@ -9,7 +9,7 @@ import torch
 from helpers.stores import TEACHER_DIM, UTTERANCES, VOICE_DIM, Stores, make_stores
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, utterance_weights
+from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, read_utterance_weights
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
 
@@ -34,7 +34,7 @@ def test_an_utterance_of_no_frames_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("row", [{"weight": "often"}, {"weight": "-1"}])
 def test_weights_that_are_no_weights(toy_stores: Stores, row: dict):
     with pytest.raises(FaceVCError, match=r"w.csv: expected"):
-        utterance_weights([{"utterance": "anna/a_1", **row}], Store(toy_stores.features), np.arange(4), Path("w.csv"))
+        read_utterance_weights([{"utterance": "anna/a_1", **row}], Store(toy_stores.features), np.arange(4), Path("w.csv"))
 
 
 def test_joined_by_id_and_split(toy_stores: Stores):
@@ -42,15 +42,15 @@ def test_joined_by_id_and_split(toy_stores: Stores):
     joined = join_voices(features, voices, "train")
     assert [features.ids[i] for i in joined.rows] == [i for i, (_, split, _) in UTTERANCES.items() if split == "train"]
     assert joined.dvectors.shape == (4, VOICE_DIM)
-    assert np.array_equal(joined.dvectors[2], voices.vectors("dvector")[voices.position["bert/b 1"]])
+    assert np.array_equal(joined.dvectors[2], voices.read_vectors("dvector")[voices.position["bert/b 1"]])
     assert joined.speakers[0] == joined.speakers[1] != joined.speakers[2]
 
 
 def test_a_crop_is_normalised_and_contiguous(toy_stores: Stores):
     store = Store(toy_stores.features)
     item = CropReader(store, 41, False).read(0, np.random.default_rng(0))
-    raw, f0 = store.frames("mel", 0), store.frames("f0", 0)
-    expected = (raw - store.statistics("mel_mean")) / (store.statistics("mel_std") + 1e-8)
+    raw, f0 = store.read_frames("mel", 0), store.read_frames("f0", 0)
+    expected = (raw - store.read_statistics("mel_mean")) / (store.read_statistics("mel_std") + 1e-8)
     assert np.allclose(item["mel"], expected, atol=1e-6) and item["mel"].dtype == np.float32
     voiced = f0 > 0
     assert abs(item["lf0"][voiced].mean()) < 1e-5 and abs(item["lf0"][voiced].std() - 1) < 1e-3
@@ -75,7 +75,7 @@ def test_content_is_cut_where_the_mel_is(tmp_path: Path):
     stores = make_stores(tmp_path, utterances={"a/1": ("a", "train", 200)}, teacher_dim=TEACHER_DIM)
     path = tmp_path / "counting.h5"
     with Store(stores.features) as old, StoreWriter(path, "extract-features", old.settings) as writer:
-        item = old.item(0)
+        item = old.read_item(0)
         item.frames["content"] = np.repeat(np.arange(100, dtype=np.float16)[:, None], TEACHER_DIM, 1)
         item.frames["mel"] = np.repeat(np.arange(200, dtype=np.float32)[:, None], 80, 1)
         writer.add(Item(item.id, item.speaker, item.frames, columns=item.columns))
@@ -102,7 +102,7 @@ def test_unvoiced_and_monotone_stay_finite_and_small(tmp_path: Path):
     for hertz in np.random.default_rng(0).uniform(60, 400, 60):
         f0 = np.full(12, hertz, np.float32)
         reader.level[0] = np.log(f0.astype(np.float64)).mean(), 0.0
-        reader.store.frames = lambda name, *_, f0=f0: f0 if name == "f0" else np.zeros((12, 80), np.float32)  # type: ignore[method-assign]
+        reader.store.read_frames = lambda name, *_, f0=f0: f0 if name == "f0" else np.zeros((12, 80), np.float32)  # type: ignore[method-assign]
         assert np.abs(reader.read(0, np.random.default_rng(0))["lf0"]).max() < 1e-3
     silent = make_stores(tmp_path / "u", utterances={"a/1": ("a", "train", 12)}, unvoiced=("a/1",))
     item = CropReader(Store(silent.features), 12, False).read(0, np.random.default_rng(0))
@@ -128,7 +128,7 @@ def test_batches_travel_to_worker_processes(toy_stores: Stores):
 def test_weights_are_shares(toy_stores: Stores):
     features = Store(toy_stores.features)
     table = [{"utterance": "anna/a_1", "weight": "3"}, {"utterance": "anna/a-2", "weight": "0"}, {"utterance": "unknown", "weight": "9"}]
-    weights = utterance_weights(table, features, np.arange(4), Path("w.csv"))
+    weights = read_utterance_weights(table, features, np.arange(4), Path("w.csv"))
     assert weights.tolist() == [3, 0, 1, 1]
     batches = _batches(toy_stores, weights=weights)
     drawn = torch.cat([batches[i]["dvector"] for i in range(200)])

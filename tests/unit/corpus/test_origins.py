@@ -16,7 +16,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Summary
 from facevc_cli.corpus.store import Store
 from facevc_cli.files import hashes
-from facevc_cli.files.hashes import file_sha256, file_stamp
+from facevc_cli.files.hashes import hash_file, stamp_file
 from facevc_cli.files.tables import read_table
 from facevc_cli.stages import extract_features, extract_wav
 
@@ -36,7 +36,7 @@ def seconds_of(extract: object, output: Path) -> dict[str, float]:
     if extract is wavs:
         return {row["utterance"]: round(float(row["duration"]), 2) for row in read_table(output / extract_wav.MANIFEST)}
     with Store(output / "f.h5") as store:
-        return dict(zip(store.ids, np.round(store.column("seconds"), 2).tolist(), strict=True))
+        return dict(zip(store.ids, np.round(store.read_column("seconds"), 2).tolist(), strict=True))
 
 
 both = pytest.mark.parametrize("extract", [features, wavs])
@@ -72,7 +72,7 @@ def test_the_same_inputs_twice_are_skipped_without_being_read(corpus, extract, m
     monkeypatch.setattr(hashes, "COARSEST_CLOCK_S", 0.0)
     assert extract(out, corpus / "spk").done == 2
     read: list[Path] = []
-    monkeypatch.setattr("facevc_cli.corpus.origins.content_sha256", lambda path: read.append(path) or "")
+    monkeypatch.setattr("facevc_cli.corpus.origins.hash_readable_file", lambda path: read.append(path) or "")
     summary = extract(out, corpus / "spk")
     assert (summary.done, summary.skipped, read) == (0, 2, [])
 
@@ -172,9 +172,9 @@ def test_stores_of_earlier_versions_go_by_the_id_and_say_so(corpus):
     assert (summary.done, summary.skipped) == (1, 1)
     assert any("earlier version made 1 of its items" in note and "--overwrite" in note for note in told.notes)
     with Store(out / "f.h5") as store:
-        sha256 = file_sha256(corpus / "spk/a/002.flac")
-        assert (store.ids, store.column("source_sha256")) == (["001", "002"], ["", sha256])
-        assert store.column("source") == ["", "../spk/a/002.flac"]
+        sha256 = hash_file(corpus / "spk/a/002.flac")
+        assert (store.ids, store.read_column("source_sha256")) == (["001", "002"], ["", sha256])
+        assert store.read_column("source") == ["", "../spk/a/002.flac"]
 
 
 def test_manifests_of_earlier_versions_go_by_the_id_and_say_so(corpus):
@@ -193,7 +193,7 @@ def test_a_wav_that_a_killed_run_did_not_enter_says_what_it_was_made_from(corpus
         wavs(out, corpus / "spk/b")
     assert wavs(out, corpus / "spk/a").skipped == 1
     row, = read_table(out / "manifest.csv")
-    assert (row["source"], row["source_sha256"]) == ("../spk/a/001.flac", file_sha256(corpus / "spk/a/001.flac"))
+    assert (row["source"], row["source_sha256"]) == ("../spk/a/001.flac", hash_file(corpus / "spk/a/001.flac"))
 
 
 def test_an_item_made_anew_counts_once_in_the_statistics(corpus):
@@ -202,8 +202,8 @@ def test_an_item_made_anew_counts_once_in_the_statistics(corpus):
     features(corpus / "out", corpus / "spk", valid_share=0.0)
     features(corpus / "new", corpus / "spk", valid_share=0.0)
     with Store(corpus / "out/f.h5") as again, Store(corpus / "new/f.h5") as new:
-        assert np.array_equal(again.statistics("mel_mean"), new.statistics("mel_mean"))
-        assert again.ids == new.ids and np.array_equal(again.frames("mel", 0), new.frames("mel", 0))
+        assert np.array_equal(again.read_statistics("mel_mean"), new.read_statistics("mel_mean"))
+        assert again.ids == new.ids and np.array_equal(again.read_frames("mel", 0), new.read_frames("mel", 0))
 
 
 def test_the_newest_of_two_unmerged_parts_counts(corpus):
@@ -227,9 +227,9 @@ def test_linked_speakers_and_live_photos_are_items_of_their_own(corpus):
 
 def test_a_stamp_proves_nothing_for_a_file_of_this_moment(tmp_path, monkeypatch):
     (tmp_path / "x").write_text("x")
-    assert file_stamp(tmp_path / "x") == ""
+    assert stamp_file(tmp_path / "x") == ""
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 5)
     about = (tmp_path / "x").stat()
-    assert file_stamp(tmp_path / "x") == f"1-{about.st_mtime_ns}-{about.st_ctime_ns}"
-    assert file_stamp(tmp_path / "absent") == ""
+    assert stamp_file(tmp_path / "x") == f"1-{about.st_mtime_ns}-{about.st_ctime_ns}"
+    assert stamp_file(tmp_path / "absent") == ""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.corpus.store import Item, Store, settings_hash
+from facevc_cli.corpus.store import Item, Store, hash_settings
 from facevc_cli.corpus.store_writer import StoreWriter
 
 SETTINGS = {"mel": "fvmvc", "rate": 16000}
@@ -44,13 +44,13 @@ def test_round_trip_in_order_with_odd_ids_and_dtypes(tmp_path):
         assert store.ids == ODD_IDS
         assert (store.settings, store.attributes["extra"]) == (SETTINGS, "yes")
         for i, one in enumerate(items):
-            assert same(Item(**{**vars(one), "columns": {**one.columns, "split": "train"}}), store.item(i))
-        assert np.array_equal(store.frames("mel", 2, 1, 3), items[2].frames["mel"][1:3])
-        assert len(store.frames("mel", 2, 1, 99)) == 4  # never the neighbour's
-        assert store.length("mel").tolist() == [3, 4, 5, 6, 7, 8]
-        assert store.vectors("vector").shape == (6, 4)
+            assert same(Item(**{**vars(one), "columns": {**one.columns, "split": "train"}}), store.read_item(i))
+        assert np.array_equal(store.read_frames("mel", 2, 1, 3), items[2].frames["mel"][1:3])
+        assert len(store.read_frames("mel", 2, 1, 99)) == 4  # never the neighbour's
+        assert store.read_lengths("mel").tolist() == [3, 4, 5, 6, 7, 8]
+        assert store.read_vectors("vector").shape == (6, 4)
         assert store.statistics_names == ["mean"]
-        assert store.statistics("mean").tolist() == [0, 1, 2]
+        assert store.read_statistics("mean").tolist() == [0, 1, 2]
 
 
 def test_frames_are_contiguous_on_disk(tmp_path):
@@ -73,7 +73,7 @@ def test_killed_run_keeps_full_shards_and_resumes(tmp_path):
         resumed.add(item("a/4", 6))
         resumed.merge([f"a/{i}" for i in range(5)])
     assert Store(path).ids == [f"a/{i}" for i in range(5)]
-    assert same(Store(path).item(4), item("a/4", 6))
+    assert same(Store(path).read_item(4), item("a/4", 6))
 
 
 def test_left_over_temporary_files_are_ignored(tmp_path):
@@ -108,8 +108,8 @@ def test_other_settings_are_refused_by_name_and_overwritten_on_demand(tmp_path):
 
 
 def test_settings_hash_tells_any_difference():
-    assert settings_hash({"a": 1, "b": 2}) == settings_hash({"b": 2, "a": 1})
-    assert settings_hash({"a": 1}) != settings_hash({"a": 2})
+    assert hash_settings({"a": 1, "b": 2}) == hash_settings({"b": 2, "a": 1})
+    assert hash_settings({"a": 1}) != hash_settings({"a": 2})
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF....WAVE", b"\x89HDF\r\n\x1a\n" + bytes(40)])
@@ -142,7 +142,7 @@ def test_unknown_names_say_what_there_is(tmp_path):
         writer.add(item("a/0", 2))
         writer.merge([])
     with Store(tmp_path / "s.h5") as store:
-        for call, known in ((store.column, "kind"), (store.vectors, "vector"), (store.length, "mel"), (store.statistics, "Run the")):
+        for call, known in ((store.read_column, "kind"), (store.read_vectors, "vector"), (store.read_lengths, "mel"), (store.read_statistics, "Run the")):
             with pytest.raises(FaceVCError, match=known):
                 call("absent")
 
@@ -165,7 +165,7 @@ def test_columns_that_only_some_items_have_are_filled(tmp_path):
         writer.add(Item("c", "s"))
         writer.merge(["a", "b", "c"])
     with Store(tmp_path / "s.h5") as store:
-        assert (store.column("note"), store.column("count")) == (["", "ü", ""], [0, 3, 0])
+        assert (store.read_column("note"), store.read_column("count")) == (["", "ü", ""], [0, 3, 0])
 
 
 def test_store_is_pickled_without_its_handle(tmp_path):
@@ -175,7 +175,7 @@ def test_store_is_pickled_without_its_handle(tmp_path):
     store = Store(tmp_path / "s.h5")
     other = pickle.loads(pickle.dumps(store))
     assert other._file is None
-    assert np.array_equal(other.frames("mel", 0), store.frames("mel", 0))
+    assert np.array_equal(other.read_frames("mel", 0), store.read_frames("mel", 0))
 
 
 def test_more_parts_than_a_process_may_open_are_merged(tmp_path):
@@ -187,7 +187,7 @@ def test_more_parts_than_a_process_may_open_are_merged(tmp_path):
         with StoreWriter(tmp_path / "s.h5", "x", {}, shard_items=1) as writer:
             for identifier in ids:
                 writer.add(Item(identifier, "a", vectors={"v": np.zeros(1)}))
-            assert len(writer.readers()) == 150
+            assert len(writer.list_readers()) == 150
             writer.merge(ids)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

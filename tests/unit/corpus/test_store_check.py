@@ -28,9 +28,9 @@ def read_all(path: Path) -> None:
     """Everything that a command may ask of a store."""
     with Store(path) as store:
         for index in range(len(store)):
-            store.item(index)
+            store.read_item(index)
         for name in store.statistics_names:
-            store.statistics(name)
+            store.read_statistics(name)
 
 
 @pytest.mark.parametrize("group", range(GROUPS_OF))
@@ -255,7 +255,7 @@ def test_a_full_disk_is_one_clear_error_and_the_store_before_is_whole(tmp_path, 
     done = subprocess.run([sys.executable, "-c", FULL, str(path), str(limit)], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "could not be written" in done.stderr, done.stderr
     with Store(path) as store:
-        assert len(store) == 10 and store.frames("mel", 9)[0, 0] == 9
+        assert len(store) == 10 and store.read_frames("mel", 9)[0, 0] == 9
     assert not [p for p in tmp_path.rglob("*") if ".tmp" in p.name or "lock" in p.name]
 
 

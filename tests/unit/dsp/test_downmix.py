@@ -4,13 +4,13 @@ import av
 import numpy as np
 import pytest
 
-from facevc_cli.dsp.downmix import ChannelLevels, mix_channels, mix_weights
+from facevc_cli.dsp.downmix import ChannelLevels, choose_weights, mix_channels
 
 
 @pytest.mark.parametrize("layout", ["3.0", "4.0", "quad", "5.0", "5.1", "5.1(side)", "6.1"])
 def test_the_weights_are_ffmpegs(layout):
     names = [channel.name for channel in av.AudioLayout(layout).channels]
-    weights = mix_weights(len(names), names)
+    weights = choose_weights(len(names), names)
     for i, expected in enumerate(weights):
         samples = np.zeros((len(names), 64), np.float32)
         samples[i] = 0.25
@@ -21,8 +21,8 @@ def test_the_weights_are_ffmpegs(layout):
 
 
 def test_channels_without_names_are_guessed_and_unknown_ones_averaged():
-    assert list(mix_weights(6, ["NONE"] * 6)) == list(mix_weights(6, ["FL", "FR", "FC", "LFE", "BL", "BR"]))
-    assert mix_weights(2) is None and mix_weights(12) is None and mix_weights(4, ["AMBI0", "AMBI1", "AMBI2", "AMBI3"]) is None
+    assert list(choose_weights(6, ["NONE"] * 6)) == list(choose_weights(6, ["FL", "FR", "FC", "LFE", "BL", "BR"]))
+    assert choose_weights(2) is None and choose_weights(12) is None and choose_weights(4, ["AMBI0", "AMBI1", "AMBI2", "AMBI3"]) is None
     assert list(mix_channels(np.array([[1.0, 2.0, 6.0] * 4]))) == [3.0]
 
 
@@ -34,7 +34,7 @@ def test_levels_do_not_depend_on_the_blocks():
     np.testing.assert_allclose(levels.powers, wav.astype(np.float64).var(axis=0), rtol=1e-6)
     assert levels.peak == np.abs(wav.mean(axis=1)).max() and levels.count == 1000
     assert levels.choose_channel() is None
-    assert levels.offset(1000) == pytest.approx(0.15, abs=0.01)
+    assert levels.find_offset(1000) == pytest.approx(0.15, abs=0.01)
 
 
 def test_channels_may_change_in_number():

@@ -8,7 +8,15 @@ import pytest
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.frontend import Frontend
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, band_places, log_mel, mel_centres_hz, mel_filters, sound_bounds, whisper_mel_power
+from facevc_cli.dsp.mel import (
+    MEL_DEFINITIONS,
+    compute_log_mel,
+    compute_whisper_mel_power,
+    find_band_centres_hz,
+    find_sound_bounds,
+    locate_in_bands,
+    make_mel_filters,
+)
 
 DEFINITIONS = list(MEL_DEFINITIONS.values())
 by_name = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda d: d.name)
@@ -24,7 +32,7 @@ def speech_like(samples: int, rate: int, seed: int = 0) -> np.ndarray:
 def test_filters_are_librosas(definition):
     d = definition
     expected = librosa.filters.mel(sr=d.rate, n_fft=d.n_fft, n_mels=d.n_mels, fmin=d.fmin_hz, fmax=d.fmax_hz)
-    assert np.abs(mel_filters(d) - expected).max() < 1e-7
+    assert np.abs(make_mel_filters(d) - expected).max() < 1e-7
 
 
 @by_name
@@ -38,7 +46,7 @@ def test_log_mel_is_librosas(definition, samples):
     filters = librosa.filters.mel(sr=d.rate, n_fft=d.n_fft, n_mels=d.n_mels, fmin=d.fmin_hz, fmax=d.fmax_hz)
     expected = np.maximum(filters @ np.abs(stft), d.floor)
     expected = np.log10(expected) if d.log == "log10" else np.log(expected)
-    found = log_mel(wav, d)
+    found = compute_log_mel(wav, d)
     assert found.shape == (expected.shape[1], 80)
     assert found.dtype == np.float32
     assert np.abs(found - expected.T).max() < 2e-3
@@ -47,7 +55,7 @@ def test_log_mel_is_librosas(definition, samples):
 @by_name
 @pytest.mark.parametrize("samples", [0, 1, 2, 100, 256, 399, 513, 1000])
 def test_short_clips_have_frames(definition, samples):
-    mel = log_mel(np.full(samples, 0.1, np.float32), definition)
+    mel = compute_log_mel(np.full(samples, 0.1, np.float32), definition)
     assert len(mel) >= 1
     assert np.isfinite(mel).all()
 
@@ -55,7 +63,7 @@ def test_short_clips_have_frames(definition, samples):
 @by_name
 def test_frame_counts_and_silence(definition):
     d = definition
-    mel = log_mel(np.zeros(d.rate, np.float32), d)
+    mel = compute_log_mel(np.zeros(d.rate, np.float32), d)
     assert len(mel) == (d.rate // d.hop_samples + 1 if d.centred else d.rate // d.hop_samples)
     assert np.allclose(mel, np.log10(d.floor) if d.log == "log10" else np.log(d.floor))
     assert float(d.frame_rate) == d.rate / d.hop_samples
@@ -68,13 +76,13 @@ def test_trim_is_librosas(top_db, seed):
     quiet = 1e-5 * rng.standard_normal(rng.integers(3000, 9000)).astype(np.float32)
     wav = np.concatenate([quiet, speech_like(12_345 + seed, 16000, seed), quiet[: len(quiet) // 2]])
     expected, _ = librosa.effects.trim(wav, top_db=top_db)
-    start, stop = sound_bounds(wav, top_db)
+    start, stop = find_sound_bounds(wav, top_db)
     assert np.array_equal(wav[start:stop], expected)
 
 
 def test_silence_and_the_shortest_are_not_trimmed_away():
     for wav in (np.zeros(5000, np.float32), np.full(3, 0.5, np.float32), np.zeros(1, np.float32)):
-        assert sound_bounds(wav) == (0, len(wav))
+        assert find_sound_bounds(wav) == (0, len(wav))
 
 
 def test_frontend_is_told_in_full_and_checked():
@@ -103,21 +111,21 @@ def test_frontend_levels_and_trims():
 @by_name
 @pytest.mark.parametrize("samples", [1, 1000, 8001])
 def test_mel_and_f0_have_the_same_frames(definition, samples):
-    mel, f0 = Frontend.standard(definition.name).features(speech_like(samples, definition.rate))
+    mel, f0 = Frontend.standard(definition.name).extract_features(speech_like(samples, definition.rate))
     assert len(mel) == len(f0)
 
 
 def test_whispers_mel_has_even_frames():
-    assert [whisper_mel_power(speech_like(n, 16000)).shape for n in (16000, 16160)] == [(80, 100), (80, 102)]
+    assert [compute_whisper_mel_power(speech_like(n, 16000)).shape for n in (16000, 16160)] == [(80, 100), (80, 102)]
 
 
 def test_frequencies_find_their_place_among_the_bands():
     definition = MEL_DEFINITIONS["hifigan"]
-    centres = mel_centres_hz(definition)
+    centres = find_band_centres_hz(definition)
     hz = np.stack([centres, centres * 1.25, centres / 1.25])
-    low, share = band_places(definition, hz)
+    low, share = locate_in_bands(definition, hz)
     found = centres[low] + share * (centres[low + 1] - centres[low])
     np.testing.assert_allclose(found, np.clip(hz, centres[0], centres[-1]), rtol=1e-5)  # nothing is known beyond
     assert low.max() == len(centres) - 2 and share.min() >= 0 and share.max() <= 1
-    peaks = np.fft.rfftfreq(definition.n_fft, 1 / definition.rate)[mel_filters(definition).argmax(1)]
+    peaks = np.fft.rfftfreq(definition.n_fft, 1 / definition.rate)[make_mel_filters(definition).argmax(1)]
     assert np.abs(peaks - centres).max() <= definition.rate / definition.n_fft

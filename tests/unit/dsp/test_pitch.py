@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facevc_cli.dsp.pitch import MEAN_ADULT_F0_HZ, PitchStatistics, extract_f0, normalised_log_f0
+from facevc_cli.dsp.pitch import MEAN_ADULT_F0_HZ, PitchStatistics, extract_f0, normalise_log_f0
 
 
 def buzz(f0_hz: np.ndarray, rate: int) -> np.ndarray:
@@ -50,12 +50,12 @@ def test_statistics_of_voiced_frames():
     statistics = PitchStatistics.of(f0)
     assert np.isclose(statistics.mean, np.log([100, 200]).mean())
     assert np.isclose(statistics.std, np.log([100, 200]).std())
-    assert np.allclose(normalised_log_f0(f0), [0, -1, 0, 1], atol=1e-6)
-    assert np.allclose(normalised_log_f0(f0, PitchStatistics(np.log(100), 1.0))[[1, 3]], [0, np.log(2)], atol=1e-6)
+    assert np.allclose(normalise_log_f0(f0), [0, -1, 0, 1], atol=1e-6)
+    assert np.allclose(normalise_log_f0(f0, PitchStatistics(np.log(100), 1.0))[[1, 3]], [0, np.log(2)], atol=1e-6)
 
 
 @pytest.mark.parametrize("f0", [np.zeros(5), np.zeros(0), np.array([0, 120.0, 120.0])])
 def test_unvoiced_and_monotone_utterances_are_finite(f0):
-    assert np.isfinite(normalised_log_f0(f0.astype(np.float32))).all()
+    assert np.isfinite(normalise_log_f0(f0.astype(np.float32))).all()
     if not f0.any():
         assert np.isclose(PitchStatistics.of(f0).mean, np.log(MEAN_ADULT_F0_HZ))

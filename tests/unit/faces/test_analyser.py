@@ -93,7 +93,7 @@ def test_small_and_large_images_give_boxes_in_their_own_pixels(analyser, size):
 
 
 def test_the_network_finds_what_hog_does_not(monkeypatch):
-    monkeypatch.setattr(face.DlibDetector, "_hog_faces", lambda self, image, scale: [])
+    monkeypatch.setattr(face.DlibDetector, "_find_hog_faces", lambda self, image, scale: [])
     (found,) = face.DlibDetector()(draw_face(6))
     assert found.score > 0.5 and abs(found.box[[0, 2]].mean() - 128) < 25
 
@@ -133,13 +133,13 @@ def test_a_picture_on_its_side_gives_the_upright_embedding(analyser, turns):
 
 
 def test_an_upright_picture_is_looked_at_once(analyser, monkeypatch):
-    monkeypatch.setattr(face.DlibDetector, "_turned_faces", lambda *arguments: pytest.fail("turned"))
-    monkeypatch.setattr(face.DlibDetector, "_mmod_faces", lambda *arguments: pytest.fail("the network was asked"))
+    monkeypatch.setattr(face.DlibDetector, "_find_turned_faces", lambda *arguments: pytest.fail("turned"))
+    monkeypatch.setattr(face.DlibDetector, "_find_mmod_faces", lambda *arguments: pytest.fail("the network was asked"))
     assert analyser.analyse(draw_face(3)).turns == 0
 
 
 def test_what_only_the_network_finds_is_turned_if_it_is_better_so(monkeypatch):
-    monkeypatch.setattr(face.DlibDetector, "_hog_faces", lambda self, image, scale: [])
+    monkeypatch.setattr(face.DlibDetector, "_find_hog_faces", lambda self, image, scale: [])
     image = np.zeros((100, 200, 3), np.uint8)
     image[:, :50] = 255  # the top of the upright picture
     scores = {"left": 0.4, "top": 0.9, "right": 0.3, "bottom": 0.2}
@@ -149,7 +149,7 @@ def test_what_only_the_network_finds_is_turned_if_it_is_better_so(monkeypatch):
         white = max(sides, key=lambda side: sides[side].mean())
         return [face.Detection(np.array([20, 30, 60, 80], np.float32), scores[white])]
 
-    monkeypatch.setattr(face.DlibDetector, "_mmod_faces", network)
+    monkeypatch.setattr(face.DlibDetector, "_find_mmod_faces", network)
     (found,) = face.DlibDetector()(image)
     assert found.turns == 3 and found.score == 0.9 and found.box.tolist() == [30, 40, 80, 80]
     assert face.turn_box(found.box, 200, 100, 3).tolist() == [20, 30, 60, 80]
@@ -166,7 +166,7 @@ def test_a_doubtful_face_of_another_way_up_is_left_alone(analyser, monkeypatch):
     weak = [face.Detection(upright.box, 0.1)]
     strong = [face.Detection(np.array([0, 0, 80, 80], np.float32), 0.9)]
     image = draw_face(3)
-    monkeypatch.setattr(face.DlibDetector, "_hog_faces", lambda self, seen, scale: weak if seen is image else strong)
+    monkeypatch.setattr(face.DlibDetector, "_find_hog_faces", lambda self, seen, scale: weak if seen is image else strong)
     assert face.DlibDetector()(image) == weak
 
 

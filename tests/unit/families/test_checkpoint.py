@@ -16,7 +16,7 @@ from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate, save_checkpoint
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.presets import load_config
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def saved(tmp_path: Path) -> Path:
 def _rehash(folder: Path, tensors: dict) -> None:
     save_file(tensors, folder / "model.safetensors")
     header = yaml.safe_load((folder / "config.yaml").read_text())
-    header["weights_sha256"] = file_sha256(folder / "model.safetensors")
+    header["weights_sha256"] = hash_file(folder / "model.safetensors")
     (folder / "config.yaml").write_text(yaml.safe_dump(header))
 
 
@@ -56,7 +56,7 @@ def test_truncated_though_its_sum_was_taken_after(saved: Path):
     file = saved / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     header = yaml.safe_load((saved / "config.yaml").read_text())
-    (saved / "config.yaml").write_text(yaml.safe_dump({**header, "weights_sha256": file_sha256(file)}))
+    (saved / "config.yaml").write_text(yaml.safe_dump({**header, "weights_sha256": hash_file(file)}))
     with pytest.raises(FaceVCError, match=r"not a whole safetensors file.*Copy or make it again"):
         load_checkpoint(saved)
 
@@ -94,7 +94,7 @@ def test_settings_of_another_version(saved: Path):
 def test_a_pickle_is_never_loaded(tmp_path: Path, saved: Path):
     torch.save({"model": 1}, saved / "model.safetensors")
     _header = yaml.safe_load((saved / "config.yaml").read_text())
-    (saved / "config.yaml").write_text(yaml.safe_dump({**_header, "weights_sha256": file_sha256(saved / "model.safetensors")}))
+    (saved / "config.yaml").write_text(yaml.safe_dump({**_header, "weights_sha256": hash_file(saved / "model.safetensors")}))
     with pytest.raises(FaceVCError, match=r"not a whole safetensors file"):
         load_checkpoint(saved)
 

@@ -8,7 +8,7 @@ import pytest
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files import atomic
-from facevc_cli.files.atomic import atomic_folder, atomic_path, old_folder, write_text
+from facevc_cli.files.atomic import atomic_folder, atomic_path, name_old_folder, write_text
 
 
 @pytest.fixture
@@ -89,4 +89,4 @@ def test_a_file_system_that_knows_no_sync_still_gets_its_file(tmp_path: Path, mo
 
 
 def test_the_old_folder_has_a_name_that_readers_know(tmp_path: Path):
-    assert old_folder(tmp_path / "last") == tmp_path / ".last.old"
+    assert name_old_folder(tmp_path / "last") == tmp_path / ".last.old"

@@ -6,7 +6,7 @@ import soundfile
 from helpers.sounds import make_tone
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.audio import load_audio, resample, save_audio, wav_header
+from facevc_cli.files.audio import load_audio, read_wav_header, resample, save_audio
 
 
 @pytest.mark.parametrize(("suffix", "tolerance"), [(".wav", 1e-4), (".flac", 1e-4), (".ogg", 0.05)])
@@ -81,8 +81,8 @@ def test_unknown_formats_and_failed_writes_leave_nothing(tmp_path):
 
 def test_header(tmp_path):
     save_audio(tmp_path / "x.wav", make_tone(0.5, 8000), 8000)
-    assert wav_header(tmp_path / "x.wav") == (4000, 8000)
+    assert read_wav_header(tmp_path / "x.wav") == (4000, 8000)
     soundfile.write(tmp_path / "stereo.wav", np.zeros((9, 2)), 8000)
     (tmp_path / "text.wav").write_text("x")
     for name in ("stereo.wav", "text.wav", "absent.wav"):
-        assert wav_header(tmp_path / name) == (0, 0)
+        assert read_wav_header(tmp_path / name) == (0, 0)

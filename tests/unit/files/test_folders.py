@@ -19,7 +19,7 @@ from facevc_cli.files.inputs import (
     find_inputs,
     list_files,
 )
-from facevc_cli.files.names import index_by_name, look_up, real_path
+from facevc_cli.files.names import find_real_path, index_by_name, look_up
 
 NFC = unicodedata.normalize("NFC", "José")
 NFD = unicodedata.normalize("NFD", "José")
@@ -80,7 +80,7 @@ def test_hidden_and_system_folders_are_not_searched(tmp_path, name):
     touch(tmp_path / "anna/a.wav", tmp_path / "anna" / name / "a.wav", tmp_path / name / "files/b.wav")
     passed = PassedOver()
     assert [path.name for path in walk_files(tmp_path, AUDIO_SUFFIXES, passed)] == ["a.wav"]
-    assert passed.notes() == []
+    assert passed.list_notes() == []
 
 
 def test_hidden_files_are_left_out_unless_named(tmp_path):
@@ -173,7 +173,7 @@ def test_two_files_that_differ_in_accents_alone_are_an_error(tmp_path):
 def test_names_are_looked_up_with_and_without_blanks():
     found = index_by_name([(" a ", 1), ("b", 2), (NFD, 3)])
     assert [look_up(found, name) for name in (" a ", "a", "b ", NFC, "c")] == [1, 1, 2, 3, None]
-    assert real_path(Path("absent")) == Path("absent")
+    assert find_real_path(Path("absent")) == Path("absent")
 
 
 def test_a_file_behind_two_links_counts_once_where_ids_do_not_matter(tmp_path):

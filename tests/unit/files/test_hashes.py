@@ -7,7 +7,7 @@ import pytest
 
 import facevc_cli
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.hashes import content_sha256, file_sha256
+from facevc_cli.files.hashes import hash_file, hash_readable_file
 
 ROOT = Path(facevc_cli.__file__).parent
 SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -20,7 +20,7 @@ def test_files_are_hashed_in_one_place():
 
 def test_hash_of_a_file(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "a") == file_sha256(str(tmp_path / "a")) == content_sha256(tmp_path / "a") == SHA256_OF_ABC
+    assert hash_file(tmp_path / "a") == hash_file(str(tmp_path / "a")) == hash_readable_file(tmp_path / "a") == SHA256_OF_ABC
 
 
 def test_what_is_no_file_has_no_hash(tmp_path):
@@ -30,5 +30,5 @@ def test_what_is_no_file_has_no_hash(tmp_path):
         faults[tmp_path / "pipe"] = "expected a file, found a folder, a device or a pipe"
     for path, fault in faults.items():
         with pytest.raises(FaceVCError, match=rf"{path.name}: {fault}.* Mend the table\.$"):
-            file_sha256(path, "Mend the table.")
-        assert content_sha256(path) == ""
+            hash_file(path, "Mend the table.")
+        assert hash_readable_file(path) == ""

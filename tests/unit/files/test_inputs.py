@@ -7,7 +7,7 @@ import pytest
 from helpers.folders import touch
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.inputs import AUDIO_SUFFIXES, SpeakerRule, find_files, find_inputs, inside, parse_shard
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, SpeakerRule, find_files, find_inputs, join_inside, parse_shard
 
 
 def test_folder_is_searched_sorted_and_ids_keep_any_character(tmp_path):
@@ -102,7 +102,7 @@ def test_shards():
 
 
 def test_names_from_data_stay_in_the_folder(tmp_path):
-    assert inside(tmp_path, "a/..b.wav") == tmp_path / "a/..b.wav"
+    assert join_inside(tmp_path, "a/..b.wav") == tmp_path / "a/..b.wav"
     for name in ("../x.wav", "a/../../x.wav", "/etc/x.wav"):
         with pytest.raises(FaceVCError, match="leads outside"):
-            inside(tmp_path, name)
+            join_inside(tmp_path, name)

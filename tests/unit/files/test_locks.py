@@ -113,7 +113,7 @@ def test_a_merge_takes_no_part_that_came_after_it_began(tmp_path, monkeypatch):
     assert again.done == {"a/1", "a/22"}
     again.merge([])
     with Store(path) as store:
-        assert store.ids == ["a/1", "a/22"] and store.vectors("v")[1].tolist() == [4, 4]
+        assert store.ids == ["a/1", "a/22"] and store.read_vectors("v")[1].tolist() == [4, 4]
     assert [p.name for p in tmp_path.iterdir()] == ["s.h5"]
 
 

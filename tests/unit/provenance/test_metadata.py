@@ -17,12 +17,12 @@ from facevc_cli.files.tables import write_table
 from facevc_cli.provenance.metadata import (
     LONGEST_COMMENT,
     Provenance,
-    comment,
-    made_with,
+    describe_provenance,
+    format_comment,
+    name_sidecar,
     parse_comment,
-    provenance,
+    read_key,
     read_provenance,
-    sidecar_of,
 )
 from facevc_cli.provenance.saving import save_converted
 from facevc_cli.stages.verify import VerifyConfig, run
@@ -46,7 +46,7 @@ def save(path, wav, made=MADE, source="a.wav", target="face b.png", **options):
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
 def test_round_trip(tmp_path, wav, suffix):
     path = save(tmp_path / f"x{suffix}", wav)
-    assert read_provenance(path) == MADE and made_with(path) == KEY
+    assert read_provenance(path) == MADE and read_key(path) == KEY
     with soundfile.SoundFile(path) as file:
         said = f"synthetic speech: voice converted by facevc {__version__} on 2026-11-03 from a.wav to the face b.png "
         assert file.comment.startswith(said)
@@ -75,45 +75,45 @@ def test_hostile_names_change_nothing(tmp_path, wav, name, suffix):
     "text",
     [
         "", "recorded at home", "synthetic speech: ", "synthetic speech: {}", "synthetic speech: {", "synthetic speech: {[}",
-        "synthetic speech: {" + '"a": [' * 1500 + "}", comment(MADE, "a", "b").replace('"synthetic": true', '"synthetic": false'),
-        comment(MADE, "a", "b").replace('"starter"', "7"), comment(MADE, "a", "b").replace(f'["{"c" * 16}"]', '"c"'),
-        comment(MADE, "a", "b").replace(f'["{"c" * 16}"]', "[[]]"), comment(MADE, "a", "b").replace('"watermark": true', '"watermark": 1'),
-        comment(MADE, "a", "b").replace('"key"', '"kee"'), "x" + comment(MADE, "a", "b"), comment(MADE, "a", "b") + " " * LONGEST_COMMENT,
+        "synthetic speech: {" + '"a": [' * 1500 + "}", format_comment(MADE, "a", "b").replace('"synthetic": true', '"synthetic": false'),
+        format_comment(MADE, "a", "b").replace('"starter"', "7"), format_comment(MADE, "a", "b").replace(f'["{"c" * 16}"]', '"c"'),
+        format_comment(MADE, "a", "b").replace(f'["{"c" * 16}"]', "[[]]"), format_comment(MADE, "a", "b").replace('"watermark": true', '"watermark": 1'),
+        format_comment(MADE, "a", "b").replace('"key"', '"kee"'), "x" + format_comment(MADE, "a", "b"), format_comment(MADE, "a", "b") + " " * LONGEST_COMMENT,
     ],
 )  # fmt: skip
 def test_other_comments_are_none_of_ours(text):
     assert parse_comment(text) is None
-    assert parse_comment(comment(MADE, "a", "b")) == MADE  # that which they are changed from
+    assert parse_comment(format_comment(MADE, "a", "b")) == MADE  # that which they are changed from
 
 
 def test_what_is_read_cannot_play_tricks_with_a_terminal():
-    made = parse_comment(comment(Provenance(KEY, "\x1b[2Jmodel\u202e{}", "a", "b", ("c\n",)), "a", "b"))
+    made = parse_comment(format_comment(Provenance(KEY, "\x1b[2Jmodel\u202e{}", "a", "b", ("c\n",)), "a", "b"))
     assert made is not None and made.model == "?[2Jmodel?()" and made.face_sha256 == ("c?",)
 
 
 def test_hashes_are_of_the_files(tmp_path):
     for name in ("s.wav", "f.png"):
         (tmp_path / name).write_bytes(b"abc")
-    made = provenance(KEY, "m", "d" * 64, tmp_path / "s.wav", [tmp_path / "f.png", "e" * 64], watermark=False)
+    made = describe_provenance(KEY, "m", "d" * 64, tmp_path / "s.wav", [tmp_path / "f.png", "e" * 64], watermark=False)
     assert (made.source_sha256, made.face_sha256, made.voice_sha256, made.model_sha256) == (SHA_OF_ABC, (SHA_OF_ABC, "e" * 16), (), "d" * 16)
     assert made.watermark is False and len(made.date) == 10 and "voice_sha256" not in made.as_dict()
     (tmp_path / "s.wav").write_bytes(b"abcd")
-    spoken = provenance(KEY, "m", "d" * 64, tmp_path / "s.wav", [tmp_path / "f.png"], "voice")
+    spoken = describe_provenance(KEY, "m", "d" * 64, tmp_path / "s.wav", [tmp_path / "f.png"], "voice")
     assert spoken.source_sha256 == hashlib.sha256(b"abcd").hexdigest()[:16]  # not what was there before
     assert spoken.voice_sha256 == (SHA_OF_ABC,) and "face_sha256" not in spoken.as_dict()
     crowd = [f"{i:064}" for i in range(300)]
-    assert len(provenance(KEY, "m", "d", "e", crowd).face_sha256) == 1
-    assert provenance(KEY, "m", "d", "e", crowd) == provenance(KEY, "m", "d", "e", crowd[::-1])
+    assert len(describe_provenance(KEY, "m", "d", "e", crowd).face_sha256) == 1
+    assert describe_provenance(KEY, "m", "d", "e", crowd) == describe_provenance(KEY, "m", "d", "e", crowd[::-1])
     with pytest.raises(FaceVCError, match="gone.wav"):
-        provenance(KEY, "m", "d", tmp_path / "gone.wav", [])
+        describe_provenance(KEY, "m", "d", tmp_path / "gone.wav", [])
 
 
 def test_sidecar(tmp_path, wav):
     path = save(tmp_path / "x.wav", wav, sidecar=True)
-    said = json.loads(sidecar_of(path).read_text(encoding="utf-8"))
-    assert sidecar_of(path).name == "x.wav.json"
+    said = json.loads(name_sidecar(path).read_text(encoding="utf-8"))
+    assert name_sidecar(path).name == "x.wav.json"
     assert said == {"file": "x.wav", "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **MADE.as_dict()}
-    assert not sidecar_of(save(tmp_path / "y.wav", wav)).exists()
+    assert not name_sidecar(save(tmp_path / "y.wav", wav)).exists()
 
 
 def test_verify_reads_both(tmp_path, wav):
@@ -147,7 +147,7 @@ def test_metadata_carried_over_into_mp3(tmp_path, wav):
     import av
 
     with av.open(str(tmp_path / "x.mp3"), "w") as coded:
-        coded.metadata["comment"] = comment(MADE, "a.wav", "face b.png")
+        coded.metadata["comment"] = format_comment(MADE, "a.wav", "face b.png")
         stream = coded.add_stream("libmp3lame", rate=RATE, layout="mono")
         frame = av.AudioFrame.from_ndarray(wav[None], format="fltp", layout="mono")
         frame.sample_rate = RATE
@@ -158,7 +158,7 @@ def test_metadata_carried_over_into_mp3(tmp_path, wav):
 def test_files_without_a_comment(tmp_path):
     (tmp_path / "x.wav").write_bytes(b"")
     (tmp_path / "x.raw").write_bytes(b"abc" * 50)
-    assert read_provenance(tmp_path / "x.wav") is None and made_with(tmp_path / "x.raw") is None and made_with(tmp_path / "gone.wav") is None
+    assert read_provenance(tmp_path / "x.wav") is None and read_key(tmp_path / "x.raw") is None and read_key(tmp_path / "gone.wav") is None
 
 
 def test_the_command(tmp_path, wav, monkeypatch):

@@ -8,7 +8,7 @@ import soundfile
 from helpers.sounds import make_syllables
 
 from facevc_cli.files.audio import resample
-from facevc_cli.provenance.watermark import BANDS, FALSE_ALARMS, KEY, SLOTS, detect, pattern, score, watermark
+from facevc_cli.provenance.watermark import BANDS, FALSE_ALARMS, KEY, SLOTS, add_watermark, detect, draw_pattern, score
 
 RATE = 22050
 
@@ -20,7 +20,7 @@ def speech():
 
 @pytest.fixture(scope="module")
 def marked(speech):
-    return watermark(speech, RATE)
+    return add_watermark(speech, RATE)
 
 
 def mp3(wav, rate):
@@ -33,10 +33,10 @@ def mp3(wav, rate):
 
 
 def test_the_pattern_is_drawn_from_the_key():
-    assert pattern(KEY).shape == (SLOTS, BANDS) and set(np.unique(pattern(KEY))) == {-1.0, 1.0}
-    assert abs(pattern(KEY).mean()) < 0.07  # three deviations of 2144 fair signs
-    assert abs((pattern(KEY) * pattern(b"another")).mean()) < 0.07
-    assert pattern(KEY)[0, :8].tolist() == [1, 1, 1, 1, 1, -1, -1, 1]  # a changed pattern would no longer find old files
+    assert draw_pattern(KEY).shape == (SLOTS, BANDS) and set(np.unique(draw_pattern(KEY))) == {-1.0, 1.0}
+    assert abs(draw_pattern(KEY).mean()) < 0.07  # three deviations of 2144 fair signs
+    assert abs((draw_pattern(KEY) * draw_pattern(b"another")).mean()) < 0.07
+    assert draw_pattern(KEY)[0, :8].tolist() == [1, 1, 1, 1, 1, -1, -1, 1]  # a changed pattern would no longer find old files
 
 
 def test_found_with_a_likelihood_that_is_the_bound(marked):
@@ -86,12 +86,12 @@ def test_outlives(marked, attack):
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000])
 def test_any_rate(rate):
     wav = make_syllables(4, rate)
-    assert detect(watermark(wav, rate), rate).marked is True and detect(wav, rate).marked is False
+    assert detect(add_watermark(wav, rate), rate).marked is True and detect(wav, rate).marked is False
 
 
 def test_part_of_a_long_recording(speech):
     long = make_syllables(30, seed=1)
-    long[10 * RATE : 20 * RATE] = watermark(long[10 * RATE : 20 * RATE], RATE)
+    long[10 * RATE : 20 * RATE] = add_watermark(long[10 * RATE : 20 * RATE], RATE)
     found = detect(long, RATE)
     assert found.marked is True
     assert 2 / 9 <= found.share <= 5 / 9  # of nine windows of 6 s, beginning at 0, 3, ... 24 s: two lie within, three more overlap by half or more
@@ -99,21 +99,21 @@ def test_part_of_a_long_recording(speech):
 
 @pytest.mark.parametrize("seconds", [0.001, 0.2, 0.99])
 def test_too_short_to_tell(seconds):
-    wav = watermark(make_syllables(2), RATE)[: round(seconds * RATE)]
+    wav = add_watermark(make_syllables(2), RATE)[: round(seconds * RATE)]
     found = detect(wav, RATE)
     assert found.marked is None and found.verdict == "too short to tell" and found.p_value == 1
 
 
 def test_silence_stays_silence_and_tells_nothing():
     silence = np.zeros(3 * RATE, np.float32)
-    assert not watermark(silence, RATE).any()
+    assert not add_watermark(silence, RATE).any()
     assert detect(silence, RATE).marked is None and detect(silence + 0.5, RATE).marked is not True
     assert score(np.zeros(16000)) == 0
 
 
 def test_nothing_and_almost_nothing():
-    assert watermark(np.zeros(0, np.float32), RATE).shape == (0,)
-    assert watermark(np.array([0.5], np.float32), RATE) == pytest.approx([0.5], abs=0.07)
+    assert add_watermark(np.zeros(0, np.float32), RATE).shape == (0,)
+    assert add_watermark(np.array([0.5], np.float32), RATE) == pytest.approx([0.5], abs=0.07)
     assert detect(np.zeros(0, np.float32), RATE).marked is None
 
 
@@ -144,16 +144,16 @@ def test_scores_of_unmarked_sound_stay_below_the_bound():
 def test_full_scale_is_not_exceeded():
     loud = make_syllables(3)
     loud *= 0.999 / np.abs(loud).max()
-    assert np.abs(watermark(loud, RATE)).max() <= 1
-    assert np.abs(watermark(3 * loud, RATE)).max() <= 3 * 0.999 + 1e-6  # louder than full scale already: no louder yet
+    assert np.abs(add_watermark(loud, RATE)).max() <= 1
+    assert np.abs(add_watermark(3 * loud, RATE)).max() <= 3 * 0.999 + 1e-6  # louder than full scale already: no louder yet
 
 
 def test_pieces_are_joined_as_if_there_were_none(monkeypatch, speech):
-    whole = watermark(speech, RATE)
+    whole = add_watermark(speech, RATE)
     monkeypatch.setattr("facevc_cli.provenance.watermark.CHUNK_FRAMES", 37)
-    assert np.abs(watermark(speech, RATE) - whole).max() < 1e-6
+    assert np.abs(add_watermark(speech, RATE) - whole).max() < 1e-6
 
 
 def test_unit_gains_give_the_sound_back(monkeypatch, speech):
     monkeypatch.setattr("facevc_cli.provenance.watermark.GAIN_DB", 0.0)
-    assert np.abs(watermark(speech, RATE) - speech).max() < 1e-6
+    assert np.abs(add_watermark(speech, RATE) - speech).max() < 1e-6

@@ -17,12 +17,12 @@ from facevc_cli.batch.jobs import Naming, collect_jobs, make_job_keys
 from facevc_cli.batch.plan import plan_conversions
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest.contract import ADDRESSES, MANIFEST
 from facevc_cli.manifest.manifest import Manifest, read_addresses
-from facevc_cli.provenance.metadata import made_with
+from facevc_cli.provenance.metadata import read_key
 from facevc_cli.stages.benchmark import BenchmarkConfig, run
 
 pytestmark = pytest.mark.usefixtures("analyser", "voice_embedder")
@@ -170,8 +170,8 @@ def test_a_face_that_is_lost_under_degradation(inputs, model):
     row = lines(inputs, degradation="blur=1", target="ann", source_id="one")[0]
     assert row["converted"] == "degraded/blur=1/one__ann-1.wav" and row["driver"] == row["face"] and row["baseline"] == ""
     clean = lines(inputs, degradation="", target="ann", source_id="one")[0]
-    assert row["key"] != clean["key"] == made_with(inputs / "out" / clean["converted"])
-    assert row["key"] == made_with(inputs / "out" / row["converted"])
+    assert row["key"] != clean["key"] == read_key(inputs / "out" / clean["converted"])
+    assert row["key"] == read_key(inputs / "out" / row["converted"])
 
 
 def test_degraded_faces_are_degraded(inputs, model, analyser, monkeypatch):
@@ -334,8 +334,8 @@ def test_keys_are_those_of_earlier_versions(inputs, model):
     """So that a folder converted before is gone on with."""
     naming = Naming(inputs / "out")
     job = collect_jobs(plan_conversions([inputs / "wavs"], [inputs / "faces"], [], naming, limit=1), naming)[0]
-    content = file_sha256(model / "model.safetensors") + file_sha256(model / "config.yaml")
-    parts = f"{content} griffin-lim {(None, 'largest')} {file_sha256(job.source.path)} {file_sha256(job.voice_spec.files[0])} face"
+    content = hash_file(model / "model.safetensors") + hash_file(model / "config.yaml")
+    parts = f"{content} griffin-lim {(None, 'largest')} {hash_file(job.source.path)} {hash_file(job.voice_spec.files[0])} face"
     assert make_job_keys([job], model, "griffin-lim", None, "largest")[job] == hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 

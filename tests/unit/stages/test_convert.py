@@ -22,7 +22,7 @@ from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest import manifest as conversion_manifest
 from facevc_cli.manifest.contract import MANIFEST
 from facevc_cli.provenance import saving
-from facevc_cli.provenance.metadata import made_with
+from facevc_cli.provenance.metadata import read_key
 from facevc_cli.stages.convert import run
 
 pytestmark = pytest.mark.usefixtures("analyser")
@@ -77,8 +77,8 @@ def test_a_file_says_what_it_is(inputs, model):
         assert file.format == "FLAC"
         said = r"synthetic speech: voice converted by facevc .* from one\.wav to the face bob\.png \{.*\}$"
         assert re.match(said, file.comment)
-    assert made_with(inputs / "out" / "ann" / "one__bob.flac") == table(inputs / "out")["ann/one__bob.flac"]["key"]
-    assert made_with(inputs / "wavs" / "two.wav") is None and made_with(inputs / "faces" / "eve.png") is None
+    assert read_key(inputs / "out" / "ann" / "one__bob.flac") == table(inputs / "out")["ann/one__bob.flac"]["key"]
+    assert read_key(inputs / "wavs" / "two.wav") is None and read_key(inputs / "faces" / "eve.png") is None
 
 
 def test_one_file(inputs, model):

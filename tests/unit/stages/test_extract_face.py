@@ -13,7 +13,7 @@ from facevc_cli.corpus.store import Store
 from facevc_cli.faces.analyser import FaceAnalyser
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.inputs import Input
-from facevc_cli.stages.extract_face import ExtractFaceConfig, _crop_path, run
+from facevc_cli.stages.extract_face import ExtractFaceConfig, _make_crop_path, run
 
 
 def _config(sources, output, **changes):
@@ -61,19 +61,19 @@ def test_a_folder_of_everything(folder, tmp_path):
     store = Store(tmp_path / "faces.h5", "extract-face")
     assert store.ids == ["ann_a/grey", "ann_a/plain-1", "ann_a/rgba", "ann_a/turned", "clips/moving", "two"]
     assert store.speakers[:5] == ["ann_a"] * 4 + ["clips"]
-    assert store.column("kind") == ["image"] * 4 + ["video", "image"]
-    assert Path(store.column("path")[0]).name == "grey.png"
-    embeddings = store.vectors("embedding")
+    assert store.read_column("kind") == ["image"] * 4 + ["video", "image"]
+    assert Path(store.read_column("path")[0]).name == "grey.png"
+    embeddings = store.read_vectors("embedding")
     assert embeddings.shape == (6, 128) and embeddings.dtype == np.float32
     np.testing.assert_array_equal(embeddings[1], embeddings[2])  # an opaque RGBA picture is the same picture
     assert np.linalg.norm(embeddings[1] - embeddings[3]) < 0.1  # so is one turned by EXIF
-    assert store.frames("faces", 5).tolist() == [2]
+    assert store.read_frames("faces", 5).tolist() == [2]
     # six of eleven frames are looked at, four of them (0 2 4 6) show the face
-    assert store.column("frames_seen")[4] == 6 and store.column("frames_with_face")[4] == 4
-    frames = store.frames("embedding", 4)
-    assert frames.shape == (4, 128) and store.frames("box", 4).shape == (4, 4) and store.frames("score", 4).shape == (4,)
+    assert store.read_column("frames_seen")[4] == 6 and store.read_column("frames_with_face")[4] == 4
+    frames = store.read_frames("embedding", 4)
+    assert frames.shape == (4, 128) and store.read_frames("box", 4).shape == (4, 4) and store.read_frames("score", 4).shape == (4,)
     np.testing.assert_allclose(frames.mean(0), embeddings[4], atol=1e-6)
-    middle = store.frames("box", 4)[:, [0, 2]].mean(1)
+    middle = store.read_frames("box", 4)[:, [0, 2]].mean(1)
     assert 25 < middle[-1] - middle[0] < 65  # the head moves .18 of 256 px to the right
     crops = {p.relative_to(tmp_path / "crops").as_posix() for p in (tmp_path / "crops").rglob("*") if p.is_file()}
     assert {"ann_a/plain-1.png", "two.png", "clips/moving/frame-000000.png", "clips/moving/frame-000006.png"} <= crops
@@ -98,7 +98,7 @@ def test_a_second_run_skips_and_other_settings_are_refused(folder, tmp_path):
 def test_frames_are_limited(folder, tmp_path):
     run(_config(folder / "clips", tmp_path / "faces.h5", every=1, max_frames=3))
     with Store(tmp_path / "faces.h5") as store:
-        assert store.length("embedding").tolist() == [3]
+        assert store.read_lengths("embedding").tolist() == [3]
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_two_processes_give_what_one_gives(folder, tmp_path):
     assert run(_config(folder / "ann_a", tmp_path / "two.h5", jobs=2)).done == 4
     with Store(tmp_path / "two.h5") as store:
         expected = FaceAnalyser().analyse(load_image(folder / "ann_a" / "grey.png")).embedding
-        np.testing.assert_allclose(store.vectors("embedding")[store.position["grey"]], expected, atol=1e-5)
+        np.testing.assert_allclose(store.read_vectors("embedding")[store.position["grey"]], expected, atol=1e-5)
 
 
 def test_dry_run_writes_nothing(folder, tmp_path):
@@ -117,4 +117,4 @@ def test_dry_run_writes_nothing(folder, tmp_path):
 @pytest.mark.parametrize("identifier", ["..", "../x", "a/../../x", "/x", "a//b", "..\\x"])
 def test_crops_stay_in_their_folder(tmp_path, identifier):
     with pytest.raises(FaceVCError, match="cannot be a file below"):
-        _crop_path(tmp_path, Input(Path("x.png"), identifier, "s"), None)
+        _make_crop_path(tmp_path, Input(Path("x.png"), identifier, "s"), None)

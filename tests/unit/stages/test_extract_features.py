@@ -36,10 +36,10 @@ def extract(source: Path, output: Path, **options: object) -> Summary:
 
 def same(one: Path, other: Path) -> bool:
     with Store(one) as a, Store(other) as b:
-        if a.ids != b.ids or a.speakers != b.speakers or a.column("split") != b.column("split"):
+        if a.ids != b.ids or a.speakers != b.speakers or a.read_column("split") != b.read_column("split"):
             return False
-        arrays = [(a.frames(n, i), b.frames(n, i)) for n in a.frame_names for i in range(len(a))]
-        arrays += [(a.statistics(n), b.statistics(n)) for n in a.statistics_names]
+        arrays = [(a.read_frames(n, i), b.read_frames(n, i)) for n in a.frame_names for i in range(len(a))]
+        arrays += [(a.read_statistics(n), b.read_statistics(n)) for n in a.statistics_names]
         return all(np.array_equal(x, y) for x, y in arrays)
 
 
@@ -53,25 +53,25 @@ def test_store_holds_what_the_frontend_computes(wavs, tmp_path, mel):
         assert Frontend.from_settings(store.settings, "x") == frontend
         wav, _ = soundfile.read(wavs / "bert b./1_x-1.2.wav", dtype="float32")
         if mel == "fvmvc":
-            expected, f0 = frontend.features(frontend.prepare(wav))
+            expected, f0 = frontend.extract_features(frontend.prepare(wav))
             index = store.position["bert b./1_x-1.2"]
-            assert np.array_equal(store.frames("mel", index), expected)
-            assert np.array_equal(store.frames("f0", index), f0)
-            assert store.column("log_f0_mean")[index] == pytest.approx(PitchStatistics.of(f0).mean)
-        assert np.array_equal(store.length("mel"), store.length("f0"))
-        seconds = np.array(store.column("seconds")) * float(frontend.definition.frame_rate)
-        assert np.abs(seconds - store.length("mel")).max() < 2
+            assert np.array_equal(store.read_frames("mel", index), expected)
+            assert np.array_equal(store.read_frames("f0", index), f0)
+            assert store.read_column("log_f0_mean")[index] == pytest.approx(PitchStatistics.of(f0).mean)
+        assert np.array_equal(store.read_lengths("mel"), store.read_lengths("f0"))
+        seconds = np.array(store.read_column("seconds")) * float(frontend.definition.frame_rate)
+        assert np.abs(seconds - store.read_lengths("mel")).max() < 2
 
 
 def test_statistics_are_numpys_over_the_training_split(wavs, tmp_path):
     extract(wavs, tmp_path / "f.h5", valid_share=0.34)
     with Store(tmp_path / "f.h5") as store:
-        split = store.column("split")
+        split = store.read_column("split")
         assert split.count("valid") == 3  # one speaker of three
         assert len({s for s, where in zip(store.speakers, split, strict=True) if where == "valid"}) == 1
-        training = np.concatenate([store.frames("mel", i) for i in range(9) if split[i] == "train"]).astype(np.float64)
-        assert np.abs(store.statistics("mel_mean") - training.mean(0)).max() < 1e-5
-        assert np.abs(store.statistics("mel_std") - training.std(0)).max() < 1e-5
+        training = np.concatenate([store.read_frames("mel", i) for i in range(9) if split[i] == "train"]).astype(np.float64)
+        assert np.abs(store.read_statistics("mel_mean") - training.mean(0)).max() < 1e-5
+        assert np.abs(store.read_statistics("mel_std") - training.std(0)).max() < 1e-5
 
 
 def test_shards_merge_into_the_store_of_one_run(wavs, tmp_path):
@@ -109,12 +109,12 @@ def test_splits_by_table_and_a_changed_table(wavs, tmp_path):
     table = tmp_path / "splits.csv"
     table.write_text("speaker,split\nanna,test\nbert b.,train\nçleo,valid\n", encoding="utf-8")
     extract(wavs, tmp_path / "f.h5", split_table=table)
-    assert Store(tmp_path / "f.h5").column("split") == ["test"] * 3 + ["train"] * 3 + ["valid"] * 3
-    first = Store(tmp_path / "f.h5").statistics("mel_mean")
+    assert Store(tmp_path / "f.h5").read_column("split") == ["test"] * 3 + ["train"] * 3 + ["valid"] * 3
+    first = Store(tmp_path / "f.h5").read_statistics("mel_mean")
     table.write_text("utterance,split\nanna/0_x-1.2,valid\n", encoding="utf-8")
     assert extract(wavs, tmp_path / "f.h5", split_table=table).skipped == 9  # nothing is computed again but the splits
-    assert Store(tmp_path / "f.h5").column("split") == ["valid"] + ["train"] * 8
-    assert not np.allclose(Store(tmp_path / "f.h5").statistics("mel_mean"), first)
+    assert Store(tmp_path / "f.h5").read_column("split") == ["valid"] + ["train"] * 8
+    assert not np.allclose(Store(tmp_path / "f.h5").read_statistics("mel_mean"), first)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_splits_are_drawn_by_seed(wavs, tmp_path):
     drawn = set()
     for seed in range(6):
         extract(wavs, tmp_path / "f.h5", seed=seed)  # the store is kept, the draw is not
-        drawn.add(tuple(Store(tmp_path / "f.h5").column("split")))
+        drawn.add(tuple(Store(tmp_path / "f.h5").read_column("split")))
     assert len(drawn) == 3
     extract(wavs, tmp_path / "f.h5", valid_share=0.0)
-    assert set(Store(tmp_path / "f.h5").column("split")) == {"train"}
+    assert set(Store(tmp_path / "f.h5").read_column("split")) == {"train"}
     with pytest.raises(FaceVCError, match="--valid-share"):
         extract(wavs, tmp_path / "f.h5", valid_share=1.0)
 
@@ -162,9 +162,9 @@ def test_hard_recordings_extract_and_bad_ones_are_listed(tmp_path):
         summary = extract(folder, tmp_path / f"{mel}.h5", mel=mel)
         assert (summary.done, sorted(item for item, _ in summary.failures)) == (5, ["empty", "none", "text"])
         with Store(tmp_path / f"{mel}.h5") as store:
-            assert (store.length("mel") >= 1).all()
-            assert all(np.isfinite(store.frames("mel", i)).all() for i in range(5))
-            assert np.isfinite(store.column("log_f0_mean")).all()
+            assert (store.read_lengths("mel") >= 1).all()
+            assert all(np.isfinite(store.read_frames("mel", i)).all() for i in range(5))
+            assert np.isfinite(store.read_column("log_f0_mean")).all()
     with pytest.raises(FaceVCError, match="zero bytes"):
         extract(folder, tmp_path / "fast.h5", fail_fast=True)
 

@@ -21,7 +21,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SilentReporter
 from facevc_cli.faces.analyser import FaceObservation
 from facevc_cli.files.audio import load_audio, save_audio
-from facevc_cli.files.hashes import file_sha256
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import save_image
 from facevc_cli.stages import convert, nearest, voice_card
 from facevc_cli.stages.nearest import NearestConfig, locate_voice
@@ -158,8 +158,8 @@ def test_what_a_card_holds(inputs, make, model):
     target = converter.target_from_face(bob, 0.5)
     np.testing.assert_allclose(card.speaker, target.speaker[0], rtol=1e-6)
     np.testing.assert_allclose(card.address, target.address[0], rtol=1e-6)
-    assert card.origin == ({"file": "bob.png", "sha256": file_sha256(bob), "share": "1.0000"},)
-    assert (card.model, card.temperature) == ("starter", 0.5) and card.weights_sha256 == file_sha256(model / "model.safetensors")[:16]
+    assert card.origin == ({"file": "bob.png", "sha256": hash_file(bob), "share": "1.0000"},)
+    assert (card.model, card.temperature) == ("starter", 0.5) and card.weights_sha256 == hash_file(model / "model.safetensors")[:16]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", card.made) and card.facevc
     whole = (inputs / "card.safetensors").read_bytes()
     assert str(inputs).encode() not in whole and len(whole) < 4096  # neither folders nor a picture

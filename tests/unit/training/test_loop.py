@@ -105,10 +105,10 @@ def test_other_settings_are_not_resumed(toy_stores: Stores, tmp_path: Path):
 def test_another_table_is_not_resumed(toy_stores: Stores, tmp_path: Path):
     table = tmp_path / "w.csv"
     table.write_text("utterance,weight\nbert/b 1,2\n")
-    pretrain(toy_stores, tmp_path / "run", weights=table, stop_at=1)
+    pretrain(toy_stores, tmp_path / "run", sampling_weights=table, stop_at=1)
     table.write_text("utterance,weight\nbert/b 1,3\n")
     with pytest.raises(FaceVCError, match=r"inputs.weights"):
-        pretrain(toy_stores, tmp_path / "run", weights=table)
+        pretrain(toy_stores, tmp_path / "run", sampling_weights=table)
 
 
 @pytest.mark.slow

@@ -13,11 +13,11 @@ from helpers.vocoders import CASES, HIFIGAN_CONFIG, REFERENCE, recipe, tiny_stat
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SilentReporter
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, log_mel
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, compute_log_mel
 from facevc_cli.vocoders import Vocoder, vocode_long, vocode_many
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
 from facevc_cli.vocoders.load import load_vocoder
-from facevc_cli.vocoders.parallel_wavegan import ParallelWavegan, noise_at
+from facevc_cli.vocoders.parallel_wavegan import ParallelWavegan, draw_noise
 from facevc_cli.vocoders.weights import fold_weight_norm
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_folding_agrees_with_torch(form: str) -> None:
 @pytest.mark.parametrize("stats", ["h5", "npy"])
 def test_published_generators_are_matched(case: str, stats: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = torch.from_numpy(recipe.draw(case, "noise", [recipe.FRAMES * 160]))
-    monkeypatch.setattr("facevc_cli.vocoders.parallel_wavegan.noise_at", lambda start, size: noise)
+    monkeypatch.setattr("facevc_cli.vocoders.parallel_wavegan.draw_noise", lambda start, size: noise)
     vocoder = load_vocoder(write_pwg(tmp_path, case, stats).parent, "fvmvc")
     assert isinstance(vocoder, ParallelWavegan if case.startswith("wavegan") else Hifigan)
     wav = vocoder(torch.from_numpy(recipe.draw(case, "in", [recipe.FRAMES, 80]))).numpy()
@@ -303,10 +303,10 @@ def test_bad_chunks() -> None:
 
 
 def test_noise_depends_on_the_place_only() -> None:
-    whole = noise_at(0, 50000)
-    assert torch.equal(whole[16000:40000], noise_at(16000, 24000)) and torch.equal(whole[:5], noise_at(0, 5))
+    whole = draw_noise(0, 50000)
+    assert torch.equal(whole[16000:40000], draw_noise(16000, 24000)) and torch.equal(whole[:5], draw_noise(0, 5))
     assert abs(float(whole.mean())) < 0.02 and abs(float(whole.std()) - 1) < 0.02
-    assert not torch.equal(noise_at(0, 100), noise_at(16384, 100))
+    assert not torch.equal(draw_noise(0, 100), draw_noise(16384, 100))
 
 
 # --- without weights, and with those that ship ------------------------------------------------------------------------
@@ -322,10 +322,10 @@ def vowel(rate: int, seconds: float) -> np.ndarray:  # a gliding pitch's harmoni
 def copy_distance(vocoder: Vocoder, seconds: float) -> float:
     """Mean absolute difference of log-mels in nepers, over bands that carry the sound."""
     definition = MEL_DEFINITIONS[vocoder.mel]
-    mel = log_mel(vowel(definition.rate, seconds), definition)
+    mel = compute_log_mel(vowel(definition.rate, seconds), definition)
     wav = vocoder(torch.from_numpy(mel)).numpy()
     assert wav.shape == (len(mel) * vocoder.hop_samples,)
-    again = log_mel(wav, definition)[: len(mel)]
+    again = compute_log_mel(wav, definition)[: len(mel)]
     loud = mel > mel.max() - (2 if definition.log == "log10" else 4.6)
     return float(np.abs(again - mel)[loud].mean()) * (np.log(10) if definition.log == "log10" else 1)
 

@@ -11,7 +11,7 @@ from helpers.sounds import buzz
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.voices import dvector as voice
 from facevc_cli.voices import dvector_network as voice_encoder
-from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder, window_starts
+from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder, find_window_starts
 
 DVECTORS = GOLDEN / "dvectors.npz"
 
@@ -53,7 +53,7 @@ def test_as_resemblyzer_gave_it_elsewhere(embedder):
 def test_windows_lie_as_resemblyzers(original):
     for samples in [*range(25600, 60000, 37), 16000 * 60]:
         _, theirs = original.compute_partial_slices(samples, 1.3, 0.75)
-        assert window_starts(samples) == [window.start for window in theirs], samples
+        assert find_window_starts(samples) == [window.start for window in theirs], samples
 
 
 def test_weights_that_are_missing_or_others(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ from facevc_cli.evaluation.bootstrap import estimate_figure
 from facevc_cli.evaluation.figures import estimate_figures, measure_terms, slice_by_gender
 from facevc_cli.evaluation.metrics import consistency, f0_deviation, gender, intelligibility, leakage, matching, pairs, people
 from facevc_cli.evaluation.metrics.evidence import Evidence
-from facevc_cli.evaluation.metrics.intelligibility import Transcript, edit_distance, normalise
+from facevc_cli.evaluation.metrics.intelligibility import Transcript, measure_edit_distance, normalise
 from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.contract import parse_gender
 
@@ -149,9 +149,9 @@ def test_packaged_threshold_says_where_it_is_from():
 
 
 def test_error_rates_by_hand():
-    assert edit_distance("kitten", "sitting") == 3
-    assert edit_distance("", "abc") == edit_distance("abc", "") == 3
-    assert edit_distance("abcd" * 40, "abd" * 40) == 40 and edit_distance("", "") == 0 and edit_distance("ab", "ba") == 2
+    assert measure_edit_distance("kitten", "sitting") == 3
+    assert measure_edit_distance("", "abc") == measure_edit_distance("abc", "") == 3
+    assert measure_edit_distance("abcd" * 40, "abd" * 40) == 40 and measure_edit_distance("", "") == 0 and measure_edit_distance("ab", "ba") == 2
     assert normalise("Don’t — STOP, \tnow!") == "dont stop now"
     rows = [conversion("s", "a", "1", transcript="one two three four"), conversion("u", "b", "1", transcript="yes")]
     texts = {"s-a-1": Transcript("One, two three!", "en"), "u-b-1": Transcript("no", "en")}

@@ -16,7 +16,7 @@ from facevc_cli.evaluation.evaluation import Evaluation, measure
 from facevc_cli.evaluation.figures import estimate_figures, measure_terms, slice_by_gender
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
-from facevc_cli.evaluation.metrics.intelligibility import edit_distance
+from facevc_cli.evaluation.metrics.intelligibility import measure_edit_distance
 from facevc_cli.manifest.conversion import Conversion
 
 EDGE = 1e-6  # of float32 cosines
@@ -163,7 +163,7 @@ def test_edit_distance_is_that_of_the_textbooks_table():
         table[:, 0], table[0] = np.arange(len(reference) + 1), np.arange(len(found) + 1)
         for i, j in np.ndindex(len(reference), len(found)):
             table[i + 1, j + 1] = min(table[i, j + 1] + 1, table[i + 1, j] + 1, table[i, j] + (reference[i] != found[j]))
-        assert edit_distance(reference, found) == table[-1, -1], (reference, found)
+        assert measure_edit_distance(reference, found) == table[-1, -1], (reference, found)
 
 
 # Planted systems: eight women and six men at random on the sphere, four sources, three images.

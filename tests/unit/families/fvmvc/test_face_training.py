@@ -219,7 +219,7 @@ def test_the_memory_can_start_at_the_training_voices(starter_stores: Stores, sta
     train(starter_stores, starter_run, tmp_path / "k", still, "train.init_memory=kmeans", stop_at=1)
     values = weights(tmp_path / "k" / "checkpoints" / "last")["memory.values"]
     with Store(starter_stores.voices) as voices:
-        training = torch.from_numpy(voices.vectors("dvector")[:4])
+        training = torch.from_numpy(voices.read_vectors("dvector")[:4])
     assert torch.cdist(training, values).min(1).values.max() < 0.2  # each of four voices has one of six slots
     pretrain(make_stores(tmp_path / "s"), tmp_path / "mel", "toy", "model.speaker_encoder=mel", stop_at=1)
     with pytest.raises(FaceVCError, match=r"kmeans needs a speaker encoder that takes d-vectors"):
@@ -236,7 +236,7 @@ def test_faces_are_standardised_by_the_training_faces(toy_stores: Stores, toy_ru
     train(toy_stores, toy_run, tmp_path, "train.standardise_faces=true", stop_at=2)
     model = load_checkpoint(tmp_path).model
     with Store(toy_stores.faces) as faces:
-        training = torch.from_numpy(faces.vectors("embedding")[[i for i, s in enumerate(faces.speakers) if s != "vera"]])
+        training = torch.from_numpy(faces.read_vectors("embedding")[[i for i, s in enumerate(faces.speakers) if s != "vera"]])
     assert torch.allclose(model.face_mean, training.mean(0), atol=1e-6)
     assert torch.allclose(model.face_std, training.std(0, unbiased=False), atol=1e-6)
     plain = load_checkpoint(toy_run).model

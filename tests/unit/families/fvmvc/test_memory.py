@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.families.fvmvc.losses import address_entropy
+from facevc_cli.families.fvmvc.losses import compute_address_entropy
 from facevc_cli.families.fvmvc.memory import VoiceMemory
 
 
@@ -32,7 +32,7 @@ def test_bad_weights_are_refused(memory, weights):
 @pytest.mark.parametrize("shape", [(0, 8), (4, 7), (8,)])
 def test_init_values_refuses_other_shapes(memory, shape):
     with pytest.raises(FaceVCError, match="embeddings of shape"):
-        memory.init_values(torch.zeros(shape))
+        memory.initialise_values(torch.zeros(shape))
 
 
 def test_voices_address_values_and_faces_keys(memory):
@@ -46,7 +46,7 @@ def test_voices_address_values_and_faces_keys(memory):
 
 def test_temperature_sharpens(memory):
     embedding = torch.randn(4, 8)
-    entropies = [address_entropy(memory.address(embedding, "face", tau)).item() for tau in (1.0, 0.1, 0.02)]
+    entropies = [compute_address_entropy(memory.address(embedding, "face", tau)).item() for tau in (1.0, 0.1, 0.02)]
     assert math.log(6) > entropies[0] > entropies[1] > entropies[2]
     assert torch.equal(memory.address(embedding, "face"), memory.address(embedding, "face", 1.0))
 
@@ -62,17 +62,17 @@ def test_init_values_finds_the_clusters_and_repeats(memory):
     torch.manual_seed(1)
     centres = torch.nn.functional.normalize(torch.randn(6, 8), dim=-1)
     points = (centres.unsqueeze(1) + 0.01 * torch.randn(6, 30, 8)).reshape(-1, 8)
-    memory.init_values(points, seed=3)
+    memory.initialise_values(points, seed=3)
     first = memory.values.detach().clone()
     assert torch.cdist(first, centres).min(dim=1).values.max() < 0.7
     assert (torch.cdist(centres, first).min(dim=1).values < 0.2).sum() >= 4
-    memory.init_values(points, seed=3)
+    memory.initialise_values(points, seed=3)
     assert torch.equal(memory.values, first)
     assert memory.values.requires_grad
 
 
 def test_init_values_from_fewer_vectors_than_slots_gives_distinct_slots(memory):
-    memory.init_values(torch.randn(2, 8))
+    memory.initialise_values(torch.randn(2, 8))
     distances = torch.cdist(memory.values, memory.values) + torch.eye(6)
     assert torch.isfinite(memory.values).all()
     assert distances.min() > 0

@@ -13,7 +13,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
 from facevc_cli.families.presets import load_config
 from facevc_cli.training.config import OptimiserConfig, RunConfig
-from facevc_cli.training.task import compute_learning_rate, ramp
+from facevc_cli.training.task import compute_learning_rate, ramp_up
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 OFF = tuple(f"pretrain.{term}=0" for term in ("cpc", "vq", "mi_content_voice", "mi_content_pitch", "mi_pitch_voice"))
@@ -190,7 +190,7 @@ def test_the_discriminator_waits_for_its_share_of_the_run(starter_stores: Stores
     assert {"adversarial", "feature_matching", "discriminator"} <= set(task.step(batch, 5))
     assert _moved(before, task.auxiliary["discriminator"])
     config = RunConfig(steps=100)
-    assert [ramp(s, config, 0.4) for s in (0, 40, 45, 50, 100)] == pytest.approx([0, 0, 0.5, 1, 1])
+    assert [ramp_up(s, config, 0.4) for s in (0, 40, 45, 50, 100)] == pytest.approx([0, 0, 0.5, 1, 1])
 
 
 def test_the_decoder_hears_the_student_late(starter_stores: Stores):

@@ -40,7 +40,7 @@ def test_the_critic_learns_whose_mel_it_is():
     mel = torch.randn(4, 1, 80).expand(4, 24, 80) + 0.1 * torch.randn(4, 24, 80)
     optimiser = torch.optim.Adam(critic.parameters(), 0.01)
     for _ in range(40):
-        loss = critic.loss(mel, voices, voices.roll(1, 0))
+        loss = critic.compute_loss(mel, voices, voices.roll(1, 0))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -55,7 +55,7 @@ def test_the_critics_loss_is_a_cross_entropy_among_remembered_voices():
         critic.log_scale.zero_()
     mel = torch.randn(2, 9, 80)
     heard = critic(mel)
-    loss = critic.loss(mel, heard, -heard)  # itself: cosine 1, the other: -1
+    loss = critic.compute_loss(mel, heard, -heard)  # itself: cosine 1, the other: -1
     assert loss.item() == pytest.approx(math.log(math.e + REMEMBERED + 1 / math.e) - 1, rel=1e-5)
     assert heard.norm(dim=-1).tolist() == pytest.approx([1, 1], rel=1e-5)
 
@@ -71,7 +71,7 @@ def test_the_oldest_voices_are_forgotten():
 
 def test_one_frame_gives_no_nan():
     critic = VoiceCritic(voice_dim=4, channels=8)
-    loss = critic.loss(torch.randn(2, 1, 80), F.normalize(torch.randn(2, 4), dim=-1))
+    loss = critic.compute_loss(torch.randn(2, 1, 80), F.normalize(torch.randn(2, 4), dim=-1))
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in critic.parameters() if p.grad is not None)
 

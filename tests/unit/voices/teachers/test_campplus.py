@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, mel_centres_hz
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, find_band_centres_hz
 from facevc_cli.voices.teachers.campplus import CAMPlusPlus, VoiceVerifier, filter_bank_centres_hz
 
 HIFIGAN = MEL_DEFINITIONS["hifigan"]
@@ -47,7 +47,7 @@ def test_loudness_and_microphone_are_not_heard(verifier):
 
 
 def test_bands_are_found_at_their_frequencies(verifier):
-    centres = torch.from_numpy(mel_centres_hz(HIFIGAN)).float()
+    centres = torch.from_numpy(find_band_centres_hz(HIFIGAN)).float()
     found = torch.lerp(centres[verifier.low], centres[verifier.low + 1], verifier.share)
     wanted = np.clip(filter_bank_centres_hz(), float(centres[0]), float(centres[-1]))
     np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-4)
