@@ -102,7 +102,7 @@ def test_unvoiced_and_monotone_stay_finite_and_small(tmp_path: Path):
     for hertz in np.random.default_rng(0).uniform(60, 400, 60):
         f0 = np.full(12, hertz, np.float32)
         reader.level[0] = np.log(f0.astype(np.float64)).mean(), 0.0
-        reader.store.frames = lambda name, *_, f0=f0: f0 if name == "f0" else np.zeros((12, 80), np.float32)  # type: ignore[method-assign]
+        reader.store.read_frames = lambda name, *_, f0=f0: f0 if name == "f0" else np.zeros((12, 80), np.float32)  # type: ignore[method-assign]
         assert np.abs(reader.read(0, np.random.default_rng(0))["lf0"]).max() < 1e-3
     silent = make_stores(tmp_path / "u", utterances={"a/1": ("a", "train", 12)}, unvoiced=("a/1",))
     item = CropReader(Store(silent.features), 12, False).read(0, np.random.default_rng(0))
