@@ -41,7 +41,7 @@ def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, ab
     if not names:
         return []
     _check_folder(naming, "--baseline")
-    needs = "--baseline needs targets that are persons, so that another person can replace them"
+    needs = "--baseline needs targets that are somebody, so that somebody else can replace them"
     rows = _keep_rows(rows, lambda row: row.kind in ("face", "person", "card"), needs, reporter)
     planned: list[Row] = []
     for name in dict.fromkeys(names):
