@@ -32,7 +32,7 @@ class FakeEmbedder:
 
 def replace_face_analyser(patch: pytest.MonkeyPatch, analyser: object) -> None:
     """All models' faces are then looked at by `analyser`."""
-    patch.setattr("facevc_cli.faces.analyser.analyser_of", lambda settings, on_many="largest": analyser)
+    patch.setattr("facevc_cli.faces.analyser.make_analyser", lambda settings, on_many="largest": analyser)
 
 
 def replace_voice_embedder(patch: pytest.MonkeyPatch, embedder: object) -> None:

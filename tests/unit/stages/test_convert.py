@@ -286,8 +286,8 @@ def test_odd_names(inputs, model):
 def test_old_fields_of_names(inputs, model, pattern, told):
     """They name the same files as the default pattern, and one line says what they are called."""
     reporter = Notes()
-    run(config(inputs, model, name=pattern, dry_run=True), reporter)
-    made = [note.rpartition(" -> ")[2] for note in reporter.notes if " -> " in note]
+    summary = run(config(inputs, model, name=pattern, dry_run=True), reporter)
+    made = [job["converted"] for job in summary.data["planned"]]
     assert made == [str(inputs / "out" / f"{name}.wav") for name in ("ann/one__bob", "ann/one__eve", "two__bob", "two__eve")]
     assert [note for note in reporter.notes if "--name" in note] == told
 

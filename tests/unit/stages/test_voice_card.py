@@ -199,7 +199,7 @@ def test_a_card_speaks_as_its_picture_without_face_networks(inputs, make, speak,
     spoken = {name: load_audio(inputs / "out" / f"s__{name}.wav")[0] for name in ("bob", "bobcard", "eve")}
     np.testing.assert_allclose(spoken["bobcard"], spoken["bob"], atol=5e-5)
     assert np.abs(spoken["eve"] - spoken["bob"]).max() > 2e-4
-    monkeypatch.setattr("facevc_cli.faces.analyser.analyser_of", None)  # to load face networks would be a TypeError
+    monkeypatch.setattr("facevc_cli.faces.analyser.make_analyser", None)  # to load face networks would be a TypeError
     assert speak("alone", faces=(inputs / "faces" / "bobcard.safetensors",)).done == 1
 
 
