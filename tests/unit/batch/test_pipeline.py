@@ -289,11 +289,11 @@ def test_hearing_runs_ahead_by_one_and_writing_behind(inputs, model, monkeypatch
     threads: dict[str, set[int]] = {"hear": set(), "speak": set(), "save": set()}
     before: list[list[str]] = []
 
-    def hearing(self, source):
+    def hearing(self, source, *rest):
         threads["hear"].add(threading.get_ident())
         with lock:
             heard.append(source.stem)
-        return hear(self, source)
+        return hear(self, source, *rest)
 
     def speaking(self, pairs):
         threads["speak"].add(threading.get_ident())

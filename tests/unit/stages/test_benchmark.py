@@ -265,7 +265,7 @@ def test_a_stopped_run_goes_on(inputs, model, monkeypatch):
 
 def test_each_source_is_analysed_once(inputs, model, monkeypatch):
     hear, heard = Converter.hear, []
-    monkeypatch.setattr(Converter, "hear", lambda self, source: (heard.append(source.stem), hear(self, source))[1])
+    monkeypatch.setattr(Converter, "hear", lambda self, source, *rest: (heard.append(source.stem), hear(self, source, *rest))[1])
     run(config(inputs, model, baselines=ALL, degrade=("blur=1", "jpeg=50")))
     assert heard == ["one", "two"]
 
