@@ -166,7 +166,7 @@ from helpers.networks import FakeAnalyser
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.faces import analyser
 from facevc_cli.provenance import saving
-analyser.analyser_of = lambda *_: FakeAnalyser()
+analyser.make_analyser = lambda *_: FakeAnalyser()
 speak, save = Converter.speak_many, saving.save_audio
 def slow(self, pairs):
     time.sleep(0.05)

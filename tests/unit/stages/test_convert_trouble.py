@@ -275,7 +275,7 @@ import sys
 sys.path[:0] = {path!r}
 from helpers.networks import FakeAnalyser
 from facevc_cli.faces import analyser
-analyser.analyser_of = lambda *_: FakeAnalyser()
+analyser.make_analyser = lambda *_: FakeAnalyser()
 from facevc_cli.cli.app import main
 main()
 """
