@@ -34,7 +34,6 @@ FREE_COLUMNS = {"steps_per_s", "data_wait"}  # columns of losses.csv
 PATIENCE_S = 60.0  # time for a process to exit after a signal
 BETWEEN_S = 0.5  # between the two signals of a double Ctrl-C
 TEMPORARY_AGE_S = 3600.0
-INPUTS_AGE_S = 2.5  # the stamp of a younger file is left out of tables, so the first run would differ from all others
 INPUTS_AGE_S = 2.5  # tables leave out the stamps of younger files, so the first run would differ from all others
 
 
@@ -113,7 +112,6 @@ class Bench:
             raise SystemExit(f"{stage} did not end well when nobody disturbed it: exit code {code}\n{running.text()[-3000:]}")
         shutil.rmtree(self.whole / OUTPUT[stage], ignore_errors=True)
         shutil.copytree(output, self.whole / OUTPUT[stage])
-        time.sleep(INPUTS_AGE_S)
         time.sleep(INPUTS_AGE_S)
 
     def finish(self, stage: str, counts: Counts, what: str) -> None:
@@ -333,7 +331,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(Path(temporary).resolve(), args.seed)
         make_inputs(bench.base, args.seconds)
-        time.sleep(INPUTS_AGE_S)
         time.sleep(INPUTS_AGE_S)
         needed = STAGES[: max(STAGES.index(stage) for stage in args.stages) + 1]
         tried: dict[str, Counts] = {}
