@@ -150,7 +150,7 @@ def _plan_voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Rep
             "Pass --labels TABLE.csv with the columns target and references (recordings separated by |)."
         )
     if lacking:
-        reporter.note(f"baseline {VOICE}: {len(lacking)} of {len(people)} targets are left out, because they have no real recording, such as {lacking[0]}")
+        reporter.note(f"baseline {VOICE}: {len(lacking)} of {len(people)} targets have no real recording and are left out, such as {lacking[0]}")
     planned = []
     for row in rows:
         if recordings[row.person]:

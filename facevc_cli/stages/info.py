@@ -92,7 +92,7 @@ def describe(path: Path, model: Callable[[], Converter | None] = lambda: _load_m
         return {"path": str(path), **_describe_checkpoint(path)}
     if path.suffix.lower() == CARD_SUFFIX:
         if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
-            raise FaceVCError(f"{path}: these are the weights of a checkpoint. Pass its folder, {path.parent}, instead.")
+            raise FaceVCError(f"{path}: these are the weights of a checkpoint. Name its folder, {path.parent}, instead.")
         return {"path": str(path), **_describe_card(load_card(path), model())}
     with Store(path) as store:
         return {"path": str(path), **_describe_store(store)}
