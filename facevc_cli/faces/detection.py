@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.extras import install_command
 from facevc_cli.files.packaged import packaged_file
 
 HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees faces from 80 px on
@@ -237,7 +238,7 @@ def import_package(module: str, option: str, extra: str) -> Any:
     except Exception as error:  # a torchvision built for another torch raises RuntimeError or OSError
         raise FaceVCError(
             f"{option} needs {module.split('.')[0].replace('_', '-')}, which does not import here ({error}). "
-            f"Install it with 'pip install \"facevc[{extra}]\"', or keep the default, dlib."
+            f"Install it with {install_command(extra)}, or keep the default, dlib."
         ) from error
 
 
