@@ -198,6 +198,10 @@ def explain(error: BaseException) -> str | None:
     said = str(error)
     if isinstance(error, FaceVCError):
         return said
+    if isinstance(error, ModuleNotFoundError):
+        from facevc_cli.core.extras import explain_missing_package
+
+        return explain_missing_package(error)
     if is_out_of_memory(error):
         return "there is not enough memory for this. Close other programs, or give smaller inputs, fewer --jobs or a smaller batch."
     if isinstance(error, ValueError) and "embedded null" in said:

@@ -36,7 +36,7 @@ def serve(
     """Convert in the browser: record or drop speech, take or drop a photo, listen, mix two people. Ctrl-C ends it.
 
     Only this machine can reach the page, unless --host says otherwise. The page asks no other host, and deletes uploads after use. It
-    needs 'pip install "facevc[demo]"'.
+    needs 'pip install "facevc[page]"'.
 
     Examples:
 

@@ -1,6 +1,6 @@
 """Mixes many channels to one: FFmpeg's downmix, or the loudest channel if the others cancel it. Removes offsets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,9 @@ SILENT_BESIDE = 1e-6  # share of the loudest channel's energy (-60 dB)
 OFFSET_ENERGY = 0.01  # share of the sound's energy; a smaller offset changes the level by less than .05 dB
 DRIFT_ENERGY = 0.1
 SHORTEST_OFFSET_S = 0.2  # the mean of a shorter piece is no offset: it may be part of a period
-DRIFT_WINDOW_S, DRIFT_CUTOFF_HZ = 0.1, 10.0  # a voice has nothing below 50 Hz
+DRIFT_WINDOW_S = 0.1
+DRIFT_RATE_HZ = 40  # what such a low sampling rate keeps is drift: below 20 Hz. A voice has nothing below 50 Hz.
+DRIFT_EDGE_S = 1.0  # the resampler looks half a second ahead and back
 BLOCK_SAMPLES = 1 << 20
 
 _HALF_POWER = 2**-0.5
@@ -128,13 +130,31 @@ def remove_drift(wav: np.ndarray, rate: int) -> bool:
     whole = sum(float(np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum()) for i in blocks) / len(wav)
     if slow <= SILENCE**2 or slow <= DRIFT_ENERGY * (whole - slow):
         return False
-    from scipy.signal import butter, sosfilt, sosfilt_zi
-
-    filters = butter(2, DRIFT_CUTOFF_HZ, "highpass", fs=rate, output="sos")
-    state = sosfilt_zi(filters) * float(wav[0])
-    for i in blocks:
-        wav[i : i + BLOCK_SAMPLES], state = sosfilt(filters, wav[i : i + BLOCK_SAMPLES], zi=state)
+    # The recording goes on beyond its ends as its mirror image: from silence, its first sample would be a step.
+    edge = round(DRIFT_EDGE_S * rate)
+    before = np.pad(wav[:edge], (edge, 0), "symmetric")[:edge]
+    after = np.pad(wav[-edge:], (0, edge), "symmetric")[-edge:]
+    extended = (before, *(wav[i : i + BLOCK_SAMPLES] for i in blocks), after)
+    slow_part = np.concatenate(list(_resample_blocks(extended, rate, DRIFT_RATE_HZ)))
+    step = max(1, BLOCK_SAMPLES * DRIFT_RATE_HZ // rate)
+    pieces = (slow_part[i : i + step] for i in range(0, len(slow_part), step))
+    start = -edge
+    for drift in _resample_blocks(pieces, DRIFT_RATE_HZ, rate):
+        inside = drift[max(0, -start) : max(0, len(wav) - start)]
+        first = max(0, start)
+        wav[first : first + len(inside)] -= inside
+        start += len(drift)
     return True
+
+
+def _resample_blocks(blocks: Iterable[np.ndarray], rate: int, to_rate: int) -> Iterator[np.ndarray]:
+    """Blocks (n,) float32 of one sound -> blocks of it at another rate."""
+    import soxr
+
+    stream = soxr.ResampleStream(rate, to_rate, 1, "float32", "LQ")  # the shortest filter: a step rings least
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def mix_array(wav: np.ndarray, rate: int) -> np.ndarray:

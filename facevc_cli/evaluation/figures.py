@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from facevc_cli.core.errors import UsageError
+from facevc_cli.core.extras import install_command
 from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_figure
 from facevc_cli.evaluation.metrics.evidence import Evidence
-from facevc_cli.evaluation.metrics.mel_cepstral_distortion import is_librosa_installed
+from facevc_cli.evaluation.metrics.mel_cepstral_distortion import is_distortion_available
 from facevc_cli.evaluation.metrics.registry import METRICS
 from facevc_cli.manifest.contract import GENDERS
 from facevc_cli.manifest.conversion import Conversion
@@ -86,9 +87,9 @@ def explain_missing(
     """Explain in one line each why a metric is missing from all systems."""
     present = {name for found in systems.values() for name in found}
     lacks = [m.needs for m in METRICS.values() if m.needs and m.name not in present and (not m.beside or m.beside in present)]
-    if "MCD" not in present and any(c.parallel for c in conversions) and not is_librosa_installed():
+    if "MCD" not in present and any(c.parallel for c in conversions) and not is_distortion_available():
         lacks = [text for text in lacks if text != METRICS["MCD"].needs]
-        lacks.append("MCD is off: it needs librosa. Install it with 'pip install \"facevc[eval]\"'")
+        lacks.append(f"MCD is off: it needs librosa and scipy. Install them with {install_command('eval')}")
     if not any(name in GENDER_PAIRS for parts in slices.values() for name in parts):
         lacks.append(
             "figures by gender pair are off: the gender of sources (source_gender, or gender in --sources) or of targets is unknown"

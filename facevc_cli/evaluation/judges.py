@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.extras import install_command
 from facevc_cli.core.plugins import Plugins
 from facevc_cli.evaluation.metrics.gender import GenderJudge, LinearGenderJudge, PitchGenderJudge, load_packaged_judge
 from facevc_cli.evaluation.metrics.intelligibility import PACKAGED, Recogniser, WhisperRecogniser, is_whisper_packaged
@@ -20,7 +21,7 @@ from facevc_cli.voices.dvector import EMBEDDER_VERSION, VoiceEmbedder
 RESEMBLYZER = "resemblyzer"
 PLUGINS = Plugins("facevc.speaker_judges", "--speaker-judge", "speaker judge", (RESEMBLYZER,))
 Judge = TypeVar("Judge")
-EVAL_EXTRA = "'pip install \"facevc[eval]\"'"
+EVAL_EXTRA = install_command("eval")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def choose_judges(speaker: str, recogniser: str, language: str | None, naturalne
         notes.append(f"naturalness is off: DistillMOS is not installed ({EVAL_EXTRA})")
     if is_dnsmos_installed():
         return replace(judges, dnsmos=_load_or_note(DNSMOS, "DNSMOS is off", notes))
-    notes.append("DNSMOS is off: speechmos is not installed ('pip install speechmos onnxruntime requests')")
+    notes.append(f"DNSMOS is off: speechmos is not installed ({EVAL_EXTRA})")
     return judges
 
 

@@ -19,7 +19,11 @@ from facevc_cli.evaluation.cache import Cache
 from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, load_speaker_judge, name_speaker_judge
 from facevc_cli.evaluation.lending import borrow, lend, uses_accelerator
 from facevc_cli.evaluation.metrics.intelligibility import Recogniser, Transcript
-from facevc_cli.evaluation.metrics.mel_cepstral_distortion import compute_distortion, compute_mel_cepstrum, is_librosa_installed
+from facevc_cli.evaluation.metrics.mel_cepstral_distortion import (
+    compute_distortion,
+    compute_mel_cepstrum,
+    is_distortion_available,
+)
 from facevc_cli.evaluation.metrics.naturalness import NaturalnessJudge
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, HeardVoice, listen
 from facevc_cli.files.audio import load_audio
@@ -153,7 +157,7 @@ class JudgeAnswers:
     def measure_distortions(self, conversions: Sequence[Conversion]) -> dict[tuple[str, str], float]:
         """Measure the mel-cepstral distortion in dB by (converted, parallel). Empty without librosa."""
         pairs = {f"{c.converted}{BESIDE}{c.parallel}": (c.converted, c.parallel) for c in conversions if c.parallel}
-        if not pairs or not is_librosa_installed():
+        if not pairs or not is_distortion_available():
             return {}
         question = _Question("mcd", "mel-cepstral distortion", _compare, _Distortions(), lambda name: " ".join(map(self._hash, pairs[name])))
         with self._make_workers(question, len(pairs)) as workers:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from facevc_cli.core.choices import DetectorName, OnMany, name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.extras import install_command
 from facevc_cli.core.plugins import Plugins
 from facevc_cli.faces.detection import (
     DLIB_WEIGHTS,
@@ -256,5 +257,5 @@ def _require_module(module: str, option: str, extra: str, downloads: str) -> Non
     if importlib.util.find_spec(module) is None:
         raise FaceVCError(
             f"{option} needs the package {module.replace('_', '-')}, which is not installed. Install it with "
-            f"'pip install \"facevc[{extra}]\"'; at first use it downloads {downloads}. The default, dlib, needs neither."
+            f"{install_command(extra)}; at first use it downloads {downloads}. The default, dlib, needs neither."
         )

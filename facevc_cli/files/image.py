@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.extras import install_command
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.image_headers import check_header, check_scans, is_costly_exif, is_heif, is_jpeg, read_start
 
@@ -125,7 +126,7 @@ def _register_heif(path: Path) -> None:
     except ImportError as error:
         raise FaceVCError(
             f"{path}: this is a HEIC picture, as iPhones take them, and needs the package pillow-heif. "
-            "Install it with 'pip install \"facevc[heic]\"', or export the picture as JPEG."
+            f"Install it with {install_command('heic')}, or export the picture as JPEG."
         ) from error
     pillow_heif.register_heif_opener()
 

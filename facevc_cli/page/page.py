@@ -9,6 +9,7 @@ from typing import Any
 
 from facevc_cli.conversion.card import CARD_SUFFIX
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.extras import install_command
 from facevc_cli.dsp.pitch import PitchRule
 from facevc_cli.page import views
 from facevc_cli.page.people import Card, Person, Photo
@@ -35,7 +36,7 @@ def prepare(folder: Path) -> None:
     """Set the environment that Gradio reads, before its import. FaceVCError if it is not installed."""
     if importlib.util.find_spec("gradio") is None:
         raise FaceVCError(
-            "facevc serve needs the package gradio, which is not installed. Install it with 'pip install \"facevc[demo]\"'. "
+            f"facevc serve needs the package gradio, which is not installed. Install it with {install_command('page')}. "
             "No other command needs it."
         )
     os.environ.update(QUIET, GRADIO_TEMP_DIR=str(folder))

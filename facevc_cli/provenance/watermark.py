@@ -132,8 +132,6 @@ def draw_pattern(key: bytes) -> np.ndarray:
 
 def _measure_cells(wav: np.ndarray) -> np.ndarray | None:
     """(n,) at 16 kHz -> (frames, BANDS) log energies in dB minus their neighbourhood's mean, clipped; None for silence."""
-    from scipy.ndimage import uniform_filter
-
     hop = round(HOP_S * DETECTION_RATE)
     size = 4 * hop
     frames = np.lib.stride_tricks.sliding_window_view(wav, size)[::hop]
@@ -145,9 +143,17 @@ def _measure_cells(wav: np.ndarray) -> np.ndarray | None:
         return None
     level = 10 * np.log10(np.maximum(energy / loud, 10 ** (-_RANGE_DB / 10 - 1)))
     weight = (level > -_RANGE_DB).astype(np.float64)
-    local = uniform_filter(weight * level, _LOCAL) / np.maximum(uniform_filter(weight, _LOCAL), 1e-6)
+    local = _compute_local_mean(weight * level) / np.maximum(_compute_local_mean(weight), 1e-6)
     cells = weight * np.clip(level - local, -_CLIP_DB, _CLIP_DB)
     return np.asarray(cells - weight * (cells.sum(0) / np.maximum(weight.sum(0), 1)))
+
+
+def _compute_local_mean(cells: np.ndarray) -> np.ndarray:
+    """(frames, bands) -> the same shape: the mean over each cell's neighbourhood, mirrored at the edges."""
+    padded = np.pad(cells, [(size // 2, size // 2) for size in _LOCAL], mode="symmetric")
+    for axis, size in enumerate(_LOCAL):
+        padded = np.lib.stride_tricks.sliding_window_view(padded, size, axis=axis).mean(axis=-1)
+    return padded
 
 
 def _find_bands(frequencies_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

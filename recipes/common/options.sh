@@ -35,6 +35,13 @@ parse_options() {
     command -v facevc >/dev/null || die "the command facevc is not installed here; see the project's README"
 }
 
+# needs FIRST LAST MODULE EXTRA: dies before anything is done if a stage from FIRST to LAST is asked for and its package is missing.
+needs() {
+    [ "$stage" -le "$2" ] && [ "$1" -le "$stop_stage" ] || return 0
+    python3 -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$3') is None)" ||
+        die "stages $1 to $2 need the package $3, which is not installed: pip install 'facevc[$4]'"
+}
+
 # --judges light|all -> $heard, options of `facevc evaluate`: without the recogniser and the MOS predictor it takes seconds.
 # shellcheck disable=SC2034  # run.sh uses it
 set_judges() {

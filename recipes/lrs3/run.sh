@@ -52,6 +52,7 @@ jobs=0
 . "$here/../common/options.sh"
 parse_options "$@"
 set_judges
+needs 5 6 accelerate train
 
 case "$embedder" in
     facenet) face_dim=512 ;;

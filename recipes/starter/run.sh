@@ -40,6 +40,8 @@ steps=""
 # shellcheck source=recipes/common/options.sh
 . "$here/../common/options.sh"
 parse_options "$@"
+needs 6 6 scipy eval
+needs 7 11 accelerate train
 
 shortened=()
 if [ -n "$steps" ]; then

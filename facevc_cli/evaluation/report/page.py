@@ -227,6 +227,8 @@ def _list_shown(systems: Iterable[Mapping[str, Figure]], metrics: Mapping[str, M
 
 
 def _draw_plots(evaluation: Evaluation, addresses: Path | None) -> list[tuple[str, str, str]]:
+    if not plots.are_plots_available():
+        return []
     memory = plots.read_addresses(addresses)
     genders = {c.face: c.gender for c in evaluation.conversions}
     if memory and addresses:  # it names faces as the manifest does, relative to its folder

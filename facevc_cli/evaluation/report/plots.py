@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,11 @@ def read_addresses(path: Path | None) -> Addresses | None:
     fits = found.address.ndim == found.slots.ndim == 2 and found.address.shape == (len(faces), len(found.slots))
     fits = fits and all(isinstance(face, str) for face in faces) and bool(np.isfinite(found.address).all() and np.isfinite(found.slots).all())
     return found if fits and len(faces) and min(found.slots.shape) > 1 else None
+
+
+def are_plots_available() -> bool:
+    """Whether what draws them, matplotlib and scipy, is installed."""
+    return find_spec("matplotlib") is not None and find_spec("scipy") is not None
 
 
 def select_plain_systems(evaluation: "Evaluation") -> dict[str, list[Conversion]]:

@@ -5,9 +5,9 @@ same content in ANOTHER speaker's voice. The student gets that speaker's face, t
 """
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
@@ -19,6 +19,9 @@ from facevc_cli.families.fvmvc.config import Config, TrainConfig
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.pretraining import compute_reconstruction_loss
 from facevc_cli.training.task import Figures, compute_learning_rate, freeze, make_generator, set_learning_rate
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 TERMS = ("reconstruction", "recall", "address", "inter_speaker", "voice_reconstruction", "pitch_level")
 
@@ -100,7 +103,7 @@ class TrainTask:
         moving = [p for p in supervision.parameters() if p.requires_grad]
         self.optimisers: dict[str, Optimizer] = {"model": Adam(moving, o.learning_rate, o.betas, weight_decay=o.weight_decay, fused=True)}
 
-    def prepare(self, accelerator: Accelerator) -> None:
+    def prepare(self, accelerator: "Accelerator") -> None:
         self.accelerator = accelerator
         self.model.to(accelerator.device)
         self.auxiliary["supervision"] = accelerator.prepare(self.auxiliary["supervision"])

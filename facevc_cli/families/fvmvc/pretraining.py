@@ -4,10 +4,9 @@ Every term has a weight in `PretrainConfig`; a term with weight 0 has no modules
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
@@ -27,6 +26,9 @@ from facevc_cli.families.fvmvc.perturbation import VoicePerturbation
 from facevc_cli.families.fvmvc.voice_critic import VoiceCritic
 from facevc_cli.training.task import Figures, compute_learning_rate, freeze, freeze_during, make_generator, ramp_up, set_learning_rate
 from facevc_cli.voices.teachers.campplus import VoiceVerifier
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
 DISCRIMINATOR_RATE = 0.4  # times the model's learning rate
@@ -131,7 +133,7 @@ class PretrainTask:
             if name in tensors and tensors[name].shape == own.shape:
                 own.copy_(tensors[name])  # a state_dict shares its memory with the module
 
-    def prepare(self, accelerator: Accelerator) -> None:
+    def prepare(self, accelerator: "Accelerator") -> None:
         self.accelerator = accelerator
         self.model.to(accelerator.device)
         for name in list(self.auxiliary):

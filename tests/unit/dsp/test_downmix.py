@@ -4,7 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from facevc_cli.dsp.downmix import ChannelLevels, choose_weights, mix_channels
+from facevc_cli.dsp import downmix
+from facevc_cli.dsp.downmix import ChannelLevels, choose_weights, mix_channels, remove_drift
 
 
 @pytest.mark.parametrize("layout", ["3.0", "4.0", "quad", "5.0", "5.1", "5.1(side)", "6.1"])
@@ -43,3 +44,42 @@ def test_channels_may_change_in_number():
         block = np.ones((10, channels), np.float32)
         levels.add(block, block[:, 0])
     assert len(levels.powers) == 3 and levels.finite
+
+
+def rms(wav):
+    return float(np.sqrt(np.mean(np.square(wav, dtype=np.float64))))
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 48000])
+@pytest.mark.parametrize("drift", ["swaying", "rising", "stepping"])
+def test_drift_goes_and_the_voice_stays_as_loud_as_it_is(rate, drift):
+    time_s = np.arange(2 * rate) / rate
+    voice = 0.1 * np.sin(2 * np.pi * 80 * time_s)
+    added = {
+        "swaying": 0.3 * np.sin(2 * np.pi * 3 * time_s + 1),
+        "rising": 0.3 * time_s - 0.3,  # it starts and ends far from 0
+        "stepping": np.where(time_s < 1, 0.3, 0.0),  # it starts with a constant level
+    }[drift]
+    wav = (voice + added).astype(np.float32)
+    assert remove_drift(wav, rate)
+    settled = np.abs(time_s - 1) > (0.1 if drift == "stepping" else 0)
+    assert rms((wav - voice)[settled]) < 0.005, "the voice's is .0707, the drift's .17 or more"
+    for edge in (slice(rate // 100), slice(-rate // 100, None)):
+        assert abs((wav - voice)[edge]).max() < 0.04, "a start or an end at its level, not a click"
+    assert rms(wav[rate // 2 : rate // 4 * 3]) == pytest.approx(0.1 / 2**0.5, rel=0.02)
+
+
+def test_drift_is_the_same_whatever_the_blocks(monkeypatch):
+    given = (0.3 * np.sin(np.arange(24000) / 4000) + 0.05 * np.random.default_rng(0).standard_normal(24000)).astype(np.float32)
+    whole, pieces = given.copy(), given.copy()
+    assert remove_drift(whole, 16000)
+    monkeypatch.setattr(downmix, "BLOCK_SAMPLES", 4099)
+    assert remove_drift(pieces, 16000)
+    np.testing.assert_allclose(pieces, whole, rtol=0, atol=1e-6)
+
+
+def test_what_does_not_drift_stays_as_it_is():
+    wav = 0.1 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    before = wav.copy()
+    assert not remove_drift(wav, 16000)
+    assert np.array_equal(wav, before)

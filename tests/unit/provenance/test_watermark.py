@@ -8,6 +8,7 @@ import soundfile
 from helpers.sounds import make_syllables
 
 from facevc_cli.files.audio import resample
+from facevc_cli.provenance import watermark as watermarks
 from facevc_cli.provenance.watermark import BANDS, FALSE_ALARMS, KEY, SLOTS, add_watermark, detect, draw_pattern, score
 
 RATE = 22050
@@ -157,3 +158,10 @@ def test_pieces_are_joined_as_if_there_were_none(monkeypatch, speech):
 def test_unit_gains_give_the_sound_back(monkeypatch, speech):
     monkeypatch.setattr("facevc_cli.provenance.watermark.GAIN_DB", 0.0)
     assert np.abs(add_watermark(speech, RATE) - speech).max() < 1e-6
+
+
+@pytest.mark.parametrize("frames", [2, 40, 997])
+def test_the_local_mean_is_scipys(frames):
+    uniform_filter = pytest.importorskip("scipy.ndimage").uniform_filter
+    cells = 30 * np.random.default_rng(0).standard_normal((frames, BANDS))
+    np.testing.assert_allclose(watermarks._compute_local_mean(cells), uniform_filter(cells, (9, 5)), rtol=0, atol=1e-12)

@@ -13,6 +13,7 @@ from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.listening import Judges
 from facevc_cli.evaluation.metrics.gender import LinearGenderJudge, PitchGenderJudge
 from facevc_cli.evaluation.metrics.intelligibility import Transcript
+from facevc_cli.evaluation.report import plots
 from facevc_cli.files.audio import save_audio
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
@@ -290,12 +291,23 @@ def test_without_librosa_the_distortion_is_off_and_a_note_says_what_to_install(p
     rows = [dict(row, parallel=row["converted"]) for row in read_table(planted / "manifest.csv") if row["system"] == "perfect"][:6]
     write_table(planted / "parallel.csv", rows)
     for module in (figures, listening):
-        monkeypatch.setattr(module, "is_librosa_installed", lambda: False)
+        monkeypatch.setattr(module, "is_distortion_available", lambda: False)
     data = run(EvaluateConfig(manifest=planted / "parallel.csv"), judges=judges()).data
     assert "MCD" not in data["systems"]["perfect"]
     assert [note for note in data["notes"] if note.startswith("MCD")] == [
-        "MCD is off: it needs librosa. Install it with 'pip install \"facevc[eval]\"'"
+        "MCD is off: it needs librosa and scipy. Install them with 'pip install \"facevc[eval]\"'"
     ]
+
+
+def test_without_matplotlib_the_page_has_no_plots_and_a_note_says_what_to_install(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    data = run(EvaluateConfig(manifest=planted, output=tmp_path / "out"), judges=judges()).data
+    note = "the page has no plots: they need matplotlib and scipy. Install them with 'pip install \"facevc[eval]\"'"
+    assert data["notes"].count(note) == 1
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert 'id="plots"' not in page and "the page has no plots" in page and "SHO" in page
+    without_page = run(EvaluateConfig(manifest=planted, html=False), judges=judges()).data
+    assert not any("no plots" in said for said in without_page["notes"])
 
 
 def test_another_speaker_judge_has_no_threshold_until_one_is_measured(planted):

@@ -19,17 +19,18 @@ from facevc_cli import __version__
 from facevc_cli.conversion.card import save_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.extras import OPTIONAL
 from facevc_cli.corpus.store import Item
 from facevc_cli.corpus.store_writer import StoreWriter
 from facevc_cli.families.checkpoint import load_checkpoint
-from facevc_cli.stages.info import OPTIONAL, InfoConfig, describe, run
+from facevc_cli.stages.info import InfoConfig, describe, run
 
 
 def test_installation():
     found = run(InfoConfig()).data["installation"]
     assert (found["facevc"], found["packages"]["numpy"]) == (__version__, np.__version__)
     assert found["device"].split(":")[0] in ("cpu", "cuda", "mps")
-    assert found["found"].keys() == OPTIONAL.keys()
+    assert found["found"].keys() == {package.distribution for package in OPTIONAL}
     assert found["presets"] == ["fvmvc", "starter", "toy"]
 
 

