@@ -46,7 +46,7 @@ def train(
 
         facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o runs/train
 
-        facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o runs/sharp --set model.temperature=0.1
+        facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o run --set model.temperature=0.1
     """
     from facevc_cli.stages.train import TrainStageConfig, run
 
