@@ -7,24 +7,10 @@ from typing import Annotated
 import typer
 
 from facevc_cli import __version__
-from facevc_cli.cli.benchmark import benchmark
-from facevc_cli.cli.convert import convert
-from facevc_cli.cli.evaluate import evaluate
-from facevc_cli.cli.extract_face import extract_face
-from facevc_cli.cli.extract_features import extract_features
-from facevc_cli.cli.extract_spkemb import extract_spkemb
-from facevc_cli.cli.extract_wav import extract_wav
-from facevc_cli.cli.import_checkpoint import import_checkpoint
-from facevc_cli.cli.info import info
-from facevc_cli.cli.nearest import nearest
-from facevc_cli.cli.pretrain import pretrain
+from facevc_cli.cli.commands import find_commands
 from facevc_cli.cli.renamed import Command
 from facevc_cli.cli.report import explain, find_exit_code
-from facevc_cli.cli.serve import serve
 from facevc_cli.cli.streams import drop_stdout, flush_stdout, open_streams
-from facevc_cli.cli.train import train
-from facevc_cli.cli.verify import verify
-from facevc_cli.cli.voice_card import voice_card
 
 app = typer.Typer(
     name="facevc",
@@ -36,20 +22,15 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-PREPARE, LEARN, USE = "Prepare", "Learn", "Use"
-for panel, commands in {
-    PREPARE: (extract_wav, extract_features, extract_face, extract_spkemb),
-    LEARN: (pretrain, train, import_checkpoint),
-    USE: (convert, voice_card, nearest, serve, benchmark, evaluate, verify, info),
-}.items():
-    for command in commands:
+for command in find_commands():
+    for name in (command.name, *command.other_names):
         app.command(
-            command.__name__.replace("_", "-"),
+            name,
             cls=Command,
-            rich_help_panel=panel,
-            no_args_is_help=command not in (info, serve),
-        )(command)
-app.command("extract-voice", cls=Command, rich_help_panel=PREPARE, no_args_is_help=True, hidden=True)(extract_spkemb)
+            rich_help_panel=command.panel,
+            no_args_is_help=command.needs_arguments,
+            hidden=name != command.name,
+        )(command.function)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,10 +1,12 @@
 """`facevc benchmark`."""
 
 from facevc_cli.cli.benchmark_options import BenchmarkOptions
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.convert import run_conversions
 from facevc_cli.cli.option_fields import takes_fields_of
 
 
+@register_command("Use", 50)
 @takes_fields_of(BenchmarkOptions)
 def benchmark(options: BenchmarkOptions) -> None:
     """Convert sources with faces for a benchmark, and add baselines and damaged faces to compare with.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.convert_options import ConvertOptions
 from facevc_cli.cli.option_fields import takes_fields_of
 from facevc_cli.cli.pipes import spool_pipes
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from facevc_cli.batch.run import ConvertConfig
 
 
+@register_command("Use", 10)
 @takes_fields_of(ConvertOptions)
 def convert(options: ConvertOptions) -> None:
     """Convert every source to the voice of every face. The output folder gets one file per pair, and a manifest.csv.

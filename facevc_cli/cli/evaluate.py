@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.evaluate_tables import show
 from facevc_cli.cli.report import run_stage
 
@@ -22,6 +23,7 @@ METRIC = "Also measure this metric of an installed package. May be repeated."
 ANSWERS = "Answers to a listening test, for MOS and CPR. May be repeated."
 
 
+@register_command("Use", 60)
 def evaluate(
     manifest: Annotated[
         Path,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.convert_options import OnMany
 from facevc_cli.cli.report import run_stage
 from facevc_cli.core import choices
@@ -13,6 +14,7 @@ from facevc_cli.core import choices
 DETECTOR = "dlib, face-alignment (S3FD, an extra) or mtcnn (the paper's, extra facenet)."
 
 
+@register_command("Prepare", 30)
 def extract_face(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example faces.h5.")],

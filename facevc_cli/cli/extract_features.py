@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import run_stage
 from facevc_cli.core import choices
 
 MEL = "fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's)."
 
 
+@register_command("Prepare", 20)
 def extract_features(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example features.h5.")],

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import run_stage
 
 
+@register_command("Prepare", 40, other_names=("extract-voice",))
 def extract_spkemb(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example voices.h5.")],

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import run_stage
 
 
+@register_command("Prepare", 10)
 def extract_wav(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the wavs and manifest.csv to.")],

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import run_stage
 
 
+@register_command("Learn", 30)
 def import_checkpoint(
     source: Annotated[
         Path,

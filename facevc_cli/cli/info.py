@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Summary
 
 
+@register_command("Use", 80, needs_arguments=False)
 def info(
     paths: Annotated[
         list[Path] | None,

@@ -7,10 +7,12 @@ import typer
 
 from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Summary
 
 
+@register_command("Use", 30)
 def nearest(
     candidates: Annotated[
         list[str],

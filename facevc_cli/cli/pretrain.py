@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import run_stage
 
 
+@register_command("Learn", 10)
 def pretrain(
     features: Annotated[Path, typer.Argument(help="The store of extract-features.", show_default=False)],
     voices: Annotated[Path, typer.Option("--voices", help="The store of extract-spkemb.")],

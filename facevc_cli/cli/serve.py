@@ -6,6 +6,7 @@ from typer import Option
 
 from facevc_cli.cli import convert_options as convert
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import run_stage
 
 PAGE = "Page"
@@ -29,6 +30,7 @@ MaxMb = Annotated[
 Open = Annotated[bool, Option("--open/--no-browser", help="Open the page in the browser.", rich_help_panel=PAGE)]
 
 
+@register_command("Use", 40, needs_arguments=False)
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 7860,

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import run_stage
 
 
+@register_command("Learn", 20)
 def train(
     features: Annotated[Path, typer.Argument(help="The store of extract-features.", show_default=False)],
     faces: Annotated[Path, typer.Option("--faces", help="The store of extract-face.")],
@@ -46,7 +48,7 @@ def train(
 
         facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o runs/train
 
-        facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o run --set model.temperature=0.1
+        facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o out --set model.temperature=.1
     """
     from facevc_cli.stages.train import TrainStageConfig, run
 

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 import typer
 
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Summary
 
 
+@register_command("Use", 70)
 def verify(
     sources: Annotated[
         list[str],

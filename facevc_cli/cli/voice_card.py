@@ -7,12 +7,14 @@ import typer
 
 from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
+from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Summary
 
 MIX = "A mix instead of faces: pictures or voice cards with weights, such as 'a.jpg=.6 b.safetensors=.4'."
 
 
+@register_command("Use", 20)
 def voice_card(
     output: Annotated[Path, typer.Option("--out", "-o", help="The card to write, such as anna.safetensors.")],
     faces: Annotated[
