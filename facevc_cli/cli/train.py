@@ -48,7 +48,7 @@ def train(
 
         facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o runs/train
 
-        facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o out --set model.temperature=.1
+        facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o out --pairs pairs.csv
     """
     from facevc_cli.stages.train import TrainStageConfig, run
 
