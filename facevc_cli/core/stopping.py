@@ -205,6 +205,11 @@ def handle_signals() -> Iterator[None]:
         if not stop_requested():
             raise
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:
+        if not is_dropping():
+            raise
+        code = get_exit_code()  # a library's complaint about work that was dropped
+        _report_stop()
     finally:
         _state.over = True
     if code is not None:  # everything is saved, so do not wait for threads that still work
@@ -260,8 +265,15 @@ def _begin_stop(number: int) -> None:
         return
     _state.deadline = time.monotonic() + (0.0 if _state.over else DROP_S)
     _state.dropping = number
+    _silence_threads()
     _raise_in_main(number)
     end_processes(active_children())
+
+
+def _silence_threads() -> None:
+    """Print no traceback of threads and destructors. Libraries complain when their processes end."""
+    threading.excepthook = lambda _: None
+    sys.unraisablehook = lambda _: None
 
 
 def _raise_in_main(number: int) -> None:

@@ -21,7 +21,7 @@ import signal, sys, threading, time
 from pathlib import Path
 from facevc_cli.cli.report import run_stage
 from facevc_cli.files.atomic import atomic_path
-from facevc_cli.core.stopping import handle_signals
+from facevc_cli.core.stopping import handle_signals, is_dropping
 from facevc_cli.core.workers import Workers
 from facevc_cli.core.progress import Summary
 import typer
@@ -36,10 +36,17 @@ def work(number):
         temporary.write_text("whole")
     return number
 
+def complain():
+    while not is_dropping():
+        time.sleep(0.001)
+    raise OSError("the pipe of a worker is gone")
+
 def stage(reporter):
     reporter.begin(12, "files", "stage")
     if rest == "thread":
         threading.Thread(target=time.sleep, args=(1000,)).start()
+    if rest == "complain":
+        threading.Thread(target=complain, daemon=True).start()
     got = []
     try:
         with Workers(jobs) as workers:
@@ -170,6 +177,16 @@ def test_a_thread_that_goes_on_does_not_keep_the_process(tmp_path):
     assert started.end() == 130 and started.took_s < 3
 
 
+def test_a_library_that_complains_of_dropped_work_is_not_shown(tmp_path):
+    """`end` looks for tracebacks."""
+    started = Started(tmp_path, jobs=1, seconds=100.0, rest="complain")
+    started.wait_for("begun-*")
+    started.send(signal.SIGINT)
+    time.sleep(0.5)
+    started.send(signal.SIGINT)
+    assert started.end() == 130 and "Stopped." in started.said()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_any_moment_will_do(tmp_path, seed):
     """Two at random: while Python loads, workers start, items are worked on, or all is done."""
@@ -191,7 +208,7 @@ def test_any_moment_will_do(tmp_path, seed):
 def test_who_ignores_ctrl_c_goes_on_ignoring_it():
     code = """
 import os, signal
-from facevc_cli.core.stopping import handle_signals
+from facevc_cli.core.stopping import handle_signals, is_dropping
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 with handle_signals():
