@@ -52,7 +52,13 @@ def describe_machine() -> dict[str, Any]:
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"processor": model, "cores": cores, "gpu": gpu, "torch": torch.__version__, "python": platform.python_version()}
+    return {
+        "processor": model,
+        "cores": cores,
+        "gpu": gpu,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def summarise_runs(values: Sequence[float]) -> dict[str, float]:
@@ -93,9 +99,17 @@ def make_recordings(folder: Path, minutes: float, seconds: float = 5.0) -> Path:
 
 
 def make_stores(
-    folder: Path, mel: str, *, utterances: int, seconds: float, content_dim: int | None = None, face_dim: int | None = None
+    folder: Path,
+    mel: str,
+    *,
+    utterances: int,
+    seconds: float,
+    content_dim: int | None = None,
+    face_dim: int | None = None,
 ) -> dict[str, Path]:
-    """Make features.h5, voices.h5 and (with a face_dim) faces.h5 of 16 speakers: random numbers in the stages' layout."""
+    """Make features.h5, voices.h5 and (with a face_dim) faces.h5 of 16 speakers: random numbers in the
+    stages' layout.
+    """
     rng = np.random.default_rng(0)
     definition = MEL_DEFINITIONS[mel]
     settings = {"mel": mel, "trim_db": 60.0, "peak": None, "definition": definition.as_settings(), "teacher": None}

@@ -1,7 +1,7 @@
 """Measure how long a conversion takes: cold, from process start to file, and warm, as a real-time factor per step.
 
---compare measures many conversions, and compares them with a plain run of the same model and with a Parallel WaveGAN. --long
-measures a long recording, and its memory.
+--compare measures many conversions, and compares them with a plain run of the same model and with a Parallel WaveGAN.
+--long measures a long recording, and its memory.
 """
 
 import os
@@ -33,9 +33,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--no-cold", action="store_true", help="leave the cold runs out")
     parser.add_argument("--no-warm", action="store_true", help="leave the warm runs out")
-    parser.add_argument("--compare", nargs="*", choices=COMPARED, help=f"with {' and '.join(COMPARED)}; nothing named means all")
+    parser.add_argument(
+        "--compare", nargs="*", choices=COMPARED, help=f"with {' and '.join(COMPARED)}; nothing named means all"
+    )
     parser.add_argument("--sources", type=int, default=10, help="of --compare, about --seconds long, no two alike")
-    parser.add_argument("--long", type=float, metavar="MINUTES", help="convert a recording of this length, whole process")
+    parser.add_argument(
+        "--long", type=float, metavar="MINUTES", help="convert a recording of this length, whole process"
+    )
     args = parser.parse_args()
     cores = common.use_cores(args.cores)
     with tempfile.TemporaryDirectory() as temporary:
@@ -72,7 +76,9 @@ def find_checkpoint(given: Path | None, folder: Path) -> tuple[Path, str]:
 
         config = load_config("starter")
         embedders = {"face": {"detector": "dlib", "embedder": "dlib"}}
-        made = Checkpoint(FaceVC(config.model), config, Frontend.standard(config.model.mel), "train", embedders=embedders)
+        made = Checkpoint(
+            FaceVC(config.model), config, Frontend.standard(config.model.mel), "train", embedders=embedders
+        )
         save_checkpoint(folder / "random", made)
         return folder / "random", "random weights of preset starter"
 
@@ -81,12 +87,27 @@ def time_cold(args, checkpoint: Path, source: Path, folder: Path) -> dict:
     """Time whole processes of the command line, in seconds. The first one may read from a cold disk."""
     seconds = []
     for i in range(args.runs):
-        command = [sys.executable, "-m", "facevc_cli", "convert", str(source), "--face", str(args.face), "-o", str(folder / f"{i}.wav")]
+        command = [
+            sys.executable,
+            "-m",
+            "facevc_cli",
+            "convert",
+            str(source),
+            "--face",
+            str(args.face),
+            "-o",
+            str(folder / f"{i}.wav"),
+        ]
         command += ["--checkpoint", str(checkpoint), "--vocoder", args.vocoder, "-d", args.device, "-q"]
         started = time.perf_counter()
         subprocess.run(command, check=True, env=os.environ)
         seconds.append(time.perf_counter() - started)
-    return {"step": "cold: process start to file", "seconds": common.summarise_runs(seconds)["median"], **_find_range(seconds), "first": seconds[0]}
+    return {
+        "step": "cold: process start to file",
+        "seconds": common.summarise_runs(seconds)["median"],
+        **_find_range(seconds),
+        "first": seconds[0],
+    }
 
 
 def time_warm(args, checkpoint: Path, source: Path) -> list[dict]:
@@ -109,16 +130,27 @@ def time_warm(args, checkpoint: Path, source: Path) -> list[dict]:
     rows = [{"step": "loading model and vocoder, once", "seconds": loading}]
     for step, seconds in {**{f"warm: {name}": values for name, values in steps.items()}, "warm: whole": whole}.items():
         median = common.summarise_runs(seconds)["median"]
-        rows.append({"step": step, "seconds": median, **_find_range(seconds), "real-time factor": median / args.seconds})
+        rows.append(
+            {"step": step, "seconds": median, **_find_range(seconds), "real-time factor": median / args.seconds}
+        )
     known = [w - f for w, f in zip(whole, steps["face"], strict=True)]
     median = common.summarise_runs(known)["median"]
-    return [*rows, {"step": "warm: whole, face known", "seconds": median, **_find_range(known), "real-time factor": median / args.seconds}]
+    return [
+        *rows,
+        {
+            "step": "warm: whole, face known",
+            "seconds": median,
+            **_find_range(known),
+            "real-time factor": median / args.seconds,
+        },
+    ]
 
 
 def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
     """Time all ways on sources of new lengths, with one face, including writing files.
 
-    The ways take turns, each in a process of its own, because kernels that one compiles evict another's. ratio: time as a multiple of ours.
+    The ways take turns, each in a process of its own, because kernels that one compiles evict another's. ratio: time as
+    a multiple of ours.
     """
     from facevc_cli.files.audio import save_audio
 
@@ -135,7 +167,9 @@ def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
                 save_audio(sources[-1], *common.make_speech(length, args.source))
                 total += length
             for name, process in processes.items():
-                taken = process.submit(time_turn, name, checkpoint, args.vocoder, args.device, args.face, sources, folder).result()
+                taken = process.submit(
+                    time_turn, name, checkpoint, args.vocoder, args.device, args.face, sources, folder
+                ).result()
                 if round_:
                     seconds[name].append(taken)
             totals += [total] if round_ else []
@@ -149,7 +183,9 @@ def compare(args, checkpoint: Path, folder: Path, others) -> list[dict]:
     return rows
 
 
-def time_turn(name: str, checkpoint: Path, vocoder: str, device: str, face: Path, sources: list[Path], folder: Path) -> float:
+def time_turn(
+    name: str, checkpoint: Path, vocoder: str, device: str, face: Path, sources: list[Path], folder: Path
+) -> float:
     """Time one way on the sources, in seconds, after it is loaded."""
     way = make_way(name, checkpoint, vocoder, device)
     started = time.perf_counter()
@@ -188,7 +224,9 @@ def convert_batch(converter, face: Path, sources: list[Path], folder: Path) -> N
     spec = VoiceSpec.from_file("face", face)
     jobs = [Job(RecordingFile(path, path.stem), spec, folder / f"{path.stem}.out.wav", path.stem) for path in sources]
     resolver = VoiceResolver(converter)
-    convert_jobs(jobs, converter, resolver, lambda job, wav: save_audio(job.output, wav, converter.rate), lambda *_: None)
+    convert_jobs(
+        jobs, converter, resolver, lambda job, wav: save_audio(job.output, wav, converter.rate), lambda *_: None
+    )
 
 
 def convert_one_by_one(converter, face: Path, sources: list[Path], folder: Path) -> None:
@@ -196,11 +234,15 @@ def convert_one_by_one(converter, face: Path, sources: list[Path], folder: Path)
 
     target = converter.target_from_face(face)
     for source in sources:
-        save_audio(folder / f"{source.stem}.plain.wav", converter.speak(converter.analyse(source), target), converter.rate)
+        save_audio(
+            folder / f"{source.stem}.plain.wav", converter.speak(converter.analyse(source), target), converter.rate
+        )
 
 
 def make_parallel_wavegan(device: str):
-    """Make a vocoder run: version 1's generator at the paper's mel, with random weights, on log-mels as long as the sources."""
+    """Make a vocoder run: version 1's generator at the paper's mel, with random weights, on log-mels as long as the
+    sources.
+    """
     import soundfile
     import torch
 
@@ -232,8 +274,15 @@ def time_long(args, checkpoint: Path, folder: Path) -> dict:
     started = time.perf_counter()
     subprocess.run(command, check=True, env=os.environ)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)  # of the largest child
-    return {"step": f"{args.long:g} minutes, whole process", "seconds": seconds, "real-time factor": seconds / (60 * args.long), "peak MB": peak}
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )  # of the largest child
+    return {
+        "step": f"{args.long:g} minutes, whole process",
+        "seconds": seconds,
+        "real-time factor": seconds / (60 * args.long),
+        "peak MB": peak,
+    }
 
 
 def _find_range(seconds: list[float]) -> dict[str, float]:

@@ -28,7 +28,9 @@ def main() -> None:
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        store = Store(common.make_stores(folder, args.mel, utterances=args.utterances, seconds=args.seconds)["features"])
+        store = Store(
+            common.make_stores(folder, args.mel, utterances=args.utterances, seconds=args.seconds)["features"]
+        )
         files = []
         for i in range(len(store)):
             files.append(folder / f"{i}.npy")
@@ -63,10 +65,14 @@ def main() -> None:
         found = common.summarise_runs(values)
         rows.append(
             {
-                "reader": name, "crops a second": found["median"], "min": found["min"], "max": found["max"],
-                "store is faster by": common.summarise_runs(ratios)["median"], "MB a second": found["median"] * frames * 80 * 4 / 1e6,
+                "reader": name,
+                "crops a second": found["median"],
+                "min": found["min"],
+                "max": found["max"],
+                "store is faster by": common.summarise_runs(ratios)["median"],
+                "MB a second": found["median"] * frames * 80 * 4 / 1e6,
             }
-        )  # fmt: skip
+        )
     about = {"utterances": args.utterances, "crop_frames": frames, "crops_a_round": args.crops, "rounds": args.rounds}
     common.show(f"random crops ({base:.0f} a second from the store)", rows, args.json, **about)
 

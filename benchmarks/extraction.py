@@ -15,7 +15,9 @@ def main() -> None:
     parser.add_argument("--mel", nargs="+", default=["fvmvc", "hifigan"])
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--images", type=Path, help="a folder of images or videos; default: generated from the example")
-    parser.add_argument("--frames", type=int, default=60, help="number of generated images, and of frames in the generated videos")
+    parser.add_argument(
+        "--frames", type=int, default=60, help="number of generated images, and of frames in the generated videos"
+    )
     parser.add_argument("--every", type=int, default=1, help="use each n-th frame of a video")
     parser.add_argument("--only", choices=("audio", "faces"))
     args = parser.parse_args()
@@ -43,9 +45,14 @@ def time_audio(wavs: Path, output: Path, mel: str, jobs: int) -> dict:
     with Store(output) as store:
         hours = sum(store.read_column("seconds")) / 3600
     return {
-        "stage": f"extract-features --mel {mel}", "jobs": jobs, "items": summary.done, "failed": len(summary.failures), "wall s": wall,
-        "audio hours": hours, "audio hours a minute": hours / (wall / 60),
-    }  # fmt: skip
+        "stage": f"extract-features --mel {mel}",
+        "jobs": jobs,
+        "items": summary.done,
+        "failed": len(summary.failures),
+        "wall s": wall,
+        "audio hours": hours,
+        "audio hours a minute": hours / (wall / 60),
+    }
 
 
 def time_faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> dict:
@@ -59,13 +66,21 @@ def time_faces(images: Path, kind: str, output: Path, jobs: int, every: int) -> 
     with Store(output) as store:
         frames, found = sum(store.read_column("frames_seen")), sum(store.read_column("frames_with_face"))
     return {
-        "stage": f"extract-face, {kind}", "jobs": jobs, "items": summary.done, "failed": len(summary.failures), "wall s": wall,
-        "frames": frames, "with a face": found, "frames a second": frames / wall,
-    }  # fmt: skip
+        "stage": f"extract-face, {kind}",
+        "jobs": jobs,
+        "items": summary.done,
+        "failed": len(summary.failures),
+        "wall s": wall,
+        "frames": frames,
+        "with a face": found,
+        "frames a second": frames / wall,
+    }
 
 
 def make_faces(folder: Path, count: int) -> dict[str, Path]:
-    """Make `count` images of 256 px from the example face, of varied brightness, and two videos with the same frames."""
+    """Make `count` images of 256 px from the example face, of varied brightness, and two videos with the
+    same frames.
+    """
     import av
     from PIL import Image
 

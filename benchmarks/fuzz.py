@@ -1,7 +1,9 @@
-"""Damage every kind of file that facevc reads, in seeded ways, and read it. Bad input must give one clear error and nothing else.
+"""Damage every kind of file that facevc reads, in seeded ways, and read it. Bad input must give one clear error and
+nothing else.
 
-A case is `read`, `refused` (a FaceVCError), or bad: TRACEBACK (any other error), OPENED (a playlist or a program's file was opened as
-a medium), CRASH (the process died), HANG (over 10 s), FAT (over 2 GB of memory). The exit code is 1 if any case is bad.
+A case is `read`, `refused` (a FaceVCError), or bad: TRACEBACK (any other error), OPENED (a playlist or a program's file
+was opened as a medium), CRASH (the process died), HANG (over 10 s), FAT (over 2 GB of memory). The exit code is 1 if
+any case is bad.
 """
 
 import argparse
@@ -26,14 +28,18 @@ from typing import Any
 OUTCOMES = ("read", "refused", "TRACEBACK", "OPENED", "CRASH", "HANG", "FAT")
 LONGEST_S, GRACE_S, START_S = 10, 3, 300  # for a case; until the parent ends it; for imports
 FATTEST = 2 << 30  # bytes resident
-KILL_AT, ROOM = 3 << 30, 8 << 30  # bytes: the parent kills a process above the first; no process can allocate more than the second
+KILL_AT, ROOM = (
+    3 << 30,
+    8 << 30,
+)  # bytes: the parent kills a process above the first; no process can allocate more than the second
 
 
 class Hang(BaseException):
     """The case took too long."""
 
 
-# --- the worker: one process, one kind, many cases ---------------------------------------------------------------------
+# --- the worker: one process, one kind, many cases
+# ---------------------------------------------------------------------
 
 
 def work(kind_name: str, first: int, last: int, base: Path, scratch: Path, longest_s: int, keep: Path | None) -> None:
@@ -112,7 +118,12 @@ def _read(read: Any, folder: Path, longest_s: int, disguised: bool) -> dict[str,
     except BaseException as error:
         memory = isinstance(error, MemoryError) or "allocate memory" in str(error)
         outcome = "FAT" if memory else "TRACEBACK"
-        found = {"outcome": outcome, "where": _find_place(error), "text": f"{type(error).__name__}: {error}"[:160], "trace": traceback.format_exc()[-4000:]}
+        found = {
+            "outcome": outcome,
+            "where": _find_place(error),
+            "text": f"{type(error).__name__}: {error}"[:160],
+            "trace": traceback.format_exc()[-4000:],
+        }
     return {**found, "seconds": round(time.perf_counter() - started, 2)}
 
 
@@ -130,7 +141,8 @@ def _read_status(name: str, process: int | str = "self") -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":")), 0)
 
 
-# --- the parent --------------------------------------------------------------------------------------------------------
+# --- the parent
+# --------------------------------------------------------------------------------------------------------
 
 
 def fuzz_kind(kind: str, first: int, last: int, base: Path, longest_s: int, keep: Path | None) -> list[dict[str, Any]]:
@@ -148,11 +160,24 @@ def fuzz_kind(kind: str, first: int, last: int, base: Path, longest_s: int, keep
     return results
 
 
-def _run_worker(kind: str, first: int, last: int, base: Path, longest_s: int, keep: Path | None) -> tuple[list[dict[str, Any]], int | None]:
+def _run_worker(
+    kind: str, first: int, last: int, base: Path, longest_s: int, keep: Path | None
+) -> tuple[list[dict[str, Any]], int | None]:
     results: list[dict[str, Any]] = []
     begun: int | None = None
     with tempfile.TemporaryDirectory(dir=base) as scratch:
-        command = [sys.executable, __file__, "--worker", kind, str(first), str(last), str(base), scratch, str(longest_s), *([str(keep)] if keep else [])]
+        command = [
+            sys.executable,
+            __file__,
+            "--worker",
+            kind,
+            str(first),
+            str(last),
+            str(base),
+            scratch,
+            str(longest_s),
+            *([str(keep)] if keep else []),
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, start_new_session=True)
         why, since = "CRASH", time.monotonic()
@@ -176,7 +201,17 @@ def _run_worker(kind: str, first: int, last: int, base: Path, longest_s: int, ke
         log = (Path(scratch) / "log.txt").read_text(errors="replace") if (Path(scratch) / "log.txt").is_file() else ""
     if begun is not None:
         last_frame = next((line.strip() for line in log.splitlines()[::-1] if "facevc_cli" in line), "")
-        results.append({"kind": kind, "end": begun, "outcome": why, "text": f"exit code {code}", "where": last_frame[-80:], "trace": log[-3000:], "seconds": 0})
+        results.append(
+            {
+                "kind": kind,
+                "end": begun,
+                "outcome": why,
+                "text": f"exit code {code}",
+                "where": last_frame[-80:],
+                "trace": log[-3000:],
+                "seconds": 0,
+            }
+        )
     elif not results:
         sys.stderr.write(log[-3000:])
     return results, begun
@@ -211,7 +246,13 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the kinds and exit")
     parser.add_argument("--first", type=int, default=0, help="the first case's seed (0)")
     parser.add_argument("--jobs", type=int, default=2, help="kinds that run in parallel (2)")
-    parser.add_argument("--longest", type=int, default=LONGEST_S, metavar="SECONDS", help="most time for a case (10); use more on a busy machine")
+    parser.add_argument(
+        "--longest",
+        type=int,
+        default=LONGEST_S,
+        metavar="SECONDS",
+        help="most time for a case (10); use more on a busy machine",
+    )
     parser.add_argument("--only", metavar="KIND", help="run one case only, with --seed, and show its traceback")
     parser.add_argument("--seed", type=int, default=0, help="seed of --only")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="save the damaged file of --only here")
@@ -232,7 +273,13 @@ def main() -> int:
         results = _fuzz_all(kinds, args.first, args.count, base, args.jobs, args.longest)
     rows = [_make_row(kind, [result for result in results if result["kind"] == kind]) for kind in kinds]
     bad = [result for result in results if result["outcome"] not in ("read", "refused")]
-    rows.append({"kind": "all", **{name: sum(row[name] for row in rows) for name in OUTCOMES}, "slowest s": max(row["slowest s"] for row in rows)})
+    rows.append(
+        {
+            "kind": "all",
+            **{name: sum(row[name] for row in rows) for name in OUTCOMES},
+            "slowest s": max(row["slowest s"] for row in rows),
+        }
+    )
     more = {"bad": [{k: v for k, v in result.items() if k != "trace"} for result in bad]} if args.json else {}
     common.show("fuzz", rows, args.json, seconds=round(time.monotonic() - started), **more)
     if not args.json:
@@ -260,9 +307,11 @@ def _make_row(kind: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     counts = Counter(result["outcome"] for result in results)
     peaks = [result["peak"] for result in results if "peak" in result]
     return {
-        "kind": kind, **{name: counts[name] for name in OUTCOMES}, "slowest s": max(result["seconds"] for result in results),
+        "kind": kind,
+        **{name: counts[name] for name in OUTCOMES},
+        "slowest s": max(result["seconds"] for result in results),
         "most MB": round(max(peaks, default=0) / 1e6),
-    }  # fmt: skip
+    }
 
 
 def _format_bad(bad: list[dict[str, Any]]) -> list[str]:
@@ -272,7 +321,10 @@ def _format_bad(bad: list[dict[str, Any]]) -> list[str]:
         text = result.get("text", "").partition(":")[0]
         groups.setdefault((result["kind"], result["outcome"], result.get("where", ""), text), []).append(result)
     return [
-        f"{kind} {outcome} at {where}: {alike[0].get('text', '')[:120]!r}, seeds {' '.join(str(result['end']) for result in alike)}"
+        (
+            f"{kind} {outcome} at {where}: {alike[0].get('text', '')[:120]!r}, seeds "
+            f"{' '.join(str(result['end']) for result in alike)}"
+        )
         for (kind, outcome, where, _), alike in groups.items()
     ]
 
@@ -280,11 +332,15 @@ def _format_bad(bad: list[dict[str, Any]]) -> list[str]:
 def _show_bad(bad: list[dict[str, Any]]) -> None:
     sys.stdout.write("".join(f"\n{line}" for line in _format_bad(bad)) + "\n" * bool(bad))
     if bad:
-        sys.stdout.write(f"\nOne again: python benchmarks/fuzz.py --only {bad[0]['kind']} --seed {bad[0]['end']} --keep FILE\n")
+        sys.stdout.write(
+            f"\nOne again: python benchmarks/fuzz.py --only {bad[0]['kind']} --seed {bad[0]['end']} --keep FILE\n"
+        )
 
 
 def _show_case(result: dict[str, Any]) -> int:
-    sys.stdout.write(f"{result['kind']} seed {result['end']}: {result['outcome']}\n{result.get('trace') or result.get('text', '')}\n")
+    sys.stdout.write(
+        f"{result['kind']} seed {result['end']}: {result['outcome']}\n{result.get('trace') or result.get('text', '')}\n"
+    )
     return 0 if result["outcome"] in ("read", "refused") else 1
 
 

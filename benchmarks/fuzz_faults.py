@@ -23,22 +23,55 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from helpers.damage import mutate, mutate_text
 
 DEEP = 100_000
-BOMB = "[&a [l, l, l, l, l, l, l, l, l], " + ", ".join(f"&{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)) + "]"
+BOMB = (
+    "[&a [l, l, l, l, l, l, l, l, l], "
+    + ", ".join(f"&{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]"
+)
 HUGE_ROWS = 10**10
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n9 9 moveto 0 0 lineto stroke showpage\n"
 PLAYLISTS = (
-    b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nbystander.ts\n#EXT-X-ENDLIST\n", b"ffconcat version 1.0\nfile bystander.wav\n",
-    b"#EXTM3U\n#EXTINF:1,\nfile:bystander.wav\n#EXT-X-ENDLIST\n", b"v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n",
-)  # fmt: skip
-DISGUISES = (EPS, *PLAYLISTS, b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", b"PK\x03\x04" + bytes(400), b"GIF89a", b"RIFF\x04\0\0\0WAVE")
+    b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nbystander.ts\n#EXT-X-ENDLIST\n",
+    b"ffconcat version 1.0\nfile bystander.wav\n",
+    b"#EXTM3U\n#EXTINF:1,\nfile:bystander.wav\n#EXT-X-ENDLIST\n",
+    b"v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n",
+)
+DISGUISES = (
+    EPS,
+    *PLAYLISTS,
+    b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
+    b"PK\x03\x04" + bytes(400),
+    b"GIF89a",
+    b"RIFF\x04\0\0\0WAVE",
+)
 
 
 _HEADER_FAULTS = (  # of npy: a text, and its replacements
-    (rb"'shape': \([^)]*\)", (b"'shape': (2, 9999999999)", b"'shape': (-2, 80)", b"'shape': ()", b"'shape': (2, 80L)", b"'shape': (2, 80", b"'shape': 5")),
-    (rb"'descr': '[^']*'", (b"'descr': 'O'", b"'descr': '<U9'", b"'descr': '<f2'", b"'descr': '<M8[s]'", b"'descr': [('a', '<f8')]", b"'descr': {}")),
+    (
+        rb"'shape': \([^)]*\)",
+        (
+            b"'shape': (2, 9999999999)",
+            b"'shape': (-2, 80)",
+            b"'shape': ()",
+            b"'shape': (2, 80L)",
+            b"'shape': (2, 80",
+            b"'shape': 5",
+        ),
+    ),
+    (
+        rb"'descr': '[^']*'",
+        (
+            b"'descr': 'O'",
+            b"'descr': '<U9'",
+            b"'descr': '<f2'",
+            b"'descr': '<M8[s]'",
+            b"'descr': [('a', '<f8')]",
+            b"'descr': {}",
+        ),
+    ),
     (rb"'descr': '[^']*'", (b"'descr': '>i1'", b"'descr': '<c16'", b"'descr': '|b1'")),
     (rb"'fortran_order': \w+", (b"'fortran_order': True", b"'fortran_order': 5", b"'x': 1")),
-)  # fmt: skip
+)
 
 
 def damage(format: str, data: bytes, seed: int) -> bytes:
@@ -61,10 +94,39 @@ def is_disguise(data: bytes) -> bool:
 
 
 def draw_odd_value(rng: random.Random) -> Any:
-    return rng.choice((
-        None, True, -1, 0, 1, 10**30, 1e308, float("nan"), float("inf"), "", "x", "x" * 100_000, "a\0b", "\ud7ff\u202e", [], {}, [1, [2]], {"a": {"b": 1}},
-        ["a", "a"], 2**31, 0.5, "1e9999", "../" * 30 + "etc/passwd", "x" * 5000, -(2**63), [None], {"": ""}, "2020-99-99", 1e-320,
-    ))  # fmt: skip
+    return rng.choice(
+        (
+            None,
+            True,
+            -1,
+            0,
+            1,
+            10**30,
+            1e308,
+            float("nan"),
+            float("inf"),
+            "",
+            "x",
+            "x" * 100_000,
+            "a\0b",
+            "\ud7ff\u202e",
+            [],
+            {},
+            [1, [2]],
+            {"a": {"b": 1}},
+            ["a", "a"],
+            2**31,
+            0.5,
+            "1e9999",
+            "../" * 30 + "etc/passwd",
+            "x" * 5000,
+            -(2**63),
+            [None],
+            {"": ""},
+            "2020-99-99",
+            1e-320,
+        )
+    )
 
 
 def damage_tree(tree: Any, rng: random.Random, value: Any = None) -> Any:
@@ -88,13 +150,28 @@ def _damage_yaml(data: bytes, rng: random.Random) -> bytes:
     class Loader(yaml.SafeLoader):
         """Reads what other dumpers wrote."""
 
-    Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: loader.construct_sequence(node))
+    Loader.add_multi_constructor(
+        "tag:yaml.org,2002:python/", lambda loader, suffix, node: loader.construct_sequence(node)
+    )
     tree = yaml.load(data, Loader=Loader)  # a SafeLoader
     special = rng.random()
     if special < 0.25:
         deep = ("[" * DEEP, "{a: " * DEEP)
-        stand_in = rng.choice((BOMB, *deep, "&s [*s]", "&s {model: *s}", "9" * 5000, "!!python/object/apply:os.abort []", "!!binary x", "0x_"))
-        return yaml.safe_dump(damage_tree(tree, rng, "STAND_IN"), sort_keys=False).replace("STAND_IN", stand_in).encode()
+        stand_in = rng.choice(
+            (
+                BOMB,
+                *deep,
+                "&s [*s]",
+                "&s {model: *s}",
+                "9" * 5000,
+                "!!python/object/apply:os.abort []",
+                "!!binary x",
+                "0x_",
+            )
+        )
+        return (
+            yaml.safe_dump(damage_tree(tree, rng, "STAND_IN"), sort_keys=False).replace("STAND_IN", stand_in).encode()
+        )
     return yaml.safe_dump(damage_tree(tree, rng), sort_keys=False, allow_unicode=True).encode("utf-8", "surrogatepass")
 
 
@@ -126,10 +203,26 @@ def _damage_table(data: bytes, rng: random.Random) -> bytes:
     elif change == 6:
         cells = cells + [cells[row]] * 2000
     else:
-        cells[row][column] = rng.choice((
-            "", "\0", "x" * 300, "x" * 5000, "x" * 200_000, '"', "|", "|" * 9000, "nan", "-inf", "1e999", "9" * 5000, "../" * 50 + "x", "/dev/zero",
-            "\ud7ff", "a\rb",
-        ))  # fmt: skip
+        cells[row][column] = rng.choice(
+            (
+                "",
+                "\0",
+                "x" * 300,
+                "x" * 5000,
+                "x" * 200_000,
+                '"',
+                "|",
+                "|" * 9000,
+                "nan",
+                "-inf",
+                "1e999",
+                "9" * 5000,
+                "../" * 50 + "x",
+                "/dev/zero",
+                "\ud7ff",
+                "a\rb",
+            )
+        )
     return ("\n".join(",".join(line) for line in cells) + "\n").encode()
 
 
@@ -137,7 +230,9 @@ def _damage_safetensors(data: bytes, rng: random.Random) -> bytes:
     (length,) = struct.unpack("<Q", data[:8])
     header, body = data[8 : 8 + length], data[8 + length :]
     if rng.random() < 0.25:
-        lie = rng.choice((0, 1, length - 1, length + 1, len(data), 2**31, 2**40, 2**63, 2**64 - 1, rng.randrange(length * 2)))
+        lie = rng.choice(
+            (0, 1, length - 1, length + 1, len(data), 2**31, 2**40, 2**63, 2**64 - 1, rng.randrange(length * 2))
+        )
         return struct.pack("<Q", lie) + data[8:]
     tree = json.loads(header)
     if rng.random() < 0.3:  # a well-formed tensor of another kind
@@ -146,10 +241,26 @@ def _damage_safetensors(data: bytes, rng: random.Random) -> bytes:
             tree[name]["dtype"] = rng.choice(("F16", "BF16", "I32", "U32", "I8", "F64", "BOOL", "F8_E4M3", "I64", "U8"))
         else:
             shape = tree[name]["shape"]
-            tree[name]["shape"] = rng.choice((shape[::-1], [1, *shape], [int(np.prod(shape))], [*shape, 1], [0], [], [2**62, 2**62]))
+            tree[name]["shape"] = rng.choice(
+                (shape[::-1], [1, *shape], [int(np.prod(shape))], [*shape, 1], [0], [], [2**62, 2**62])
+            )
     elif "__metadata__" in tree and rng.random() < 0.6:
         name = rng.choice(list(tree["__metadata__"]))
-        texts = ("", "5", "null", "[" * DEEP, "NaN", '[["a"]]', '{"a": 1}', "-1", "1e999", "x" * 5000, "\0", "[]", "[5]")
+        texts = (
+            "",
+            "5",
+            "null",
+            "[" * DEEP,
+            "NaN",
+            '[["a"]]',
+            '{"a": 1}',
+            "-1",
+            "1e999",
+            "x" * 5000,
+            "\0",
+            "[]",
+            "[5]",
+        )
         tree["__metadata__"][name] = rng.choice(texts)
     else:
         tree = damage_tree(tree, rng)
@@ -157,7 +268,11 @@ def _damage_safetensors(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.4:
         body = np.frombuffer(body[: len(body) // 4 * 4], np.float32).copy().tobytes()
         at = rng.randrange(0, max(1, len(body)), 4)
-        body = body[:at] + np.array([rng.choice((np.nan, np.inf, -1e38, 0.0))] * rng.choice((1, 400)), np.float32).tobytes() + body[at + 4 :]
+        body = (
+            body[:at]
+            + np.array([rng.choice((np.nan, np.inf, -1e38, 0.0))] * rng.choice((1, 400)), np.float32).tobytes()
+            + body[at + 4 :]
+        )
         body = body[: len(data) - 8 - length]
     return struct.pack("<Q", len(changed)) + changed + body
 
@@ -182,10 +297,24 @@ def _damage_npz(data: bytes, rng: random.Random) -> bytes:
         members[name] = _damage_npy(members[name], rng)
     else:
         other = io.BytesIO()
-        np.save(other, rng.choice((np.zeros(()), np.zeros((3, 3)), np.array(["a"]), np.zeros((0, 7)), np.array([[["k"]]]), np.zeros(10_000, np.int8))))
+        np.save(
+            other,
+            rng.choice(
+                (
+                    np.zeros(()),
+                    np.zeros((3, 3)),
+                    np.array(["a"]),
+                    np.zeros((0, 7)),
+                    np.array([[["k"]]]),
+                    np.zeros(10_000, np.int8),
+                )
+            ),
+        )
         members[name] = other.getvalue()
     written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))) as archive:
+    with zipfile.ZipFile(
+        written, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))
+    ) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return written.getvalue()
@@ -211,13 +340,27 @@ def _damage_torch(data: bytes, rng: random.Random) -> bytes:
                 archive.writestr(name, content)
         return written.getvalue()
     tree = torch.load(io.BytesIO(data), weights_only=True)
-    tensor = rng.choice((
-        Evil(), torch.zeros(()), torch.zeros(0), torch.zeros(1).expand(HUGE_ROWS), torch.zeros(1, 1).expand(10**6, 10**6),
-        torch.zeros(3, dtype=torch.complex64),
-        torch.zeros(3, 3).to_sparse(), torch.full((80,), float("nan")), torch.zeros(1, dtype=torch.bool), torch.zeros(2, 2, dtype=torch.float16), None, {}, "x",
-        torch.quantize_per_tensor(torch.zeros(4), 0.1, 0, torch.qint8), torch.zeros(2, 3, 4, 5, 6), {5: torch.zeros(1)},
-        torch.empty(3, device="meta"),
-    ))  # fmt: skip
+    tensor = rng.choice(
+        (
+            Evil(),
+            torch.zeros(()),
+            torch.zeros(0),
+            torch.zeros(1).expand(HUGE_ROWS),
+            torch.zeros(1, 1).expand(10**6, 10**6),
+            torch.zeros(3, dtype=torch.complex64),
+            torch.zeros(3, 3).to_sparse(),
+            torch.full((80,), float("nan")),
+            torch.zeros(1, dtype=torch.bool),
+            torch.zeros(2, 2, dtype=torch.float16),
+            None,
+            {},
+            "x",
+            torch.quantize_per_tensor(torch.zeros(4), 0.1, 0, torch.qint8),
+            torch.zeros(2, 3, 4, 5, 6),
+            {5: torch.zeros(1)},
+            torch.empty(3, device="meta"),
+        )
+    )
     written = io.BytesIO()
     torch.save(damage_tree(tree, rng, tensor), written)
     return written.getvalue()
@@ -228,7 +371,11 @@ def _damage_png(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.3:
         return _damage_medium(data, rng)
     width, height = rng.choice(((12_000, 12_000), (60_000, 60_000), (1, 2**31 - 1), (0, 5), (100_000, 1400)))
-    header = b"IHDR" + struct.pack(">II", width, height) + bytes([rng.choice((1, 8, 16)), rng.choice((0, 2, 3, 4, 6)), 0, 0, rng.choice((0, 1))])
+    header = (
+        b"IHDR"
+        + struct.pack(">II", width, height)
+        + bytes([rng.choice((1, 8, 16)), rng.choice((0, 2, 3, 4, 6)), 0, 0, rng.choice((0, 1))])
+    )
     return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
 
 
@@ -249,7 +396,16 @@ def _damage_hdf5(data: bytes, rng: random.Random) -> bytes:
         if change == 0 and len(file.attrs):
             key = rng.choice(list(file.attrs))
             tree = json.loads(file.attrs["settings"]) if "settings" in file.attrs else {}
-            texts = ("", "{", "[" * DEEP, "5", "null", "[]", "{}", *[json.dumps(damage_tree(tree, rng)) for _ in range(6)])
+            texts = (
+                "",
+                "{",
+                "[" * DEEP,
+                "5",
+                "null",
+                "[]",
+                "{}",
+                *[json.dumps(damage_tree(tree, rng)) for _ in range(6)],
+            )
             if rng.random() < 0.7:
                 file.attrs[key] = rng.choice((*texts, -1, 2, np.zeros(3), b"\xff\xfe", h5py.Empty("f"), 1e30))
             else:
@@ -264,8 +420,15 @@ def _damage_hdf5(data: bytes, rng: random.Random) -> bytes:
         elif change == 4:
             name = rng.choice(names)
             del file[name]
-            links = (h5py.ExternalLink("bystander.h5", "/"), h5py.SoftLink("/nowhere"), h5py.SoftLink(f"/{name}"), h5py.ExternalLink("/etc/passwd", "/x"))
-            file[name] = rng.choice((*links, file["/"])) if rng.random() < 0.9 else h5py.ExternalLink("gone.h5", "/" + name)
+            links = (
+                h5py.ExternalLink("bystander.h5", "/"),
+                h5py.SoftLink("/nowhere"),
+                h5py.SoftLink(f"/{name}"),
+                h5py.ExternalLink("/etc/passwd", "/x"),
+            )
+            file[name] = (
+                rng.choice((*links, file["/"])) if rng.random() < 0.9 else h5py.ExternalLink("gone.h5", "/" + name)
+            )
         elif change == 5:
             name = rng.choice(names)
             del file[name]
@@ -279,7 +442,9 @@ def _damage_hdf5(data: bytes, rng: random.Random) -> bytes:
             old = file[name][...]
             if old.dtype.kind in "iuf":
                 changed = np.array(old).reshape(-1)
-                numbers = {"f": (np.nan, np.inf, -1e38), "u": (0, 1)}.get(old.dtype.kind, (-1, 0, 2**31, 2**62, -(2**62)))
+                numbers = {"f": (np.nan, np.inf, -1e38), "u": (0, 1)}.get(
+                    old.dtype.kind, (-1, 0, 2**31, 2**62, -(2**62))
+                )
                 changed[rng.randrange(len(changed)) :: rng.choice((1, 1000))] = rng.choice(numbers)
                 file[name][...] = changed.reshape(old.shape)
     return held.getvalue()

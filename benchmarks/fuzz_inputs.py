@@ -42,11 +42,17 @@ def _make_media(base: Path) -> None:
     _encode(folder / "a.mp3", wav, "libmp3lame", 44_100)
     _encode(folder / "a.m4a", wav, "aac", 44_100)
     _encode(folder / "bystander.ts", wav, "aac", 44_100)
-    for suffix, codecs in {"mp4": ("libx264", "aac", 44_100), "mkv": ("mpeg4", "aac", 44_100), "webm": ("libvpx", "libopus", 48_000)}.items():
+    for suffix, codecs in {
+        "mp4": ("libx264", "aac", 44_100),
+        "mkv": ("mpeg4", "aac", 44_100),
+        "webm": ("libvpx", "libopus", 48_000),
+    }.items():
         _encode(folder / f"a.{suffix}", wav, codecs[1], codecs[2], np.asarray(image), codecs[0])
 
 
-def _encode(path: Path, wav: np.ndarray, codec: str, rate: int, picture: np.ndarray | None = None, video_codec: str = "") -> None:
+def _encode(
+    path: Path, wav: np.ndarray, codec: str, rate: int, picture: np.ndarray | None = None, video_codec: str = ""
+) -> None:
     import av
 
     from facevc_cli.files.audio import resample
@@ -76,7 +82,10 @@ def _make_stores(base: Path) -> None:
     from facevc_cli.corpus.store_writer import StoreWriter
 
     made = make_stores(base / "stores")
-    with Store(made.features) as store, StoreWriter(base / "stores" / "other.h5", "extract-features", store.settings) as writer:
+    with (
+        Store(made.features) as store,
+        StoreWriter(base / "stores" / "other.h5", "extract-features", store.settings) as writer,
+    ):
         item = store.read_item(0)
         writer.add(Item("new/one", "new", item.frames, item.vectors, item.columns))
     part = next((base / "stores" / "other.h5.parts").iterdir())
@@ -99,7 +108,10 @@ def _make_model(base: Path) -> None:
     loaded_slots = loaded.model.get_slot_values().numpy()
     address = np.full(len(loaded_slots), 1 / len(loaded_slots), np.float32)
     origin = ({"file": "a.jpg", "sha256": "0" * 16, "share": "1"},)
-    save_card(base / "model" / "card.safetensors", VoiceCard(loaded_slots[0], address, "toy", loaded.weights_sha256[:16], 1.0, origin, "2026-01-01", "0.1.0"))
+    save_card(
+        base / "model" / "card.safetensors",
+        VoiceCard(loaded_slots[0], address, "toy", loaded.weights_sha256[:16], 1.0, origin, "2026-01-01", "0.1.0"),
+    )
     addresses = Addresses(base / "model", loaded_slots)
     addresses.put(Path("/pictures/a.jpg"), address)
     addresses.save()
@@ -111,7 +123,9 @@ def _make_run(base: Path) -> None:
     make_stores(base / "run")
     pretrain(base / "run", stop_at=3)
     _steady_records(base / "run" / "run")
-    (base / "run" / "weights.csv").write_text("utterance,weight\nanna/a_1,1\nanna/a-2,2\nbert/b 1,1\ncleo/ç.1,1\n", encoding="utf-8")
+    (base / "run" / "weights.csv").write_text(
+        "utterance,weight\nanna/a_1,1\nanna/a-2,2\nbert/b 1,1\ncleo/ç.1,1\n", encoding="utf-8"
+    )
 
 
 def _steady_records(run: Path) -> None:
@@ -121,7 +135,10 @@ def _steady_records(run: Path) -> None:
     starts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     steady = [{**start, "command": ["facevc", "pretrain"], "git": None} for start in starts]
     (run / "run.json").write_text(json.dumps(steady, indent=1) + "\n", encoding="utf-8")
-    rows = [{name: "0.5" if name in ("steps_per_s", "data_wait") and text else text for name, text in row.items()} for row in read_table(run / "losses.csv")]
+    rows = [
+        {name: "0.5" if name in ("steps_per_s", "data_wait") and text else text for name, text in row.items()}
+        for row in read_table(run / "losses.csv")
+    ]
     write_table(run / "losses.csv", rows)
 
 
@@ -135,12 +152,18 @@ def _make_tables(base: Path) -> None:
         recording(folder / "wavs" / who / "1.wav", 0.2)
         save_image(folder / "faces" / who / "1.png", np.full((8, 8, 3), 40 * i + 9, np.uint8))
     genders = list(PEOPLE.items())
-    (folder / "pairs.csv").write_text("source,face\n" + "".join(f"{who}/1,{other}/1\n" for who in PEOPLE for other in PEOPLE if who != other))
-    (folder / "labels.csv").write_text("target,gender,references\n" + "".join(f"{who},{gender},wavs/{who}/1.wav\n" for who, gender in genders))
+    (folder / "pairs.csv").write_text(
+        "source,face\n" + "".join(f"{who}/1,{other}/1\n" for who in PEOPLE for other in PEOPLE if who != other)
+    )
+    (folder / "labels.csv").write_text(
+        "target,gender,references\n" + "".join(f"{who},{gender},wavs/{who}/1.wav\n" for who, gender in genders)
+    )
     lines = "".join(f"{who}/1,{gender},{who},two words\n" for who, gender in genders)
     (folder / "sources.csv").write_text("source_id,gender,speaker,transcript\n" + lines)
     (folder / "speakers.csv").write_text("utterance,speaker\n" + "".join(f"{who}/1,{who}\n" for who in PEOPLE))
-    (folder / "splits.csv").write_text("speaker,split\n" + "".join(f"{who},{'valid' if who == 'dora' else 'train'}\n" for who in PEOPLE))
+    (folder / "splits.csv").write_text(
+        "speaker,split\n" + "".join(f"{who},{'valid' if who == 'dora' else 'train'}\n" for who in PEOPLE)
+    )
     (folder / "list.txt").write_text("".join(f"wavs/{who}/1.wav\n" for who in ("anna",)) + "wavs\n")
     (folder / "protocol.yaml").write_text(
         "sources: {speakers: 1, utterances: 1}\ntargets: {people: 1, images: 1}\nreferences: {least: 1, most: 10}\n"
@@ -160,20 +183,52 @@ def _make_evaluation(base: Path) -> None:
         for source in ("s1", "s2"):
             recording(folder / f"{source}.wav", 0.3, f0_hz=140)
             recording(folder / f"{source}__{who}.wav", 0.3, f0_hz=112 + 30 * i)
-            rows.append({
-                "converted": f"{source}__{who}.wav", "status": "done", "system": "facevc", "baseline": "", "degradation": "", "source": f"{source}.wav",
-                "source_id": source, "target": who, "face": f"faces/{who}.png", "gender": gender, "references": f"real-{who}.wav", "seconds": "0.3",
-                "model": "toy", "vocoder": "griffin-lim", "key": "0" * 16,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "converted": f"{source}__{who}.wav",
+                    "status": "done",
+                    "system": "facevc",
+                    "baseline": "",
+                    "degradation": "",
+                    "source": f"{source}.wav",
+                    "source_id": source,
+                    "target": who,
+                    "face": f"faces/{who}.png",
+                    "gender": gender,
+                    "references": f"real-{who}.wav",
+                    "seconds": "0.3",
+                    "model": "toy",
+                    "vocoder": "griffin-lim",
+                    "key": "0" * 16,
+                }
+            )
     write_table(folder / "manifest.csv", rows)
-    (folder / "labels.csv").write_text("target,gender,references\n" + "".join(f"{who},{gender},real-{who}.wav\n" for who, gender in PEOPLE.items()))
+    (folder / "labels.csv").write_text(
+        "target,gender,references\n" + "".join(f"{who},{gender},real-{who}.wav\n" for who, gender in PEOPLE.items())
+    )
     (folder / "sources.csv").write_text("source_id,gender,speaker,file\ns1,male,bert,s1.wav\ns2,female,dora,s2.wav\n")
-    (folder / "real.csv").write_text("file,speaker\n" + "".join(f"real-{who}.wav,{who}\ns1.wav,{who}\n" for who in PEOPLE))
+    (folder / "real.csv").write_text(
+        "file,speaker\n" + "".join(f"real-{who}.wav,{who}\ns1.wav,{who}\n" for who in PEOPLE)
+    )
     evaluate(folder, listening_test=folder / "test.html")
-    test = json.loads(re.search(r'<script type="application/json" id="test">(.*?)</script>', (folder / "test.html").read_text(encoding="utf-8"), re.S)[1])  # type: ignore[index]
+    test = json.loads(
+        re.search(
+            r'<script type="application/json" id="test">(.*?)</script>',
+            (folder / "test.html").read_text(encoding="utf-8"),
+            re.S,
+        )[1]
+    )  # type: ignore[index]
     names = json.loads(base64.b64decode(test["names"]))
     answers = [
-        ["lis", str(number), trial["kind"], trial["item"], *names[trial["item"]], "4" if trial["kind"] == "MOS" else "system", "3.5"]
+        [
+            "lis",
+            str(number),
+            trial["kind"],
+            trial["item"],
+            *names[trial["item"]],
+            "4" if trial["kind"] == "MOS" else "system",
+            "3.5",
+        ]
         for number, trial in enumerate(test["trials"][:20], start=1)
     ]
     (folder / "answers.csv").write_text("\n".join(",".join(line) for line in [test["columns"], *answers]) + "\n")
@@ -200,9 +255,14 @@ def _make_published(base: Path) -> None:
     places = [(scope, key) for scope in scopes for key in shapes[scope]]
     numbered = {scope: {key: torch.tensor(places.index((scope, key))) for key in shapes[scope]} for scope in scopes}
     small = (
-        "voice_dim=16", "z_dim=8", "slots=6", "dvector_dim=256", "face_dim=12", "content_encoder={channels: 16, codes: 8, context_dim: 8}",
+        "voice_dim=16",
+        "z_dim=8",
+        "slots=6",
+        "dvector_dim=256",
+        "face_dim=12",
+        "content_encoder={channels: 16, codes: 8, context_dim: 8}",
         "decoder={channels: 16, recurrent_dim: 16, postnet_channels: 16}",
-    )  # fmt: skip
+    )
     model = FaceVC(load_config("fvmvc", None, [f"model.{setting}" for setting in small]).model)
     own = model.state_dict()
     content: dict[str, Any] = {scope: {} for scope in scopes}
@@ -249,7 +309,12 @@ def _make_teacher(base: Path) -> None:
     text = lambda name: struct.pack("<H", len(name) + 1) + name.encode() + b"\0"  # noqa: E731
     parts = [struct.pack("<I", 6), text("WhisperSpec"), struct.pack("<II", 3, len(arrays))]
     for name, array in arrays.items():
-        parts += [text(name), struct.pack(f"<B{array.ndim}I", array.ndim, *array.shape), struct.pack("<BI", 4, array.nbytes), array.tobytes()]
+        parts += [
+            text(name),
+            struct.pack(f"<B{array.ndim}I", array.ndim, *array.shape),
+            struct.pack("<BI", 4, array.nbytes),
+            array.tobytes(),
+        ]
     folder = base / "teacher"
     recording(folder / "wavs" / "a" / "1.wav", 0.3)
     (folder / "whisper").mkdir()

@@ -33,7 +33,9 @@ class Kind:
     file: str
     format: str
     read: Callable[[Path], None]
-    repair: Callable[[Path], None] | None = None  # runs after the damage; corrects checksums that a reader would refuse at once
+    repair: Callable[[Path], None] | None = (
+        None  # runs after the damage; corrects checksums that a reader would refuse at once
+    )
 
 
 def attempt(*reads: Callable[[], Any]) -> None:
@@ -59,7 +61,8 @@ def _use_sound(name: str) -> Callable[[Path], None]:
 
         path = folder / name
         attempt(
-            lambda: extract_wav(ExtractWavConfig(sources=(path,), output=folder / "out", jobs=1, overwrite=True)), lambda: verify(VerifyConfig(files=(path,)))
+            lambda: extract_wav(ExtractWavConfig(sources=(path,), output=folder / "out", jobs=1, overwrite=True)),
+            lambda: verify(VerifyConfig(files=(path,))),
         )
 
     return read
@@ -69,7 +72,11 @@ def _use_speech(folder: Path) -> None:
     from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
     _use_sound("a.wav")(folder)
-    attempt(lambda: run(ExtractFeaturesConfig(sources=(folder / "a.wav",), output=folder / "out.h5", jobs=1, overwrite=True)))
+    attempt(
+        lambda: run(
+            ExtractFeaturesConfig(sources=(folder / "a.wav",), output=folder / "out.h5", jobs=1, overwrite=True)
+        )
+    )
 
 
 def _use_video(name: str) -> Callable[[Path], None]:
@@ -105,9 +112,17 @@ def _use_stores(folder: Path) -> None:
 
     def join() -> None:
         config = load_config("toy", None, TOY)
-        with Store(paths[0], "extract-features") as features, Store(paths[1], "extract-spkemb") as voices, Store(paths[2], "extract-face") as faces:
+        with (
+            Store(paths[0], "extract-features") as features,
+            Store(paths[1], "extract-spkemb") as voices,
+            Store(paths[2], "extract-face") as faces,
+        ):
             inputs = read_inputs(features, voices, config, config.train, 0, faces=FacePairs(faces))
-            attempt(lambda: inputs.training[0], lambda: inputs.training[1], lambda: inputs.validation and inputs.validation[0])
+            attempt(
+                lambda: inputs.training[0],
+                lambda: inputs.training[1],
+                lambda: inputs.validation and inputs.validation[0],
+            )
 
     def go_on(path: Path) -> None:
         with Store(path) as store:
@@ -179,7 +194,17 @@ def pretrain(folder: Path, **options: Any) -> Any:
     if hasattr(facevc_cli.training.run_folder, "_plot"):  # drawing takes longer than the training
         facevc_cli.training.run_folder._plot = lambda table, picture: None
     inputs, settings = (folder / "features.h5", folder / "voices.h5"), (*TOY, "pretrain.steps=4")
-    return run(PretrainStageConfig(features=inputs[0], voices=inputs[1], output=folder / "run", preset="toy", overrides=settings, device="cpu", **options))
+    return run(
+        PretrainStageConfig(
+            features=inputs[0],
+            voices=inputs[1],
+            output=folder / "run",
+            preset="toy",
+            overrides=settings,
+            device="cpu",
+            **options,
+        )
+    )
 
 
 def _resume(folder: Path) -> None:
@@ -215,7 +240,9 @@ def _extract(**given: str) -> Callable[[Path], None]:
         from facevc_cli.stages.extract_features import ExtractFeaturesConfig, run
 
         tables: dict[str, Any] = {name: folder / file for name, file in given.items()}
-        attempt(lambda: run(ExtractFeaturesConfig(sources=(folder / "wavs",), output=folder / "out.h5", jobs=1, **tables)))
+        attempt(
+            lambda: run(ExtractFeaturesConfig(sources=(folder / "wavs",), output=folder / "out.h5", jobs=1, **tables))
+        )
 
     return read
 
@@ -282,7 +309,13 @@ def _use_manifest(folder: Path) -> None:
 def _use_published(folder: Path) -> None:
     from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 
-    attempt(lambda: run(ImportCheckpointConfig(source=folder / "published.pt", output=folder / "out", stats=folder / "stats.npy", overwrite=True)))
+    attempt(
+        lambda: run(
+            ImportCheckpointConfig(
+                source=folder / "published.pt", output=folder / "out", stats=folder / "stats.npy", overwrite=True
+            )
+        )
+    )
 
 
 def _use_vocoder(mel: str, file: str | None = None) -> Callable[[Path], None]:
@@ -318,13 +351,25 @@ def _mend_sum(folder: Path, model: str) -> None:
 LAST = "run/checkpoints/last"
 CONVERT_ALL = {"labels": "labels.csv", "sources_table": "sources.csv"}
 KINDS: dict[str, Kind] = {
-    **{suffix: Kind("media", f"a.{suffix}", "medium", _use_speech if suffix == "wav" else _use_sound(f"a.{suffix}")) for suffix in SOUNDS},
+    **{
+        suffix: Kind("media", f"a.{suffix}", "medium", _use_speech if suffix == "wav" else _use_sound(f"a.{suffix}"))
+        for suffix in SOUNDS
+    },
     **{suffix: Kind("media", f"a.{suffix}", "medium", _use_video(f"a.{suffix}")) for suffix in VIDEOS},
-    **{suffix: Kind("media", f"a.{suffix}", "png" if suffix == "png" else "medium", _use_picture(f"a.{suffix}")) for suffix in PICTURES},
+    **{
+        suffix: Kind("media", f"a.{suffix}", "png" if suffix == "png" else "medium", _use_picture(f"a.{suffix}"))
+        for suffix in PICTURES
+    },
     **{f"{name}.h5": Kind("stores", f"{name}.h5", "hdf5", _use_stores) for name in ("features", "voices", "faces")},
     "part.h5": Kind("stores", "part.h5", "hdf5", _use_part),
     "checkpoint-config": Kind("model", "checkpoint/config.yaml", "yaml", _use_model),
-    "checkpoint-weights": Kind("model", "checkpoint/model.safetensors", "safetensors", _use_model, lambda folder: _mend_sum(folder, "checkpoint")),
+    "checkpoint-weights": Kind(
+        "model",
+        "checkpoint/model.safetensors",
+        "safetensors",
+        _use_model,
+        lambda folder: _mend_sum(folder, "checkpoint"),
+    ),
     "checkpoint-metrics": Kind("model", "checkpoint/metrics.json", "json", _use_metrics),
     "voice-card": Kind("model", "card.safetensors", "safetensors", _use_card),
     "addresses": Kind("model", "addresses.safetensors", "safetensors", _use_addresses),
@@ -333,7 +378,9 @@ KINDS: dict[str, Kind] = {
     "run-losses": Kind("run", "run/losses.csv", "table", _resume),
     "run-last-config": Kind("run", f"{LAST}/config.yaml", "yaml", _resume),
     "run-last-metrics": Kind("run", f"{LAST}/metrics.json", "json", _resume),
-    "run-last-weights": Kind("run", f"{LAST}/model.safetensors", "safetensors", _resume, lambda folder: _mend_sum(folder, LAST)),
+    "run-last-weights": Kind(
+        "run", f"{LAST}/model.safetensors", "safetensors", _resume, lambda folder: _mend_sum(folder, LAST)
+    ),
     "run-last-optimiser": Kind("run", f"{LAST}/training/optimiser_model.safetensors", "safetensors", _resume),
     "run-last-auxiliary": Kind("run", f"{LAST}/training/auxiliary.safetensors", "safetensors", _resume),
     "weights-table": Kind("run", "weights.csv", "table", _weigh),

@@ -1,6 +1,8 @@
-"""Kill each stage at random moments, run the same command again, and compare its output with that of an undisturbed run.
+"""Kill each stage at random moments, run the same command again, and compare its output with that of an undisturbed
+run.
 
-Then press Ctrl-C once, and twice: check how the process exits, how soon, and what it prints. The exit code is 1 if anything is wrong.
+Then press Ctrl-C once, and twice: check how the process exits, how soon, and what it prints. The exit code is 1 if
+anything is wrong.
 """
 
 import argparse
@@ -25,9 +27,15 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = {
-    "extract-wav": "wav", "extract-features": "features", "extract-face": "faces", "extract-spkemb": "voices", "pretrain": "pretrain", "train": "train",
-    "convert": "converted", "evaluate": "evaluated",
-}  # fmt: skip
+    "extract-wav": "wav",
+    "extract-features": "features",
+    "extract-face": "faces",
+    "extract-spkemb": "voices",
+    "pretrain": "pretrain",
+    "train": "train",
+    "convert": "converted",
+    "evaluate": "evaluated",
+}
 STAGES = tuple(OUTPUT)
 IGNORED = {"run.json", "losses.png"}  # they hold the time, the command line, and a picture of losses.csv
 FREE_COLUMNS = {"steps_per_s", "data_wait"}  # columns of losses.csv
@@ -67,20 +75,50 @@ class Bench:
         w = {name: self.whole / output for name, output in OUTPUT.items()}
         o = self.out / OUTPUT[stage]
         clips = self.base / "clips"
-        stores = (w["extract-features"] / "features.h5", w["extract-face"] / "faces.h5", w["extract-spkemb"] / "voices.h5")
-        small = {"pretrain": _make_small_training("pretrain", steps=12, every=4), "train": _make_small_training("train", steps=24, every=8)}
+        stores = (
+            w["extract-features"] / "features.h5",
+            w["extract-face"] / "faces.h5",
+            w["extract-spkemb"] / "voices.h5",
+        )
+        small = {
+            "pretrain": _make_small_training("pretrain", steps=12, every=4),
+            "train": _make_small_training("train", steps=24, every=8),
+        }
         arguments: dict[str, list[Any]] = {
             "extract-wav": [clips, "-o", o, "--jobs", 2],
             "extract-features": [w["extract-wav"], "-o", o / "features.h5", "--jobs", 2],
             "extract-face": [clips, "-o", o / "faces.h5", "--every", 10, "--jobs", 2],
             "extract-spkemb": [w["extract-wav"], "-o", o / "voices.h5", "--jobs", 2],
             "pretrain": [stores[0], "--voices", stores[2], "-o", o, "--device", "cpu", *small["pretrain"]],
-            "train": [stores[0], "--faces", stores[1], "--voices", stores[2], "--init", w["pretrain"], "-o", o, "--device", "cpu", *small["train"]],
+            "train": [
+                stores[0],
+                "--faces",
+                stores[1],
+                "--voices",
+                stores[2],
+                "--init",
+                w["pretrain"],
+                "-o",
+                o,
+                "--device",
+                "cpu",
+                *small["train"],
+            ],
             "convert": [
-                w["extract-wav"], "--face", self.base / "faces", "-o", o, "--checkpoint", w["train"], "--vocoder", "griffin-lim", "--device", "cpu",
+                w["extract-wav"],
+                "--face",
+                self.base / "faces",
+                "-o",
+                o,
+                "--checkpoint",
+                w["train"],
+                "--vocoder",
+                "griffin-lim",
+                "--device",
+                "cpu",
             ],
             "evaluate": [o, "-o", o / "evaluation", "--recogniser", "none", "--no-naturalness", "--jobs", 2],
-        }  # fmt: skip
+        }
         return [sys.executable, "-m", "facevc_cli", stage, *map(str, arguments[stage])]
 
     def fresh(self, stage: str) -> Path:
@@ -89,7 +127,9 @@ class Bench:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         if stage == "evaluate":
-            shutil.copytree(self.whole / "converted", output, dirs_exist_ok=True)  # as deep as it was: its paths are relative
+            shutil.copytree(
+                self.whole / "converted", output, dirs_exist_ok=True
+            )  # as deep as it was: its paths are relative
         return output
 
     def start(self, stage: str) -> "Running":
@@ -109,7 +149,9 @@ class Bench:
         code = running.wait(600)
         self.seconds[stage] = time.monotonic() - started
         if code != 0:
-            raise SystemExit(f"{stage} did not end well when nobody disturbed it: exit code {code}\n{running.text()[-3000:]}")
+            raise SystemExit(
+                f"{stage} did not end well when nobody disturbed it: exit code {code}\n{running.text()[-3000:]}"
+            )
         shutil.rmtree(self.whole / OUTPUT[stage], ignore_errors=True)
         shutil.copytree(output, self.whole / OUTPUT[stage])
         time.sleep(INPUTS_AGE_S)
@@ -133,7 +175,11 @@ class Bench:
 def _make_small_training(stage: str, steps: int, every: int) -> list[str]:
     """Make a training of preset toy that saves and validates three times."""
     settings = {"steps": steps, "checkpoint_every": every, "validate_every": every, "log_every": every // 2}
-    return ["--preset", "toy", *(word for name, value in settings.items() for word in ("--set", f"{stage}.{name}={value}"))]
+    return [
+        "--preset",
+        "toy",
+        *(word for name, value in settings.items() for word in ("--set", f"{stage}.{name}={value}")),
+    ]
 
 
 class Running:
@@ -143,9 +189,15 @@ class Running:
         self.log = log
         with open(log, "w") as file:
             self.process = subprocess.Popen(
-                command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True, cwd=log.parent,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, preexec_fn=heed_interrupts,
-            )  # fmt: skip
+                command,
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd=log.parent,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+                preexec_fn=heed_interrupts,
+            )
 
     def wait(self, longest_s: float) -> int | str:
         """Wait for the exit code, as a shell gives it. If the process hangs, kill its group and return "hangs"."""
@@ -208,10 +260,14 @@ def age_temporary_files(folder: Path) -> None:
 
 
 def read_last_line(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if re.match(r"\w+(\.\w+)*(Error|Exception|Interrupt)\b", line)), "Traceback")[:160]
+    return next(
+        (line for line in reversed(text.splitlines()) if re.match(r"\w+(\.\w+)*(Error|Exception|Interrupt)\b", line)),
+        "Traceback",
+    )[:160]
 
 
-# --- is it the same? ---------------------------------------------------------------------------------------------------
+# --- is it the same?
+# ---------------------------------------------------------------------------------------------------
 
 
 def compare(whole: Path, found: Path) -> tuple[list[str], list[str]]:
@@ -222,7 +278,11 @@ def compare(whole: Path, found: Path) -> tuple[list[str], list[str]]:
 
 
 def _list_files(folder: Path) -> dict[str, Path]:
-    return {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.name not in IGNORED and (p.is_file() or not any(p.iterdir()))}
+    return {
+        p.relative_to(folder).as_posix(): p
+        for p in folder.rglob("*")
+        if p.name not in IGNORED and (p.is_file() or not any(p.iterdir()))
+    }
 
 
 def has_same_content(one: Path, other: Path) -> bool:
@@ -251,12 +311,23 @@ def _read_store(path: Path) -> Any:
     with Store(path) as store:
         items = [store.read_item(i) for i in range(len(store))]
         arrays = {name: store.read_statistics(name).tobytes() for name in store.statistics_names}
-        return store.attributes, arrays, [
-            (item.id, item.speaker, {k: v.tobytes() for k, v in {**item.frames, **item.vectors}.items()}, item.columns) for item in items
-        ]
+        return (
+            store.attributes,
+            arrays,
+            [
+                (
+                    item.id,
+                    item.speaker,
+                    {k: v.tobytes() for k, v in {**item.frames, **item.vectors}.items()},
+                    item.columns,
+                )
+                for item in items
+            ],
+        )
 
 
-# --- trials ------------------------------------------------------------------------------------------------------------
+# --- trials
+# ------------------------------------------------------------------------------------------------------------
 
 
 def kill_once(bench: Bench, stage: str, counts: Counts) -> None:
@@ -321,9 +392,18 @@ def make_inputs(base: Path, seconds: float) -> None:
 def main() -> int:
     parser = common.make_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES, metavar="STAGE", help=f"of {', '.join(STAGES)} (all)")
+    parser.add_argument(
+        "--stages",
+        nargs="+",
+        default=list(STAGES),
+        choices=STAGES,
+        metavar="STAGE",
+        help=f"of {', '.join(STAGES)} (all)",
+    )
     parser.add_argument("--count", type=int, default=40, help="kills of each stage (40)")
-    parser.add_argument("--interrupts", type=int, default=3, help="trials of each stage with one Ctrl-C, and with two (3)")
+    parser.add_argument(
+        "--interrupts", type=int, default=3, help="trials of each stage with one Ctrl-C, and with two (3)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (0)")
     parser.add_argument("--seconds", type=float, default=1.6, help="length of a clip (1.6)")
     args = parser.parse_args()
@@ -345,7 +425,9 @@ def main() -> int:
             bench.stop()
     rows = [make_row(stage, bench.seconds[stage], counts) for stage, counts in tried.items()]
     bad = {stage: found for stage, counts in tried.items() if (found := list_faults(counts))}
-    common.show("kills", rows, args.json, seconds=round(time.monotonic() - started), **({"faults": bad} if args.json else {}))
+    common.show(
+        "kills", rows, args.json, seconds=round(time.monotonic() - started), **({"faults": bad} if args.json else {})
+    )
     return 1 if bad else 0
 
 
@@ -353,17 +435,33 @@ def make_row(stage: str, whole_s: float, c: Counts) -> dict[str, Any]:
     disturbed = c.kills + len(c.codes)
     wrong = len({text.partition(":")[0] for text in (*c.unequal, *c.failed)})
     return {
-        "stage": stage, "seconds": round(whole_s, 1), "kills": c.kills, "of them too late": c.late, "output equal": f"{disturbed - wrong} of {disturbed}",
-        "left-over files": len(c.left_over), "tracebacks": len(c.tracebacks), "exit codes of Ctrl-C": " ".join(map(str, sorted(set(c.codes), key=str))),
-        "seconds to leave": _format_range(c.once_s), "on the second Ctrl-C": _format_range(c.twice_s), "processes left": c.survivors,
-    }  # fmt: skip
+        "stage": stage,
+        "seconds": round(whole_s, 1),
+        "kills": c.kills,
+        "of them too late": c.late,
+        "output equal": f"{disturbed - wrong} of {disturbed}",
+        "left-over files": len(c.left_over),
+        "tracebacks": len(c.tracebacks),
+        "exit codes of Ctrl-C": " ".join(map(str, sorted(set(c.codes), key=str))),
+        "seconds to leave": _format_range(c.once_s),
+        "on the second Ctrl-C": _format_range(c.twice_s),
+        "processes left": c.survivors,
+    }
 
 
 def list_faults(c: Counts) -> list[str]:
     slow = [f"left {s:.1f} s after the second Ctrl-C" for s in c.twice_s if s > 2]
     codes = [f"exit code {code} after Ctrl-C" for code in c.codes if code != 130]
     alive = [f"{c.survivors} times a process lived on"] if c.survivors else []
-    kinds = {"unequal": c.unequal, "left over": c.left_over, "traceback": c.tracebacks, "failed": c.failed, "late": slow, "code": codes, "alive": alive}
+    kinds = {
+        "unequal": c.unequal,
+        "left over": c.left_over,
+        "traceback": c.tracebacks,
+        "failed": c.failed,
+        "late": slow,
+        "code": codes,
+        "alive": alive,
+    }
     return [f"{kind}: {text}" for kind, found in kinds.items() for text in found]
 
 

@@ -1,4 +1,6 @@
-"""Measure pretraining and face training on random stores: steps per second, and the share of time that waits for data."""
+"""Measure pretraining and face training on random stores: steps per second, and the share of time that
+waits for data.
+"""
 
 import tempfile
 import time
@@ -75,8 +77,16 @@ def time_train(args, paths: dict[str, Path], init: Path, output: Path) -> dict:
 
 def make_overrides(args, stage: str, steps: int) -> tuple[str, ...]:
     """Make the settings of a short run: it logs six times, then validates and saves once at its end."""
-    run = {"steps": steps, "log_every": max(1, steps // 6), "validate_every": steps, "checkpoint_every": steps, "validation_batches": 1}
-    run |= {name: value for name, value in (("batch_size", args.batch_size), ("workers", args.workers)) if value is not None}
+    run = {
+        "steps": steps,
+        "log_every": max(1, steps // 6),
+        "validate_every": steps,
+        "checkpoint_every": steps,
+        "validation_batches": 1,
+    }
+    run |= {
+        name: value for name, value in (("batch_size", args.batch_size), ("workers", args.workers)) if value is not None
+    }
     return (*args.set, *(f"{stage}.{name}={value}" for name, value in run.items()))
 
 
@@ -91,9 +101,15 @@ def time_run(name: str, work, output: Path, steps: int) -> dict:
     kept = logged[1:] or logged
     rates, waits = [float(row["steps_per_s"]) for row in kept], [float(row["data_wait"]) for row in kept]
     return {
-        "stage": name, "steps": steps, "steps a second": common.summarise_runs(rates)["median"], "slowest": min(rates), "fastest": max(rates),
-        "waiting for data": common.summarise_runs(waits)["median"], "most waiting": max(waits), "wall s": wall,
-    }  # fmt: skip
+        "stage": name,
+        "steps": steps,
+        "steps a second": common.summarise_runs(rates)["median"],
+        "slowest": min(rates),
+        "fastest": max(rates),
+        "waiting for data": common.summarise_runs(waits)["median"],
+        "most waiting": max(waits),
+        "wall s": wall,
+    }
 
 
 if __name__ == "__main__":

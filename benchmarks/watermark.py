@@ -1,6 +1,7 @@
 """Measure the watermark: false alarms on real speech, survival of attacks, audible cost, and time.
 
---speech holds recordings of people, --converted conversions without a mark (`facevc convert --no-watermark`). This script marks each.
+--speech holds recordings of people, --converted conversions without a mark (`facevc convert --no-watermark`). This
+script marks each.
 """
 
 import io
@@ -27,7 +28,9 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=5000, help="pieces of real speech, at most two per recording")
     parser.add_argument("--conversions", type=int, default=200, help="most conversions, spread over the folder")
     parser.add_argument("--crops", type=int, default=2, help="crops per conversion and attack")
-    parser.add_argument("--judged", type=int, default=30, help="conversions rated by DistillMOS, with and without the mark; 0: none")
+    parser.add_argument(
+        "--judged", type=int, default=30, help="conversions rated by DistillMOS, with and without the mark; 0: none"
+    )
     args = parser.parse_args()
     if args.seconds < SHORTEST_S:
         parser.error(f"--seconds must be at least {SHORTEST_S:g}")
@@ -37,10 +40,24 @@ def main() -> None:
         rows = count_false_alarms(args.speech, args.pieces, args.seconds, rng)
         common.show("False alarms on real speech", rows, args.json, **about)
     if args.converted:
-        sounds = [load_audio(path) for path in choose_spread(list_files([args.converted], AUDIO_SUFFIXES), args.conversions)]
+        sounds = [
+            load_audio(path) for path in choose_spread(list_files([args.converted], AUDIO_SUFFIXES), args.conversions)
+        ]
         sounds = [sound for sound in sounds if len(sound[0]) >= args.seconds * sound[1]]
-        common.show("Found after", count_detections(sounds, args.seconds, args.crops, rng), args.json, **about, conversions=len(sounds))
-        common.show("Cost", measure_costs(sounds, args.judged), args.json, conversions=len(sounds), judged=min(args.judged, len(sounds)))
+        common.show(
+            "Found after",
+            count_detections(sounds, args.seconds, args.crops, rng),
+            args.json,
+            **about,
+            conversions=len(sounds),
+        )
+        common.show(
+            "Cost",
+            measure_costs(sounds, args.judged),
+            args.json,
+            conversions=len(sounds),
+            judged=min(args.judged, len(sounds)),
+        )
 
 
 def choose_spread(paths: Sequence[Path], count: int) -> list[Path]:
@@ -72,11 +89,18 @@ def count_false_alarms(folder: Path, pieces: int, seconds: float, rng: np.random
     rows: list[dict[str, object]] = []
     for name, results in found.items():
         scores, alarms = np.array([score for score, _ in results]), sum(alarm for _, alarm in results)
-        rows.append({
-            "pieces looked at with": name, "looks": len(results), "false alarms": alarms, "share": alarms / len(results),
-            "at most (95 %)": find_upper_bound(alarms, len(results)), "score: median": float(np.median(scores)),
-            "99.9 %": float(np.quantile(scores, 0.999)), "greatest": float(scores.max()),
-        })  # fmt: skip
+        rows.append(
+            {
+                "pieces looked at with": name,
+                "looks": len(results),
+                "false alarms": alarms,
+                "share": alarms / len(results),
+                "at most (95 %)": find_upper_bound(alarms, len(results)),
+                "score: median": float(np.median(scores)),
+                "99.9 %": float(np.quantile(scores, 0.999)),
+                "greatest": float(scores.max()),
+            }
+        )
     return rows
 
 
@@ -87,7 +111,9 @@ def find_upper_bound(hits: int, count: int) -> float:
     return float(beta.ppf(0.95, hits + 1, count - hits)) if hits < count else 1.0
 
 
-def count_detections(sounds: Sequence[Sound], seconds: float, crops: int, rng: np.random.Generator) -> list[dict[str, object]]:
+def count_detections(
+    sounds: Sequence[Sound], seconds: float, crops: int, rng: np.random.Generator
+) -> list[dict[str, object]]:
     """Mark each conversion, attack it as a whole, crop it at random, and count detections."""
     scores: dict[str, list[float]] = {"no mark": [], **{name: [] for name in ATTACKS}}
     hits = {name: 0 for name in scores}
@@ -101,11 +127,15 @@ def count_detections(sounds: Sequence[Sound], seconds: float, crops: int, rng: n
                 hits[name] += result.marked is True
     return [
         {
-            "attack": name, "crops": len(found), "found": hits[name] / len(found), "score: median": float(np.median(found)),
-            "1 %": float(np.quantile(found, 0.01)), "least": min(found),
+            "attack": name,
+            "crops": len(found),
+            "found": hits[name] / len(found),
+            "score: median": float(np.median(found)),
+            "1 %": float(np.quantile(found, 0.01)),
+            "least": min(found),
         }
         for name, found in scores.items()
-    ]  # fmt: skip
+    ]
 
 
 def measure_costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object]]:
@@ -121,9 +151,11 @@ def measure_costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object
         snr.append(10 * np.log10(np.sum(wav**2) / max(1e-20, np.sum((marked - wav) ** 2))))
         distance.append(log_spectral_distance(wav, marked))
     rows: list[dict[str, object]] = [
-        make_row("signal to mark, dB", snr, min(snr)), make_row("log-spectral distance, dB", distance, max(distance)),
-        make_row("marking, share of real time", embed, max(embed)), make_row("verifying, share of real time", look, max(look)),
-    ]  # fmt: skip
+        make_row("signal to mark, dB", snr, min(snr)),
+        make_row("log-spectral distance, dB", distance, max(distance)),
+        make_row("marking, share of real time", embed, max(embed)),
+        make_row("verifying, share of real time", look, max(look)),
+    ]
     if judged:
         from facevc_cli.evaluation.metrics.naturalness import DistillMOS
 
@@ -133,7 +165,10 @@ def measure_costs(sounds: Sequence[Sound], judged: int) -> list[dict[str, object
         after = [rate_it(resample(add_watermark(wav, rate), rate, 16000)) for wav, rate in chosen]
         change = np.subtract(after, before)
         error = 1.96 * float(change.std(ddof=1)) / len(change) ** 0.5 if len(change) > 1 else float("nan")
-        rows += [make_row("DistillMOS, unmarked", before, min(before)), make_row("DistillMOS, change by the mark", change, float(change.min()))]
+        rows += [
+            make_row("DistillMOS, unmarked", before, min(before)),
+            make_row("DistillMOS, change by the mark", change, float(change.min())),
+        ]
         rows.append({"measure": "DistillMOS, change: +- of the 95 % interval", "mean": error, "worst": ""})
     return rows
 
@@ -145,7 +180,10 @@ def make_row(name: str, values: Sequence[float] | np.ndarray, worst: float) -> d
 def log_spectral_distance(wav: np.ndarray, other: np.ndarray) -> float:
     """Root mean square difference of log power in dB, over frames of 1024 and bins within 60 dB of the loudest."""
     power = [
-        np.square(np.abs(np.fft.rfft(np.lib.stride_tricks.sliding_window_view(x, 1024)[::256] * np.hanning(1024), axis=1))) for x in (wav, other)
+        np.square(
+            np.abs(np.fft.rfft(np.lib.stride_tricks.sliding_window_view(x, 1024)[::256] * np.hanning(1024), axis=1))
+        )
+        for x in (wav, other)
     ]
     heard = power[0] > power[0].max() * 1e-6
     return float(np.sqrt(np.mean(np.square(10 * np.log10(power[1][heard] / power[0][heard])))))
@@ -158,7 +196,9 @@ def crop(sound: Sound, seconds: float, rng: np.random.Generator) -> Sound:
     return wav[start : start + count], rate
 
 
-def make_codec_attack(codec: str, container: str, kbit_s: int, rate: int | None = None) -> Callable[[Sound, np.random.Generator], Sound]:
+def make_codec_attack(
+    codec: str, container: str, kbit_s: int, rate: int | None = None
+) -> Callable[[Sound, np.random.Generator], Sound]:
     """Make an attack that encodes and decodes with FFmpeg's libraries, at `rate` Hz if given."""
 
     def attack(sound: Sound, rng: np.random.Generator) -> Sound:
@@ -180,7 +220,10 @@ def make_codec_attack(codec: str, container: str, kbit_s: int, rate: int | None 
         buffer.seek(0)
         with av.open(buffer) as coded:
             to_float = av.AudioResampler("flt", "mono", used)
-            frames = [*(part for frame in coded.decode(audio=0) for part in to_float.resample(frame)), *to_float.resample(None)]
+            frames = [
+                *(part for frame in coded.decode(audio=0) for part in to_float.resample(frame)),
+                *to_float.resample(None),
+            ]
         return np.concatenate([frame.to_ndarray()[0] for frame in frames]), used
 
     return attack

@@ -1,7 +1,7 @@
 """Writes docs/cli.md, the reference of the command line, out of the commands themselves.
 
-    python docs/make_cli.py            writes it
-    python docs/make_cli.py --check    says whether it is current
+python docs/make_cli.py            writes it
+python docs/make_cli.py --check    says whether it is current
 """
 
 import inspect
@@ -22,10 +22,12 @@ EXAMPLES = "Examples:"
 VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 INTRODUCTION = """# Command line
 
-This page lists every command with all of its options. `python docs/make_cli.py` writes it from the commands' own help, so do not edit it.
+This page lists every command with all of its options. `python docs/make_cli.py` writes it from the commands' own help,
+so do not edit it.
 
-Every command has `-h`/`--help`. What a command was asked for is written to stdout, also through a pipe: a ranking, a verdict, tables. With `--json`
-stdout holds JSON only. Progress, warnings and summaries are written to stderr. [Converting](converting.md#pipes-and-scripts) lists the exit codes.
+Every command has `-h`/`--help`. What a command was asked for is written to stdout, also through a pipe: a ranking, a
+verdict, tables. With `--json` stdout holds JSON only. Progress, warnings and summaries are written to stderr.
+[Converting](converting.md#pipes-and-scripts) lists the exit codes.
 An option without a default is off. If it says *required*, it needs a value.
 """
 
@@ -40,8 +42,17 @@ def reference() -> str:
         panels.setdefault(getattr(command, "rich_help_panel", None) or "Commands", []).append(name)
     for panel, names in panels.items():
         parts.append(f"**{panel}**\n")
-        parts.append("\n".join(f"- [`facevc {n}`](#facevc-{n}): {description(commands[n]).split(chr(10))[0]}" for n in names if n not in hidden) + "\n")
-    callbacks = {info.name or str(info.callback and info.callback.__name__): info.callback for info in app.registered_commands}
+        parts.append(
+            "\n".join(
+                f"- [`facevc {n}`](#facevc-{n}): {description(commands[n]).split(chr(10))[0]}"
+                for n in names
+                if n not in hidden
+            )
+            + "\n"
+        )
+    callbacks = {
+        info.name or str(info.callback and info.callback.__name__): info.callback for info in app.registered_commands
+    }
     parts += [section(name, command, callbacks[name]) for name, command in commands.items() if name not in hidden]
     return "\n".join(parts)
 
@@ -49,14 +60,23 @@ def reference() -> str:
 def section(name: str, command: Any, callback: Any) -> str:
     kinds = {key: hint for key, hint in typing.get_type_hints(callback, include_extras=True).items() if key != "return"}
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option" and not getattr(p, "hidden", False) and "--help" not in p.opts]
+    options = [
+        p
+        for p in command.params
+        if p.param_type_name == "option" and not getattr(p, "hidden", False) and "--help" not in p.opts
+    ]
     needed = [f"{longest(p)} {value_of(p, kinds)}" for p in options if p.required]
     usage = " ".join(["facevc", name, *map(usage_of, arguments), *needed, "[OPTIONS]"])
     lines = [f"## facevc {name}", "", description(command), "", "```text", usage, "```", ""]
     if found := list(examples(command)):
         lines += ["```bash", *found, "```", ""]
     if arguments:
-        lines += ["| argument | meaning |", "| --- | --- |", *(f"| `{usage_of(p)}` | {cell(p.help)} |" for p in arguments), ""]
+        lines += [
+            "| argument | meaning |",
+            "| --- | --- |",
+            *(f"| `{usage_of(p)}` | {cell(p.help)} |" for p in arguments),
+            "",
+        ]
     panels: dict[str, list[Any]] = {}
     for option in options:
         panels.setdefault(getattr(option, "rich_help_panel", None) or "Options", []).append(option)
@@ -69,7 +89,10 @@ def row(option: Any, kinds: dict[str, Any]) -> str:
     names = ", ".join(f"`{o}`" for o in [*sorted(option.opts, key=len, reverse=True), *option.secondary_opts])
     value = value_of(option, kinds)
     limits = range_of(kinds[option.name])
-    return f"| {names}{f' `{value}`' if value else ''} | {default_of(option)} | {cell(option.help)}{f' {limits}' if limits else ''} |"
+    return (
+        f"| {names}{f' `{value}`' if value else ''} | {default_of(option)} | "
+        f"{cell(option.help)}{f' {limits}' if limits else ''} |"
+    )
 
 
 def description(command: Any) -> str:

@@ -1,7 +1,7 @@
 """Writes the table of metrics into docs/evaluation.md, out of the metrics themselves.
 
-    python docs/make_metrics.py            writes it
-    python docs/make_metrics.py --check    says whether it is current
+python docs/make_metrics.py            writes it
+python docs/make_metrics.py --check    says whether it is current
 """
 
 import sys
@@ -15,7 +15,9 @@ BEGIN, END = "<!-- metrics: written by docs/make_metrics.py -->\n", "<!-- end of
 
 def table() -> str:
     """The metrics that say what they are, in their order."""
-    rows = [f"| {metric.name} | {metric.definition} | {metric.better} |" for metric in METRICS.values() if metric.definition]
+    rows = [
+        f"| {metric.name} | {metric.definition} | {metric.better} |" for metric in METRICS.values() if metric.definition
+    ]
     return "\n".join(["| metric | definition | better |", "| --- | --- | --- |", *rows, ""])
 
 

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from facevc_cli.core.errors import FaceVCError
     from facevc_cli.families.checkpoint import load_model
 
-_HOMES = {"Converter": "facevc_cli.conversion.converter", "load_model": "facevc_cli.families.checkpoint", "FaceVCError": "facevc_cli.core.errors"}
+_HOMES = {
+    "Converter": "facevc_cli.conversion.converter",
+    "load_model": "facevc_cli.families.checkpoint",
+    "FaceVCError": "facevc_cli.core.errors",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,7 @@
-"""The smallest model family: a voice is an offset of each log-mel band. It shows every part that a family has; it does not sound like anybody."""
+"""The smallest model family: a voice is an offset of each log-mel band.
+
+It shows every part that a family has; it does not sound like anybody.
+"""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -151,7 +154,13 @@ class FaceTraining:
         embeddings = request.faces.read_vectors("embedding").astype(np.float32)
         reader = CropReader(request.features, self.run.crop_frames, teacher=False)
         self.training = CropBatches(
-            reader, voices, self.run.batch_size, request.seed, faces=faces, face_embeddings=embeddings, rank=request.rank
+            reader,
+            voices,
+            self.run.batch_size,
+            request.seed,
+            faces=faces,
+            face_embeddings=embeddings,
+            rank=request.rank,
         )
 
     def make_task(self, resume):

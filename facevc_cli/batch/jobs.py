@@ -32,7 +32,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the manifest: a source, a requested target, and the job that makes the file. Several rows may share a job."""
+    """One line of the manifest: a source, a requested target, and the job that makes the file.
+
+    Several rows may share a job.
+    """
 
     source: Utterance
     kind: TargetKind
@@ -117,12 +120,11 @@ def collect_jobs(rows: Sequence[Row], naming: Naming) -> list[Job]:
     return list(jobs.values())
 
 
-def make_job_keys(
-    jobs: Sequence[Job], checkpoint: Path, vocoder: str | None, *settings: object
-) -> dict[Job, str]:
+def make_job_keys(jobs: Sequence[Job], checkpoint: Path, vocoder: str | None, *settings: object) -> dict[Job, str]:
     """Hashes everything that each result depends on: model, vocoder, settings and the content of all inputs.
 
-    A key has sixteen hex digits. A changed file under an old name gives another key. checkpoint: the model's own folder.
+    A key has sixteen hex digits. A changed file under an old name gives another key. checkpoint: the model's own
+    folder.
     """
     model = "".join(hash_readable_file(checkpoint / name) for name in ("model.safetensors", "config.yaml"))
     shared = f"{model} {_describe_vocoder(vocoder)} {settings}"

@@ -20,7 +20,8 @@ def read_pairs(
 ) -> set[tuple[Utterance, TargetRequest]]:
     """Reads (source, target) pairs. A cell is an id, a path, or a file name that occurs once.
 
-    The column `voice` names recordings, the column `face` all other targets. FaceVCError if a row names an input that was not given.
+    The column `voice` names recordings, the column `face` all other targets. FaceVCError if a row names an input that
+    was not given.
     """
     by_source = _NameIndex([(source.file, source.id, source) for source in sources], table)
     of_kind = {

@@ -1,4 +1,7 @@
-"""Converts many jobs. Threads load sources ahead and write results behind, while the network works. An error ends only its own job."""
+"""Converts many jobs.
+
+Threads load sources ahead and write results behind, while the network works. An error ends only its own job.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,8 +45,8 @@ def convert_jobs(
     """Converts the jobs in order. `finish` is called after each job. Jobs of one source must follow each other.
 
     batch_size: conversions that the network does at once. None: 16 on a GPU, 1 on a CPU, where batching does not help.
-    `save` runs in another thread. Before an exception leaves, files that are being written are finished. This includes the
-    first Ctrl-C. The second Ctrl-C drops them.
+    `save` runs in another thread. Before an exception leaves, files that are being written are finished. This includes
+    the first Ctrl-C. The second Ctrl-C drops them.
     """
     on_cpu = converter.device.type == "cpu"
     groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
@@ -58,7 +61,10 @@ def convert_jobs(
             return len(speaking) + len(pending.waiting)
 
         sources = [source for source, _ in groups]
-        with _prefetch(lambda source: analyse(source.load()), sources, loaders) as analysed, finish_in_hand(count_in_hand):
+        with (
+            _prefetch(lambda source: analyse(source.load()), sources, loaders) as analysed,
+            finish_in_hand(count_in_hand),
+        ):
             try:
                 prepared = _prepare_jobs(groups, analysed, converter, resolver)
                 for batch in _make_batches(prepared, batch_size or (1 if on_cpu else GPU_BATCH)):

@@ -64,9 +64,7 @@ def plan_conversions(
     if draw is not None:
         recordings, pictures = draw(recordings, pictures)
     references = find_files(voices, AUDIO_SUFFIXES, reporter) if voices else []
-    targets = [
-        *request_faces(pictures), *voice_options.find_targets(reporter), *request_recordings(references)
-    ]
+    targets = [*request_faces(pictures), *voice_options.find_targets(reporter), *request_recordings(references)]
     return pair_all([RecordingFile(path, name) for path, name in recordings], targets, naming, pairs, limit)
 
 

@@ -14,7 +14,8 @@ from facevc_cli.provenance.metadata import describe_provenance, name_sidecar, re
 def select_waiting(
     jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path, manifest: Manifest, overwrite: bool
 ) -> dict[Job, None]:
-    """Selects the jobs that are not done. FaceVCError if a file differs from the requested one and may not be overwritten.
+    """Selects the jobs that are not done. FaceVCError if a file differs from the requested one and may not be
+    overwritten.
 
     Each file says what it was made from. After a kill a finished file may lack its row. It is then made again.
     """
@@ -56,15 +57,16 @@ def _describe_difference(job: Job, key: str, checkpoint: Path) -> str:
     try:
         spec = job.voice_spec
         weights_sha256 = hash_file(checkpoint / "model.safetensors")
-        now = describe_provenance(key, "", weights_sha256, job.source.file or job.source.fingerprint(), spec.files, spec.kind)
+        now = describe_provenance(
+            key, "", weights_sha256, job.source.file or job.source.fingerprint(), spec.files, spec.kind
+        )
     except FaceVCError:  # an input cannot be read
         return "from another model, input or setting"
     several = len(job.voice_spec.files) > 1  # pictures without a usable face do not count, and are not known yet
     others = {
         "model": found.model_sha256 != now.model_sha256,
         "source": found.source_sha256 != now.source_sha256,
-        "face or voice": not several
-        and (found.face_sha256, found.voice_sha256) != (now.face_sha256, now.voice_sha256),
+        "face or voice": not several and (found.face_sha256, found.voice_sha256) != (now.face_sha256, now.voice_sha256),
     }
     different = [f"another {name}" for name, differs in others.items() if differs]
     return (

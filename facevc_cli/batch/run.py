@@ -93,7 +93,9 @@ def make_conversions(
     keys = make_job_keys(jobs, checkpoint, config.vocoder, config.temperature, config.on_many, *config.settings)
     waiting = select_waiting(jobs, keys, checkpoint, manifest, config.overwrite)
     converter = _prepare_converter(config, waiting, reporter) if waiting else None
-    lines = plan.describe(_choose_system_name(system, rows, waiting, converter, manifest), folder or config.output.parent)
+    lines = plan.describe(
+        _choose_system_name(system, rows, waiting, converter, manifest), folder or config.output.parent
+    )
     _put_finished_rows(rows, lines, keys, waiting, manifest)
     reporter.begin(len(jobs), "files", STAGE)
     for job in jobs:

@@ -9,7 +9,10 @@ from facevc_cli.files.hashes import hash_readable_file
 
 
 class Utterance(Protocol):
-    """One piece of speech. Utterances are hashable, and equal ones are the same speech. `str()` names it in messages."""
+    """One piece of speech.
+
+    Utterances are hashable, and equal ones are the same speech. `str()` names it in messages.
+    """
 
     @property
     def id(self) -> str:
@@ -24,7 +27,10 @@ class Utterance(Protocol):
         """The file that holds the speech, or None if there is none."""
 
     def fingerprint(self) -> str:
-        """Hashes everything that decides the speech (sha256, 64 hex digits). Empty if it cannot be read: `load` then says why."""
+        """Hashes everything that decides the speech (sha256, 64 hex digits).
+
+        Empty if it cannot be read: `load` then says why.
+        """
 
     def load(self) -> Recording:
         """Returns the speech as a converter takes it. Another thread may call it. FaceVCError if there is none."""

@@ -1,7 +1,7 @@
 """Plans baselines and damaged faces beside a system's own conversions. They show the effect of the face.
 
-Baselines need targets that are persons: a picture, several pictures of one person, or a voice card. A mix is no person, and a recording shows
-no face.
+Baselines need targets that are persons: a picture, several pictures of one person, or a voice card. A mix is no person,
+and a recording shows no face.
 """
 
 import random
@@ -15,7 +15,13 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.manifest.contract import SEPARATOR, parse_gender
 
-SHUFFLED, WITHIN_GENDER, MEAN_FACE, SOURCE, VOICE = BASELINES = ("shuffled-faces", "shuffled-within-gender", "mean-face", "source", "voice")
+SHUFFLED, WITHIN_GENDER, MEAN_FACE, SOURCE, VOICE = BASELINES = (
+    "shuffled-faces",
+    "shuffled-within-gender",
+    "mean-face",
+    "source",
+    "voice",
+)
 About = Mapping[str, Mapping[str, str]]  # target -> the manifest's columns about it, made by benchmark/labels.py
 NOUNS = {"face": "face", "person": "person", "card": "voice card", "mix": "mix", "voice": "recording"}
 
@@ -29,11 +35,15 @@ class Somebody:
     person: str
 
 
-def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, about: About, seed: int = 0, reporter: Reporter = SILENT) -> list[Row]:
-    """Plans one row per baseline for each of the system's own rows whose target is a person. Files that the system makes anyway are shared.
+def plan_baselines(
+    names: Sequence[str], rows: Sequence[Row], naming: Naming, about: About, seed: int = 0, reporter: Reporter = SILENT
+) -> list[Row]:
+    """Plans one row per baseline for each of the system's own rows whose target is a person. Files that the system
+    makes anyway are shared.
 
     about: has `gender` for shuffled-within-gender, and `references` (separated by |) for voice.
-    UsageError if a name is unknown, if the output is a single file, or if no row is left. FaceVCError if the data do not allow a baseline.
+    UsageError if a name is unknown, if the output is a single file, or if no row is left. FaceVCError if the data do
+    not allow a baseline.
     """
     unknown = [name for name in names if name not in BASELINES]
     if unknown:
@@ -58,17 +68,30 @@ def plan_baselines(names: Sequence[str], rows: Sequence[Row], naming: Naming, ab
     return planned
 
 
-def plan_degraded(conditions: Sequence[str], rows: Sequence[Row], naming: Naming, reporter: Reporter = SILENT) -> list[Row]:
-    """Plans the system's own rows with pictures again for each condition of faces/degradation.py, in `degraded/<condition>`.
+def plan_degraded(
+    conditions: Sequence[str], rows: Sequence[Row], naming: Naming, reporter: Reporter = SILENT
+) -> list[Row]:
+    """Plans the system's own rows with pictures again for each condition of faces/degradation.py, in
+    `degraded/<condition>`.
 
     All pictures of a person or a mix are damaged. Other parts of a mix stay as they are.
     """
     if not conditions:
         return []
     _check_folder(naming, "--degrade")
-    rows = _keep_rows(rows, lambda row: row.job is not None and row.job.voice_spec.has_pictures, "--degrade needs pictures to degrade", reporter)
+    rows = _keep_rows(
+        rows,
+        lambda row: row.job is not None and row.job.voice_spec.has_pictures,
+        "--degrade needs pictures to degrade",
+        reporter,
+    )
     return [
-        replace(row, job=naming.make_job(row.source, row.job.voice_spec.degrade(condition), row.target_id, f"degraded/{condition}/"))
+        replace(
+            row,
+            job=naming.make_job(
+                row.source, row.job.voice_spec.degrade(condition), row.target_id, f"degraded/{condition}/"
+            ),
+        )
         for condition in conditions
         for row in rows
         if row.job is not None
@@ -89,10 +112,13 @@ def draw_derangement(people: Sequence[Somebody], seed: str) -> dict[VoiceSpec, S
     most = len(named[largest])
     if len(named) < 2 or 2 * most > len(people):
         raise FaceVCError(
-            f"expected at least two targets, none with more than half of the faces, found {len(named)} with {len(people)} faces, {most} of them of "
-            f"{largest!r}: not every face can be replaced by another person's. Give faces of more people, or leave this baseline out."
+            f"expected at least two targets, none with more than half of the faces, found {len(named)} with "
+            f"{len(people)} faces, {most} of them of {largest!r}: not every face can be replaced by another person's. "
+            "Give faces of more people, or leave this baseline out."
         )
-    groups = [generator.sample(named[person], len(named[person])) for person in generator.sample(sorted(named), len(named))]
+    groups = [
+        generator.sample(named[person], len(named[person])) for person in generator.sample(sorted(named), len(named))
+    ]
     order = [one for group in groups for one in group]
     # the pictures of each person are adjacent, so a step as long as the longest group leads out of every group
     return {one.voice_spec: order[(i + most) % len(order)] for i, one in enumerate(order)}
@@ -106,8 +132,8 @@ def _pair_within_gender(people: Sequence[Somebody], about: About, seed: int) -> 
     unlabelled = sorted({one.person for one in groups.get("", [])})
     if unlabelled:
         raise FaceVCError(
-            f"--baseline {WITHIN_GENDER} needs the gender of every target. {len(unlabelled)} have none, such as {unlabelled[0]!r}. "
-            "Pass --labels TABLE.csv with the columns target and gender."
+            f"--baseline {WITHIN_GENDER} needs the gender of every target. {len(unlabelled)} have none, such as "
+            f"{unlabelled[0]!r}. Pass --labels TABLE.csv with the columns target and gender."
         )
     specs: dict[VoiceSpec, Somebody] = {}
     for gender, group in groups.items():
@@ -124,14 +150,18 @@ def _plan_shuffled(name: str, rows: Sequence[Row], naming: Naming, specs: Mappin
     for row in rows:
         if row.job is not None:
             other = specs[row.job.voice_spec]
-            job = made.get((row.source, other.voice_spec)) or naming.make_job(row.source, other.voice_spec, other.id, f"baselines/{name}/")
+            job = made.get((row.source, other.voice_spec)) or naming.make_job(
+                row.source, other.voice_spec, other.id, f"baselines/{name}/"
+            )
             planned.append(replace(row, job=job, baseline=name))
     return planned
 
 
 def _plan_mean_face(rows: Sequence[Row], naming: Naming, reporter: Reporter) -> list[Row]:
     """Plans the mean face: the mean over people of each person's mean over all pictures."""
-    rows = _keep_rows(rows, lambda row: row.kind != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter)
+    rows = _keep_rows(
+        rows, lambda row: row.kind != "card", f"--baseline {MEAN_FACE} needs pictures to take the mean of", reporter
+    )
     people: dict[str, dict[Path, None]] = {}
     for one in _list_people(rows):
         people.setdefault(one.person, {}).update(dict.fromkeys(one.voice_spec.files))
@@ -150,18 +180,25 @@ def _plan_voice(rows: Sequence[Row], naming: Naming, about: About, reporter: Rep
             "Pass --labels TABLE.csv with the columns target and references (recordings separated by |)."
         )
     if lacking:
-        reporter.note(f"baseline {VOICE}: {len(lacking)} of {len(people)} targets have no real recording and are left out, such as {lacking[0]}")
+        reporter.note(
+            f"baseline {VOICE}: {len(lacking)} of {len(people)} targets have no real recording and are left out, such "
+            f"as {lacking[0]}"
+        )
     planned = []
     for row in rows:
         if recordings[row.person]:
             spec = VoiceSpec.from_file("voice", Path(recordings[row.person]))
-            planned.append(replace(row, job=naming.make_job(row.source, spec, row.person, f"baselines/{VOICE}/"), baseline=VOICE))
+            planned.append(
+                replace(row, job=naming.make_job(row.source, spec, row.person, f"baselines/{VOICE}/"), baseline=VOICE)
+            )
     return planned
 
 
 def _check_folder(naming: Naming, option: str) -> None:
     if naming.single:
-        raise UsageError(f"{option} makes several files. Expected a folder as --out, found a single file. Pass a folder.")
+        raise UsageError(
+            f"{option} makes several files. Expected a folder as --out, found a single file. Pass a folder."
+        )
 
 
 def _keep_rows(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, reporter: Reporter) -> list[Row]:
@@ -170,7 +207,10 @@ def _keep_rows(rows: Sequence[Row], wanted: Callable[[Row], bool], needs: str, r
     left = list(dict.fromkeys(f"the {NOUNS[row.kind]} {row.target_id}" for row in rows if not wanted(row)))
     such = f"{left[0]}{f' and {len(left) - 1} more' if len(left) > 1 else ''}" if left else "nothing"
     if not kept:
-        raise UsageError(f"{needs}, and found {such}: a mix is nobody, a voice card keeps no picture, a recording no face. Pass --face or --person.")
+        raise UsageError(
+            f"{needs}, and found {such}: a mix is nobody, a voice card keeps no picture, a recording no face. Pass "
+            "--face or --person."
+        )
     if left:
         reporter.note(f"{needs}: {such} left out")
     return kept

@@ -8,17 +8,23 @@ from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.tables import resolve
 from facevc_cli.manifest.contract import SEPARATOR, split_files
 
-TAKEN = {"gender": "source_gender", "speaker": "source_speaker", "transcript": "transcript"}  # column of the sources' table -> column of the manifest
+TAKEN = {
+    "gender": "source_gender",
+    "speaker": "source_speaker",
+    "transcript": "transcript",
+}  # column of the sources' table -> column of the manifest
 Columns = dict[str, str]
 Found = Sequence[Mapping[str, str]]  # a table's rows
 
 
-def describe_targets(table: Path, rows: Found, targets: Collection[str], own: Collection[str], reporter: Reporter = SILENT) -> dict[str, Columns]:
+def describe_targets(
+    table: Path, rows: Found, targets: Collection[str], own: Collection[str], reporter: Reporter = SILENT
+) -> dict[str, Columns]:
     """Returns target -> gender, references (absolute paths separated by |) and every other column of the labels.
 
-    Two kinds of columns are left out: those that convert itself writes (`own`), and `parallel`, which depends on a target and a source.
-    If a target has several rows, their references are joined. Of every other column the first non-empty value counts.
-    FaceVCError if the table has none of the targets.
+    Two kinds of columns are left out: those that convert itself writes (`own`), and `parallel`, which depends on a
+    target and a source. If a target has several rows, their references are joined. Of every other column the first
+    non-empty value counts. FaceVCError if the table has none of the targets.
     """
     found = _group_rows(rows, "target", targets, table)
     lacking = sorted(set(targets) - set(found))
@@ -36,13 +42,21 @@ def describe_targets(table: Path, rows: Found, targets: Collection[str], own: Co
     return about
 
 
-def describe_sources(table: Path, rows: Found, source_ids: Collection[str], reporter: Reporter = SILENT) -> dict[str, Columns]:
-    """Returns source id -> source_gender, source_speaker and transcript, if the table has them. FaceVCError if it has none of the sources."""
+def describe_sources(
+    table: Path, rows: Found, source_ids: Collection[str], reporter: Reporter = SILENT
+) -> dict[str, Columns]:
+    """Returns source id -> source_gender, source_speaker and transcript, if the table has them.
+
+    FaceVCError if it has none of the sources.
+    """
     found = _group_rows(rows, "source_id", source_ids, table)
     lacking = sorted(set(source_ids) - set(found))
     if lacking:
         reporter.note(f"{table}: no row for {len(lacking)} of {len(set(source_ids))} sources, such as {lacking[0]}")
-    return {source: {column: _find_first(several, name) for name, column in TAKEN.items() if name in several[0]} for source, several in found.items()}
+    return {
+        source: {column: _find_first(several, name) for name, column in TAKEN.items() if name in several[0]}
+        for source, several in found.items()
+    }
 
 
 def _group_rows(rows: Found, key: str, wanted: Collection[str], table: Path) -> dict[str, list[Mapping[str, str]]]:
@@ -54,9 +68,10 @@ def _group_rows(rows: Found, key: str, wanted: Collection[str], table: Path) -> 
     if not found:
         names = sorted({row[key] for row in rows})
         raise FaceVCError(
-            f"{table}: expected in column {key} names such as {sorted(wanted)[0]!r}, found {', '.join(map(repr, names[:3])) or 'no rows'}. "
-            "The name of a target is its folder, or its file if it is in no folder. The name of a source is its path below the given folder. "
-            "Correct the names, or leave the table out."
+            f"{table}: expected in column {key} names such as {sorted(wanted)[0]!r}, found "
+            f"{', '.join(map(repr, names[:3])) or 'no rows'}. The name of a target is its folder, or its file if it "
+            "is in no folder. The name of a source is its path below the given folder. Correct the names, or leave "
+            "the table out."
         )
     return found
 

@@ -25,7 +25,9 @@ class BenchmarkConfig:
     degrade: tuple[str, ...] = ()  # conditions in faces/degradation.py; each text may hold several, separated by commas
     labels: Path | None = None  # table: target, gender, references, and any other columns about targets
     sources_table: Path | None = None  # table: source_id, gender, speaker, transcript
-    protocol: str | None = None  # a name or YAML file, read by benchmark/protocol.py; it draws from the sources and faces that were found
+    protocol: str | None = (
+        None  # a name or YAML file, read by benchmark/protocol.py; it draws from the sources and faces that were found
+    )
     system: str | None = None  # the system's name in the manifest; None: the model's name
     seed: int = 0  # of all random draws
 
@@ -63,7 +65,9 @@ def _draw(benchmark: BenchmarkConfig, known_sources: list[Line], labels: list[Li
     if benchmark.protocol is None:
         return None
     if benchmark.labels is None or benchmark.sources_table is None:
-        raise UsageError("--protocol draws speakers and people by gender. Pass --labels TABLE.csv and --sources TABLE.csv as well.")
+        raise UsageError(
+            "--protocol draws speakers and people by gender. Pass --labels TABLE.csv and --sources TABLE.csv as well."
+        )
     if benchmark.conversions.pairs is not None:
         raise UsageError("--protocol draws sources and faces, and --pairs names them. Leave one of the two out.")
     protocol = load_protocol(benchmark.protocol)
@@ -74,4 +78,6 @@ def _limit_references(benchmark: BenchmarkConfig, targets: dict[str, Line]) -> N
     protocol = load_protocol(benchmark.protocol or "")
     for columns in targets.values():
         if columns.get("references"):
-            columns["references"] = SEPARATOR.join(limit_references(protocol, columns["references"].split(SEPARATOR), benchmark.seed))
+            columns["references"] = SEPARATOR.join(
+                limit_references(protocol, columns["references"].split(SEPARATOR), benchmark.seed)
+            )

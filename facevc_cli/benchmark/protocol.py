@@ -42,7 +42,10 @@ class ReferenceCounts:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Every drawn utterance is converted to every drawn image. So sources of each gender meet targets of each gender."""
+    """Every drawn utterance is converted to every drawn image.
+
+    So sources of each gender meet targets of each gender.
+    """
 
     name: str
     sources: SourceCounts = field(default_factory=SourceCounts)
@@ -53,7 +56,14 @@ class Protocol:
     def conversions(self) -> int:
         """The number of conversions of one system, without baselines."""
         genders = len(GENDERS)
-        return genders * self.sources.speakers * self.sources.utterances * genders * self.targets.people * self.targets.images
+        return (
+            genders
+            * self.sources.speakers
+            * self.sources.utterances
+            * genders
+            * self.targets.people
+            * self.targets.images
+        )
 
 
 def list_protocols() -> list[str]:
@@ -90,16 +100,28 @@ def _check(protocol: Protocol, where: str) -> None:
     for group in ("sources", "targets"):
         for key, value in counts[group].items():
             if value < 1:
-                raise FaceVCError(f"{where}: {group}: {key}: expected 1 or more, found {value}. Add the line '{group}: {{{key}: 1}}' or correct it.")
+                raise FaceVCError(
+                    f"{where}: {group}: {key}: expected 1 or more, found {value}. Add the line '{group}: {{{key}: "
+                    "1}' or correct it."
+                )
     least, most = protocol.references.least, protocol.references.most
     if least < 0 or most < max(1, least):
-        raise FaceVCError(f"{where}: references: expected 0 <= least <= most and 1 <= most, found least {least}, most {most}. Correct them.")
+        raise FaceVCError(
+            f"{where}: references: expected 0 <= least <= most and 1 <= most, found least {least}, most {most}. "
+            "Correct them."
+        )
 
 
 def draw(
-    protocol: Protocol, sources: Sequence[Named], faces: Sequence[Named], about_sources: Sequence[Row], about_targets: Sequence[Row], seed: int
+    protocol: Protocol,
+    sources: Sequence[Named],
+    faces: Sequence[Named],
+    about_sources: Sequence[Row],
+    about_targets: Sequence[Row],
+    seed: int,
 ) -> tuple[list[Named], list[Named]]:
-    """Draws the sources and the faces of a protocol, in the order of their ids. Nobody is both a source speaker and a target.
+    """Draws the sources and the faces of a protocol, in the order of their ids. Nobody is both a source speaker and a
+    target.
 
     about_sources: rows with source_id, gender and speaker. A source without a speaker counts as its own speaker.
     about_targets: rows with target, gender and references (separated by |).
@@ -117,8 +139,12 @@ def draw(
         rng = random.Random(f"{seed} {gender}")
         chosen = _draw_speakers(spoken, shown, max(0, len(shown) - protocol.targets.people), wanted.speakers, rng)
         free = sorted(set(shown) - set(chosen))
-        lacks += _describe_lack("source speakers", gender, wanted.speakers, len(chosen), _count_words(wanted.utterances, "utterance"))
-        lacks += _describe_lack("target people", gender, protocol.targets.people, len(free), _describe_target_needs(protocol))
+        lacks += _describe_lack(
+            "source speakers", gender, wanted.speakers, len(chosen), _count_words(wanted.utterances, "utterance")
+        )
+        lacks += _describe_lack(
+            "target people", gender, protocol.targets.people, len(free), _describe_target_needs(protocol)
+        )
         if lacks:
             continue
         for speaker in chosen:
@@ -126,11 +152,13 @@ def draw(
         for person in rng.sample(free, protocol.targets.people):
             kept_faces += rng.sample(_sort_by_id(shown[person]), protocol.targets.images)
     if lacks:
-        unknown = f"{len(speakers[''])} of the speakers and {len(people[''])} of the people have no gender in the tables"
+        unknown = (
+            f"{len(speakers[''])} of the speakers and {len(people[''])} of the people have no gender in the tables"
+        )
         raise FaceVCError(
-            f"protocol {protocol.name}: the data cannot fill it: {'; '.join(lacks)} ({unknown}). "
-            "Add files, or rows to the tables of sources (source_id, speaker, gender) and of labels (target, gender, references), "
-            "or pass a protocol of your own as a YAML file."
+            f"protocol {protocol.name}: the data cannot fill it: {'; '.join(lacks)} ({unknown}). Add files, or rows "
+            "to the tables of sources (source_id, speaker, gender) and of labels (target, gender, references), or "
+            "pass a protocol of your own as a YAML file."
         )
     return _sort_by_id(kept_sources), _sort_by_id(kept_faces)
 
@@ -144,12 +172,16 @@ def limit_references(protocol: Protocol, references: Sequence[str], seed: int) -
 def _group_by_speaker(sources: Sequence[Named], about: Sequence[Row]) -> Groups:
     """Groups sources by gender ("" if unknown) and speaker."""
     known = {row["source_id"]: row for row in about if row.get("source_id")}
-    speaker_of = {identifier: (known.get(identifier, {}).get("speaker") or "").strip() or identifier for _, identifier in sources}
+    speaker_of = {
+        identifier: (known.get(identifier, {}).get("speaker") or "").strip() or identifier for _, identifier in sources
+    }
     genders: dict[str, str] = {}
     for _, identifier in sources:
         speaker, gender = speaker_of[identifier], parse_gender(known.get(identifier, {}).get("gender") or "")
         if gender and genders.setdefault(speaker, gender) != gender:
-            raise FaceVCError(f"table of sources: the speaker {speaker!r} is female in one row and male in another. Correct the rows.")
+            raise FaceVCError(
+                f"table of sources: the speaker {speaker!r} is female in one row and male in another. Correct the rows."
+            )
     groups: Groups = {gender: {} for gender in ("", *GENDERS)}
     for path, identifier in sources:
         speaker = speaker_of[identifier]
@@ -164,7 +196,9 @@ def _group_by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -
     for row in about:
         target, gender = row.get("target") or "", parse_gender(row.get("gender") or "")
         if gender and genders.setdefault(target, gender) != gender:
-            raise FaceVCError(f"table of labels: the target {target!r} is female in one row and male in another. Correct the rows.")
+            raise FaceVCError(
+                f"table of labels: the target {target!r} is female in one row and male in another. Correct the rows."
+            )
         heard.setdefault(target, set()).update(name.strip() for name in split_files(row.get("references") or ""))
     groups: Groups = {gender: {} for gender in ("", *GENDERS)}
     for path, identifier in faces:
@@ -175,7 +209,9 @@ def _group_by_person(faces: Sequence[Named], about: Sequence[Row], least: int) -
     return groups
 
 
-def _draw_speakers(spoken: Collection[str], people: Collection[str], spare: int, count: int, rng: random.Random) -> list[str]:
+def _draw_speakers(
+    spoken: Collection[str], people: Collection[str], spare: int, count: int, rng: random.Random
+) -> list[str]:
     """Draws up to `count` speakers. At most `spare` of them are people who could be targets."""
     chosen: list[str] = []
     for speaker in rng.sample(sorted(spoken), len(spoken)):

@@ -59,7 +59,11 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def facevc(version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
+def facevc(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     os.getcwd()  # a missing working folder gets a clear error here; otherwise torch's libraries end the process
 
 

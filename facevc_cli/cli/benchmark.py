@@ -9,14 +9,14 @@ from facevc_cli.cli.option_fields import takes_fields_of
 def benchmark(options: BenchmarkOptions) -> None:
     """Convert sources with faces for a benchmark, and add baselines and damaged faces to compare with.
 
-    It makes the same files as convert. The manifest also has baselines, damaged faces and the tables' columns about the people, so that
-    'facevc evaluate' can measure the effect of the face.
+    It makes the same files as convert. The manifest also has baselines, damaged faces and the tables' columns about the
+    people, so that 'facevc evaluate' can measure the effect of the face.
 
     Examples:
 
         facevc benchmark wavs/ --face faces/ -o benchmark/ --baseline shuffled-faces --degrade blur=4
 
-        facevc benchmark wavs/ --face faces/ -o benchmark/ --protocol held-out --labels people.csv --sources utterances.csv
+        facevc benchmark wavs/ --face faces/ -o out/ --protocol held-out --labels people.csv --sources texts.csv
     """
     from facevc_cli.stages.benchmark import BenchmarkConfig, run
 

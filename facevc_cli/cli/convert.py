@@ -57,7 +57,11 @@ def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", R
             dry_run=options.dry_run,
             fail_fast=options.fail_fast,
             voice_options=VoiceOptions(
-                persons=tuple(options.persons or ()), mixes=tuple(mixes), sweep=options.sweep, pitch=options.pitch, guidance=options.guidance
+                persons=tuple(options.persons or ()),
+                mixes=tuple(mixes),
+                sweep=options.sweep,
+                pitch=options.pitch,
+                guidance=options.guidance,
             ),
             batch_size=options.batch_size,
             watermark=options.watermark,

@@ -15,12 +15,21 @@ OUT = "A folder; or a .wav, .flac or .ogg file for one source and one face; - fo
 FACE = "A face image, a voice card, or a folder of them. Each is a target. May be repeated."
 PERSON = "Several pictures of ONE person: a folder, or files separated by commas. May be repeated."
 VOICE = "A recording whose voice is taken instead of a face's. May be repeated."
-MIX = "A voice between several: pictures, voice cards or recordings with weights, such as 'a.jpg=.6 b.jpg=.4' (quoted). May be repeated."
+MIX = (
+    "A voice between several: pictures, voice cards or recordings with weights, such as 'a.jpg=.6 b.jpg=.4' "
+    "(quoted). May be repeated."
+)
 SWEEP = "Write N steps of a mix of two instead of the mix, from all of the first to all of the second."
 PITCH = "auto (the voice's), keep (the source's), semitones from auto such as +3, or a median such as 180hz."
 PAIRS = "Convert only the pairs of this table: columns source and face (or voice)."
-VOCODER = "auto, hifigan, griffin-lim, a Parallel WaveGAN or HiFi-GAN checkpoint, or the name of an installed package's vocoder."
-GUIDANCE = "Move the result away from the source's own voice, past the target's. 0 is off. Above 1 the sound gets worse. Default: the model's."
+VOCODER = (
+    "auto, hifigan, griffin-lim, a Parallel WaveGAN or HiFi-GAN checkpoint, or the name of an installed "
+    "package's vocoder."
+)
+GUIDANCE = (
+    "Move the result away from the source's own voice, past the target's. 0 is off. Above 1 the sound gets "
+    "worse. Default: the model's."
+)
 TEMPERATURE = "Softmax temperature of the memory. Lower picks fewer stored voices. Default: the model's."
 NAME = "Pattern of the outputs' names; {source} and {target} are the inputs' ids."
 BATCH = "Conversions that run at once. Default: 1 on a CPU, because batching does not help there; otherwise 16."
@@ -29,7 +38,9 @@ SIDECAR = "Write what made each file beside it, as NAME.wav.json."
 JSON = "Print one JSON object per line on stdout: each item when it is done, the summary last."
 
 _one_of_many = partial(Option, "--on-many", metavar="largest|skip", parser=make_choice_parser(choices.OnMany))
-OnMany = Annotated[choices.OnMany, _one_of_many(help="Several faces in an image: take the largest, or skip it.", rich_help_panel=WORK)]
+OnMany = Annotated[
+    choices.OnMany, _one_of_many(help="Several faces in an image: take the largest, or skip it.", rich_help_panel=WORK)
+]
 Vocoder = Annotated[str | None, Option("--vocoder", help=VOCODER, rich_help_panel=MODEL)]
 Guidance = Annotated[float | None, Option("--guidance", help=GUIDANCE, rich_help_panel=MODEL)]
 Temperature = Annotated[float | None, Option("--temperature", help=TEMPERATURE, rich_help_panel=MODEL)]

@@ -14,7 +14,9 @@ _known = partial(typer.Option, rich_help_panel="What is known")
 _judged = partial(typer.Option, rich_help_panel="What is judged")
 _written = partial(typer.Option, rich_help_panel="What is written")
 TABLE, TEST = "TABLE.csv", "FILE.html"
-ABOUT_TARGETS = "About targets: target, gender, references (recordings separated by |), parallel (of the source's words)."
+ABOUT_TARGETS = (
+    "About targets: target, gender, references (recordings separated by |), parallel (of the source's words)."
+)
 JUDGE = "Whose voice embeddings are compared: resemblyzer, or the name of an installed package's judge."
 METRIC = "Also measure this metric of an installed package. May be repeated."
 ANSWERS = "Answers to a listening test, for MOS and CPR. May be repeated."
@@ -22,26 +24,61 @@ ANSWERS = "Answers to a listening test, for MOS and CPR. May be repeated."
 
 def evaluate(
     manifest: Annotated[
-        Path, typer.Argument(help="The manifest.csv of convert or its folder, any table of conversions, or a folder with --pattern.", show_default=False)
+        Path,
+        typer.Argument(
+            help="The manifest.csv of convert or its folder, any table of conversions, or a folder with --pattern.",
+            show_default=False,
+        ),
     ],
-    output: Annotated[Path | None, typer.Option("--out", "-o", help="A folder for metrics.json, metrics.csv and report.html.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A folder for metrics.json, metrics.csv and report.html.")
+    ] = None,
     pattern: Annotated[
-        str | None, _known("--pattern", metavar="TEXT", help="How files are named: {source}, {target}, {system}, {face}, as in '{source}__{target}.wav'.")
+        str | None,
+        _known(
+            "--pattern",
+            metavar="TEXT",
+            help="How files are named: {source}, {target}, {system}, {face}, as in '{source}__{target}.wav'.",
+        ),
     ] = None,
     labels: Annotated[Path | None, _known("--labels", metavar=TABLE, help=ABOUT_TARGETS)] = None,
-    sources: Annotated[Path | None, _known("--sources", metavar=TABLE, help="About sources: source_id, file, gender, speaker, transcript.")] = None,
-    calibrate: Annotated[Path | None, _known("--calibrate", metavar=TABLE, help="Real recordings (file, speaker) to set the threshold of SHR, SDR.")] = None,
+    sources: Annotated[
+        Path | None,
+        _known("--sources", metavar=TABLE, help="About sources: source_id, file, gender, speaker, transcript."),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        _known("--calibrate", metavar=TABLE, help="Real recordings (file, speaker) to set the threshold of SHR, SDR."),
+    ] = None,
     answers: Annotated[list[Path] | None, _known("--answers", metavar=TABLE, help=ANSWERS)] = None,
-    by: Annotated[list[str] | None, _judged("--by", metavar="COLUMN", help="Also give the figures for each value of this column. May be repeated.")] = None,
+    by: Annotated[
+        list[str] | None,
+        _judged("--by", metavar="COLUMN", help="Also give the figures for each value of this column. May be repeated."),
+    ] = None,
     speaker_judge: Annotated[str, _judged(help=JUDGE)] = "resemblyzer",
     metric: Annotated[list[str] | None, _judged("--metric", metavar="NAME", help=METRIC)] = None,
-    recogniser: Annotated[str, _judged(help="The recogniser for WER and CER: auto, none, or a CTranslate2 Whisper folder or name.")] = "auto",
-    language: Annotated[str | None, _judged(help="The language of the sources, such as en. Default: recognised for each source.")] = None,
-    naturalness: Annotated[bool, _judged("--naturalness/--no-naturalness", help="Predict MOS with DistillMOS, and with DNSMOS if it is installed.")] = True,
-    html: Annotated[bool, _written("--html/--no-html", help="Write report.html, a page to look at and to listen to.")] = True,
+    recogniser: Annotated[
+        str, _judged(help="The recogniser for WER and CER: auto, none, or a CTranslate2 Whisper folder or name.")
+    ] = "auto",
+    language: Annotated[
+        str | None, _judged(help="The language of the sources, such as en. Default: recognised for each source.")
+    ] = None,
+    naturalness: Annotated[
+        bool,
+        _judged(
+            "--naturalness/--no-naturalness", help="Predict MOS with DistillMOS, and with DNSMOS if it is installed."
+        ),
+    ] = True,
+    html: Annotated[
+        bool, _written("--html/--no-html", help="Write report.html, a page to look at and to listen to.")
+    ] = True,
     grid: Annotated[int, _written(min=0, help="At most this many sources and faces get players on the page.")] = 8,
-    listening_test: Annotated[Path | None, _written(metavar=TEST, help="Write a page that asks listeners, for MOS and CPR.")] = None,
-    listening_items: Annotated[int, _written(min=1, help="Number of recordings to rate and of pairs to compare, over all systems.")] = 30,
+    listening_test: Annotated[
+        Path | None, _written(metavar=TEST, help="Write a page that asks listeners, for MOS and CPR.")
+    ] = None,
+    listening_items: Annotated[
+        int, _written(min=1, help="Number of recordings to rate and of pairs to compare, over all systems.")
+    ] = 30,
     seed: opt.Seed = 0,
     jobs: opt.Jobs = 0,
     limit: opt.Limit = None,
@@ -82,4 +119,6 @@ def evaluate(
         answers=tuple(answers or ()),
         metrics=tuple(metric or ()),
     )
-    run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug, show=show)
+    run_stage(
+        lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug, show=show
+    )

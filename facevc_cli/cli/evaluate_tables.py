@@ -1,4 +1,6 @@
-"""The tables that `facevc evaluate` prints: systems side by side, slices, differences, and the effect of damaged faces."""
+"""The tables that `facevc evaluate` prints: systems side by side, slices, differences, and the effect of
+damaged faces.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,21 +23,36 @@ def show(results: Results, summary: Summary) -> None:
     for system, conditions in data["degradations"].items():
         metrics = list(dict.fromkeys(metric for found in conditions.values() for metric in found["figures"]))
         rows = [
-            [name, f"{found['lost']} of {found['rows']}", *(_format_change(found["figures"].get(m), found["differences"].get(m)) for m in metrics)]
+            [
+                name,
+                f"{found['lost']} of {found['rows']}",
+                *(_format_change(found["figures"].get(m), found["differences"].get(m)) for m in metrics),
+            ]
             for name, found in conditions.items()
         ]
         first = ["clean", "", *(_format_change(data["systems"].get(system, {}).get(m), None) for m in metrics)]
-        results.write_table(f"{system}, damaged faces (and the change from clean ones)", ["faces", "lost", *metrics], [first, *rows])
+        results.write_table(
+            f"{system}, damaged faces (and the change from clean ones)", ["faces", "lost", *metrics], [first, *rows]
+        )
     if threshold := data["threshold"]:
-        results.write_line(f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}")
+        results.write_line(
+            f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}"
+        )
     results.write_line(f"gender heard by {data['gender_judge']}; voices compared by {data['speaker_judge']}")
 
 
 def _show_side_by_side(results: Results, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:
-    """Shows one row per metric, and one column per system, slice or difference. If the terminal is full, a new table starts."""
+    """Shows one row per metric, and one column per system, slice or difference.
+
+    If the terminal is full, a new table starts.
+    """
     for part in _split_to_fit(list(columns), results.width):
         cells = {name: [columns[label].get(name) for label in part] for name in better}
-        rows = [[name, better[name], *map(_format_figure, found), _format_count(found)] for name, found in cells.items() if any(found)]
+        rows = [
+            [name, better[name], *map(_format_figure, found), _format_count(found)]
+            for name, found in cells.items()
+            if any(found)
+        ]
         if rows:
             results.write_table(title, ["metric", "better", *part, "n"], rows)
 
@@ -54,7 +71,9 @@ def _split_to_fit(labels: Sequence[str], width: int) -> Iterator[list[str]]:
 
 def _select_plain(slices: Mapping[str, Any], systems: Mapping[str, Any]) -> dict[str, Any]:
     """Selects the figures of plain systems. metrics.csv has the others."""
-    return {label: parts for label, parts in slices.items() if not any(label.startswith(f"{other}/") for other in systems)}
+    return {
+        label: parts for label, parts in slices.items() if not any(label.startswith(f"{other}/") for other in systems)
+    }
 
 
 def _group_slices(parts: Mapping[str, Figures]) -> dict[str, dict[str, Figures]]:
@@ -65,7 +84,12 @@ def _group_slices(parts: Mapping[str, Figures]) -> dict[str, dict[str, Figures]]
 
 
 def _format_figure(figure: Mapping[str, Any] | None) -> str:
-    return "" if not figure else f"{figure['value']:.3f}" + ("" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})")
+    return (
+        ""
+        if not figure
+        else f"{figure['value']:.3f}"
+        + ("" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})")
+    )
 
 
 def _format_change(figure: Mapping[str, Any] | None, change: Mapping[str, Any] | None) -> str:

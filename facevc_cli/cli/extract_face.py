@@ -21,13 +21,23 @@ def extract_face(
         typer.Option("--detector", metavar="NAME", parser=opt.make_choice_parser(choices.DetectorName), help=DETECTOR),
     ] = "dlib",
     embedder: Annotated[
-        str, typer.Option("--embedder", help="dlib (128 numbers), facenet (512, the paper's, an extra), or the name of an installed package's embedder.")
+        str,
+        typer.Option(
+            "--embedder",
+            help=(
+                "dlib (128 numbers), facenet (512, the paper's, an extra), or the name of an installed package's "
+                "embedder."
+            ),
+        ),
     ] = "dlib",
     on_many: OnMany = "largest",
     every: Annotated[int, typer.Option("--every", min=1, help="Look at each n-th frame of a video.")] = 5,
-    max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Look at no more than N frames of a video.")] = None,
+    max_frames: Annotated[
+        int | None, typer.Option("--max-frames", min=1, help="Look at no more than N frames of a video.")
+    ] = None,
     save_crops: Annotated[
-        Path | None, typer.Option("--save-crops", metavar="DIR", help="Also write what the network saw, one picture per frame.")
+        Path | None,
+        typer.Option("--save-crops", metavar="DIR", help="Also write what the network saw, one picture per frame."),
     ] = None,
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,
@@ -54,8 +64,22 @@ def extract_face(
     from facevc_cli.stages.extract_face import ExtractFaceConfig, run
 
     config = ExtractFaceConfig(
-        sources=tuple(sources), output=output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
-        overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast, detector=detector, embedder=embedder, on_many=on_many,
-        every=every, max_frames=max_frames, save_crops=save_crops, device=device,
-    )  # fmt: skip
+        sources=tuple(sources),
+        output=output,
+        speaker_pattern=speaker_pattern,
+        speakers_table=speakers,
+        jobs=jobs,
+        shard=shard,
+        limit=limit,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        fail_fast=fail_fast,
+        detector=detector,
+        embedder=embedder,
+        on_many=on_many,
+        every=every,
+        max_frames=max_frames,
+        save_crops=save_crops,
+        device=device,
+    )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug)

@@ -15,14 +15,28 @@ MEL = "fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's)."
 def extract_features(
     sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example features.h5.")],
-    mel: Annotated[choices.MelName, typer.Option("--mel", metavar="NAME", parser=opt.make_choice_parser(choices.MelName), help=MEL)] = "fvmvc",
+    mel: Annotated[
+        choices.MelName, typer.Option("--mel", metavar="NAME", parser=opt.make_choice_parser(choices.MelName), help=MEL)
+    ] = "fvmvc",
     split: Annotated[
-        Path | None, typer.Option("--split", metavar="TABLE.csv", help="Columns utterance or speaker, and split: train, valid or test.")
+        Path | None,
+        typer.Option(
+            "--split", metavar="TABLE.csv", help="Columns utterance or speaker, and split: train, valid or test."
+        ),
     ] = None,
-    valid_share: Annotated[float, typer.Option("--valid-share", help="Share of the speakers that are drawn for validation, if there is no --split.")] = 0.05,
+    valid_share: Annotated[
+        float,
+        typer.Option(
+            "--valid-share", help="Share of the speakers that are drawn for validation, if there is no --split."
+        ),
+    ] = 0.05,
     teacher: Annotated[
         Path | None,
-        typer.Option("--teacher", metavar="FOLDER", help="A CTranslate2 Whisper model. Its encoder's output is stored for the preset starter."),
+        typer.Option(
+            "--teacher",
+            metavar="FOLDER",
+            help="A CTranslate2 Whisper model. Its encoder's output is stored for the preset starter.",
+        ),
     ] = None,
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,
@@ -52,11 +66,27 @@ def extract_features(
     run_stage(
         lambda reporter: run(
             ExtractFeaturesConfig(
-                sources=tuple(sources), output=output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
-                overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast, mel=mel, split_table=split, valid_share=valid_share, seed=seed,
-                teacher=teacher, device=device,
+                sources=tuple(sources),
+                output=output,
+                speaker_pattern=speaker_pattern,
+                speakers_table=speakers,
+                jobs=jobs,
+                shard=shard,
+                limit=limit,
+                overwrite=overwrite,
+                dry_run=dry_run,
+                fail_fast=fail_fast,
+                mel=mel,
+                split_table=split,
+                valid_share=valid_share,
+                seed=seed,
+                teacher=teacher,
+                device=device,
             ),
             reporter,
         ),
-        json_out=json, quiet=quiet, verbose=verbose, debug=debug,
+        json_out=json,
+        quiet=quiet,
+        verbose=verbose,
+        debug=debug,
     )

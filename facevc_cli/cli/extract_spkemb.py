@@ -39,7 +39,16 @@ def extract_spkemb(
     from facevc_cli.stages.extract_spkemb import ExtractSpkembConfig, run
 
     config = ExtractSpkembConfig(
-        sources=tuple(sources), output=output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, device=device, shard=shard,
-        limit=limit, overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast,
-    )  # fmt: skip
+        sources=tuple(sources),
+        output=output,
+        speaker_pattern=speaker_pattern,
+        speakers_table=speakers,
+        jobs=jobs,
+        device=device,
+        shard=shard,
+        limit=limit,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        fail_fast=fail_fast,
+    )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug)

@@ -37,7 +37,16 @@ def extract_wav(
     from facevc_cli.stages.extract_wav import ExtractWavConfig, run
 
     config = ExtractWavConfig(
-        sources=tuple(sources), output=output, speaker_pattern=speaker_pattern, speakers_table=speakers, jobs=jobs, shard=shard, limit=limit,
-        overwrite=overwrite, dry_run=dry_run, fail_fast=fail_fast, rate=rate,
-    )  # fmt: skip
+        sources=tuple(sources),
+        output=output,
+        speaker_pattern=speaker_pattern,
+        speakers_table=speakers,
+        jobs=jobs,
+        shard=shard,
+        limit=limit,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        fail_fast=fail_fast,
+        rate=rate,
+    )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug)

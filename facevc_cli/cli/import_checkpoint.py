@@ -10,15 +10,25 @@ from facevc_cli.cli.report import run_stage
 
 
 def import_checkpoint(
-    source: Annotated[Path, typer.Argument(help="A published .pt of VQMIVC or FVMVC, or a folder of facevc's own.", show_default=False)],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A published .pt of VQMIVC or FVMVC, or a folder of facevc's own.", show_default=False),
+    ],
     output: Annotated[Path, typer.Option("--out", "-o", help="The checkpoint's folder.")],
     stats: Annotated[
-        Path | None, typer.Option("--stats", metavar="MEL_STATS.npy", help="Mel statistics of a published checkpoint: (2, 80), mean and standard deviation.")
+        Path | None,
+        typer.Option(
+            "--stats",
+            metavar="MEL_STATS.npy",
+            help="Mel statistics of a published checkpoint: (2, 80), mean and standard deviation.",
+        ),
     ] = None,
     preset: opt.Preset = "fvmvc",
     settings: opt.Settings = None,
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
-    origin: Annotated[str | None, typer.Option("--origin", metavar="TEXT", help="One line for people: what it was trained on.")] = None,
+    origin: Annotated[
+        str | None, typer.Option("--origin", metavar="TEXT", help="One line for people: what it was trained on.")
+    ] = None,
     overwrite: opt.Overwrite = False,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -35,6 +45,13 @@ def import_checkpoint(
     from facevc_cli.stages.import_checkpoint import ImportCheckpointConfig, run
 
     config = ImportCheckpointConfig(
-        source=source, output=output, stats=stats, preset=preset, overrides=tuple(settings or ()), half=half, origin=origin, overwrite=overwrite
+        source=source,
+        output=output,
+        stats=stats,
+        preset=preset,
+        overrides=tuple(settings or ()),
+        half=half,
+        origin=origin,
+        overwrite=overwrite,
     )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -12,10 +12,16 @@ from facevc_cli.core.progress import Summary
 
 def info(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Stores, checkpoints, runs or voice cards. Without any: this installation.", show_default=False)
+        list[Path] | None,
+        typer.Argument(
+            help="Stores, checkpoints, runs or voice cards. Without any: this installation.", show_default=False
+        ),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="The model that made the voice cards; default: the bundled starter.")
+        Path | None,
+        typer.Option(
+            "--checkpoint", metavar="FOLDER", help="The model that made the voice cards; default: the bundled starter."
+        ),
     ] = None,
     json: opt.Json = False,
     debug: opt.Debug = False,

@@ -13,10 +13,17 @@ from facevc_cli.core.progress import Summary
 
 def nearest(
     candidates: Annotated[
-        list[str], typer.Argument(help="Faces and voice cards for --voice, recordings for --face; files or folders.", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Faces and voice cards for --voice, recordings for --face; files or folders.", show_default=False
+        ),
     ],
-    voice: Annotated[Path | None, typer.Option("--voice", metavar="WAV", help="Rank the faces that fit this voice.")] = None,
-    face: Annotated[Path | None, typer.Option("--face", metavar="IMG_OR_CARD", help="Rank the voices that fit this face.")] = None,
+    voice: Annotated[
+        Path | None, typer.Option("--voice", metavar="WAV", help="Rank the faces that fit this voice.")
+    ] = None,
+    face: Annotated[
+        Path | None, typer.Option("--face", metavar="IMG_OR_CARD", help="Rank the voices that fit this face.")
+    ] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show only the best N.")] = None,
     checkpoint: opt.Checkpoint = None,
     on_many: own.OnMany = "largest",
@@ -27,8 +34,8 @@ def nearest(
 ) -> None:
     """Rank which faces fit a voice, or which voices fit a face, by what the model's memory recalls of each.
 
-    The rank says what the model would sound like, not who a person is. With the bundled starter, it tells people of one gender apart no
-    better than chance.
+    The rank says what the model would sound like, not who a person is. With the bundled starter, it tells people of one
+    gender apart no better than chance.
 
     Examples:
 
@@ -38,7 +45,15 @@ def nearest(
     """
     from facevc_cli.stages.nearest import NearestConfig, run
 
-    config = NearestConfig(candidates=tuple(candidates), voice=voice, face=face, top=top, checkpoint=checkpoint, on_many=on_many, device=device)
+    config = NearestConfig(
+        candidates=tuple(candidates),
+        voice=voice,
+        face=face,
+        top=top,
+        checkpoint=checkpoint,
+        on_many=on_many,
+        device=device,
+    )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug, show=_show)
 
 

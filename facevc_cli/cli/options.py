@@ -34,19 +34,58 @@ def _parse_device(name: str) -> str:
         raise typer.BadParameter(str(error).removeprefix("--device ")) from error
 
 
-Sources = Annotated[list[str], typer.Argument(help="Files, folders (with subfolders, sorted), or @LIST.txt with one path per line.", show_default=False)]
-Device = Annotated[str, typer.Option("--device", "-d", metavar="NAME", parser=_parse_device, help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=WORK)]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Number of processes; 0 takes one per CPU core.", rich_help_panel=WORK)]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of everything drawn at random.", rich_help_panel=WORK)]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first N inputs.", rich_help_panel=WORK)]
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.", rich_help_panel=WORK)]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Do finished work again. By default it is skipped if its settings are the same.", rich_help_panel=WORK)
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders (with subfolders, sorted), or @LIST.txt with one path per line.", show_default=False
+    ),
 ]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad input instead of going on with the others.", rich_help_panel=WORK)]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME",
+        parser=_parse_device,
+        help="auto, cpu, cuda, cuda:N or mps.",
+        rich_help_panel=WORK,
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", "-j", min=0, help="Number of processes; 0 takes one per CPU core.", rich_help_panel=WORK),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of everything drawn at random.", rich_help_panel=WORK)
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Take only the first N inputs.", rich_help_panel=WORK)
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.", rich_help_panel=WORK)
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Do finished work again. By default it is skipped if its settings are the same.",
+        rich_help_panel=WORK,
+    ),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option(
+        "--fail-fast", help="Stop at the first bad input instead of going on with the others.", rich_help_panel=WORK
+    ),
+]
 Shard = Annotated[
     str | None,
-    typer.Option("--shard", metavar="I/N", help="Do only part I of N. A last run without --shard merges the parts.", rich_help_panel=WORK),
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Do only part I of N. A last run without --shard merges the parts.",
+        rich_help_panel=WORK,
+    ),
 ]
 SpeakerPattern = Annotated[
     str | None,
@@ -58,29 +97,63 @@ SpeakerPattern = Annotated[
     ),
 ]
 SpeakersTable = Annotated[
-    Path | None, typer.Option("--speakers", metavar="TABLE.csv", help="A table with the columns utterance,speaker.", rich_help_panel=SPEAKERS)
+    Path | None,
+    typer.Option(
+        "--speakers", metavar="TABLE.csv", help="A table with the columns utterance,speaker.", rich_help_panel=SPEAKERS
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object on stdout.", rich_help_panel=REPORT)]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the summary as one JSON object on stdout.", rich_help_panel=REPORT)
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors on stderr.", rich_help_panel=REPORT)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for every item.", rich_help_panel=REPORT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=REPORT)]
 
 MODEL = "Model"
 Preset = Annotated[str, typer.Option("--preset", help="fvmvc (the paper), starter or toy.", rich_help_panel=MODEL)]
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE.yaml", help="A file of differences from the preset.", rich_help_panel=MODEL)]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE.yaml", help="A file of differences from the preset.", rich_help_panel=MODEL),
+]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="One difference; overrides preset and file. May be repeated.", rich_help_panel=MODEL)
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY.PATH=VALUE",
+        help="One difference; overrides preset and file. May be repeated.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Precision = Annotated[
     choices.Precision,
-    typer.Option("--precision", metavar="no|bf16", parser=make_choice_parser(choices.Precision), help="no is float32.", rich_help_panel=WORK),
+    typer.Option(
+        "--precision",
+        metavar="no|bf16",
+        parser=make_choice_parser(choices.Precision),
+        help="no is float32.",
+        rich_help_panel=WORK,
+    ),
 ]
-StopAt = Annotated[int | None, typer.Option("--stop-at", min=1, help="Stop after this step. The command without this option continues.", rich_help_panel=WORK)]
+StopAt = Annotated[
+    int | None,
+    typer.Option(
+        "--stop-at",
+        min=1,
+        help="Stop after this step. The command without this option continues.",
+        rich_help_panel=WORK,
+    ),
+]
 SAMPLING_WEIGHTS = "Columns utterance,weight: how often each is drawn."
 SamplingWeights = Annotated[
     Path | None,
     typer.Option("--sampling-weights", metavar="TABLE.csv", help=SAMPLING_WEIGHTS, rich_help_panel=WORK),
 ]
 Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", metavar="FOLDER", help="A run's or checkpoint's folder. Default: the bundled starter.", rich_help_panel=MODEL)
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="A run's or checkpoint's folder. Default: the bundled starter.",
+        rich_help_panel=MODEL,
+    ),
 ]

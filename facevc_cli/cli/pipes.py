@@ -31,5 +31,7 @@ def _read_stdin(folder: Path) -> str:
     with open(path, "wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
     if not path.stat().st_size:
-        raise UsageError("-: expected a recording on stdin, found nothing. Send one, as in 'facevc convert - ... < speech.wav'.")
+        raise UsageError(
+            "-: expected a recording on stdin, found nothing. Send one, as in 'facevc convert - ... < speech.wav'."
+        )
     return str(path)

@@ -17,13 +17,28 @@ def pretrain(
     config: opt.ConfigFile = None,
     settings: opt.Settings = None,
     encoder_init: Annotated[
-        Path | None, typer.Option("--encoder-init", metavar="FOLDER", help="A CTranslate2 Whisper model that a distilled content encoder starts from.")
+        Path | None,
+        typer.Option(
+            "--encoder-init",
+            metavar="FOLDER",
+            help="A CTranslate2 Whisper model that a distilled content encoder starts from.",
+        ),
     ] = None,
     init: Annotated[
-        Path | None, typer.Option("--init", metavar="RUN", help="A pretraining run or checkpoint whose weights to start from, with other settings.")
+        Path | None,
+        typer.Option(
+            "--init",
+            metavar="RUN",
+            help="A pretraining run or checkpoint whose weights to start from, with other settings.",
+        ),
     ] = None,
     verifier: Annotated[
-        Path | None, typer.Option("--verifier", metavar="FILE", help="Weights of CAM++ (safetensors), which judges the voice for pretrain.verify_voice.")
+        Path | None,
+        typer.Option(
+            "--verifier",
+            metavar="FILE",
+            help="Weights of CAM++ (safetensors), which judges the voice for pretrain.verify_voice.",
+        ),
     ] = None,
     sampling_weights: opt.SamplingWeights = None,
     device: opt.Device = "auto",
@@ -35,13 +50,13 @@ def pretrain(
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Train the voice-to-voice model: content encoder with CPC and VQ, CLUB terms, decoder. The same command resumes a run.
+    """Train the voice-to-voice model: content encoder, voice encoder and decoder. The same command resumes a run.
 
     Examples:
 
         facevc pretrain features.h5 --voices voices.h5 -o runs/pretrain --preset fvmvc
 
-        accelerate launch --multi_gpu --no_python facevc pretrain features.h5 --voices voices.h5 -o runs/pretrain --precision bf16
+        accelerate launch --multi_gpu --no_python facevc pretrain features.h5 --voices voices.h5 -o run --precision bf16
     """
     from facevc_cli.stages.pretrain import PretrainStageConfig, run
 

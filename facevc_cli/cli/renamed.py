@@ -24,7 +24,9 @@ class Command(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         other = parent.command.commands[MOVED[self.name]] if parent and self.name in MOVED else None
-        moved = dict.fromkeys(name for name in _list_names(args) if other and name in _list_options(other) - _list_options(self))
+        moved = dict.fromkeys(
+            name for name in _list_names(args) if other and name in _list_options(other) - _list_options(self)
+        )
         if other is None or not moved:
             return super().make_context(info_name, args, parent, **extra)
         context = other.make_context(other.name, args, parent, **extra)

@@ -46,15 +46,32 @@ class ConsoleReporter:
             if not self.quiet:
                 self._print(f"{what}: {total if total is not None else 'unknown number of'} {unit}")
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         # markup=False: names of files may hold brackets
-        what_column, rate_column = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[rate]}", markup=False)
+        what_column, rate_column = (
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[rate]}", markup=False),
+        )
         item_column = TextColumn("{task.fields[item]}", style="dim", markup=False)
         self._bar = Progress(
-            what_column, BarColumn(), MofNCompleteColumn(), rate_column, TimeElapsedColumn(), TimeRemainingColumn(), item_column,
-            console=self.console, transient=True,
-        )  # fmt: skip
+            what_column,
+            BarColumn(),
+            MofNCompleteColumn(),
+            rate_column,
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            item_column,
+            console=self.console,
+            transient=True,
+        )
         self._bar.start()
         self._task = self._bar.add_task(what, total=total, item="", rate="")
 
@@ -155,7 +172,8 @@ def run_stage(
     """Runs a stage, prints its summary, and ends the process with 0, 1, 2, or 130 (143, 129) if it was stopped.
 
     show: prints the result if it is not a file: on stdout, also when quiet; with `json_out` on stderr, unless quiet.
-    json_lines: with `json_out`, prints one JSON object per item at once, and the summary last. Their "type" tells them apart.
+    json_lines: with `json_out`, prints one JSON object per item at once, and the summary last. Their "type" tells them
+    apart.
     """
     from facevc_cli.core import stopping
 
@@ -203,15 +221,27 @@ def explain(error: BaseException) -> str | None:
 
         return explain_missing_package(error)
     if is_out_of_memory(error):
-        return "there is not enough memory for this. Close other programs, or give smaller inputs, fewer --jobs or a smaller batch."
+        return (
+            "there is not enough memory for this. Close other programs, or give smaller inputs, fewer --jobs or a "
+            "smaller batch."
+        )
     if isinstance(error, ValueError) and "embedded null" in said:
-        return "a path holds a NUL character, which no file's name can. Correct the path, or the table or list that it is in."
+        return (
+            "a path holds a NUL character, which no file's name can. Correct the path, or the table or list that "
+            "it is in."
+        )
     if isinstance(error, UnicodeEncodeError):
-        return f"a name holds characters that {error.encoding} cannot write. Rename the file or folder, or set LANG to a UTF-8 locale."
+        return (
+            f"a name holds characters that {error.encoding} cannot write. Rename the file or folder, or set LANG "
+            "to a UTF-8 locale."
+        )
     if not isinstance(error, OSError):
         return None
     if isinstance(error, FileNotFoundError) and error.filename is None and _is_homeless():
-        return "the working directory is gone: it was deleted or moved. Change to a folder that is there, then run the same command again."
+        return (
+            "the working directory is gone: it was deleted or moved. Change to a folder that is there, then run "
+            "the same command again."
+        )
     if error.filename is None and error.errno in (errno.EPIPE, errno.EBADF, errno.ENOSPC, errno.EIO):
         return f"stdout could not be written: {error.strerror}. Send it to a file or a program that reads it."
     where = f"{error.filename}: " if error.filename is not None else ""
@@ -232,7 +262,9 @@ def write_out(data: str | bytes) -> None:
         sys.stdout.flush()
     except OSError as error:
         drop_stdout()
-        raise FaceVCError(f"stdout could not be written: {error.strerror or error}. Send it to a file or a program that reads it.") from error
+        raise FaceVCError(
+            f"stdout could not be written: {error.strerror or error}. Send it to a file or a program that reads it."
+        ) from error
 
 
 def _is_homeless() -> bool:
@@ -248,7 +280,10 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
         failures = [{"item": item, "reason": reason} for item, reason in summary.failures]
         counts = {"done": summary.done, "skipped": summary.skipped, "failures": failures}
         kind = {"type": "summary"} if reporter.json_lines else {}
-        write_out(json.dumps({**kind, **counts, "output": str(summary.output) if summary.output else None, **summary.data}) + "\n")
+        write_out(
+            json.dumps({**kind, **counts, "output": str(summary.output) if summary.output else None, **summary.data})
+            + "\n"
+        )
     for item, reason in summary.failures[:FAILURES_SHOWN] if reporter.quiet else ():
         reporter._print(f"failed  {item}: {reason}", style="red")
     if reporter.quiet:
@@ -260,4 +295,6 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
 
 
 def _format_figures(figures: dict[str, float | str]) -> str:
-    return " ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
+    return " ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
+    )

@@ -10,12 +10,21 @@ from facevc_cli.cli.report import run_stage
 
 PAGE = "Page"
 
-Host = Annotated[str, Option("--host", help="Address to listen on. 0.0.0.0 lets other machines in.", rich_help_panel=PAGE)]
-Port = Annotated[int, Option("--port", min=0, max=65535, help="Port. If it is taken, the next free one. 0 takes any.", rich_help_panel=PAGE)]
+Host = Annotated[
+    str, Option("--host", help="Address to listen on. 0.0.0.0 lets other machines in.", rich_help_panel=PAGE)
+]
+Port = Annotated[
+    int,
+    Option(
+        "--port", min=0, max=65535, help="Port. If it is taken, the next free one. 0 takes any.", rich_help_panel=PAGE
+    ),
+]
 MaxSeconds = Annotated[float, Option("--max-seconds", help="Longest speech, in seconds.", rich_help_panel=PAGE)]
 MaxMb = Annotated[
     float,
-    Option("--max-mb", help="Largest upload, in megabytes. All together may take 20 times as much.", rich_help_panel=PAGE),
+    Option(
+        "--max-mb", help="Largest upload, in megabytes. All together may take 20 times as much.", rich_help_panel=PAGE
+    ),
 ]
 Open = Annotated[bool, Option("--open/--no-browser", help="Open the page in the browser.", rich_help_panel=PAGE)]
 
@@ -35,8 +44,8 @@ def serve(
 ) -> None:
     """Convert in the browser: record or drop speech, take or drop a photo, listen, mix two people. Ctrl-C ends it.
 
-    Only this machine can reach the page, unless --host says otherwise. The page asks no other host, and deletes uploads after use. It
-    needs 'pip install "facevc[page]"'.
+    Only this machine can reach the page, unless --host says otherwise. The page asks no other host, and deletes uploads
+    after use. It needs 'pip install "facevc[page]"'.
 
     Examples:
 
@@ -47,6 +56,13 @@ def serve(
     from facevc_cli.stages.serve import ServeConfig, run
 
     config = ServeConfig(
-        host=host, port=port, checkpoint=checkpoint, vocoder=vocoder, device=device, max_seconds=max_seconds, max_mb=max_mb, open_browser=open_browser
+        host=host,
+        port=port,
+        checkpoint=checkpoint,
+        vocoder=vocoder,
+        device=device,
+        max_seconds=max_seconds,
+        max_mb=max_mb,
+        open_browser=open_browser,
     )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, debug=debug)

@@ -29,8 +29,8 @@ class QuietStream:
 def open_streams() -> None:
     """Gives each of the three streams a descriptor and a stream.
 
-    Without this, the next file that is opened would get the descriptor of a closed stream, and printed text would land in that file. A
-    closed stdin reads as empty. A closed stdout fails on writing. Text for a closed stderr is dropped.
+    Without this, the next file that is opened would get the descriptor of a closed stream, and printed text would land
+    in that file. A closed stdin reads as empty. A closed stdout fails on writing. Text for a closed stderr is dropped.
     """
     for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
         try:

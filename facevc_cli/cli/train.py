@@ -13,13 +13,21 @@ def train(
     features: Annotated[Path, typer.Argument(help="The store of extract-features.", show_default=False)],
     faces: Annotated[Path, typer.Option("--faces", help="The store of extract-face.")],
     voices: Annotated[Path, typer.Option("--voices", help="The store of extract-spkemb.")],
-    init: Annotated[Path, typer.Option("--init", metavar="RUN", help="The pretraining run, or one of its checkpoints.")],
+    init: Annotated[
+        Path, typer.Option("--init", metavar="RUN", help="The pretraining run, or one of its checkpoints.")
+    ],
     output: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
     pairs: Annotated[
         Path | None,
-        typer.Option("--pairs", metavar="TABLE.csv", help="Join faces and voices of different clips or people: columns utterance or speaker, and face."),
+        typer.Option(
+            "--pairs",
+            metavar="TABLE.csv",
+            help="Join faces and voices of different clips or people: columns utterance or speaker, and face.",
+        ),
     ] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="Default: the pretraining's.", rich_help_panel=opt.MODEL)] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="Default: the pretraining's.", rich_help_panel=opt.MODEL)
+    ] = None,
     config: opt.ConfigFile = None,
     settings: opt.Settings = None,
     sampling_weights: opt.SamplingWeights = None,
@@ -38,7 +46,7 @@ def train(
 
         facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o runs/train
 
-        facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o runs/train --pairs pairs.csv --set model.temperature=0.1
+        facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o run --set model.temperature=0.1
     """
     from facevc_cli.stages.train import TrainStageConfig, run
 

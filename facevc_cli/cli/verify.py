@@ -11,7 +11,11 @@ from facevc_cli.core.progress import Summary
 
 def verify(
     sources: Annotated[
-        list[str], typer.Argument(help="Sound or video files, folders (with subfolders, sorted), or @LIST.txt with one path per line.", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Sound or video files, folders (with subfolders, sorted), or @LIST.txt with one path per line.",
+            show_default=False,
+        ),
     ],
     json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -20,7 +24,8 @@ def verify(
 ) -> None:
     """Show whether facevc converted a file: what its metadata say, and whether it has the watermark.
 
-    The mark is inaudible. It survives MP3, resampling and cropping to 3 s. It is found in fewer than 1 of 1,000 recordings without it. If
+    The mark is inaudible. It survives MP3, resampling and cropping to 3 s. It is found in fewer than 1 of 1,000
+    recordings without it. If
     nothing is found, that proves nothing: metadata and mark can be removed, and other programs leave neither.
 
     The exit code is 0 whatever is found, and 1 if a file cannot be read. A script reads "synthetic" from --json.

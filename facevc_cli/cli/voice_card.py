@@ -15,7 +15,9 @@ MIX = "A mix instead of faces: pictures or voice cards with weights, such as 'a.
 
 def voice_card(
     output: Annotated[Path, typer.Option("--out", "-o", help="The card to write, such as anna.safetensors.")],
-    faces: Annotated[list[str] | None, typer.Argument(help="Pictures of ONE person, or a folder of them.", show_default=False)] = None,
+    faces: Annotated[
+        list[str] | None, typer.Argument(help="Pictures of ONE person, or a folder of them.", show_default=False)
+    ] = None,
     mix: Annotated[str | None, typer.Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)] = None,
     checkpoint: opt.Checkpoint = None,
     temperature: own.Temperature = None,
@@ -60,5 +62,8 @@ def _show(results: Results, summary: Summary) -> None:
     pitch = f"{found['pitch_hz']:.0f} Hz" if found["pitch_hz"] else "not predicted by this model"
     top = ", ".join(f"{one['slot']} ({one['share']:.2f})" for one in found["top_slots"])
     results.write_line(f"median pitch   {pitch}")
-    results.write_line(f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of {found['slots']} voices")
+    results.write_line(
+        f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of "
+        f"{found['slots']} voices"
+    )
     results.write_line(f"most of it     voices {top}")

@@ -1,6 +1,7 @@
 """Reads and writes voice cards. A card keeps a recalled voice without the picture, in one safetensors file.
 
-It holds the tensors `speaker` (voice_dim,) and `address` (slots,), float32. Its metadata names the model, the files and the settings.
+It holds the tensors `speaker` (voice_dim,) and `address` (slots,), float32. Its metadata names the model, the files and
+the settings.
 """
 
 import json
@@ -27,7 +28,8 @@ _TEXTS = ("kind", "format", "model", "weights_sha256", "temperature", "origin", 
 
 @dataclass(frozen=True)
 class VoiceCard:
-    """A recalled voice. speaker: (voice_dim,) float32, for the decoder; address: (slots,) float32, sums to 1, for mixes.
+    """A recalled voice. speaker: (voice_dim,) float32, for the decoder; address: (slots,) float32, sums to 1, for
+    mixes.
 
     origin: one mapping per file that it was recalled from: `file` (name without folder), `sha256` and `share`.
     """
@@ -45,10 +47,19 @@ class VoiceCard:
 def save_card(path: Path, card: VoiceCard) -> None:
     """Writes the card atomically."""
     texts = {
-        "kind": KIND, "format": str(FORMAT), "model": card.model, "weights_sha256": card.weights_sha256, "temperature": f"{card.temperature:g}",
-        "origin": json.dumps([dict(part) for part in card.origin]), "made": card.made, "facevc": card.facevc,
-    }  # fmt: skip
-    tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in (("speaker", card.speaker), ("address", card.address))}
+        "kind": KIND,
+        "format": str(FORMAT),
+        "model": card.model,
+        "weights_sha256": card.weights_sha256,
+        "temperature": f"{card.temperature:g}",
+        "origin": json.dumps([dict(part) for part in card.origin]),
+        "made": card.made,
+        "facevc": card.facevc,
+    }
+    tensors = {
+        name: np.ascontiguousarray(tensor, np.float32)
+        for name, tensor in (("speaker", card.speaker), ("address", card.address))
+    }
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, texts)
@@ -63,10 +74,14 @@ def load_card(path: Path) -> VoiceCard:
         with safe_open(path, "np") as file:
             texts = file.metadata() or {}
             if texts.get("kind") != KIND:
-                raise FaceVCError(f"{_describe_expected(path)}, found a safetensors file of another kind ({_list_tensors(list(file.keys()))}). Check the path.")
+                raise FaceVCError(
+                    f"{_describe_expected(path)}, found a safetensors file of another kind "
+                    f"({_list_tensors(list(file.keys()))}). Check the path."
+                )
             if texts.get("format") != str(FORMAT):
                 raise FaceVCError(
-                    f"{path}: expected a voice card of format {FORMAT}, found format {texts.get('format')}. Update facevc, or make the card again."
+                    f"{path}: expected a voice card of format {FORMAT}, found format {texts.get('format')}. Update "
+                    "facevc, or make the card again."
                 )
             if missing := [name for name in _TEXTS if name not in texts]:
                 raise ValueError(f"its metadata lacks {', '.join(missing)}")
@@ -78,18 +93,34 @@ def load_card(path: Path) -> VoiceCard:
             raise ValueError(f"its temperature is {temperature}")
         if not all(isinstance(part, dict) for part in origin):
             raise ValueError("its origin is no list of files")
-        return VoiceCard(speaker, address, texts["model"], texts["weights_sha256"], temperature, tuple(origin), texts["made"], texts["facevc"])
+        return VoiceCard(
+            speaker,
+            address,
+            texts["model"],
+            texts["weights_sha256"],
+            temperature,
+            tuple(origin),
+            texts["made"],
+            texts["facevc"],
+        )
     except FileNotFoundError as error:
         raise FaceVCError(f"{path}: no such voice card. Check the path.") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FaceVCError(f"{_describe_expected(path)}, found a damaged file or another kind ({error}). Make it again.") from error
+        raise FaceVCError(
+            f"{_describe_expected(path)}, found a damaged file or another kind ({error}). Make it again."
+        ) from error
 
 
 def describe_address(address: np.ndarray) -> dict[str, Any]:
-    """Returns an address's entropy in bits, its count of slots, and the `top_slots` with the largest shares. address: (slots,)."""
+    """Returns an address's entropy in bits, its count of slots, and the `top_slots` with the largest shares. address:
+    (slots,).
+    """
     shares = np.asarray(address, np.float64)
     entropy = max(0.0, -float((shares * np.log2(np.maximum(shares, 1e-30))).sum()))
-    top = [{"slot": int(slot), "share": round(float(shares[slot]), 4)} for slot in np.argsort(-shares, kind="stable")[:TOP_SLOTS]]
+    top = [
+        {"slot": int(slot), "share": round(float(shares[slot]), 4)}
+        for slot in np.argsort(-shares, kind="stable")[:TOP_SLOTS]
+    ]
     return {"address_entropy_bits": round(entropy, 3), "slots": len(shares), "top_slots": top}
 
 
@@ -111,6 +142,11 @@ def _list_tensors(names: list[str]) -> str:
 
 
 def _check_vector(tensor: np.ndarray) -> np.ndarray:
-    if tensor.ndim != 1 or not len(tensor) or not np.issubdtype(tensor.dtype, np.floating) or not np.isfinite(tensor).all():
+    if (
+        tensor.ndim != 1
+        or not len(tensor)
+        or not np.issubdtype(tensor.dtype, np.floating)
+        or not np.isfinite(tensor).all()
+    ):
         raise ValueError(f"expected a vector of finite numbers, found {tensor.dtype} of shape {tensor.shape}")
     return tensor.astype(np.float32)

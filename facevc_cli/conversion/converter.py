@@ -3,7 +3,8 @@
     from facevc_cli import Converter
     wav, rate = Converter().convert("speech.wav", face="face.jpg")
 
-A conversion needs a `Source` (the content and the pitch movement) and a `Target` (the voice). Both can be kept and used again.
+A conversion needs a `Source` (the content and the pitch movement) and a `Target` (the voice). Both can be kept and used
+again.
 """
 
 import time
@@ -53,19 +54,29 @@ RANGE_S = 1.0  # a recording with less voiced speech gives no pitch range
 
 
 class Converter:
-    """Loads a checkpoint (None: the bundled starter) and a vocoder once, and the face and voice networks when first needed."""
+    """Loads a checkpoint (None: the bundled starter) and a vocoder once, and the face and voice networks when first
+    needed.
+    """
 
     def __init__(
-        self, checkpoint: Path | str | None = None, vocoder: Path | str | None = None, device: str = "auto",
-        *, on_many: str = "largest", guidance: float | None = None, reporter: Reporter = SILENT,
-    ):  # fmt: skip
+        self,
+        checkpoint: Path | str | None = None,
+        vocoder: Path | str | None = None,
+        device: str = "auto",
+        *,
+        on_many: str = "largest",
+        guidance: float | None = None,
+        reporter: Reporter = SILENT,
+    ):
         self.device = resolve_device(device)
         self.checkpoint = load_checkpoint(checkpoint, str(self.device))
         self.model: ConversionModel = self.checkpoint.model
         self.frontend, self.style = self.checkpoint.frontend, self.checkpoint.config.conversion
         self.vocoder = load_vocoder(vocoder, self.frontend.mel, self.device, reporter)
         self.rate = self.frontend.definition.rate
-        self.guidance = self.style.voice_guidance if guidance is None else guidance  # strength of the move away from the source's voice; 0 is off
+        self.guidance = (
+            self.style.voice_guidance if guidance is None else guidance
+        )  # strength of the move away from the source's voice; 0 is off
         self.on_many = on_many
         self.timings: dict[str, float] = {}  # seconds by step, summed
         self._faces: FaceAnalyser | None = None
@@ -76,8 +87,8 @@ class Converter:
         """The model, if it has a memory of voices. FaceVCError if it has none."""
         if Capability.MEMORY not in self.model.capabilities:
             raise FaceVCError(
-                f"the model {self.checkpoint.config.name!r} has no memory of voices, so it makes no mixes, voice cards or rankings. "
-                "Convert to a face or a recording, or choose another --checkpoint."
+                f"the model {self.checkpoint.config.name!r} has no memory of voices, so it makes no mixes, voice "
+                "cards or rankings. Convert to a face or a recording, or choose another --checkpoint."
             )
         return cast(MemoryModel, self.model)
 
@@ -91,13 +102,20 @@ class Converter:
         return self.memory.get_slot_values().cpu().numpy() if has_memory else None
 
     def convert(
-        self, source: Recording, face: Picture | None = None, voice: Recording | None = None, *, temperature: float | None = None, pitch: str = "auto"
+        self,
+        source: Recording,
+        face: Picture | None = None,
+        voice: Recording | None = None,
+        *,
+        temperature: float | None = None,
+        pitch: str = "auto",
     ) -> tuple[np.ndarray, int]:
-        """Speaks the source's words in the voice that fits the face, or in the given voice: (wav (n,) float32, rate in Hz).
+        """Speaks the source's words in the voice that fits the face, or in the given voice: (wav (n,) float32, rate in
+        Hz).
 
-        The result is as long and as loud as the source. Give exactly one of `face` and `voice`. A face may be the path of a voice
-        card. pitch: auto, keep, semitones such as "+3", or a median such as "180hz". FaceVCError if the recording or the picture
-        cannot be used.
+        The result is as long and as loud as the source. Give exactly one of `face` and `voice`. A face may be the path
+        of a voice card. pitch: auto, keep, semitones such as "+3", or a median such as "180hz". FaceVCError if the
+        recording or the picture cannot be used.
         """
         if (face is None) == (voice is None):
             raise FaceVCError("convert needs a face or a voice, and not both.")
@@ -111,7 +129,8 @@ class Converter:
     def hear(self, source: Recording, statistics: Statistics = WHOLE) -> SpeechFeatures:
         """Does the part of `analyse` that needs no network of the model. Another thread may run it at the same time.
 
-        statistics: what this step and all later ones measure. For a piece of a stream pass the stream's `RunningStatistics`.
+        statistics: what this step and all later ones measure. For a piece of a stream pass the stream's
+        `RunningStatistics`.
         """
         with self._time_step("load"):
             wav = self._load_wav(source)
@@ -147,7 +166,10 @@ class Converter:
         return self.target_from_embedding(self.embed_face(face), temperature)
 
     def target_from_faces(self, faces: Sequence[Picture], temperature: float | None = None) -> Target:
-        """Recalls the voice for the mean embedding of several faces, such as photos of one person. Errors as in `target_from_face`."""
+        """Recalls the voice for the mean embedding of several faces, such as photos of one person.
+
+        Errors as in `target_from_face`.
+        """
         if not len(faces):
             raise FaceVCError("target_from_faces needs at least one face, found none.")
         return self.target_from_embedding(np.mean([self.embed_face(face) for face in faces], axis=0), temperature)
@@ -174,18 +196,29 @@ class Converter:
             pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
             std = pitch.std if voiced >= RANGE_S * self.frontend.definition.frame_rate else None
             bands = BandStatistics.measure(normalised)
-            return Target(self.model.embed_voice(given[None]), pitch.mean if voiced else None, content=content, bands=bands, log_f0_std=std)
+            return Target(
+                self.model.embed_voice(given[None]),
+                pitch.mean if voiced else None,
+                content=content,
+                bands=bands,
+                log_f0_std=std,
+            )
 
     @torch.inference_mode()
-    def target_from_mix(self, targets: Sequence[Target], weights: Sequence[float], temperature: float | None = None) -> Target:
+    def target_from_mix(
+        self, targets: Sequence[Target], weights: Sequence[float], temperature: float | None = None
+    ) -> Target:
         """Recalls the voice at the weighted mean of the targets' ADDRESSES.
 
-        The address of a recording comes from its voice, at `temperature`. What the memory cannot represent of that voice is lost.
+        The address of a recording comes from its voice, at `temperature`. What the memory cannot represent of that
+        voice is lost.
         """
         if not targets:
             raise FaceVCError("target_from_mix needs at least one target, found none.")
         memory = self.memory
-        addresses = [memory.address_voice(t.speaker, temperature) if t.address is None else t.address.log() for t in targets]
+        addresses = [
+            memory.address_voice(t.speaker, temperature) if t.address is None else t.address.log() for t in targets
+        ]
         mixed = memory.mix_addresses(torch.cat(addresses), torch.tensor(weights))
         return Target(memory.recall_address(mixed), None, mixed.exp())
 
@@ -197,14 +230,16 @@ class Converter:
         shapes = (len(card.speaker), len(card.address))
         if card.weights_sha256 != own or shapes != self.memory.get_slot_values().shape[::-1]:
             raise FaceVCError(
-                f"{path}: this voice was recalled by the model {card.model!r} with the weights {card.weights_sha256}, but this model is "
-                f"{self.checkpoint.config.name!r} with {own}. A card works only with its own model. Pass that model as --checkpoint, "
-                "or make the card again with 'facevc voice-card'."
+                f"{path}: this voice was recalled by the model {card.model!r} with the weights {card.weights_sha256}, "
+                f"but this model is {self.checkpoint.config.name!r} with {own}. A card works only with its own model. "
+                "Pass that model as --checkpoint, or make the card again with 'facevc voice-card'."
             )
         speaker, address = (torch.from_numpy(vector).to(self.device)[None] for vector in (card.speaker, card.address))
         return Target(speaker, None, address)
 
-    def make_card(self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None) -> VoiceCard:
+    def make_card(
+        self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None
+    ) -> VoiceCard:
         """Makes a card of a recalled target. origin: as in VoiceCard."""
         memory = self.memory
         if target.address is None:
@@ -212,7 +247,16 @@ class Converter:
         speaker, address = (vector[0].float().cpu().numpy() for vector in (target.speaker, target.address))
         scale = memory.temperature if temperature is None else temperature
         weights = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
-        return VoiceCard(speaker, address, self.checkpoint.config.name, weights, scale, tuple(origin), date.today().isoformat(), __version__)
+        return VoiceCard(
+            speaker,
+            address,
+            self.checkpoint.config.name,
+            weights,
+            scale,
+            tuple(origin),
+            date.today().isoformat(),
+            __version__,
+        )
 
     def apply_pitch_rule(self, target: Target, rule: PitchRule) -> Target:
         """Returns the target with this pitch rule. FaceVCError as in `check_pitch`."""
@@ -223,8 +267,9 @@ class Converter:
         """Raises FaceVCError if the rule is not auto and the model takes no pitch level."""
         if rule != AUTO_PITCH and not self.predicts_pitch:
             raise FaceVCError(
-                f"--pitch {rule}: the model {self.checkpoint.config.name!r} gets the movement of the pitch but not its level. The level "
-                "comes with the voice. Leave --pitch out, or choose a model that gets the level, such as the bundled one (model.pitch 'comb')."
+                f"--pitch {rule}: the model {self.checkpoint.config.name!r} gets the movement of the pitch but not "
+                "its level. The level comes with the voice. Leave --pitch out, or choose a model that gets the "
+                "level, such as the bundled one (model.pitch 'comb')."
             )
 
     @torch.inference_mode()
@@ -232,13 +277,22 @@ class Converter:
         """Returns the mean ln F0 (Hz) of the target's own voice: measured if possible, else predicted by the model."""
         if target.log_f0_mean is not None:
             return target.log_f0_mean
-        predicted = self.model.predict_pitch(target.speaker) if target.address is None else self.memory.predict_pitch_at(target.address.log())
+        predicted = (
+            self.model.predict_pitch(target.speaker)
+            if target.address is None
+            else self.memory.predict_pitch_at(target.address.log())
+        )
         return float(predicted[0])
 
     def choose_pitch(self, source: Source, target: Target) -> PitchStatistics:
-        """Chooses mean and deviation of ln F0 for the source in the target's voice, by the target's rule. A recalled voice gets the source's range."""
+        """Chooses mean and deviation of ln F0 for the source in the target's voice, by the target's rule.
+
+        A recalled voice gets the source's range.
+        """
         std, share = source.pitch.std, self.style.pitch_range_matching
-        own = PitchStatistics(self.find_log_f0(target), std if target.log_f0_std is None else match_range(std, target.log_f0_std, share))
+        own = PitchStatistics(
+            self.find_log_f0(target), std if target.log_f0_std is None else match_range(std, target.log_f0_std, share)
+        )
         return target.pitch.choose_statistics(own, source.pitch, source.lf0[0].cpu().numpy())
 
     def speak(self, source: Source, target: Target) -> np.ndarray:
@@ -247,9 +301,11 @@ class Converter:
 
     @torch.inference_mode()
     def speak_many(self, pairs: Sequence[tuple[Source, Target]]) -> list[np.ndarray]:
-        """Does `speak` for each pair, with the network in batches. The sound is the same; it is faster if the device has room. Nothing is padded.
+        """Does `speak` for each pair, with the network in batches. The sound is the same; it is faster if the device
+        has room. Nothing is padded.
 
-        All log-mels are in memory at once. Put the pairs of one source next to each other, so that their shared work is done once.
+        All log-mels are in memory at once. Put the pairs of one source next to each other, so that their shared work is
+        done once.
         """
         mels: list[Tensor] = []
         with self._time_step("decoder"):
@@ -268,32 +324,48 @@ class Converter:
         """Decodes one source in the voices of its targets: raw log-mels (T, n_mels)."""
         source = pairs[0][0]
         spoken = [self.choose_pitch(source, target) for _, target in pairs]
-        mean, std = torch.tensor([(pitch.mean, pitch.std) for pitch in spoken], device=self.device, dtype=torch.float32).unbind(1)
+        mean, std = torch.tensor(
+            [(pitch.mean, pitch.std) for pitch in spoken], device=self.device, dtype=torch.float32
+        ).unbind(1)
         level = mean, std
         speakers = torch.cat([target.speaker for _, target in pairs])
         settings = self.style
-        z = torch.cat([retrieve(source.z, target.content, settings.content_retrieval, source.statistics) for _, target in pairs])
+        z = torch.cat(
+            [retrieve(source.z, target.content, settings.content_retrieval, source.statistics) for _, target in pairs]
+        )
         lf0 = source.lf0.expand(len(pairs), -1)
         mels = self.model.decode(z, lf0, speakers, level)
         if source.speaker is not None:
             mels = guide(mels, self.model.decode(z, lf0, source.speaker.expand_as(speakers), level), self.guidance)
         shares = settings.spectrum_matching, settings.deviation_matching
         scaled = scale_variance(mels, settings.variance_scale, source.statistics)
-        matched = (match(mel, target.bands, *shares, source.statistics) for mel, (_, target) in zip(scaled, pairs, strict=True))
+        matched = (
+            match(mel, target.bands, *shares, source.statistics) for mel, (_, target) in zip(scaled, pairs, strict=True)
+        )
         return [self.model.denormalise(mel).float() for mel in matched]
 
     def _embed_source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
-        """Embeds the beginning of a trimmed source at the model's rate: (256,). None if guidance needs no d-vector, or there is no sound."""
+        """Embeds the beginning of a trimmed source at the model's rate: (256,).
+
+        None if guidance needs no d-vector, or there is no sound.
+        """
         beginning = wav[: GUIDING_S * self.rate]
         if not self.guidance or not self.model.needs_dvector or not np.any(beginning):
             return None
         return self._load_voice_embedder().embed(resample(beginning, self.rate, VOICE_RATE))
 
     def _embed_source_voice(self, heard: SpeechFeatures, mel: Tensor) -> Tensor | None:
-        """Embeds the voice of a source: (1, voice_dim). None without guidance. mel: its normalised log-mel (T, n_mels)."""
+        """Embeds the voice of a source: (1, voice_dim).
+
+        None without guidance. mel: its normalised log-mel (T, n_mels).
+        """
         if self.guidance and not self.model.needs_dvector:
             return self.model.embed_voice(mel[: round(GUIDING_S * self.frontend.definition.frame_rate)].T[None])
-        return None if heard.dvector is None else self.model.embed_voice(torch.from_numpy(heard.dvector).to(self.device)[None])
+        return (
+            None
+            if heard.dvector is None
+            else self.model.embed_voice(torch.from_numpy(heard.dvector).to(self.device)[None])
+        )
 
     def embed_face(self, face: Picture) -> np.ndarray:
         """Embeds a face with the embedder that this model was trained with: (face_dim,) float32."""
@@ -312,7 +384,10 @@ class Converter:
             return analyser.analyse(image)
 
     def prepare_faces(self) -> None:
-        """Loads the face networks now. FaceVCError if the checkpoint was not trained on faces or its embedder is not installed."""
+        """Loads the face networks now.
+
+        FaceVCError if the checkpoint was not trained on faces or its embedder is not installed.
+        """
         self._load_face_analyser()
 
     def prepare_speech(self) -> None:
@@ -330,8 +405,8 @@ class Converter:
             settings = self.checkpoint.embedders.get("face")
             if settings is None:
                 raise FaceVCError(
-                    f"this checkpoint (of {self.checkpoint.stage}) was never trained on faces, so it has no voice for a face. "
-                    "Pass --voice WAV instead of --face, or a checkpoint of 'facevc train'."
+                    f"this checkpoint (of {self.checkpoint.stage}) was never trained on faces, so it has no voice for "
+                    "a face. Pass --voice WAV instead of --face, or a checkpoint of 'facevc train'."
                 )
             from facevc_cli.faces.analyser import make_analyser
 
@@ -372,11 +447,13 @@ def _load(recording: Recording, to_rate: int) -> np.ndarray:
     if not isinstance(recording, tuple):
         return load_audio(recording, to_rate)[0]
     wav, rate = np.asarray(recording[0]), recording[1]
-    usable = wav.size > 0 and (wav.ndim == 1 or (wav.ndim == 2 and wav.shape[0] >= wav.shape[1])) and wav.dtype.kind in "fiu"
+    usable = (
+        wav.size > 0 and (wav.ndim == 1 or (wav.ndim == 2 and wav.shape[0] >= wav.shape[1])) and wav.dtype.kind in "fiu"
+    )
     if not usable or not np.isfinite(wav).all() or rate <= 0:
         raise FaceVCError(
-            f"a recording as an array must be (samples, rate in Hz). The samples must be (n,) or (n, channels), finite floats or integers; "
-            f"found the shape {wav.shape}, {wav.dtype}, rate {rate}."
+            "a recording as an array must be (samples, rate in Hz). The samples must be (n,) or (n, channels), "
+            f"finite floats or integers; found the shape {wav.shape}, {wav.dtype}, rate {rate}."
         )
     if wav.dtype.kind in "iu":
         limits = np.iinfo(wav.dtype)

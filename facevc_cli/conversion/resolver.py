@@ -119,7 +119,10 @@ class VoiceResolver:
         return self._recall_face(spec)
 
     def _recall_face(self, spec: VoiceSpec) -> Target:
-        """Recalls the voice for the mean face of the people. Each person counts equally, as the mean of the usable pictures."""
+        """Recalls the voice for the mean face of the people.
+
+        Each person counts equally, as the mean of the usable pictures.
+        """
         usable, left_out = self.drop_unusable(spec), list(self.find_left_out(spec).values())
         if left_out:
             count = len(left_out)

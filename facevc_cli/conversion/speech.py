@@ -11,7 +11,8 @@ from facevc_cli.dsp.statistics import WHOLE, Statistics
 
 @dataclass(frozen=True)
 class Source:
-    """An analysed utterance: content z (1, T / 2, z_dim), normalised log-F0 (1, T), level, and position in the recording.
+    """An analysed utterance: content z (1, T / 2, z_dim), normalised log-F0 (1, T), level, and position in the
+    recording.
 
     speaker: its own voice embedding (1, voice_dim), if guidance moves the result away from it.
     statistics: what the later steps measure, as in `Converter.hear`.
@@ -29,7 +30,8 @@ class Source:
 
 @dataclass(frozen=True)
 class SpeechFeatures:
-    """Features of an utterance: log-mel (T, n_mels), F0 (T,) in Hz with 0 for unvoiced frames, and a d-vector (256,) if needed.
+    """Features of an utterance: log-mel (T, n_mels), F0 (T,) in Hz with 0 for unvoiced frames, and a d-vector (256,) if
+    needed.
 
     The other fields are as in Source.
     """

@@ -10,9 +10,11 @@ from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule
 
 @dataclass(frozen=True)
 class Target:
-    """A voice to speak in: its embedding (1, voice_dim), the mean of its ln F0 if known, its address (1, slots) if recalled, and its pitch rule.
+    """A voice to speak in: its embedding (1, voice_dim), the mean of its ln F0 if known, its address (1, slots) if
+    recalled, and its pitch rule.
 
-    From a recording of it come `content` (n, z_dim) if the model uses content retrieval, the bands, and the deviation of ln F0.
+    From a recording of it come `content` (n, z_dim) if the model uses content retrieval, the bands, and the deviation
+    of ln F0.
     """
 
     speaker: Tensor

@@ -26,7 +26,10 @@ TargetKind = Literal["face", "person", "mix", "card", "voice"]
 
 @dataclass(frozen=True)
 class TargetRequest:
-    """One requested target. `path` is its file, or the first of several pictures. `who` names it if its file does not."""
+    """One requested target.
+
+    `path` is its file, or the first of several pictures. `who` names it if its file does not.
+    """
 
     kind: TargetKind
     path: Path
@@ -50,11 +53,13 @@ class VoiceOptions:
         self.parse_pitch()
         if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
             raise UsageError(
-                f"--guidance {self.guidance}: expected a number from 0 (off) to {MOST_GUIDANCE:g}. Above 1 the sound gets worse."
+                f"--guidance {self.guidance}: expected a number from 0 (off) to {MOST_GUIDANCE:g}. Above 1 the sound "
+                "gets worse."
             )
         if self.sweep is not None and not self.mixes:
             raise UsageError(
-                f"--sweep {self.sweep} writes the steps between the two parts of a mix, but there is no mix. Give {MIX_EXAMPLE}."
+                f"--sweep {self.sweep} writes the steps between the two parts of a mix, but there is no mix. Give "
+                f"{MIX_EXAMPLE}."
             )
         if self.sweep is not None and not 2 <= self.sweep <= MOST_STEPS:
             raise UsageError(f"--sweep {self.sweep}: expected 2 to {MOST_STEPS} steps.")
@@ -157,7 +162,8 @@ def _request_mixes(text: str, sweep: int | None, reporter: Reporter) -> Iterator
     parts = parse_mix(text)
     if sweep is not None and len(parts) != 2:
         raise UsageError(
-            f"--sweep {sweep} moves from one voice to another: expected a mix of two, found {len(parts)} in --mix {text!r}."
+            f"--sweep {sweep} moves from one voice to another: expected a mix of two, found {len(parts)} in --mix "
+            f"{text!r}."
         )
     weights = [[weight for _, weight in parts]]
     if sweep is not None:

@@ -71,7 +71,9 @@ class VoiceSpec:
         return self.kind == "face" or any(part.has_pictures for part, _ in self.parts)
 
     def describe(self, name_file: NameFile = FILE_NAME) -> str:
-        """Describes the spec in words, such as "face a.jpg" or "mix of a.jpg 0.60 and person anna (3 pictures) 0.40"."""
+        """Describes the spec in words, such as "face a.jpg" or "mix of a.jpg 0.60 and person anna (3
+        pictures) 0.40".
+        """
         if self.parts:
             what = (
                 f"mix of {' and '.join(f'{part._describe_part(name_file)} {share:.2f}' for part, share in self.parts)}"
@@ -95,10 +97,14 @@ def is_card(path: Path) -> bool:
 
 
 def refuse_cards(files: Sequence[Path], expected: str, advice: str, name_file: NameFile = FILE_NAME) -> None:
-    """Raises FaceVCError if a voice card is among a person's pictures. The text begins with `expected` and ends with `advice`."""
+    """Raises FaceVCError if a voice card is among a person's pictures.
+
+    The text begins with `expected` and ends with `advice`.
+    """
     cards = [name_file(file) for file in files if is_card(file)]
     if cards:
         beside = f" and {len(files) - 1} more" if len(files) > 1 else ""
         raise FaceVCError(
-            f"{expected}, found {cards[0]}{beside}: a card holds a voice, which cannot be averaged with pictures. {advice}"
+            f"{expected}, found {cards[0]}{beside}: a card holds a voice, which cannot be averaged with pictures. "
+            f"{advice}"
         )

@@ -18,7 +18,9 @@ def resolve_device(name: str = "auto") -> "torch.device":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = torch.device(check_device(name))
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise UsageError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices for torch. Use --device auto.")
+        raise UsageError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices for torch. Use --device auto."
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("--device mps: torch finds no Apple GPU here. Use --device auto.")
     return device

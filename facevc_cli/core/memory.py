@@ -10,7 +10,8 @@ from facevc_cli.core.errors import FaceVCError
 
 # What torch, CUDA, Metal, dlib, libsndfile, FFmpeg and HDF5 say. They raise it as a RuntimeError or an OSError.
 _SAID = re.compile(
-    r"can'?t allocate memory|cannot allocate memory|not enough memory|out of memory|bad_alloc|malloc\S* failed|memory allocation failed|"
+    r"can'?t allocate memory|cannot allocate memory|not enough memory|out of memory|bad_alloc|malloc\S* failed|"
+    r"memory allocation failed|"
     r"unable to allocate|insufficient memory|can't start new thread|std::length_error",
     re.IGNORECASE,
 )
@@ -37,8 +38,8 @@ def report_memory_errors(what: str = "") -> Iterator[None]:
         traceback.clear_frames(error.__traceback__)
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         told = FaceVCError(
-            f"{what + ': ' if what else ''}it needs more memory than there is ({said}). Cut it into shorter or smaller pieces, or work on fewer "
-            "files at a time."
+            f"{what + ': ' if what else ''}it needs more memory than there is ({said}). Cut it into shorter or "
+            "smaller pieces, or work on fewer files at a time."
         )
     else:
         return

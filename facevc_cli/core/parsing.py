@@ -18,7 +18,12 @@ _Events = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is 30 times a
 # PyYAML's constructors raise these for odd scalars, such as `!!bool maybe`, `!!int ''` or a 13th month.
 _ODD = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _short_repr = reprlib.Repr()
-_short_repr.maxlevel, _short_repr.maxstring, _short_repr.maxother, _short_repr.maxlong = 2, LONGEST_SHOWN, LONGEST_SHOWN, LONGEST_SHOWN
+_short_repr.maxlevel, _short_repr.maxstring, _short_repr.maxother, _short_repr.maxlong = (
+    2,
+    LONGEST_SHOWN,
+    LONGEST_SHOWN,
+    LONGEST_SHOWN,
+)
 
 
 class StrictLoader(_Events):  # type: ignore[misc, valid-type]
@@ -66,13 +71,16 @@ def shorten(value: object, longest: int = LONGEST_SHOWN) -> str:
 def parse_yaml(text: str, where: str, *, loader: type | None = None, aliases: bool = False) -> Any:
     """Parse a YAML text. FaceVCError if it is not YAML, too deep or too large, names a Python object, or has an alias.
 
-    aliases: allow them; each counts as all the nodes that it stands for. loader: replaces `StrictLoader`; must derive from a safe loader.
+    aliases: allow them; each counts as all the nodes that it stands for. loader: replaces `StrictLoader`; must derive
+    from a safe loader.
     """
     try:
         _check_yaml(text, aliases)
         return yaml.load(text, Loader=loader or StrictLoader)
     except _ODD as error:
-        raise FaceVCError(f"{where}: cannot be read (not YAML that facevc accepts: {_shorten_error(error)}). Correct the file.") from error
+        raise FaceVCError(
+            f"{where}: cannot be read (not YAML that facevc accepts: {_shorten_error(error)}). Correct the file."
+        ) from error
 
 
 def parse_settings(text: str, where: str) -> dict[str, Any]:
@@ -85,7 +93,12 @@ def parse_settings(text: str, where: str) -> dict[str, Any]:
     return parsed
 
 
-def parse_json(text: str | bytes, where: str, kind: type | tuple[type, ...] = dict, advice: str = "Restore the file, or make it again.") -> Any:
+def parse_json(
+    text: str | bytes,
+    where: str,
+    kind: type | tuple[type, ...] = dict,
+    advice: str = "Restore the file, or make it again.",
+) -> Any:
     """Parse a JSON text. FaceVCError if it is not JSON, too deep, or not of type `kind`."""
     try:
         found = json.loads(text)
@@ -97,7 +110,9 @@ def parse_json(text: str | bytes, where: str, kind: type | tuple[type, ...] = di
     return found
 
 
-def read_json(path: Path, kind: type | tuple[type, ...] = dict, *, advice: str = "Restore the file, or make it again.") -> Any:
+def read_json(
+    path: Path, kind: type | tuple[type, ...] = dict, *, advice: str = "Restore the file, or make it again."
+) -> Any:
     """Read and parse a JSON file, as `parse_json` does."""
     return parse_json(read_text(path, advice=advice), str(path), kind, advice)
 
@@ -108,7 +123,9 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES, *, advice: str = "Check 
         with open(path, "rb") as file:
             content = file.read(most_bytes + 1)
         if len(content) > most_bytes:
-            raise FaceVCError(f"{path}: cannot be read (expected a file of settings, found more than {most_bytes >> 10} KB). {advice}")
+            raise FaceVCError(
+                f"{path}: cannot be read (expected a file of settings, found more than {most_bytes >> 10} KB). {advice}"
+            )
         return content.decode("utf-8-sig")
     except (OSError, ValueError) as error:  # ValueError: another encoding, or a NUL in the path
         raise FaceVCError(f"{path}: cannot be read ({_shorten_error(error)}). {advice}") from error

@@ -34,8 +34,8 @@ class Plugins:
             there = ", ".join([*self.own, *found]) or "none"
             also = f", or {self.otherwise}" if self.otherwise else ""
             raise UsageError(
-                f"{self.option} {name}: no {self.what} of this name is installed. There are: {there}{also}. Others come with packages that "
-                f"have an entry point in the group {self.group}."
+                f"{self.option} {name}: no {self.what} of this name is installed. There are: {there}{also}. Others "
+                f"come with packages that have an entry point in the group {self.group}."
             )
         return found[name]
 
@@ -67,5 +67,6 @@ class Plugins:
 
     def _make_load_error(self, name: str, error: Exception) -> FaceVCError:
         return FaceVCError(
-            f"{self.option} {name}: it is installed but does not load ({type(error).__name__}: {error}). See its package's own notes."
+            f"{self.option} {name}: it is installed but does not load ({type(error).__name__}: {error}). See its "
+            "package's own notes."
         )

@@ -23,7 +23,10 @@ NO_LIMITS: Mapping[str, Limits] = MappingProxyType({})
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Convert a dataclass to plain dicts and lists, for YAML or JSON."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in ((k, _to_plain(v)) for k, v in dataclasses.asdict(config).items())}
+    return {
+        k: list(v) if isinstance(v, tuple) else v
+        for k, v in ((k, _to_plain(v)) for k, v in dataclasses.asdict(config).items())
+    }
 
 
 def _to_plain(value: Any) -> Any:
@@ -35,7 +38,8 @@ def _to_plain(value: Any) -> Any:
 def from_dict(kind: type[C], tree: Mapping[str, Any], where: str, limits: Mapping[str, Limits] = NO_LIMITS) -> C:
     """Build a dataclass from nested dicts.
 
-    FaceVCError if a key is unknown, or a value has the wrong type or is outside its limits. limits: (least, most) by name.
+    FaceVCError if a key is unknown, or a value has the wrong type or is outside its limits. limits: (least, most) by
+    name.
     """
     if not isinstance(tree, Mapping):
         raise FaceVCError(f"{where}: expected a group of settings, found {shorten(tree)}.")

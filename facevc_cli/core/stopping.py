@@ -1,10 +1,12 @@
 """Ctrl-C, terminations and closed terminals.
 
-The first Ctrl-C asks for a stop: loops finish the work in hand, then raise `Interrupted`. The second one drops that work: worker processes end,
-`Interrupted` is raised at once, and after `DROP_S` the process ends whatever still runs. If no work is in hand, the first Ctrl-C drops. A termination
-or a closed terminal always drops, except in loops that treat a termination like Ctrl-C.
+The first Ctrl-C asks for a stop: loops finish the work in hand, then raise `Interrupted`. The second one drops that
+work: worker processes end, `Interrupted` is raised at once, and after `DROP_S` the process ends whatever still runs. If
+no work is in hand, the first Ctrl-C drops. A termination or a closed terminal always drops, except in loops that treat
+a termination like Ctrl-C.
 
-A separate thread decides. Python calls signal handlers in the main thread only, and that thread may be busy in a library for minutes.
+A separate thread decides. Python calls signal handlers in the main thread only, and that thread may be busy in a
+library for minutes.
 """
 
 import os
@@ -48,7 +50,14 @@ class _Hold:
 
     def describe(self) -> str:
         count = self.count()
-        return f"stopping, {count} {self.unit}{'s' * (count != 1)} in hand; Ctrl-C again drops {'it' if count == 1 else 'them'}" if count else ""
+        return (
+            (
+                f"stopping, {count} {self.unit}{'s' * (count != 1)} in hand; Ctrl-C again drops "
+                f"{'it' if count == 1 else 'them'}"
+            )
+            if count
+            else ""
+        )
 
 
 @dataclass
@@ -95,12 +104,17 @@ def check_stop() -> None:
 
 @contextmanager
 def hold(
-    count: Callable[[], int], unit: str = "file", *, terminations: bool = False, raises: bool = False, begin_stop: Callable[[], None] = lambda: None
+    count: Callable[[], int],
+    unit: str = "file",
+    *,
+    terminations: bool = False,
+    raises: bool = False,
+    begin_stop: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Inside this block the first Ctrl-C only asks for a stop, as long as `count()` items are in hand.
 
-    terminations: treat SIGTERM the same way. raises: raise the first one here, even if nothing is in hand. begin_stop: called at the first one,
-    in another thread.
+    terminations: treat SIGTERM the same way. raises: raise the first one here, even if nothing is in hand. begin_stop:
+    called at the first one, in another thread.
     """
     held = _Hold(count, unit, terminations, raises, begin_stop)
     _state.holds.append(held)
@@ -112,7 +126,11 @@ def hold(
 
 @contextmanager
 def finish_in_hand(
-    count: Callable[[], int], unit: str = "file", *, terminations: bool = False, begin_stop: Callable[[], None] = lambda: None
+    count: Callable[[], int],
+    unit: str = "file",
+    *,
+    terminations: bool = False,
+    begin_stop: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Like `hold`, but raise Interrupted at the end if a stop was requested."""
     with hold(count, unit, terminations=terminations, begin_stop=begin_stop):
@@ -270,7 +288,8 @@ def _exit_process(code: int) -> None:
         time.sleep(60)  # another thread is already exiting
     end_processes(active_children())
     remove_dropped()
-    # Otherwise multiprocessing's semaphores and folders stay behind. A thread does it, because dropped work may hold a lock that this needs.
+    # Otherwise multiprocessing's semaphores and folders stay behind. A thread does it, because dropped work may hold a
+    # lock that this needs.
     cleaning = threading.Thread(target=clean_multiprocessing, daemon=True)
     cleaning.start()
     cleaning.join(0.3)

@@ -15,10 +15,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep the memory of freed large tensors instead of returning it to the system. False if the C library is not glibc.
+    """Let glibc keep the memory of freed large tensors instead of returning it to the system. False if the C library is
+    not glibc.
 
-    Training allocates tensors of tens of megabytes again and again, and page faults took half of its time. Conversion works in
-    windows and does not gain.
+    Training allocates tensors of tens of megabytes again and again, and page faults took half of its time. Conversion
+    works in windows and does not gain.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -38,11 +39,12 @@ def collect_garbage_rarely() -> None:
 
 
 def single_threaded_pool(count: int, name: str) -> ThreadPoolExecutor:
-    """Make a pool of `count` threads that each run their tensor work on one CPU. Other threads keep their OpenMP threads.
+    """Make a pool of `count` threads that each run their tensor work on one CPU. Other threads keep their OpenMP
+    threads.
 
-    The pool does as much as one team of OpenMP threads, but its threads do not wait for each other after every layer. If another
-    process occupies one of two CPUs, a team takes three times as long. Two teams are no alternative: with more threads than CPUs
-    libgomp puts waiting threads to sleep, which adds 50 % to the time.
+    The pool does as much as one team of OpenMP threads, but its threads do not wait for each other after every layer.
+    If another process occupies one of two CPUs, a team takes three times as long. Two teams are no alternative: with
+    more threads than CPUs libgomp puts waiting threads to sleep, which adds 50 % to the time.
     """
     import torch
 
@@ -84,7 +86,14 @@ def skip_weight_init() -> Iterator[None]:
                 return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
             return function(*args, **(kwargs or {}))
 
-    skipped = {init.uniform_, init.normal_, init.kaiming_uniform_, init.kaiming_normal_, init.xavier_uniform_, init.xavier_normal_}
+    skipped = {
+        init.uniform_,
+        init.normal_,
+        init.kaiming_uniform_,
+        init.kaiming_normal_,
+        init.xavier_uniform_,
+        init.xavier_normal_,
+    }
     with SkipInit():
         yield
 

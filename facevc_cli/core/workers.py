@@ -21,7 +21,7 @@ from facevc_cli.core.stopping import (
     is_dropping,
     remove_dropped,
     stop_requested,
-)  # fmt: skip
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -98,7 +98,8 @@ def _start_worker(threads: int, stopping: Any) -> None:
 
 
 class Workers:
-    """Processes that stay between calls of `map`, so that they load a model once. Close it, or use it in a `with` block.
+    """Processes that stay between calls of `map`, so that they load a model once. Close it, or use it in a `with`
+    block.
 
     jobs: number of processes; with 1 this process does the work. threads: per process.
     """
@@ -134,11 +135,12 @@ class Workers:
     def map(
         self, function: Callable[[T], R], items: Sequence[T], outlive: bool = False
     ) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
-        """Apply `function` to `items`. Yield (item, result, error) as each is done. Errors are FaceVCErrors, also if memory runs out.
+        """Apply `function` to `items`. Yield (item, result, error) as each is done. Errors are FaceVCErrors, also if
+        memory runs out.
 
-        At most four results per process wait for the reader, so memory stays bounded. A process that dies is an error. With `outlive`
-        the items in hand at that moment are tried one by one, and only an item that kills its process again gets the error.
-        After the first Ctrl-C the started items are finished, then Interrupted is raised.
+        At most four results per process wait for the reader, so memory stays bounded. A process that dies is an error.
+        With `outlive` the items in hand at that moment are tried one by one, and only an item that kills its process
+        again gets the error. After the first Ctrl-C the started items are finished, then Interrupted is raised.
         """
         if self.jobs == 1 or (len(items) <= 1 and self._pool is None):
             with finish_in_hand(lambda: 1):
@@ -167,18 +169,22 @@ class Workers:
                         self.close()
                         if not outlive:
                             raise FaceVCError(
-                                "a worker process died, most often because memory ran out. Run the same command again with fewer --jobs. "
-                                "Finished items are kept."
+                                "a worker process died, most often because memory ran out. Run the same command again "
+                                "with fewer --jobs. Finished items are kept."
                             ) from error
                         suspects = list(pending.values())
                         pending.clear()
                         yield from self._map_one_by_one(function, suspects)
         finally:
-            if not is_dropping():  # a pool whose processes were ended sets the futures itself and fails on cancelled ones
+            if (
+                not is_dropping()
+            ):  # a pool whose processes were ended sets the futures itself and fails on cancelled ones
                 for future in pending:
                     future.cancel()
 
-    def _map_one_by_one(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
+    def _map_one_by_one(
+        self, function: Callable[[T], R], items: Sequence[T]
+    ) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
         for item in items:
             check_stop()
             try:
@@ -187,9 +193,12 @@ class Workers:
                 if is_dropping():
                     check_stop()
                 self.close()
-                found = None, FaceVCError(
-                    "the process that worked on this item alone died: memory ran out, or a library crashed. Leave the item out, or cut it into "
-                    "shorter or smaller pieces."
+                found = (
+                    None,
+                    FaceVCError(
+                        "the process that worked on this item alone died: memory ran out, or a library crashed. Leave "
+                        "the item out, or cut it into shorter or smaller pieces."
+                    ),
                 )
             if found is not None:
                 yield item, *found
@@ -201,7 +210,9 @@ class Workers:
             if self._pool is None:
                 context = get_context("spawn")
                 self._stop = context.Event()
-                self._pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_start_worker, initargs=(self._threads, self._stop))
+                self._pool = ProcessPoolExecutor(
+                    self.jobs, mp_context=context, initializer=_start_worker, initargs=(self._threads, self._stop)
+                )
             return self._pool.submit(_attempt_unless_stopping, function, item)
 
     def _stop_new_items(self) -> None:

@@ -32,16 +32,25 @@ class Voices:
 
 def join_voices(features: Store, voices: Store, split: str) -> Voices:
     """The utterances of a split that both stores hold. FaceVCError if none is left."""
-    wanted = [i for i, (u, s) in enumerate(zip(features.ids, features.read_column("split"), strict=True)) if s == split and u in voices.position]
+    wanted = [
+        i
+        for i, (u, s) in enumerate(zip(features.ids, features.read_column("split"), strict=True))
+        if s == split and u in voices.position
+    ]
     if not wanted:
         raise FaceVCError(
-            f"{features.path} and {voices.path} share no utterance of the split {split!r}: {len(features)} and {len(voices)} utterances, first ids "
-            f"{features.ids[:2]} and {voices.ids[:2]}. Extract both from the same folder of recordings."
+            f"{features.path} and {voices.path} share no utterance of the split {split!r}: {len(features)} and "
+            f"{len(voices)} utterances, first ids {features.ids[:2]} and {voices.ids[:2]}. Extract both from the same "
+            "folder of recordings."
         )
     dvectors = voices.read_vectors("dvector")
     numbers = {name: n for n, name in enumerate(sorted(set(features.speakers)))}
     rows = np.array(wanted)
-    return Voices(rows, np.stack([dvectors[voices.position[features.ids[i]]] for i in wanted]), np.array([numbers[features.speakers[i]] for i in wanted]))
+    return Voices(
+        rows,
+        np.stack([dvectors[voices.position[features.ids[i]]] for i in wanted]),
+        np.array([numbers[features.speakers[i]] for i in wanted]),
+    )
 
 
 class CropReader:
@@ -52,13 +61,15 @@ class CropReader:
         definition = store.settings["definition"]
         self.frame_rate = definition["rate"] / definition["hop_samples"]
         self.mean, self.std = store.read_statistics("mel_mean"), store.read_statistics("mel_std") + 1e-8
-        self.level = np.stack([store.read_column("log_f0_mean"), store.read_column("log_f0_std")], axis=1).astype(np.float32)
+        self.level = np.stack([store.read_column("log_f0_mean"), store.read_column("log_f0_std")], axis=1).astype(
+            np.float32
+        )
         self.lengths = store.read_lengths("mel")
         bands = store.read_frames("mel", 0, 0, 1).shape[-1:]
         if self.mean.shape != bands or self.std.shape != bands:
             raise FaceVCError(
-                f"{store.path}: its log-mels have {bands[0] if bands else 'no'} bands, its statistics the shapes {self.mean.shape} and {self.std.shape}. "
-                "Run the extracting command again."
+                f"{store.path}: its log-mels have {bands[0] if bands else 'no'} bands, its statistics the shapes "
+                f"{self.mean.shape} and {self.std.shape}. Run the extracting command again."
             )
 
     def read_mel(self, row: int, rng: np.random.Generator) -> np.ndarray:
@@ -73,17 +84,24 @@ class CropReader:
         return ((mel - self.mean) / self.std).astype(np.float32)
 
     def read(self, row: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """mel (crop, n_mels) normalised, lf0 (crop,) normalised, level (2,), with a teacher content (crop at 50 Hz, dim)."""
+        """mel (crop, n_mels) normalised, lf0 (crop,) normalised, level (2,), with a teacher content (crop at 50 Hz,
+        dim).
+        """
         length, first = int(self.lengths[row]), self._draw_first(row, rng)
         f0 = _tile_frames(self.store.read_frames("f0", row, first, first + self.crop), self.crop)
         lf0 = normalise_log_f0(f0, PitchStatistics(*map(float, self.level[row])))
         item = {"mel": self._read_mel(row, first), "lf0": lf0, "level": self.level[row]}
         if self.teacher:
-            start, count = round(first / self.frame_rate * CONTENT_RATE), round(self.crop / self.frame_rate * CONTENT_RATE)
+            start, count = (
+                round(first / self.frame_rate * CONTENT_RATE),
+                round(self.crop / self.frame_rate * CONTENT_RATE),
+            )
             own = min(count, max(1, round(min(length, self.crop) / self.frame_rate * CONTENT_RATE)))
             total = int(self.store.read_lengths("content")[row])
             start = min(start, max(0, total - own))
-            item["content"] = _tile_frames(self.store.read_frames("content", row, start, start + own), count).astype(np.float32)
+            item["content"] = _tile_frames(self.store.read_frames("content", row, start, start + own), count).astype(
+                np.float32
+            )
         return item
 
 
@@ -94,11 +112,11 @@ def _tile_frames(frames: np.ndarray, count: int) -> np.ndarray:
 
 
 class CropBatches(Dataset):
-    """`self[step]` is the batch of that step. Utterances are drawn by weight. With faces, each also gets one of its faces, and another
-    speaker's voice.
+    """`self[step]` is the batch of that step. Utterances are drawn by weight. With faces, each also gets one of its
+    faces, and another speaker's voice.
 
-    other_mel: also reads that speaker's log-mel, for a speaker encoder that needs it. more: number of additional crops with log-mel and
-    d-vector only. frames: False reads only vectors, for trainings that decode nothing.
+    other_mel: also reads that speaker's log-mel, for a speaker encoder that needs it. more: number of additional crops
+    with log-mel and d-vector only. frames: False reads only vectors, for trainings that decode nothing.
     """
 
     def __init__(
@@ -118,7 +136,13 @@ class CropBatches(Dataset):
     ):
         self.reader, self.voices, self.batch_size, self.seed, self.rank = reader, voices, batch_size, seed, rank
         self.weights = None if weights is None else weights / weights.sum()
-        self.faces, self.face_embeddings, self.other_mel, self.frames, self.more = faces, face_embeddings, other_mel, frames, more
+        self.faces, self.face_embeddings, self.other_mel, self.frames, self.more = (
+            faces,
+            face_embeddings,
+            other_mel,
+            frames,
+            more,
+        )
 
     def __len__(self) -> int:
         return 2**31
@@ -136,7 +160,9 @@ class CropBatches(Dataset):
         batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
         if self.more:
             beside = rng.choice(len(self.voices.rows), self.more, p=self.weights)
-            batch["more_mel"] = torch.from_numpy(np.stack([self.reader.read_mel(int(self.voices.rows[i]), rng) for i in beside]))
+            batch["more_mel"] = torch.from_numpy(
+                np.stack([self.reader.read_mel(int(self.voices.rows[i]), rng) for i in beside])
+            )
             batch["more_dvector"] = torch.from_numpy(self.voices.dvectors[beside])
         return batch
 
@@ -160,8 +186,13 @@ class CropBatches(Dataset):
         return int(rng.choice(others)) if len(others) else int(rng.integers(len(self.voices.rows)))
 
 
-def read_utterance_weights(table: Sequence[Mapping[str, str]], features: Store, rows: np.ndarray, path: Path) -> np.ndarray:
-    """Returns the weights (n,) by which utterances are drawn, from a table (utterance, weight). The default weight is 1."""
+def read_utterance_weights(
+    table: Sequence[Mapping[str, str]], features: Store, rows: np.ndarray, path: Path
+) -> np.ndarray:
+    """Returns the weights (n,) by which utterances are drawn, from a table (utterance, weight).
+
+    The default weight is 1.
+    """
     try:
         named = index_by_name((row["utterance"], float(row["weight"])) for row in table)
     except ValueError as error:

@@ -60,17 +60,21 @@ def extract_into_store(
     finish: Callable[[list[Store]], Finish] | None = None,
     finish_settings: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """Runs `extract` on the inputs that are not done, and merges the store. If an input is bad, it is listed, and the others are done.
+    """Runs `extract` on the inputs that are not done, and merges the store. If an input is bad, it is listed, and the
+    others are done.
 
-    corpus/origins.py decides which inputs are done. FaceVCError, before any work, if the store holds an id of another file.
-    `extract` must be picklable, because it runs in worker processes. finish_settings: the settings that `finish` depends on. If those of a
-    finished store differ, its items stay and only `finish` runs again.
+    corpus/origins.py decides which inputs are done. FaceVCError, before any work, if the store holds an id of another
+    file. `extract` must be picklable, because it runs in worker processes. finish_settings: the settings that `finish`
+    depends on. If those of a finished store differ, its items stay and only `finish` runs again.
     """
     inputs = config.find_inputs(suffixes, reporter)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
     if count > 1 and config.overwrite:
-        raise UsageError(f"--overwrite with --shard: each shard would delete the others' work. Delete {config.output} and its .parts.")
+        raise UsageError(
+            f"--overwrite with --shard: each shard would delete the others' work. Delete {config.output} and its "
+            ".parts."
+        )
     tally = Tally(reporter)
     if config.dry_run:
         reporter.note(f"would work on {len(mine)} files and write {config.output}")
@@ -87,7 +91,9 @@ def extract_into_store(
         reporter.begin(len(mine), "files", stage)
         for source in standing.done:
             tally.skip(source.id)
-        for source, item, error in map_in_parallel(_WithOrigin(extract, folder), waiting, config.jobs or count_usable_cpus(), outlive=True):
+        for source, item, error in map_in_parallel(
+            _WithOrigin(extract, folder), waiting, config.jobs or count_usable_cpus(), outlive=True
+        ):
             if item is not None:
                 writer.add(item)
                 tally.complete(source.id)

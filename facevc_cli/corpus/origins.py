@@ -1,4 +1,7 @@
-"""Knows the file that an extracted item came from. The item is done if the id, the file and the content are the same."""
+"""Knows the file that an extracted item came from.
+
+The item is done if the id, the file and the content are the same.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -26,11 +29,16 @@ class Origin:
 
     @classmethod
     def of(cls, source: Input, folder: Path) -> "Origin":
-        """Describes the file as it is now. Call it before the file is decoded. If the file changes during decoding, the item then counts as
-        outdated.
+        """Describes the file as it is now. Call it before the file is decoded. If the file changes during decoding, the
+        item then counts as outdated.
         """
         stamp = stamp_file(source.path)
-        return cls(make_relative_path(Path(os.path.realpath(folder)), _resolve_folder(source.path)), hash_readable_file(source.path), stamp, source.speaker)
+        return cls(
+            make_relative_path(Path(os.path.realpath(folder)), _resolve_folder(source.path)),
+            hash_readable_file(source.path),
+            stamp,
+            source.speaker,
+        )
 
     @classmethod
     def read(cls, row: Mapping[str, object], speaker: str) -> "Origin":
@@ -55,11 +63,13 @@ class Standing:
         """Writes one note about items that are made again, and one about items that count as done without proof."""
         if self.changed:
             first = self.changed[0].path
-            reporter.note(f"{_count_files(self.changed)} changed since {output} was made, such as {first}: extracting again")
+            reporter.note(
+                f"{_count_files(self.changed)} changed since {output} was made, such as {first}: extracting again"
+            )
         if self.unknown:
             reporter.note(
-                f"{output}: an earlier version made {len(self.unknown)} of its items and did not record their files, so only "
-                "their ids say that they are done. Pass --overwrite if files have changed since."
+                f"{output}: an earlier version made {len(self.unknown)} of its items and did not record their files, "
+                "so only their ids say that they are done. Pass --overwrite if files have changed since."
             )
 
 
@@ -103,7 +113,9 @@ def _is_same_content(origin: Origin, path: Path) -> bool:
 
 
 def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
-    """Returns True if it is the file that the item was made from, or a file in its place, such as a wav that became a flac."""
+    """Returns True if it is the file that the item was made from, or a file in its place, such as a wav that became a
+    flac.
+    """
     if not origin.source:
         return False
     before, now = _place(origin, folder), _resolve_folder(path)

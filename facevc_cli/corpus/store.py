@@ -11,9 +11,9 @@ Layout of a store (schema 1):
 | vectors/<name> | (items, ...) |
 | statistics/<name> | statistics over all items |
 
-Writing is crash-safe. Items are collected in memory. Each full shard is written to `<store>.parts/` under a temporary name, then renamed.
-At the end the store is merged from the parts. A killed run loses only its last shard. The next run, or another machine's `--shard`,
-continues from the parts.
+Writing is crash-safe. Items are collected in memory. Each full shard is written to `<store>.parts/` under a temporary
+name, then renamed. At the end the store is merged from the parts. A killed run loses only its last shard. The next run,
+or another machine's `--shard`, continues from the parts.
 """
 
 import hashlib
@@ -55,7 +55,10 @@ def hash_settings(settings: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """A finished store. It reads data when needed, and can be passed to worker processes. FaceVCError if the file is not as expected."""
+    """A finished store.
+
+    It reads data when needed, and can be passed to worker processes. FaceVCError if the file is not as expected.
+    """
 
     def __init__(self, path: Path | str, stage: str | None = None):
         self.path = Path(path)
@@ -72,7 +75,9 @@ class Store:
         if stage is not None and self.attributes["stage"] != stage:
             found = self.attributes["stage"]
             self.close()
-            raise FaceVCError(f"{self.path}: expected a store made by {stage}, found one made by {found}. Pass the right file.")
+            raise FaceVCError(
+                f"{self.path}: expected a store made by {stage}, found one made by {found}. Pass the right file."
+            )
         self.ids = list(map(normalise_name, self._checked.ids))  # earlier versions kept accents as the disk had them
         self.speakers = list(map(normalise_name, self._checked.speakers))
         self.position = {identifier: i for i, identifier in enumerate(self.ids)}
@@ -101,13 +106,16 @@ class Store:
     def _open(self) -> h5py.File:
         if self._file is None:
             if not _is_file(self.path):
-                raise FaceVCError(f"{self.path}: no such store. Run the extracting command that makes it, or check the path.")
+                raise FaceVCError(
+                    f"{self.path}: no such store. Run the extracting command that makes it, or check the path."
+                )
             try:
                 self._file = h5py.File(self.path, "r")
             except OSError as error:
                 raise FaceVCError(
-                    f"{self.path}: expected an HDF5 store, found a file that HDF5 cannot open ({error}): it is truncated or of another "
-                    "kind. Name a store. If this was one, delete it and run the extracting command again."
+                    f"{self.path}: expected an HDF5 store, found a file that HDF5 cannot open ({error}): it is "
+                    "truncated or of another kind. Name a store. If this was one, delete it and run the extracting "
+                    "command again."
                 ) from error
         return self._file
 
@@ -131,7 +139,9 @@ class Store:
             dataset = self._open()["index"][name]
             text = h5py.check_string_dtype(dataset.dtype) is not None
             with report_damage(self.path, f"index/{name}"):
-                self._columns[name] = self._checked.read_texts(dataset, f"index/{name}") if text else dataset[:].tolist()
+                self._columns[name] = (
+                    self._checked.read_texts(dataset, f"index/{name}") if text else dataset[:].tolist()
+                )
         return self._columns[name]
 
     def read_lengths(self, name: str) -> np.ndarray:
@@ -151,7 +161,9 @@ class Store:
     def read_vectors(self, name: str) -> np.ndarray:
         """Reads the vectors of all items, (items, ...)."""
         if name not in self.vector_names:
-            raise FaceVCError(f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}.")
+            raise FaceVCError(
+                f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}."
+            )
         with report_damage(self.path, f"vectors/{name}"):
             return self._open()["vectors"][name][:]
 
@@ -162,7 +174,9 @@ class Store:
     def read_statistics(self, name: str) -> np.ndarray:
         file = self._open()
         if "statistics" not in file or name not in file["statistics"]:
-            raise FaceVCError(f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again.")
+            raise FaceVCError(
+                f"{self.path}: expected the statistics {name!r}, found none. Run the extracting command again."
+            )
         with report_damage(self.path, f"statistics/{name}"):
             found = np.asarray(file["statistics"][name][()])
             if not np.isfinite(found).all():

@@ -30,17 +30,40 @@ TEXT_POINTER_BYTES = 16
 TEXTS_AT_ONCE = 64  # rows; a text of a damaged file may be as long as the file
 INTEGERS, NUMBERS = "iu", "iufb"
 # h5py raises these for a damaged file, besides OSError.
-DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, IndexError, RecursionError, SystemError)
+DAMAGED = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    IndexError,
+    RecursionError,
+    SystemError,
+)
 
-COLUMN_KINDS = {"seconds": NUMBERS, "log_f0_mean": NUMBERS, "log_f0_std": NUMBERS, "voiced_share": NUMBERS, "frames_seen": NUMBERS} | {
-    "frames_with_face": NUMBERS, "split": "text", "kind": "text", "path": "text"
-}  # fmt: skip
+COLUMN_KINDS = {
+    "seconds": NUMBERS,
+    "log_f0_mean": NUMBERS,
+    "log_f0_std": NUMBERS,
+    "voiced_share": NUMBERS,
+    "frames_seen": NUMBERS,
+} | {"frames_with_face": NUMBERS, "split": "text", "kind": "text", "path": "text"}
 DIMENSIONS = {  # axes of the stages' arrays, by (stage, place)
-    ("extract-features", "frames/mel"): 2, ("extract-features", "frames/f0"): 1, ("extract-features", "frames/content"): 2,
-    ("extract-features", "statistics/mel_mean"): 1, ("extract-features", "statistics/mel_std"): 1,
-    ("extract-face", "frames/embedding"): 2, ("extract-face", "frames/box"): 2, ("extract-face", "frames/score"): 1, ("extract-face", "frames/faces"): 1,
-    ("extract-face", "vectors/embedding"): 2, ("extract-spkemb", "vectors/dvector"): 2,
-}  # fmt: skip
+    ("extract-features", "frames/mel"): 2,
+    ("extract-features", "frames/f0"): 1,
+    ("extract-features", "frames/content"): 2,
+    ("extract-features", "statistics/mel_mean"): 1,
+    ("extract-features", "statistics/mel_std"): 1,
+    ("extract-face", "frames/embedding"): 2,
+    ("extract-face", "frames/box"): 2,
+    ("extract-face", "frames/score"): 1,
+    ("extract-face", "frames/faces"): 1,
+    ("extract-face", "vectors/embedding"): 2,
+    ("extract-spkemb", "vectors/dvector"): 2,
+}
 
 
 @contextmanager
@@ -50,13 +73,15 @@ def report_damage(path: Path, where: str) -> Iterator[None]:
         yield
     except DAMAGED as error:
         said = (str(error).strip("'\"").splitlines() or [""])[0][:200]
-        raise _make_damage_error(path, where, "what the extracting command writes", f"{type(error).__name__}{': ' + said if said else ''}") from error
+        raise _make_damage_error(
+            path, where, "what the extracting command writes", f"{type(error).__name__}{': ' + said if said else ''}"
+        ) from error
 
 
 def _make_damage_error(path: Path, where: str, expected: str, found: str) -> FaceVCError:
     return FaceVCError(
-        f"{path}: the store is damaged, or not one of facevc's. At {where}: expected {expected}, found {found}. Use a copy, or delete it and run the "
-        "extracting command again."
+        f"{path}: the store is damaged, or not one of facevc's. At {where}: expected {expected}, found {found}. Use a "
+        "copy, or delete it and run the extracting command again."
     )
 
 
@@ -69,7 +94,9 @@ def check_heaps(path: Path) -> None:
 
 
 class CheckedStore:
-    """The parts of a store that are read on opening: attributes, settings, ids, speakers, and the positions of the items' frames."""
+    """The parts of a store that are read on opening: attributes, settings, ids, speakers, and the positions of the
+    items' frames.
+    """
 
     def __init__(self, file: h5py.File, path: Path):
         self.path, self._size = path, path.stat().st_size
@@ -85,7 +112,9 @@ class CheckedStore:
             if index is None:
                 raise _make_damage_error(path, "index", "a group", "none")
             names = self._list_names(index, "index")  # before any look-up, because a look-up follows links
-            nested: dict[str, h5py.Group] = {n: self._group(index, n, f"index/{n}") for n in ("offset", "length") if n in names}
+            nested: dict[str, h5py.Group] = {
+                n: self._group(index, n, f"index/{n}") for n in ("offset", "length") if n in names
+            }
         with report_damage(path, "index"):
             self.ids, self.speakers = self._read_index(index)
         with report_damage(path, "its arrays"):
@@ -101,13 +130,18 @@ class CheckedStore:
         for name in file.attrs:
             found = file.attrs.get_id(name)
             if found.get_storage_size() > MOST_ATTRIBUTE_BYTES:
-                raise _make_damage_error(self.path, f"attribute {name!r}", f"at most {MOST_ATTRIBUTE_BYTES} bytes", str(found.get_storage_size()))
+                raise _make_damage_error(
+                    self.path,
+                    f"attribute {name!r}",
+                    f"at most {MOST_ATTRIBUTE_BYTES} bytes",
+                    str(found.get_storage_size()),
+                )
             if h5py.check_string_dtype(found.dtype) is not None or found.dtype.kind in NUMBERS:
                 attributes[name] = file.attrs[name]
         if not _is_number(attributes.get("schema")) or attributes["schema"] != SCHEMA or "settings" not in attributes:
             raise FaceVCError(
-                f"{self.path}: expected a facevc store of schema {SCHEMA}, found schema {attributes.get('schema', 'none')!s:.40}. "
-                "Make it again with this version's extracting command."
+                f"{self.path}: expected a facevc store of schema {SCHEMA}, found schema "
+                f"{attributes.get('schema', 'none')!s:.40}. Make it again with this version's extracting command."
             )
         for name, value in attributes.items():
             if isinstance(value, str):
@@ -122,14 +156,18 @@ class CheckedStore:
         try:
             settings = json.loads(found) if isinstance(found, str) else found
         except (ValueError, RecursionError) as error:
-            raise _make_damage_error(self.path, "attribute 'settings'", "a JSON object", f"text that is no JSON ({str(error)[:80]})") from error
+            raise _make_damage_error(
+                self.path, "attribute 'settings'", "a JSON object", f"text that is no JSON ({str(error)[:80]})"
+            ) from error
         if not isinstance(settings, dict):
             raise _make_damage_error(self.path, "attribute 'settings'", "a JSON object", _describe(settings))
         return settings
 
     def _read_index(self, index: h5py.Group) -> tuple[list[str], list[str]]:
         names = self._list_names(index, "index")
-        columns = {name: self._find_dataset(index, name, f"index/{name}") for name in names if name not in ("offset", "length")}
+        columns = {
+            name: self._find_dataset(index, name, f"index/{name}") for name in names if name not in ("offset", "length")
+        }
         for name in ("id", "speaker"):
             if name not in columns:
                 raise _make_damage_error(self.path, f"index/{name}", "one text per item", "none")
@@ -138,9 +176,21 @@ class CheckedStore:
             kind = COLUMN_KINDS.get(name, "text" if name in ("id", "speaker") else None)
             is_text = h5py.check_string_dtype(dataset.dtype) is not None
             if dataset.shape != items or len(items) != 1:
-                raise _make_damage_error(self.path, f"index/{name}", f"one value for each of {items or 'the'} items", f"an array of {dataset.shape}")
-            if not (is_text or dataset.dtype.kind in NUMBERS) or (kind is not None and is_text != (kind == "text") and items != (0,)):
-                raise _make_damage_error(self.path, f"index/{name}", "text" if kind == "text" else "numbers", f"values of type {dataset.dtype}")
+                raise _make_damage_error(
+                    self.path,
+                    f"index/{name}",
+                    f"one value for each of {items or 'the'} items",
+                    f"an array of {dataset.shape}",
+                )
+            if not (is_text or dataset.dtype.kind in NUMBERS) or (
+                kind is not None and is_text != (kind == "text") and items != (0,)
+            ):
+                raise _make_damage_error(
+                    self.path,
+                    f"index/{name}",
+                    "text" if kind == "text" else "numbers",
+                    f"values of type {dataset.dtype}",
+                )
         ids, speakers = self.read_texts(columns["id"], "index/id"), self.read_texts(columns["speaker"], "index/speaker")
         if len(set(ids)) < len(ids):
             twice = next(i for n, i in enumerate(ids) if i in ids[:n])
@@ -155,12 +205,20 @@ class CheckedStore:
                 raise _make_damage_error(self.path, where, "numbers", f"values of type {dataset.dtype}")
             axes = DIMENSIONS.get((self.stage, where))
             if len(dataset.shape) < (group != "statistics") or (axes is not None and len(dataset.shape) != axes):
-                raise _make_damage_error(self.path, where, f"an array of {axes or 'some'} dimensions", f"one of {dataset.shape}")
+                raise _make_damage_error(
+                    self.path, where, f"an array of {axes or 'some'} dimensions", f"one of {dataset.shape}"
+                )
             if group == "vectors" and len(dataset) != len(self.ids):
-                raise _make_damage_error(self.path, where, f"a row for each of {len(self.ids)} items", f"{len(dataset)} rows")
+                raise _make_damage_error(
+                    self.path, where, f"a row for each of {len(self.ids)} items", f"{len(dataset)} rows"
+                )
             if group == "frames":
                 self.extents[name] = self._read_extents(name, len(dataset), nested)
-        if self.stage == "extract-features" and {"mel", "f0"} <= self.extents.keys() and np.any(self.extents["mel"][1] != self.extents["f0"][1]):
+        if (
+            self.stage == "extract-features"
+            and {"mel", "f0"} <= self.extents.keys()
+            and np.any(self.extents["mel"][1] != self.extents["f0"][1])
+        ):
             raise _make_damage_error(self.path, "index/length/f0", "as many rows as in index/length/mel", "others")
 
     def _read_extents(self, name: str, rows: int, nested: dict[str, h5py.Group]) -> tuple[np.ndarray, np.ndarray]:
@@ -171,27 +229,44 @@ class CheckedStore:
                 raise _make_damage_error(self.path, where, "one integer per item", "none")
             dataset = self._find_dataset(nested[part], name, where)
             if dataset.shape != (len(self.ids),) or dataset.dtype.kind not in INTEGERS:
-                raise _make_damage_error(self.path, where, f"{len(self.ids)} integers", f"an array of {dataset.shape} of type {dataset.dtype}")
+                raise _make_damage_error(
+                    self.path,
+                    where,
+                    f"{len(self.ids)} integers",
+                    f"an array of {dataset.shape} of type {dataset.dtype}",
+                )
             values = dataset[:]
             if len(values) and (values.min() < 0 or values.max() > rows):
-                raise _make_damage_error(self.path, where, f"0 to {rows}, the rows of frames/{name}", f"{values.min()} to {values.max()}")
+                raise _make_damage_error(
+                    self.path, where, f"0 to {rows}, the rows of frames/{name}", f"{values.min()} to {values.max()}"
+                )
             found.append(values.astype(np.int64))
         offsets, lengths = found
         order = np.lexsort((lengths, offsets))
         ends = (offsets + lengths)[order]
         if len(ends) and (ends.max() > rows or np.any(ends[:-1] > offsets[order][1:])):
-            raise _make_damage_error(self.path, f"index/offset/{name}", f"rows of frames/{name} that no two items share, inside its {rows}", "others")
+            raise _make_damage_error(
+                self.path,
+                f"index/offset/{name}",
+                f"rows of frames/{name} that no two items share, inside its {rows}",
+                "others",
+            )
         return offsets, lengths
 
     def _list_names(self, group: h5py.Group, where: str) -> list[str]:
-        """Lists the names in a group. It refuses links to other places, because an external link would open another file."""
+        """Lists the names in a group.
+
+        It refuses links to other places, because an external link would open another file.
+        """
         if len(group) > MOST_NAMES:
             raise _make_damage_error(self.path, where, f"at most {MOST_NAMES} entries", str(len(group)))
         names = list(group)
         for name in names:
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
-                kind = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "a link to another file"}.get(type(link), "a link")
+                kind = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "a link to another file"}.get(
+                    type(link), "a link"
+                )
                 raise _make_damage_error(self.path, f"{where}/{name}".replace("//", "/"), "data in this file", kind)
             self._check_text(name, where)
         return names
@@ -217,8 +292,16 @@ class CheckedStore:
             needed = int(np.prod([int(n) for n in found.shape], dtype=object)) * found.dtype.itemsize
             self._unpacked += needed
             most = self._size * (MOST_PACKED if created.get_nfilters() else 1)
-            if needed > most + FREE_BYTES * bool(created.get_nfilters()) or self._unpacked > MOST_PACKED * self._size + FREE_BYTES:
-                raise _make_damage_error(self.path, where, f"no more than a file of {self._size} bytes can hold", f"an array of {needed} bytes")
+            if (
+                needed > most + FREE_BYTES * bool(created.get_nfilters())
+                or self._unpacked > MOST_PACKED * self._size + FREE_BYTES
+            ):
+                raise _make_damage_error(
+                    self.path,
+                    where,
+                    f"no more than a file of {self._size} bytes can hold",
+                    f"an array of {needed} bytes",
+                )
             return found
 
     def read_texts(self, dataset: h5py.Dataset, where: str) -> list[str]:
@@ -233,20 +316,35 @@ class CheckedStore:
                     total += len(raw)
                     found.append(raw.decode("utf-8"))
                 if total > self._size:
-                    raise _make_damage_error(self.path, where, f"texts that fit a file of {self._size} bytes", "longer ones")
+                    raise _make_damage_error(
+                        self.path, where, f"texts that fit a file of {self._size} bytes", "longer ones"
+                    )
         return found
 
     def _check_lengths(self, dataset: h5py.Dataset, where: str) -> None:
-        """Checks the lengths of texts before HDF5 allocates memory for them. A pointer has length, heap and number: 4, 8 and 4 bytes."""
+        """Checks the lengths of texts before HDF5 allocates memory for them.
+
+        A pointer has length, heap and number: 4, 8 and 4 bytes.
+        """
         kind, place = h5py.check_string_dtype(dataset.dtype), dataset.id.get_offset()
         if kind is None or kind.length is not None or place is None:
             return
         with open(self.path, "rb") as file:
             file.seek(place)
             pointers = np.frombuffer(file.read(TEXT_POINTER_BYTES * len(dataset)), np.uint8)
-        lengths = pointers[: len(pointers) // TEXT_POINTER_BYTES * TEXT_POINTER_BYTES].reshape(-1, TEXT_POINTER_BYTES)[:, :4].copy().view("<u4")
+        lengths = (
+            pointers[: len(pointers) // TEXT_POINTER_BYTES * TEXT_POINTER_BYTES]
+            .reshape(-1, TEXT_POINTER_BYTES)[:, :4]
+            .copy()
+            .view("<u4")
+        )
         if lengths.sum(dtype=np.uint64) > self._size:
-            raise _make_damage_error(self.path, where, f"texts that fit a file of {self._size} bytes", f"{lengths.sum(dtype=np.uint64)} bytes")
+            raise _make_damage_error(
+                self.path,
+                where,
+                f"texts that fit a file of {self._size} bytes",
+                f"{lengths.sum(dtype=np.uint64)} bytes",
+            )
 
     def _check_text(self, text: str, where: str) -> None:
         try:

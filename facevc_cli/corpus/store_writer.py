@@ -28,7 +28,15 @@ MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a p
 class StoreWriter:
     """Collects items in shards and merges them. Use it as a context manager. `done` holds the ids of finished items."""
 
-    def __init__(self, path: Path | str, stage: str, settings: Mapping[str, Any], *, overwrite: bool = False, shard_items: int = 64):
+    def __init__(
+        self,
+        path: Path | str,
+        stage: str,
+        settings: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
+        shard_items: int = 64,
+    ):
         self.path, self.stage, self.settings, self.shard_items = Path(path), stage, dict(settings), shard_items
         self.parts = self.path.with_name(self.path.name + ".parts")
         self.hash = hash_settings(settings)
@@ -72,15 +80,19 @@ class StoreWriter:
     ) -> None:
         """Writes the store: first the finished items of `order`, then all others. Then it removes the merged parts.
 
-        columns: name -> {id: value}, computed over all items. statistics: name -> array. attributes: name -> value. Items without these
-        columns, which another process has just finished, stay in their parts for the next merge.
+        columns: name -> {id: value}, computed over all items. statistics: name -> array. attributes: name -> value.
+        Items without these columns, which another process has just finished, stay in their parts for the next merge.
         """
         self.flush()
         with self._merge_lock():
             self._merge(order, columns or {}, statistics or {}, attributes or {})
 
     def _merge(
-        self, order: Sequence[str], columns: Mapping[str, Mapping[str, Value]], statistics: Mapping[str, np.ndarray], attributes: Mapping[str, Value]
+        self,
+        order: Sequence[str],
+        columns: Mapping[str, Mapping[str, Value]],
+        statistics: Mapping[str, np.ndarray],
+        attributes: Mapping[str, Value],
     ) -> None:
         known = [set(values) for values in columns.values()]
         sources = [source for source in self.list_readers() if all(names.issuperset(source.ids) for names in known)]
@@ -119,13 +131,18 @@ class StoreWriter:
         return exclusive_lock(self.path.with_name(f".{self.path.name}.merge.lock"), str(self.path), wait=True)
 
     def _list_finished_parts(self) -> list[Path]:
-        """Lists the parts, the oldest first. Parts of earlier versions have no time in their names and are sorted first."""
+        """Lists the parts, the oldest first.
+
+        Parts of earlier versions have no time in their names and are sorted first.
+        """
         return sorted(self.parts.glob("part-*.h5")) if self.parts.is_dir() else []
 
     def _open_checked(self, existing: Path) -> Store:
         store = Store(existing, self.stage)
         if store.attributes["settings_hash"] != self.hash:
-            changed = sorted(k for k in {*store.settings, *self.settings} if store.settings.get(k) != self.settings.get(k))
+            changed = sorted(
+                k for k in {*store.settings, *self.settings} if store.settings.get(k) != self.settings.get(k)
+            )
             raise FaceVCError(
                 f"{existing} was made with other settings ({', '.join(changed)}: "
                 f"{', '.join(f'{store.settings.get(k)!r} there, {self.settings.get(k)!r} now' for k in changed)}). "
@@ -142,7 +159,11 @@ class StoreWriter:
         statistics: Mapping[str, np.ndarray] | None = None,
         attributes: Mapping[str, Value] | None = None,
     ) -> None:
-        with delay_interrupts(), atomic_path(path) as temporary, SteadyFile(temporary) as disk:  # HDF5 must not be interrupted
+        with (
+            delay_interrupts(),
+            atomic_path(path) as temporary,
+            SteadyFile(temporary) as disk,
+        ):  # HDF5 must not be interrupted
             with h5py.File(disk, "w") as file:
                 file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
                 file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
@@ -158,7 +179,10 @@ class StoreWriter:
 
 
 class _ItemsWriter:
-    """Writes items one by one into an open file. Frames go to contiguous datasets of known size. The index is written at the end."""
+    """Writes items one by one into an open file.
+
+    Frames go to contiguous datasets of known size. The index is written at the end.
+    """
 
     def __init__(self, file: h5py.File, rows: Mapping[str, int]):
         self.file, self.rows = file, rows
@@ -195,7 +219,9 @@ class _ItemsWriter:
         text = h5py.string_dtype("utf-8")
         for name, values in self.index.items():
             values.extend([_empty_like(values[0])] * (self.count - len(values)) if values else [])
-            self.file[f"index/{name}"] = np.array(values, dtype=text) if any(isinstance(v, str) for v in values) else np.array(values)
+            self.file[f"index/{name}"] = (
+                np.array(values, dtype=text) if any(isinstance(v, str) for v in values) else np.array(values)
+            )
         for name in self.offsets:
             if len(self.offsets[name]) != self.count:
                 absent = self.count - len(self.offsets[name])
@@ -204,7 +230,9 @@ class _ItemsWriter:
             self.file[f"index/length/{name}"] = np.array(self.lengths[name], dtype=np.int64)
         for name, rows in self.vectors.items():
             if len(rows) != self.count:
-                raise FaceVCError(f"vectors {name!r} are missing from {self.count - len(rows)} items; every item must have them.")
+                raise FaceVCError(
+                    f"vectors {name!r} are missing from {self.count - len(rows)} items; every item must have them."
+                )
             self.file[f"vectors/{name}"] = np.stack(rows)
 
 

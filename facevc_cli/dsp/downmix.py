@@ -34,8 +34,8 @@ _GUESSED = {  # FFmpeg's layout for a number of channels if the file does not na
 def choose_weights(count: int, names: Sequence[str] = ()) -> np.ndarray | None:
     """Returns the weight of each channel in the mix (count,) float32. None means equal weights.
 
-    names: FFmpeg's names, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point. The centre has weight
-    1, so speech in the centre alone keeps its level.
+    names: FFmpeg's names, such as FL and LFE. The weights are those of libswresample (rematrix.c) for floating point.
+    The centre has weight 1, so speech in the centre alone keeps its level.
     """
     if count < 3:
         return None
@@ -99,7 +99,10 @@ class ChannelLevels:
         return float(self.powers.max(initial=0.0))
 
     def choose_channel(self) -> int | None:
-        """Returns the channel to use instead of the mix, if only it has sound or the mix cancels it. None: use the mix."""
+        """Returns the channel to use instead of the mix, if only it has sound or the mix cancels it.
+
+        None: use the mix.
+        """
         powers = self.powers
         if len(powers) < 2 or powers.max() < SILENCE**2:
             return None

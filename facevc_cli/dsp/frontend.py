@@ -13,7 +13,9 @@ from facevc_cli.dsp.pitch import extract_f0
 
 @dataclass(frozen=True)
 class Frontend:
-    """The name of a log-mel definition, the trim in dB below the peak (None: no trim), and the peak level (None: as recorded)."""
+    """The name of a log-mel definition, the trim in dB below the peak (None: no trim), and the peak level (None: as
+    recorded).
+    """
 
     mel: str = "fvmvc"
     trim_db: float | None = 60.0
@@ -21,7 +23,10 @@ class Frontend:
 
     @classmethod
     def standard(cls, mel: str) -> "Frontend":
-        """Returns the paper's front-end for `fvmvc`. For `hifigan`, whose corpora differ in loudness, it sets peaks to .9."""
+        """Returns the paper's front-end for `fvmvc`.
+
+        For `hifigan`, whose corpora differ in loudness, it sets peaks to .9.
+        """
         if mel not in MEL_DEFINITIONS:
             raise UsageError(f"--mel {mel!r}: {name_allowed(mel, MEL_DEFINITIONS)}")
         return cls(mel, peak=0.9 if mel == "hifigan" else None)
@@ -36,15 +41,25 @@ class Frontend:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Frontend":
-        """Builds the front-end from settings of a store or checkpoint. FaceVCError if this version defines that log-mel differently."""
+        """Builds the front-end from settings of a store or checkpoint.
+
+        FaceVCError if this version defines that log-mel differently.
+        """
         absent = [name for name in ("mel", "trim_db", "peak", "definition") if name not in settings]
         if absent:
-            raise FaceVCError(f"{where}: its settings lack {', '.join(absent)}: they are no features'. Extract the features again with this version.")
-        frontend = cls(settings["mel"], settings["trim_db"], settings["peak"])
-        if not isinstance(frontend.mel, str) or frontend.mel not in MEL_DEFINITIONS or frontend.definition.as_settings() != settings["definition"]:
             raise FaceVCError(
-                f"{where}: its mel {settings['mel']!r} is {settings['definition']}, which this version of facevc does not compute. "
-                "Extract the features again with this version."
+                f"{where}: its settings lack {', '.join(absent)}: they are no features'. Extract the features again "
+                "with this version."
+            )
+        frontend = cls(settings["mel"], settings["trim_db"], settings["peak"])
+        if (
+            not isinstance(frontend.mel, str)
+            or frontend.mel not in MEL_DEFINITIONS
+            or frontend.definition.as_settings() != settings["definition"]
+        ):
+            raise FaceVCError(
+                f"{where}: its mel {settings['mel']!r} is {settings['definition']}, which this version of facevc does "
+                "not compute. Extract the features again with this version."
             )
         return frontend
 
@@ -58,7 +73,9 @@ class Frontend:
         return self.match_peak(wav[start:end])
 
     def match_peak(self, wav: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
-        """Scales a trimmed wav (n,) to the peak level: (n,) float32. heard: the sound whose own peak counts; None: wav."""
+        """Scales a trimmed wav (n,) to the peak level: (n,) float32. heard: the sound whose own peak
+        counts; None: wav.
+        """
         if self.peak is not None:
             loudest = float(np.abs(wav if heard is None else heard).max(initial=0.0))
             wav = wav * (self.peak / max(0.05, loudest))

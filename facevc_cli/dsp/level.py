@@ -9,7 +9,14 @@ SILENCE = 1e-4  # RMS
 
 def measure_rms(wav: np.ndarray) -> float:
     """Returns the RMS of (n,). It adds up in float64, without a copy of the whole."""
-    return float(np.sqrt(sum(np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum() for i in range(0, len(wav), BLOCK_SAMPLES)) / len(wav)))
+    return float(
+        np.sqrt(
+            sum(
+                np.square(wav[i : i + BLOCK_SAMPLES], dtype=np.float64).sum() for i in range(0, len(wav), BLOCK_SAMPLES)
+            )
+            / len(wav)
+        )
+    )
 
 
 def match_loudness(wav: np.ndarray, rms: float, heard: np.ndarray | None = None) -> np.ndarray:

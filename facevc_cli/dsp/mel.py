@@ -1,7 +1,7 @@
 """Computes log-mel spectrograms by the two definitions that the models and vocoders use.
 
-`fvmvc` is the paper's (16 kHz, Parallel WaveGAN's bands), `hifigan` the starter model's (22.05 kHz, HiFi-GAN's bands). `MEL_DEFINITIONS`
-has all audio constants of the project. Frame rates follow by exact division.
+`fvmvc` is the paper's (16 kHz, Parallel WaveGAN's bands), `hifigan` the starter model's (22.05 kHz, HiFi-GAN's bands).
+`MEL_DEFINITIONS` has all audio constants of the project. Frame rates follow by exact division.
 """
 
 from dataclasses import asdict, dataclass
@@ -56,7 +56,8 @@ def _convert_slaney_to_hz(mel: np.ndarray) -> np.ndarray:
 
 @lru_cache
 def make_mel_filters(definition: MelDefinition) -> np.ndarray:
-    """Returns Slaney mel filters (n_mels, 1 + n_fft / 2) float32: triangles of equal area. A test compares them with librosa.filters.mel.
+    """Returns Slaney mel filters (n_mels, 1 + n_fft / 2) float32: triangles of equal area. A test compares them with
+    librosa.filters.mel.
 
     librosa is not used here, because training machines do without it and it starts slowly.
     """
@@ -74,8 +75,8 @@ def find_band_centres_hz(definition: MelDefinition) -> np.ndarray:
 
 
 def locate_in_bands(definition: MelDefinition, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Locates frequencies of any shape among the bands. Returns the lower neighbour, and the distance from it towards the next, 0 to 1
-    (float32).
+    """Locates frequencies of any shape among the bands. Returns the lower neighbour, and the distance from it towards
+    the next, 0 to 1 (float32).
     """
     centres = find_band_centres_hz(definition)
     place = np.interp(hz, centres, np.arange(len(centres)))
@@ -92,8 +93,8 @@ def _find_band_edges_hz(d: MelDefinition) -> np.ndarray:
 def compute_log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "cpu") -> np.ndarray:
     """Computes the log-mel of a waveform at the definition's rate.
 
-    wav: (n,) float in [-1, 1], at least one sample. Returns (T, n_mels) float32, not normalised. T = 1 + n // hop if frames are centred,
-    else n // hop (at least 1). A clip shorter than a window is padded with zeros first.
+    wav: (n,) float in [-1, 1], at least one sample. Returns (T, n_mels) float32, not normalised. T = 1 + n // hop if
+    frames are centred, else n // hop (at least 1). A clip shorter than a window is padded with zeros first.
     """
     import torch
     from torch.nn.functional import pad
@@ -110,16 +111,22 @@ def compute_log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "c
     for start in range(0, frames, FRAMES_AT_ONCE):  # the spectrum of an hour would take gigabytes
         end = min(start + FRAMES_AT_ONCE, frames)
         piece = y[:, start * d.hop_samples : (end - 1) * d.hop_samples + d.n_fft]
-        spectrum = torch.stft(piece, d.n_fft, d.hop_samples, d.win_samples, window=window, center=False, return_complex=True)[0].abs()
+        spectrum = torch.stft(
+            piece, d.n_fft, d.hop_samples, d.win_samples, window=window, center=False, return_complex=True
+        )[0].abs()
         mel = torch.clamp(filters @ spectrum, min=d.floor)
         logged[start:end] = (torch.log10(mel) if d.log == "log10" else torch.log(mel)).T.cpu().numpy()
     return logged
 
 
-def find_sound_bounds(wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 2048, hop_samples: int = 512) -> tuple[int, int]:
-    """Returns the first sample, and one past the last, without leading and trailing silence of `top_db` below the loudest frame.
+def find_sound_bounds(
+    wav: np.ndarray, top_db: float = 60.0, frame_samples: int = 2048, hop_samples: int = 512
+) -> tuple[int, int]:
+    """Returns the first sample, and one past the last, without leading and trailing silence of `top_db` below the
+    loudest frame.
 
-    wav: (n,). The result equals librosa.effects.trim (RMS of centred, zero-padded frames; tested). A silent recording is kept whole.
+    wav: (n,). The result equals librosa.effects.trim (RMS of centred, zero-padded frames; tested). A silent recording
+    is kept whole.
     """
     count = 1 + len(wav) // hop_samples
     padded = np.pad(wav, (frame_samples // 2, frame_samples))  # zeros that complete the last frame

@@ -1,7 +1,7 @@
 """Over what a conversion takes its statistics: the whole utterance, or the last pieces of a stream.
 
-A conversion normalises in several steps: the level and the pitch of the source, its content, the bands and the level of the result. Each step asks
-its `Statistics` for the frames that count, and measures those.
+A conversion normalises in several steps: the level and the pitch of the source, its content, the bands and the level of
+the result. Each step asks its `Statistics` for the frames that count, and measures those.
 """
 
 from collections import deque

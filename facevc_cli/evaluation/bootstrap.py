@@ -106,9 +106,10 @@ class _Cells:
 def estimate_figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
     """Estimate the weighted mean and its percentile bootstrap interval over target identities. None without terms.
 
-    Each draw takes as many identities as there are, with replacement. If an identity is drawn k times, its terms count k
-    times. A term between two identities drawn k and l times counts k * l times. Pairs of an identity with its own copy
-    are left out, because they are not pairs of different people. An interval needs two identities, or three for pairs.
+    Each draw takes as many identities as there are, with replacement. If an identity is drawn k times, its terms count
+    k times. A term between two identities drawn k and l times counts k * l times. Pairs of an identity with its own
+    copy are left out, because they are not pairs of different people. An interval needs two identities, or three for
+    pairs.
     """
     if not len(terms) or terms.weights.sum() <= 0:
         return None
@@ -119,11 +120,13 @@ def estimate_figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure |
 
 
 def estimate_difference(a: Terms, b: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
-    """Estimate the mean of `a` minus that of `b` over the terms that both have, with its interval. None if they share no term.
+    """Estimate the mean of `a` minus that of `b` over the terms that both have, with its interval. None if they share
+    no term.
 
-    A term's key is the source, target and face of its conversions. Two systems may name images differently: if no face has the
-    same name in both, the key is source and target alone. Several terms with one key count as their mean. Both sides use the same
-    draws of identities, so that shared effects, such as a hard face or source, cancel. Figure.n: the number of shared terms.
+    A term's key is the source, target and face of its conversions. Two systems may name images differently: if no face
+    has the same name in both, the key is source and target alone. Several terms with one key count as their mean. Both
+    sides use the same draws of identities, so that shared effects, such as a hard face or source, cancel. Figure.n: the
+    number of shared terms.
     """
     if not len(a) or not len(b):
         return None

@@ -42,7 +42,10 @@ class Cache:
         if self._path is None or not self._new:
             return
         try:
-            with delay_interrupts(), exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True):
+            with (
+                delay_interrupts(),
+                exclusive_lock(self._path.with_name(f".{self._path.name}.lock"), str(self._path), wait=True),
+            ):
                 self._rows = self._read_disk() | self._rows  # includes rows that another process has added
                 self._write(self._path)
             self._new = 0
@@ -57,7 +60,9 @@ class Cache:
                 keys, rows = stored["keys"], stored["rows"]
             known = keys.dtype.kind == "U" and keys.ndim == 1 and rows.ndim == 2 and rows.dtype.kind in "fU"
             return dict(zip(keys.tolist(), rows, strict=True)) if known else {}
-        except Exception:  # zipfile, zlib and numpy raise a dozen types for a damaged archive; its files are judged again
+        except (
+            Exception
+        ):  # zipfile, zlib and numpy raise a dozen types for a damaged archive; its files are judged again
             return {}
 
     def _write(self, path: Path) -> None:

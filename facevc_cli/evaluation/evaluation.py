@@ -20,9 +20,10 @@ Figures = dict[str, Figure]  # metric -> figure
 class Evaluation:
     """The results of `evaluate`. A system's key is its label: 'starter', 'starter/mean-face', 'starter/blur=4'.
 
-    slices: label -> slice ("F>M", "age_bin=20-29") -> metric. differences: (label, other label) -> metric -> paired difference
-    label - other. lost: label -> number of failed conversions, for example because a degraded face was not found. metrics: by
-    name, in the order of display; those of other packages come last. failed: the metrics of other packages that failed, and why.
+    slices: label -> slice ("F>M", "age_bin=20-29") -> metric. differences: (label, other label) -> metric -> paired
+    difference label - other. lost: label -> number of failed conversions, for example because a degraded face was not
+    found. metrics: by name, in the order of display; those of other packages come last. failed: the metrics of other
+    packages that failed, and why.
     """
 
     conversions: list[Conversion]  # those that the judges could hear
@@ -48,17 +49,26 @@ def measure(
     notes: Sequence[str] = (),
     seed: int = 0,
 ) -> Evaluation:
-    """Measure every metric of every system, its slices by gender pair and by the columns `by`, and the paired differences.
+    """Measure every metric of every system, its slices by gender pair and by the columns `by`, and the paired
+    differences.
 
-    Control people are drawn from the targets of all systems, so each system has the same ones. added: metrics of other packages.
-    If one of them fails, it is left out of every system.
+    Control people are drawn from the targets of all systems, so each system has the same ones. added: metrics of other
+    packages. If one of them fails, it is left out of every system.
     """
     labels = dict.fromkeys(c.system for c in conversions)
-    terms = {label: measure_terms([c for c in conversions if c.system == label], evidence, conversions, seed) for label in labels}
+    terms = {
+        label: measure_terms([c for c in conversions if c.system == label], evidence, conversions, seed)
+        for label in labels
+    }
     failed = _add_terms(terms, added, conversions, evidence)
     metrics = METRICS | {metric.name: metric for metric in added}
-    slices = {label: {**slice_by_gender(found, seed), **slice_by_columns(found, by, seed)} for label, found in terms.items()}
-    differences = {pair: _estimate_differences(terms[pair[0]], terms[pair[1]], metrics, seed) for pair in list_comparisons(conversions)}
+    slices = {
+        label: {**slice_by_gender(found, seed), **slice_by_columns(found, by, seed)} for label, found in terms.items()
+    }
+    differences = {
+        pair: _estimate_differences(terms[pair[0]], terms[pair[1]], metrics, seed)
+        for pair in list_comparisons(conversions)
+    }
     return Evaluation(
         conversions=list(conversions),
         evidence=evidence,
@@ -74,13 +84,18 @@ def measure(
 
 
 def _add_terms(
-    terms: Mapping[str, dict[str, Terms]], added: Sequence[Metric], conversions: Sequence[Conversion], evidence: Evidence
+    terms: Mapping[str, dict[str, Terms]],
+    added: Sequence[Metric],
+    conversions: Sequence[Conversion],
+    evidence: Evidence,
 ) -> dict[str, str]:
     """Add the terms of the added metrics to each system's. Return the metrics that failed, and why."""
     failed = {}
     for metric in added:
         try:
-            found = {label: metric.measure_terms([c for c in conversions if c.system == label], evidence) for label in terms}
+            found = {
+                label: metric.measure_terms([c for c in conversions if c.system == label], evidence) for label in terms
+            }
         except FaceVCError as error:
             failed[metric.name] = str(error)
             continue
@@ -101,6 +116,12 @@ def list_comparisons(conversions: Sequence[Conversion]) -> list[tuple[str, str]]
     return changed + list(combinations(plain, 2))
 
 
-def _estimate_differences(a: Mapping[str, Terms], b: Mapping[str, Terms], metrics: Mapping[str, Metric], seed: int) -> Figures:
-    found = {name: estimate_difference(a[name], b[name], seed) for name, metric in metrics.items() if metric.better and name in a and name in b}
+def _estimate_differences(
+    a: Mapping[str, Terms], b: Mapping[str, Terms], metrics: Mapping[str, Metric], seed: int
+) -> Figures:
+    found = {
+        name: estimate_difference(a[name], b[name], seed)
+        for name, metric in metrics.items()
+        if metric.better and name in a and name in b
+    }
     return {name: value for name, value in found.items() if value is not None}

@@ -13,7 +13,15 @@ from facevc_cli.manifest.contract import GENDERS
 from facevc_cli.manifest.conversion import Conversion
 
 GENDER_PAIRS = {f"{a[0].upper()}>{b[0].upper()}": (a, b) for a in GENDERS for b in GENDERS}
-KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "source_speaker", "face", "driver")  # fields of a conversion; they give slices too
+KNOWN_COLUMNS = (
+    "source_id",
+    "target",
+    "gender",
+    "source_gender",
+    "source_speaker",
+    "face",
+    "driver",
+)  # fields of a conversion; they give slices too
 
 
 def measure_terms(
@@ -55,7 +63,11 @@ def slice_by_columns(terms: Mapping[str, Terms], columns: Sequence[str], seed: i
     slices = {}
     for column in columns:
         for wanted in sorted({read_column(row, column) for row in rows} - {""}):
-            found = estimate_figures(terms, lambda c, column=column, wanted=wanted: read_column(c, column) == wanted, seed)  # type: ignore[misc]
+
+            def belongs(row: Conversion, column: str = column, wanted: str = wanted) -> bool:
+                return read_column(row, column) == wanted
+
+            found = estimate_figures(terms, belongs, seed)
             if found:
                 slices[f"{column}={wanted}"] = found
     return slices
@@ -72,7 +84,8 @@ def check_columns(columns: Sequence[str], conversions: Sequence[Conversion]) -> 
     for column in columns:
         if column not in there:
             raise UsageError(
-                f"--by {column}: expected a column of the manifest, of --labels or of --sources, found none of that name. There are: {', '.join(there)}."
+                f"--by {column}: expected a column of the manifest, of --labels or of --sources, found none of that "
+                f"name. There are: {', '.join(there)}."
             )
     empty = [column for column in columns if not any(read_column(c, column) for c in conversions)]
     return [f"figures by {column} are off: the column is empty" for column in empty]
@@ -86,13 +99,16 @@ def explain_missing(
 ) -> list[str]:
     """Explain in one line each why a metric is missing from all systems."""
     present = {name for found in systems.values() for name in found}
-    lacks = [m.needs for m in METRICS.values() if m.needs and m.name not in present and (not m.beside or m.beside in present)]
+    lacks = [
+        m.needs for m in METRICS.values() if m.needs and m.name not in present and (not m.beside or m.beside in present)
+    ]
     if "MCD" not in present and any(c.parallel for c in conversions) and not is_distortion_available():
         lacks = [text for text in lacks if text != METRICS["MCD"].needs]
         lacks.append(f"MCD is off: it needs librosa and scipy. Install them with {install_command('eval')}")
     if not any(name in GENDER_PAIRS for parts in slices.values() for name in parts):
         lacks.append(
-            "figures by gender pair are off: the gender of sources (source_gender, or gender in --sources) or of targets is unknown"
+            "figures by gender pair are off: the gender of sources (source_gender, or gender in --sources) or of "
+            "targets is unknown"
         )
     if evidence.texts and "CER" not in present:
         lacks.append("WER and CER are off: neither transcripts nor sources in which words are recognised")

@@ -13,7 +13,13 @@ from facevc_cli.core.extras import install_command
 from facevc_cli.core.plugins import Plugins
 from facevc_cli.evaluation.metrics.gender import GenderJudge, LinearGenderJudge, PitchGenderJudge, load_packaged_judge
 from facevc_cli.evaluation.metrics.intelligibility import PACKAGED, Recogniser, WhisperRecogniser, is_whisper_packaged
-from facevc_cli.evaluation.metrics.naturalness import DNSMOS, DistillMOS, NaturalnessJudge, is_distillmos_installed, is_dnsmos_installed
+from facevc_cli.evaluation.metrics.naturalness import (
+    DNSMOS,
+    DistillMOS,
+    NaturalnessJudge,
+    is_distillmos_installed,
+    is_dnsmos_installed,
+)
 from facevc_cli.evaluation.metrics.voices import Embedder
 from facevc_cli.evaluation.threshold import Threshold, load_packaged_threshold
 from facevc_cli.voices.dvector import EMBEDDER_VERSION, VoiceEmbedder
@@ -28,7 +34,8 @@ EVAL_EXTRA = install_command("eval")
 class Judges:
     """The judges of an evaluation. If embedder is None, each process loads the speaker judge called `speaker`.
 
-    name: the speaker judge's name in the cache. threshold: the cosine from which it takes two voices for one person; None if unknown.
+    name: the speaker judge's name in the cache. threshold: the cosine from which it takes two voices for one person;
+    None if unknown.
     """
 
     embedder: Embedder | None = None
@@ -61,22 +68,26 @@ class _CheckedJudge:
         try:
             vector = np.asarray(self._judge.embed(wav), dtype=np.float32)
         except Exception as error:  # a plug-in may raise anything; one recording must not stop the others
-            raise FaceVCError(f"the speaker judge {self._name} failed on this recording ({type(error).__name__}: {error}).") from error
-        if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
             raise FaceVCError(
-                f"the speaker judge {self._name}: expected one embedding (D,) of finite numbers, found shape {vector.shape}"
-                f"{'' if np.isfinite(vector).all() else ' with NaN or infinity'}{'' if vector.any() else ' of zeros'}."
+                f"the speaker judge {self._name} failed on this recording ({type(error).__name__}: {error})."
+            ) from error
+        if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
+            finite, zeros = np.isfinite(vector).all(), not vector.any()
+            found = f"{vector.shape}{'' if finite else ' with NaN or infinity'}{' of zeros' if zeros else ''}"
+            raise FaceVCError(
+                f"the speaker judge {self._name}: expected one embedding (D,) of finite numbers, found shape {found}."
             )
         return vector / np.linalg.norm(vector)
 
 
 @lru_cache(maxsize=2)
 def load_speaker_judge(name: str) -> Embedder:
-    """Load a speaker judge by name, once per process: Resemblyzer, or an entry point of the group facevc.speaker_judges.
+    """Load a speaker judge by name, once per process: Resemblyzer, or an entry point of the group
+    facevc.speaker_judges.
 
-    The entry point's object is called without arguments. It returns an object with embed(wav (n,) float32 at 16 kHz) -> (D,).
-    If that has a `device` other than the CPU, only one process uses it.
-    UsageError for an unknown name. FaceVCError if it does not load.
+    The entry point's object is called without arguments. It returns an object with embed(wav (n,) float32 at 16 kHz) ->
+    (D,). If that has a `device` other than the CPU, only one process uses it. UsageError for an unknown name.
+    FaceVCError if it does not load.
     """
     if name == RESEMBLYZER:
         return VoiceEmbedder("cpu")
@@ -92,22 +103,36 @@ def name_speaker_judge(name: str) -> str:
         return f"{RESEMBLYZER}-{EMBEDDER_VERSION}"
     judge = load_speaker_judge(name)
     package = PLUGINS.find(name).dist
-    parts = [name, package.version if package else "", str(getattr(judge._judge, "name", "")) if isinstance(judge, _CheckedJudge) else ""]
+    parts = [
+        name,
+        package.version if package else "",
+        str(getattr(judge._judge, "name", "")) if isinstance(judge, _CheckedJudge) else "",
+    ]
     return re.sub(r"[^\w.]+", "-", "-".join(part for part in dict.fromkeys(parts) if part))
 
 
 def choose_judges(speaker: str, recogniser: str, language: str | None, naturalness: bool, notes: list[str]) -> Judges:
-    """Choose and load the judges. One that the user named must load. A default one that does not load is left out, with a note.
+    """Choose and load the judges. One that the user named must load. A default one that does not load is left out, with
+    a note.
 
     recogniser: auto (the packaged one, if installed), none, a CTranslate2 Whisper folder, or a model's name.
     """
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
         raise UsageError(f"--language {language!r}: expected the code of a language, such as en.")
-    judges = Judges() if speaker == RESEMBLYZER else Judges(name=name_speaker_judge(speaker), speaker=speaker, threshold=None)
+    judges = (
+        Judges()
+        if speaker == RESEMBLYZER
+        else Judges(name=name_speaker_judge(speaker), speaker=speaker, threshold=None)
+    )
     if recogniser == "auto" and not is_whisper_packaged():
-        notes.append(f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)")
+        notes.append(
+            f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)"
+        )
     elif recogniser == "auto":
-        judges = replace(judges, recogniser=_load_or_note(lambda: WhisperRecogniser(PACKAGED, language), "WER and CER are off", notes))
+        judges = replace(
+            judges,
+            recogniser=_load_or_note(lambda: WhisperRecogniser(PACKAGED, language), "WER and CER are off", notes),
+        )
     elif recogniser != "none":
         judges = replace(judges, recogniser=WhisperRecogniser(recogniser, language))
     if not naturalness:

@@ -17,8 +17,8 @@ class LentJudge:
 def lend(judge: Any) -> LentJudge | None:
     """Make the recipe of a judge: its class, and its attribute `made_with`, the arguments of its constructor.
 
-    None if the judge must stay in this process. That is so without `made_with`, or if its `device` is not the CPU: only one
-    process should take the device's memory.
+    None if the judge must stay in this process. That is so without `made_with`, or if its `device` is not the CPU: only
+    one process should take the device's memory.
     """
     if not hasattr(judge, "made_with") or uses_accelerator(judge):
         return None

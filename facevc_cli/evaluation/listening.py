@@ -53,7 +53,9 @@ class _Question:
     def lend(self) -> Any:
         """What other processes get in place of the judge. None if it must stay in this process."""
         if isinstance(self.judge, str):  # a name: each process loads the judge itself
-            return None if self.judge != RESEMBLYZER and uses_accelerator(load_speaker_judge(self.judge)) else self.judge
+            return (
+                None if self.judge != RESEMBLYZER and uses_accelerator(load_speaker_judge(self.judge)) else self.judge
+            )
         return lend(self.judge)
 
 
@@ -70,7 +72,9 @@ class _Distortions:
 
 
 def _hear(judge: Any, path: str) -> np.ndarray:
-    return listen(load_audio(path, JUDGE_RATE)[0], load_speaker_judge(judge) if isinstance(judge, str) else borrow(judge)).to_row()
+    return listen(
+        load_audio(path, JUDGE_RATE)[0], load_speaker_judge(judge) if isinstance(judge, str) else borrow(judge)
+    ).to_row()
 
 
 def _score(judge: Any, path: str) -> np.ndarray:
@@ -96,10 +100,11 @@ def _answer(ask: Callable[[Any, Any], np.ndarray], judge: Any, what: str, asked:
 
 
 class JudgeAnswers:
-    """The judges' answers about files, by path. A file that fails is reported once to the tally and then left out everywhere.
+    """The judges' answers about files, by path. A file that fails is reported once to the tally and then left out
+    everywhere.
 
-    jobs: number of processes, 0 for one per CPU. They share the CPUs, and each loads the judge once. A judge that cannot be made in
-    another process (see `lending`) is asked in this one.
+    jobs: number of processes, 0 for one per CPU. They share the CPUs, and each loads the judge once. A judge that
+    cannot be made in another process (see `lending`) is asked in this one.
     """
 
     def __init__(self, judges: Judges, folder: Path | None, tally: Tally, jobs: int = 0):
@@ -159,12 +164,20 @@ class JudgeAnswers:
         pairs = {f"{c.converted}{BESIDE}{c.parallel}": (c.converted, c.parallel) for c in conversions if c.parallel}
         if not pairs or not is_distortion_available():
             return {}
-        question = _Question("mcd", "mel-cepstral distortion", _compare, _Distortions(), lambda name: " ".join(map(self._hash, pairs[name])))
+        question = _Question(
+            "mcd",
+            "mel-cepstral distortion",
+            _compare,
+            _Distortions(),
+            lambda name: " ".join(map(self._hash, pairs[name])),
+        )
         with self._make_workers(question, len(pairs)) as workers:
             rows = self._ask_each(pairs, question, workers)
         return {pairs[name]: float(row[0]) for name, row in rows.items()}
 
-    def _ask_each(self, asked: Mapping[str, Any], question: _Question, workers: Workers, heard: Tally | None = None) -> dict[str, np.ndarray]:
+    def _ask_each(
+        self, asked: Mapping[str, Any], question: _Question, workers: Workers, heard: Tally | None = None
+    ) -> dict[str, np.ndarray]:
         """Return the answers by name, in the order of `asked` (name -> details of a file).
 
         heard: a tally that counts them.
@@ -189,7 +202,9 @@ class JudgeAnswers:
         few = len(waiting) <= FEW_FILES or workers.jobs == 1
         answer = partial(_answer, question.ask, question.judge if few else question.lend(), question.what)
         try:
-            found = (Workers(1) if few else workers).map(answer, [(key, asked[alike[0]]) for key, alike in waiting.items()], outlive=True)
+            found = (Workers(1) if few else workers).map(
+                answer, [(key, asked[alike[0]]) for key, alike in waiting.items()], outlive=True
+            )
             for (key, _), row, problem in found:
                 if row is not None:
                     cache.put(key, row)

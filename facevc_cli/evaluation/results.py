@@ -18,15 +18,22 @@ Json = dict[str, Any]
 def to_json(evaluation: Evaluation) -> Json:
     """Convert to the content of metrics.json.
 
-    systems: label -> metric -> value, n, low, high. slices: label -> slice -> metric -> the same. differences: "A - B" -> metric -> the
-    same. better: metric -> "higher" or "lower". degradations: system -> condition -> lost, rows, figures, differences. Then lost,
-    threshold, gender_judge and notes.
+    systems: label -> metric -> value, n, low, high. slices: label -> slice -> metric -> the same. differences: "A - B"
+    -> metric -> the same. better: metric -> "higher" or "lower". degradations: system -> condition -> lost, rows,
+    figures, differences. Then lost, threshold, gender_judge and notes.
     """
     return {
         "systems": {label: _convert_figures(found) for label, found in evaluation.systems.items()},
-        "slices": {label: {name: _convert_figures(found) for name, found in parts.items()} for label, parts in evaluation.slices.items()},
+        "slices": {
+            label: {name: _convert_figures(found) for name, found in parts.items()}
+            for label, parts in evaluation.slices.items()
+        },
         "differences": {MINUS.join(pair): _convert_figures(found) for pair, found in evaluation.differences.items()},
-        "better": {name: metric.better for name, metric in evaluation.metrics.items() if any(name in found for found in evaluation.systems.values())},
+        "better": {
+            name: metric.better
+            for name, metric in evaluation.metrics.items()
+            if any(name in found for found in evaluation.systems.values())
+        },
         "degradations": summarise_degradations(evaluation),
         "lost": evaluation.lost,
         "threshold": evaluation.threshold.to_json() if evaluation.threshold else None,

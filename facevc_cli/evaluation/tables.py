@@ -15,9 +15,23 @@ from facevc_cli.manifest.conversion import Conversion, make_label
 
 SYSTEM = "facevc"  # the system's name if the manifest has none
 FIELDS = {  # columns that are fields of a conversion; all others are put into `about`
-    "system", "converted", "status", "source", "source_id", "target", "face", "driver", "gender", "source_gender", "references",
-    "transcript", "baseline", "degradation", "parallel", "source_speaker",
-}  # fmt: skip
+    "system",
+    "converted",
+    "status",
+    "source",
+    "source_id",
+    "target",
+    "face",
+    "driver",
+    "gender",
+    "source_gender",
+    "references",
+    "transcript",
+    "baseline",
+    "degradation",
+    "parallel",
+    "source_speaker",
+}
 SHOWN = 5  # names in a note
 
 Row = dict[str, str]
@@ -49,23 +63,32 @@ class _Table:
         return next((text for row in self.rows.get(key, []) if (text := (row.get(column) or "").strip())), "")
 
     def find_file(self, key: str, *columns: str) -> str:
-        return next((resolve(text, self.path) for column in columns if self.path and (text := self.find_first(key, column))), "")
+        return next(
+            (resolve(text, self.path) for column in columns if self.path and (text := self.find_first(key, column))), ""
+        )
 
 
 def read_conversions(
-    manifest: Path, labels: Path | None = None, sources: Path | None = None, limit: int | None = None, pattern: str | None = None
+    manifest: Path,
+    labels: Path | None = None,
+    sources: Path | None = None,
+    limit: int | None = None,
+    pattern: str | None = None,
 ) -> Conversions:
-    """Read the finished conversions of a manifest, of a folder with manifest.csv, or of a folder by its file names (`pattern`).
+    """Read the finished conversions of a manifest, of a folder with manifest.csv, or of a folder by its file names
+    (`pattern`).
 
-    The columns converted and target are required. Used if present: system, baseline, degradation, source, source_id, face, driver,
-    voice, gender, source_gender, source_speaker, references, transcript, parallel and status. Other columns are kept.
+    The columns converted and target are required. Used if present: system, baseline, degradation, source, source_id,
+    face, driver, voice, gender, source_gender, source_speaker, references, transcript, parallel and status. Other
+    columns are kept.
 
-    `labels` is joined on target and adds gender, references and parallel. If it has source_id, parallel is joined on that too.
-    `sources` is joined on source_id and adds file or path, gender, speaker and transcript. The manifest's own values have priority.
-    Other columns of both tables are kept. If a column of `sources` is also in the manifest or in `labels`, it becomes source_NAME.
+    `labels` is joined on target and adds gender, references and parallel. If it has source_id, parallel is joined on
+    that too. `sources` is joined on source_id and adds file or path, gender, speaker and transcript. The manifest's own
+    values have priority. Other columns of both tables are kept. If a column of `sources` is also in the manifest or in
+    `labels`, it becomes source_NAME.
 
-    Paths are relative to their table's folder, or to the working directory. A recording that drove a conversion is not used as a
-    reference of its target, in any system, if the target has other references.
+    Paths are relative to their table's folder, or to the working directory. A recording that drove a conversion is not
+    used as a reference of its target, in any system, if the target has other references.
     """
     _resolve_cached.cache_clear()
     notes: list[str] = []
@@ -78,7 +101,8 @@ def read_conversions(
     done = [row for row in rows if row.get("status", DONE) == DONE]
     if not done:
         raise FaceVCError(
-            f"{manifest}: expected conversions with status '{DONE}', found none in {len(rows)} rows. Run 'facevc convert' first."
+            f"{manifest}: expected conversions with status '{DONE}', found none in {len(rows)} rows. Run 'facevc "
+            "convert' first."
         )
     people = _join(labels, "target", {row["target"] for row in done})
     spoken = _join(sources, "source_id", {_read_source_id(row) for row in done})
@@ -96,8 +120,8 @@ def read_conversions(
 def _find_manifest(manifest: Path) -> Path:
     if manifest.is_dir() and not (manifest / MANIFEST).is_file():
         raise FaceVCError(
-            f"{manifest}: expected {MANIFEST} in this folder, found none. Give the table that names the conversions, or describe the "
-            "folder's file names with --pattern, for example --pattern '{source}__{target}.wav'."
+            f"{manifest}: expected {MANIFEST} in this folder, found none. Give the table that names the conversions, "
+            "or describe the folder's file names with --pattern, for example --pattern '{source}__{target}.wav'."
         )
     return manifest / MANIFEST if manifest.is_dir() else manifest
 
@@ -113,7 +137,11 @@ def _make_conversion(row: Row, manifest: Path, people: _Table, spoken: _Table) -
 
     references = _split_references(read_own("references"), manifest)
     if not references and people.path:
-        references = [name for other in people.rows.get(target, []) for name in _split_references(other.get("references") or "", people.path)]
+        references = [
+            name
+            for other in people.rows.get(target, [])
+            for name in _split_references(other.get("references") or "", people.path)
+        ]
     return Conversion(
         system=_read_label(row),
         base=_read_system(row),
@@ -137,7 +165,11 @@ def _make_conversion(row: Row, manifest: Path, people: _Table, spoken: _Table) -
 
 def _collect_about(row: Row, people: _Table, spoken: _Table) -> dict[str, str]:
     about = {column: row[column] for column in row if column not in FIELDS}
-    about |= {column: about.get(column) or people.find_first(row["target"], column) for column in people.columns if column not in FIELDS}
+    about |= {
+        column: about.get(column) or people.find_first(row["target"], column)
+        for column in people.columns
+        if column not in FIELDS
+    }
     for column in spoken.columns:
         if column not in FIELDS | {"file", "path"}:
             about[f"source_{column}" if column in about else column] = spoken.find_first(_read_source_id(row), column)
@@ -162,18 +194,25 @@ def _drop_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], 
             left[c.target, c.references] = kept or c.references
     notes = []
     if dropped:
-        notes.append(f"recordings that drove a conversion are not used as references of its target, in any system ({len(dropped)} targets)")
+        notes.append(
+            "recordings that drove a conversion are not used as references of its target, in any system "
+            f"({len(dropped)} targets)"
+        )
     if only:
         notes.append(
-            f"the only reference is the recording that drove the conversion for {len(only)} targets, so their consistency flatters "
-            f"voice-driven systems: {_join_names(sorted(only))}"
+            f"the only reference is the recording that drove the conversion for {len(only)} targets, so their "
+            f"consistency flatters voice-driven systems: {_join_names(sorted(only))}"
         )
     return [replace(c, references=left.get((c.target, c.references), c.references)) for c in conversions], notes
 
 
 def _find_parallel(target: str, source_id: str, people: _Table) -> str:
     """Find the target's recording of the source's words. A row that names the source has priority."""
-    named = [row for row in people.rows.get(target, []) if (row.get("parallel") or "").strip() and row.get("source_id", "") in ("", source_id)]
+    named = [
+        row
+        for row in people.rows.get(target, [])
+        if (row.get("parallel") or "").strip() and row.get("source_id", "") in ("", source_id)
+    ]
     best = max(named, key=lambda row: row.get("source_id", "") == source_id, default=None)
     return resolve(best["parallel"], people.path) if best and people.path else ""
 

@@ -82,6 +82,6 @@ def load_packaged_threshold() -> Threshold:
         return Threshold(**json.loads((files("facevc_cli") / "assets" / ASSET).read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as error:
         raise FaceVCError(
-            f"the packaged threshold facevc_cli/assets/{ASSET} is missing or broken ({error}). Install facevc again, or "
-            "give real pairs with --calibrate TABLE.csv (columns file, speaker)."
+            f"the packaged threshold facevc_cli/assets/{ASSET} is missing or broken ({error}). Install facevc again, "
+            "or give real pairs with --calibrate TABLE.csv (columns file, speaker)."
         ) from error

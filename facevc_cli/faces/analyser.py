@@ -1,4 +1,7 @@
-"""Detects, aligns and embeds faces: arrays in, arrays out. Network weights come from packages and are checked before use."""
+"""Detects, aligns and embeds faces: arrays in, arrays out.
+
+Network weights come from packages and are checked before use.
+"""
 
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -37,10 +40,13 @@ PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDD
 
 SMALLEST_FACE_PX = 24  # a smaller box has too few pixels to tell people apart
 SMALLEST_IMAGE_PX = 32
-DOUBTFUL = 0.1  # a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty scores below .1
+# a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty
+# scores below .1
+DOUBTFUL = 0.1
 DLIB_CROP_PX = 150
 FACENET_CROP_PX = 128  # the paper's
 FACENET_MARGIN_PX = 50  # the margin of the crop around the box, both sides together
+
 
 class NoFaceError(FaceVCError):
     """No face was found in an image."""
@@ -54,9 +60,9 @@ class ManyFacesError(FaceVCError):
 class FaceObservation:
     """The face that was used of an image.
 
-    box: (4,) float32, left, top, right, bottom in pixels, within the given image. score: the detector's score. faces: the number of faces
-    found. embedding: (D,) float32, from the network. crop: (side, side, 3) uint8, the network's input (dlib: 150, facenet: 128). turns:
-    quarter turns counter-clockwise that turned the picture upright.
+    box: (4,) float32, left, top, right, bottom in pixels, within the given image. score: the detector's score. faces:
+    the number of faces found. embedding: (D,) float32, from the network. crop: (side, side, 3) uint8, the network's
+    input (dlib: 150, facenet: 128). turns: quarter turns counter-clockwise that turned the picture upright.
     """
 
     box: np.ndarray
@@ -74,7 +80,8 @@ class Embedder(Protocol):
 
 
 class FaceAnalyser:
-    """Finds a face, cuts it out and embeds it. It loads its networks once. It cannot be pickled, so make one in each process.
+    """Finds a face, cuts it out and embeds it. It loads its networks once. It cannot be pickled, so make one in each
+    process.
 
     detector: one of DETECTORS.
     embedder: one of EMBEDDERS, or an entry point of the group facevc.face_embedders.
@@ -91,11 +98,17 @@ class FaceAnalyser:
             "mtcnn": lambda: TurningDetector(MtcnnDetector(device)),
         }
         self._detect: Detector = makers[detector]()
-        embedders: dict[str, Callable[[], Embedder]] = {"dlib": DlibEmbedder, "facenet": lambda: FacenetEmbedder(device)}
+        embedders: dict[str, Callable[[], Embedder]] = {
+            "dlib": DlibEmbedder,
+            "facenet": lambda: FacenetEmbedder(device),
+        }
         self._embed = embedders[embedder]() if embedder in embedders else PackagedEmbedder(embedder)
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        """(H, W, 3) uint8 RGB -> its faces, largest first. Boxes are cut to the image. Faces under 24 px and doubtful ones are left out."""
+        """(H, W, 3) uint8 RGB -> its faces, largest first.
+
+        Boxes are cut to the image. Faces under 24 px and doubtful ones are left out.
+        """
         image = _check_image(image)
         height, width = image.shape[:2]
         if min(height, width) < SMALLEST_IMAGE_PX:
@@ -107,7 +120,10 @@ class FaceAnalyser:
         return sorted((d for d in found if d.score >= DOUBTFUL * best), key=lambda d: (-d.area_px, -d.score))
 
     def analyse(self, image: np.ndarray) -> FaceObservation:
-        """(H, W, 3) uint8 RGB -> the face in it. NoFaceError if there is none. ManyFacesError if there are several and `on_many` is 'skip'."""
+        """(H, W, 3) uint8 RGB -> the face in it.
+
+        NoFaceError if there is none. ManyFacesError if there are several and `on_many` is 'skip'.
+        """
         found = self.detect(image)
         if not found:
             height, width = image.shape[:2]
@@ -116,7 +132,9 @@ class FaceAnalyser:
                 "Give a sharp picture in which one face, seen from the front, fills at least a tenth of the width."
             )
         if len(found) > 1 and self.on_many == "skip":
-            raise ManyFacesError(f"expected one face, found {len(found)}. Cut the picture to one person, or pass --on-many largest.")
+            raise ManyFacesError(
+                f"expected one face, found {len(found)}. Cut the picture to one person, or pass --on-many largest."
+            )
         image, face = _check_image(image), found[0]
         height, width = image.shape[:2]
         embedding, crop = self._embed(turn_image(image, face.turns), turn_box(face.box, width, height, face.turns))
@@ -139,24 +157,31 @@ def check_choices(detector: str, embedder: str, on_many: str) -> None:
 
 
 def make_settings(detector: str, embedder: str, on_many: str) -> dict[str, str]:
-    """Returns the settings that embeddings depend on. dlib's weights are given by their hash, other packages' by their own text."""
+    """Returns the settings that embeddings depend on. dlib's weights are given by their hash, other packages' by their
+    own text.
+    """
     own = {"dlib": DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16], "facenet": "vggface2"}
     weights = own[embedder] if embedder in own else PackagedEmbedder(embedder).weights
     return {"detector": detector, "embedder": embedder, "weights": weights, "on_many": on_many}
 
 
 def make_analyser(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
-    """Makes the analyser for a store with these settings. FaceVCError if its package is missing or has other weights."""
+    """Makes the analyser for a store with these settings.
+
+    FaceVCError if its package is missing or has other weights.
+    """
     embedder, weights = settings["embedder"], settings.get("weights")
     if embedder not in (*EMBEDDERS, *PLUGINS.find_installed()):
         raise FaceVCError(
-            f"this model was trained on faces embedded by {embedder!r} ({weights}), which no installed package brings. Install the one that does."
+            f"this model was trained on faces embedded by {embedder!r} ({weights}), which no installed package "
+            "brings. Install the one that does."
         )
     analyser = FaceAnalyser(settings.get("detector", "dlib"), embedder, on_many)
     if isinstance(analyser._embed, PackagedEmbedder) and analyser._embed.weights != weights:
         raise FaceVCError(
-            f"this model was trained on faces embedded by {embedder!r} with the weights {weights!r}; installed are {analyser._embed.weights!r}, "
-            "which put every face elsewhere. Install the version of the package that it was trained with."
+            f"this model was trained on faces embedded by {embedder!r} with the weights {weights!r}; installed are "
+            f"{analyser._embed.weights!r}, which put every face elsewhere. Install the version of the package that it "
+            "was trained with."
         )
     return analyser
 
@@ -175,12 +200,18 @@ class DlibEmbedder:
 
 
 class FacenetEmbedder:
-    """A 128 px crop with margin -> the 512-D embedding of InceptionResnetV1 (VGGFace2); downloads its weights at first use."""
+    """A 128 px crop with margin -> the 512-D embedding of InceptionResnetV1 (VGGFace2); downloads its weights at first
+    use.
+    """
 
     def __init__(self, device: str):
         facenet = import_package("facenet_pytorch", "--embedder facenet", "facenet")
         self._device = resolve_torch_device(device)
-        self._network = download_weights(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet").eval().to(self._device)
+        self._network = (
+            download_weights(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet")
+            .eval()
+            .to(self._device)
+        )
 
     def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch
@@ -197,7 +228,8 @@ class PackagedEmbedder:
 
     The package's object has embed(crop (side, side, 3) uint8 RGB) -> (D,). It may have two more attributes:
     crop(image (H, W, 3) uint8, box (4,) px) makes the crop, in place of a level face of 150 px.
-    weights is a text that identifies the network, in place of the package's name and version. A model finds its embedder by it.
+    weights is a text that identifies the network, in place of the package's name and version. A model finds its
+    embedder by it.
     """
 
     def __init__(self, name: str):
@@ -212,17 +244,21 @@ class PackagedEmbedder:
         except FaceVCError:
             raise
         except Exception as error:  # any error of another package about one picture must not end the run
-            raise FaceVCError(f"the face embedder {self._name} failed on this face ({type(error).__name__}: {error}).") from error
+            raise FaceVCError(
+                f"the face embedder {self._name} failed on this face ({type(error).__name__}: {error})."
+            ) from error
         if embedding.ndim != 1 or not embedding.size or not np.isfinite(embedding).all():
             raise FaceVCError(
-                f"the face embedder {self._name}: expected one embedding (D,) of finite numbers, found the shape {embedding.shape}"
-                f"{'' if np.isfinite(embedding).all() else ' with NaN or infinity'}."
+                f"the face embedder {self._name}: expected one embedding (D,) of finite numbers, found the shape "
+                f"{embedding.shape}{'' if np.isfinite(embedding).all() else ' with NaN or infinity'}."
             )
         return embedding, crop
 
 
 def level_crop(image: np.ndarray, box: np.ndarray, side_px: int = DLIB_CROP_PX, padding: float = 0.25) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks. padding: a share of the face, on every side."""
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks. padding: a share of the face,
+    on every side.
+    """
     return _level(image, box, _landmarks_once(), side_px, padding)
 
 
@@ -239,7 +275,10 @@ _landmarks_once = lru_cache(maxsize=1)(_load_landmark_predictor)
 
 
 def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box with a margin, cut to the image. The box fills side - margin pixels of the crop."""
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box with a margin, cut to the image.
+
+    The box fills side - margin pixels of the crop.
+    """
     half = np.array([box[2] - box[0], box[3] - box[1]]) * margin_px / (side_px - margin_px) / 2
     left, top = np.maximum(np.floor(box[:2] - half), 0)
     right, bottom = np.minimum(np.ceil(box[2:] + half), (image.shape[1], image.shape[0]))
@@ -249,7 +288,10 @@ def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int
 
 def _check_image(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise FaceVCError(f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use files.image.load_image.")
+        raise FaceVCError(
+            f"expected an image as (height, width, 3) uint8 RGB, found {image.shape} {image.dtype}. Use "
+            "files.image.load_image."
+        )
     return np.ascontiguousarray(image)
 
 

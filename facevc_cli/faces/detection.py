@@ -16,7 +16,8 @@ from facevc_cli.files.packaged import find_packaged_file
 HOG_SIDE_PX = (160, 800)  # the longer side is brought into this range: HOG sees faces from 80 px on
 MMOD_SIDE_PX = 640  # the network's time grows with the area: about 1.7 s at 640 x 480 on one core
 HOG_DOUBLED_PX = 400  # a turned picture is looked at twice as large up to here: beyond, it costs as much as the network
-# Scores of the HOG detector on 129 faces: upright 0 to 2.4, with a tenth below .2; turned by a quarter or a half, at most -.03.
+# Scores of the HOG detector on 129 faces: upright 0 to 2.4, with a tenth below .2; turned by a quarter or a half, at
+# most -.03.
 SURE_SCORE = 0.5  # above this score the picture is not tried in other directions
 CLEARLY_BETTER = 0.3
 NETWORK_SURE = 0.7  # the network gives upright faces that HOG misses about .9, and its best wrong way up .6
@@ -32,7 +33,8 @@ DLIB_WEIGHTS = {
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """One face. box: (4,) float32 left, top, right, bottom in pixels, in the given picture. score: comparable only within one detector.
+    """One face. box: (4,) float32 left, top, right, bottom in pixels, in the given picture. score: comparable only
+    within one detector.
 
     turns: the number of quarter turns counter-clockwise (numpy.rot90) that bring the face upright.
     """
@@ -52,8 +54,8 @@ Detector = Callable[[np.ndarray], list[Detection]]
 class DlibDetector:
     """dlib's HOG detector of frontal faces. If it finds none, it tries twice the size, then the MMOD network.
 
-    HOG finds only upright faces. The network also finds faces on their side. Their landmarks would be wrong, and so would be the voice. So
-    if HOG is not sure, the picture is tried in the other three directions.
+    HOG finds only upright faces. The network also finds faces on their side. Their landmarks would be wrong, and so
+    would be the voice. So if HOG is not sure, the picture is tried in the other three directions.
     """
 
     def __init__(self) -> None:
@@ -77,11 +79,14 @@ class DlibDetector:
         return [Detection(_make_box(r) / scale, float(s)) for r, s in zip(rectangles, scores, strict=True)]
 
     def _find_mmod_faces(self, image: np.ndarray, scale: float) -> list[Detection]:
-        return [Detection(_make_box(f.rect) / scale, float(f.confidence)) for f in _load_mmod()(_scale_image(image, scale), 0)]
+        return [
+            Detection(_make_box(f.rect) / scale, float(f.confidence))
+            for f in _load_mmod()(_scale_image(image, scale), 0)
+        ]
 
     def _find_turned_faces(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
-        """Returns the faces that HOG finds in the best of the other three directions. Returns [] unless they are clearly better than `found`
-        and the network agrees.
+        """Returns the faces that HOG finds in the best of the other three directions. Returns [] unless they are
+        clearly better than `found` and the network agrees.
         """
         best: list[Detection] = []
         for turns in (1, 2, 3):
@@ -89,7 +94,9 @@ class DlibDetector:
             faces = self._find_hog_faces(turned, scale)
             if not faces and not found and max(image.shape[:2]) * scale <= HOG_DOUBLED_PX:
                 faces = self._find_hog_faces(turned, 2 * scale)
-            if find_best_score(faces) > max(find_best_score(best), find_best_score(found) + CLEARLY_BETTER if found else 0.0):
+            if find_best_score(faces) > max(
+                find_best_score(best), find_best_score(found) + CLEARLY_BETTER if found else 0.0
+            ):
                 best = _turn_back(image, faces, turns)
         if not best:
             return []
@@ -100,7 +107,10 @@ class DlibDetector:
         return best if turned_score > as_given or (unknown and face.score >= SURE_SCORE) else []
 
     def _check_turn(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
-        """Checks the network's faces in all four directions. Returns `found`, the faces of a better direction, or [] if that is uncertain."""
+        """Checks the network's faces in all four directions.
+
+        Returns `found`, the faces of a better direction, or [] if that is uncertain.
+        """
         face = max(found, key=lambda d: d.score)
         scores = [self._score_turn(image, face.box, turns) for turns in range(4)]
         turns = int(np.argmax(scores))
@@ -118,7 +128,10 @@ class DlibDetector:
 
 
 class TurningDetector:
-    """A detector of another package, which finds faces in any direction. HOG decides the direction of the largest face."""
+    """A detector of another package, which finds faces in any direction.
+
+    HOG decides the direction of the largest face.
+    """
 
     def __init__(self, detector: Detector):
         self._detect, self._dlib = detector, DlibDetector()
@@ -249,8 +262,8 @@ def download_weights(make: Callable[[], Any], option: str) -> Any:
         return make()
     except Exception as error:  # the package's downloader may raise anything
         raise FaceVCError(
-            f"{option}: its weights could not be loaded ({error}). They are downloaded at first use: connect to the network once, "
-            "or use dlib."
+            f"{option}: its weights could not be loaded ({error}). They are downloaded at first use: connect to the "
+            "network once, or use dlib."
         ) from error
 
 

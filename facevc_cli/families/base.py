@@ -1,6 +1,7 @@
 """Defines a model family. Commands, conversion and checkpoints use a family through this file alone.
 
-A family is one `Family` object: the class of its settings, a function that builds a model from them, and its trainings. facevc finds it by its
+A family is one `Family` object: the class of its settings, a function that builds a model from them, and its trainings.
+facevc finds it by its
 name: either the object `FAMILY` in `families/NAME/family.py`, or an entry point in the group `facevc.families`.
 """
 
@@ -36,7 +37,9 @@ class ConversionConfig:
     """The settings that only conversion uses. Weights do not depend on them."""
 
     voice_guidance: float = 0.0  # moves the log-mel away from what the source's own voice would give; 0 is off
-    content_retrieval: float = 0.0  # moves content frames towards the most similar frames of the target's recording; 0 to 1
+    content_retrieval: float = (
+        0.0  # moves content frames towards the most similar frames of the target's recording; 0 to 1
+    )
     spectrum_matching: float = 0.0  # moves each band's mean over speech towards the recording's; 0 to 1
     deviation_matching: float = 0.0  # moves each band's deviation over speech towards the recording's; 0 to 1
     pitch_range_matching: float = 0.0  # moves the deviation of ln F0 towards the recording's; 0 to 1
@@ -83,15 +86,23 @@ class ConversionModel(Protocol):
         """
 
     def embed_voice(self, voice: Tensor) -> Tensor:
-        """d-vectors (B, 256), or normalised log-mels (B, n_mels, T) if `needs_dvector` is false, -> voice embeddings (B, D)."""
+        """d-vectors (B, 256), or normalised log-mels (B, n_mels, T) if `needs_dvector` is false, -> voice embeddings
+        (B, D).
+        """
 
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor | None]:
-        """Face embeddings (B, face_dim) -> voice embeddings (B, D), and with `MEMORY` their addresses (B, slots), else None."""
+        """Face embeddings (B, face_dim) -> voice embeddings (B, D), and with `MEMORY` their addresses (B, slots), else
+        None.
+        """
 
     def predict_pitch(self, voice: Tensor) -> tuple[Tensor, Tensor]:
-        """Voice embeddings (B, D) -> mean and deviation (B,) of their ln F0 (Hz); without `PITCH` any neutral values."""
+        """Voice embeddings (B, D) -> mean and deviation (B,) of their ln F0 (Hz); without `PITCH` any
+        neutral values.
+        """
 
-    def decode(self, content: Tensor, log_f0: Tensor, voice: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def decode(
+        self, content: Tensor, log_f0: Tensor, voice: Tensor, level: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Content, ln F0 (B, T) with zero mean and unit deviation, voices (B, D) -> normalised log-mel (B, T, n_mels).
 
         level: mean and deviation (B,) of the ln F0 to speak at.
@@ -158,7 +169,9 @@ class Training(Protocol):
         """The front-end that made the features."""
 
     def make_task(self, resume: bool) -> Task:
-        """Builds the model and the task that trains it. resume: the loop will load the weights from the run's own checkpoint."""
+        """Builds the model and the task that trains it. resume: the loop will load the weights from the run's own
+        checkpoint.
+        """
 
 
 class PublishedCheckpoint(Protocol):
@@ -173,9 +186,12 @@ class Family:
     name: str
     config: type[Any]  # a FamilyConfig
     build: Callable[[Any, str], nn.Module]  # (`model` settings, their origin for error messages) -> a ConversionModel
-    trainings: Mapping[str, Callable[[TrainingRequest], Training]]  # by name; a training, its command and its group of settings have the same name
+    trainings: Mapping[
+        str, Callable[[TrainingRequest], Training]
+    ]  # by name; a training, its command and its group of settings have the same name
     presets: Mapping[str, str]  # name -> YAML text; the first is used if a model's name is no preset
     limits: Mapping[str, Limits] = field(default_factory=lambda: NO_LIMITS)
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict  # settings of earlier versions -> current settings
-    # Opens a checkpoint that others published. FaceVCError if the file has another format. None if the family imports no such files.
+    # Opens a checkpoint that others published. FaceVCError if the file has another format. None if the family imports
+    # no such files.
     import_published: Callable[[Path], PublishedCheckpoint] | None = None

@@ -1,7 +1,7 @@
 """Reads and writes checkpoints. A checkpoint is a folder of `model.safetensors`, `config.yaml` and `metrics.json`.
 
-State that only training needs is in its subfolder `training/`. `config.yaml` holds the configuration, the front-end, the embedders' settings and
-the weights' sha256, which is checked on loading.
+State that only training needs is in its subfolder `training/`. `config.yaml` holds the configuration, the front-end,
+the embedders' settings and the weights' sha256, which is checked on loading.
 """
 
 import json
@@ -29,7 +29,13 @@ from facevc_cli.files.hashes import hash_file
 from facevc_cli.training.weights import CONFIG, METRICS, TRAINING, WEIGHTS, load_weights, read_tensors
 
 FORMAT = 1
-HEADER = {"stage": str, "step": int, "weights_sha256": str, "frontend": dict, "config": dict}  # required keys of config.yaml
+HEADER = {
+    "stage": str,
+    "step": int,
+    "weights_sha256": str,
+    "frontend": dict,
+    "config": dict,
+}  # required keys of config.yaml
 OPTIONAL = {"embedders": dict, "origin": str, "family": str}
 FIRST_FAMILY = "fvmvc"  # the family of checkpoints that name none, because earlier versions had only one
 
@@ -53,7 +59,12 @@ class Checkpoint:
         return find_family(self.config.family, self.config.name)
 
     def save_step(
-        self, folder: Path, model: nn.Module, step: int, metrics: dict[str, Any], training: Mapping[str, Mapping[str, Tensor]] | None
+        self,
+        folder: Path,
+        model: nn.Module,
+        step: int,
+        metrics: dict[str, Any],
+        training: Mapping[str, Mapping[str, Tensor]] | None,
     ) -> None:
         """Saves this checkpoint with the model as it is at a training step."""
         save_checkpoint(folder, replace(self, model=model, step=step, metrics=metrics), training)
@@ -71,7 +82,9 @@ def find_bundled_checkpoint() -> Path:
     """Returns the starter model's folder. FaceVCError if this installation lacks it."""
     folder = Path(__file__).resolve().parent.parent / "assets" / "starter"
     if not (folder / WEIGHTS).is_file():
-        raise FaceVCError("this installation has no bundled starter model. Install a release of facevc, or pass --checkpoint FOLDER.")
+        raise FaceVCError(
+            "this installation has no bundled starter model. Install a release of facevc, or pass --checkpoint FOLDER."
+        )
     return folder
 
 
@@ -85,8 +98,8 @@ def locate(folder: Path | str | None) -> Path:
         if (candidate / WEIGHTS).is_file() and (candidate / CONFIG).is_file():
             return candidate
     raise FaceVCError(
-        f"{folder}: expected a checkpoint ({WEIGHTS} beside {CONFIG}) or a run folder with one in checkpoints/, found neither. "
-        "Check the path; convert a published .pt file with 'facevc import-checkpoint' first."
+        f"{folder}: expected a checkpoint ({WEIGHTS} beside {CONFIG}) or a run folder with one in checkpoints/, found "
+        "neither. Check the path; convert a published .pt file with 'facevc import-checkpoint' first."
     )
 
 
@@ -119,7 +132,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     wanted, found = _read_header(folder)["weights_sha256"], hash_file(folder / WEIGHTS)
     if found != wanted:
         raise FaceVCError(
-            f"{folder / WEIGHTS}: expected sha256 {wanted[:16]}..., found {found[:16]}...: the file is damaged or was changed. Copy it again."
+            f"{folder / WEIGHTS}: expected sha256 {wanted[:16]}..., found {found[:16]}...: the file is damaged or was "
+            "changed. Copy it again."
         )
     return read_tensors(folder / WEIGHTS)
 
@@ -131,17 +145,25 @@ def _read_header(folder: Path) -> dict[str, Any]:
         raise FaceVCError(f"{where}: expected a facevc checkpoint of format {FORMAT}. Make it again, or update facevc.")
     for name, kind in (HEADER | OPTIONAL).items():
         if name in header and (not isinstance(header[name], kind) or isinstance(header[name], bool)):
-            raise FaceVCError(f"{where}: {name}: expected {kind.__name__}, found {shorten(header[name])}. Copy the checkpoint again.")
+            raise FaceVCError(
+                f"{where}: {name}: expected {kind.__name__}, found {shorten(header[name])}. Copy the checkpoint again."
+            )
     if header["step"] < 0:
         raise FaceVCError(f"{where}: step: expected 0 or more, found {header['step']}. Copy the checkpoint again.")
     for name, settings in header.get("embedders", {}).items():
         if not isinstance(settings, dict):
-            raise FaceVCError(f"{where}: embedders: {shorten(name)}: expected a group of settings, found {shorten(settings)}. Copy the checkpoint again.")
+            raise FaceVCError(
+                f"{where}: embedders: {shorten(name)}: expected a group of settings, found {shorten(settings)}. Copy "
+                "the checkpoint again."
+            )
     return header
 
 
 def save_checkpoint(
-    folder: Path, checkpoint: Checkpoint, training: Mapping[str, Mapping[str, Tensor]] | None = None, dtype: torch.dtype = torch.float32
+    folder: Path,
+    checkpoint: Checkpoint,
+    training: Mapping[str, Mapping[str, Tensor]] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
     """Writes a checkpoint beside its final place, then swaps it in. A crash leaves the old one or the new one.
 
@@ -149,7 +171,10 @@ def save_checkpoint(
     """
     try:
         with atomic_folder(folder) as temporary:
-            state = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
+            state = {
+                k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous()
+                for k, v in checkpoint.model.state_dict().items()
+            }
             save_file(state, temporary / WEIGHTS)
             (temporary / WEIGHTS).chmod(0o644)  # safetensors makes the file readable by its owner only
             header = {
@@ -168,6 +193,12 @@ def save_checkpoint(
             (temporary / METRICS).write_text(json.dumps(checkpoint.metrics, indent=1) + "\n", encoding="utf-8")
             for name, tensors in (training or {}).items():
                 (temporary / TRAINING).mkdir(exist_ok=True)
-                save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, temporary / TRAINING / f"{name}.safetensors")
+                save_file(
+                    {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()},
+                    temporary / TRAINING / f"{name}.safetensors",
+                )
     except (OSError, SafetensorError) as error:
-        raise FaceVCError(f"{folder}: the checkpoint could not be written ({error}). Free space, then run the same command: it resumes.") from error
+        raise FaceVCError(
+            f"{folder}: the checkpoint could not be written ({error}). Free space, then run the same command: it "
+            "resumes."
+        ) from error

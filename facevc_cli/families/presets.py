@@ -28,11 +28,14 @@ def find_preset_family(preset: str) -> Family:
     raise UsageError(f"--preset {shorten(preset)}: {name_allowed(preset, list_presets())}")
 
 
-def load_config(preset: str, file: Path | None = None, overrides: Sequence[str] = (), base: FamilyConfig | None = None) -> Any:
+def load_config(
+    preset: str, file: Path | None = None, overrides: Sequence[str] = (), base: FamilyConfig | None = None
+) -> Any:
     """Returns a preset's settings, changed by a YAML file and then by each `key.path=value`, as the family's class.
 
     base: its model and its conversion replace the preset's, before these changes.
-    FaceVCError names what is wrong in the file. UsageError names an unknown preset or a wrong `key.path=value`. Each suggests a similar name.
+    FaceVCError names what is wrong in the file. UsageError names an unknown preset or a wrong `key.path=value`. Each
+    suggests a similar name.
     """
     family = find_preset_family(preset)
     tree = family.upgrade(parse_settings(family.presets[preset], f"preset {preset}"))
@@ -47,12 +50,18 @@ def load_config(preset: str, file: Path | None = None, overrides: Sequence[str] 
 
 
 def read_config(family: Family, tree: Mapping[str, Any], where: str) -> Any:
-    """Builds a family's settings from nested dicts, also those of earlier versions. FaceVCError names what does not fit."""
+    """Builds a family's settings from nested dicts, also those of earlier versions.
+
+    FaceVCError names what does not fit.
+    """
     return from_dict(family.config, family.upgrade(dict(tree)), where, family.limits)
 
 
 def _parse_override(family: Family, override: str) -> dict[str, Any]:
-    """Parses `key.path=value` to nested dicts. UsageError if the text has another form or names no setting of the family."""
+    """Parses `key.path=value` to nested dicts.
+
+    UsageError if the text has another form or names no setting of the family.
+    """
     path, equals, value = override.partition("=")
     if not equals:
         raise UsageError(f"--set {shorten(override)}: expected KEY.PATH=VALUE, for example --set pretrain.steps=5000.")

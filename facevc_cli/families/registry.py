@@ -22,12 +22,18 @@ def find_family(name: str, where: str) -> Family:
         except FaceVCError as error:
             raise type(error)(f"{where}: {error}") from error
     if not isinstance(family, Family) or family.name != name:
-        raise FaceVCError(f"the model family {name}: expected a Family of this name, found {type(family).__name__}. See its package's own notes.")
+        raise FaceVCError(
+            f"the model family {name}: expected a Family of this name, found {type(family).__name__}. See its "
+            "package's own notes."
+        )
     return family
 
 
 def iterate_families() -> Iterator[Family]:
-    """Yields facevc's own families, then those of other packages. It loads each when it is reached and skips those that fail to load."""
+    """Yields facevc's own families, then those of other packages.
+
+    It loads each when it is reached and skips those that fail to load.
+    """
     for name in OWN:
         yield find_family(name, name)
     for name in FAMILIES.find_installed():
@@ -38,7 +44,10 @@ def iterate_families() -> Iterator[Family]:
 
 
 def open_published(source: Path) -> PublishedCheckpoint:
-    """Opens a published checkpoint with the first family that can import it. If none can, FaceVCError gives the reason of each."""
+    """Opens a published checkpoint with the first family that can import it.
+
+    If none can, FaceVCError gives the reason of each.
+    """
     reasons: list[str] = []
     for family in iterate_families():
         if family.import_published is None:
@@ -47,4 +56,6 @@ def open_published(source: Path) -> PublishedCheckpoint:
             return family.import_published(source)
         except FaceVCError as error:
             reasons.append(f"{family.name}: {error}")
-    raise FaceVCError(f"{source}: no model family can import this file. {' '.join(reasons) or 'No installed family imports files.'}")
+    raise FaceVCError(
+        f"{source}: no model family can import this file. {' '.join(reasons) or 'No installed family imports files.'}"
+    )

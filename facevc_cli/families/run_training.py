@@ -31,7 +31,10 @@ class RunOptions:
 
 
 def run_training(family: Family, request: TrainingRequest, options: RunOptions, tally: Tally) -> Progress:
-    """Starts or resumes the run in `options.output`. FaceVCError if the family has no such training, or the inputs do not fit."""
+    """Starts or resumes the run in `options.output`.
+
+    FaceVCError if the family has no such training, or the inputs do not fit.
+    """
     if options.stage not in family.trainings:
         raise FaceVCError(
             f"preset {request.config.name!r} is of the model family {family.name}, which has no {options.stage}. "
@@ -48,12 +51,16 @@ def run_training(family: Family, request: TrainingRequest, options: RunOptions, 
             locked.enter_context(folder.lock())
         with accelerator.main_process_first():
             settings = to_dict(request.config)
-            resume = folder.open(settings, options.stage, options.inputs, request.seed, options.overwrite and main, family.upgrade)
+            resume = folder.open(
+                settings, options.stage, options.inputs, request.seed, options.overwrite and main, family.upgrade
+            )
         if main:
             folder.remove_leftovers()
             folder.describe(request.seed, str(accelerator.device))
         task = training.make_task(resume)
-        checkpoint = Checkpoint(task.model, request.config, training.frontend, options.stage, embedders=_collect_embedders(request))
+        checkpoint = Checkpoint(
+            task.model, request.config, training.frontend, options.stage, embedders=_collect_embedders(request)
+        )
         loop = Loop(task, training.run, training.training, training.validation, folder, checkpoint, accelerator)
         return loop.fit(tally, resume, options.stop_at)
 

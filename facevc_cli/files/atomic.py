@@ -22,9 +22,10 @@ _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.\w+)?", re.DOTALL)
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yields a temporary path beside `path` to write to. On success it is renamed to `path`. On failure it is removed.
 
-    The temporary name keeps the suffix, because some writers read it. It is short even if the name is long. A full disk or a missing
-    permission becomes a FaceVCError.
-    durable: waits until the name is on the disk, too. Without it a power cut may lose the file, but never leaves an incomplete one.
+    The temporary name keeps the suffix, because some writers read it. It is short even if the name is long. A full disk
+    or a missing permission becomes a FaceVCError.
+    durable: waits until the name is on the disk, too. Without it a power cut may lose the file, but never leaves an
+    incomplete one.
     """
     temporary = path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
@@ -46,8 +47,8 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder beside `folder` to fill. On success it replaces `folder`. On failure it is removed.
 
-    The new content is on the disk before the swap. The old content is kept under `name_old_folder` until the swap itself is on the disk.
-    An OSError is raised unchanged.
+    The new content is on the disk before the swap. The old content is kept under `name_old_folder` until the swap
+    itself is on the disk. An OSError is raised unchanged.
     """
     temporary, old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"), name_old_folder(folder)
     try:
@@ -78,7 +79,11 @@ def _sync_file(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # this file system cannot do it, but the file is complete
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+            errno.ENOSYS,
+        ):  # this file system cannot do it, but the file is complete
             raise
     finally:
         os.close(handle)
@@ -114,12 +119,14 @@ def remove_left(folders: Iterable[Path]) -> None:
 
 def _make_write_error(path: Path, error: OSError) -> FaceVCError:
     return FaceVCError(
-        f"{path} could not be written: {error.strerror or error}. Free space or choose another output, then run the same "
-        "command again: what is finished is kept."
+        f"{path} could not be written: {error.strerror or error}. Free space or choose another output, then run the "
+        "same command again: what is finished is kept."
     )
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8 text, atomically; what is no character, such as a byte of a file name that is not UTF-8, as \\udcff, which JSON reads."""
+    """UTF-8 text, atomically; what is no character, such as a byte of a file name that is not UTF-8, as \\udcff, which
+    JSON reads.
+    """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

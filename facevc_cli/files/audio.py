@@ -1,4 +1,7 @@
-"""Audio files. Reads any format that soundfile or PyAV opens, as mono float32. Writes 16-bit files completely or not at all."""
+"""Audio files.
+
+Reads any format that soundfile or PyAV opens, as mono float32. Writes 16-bit files completely or not at all.
+"""
 
 from pathlib import Path
 
@@ -12,9 +15,10 @@ from facevc_cli.files.sound import LONGEST_S, read_sound
 def load_audio(path: Path | str, rate: int | None = None, *, longest_s: float = LONGEST_S) -> tuple[np.ndarray, int]:
     """Reads a file's sound as (wav (n,) float32 mono, rate in Hz), resampled to `rate` if given.
 
-    One or two channels are averaged. More channels are mixed as FFmpeg mixes them. If the other channels cancel one channel or are silent,
-    only that one is used. Of several sound tracks, the first that is not silent is used. An audible offset is removed.
-    FaceVCError if the file is missing, empty or unreadable, has no samples or NaN samples, or is longer than `longest_s`.
+    One or two channels are averaged. More channels are mixed as FFmpeg mixes them. If the other channels cancel one
+    channel or are silent, only that one is used. Of several sound tracks, the first that is not silent is used. An
+    audible offset is removed. FaceVCError if the file is missing, empty or unreadable, has no samples or NaN samples,
+    or is longer than `longest_s`.
     """
     sound = read_sound(Path(path), rate, longest_s)
     return sound.wav, sound.rate
@@ -52,10 +56,14 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
                         file.software = "facevc"
                     file.write(clipped)
             except soundfile.LibsndfileError:
-                temporary.write_bytes(bytes(2 * len(clipped)))  # libsndfile only says "System error"; this says which one, such as a full disk
+                temporary.write_bytes(
+                    bytes(2 * len(clipped))
+                )  # libsndfile only says "System error"; this says which one, such as a full disk
                 raise
     except soundfile.LibsndfileError as error:
-        raise FaceVCError(f"{path} could not be written ({error}). Is the disk full, or the folder read-only?") from error
+        raise FaceVCError(
+            f"{path} could not be written ({error}). Is the disk full, or the folder read-only?"
+        ) from error
 
 
 def read_wav_header(path: Path) -> tuple[int, int]:
@@ -66,4 +74,8 @@ def read_wav_header(path: Path) -> tuple[int, int]:
         found = soundfile.info(path)
     except (soundfile.LibsndfileError, OSError):
         return 0, 0
-    return (found.frames, found.samplerate) if (found.format, found.subtype, found.channels) == ("WAV", "PCM_16", 1) else (0, 0)
+    return (
+        (found.frames, found.samplerate)
+        if (found.format, found.subtype, found.channels) == ("WAV", "PCM_16", 1)
+        else (0, 0)
+    )

@@ -60,9 +60,11 @@ def check_file(path: Path, what: str = "file") -> None:
 
 @contextmanager
 def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> Iterator[Any]:
-    """Opens the container of a file, with `patches` in place of some of its bytes. FaceVCError if FFmpeg cannot read it.
+    """Opens the container of a file, with `patches` in place of some of its bytes. FaceVCError if FFmpeg cannot read
+    it.
 
-    FFmpeg gets bytes and no path. So it cannot mistake a name for an address (`12:30.mp4`), and cannot open other files.
+    FFmpeg gets bytes and no path. So it cannot mistake a name for an address (`12:30.mp4`), and cannot open other
+    files.
     """
     import av
     from av.error import FFmpegError
@@ -72,10 +74,13 @@ def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> It
         with (
             _PatchedFile(path, patches or {}) as file,
             av.open(
-                file, metadata_errors="ignore", options={"format_whitelist": FORMATS, "protocol_whitelist": "none"},
-                io_open=_refuse, buffer_size=BUFFER_BYTES,
+                file,
+                metadata_errors="ignore",
+                options={"format_whitelist": FORMATS, "protocol_whitelist": "none"},
+                io_open=_refuse,
+                buffer_size=BUFFER_BYTES,
             ) as container,
-        ):  # fmt: skip
+        ):
             yield container
     except (FFmpegError, OSError) as error:
         reason = error.strerror or error

@@ -9,11 +9,25 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 
 # Files of systems, network disks and archivers. Names are compared without capitals.
-SYSTEM_NAMES = frozenset({
-    "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler",
-    "system volume information", "lost+found", "network trash folder", "temporary items",
-    "thumbs.db", "ehthumbs.db", "desktop.ini",
-})  # fmt: skip
+SYSTEM_NAMES = frozenset(
+    {
+        "@eadir",
+        "@recycle",
+        "@recently-snapshot",
+        "#recycle",
+        "#snapshot",
+        "__macosx",
+        "$recycle.bin",
+        "recycler",
+        "system volume information",
+        "lost+found",
+        "network trash folder",
+        "temporary items",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+    }
+)
 SHOWN = 5  # kinds in a note
 
 
@@ -47,7 +61,8 @@ class PassedOver:
 class _Folder:
     """A folder in a search.
 
-    above: the real folders on the way to it, and itself. seen: the folders that were already reached through the same link.
+    above: the real folders on the way to it, and itself. seen: the folders that were already reached through the same
+    link.
     """
 
     path: Path
@@ -64,8 +79,8 @@ def is_hidden(name: str) -> bool:
 def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None = None) -> list[Path]:
     """Returns the files below a folder that have the wanted suffixes, sorted. Other files are counted in `passed`.
 
-    Linked folders are searched. If two links lead to one folder, it is searched twice. A link to a folder that contains the link is not
-    followed. `folder` itself may be hidden. FaceVCError if it cannot be read.
+    Linked folders are searched. If two links lead to one folder, it is searched twice. A link to a folder that contains
+    the link is not followed. `folder` itself may be hidden. FaceVCError if it cannot be read.
     """
     passed = PassedOver() if passed is None else passed
     real = os.path.realpath(folder)
@@ -102,7 +117,10 @@ def walk_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None
 
 
 def _enter(here: _Folder, path: Path, linked: bool) -> _Folder | None:
-    """Returns the next folder to search. None if a link leads back, or leads a second time to a folder behind the same link."""
+    """Returns the next folder to search.
+
+    None if a link leads back, or leads a second time to a folder behind the same link.
+    """
     if not linked:
         real = os.path.join(here.real, path.name)
         return _Folder(path, real, here.above | {real}, here.seen) if real not in here.above else None

@@ -11,7 +11,8 @@ from facevc_cli.core.errors import FaceVCError
 def hash_file(path: Path | str, advice: str = "Check the path.") -> str:
     """Returns the hexadecimal sha256 of a file's bytes.
 
-    FaceVCError if the file cannot be read, or is a device or a pipe, which may never end. The message ends with `advice`.
+    FaceVCError if the file cannot be read, or is a device or a pipe, which may never end. The message ends with
+    `advice`.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise FaceVCError(f"{path}: expected a file, found a folder, a device or a pipe. {advice}")
@@ -34,10 +35,12 @@ COARSEST_CLOCK_S = 2.0  # the steps of some file systems' times
 
 
 def stamp_file(path: Path) -> str:
-    """Returns the size and times of a file as text. Equal stamps mean equal contents, so a large file need not be read again.
+    """Returns the size and times of a file as text. Equal stamps mean equal contents, so a large file need not be read
+    again.
 
-    The stamp includes the time of the inode's last change, which no program can set back. It is empty if the times prove nothing: on
-    Windows, and for a file that changed a moment ago, because it may change again within one step of the clock.
+    The stamp includes the time of the inode's last change, which no program can set back. It is empty if the times
+    prove nothing: on Windows, and for a file that changed a moment ago, because it may change again within one step of
+    the clock.
     """
     try:
         about = path.stat()

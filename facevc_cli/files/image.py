@@ -18,7 +18,8 @@ from facevc_cli.core.extras import install_command
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.image_headers import check_header, check_scans, is_costly_exif, is_heif, is_jpeg, read_start
 
-# Only formats that this process decodes itself. Pillow has others, and starts Ghostscript for files that look like PostScript.
+# Only formats that this process decodes itself. Pillow has others, and starts Ghostscript for files that look like
+# PostScript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "MPO", "AVIF", "JPEG2000")
 PLUGINS = {
     "PNG": "Png",
@@ -52,11 +53,13 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Key
 
 
 def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarray:
-    """Reads a picture as (H, W, 3) uint8 RGB: the first frame, upright by its EXIF orientation, with transparent parts white.
+    """Reads a picture as (H, W, 3) uint8 RGB: the first frame, upright by its EXIF orientation, with transparent parts
+    white.
 
-    Grey, palette, CMYK and 16-bit pictures are converted. A picture of more than 25 million pixels is halved while it is decoded, until it
-    has fewer. A picture that was cut short is used if at most a fifth of its rows is missing; the missing rows are grey or black.
-    FaceVCError if the file is missing, empty, broken, truncated or no picture, has more than `most_pixels`, or needs too much memory.
+    Grey, palette, CMYK and 16-bit pictures are converted. A picture of more than 25 million pixels is halved while it
+    is decoded, until it has fewer. A picture that was cut short is used if at most a fifth of its rows is missing; the
+    missing rows are grey or black. FaceVCError if the file is missing, empty, broken, truncated or no picture, has more
+    than `most_pixels`, or needs too much memory.
     """
     path = Path(path)
     if not path.is_file():
@@ -66,7 +69,8 @@ def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarra
         raise FaceVCError(f"{path}: the file is empty (zero bytes). Copy or save it again.")
     if size > LARGEST_FILE_BYTES:
         raise FaceVCError(
-            f"{path}: expected an image file of at most {LARGEST_FILE_BYTES // 10**6} MB, found {size // 10**6} MB. Save it as JPEG."
+            f"{path}: expected an image file of at most {LARGEST_FILE_BYTES // 10**6} MB, found {size // 10**6} MB. "
+            "Save it as JPEG."
         )
     try:
         with warnings.catch_warnings():
@@ -167,7 +171,10 @@ def _check_size(path: Path, image: Any, most_pixels: int) -> int:
 
 
 def _decode(path: Path, image: Any, halvings: int) -> np.ndarray:
-    """Decodes an opened file to an upright picture. JPEG and JPEG 2000 are halved by their decoders, others in strips."""
+    """Decodes an opened file to an upright picture.
+
+    JPEG and JPEG 2000 are halved by their decoders, others in strips.
+    """
     width = image.width
     _ask_for_less(image, halvings)
     try:
@@ -190,12 +197,16 @@ def _ask_for_less(image: Any, halvings: int) -> None:
 
 
 def _count_wavelet_halvings(size: tuple[int, int], halvings: int) -> int:
-    """Counts the halvings that OpenJPEG can do. It rounds up, and Pillow rounds to the nearest, and fails if they differ."""
+    """Counts the halvings that OpenJPEG can do.
+
+    It rounds up, and Pillow rounds to the nearest, and fails if they differ.
+    """
     return max(k for k in range(halvings + 1) if all(-(-side >> k) == (side + (1 << k >> 1)) >> k for side in size))
 
 
 def _rescue_part(path: Path, image: Any, halvings: int) -> Any:
-    """Returns the remaining part of a JPEG or PNG that was cut short. None if too much is missing. Picture viewers show it, too.
+    """Returns the remaining part of a JPEG or PNG that was cut short. None if too much is missing. Picture viewers show
+    it, too.
 
     Pillow's own switch, ImageFile.LOAD_TRUNCATED_IMAGES, would change the whole process.
     """
@@ -238,7 +249,10 @@ def _turn_upright(image: Any, picture: Image.Image) -> Image.Image:
 
 
 def _convert_to_rgb(image: Any, factor: int) -> Image.Image:
-    """Converts a decoded picture of any mode to RGB, scaled down by a whole number. It works in strips to save memory."""
+    """Converts a decoded picture of any mode to RGB, scaled down by a whole number.
+
+    It works in strips to save memory.
+    """
     if image.mode == "RGB" and factor == 1 and "transparency" not in image.info:
         return image
     width, height = image.size
@@ -255,7 +269,9 @@ def _strip(image: Image.Image, scale: float) -> Image.Image:
     if image.mode.startswith("I;16"):
         return Image.fromarray(_scale_to_eight_bits(np.arange(65536), scale)[np.asarray(image)]).convert("RGB")
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_scale_to_eight_bits(np.nan_to_num(np.asarray(image).astype(np.float64)), scale)).convert("RGB")
+        return Image.fromarray(
+            _scale_to_eight_bits(np.nan_to_num(np.asarray(image).astype(np.float64)), scale)
+        ).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         seen = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
@@ -270,7 +286,9 @@ def _scale_to_eight_bits(values: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _find_scale(image: Any) -> float:
-    """Returns the factor that brings a picture's integers or floats to 0..255, from the smallest usual range that holds its largest value."""
+    """Returns the factor that brings a picture's integers or floats to 0..255, from the smallest usual range that holds
+    its largest value.
+    """
     if image.mode == "F":
         ranges: tuple[float, ...] = (1.0, 255.0, 65535.0)
     elif image.mode == "I":

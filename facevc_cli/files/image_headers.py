@@ -11,7 +11,9 @@ LARGEST_EXIF_BYTES = 1 << 20  # a camera writes at most 64 kB
 LARGEST_TAGS_BYTES = (
     64 << 20
 )  # all values of one directory; entries may share one long value, which is read for each of them
-MOST_VALUES = 200_000  # values of one TIFF tag; each strip of the picture has an offset, and each offset becomes an object
+MOST_VALUES = (
+    200_000  # values of one TIFF tag; each strip of the picture has an offset, and each offset becomes an object
+)
 LARGEST_TILE_PIXELS = 1 << 24
 LARGEST_COMMENT_BYTES = 1 << 20  # Pillow joins the parts of a GIF's comment one by one, in quadratic time
 MOST_SCAN_PIXELS = 2_000_000_000  # scans of a progressive JPEG times its pixels; a camera's has about ten scans
@@ -75,10 +77,11 @@ def is_costly_exif(exif: bytes) -> bool:
 def check_scans(
     path: Path, width: int, height: int, samplings: Sequence[tuple[int, int]], progressive: bool
 ) -> tuple[int, int]:
-    """Returns (scans, bytes that libjpeg keeps until the last scan) of a JPEG. FaceVCError if decoding would take too long.
+    """Returns (scans, bytes that libjpeg keeps until the last scan) of a JPEG. FaceVCError if decoding would take too
+    long.
 
-    samplings: horizontal and vertical, per channel. Each scan of a progressive JPEG covers the whole picture, but an empty scan needs only
-    a few bytes.
+    samplings: horizontal and vertical, per channel. Each scan of a progressive JPEG covers the whole picture, but an
+    empty scan needs only a few bytes.
     """
     scans, last = 0, b""
     with path.open("rb") as file:
@@ -91,7 +94,8 @@ def check_scans(
             last = block[-1:]
     if scans * width * height > MOST_SCAN_PIXELS and scans > 20:
         raise FaceVCError(
-            f"{path}: expected a JPEG of at most 20 scans, found {scans} over {width * height / 1e6:.1f} million pixels. Save it as a plain JPEG."
+            f"{path}: expected a JPEG of at most 20 scans, found {scans} over {width * height / 1e6:.1f} million "
+            "pixels. Save it as a plain JPEG."
         )
     largest = max((h * v for h, v in samplings), default=1)
     return scans, round(2 * width * height * sum(h * v / largest for h, v in samplings)) if several else 0
@@ -113,7 +117,9 @@ def _check_jpeg(path: Path, file: BinaryIO) -> None:
 
 
 def _iterate_jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Yields (marker, bytes of content) of each segment before the first scan, with the file positioned at the content."""
+    """Yields (marker, bytes of content) of each segment before the first scan, with the file positioned at
+    the content.
+    """
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] != 0xDA:
         if head[1] == 0xFF:  # padding before a marker
@@ -144,16 +150,20 @@ def _check_tiff(path: Path, file: BinaryIO) -> None:
                 waiting.append(value)
             if total > LARGEST_TAGS_BYTES or (count > MOST_VALUES and kind not in OPAQUE_TYPES):
                 raise FaceVCError(
-                    f"{path}: its TIFF tags claim more values than a picture has (tag {tag}: {count}). Save it again, as PNG or JPEG."
+                    f"{path}: its TIFF tags claim more values than a picture has (tag {tag}: {count}). Save it again, "
+                    "as PNG or JPEG."
                 )
         if len(sides) == 2 and sides[0] * sides[1] > LARGEST_TILE_PIXELS:
             raise FaceVCError(
-                f"{path}: expected TIFF tiles of at most 16 million pixels, found {sides[0]} x {sides[1]}. Save it again, as PNG or JPEG."
+                f"{path}: expected TIFF tiles of at most 16 million pixels, found {sides[0]} x {sides[1]}. Save it "
+                "again, as PNG or JPEG."
             )
 
 
 def _iterate_tiff_entries(file: BinaryIO, place: int, order: str, big: bool) -> Iterator[tuple[int, int, int, int]]:
-    """Yields (tag, type, count, the first number of the value or its position) of one directory, until the file ends."""
+    """Yields (tag, type, count, the first number of the value or its position) of one directory, until the
+    file ends.
+    """
     try:
         file.seek(place)
         entries = struct.unpack(order + "Q", file.read(8))[0] if big else struct.unpack(order + "H", file.read(2))[0]
@@ -178,5 +188,6 @@ def _check_gif(path: Path, file: BinaryIO) -> None:
             file.seek(size[0], 1)
             if file.tell() > LARGEST_COMMENT_BYTES:
                 raise FaceVCError(
-                    f"{path}: expected a picture near the start of the GIF, found {file.tell()} bytes of comments. Save it again."
+                    f"{path}: expected a picture near the start of the GIF, found {file.tell()} bytes of comments. "
+                    "Save it again."
                 )

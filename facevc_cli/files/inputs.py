@@ -18,7 +18,8 @@ def _split_suffixes(names: str) -> frozenset[str]:
     return frozenset(f".{name}" for name in names.split())
 
 
-# Files with these suffixes are found in folders: libsndfile, FFmpeg and Pillow read them. A file that is named itself is
+# Files with these suffixes are found in folders: libsndfile, FFmpeg and Pillow read them. A file that is named itself
+# is
 # tried whatever its suffix.
 AUDIO_SUFFIXES = _split_suffixes(
     "wav wave w64 rf64 flac ogg oga opus spx mp3 mp2 mpga m4a m4b m4r aac ac3 eac3 aif aiff aifc au snd caf amr awb "
@@ -34,7 +35,9 @@ IMAGE_SUFFIXES = _split_suffixes(
 
 @dataclass(frozen=True)
 class SpeakerRule:
-    """Finds the speaker of a file: from a table (utterance, speaker), from a pattern's first group in the id, or from its folder's name."""
+    """Finds the speaker of a file: from a table (utterance, speaker), from a pattern's first group in the id, or from
+    its folder's name.
+    """
 
     pattern: str | None = None
     table: Mapping[str, str] = field(default_factory=dict)
@@ -78,8 +81,8 @@ class SpeakerRule:
 class Input:
     """One file to work on. Its `id` is the path below the given folder, with '/' between parts.
 
-    The suffix is part of the id only if the paths of two files differ in nothing else. Accents are written as one character (NFC), whatever
-    the disk uses.
+    The suffix is part of the id only if the paths of two files differ in nothing else. Accents are written as one
+    character (NFC), whatever the disk uses.
     """
 
     path: Path
@@ -101,10 +104,12 @@ def _iterate_sources(sources: Sequence[str | Path]) -> Iterator[Path]:
 def find_files(
     sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT
 ) -> list[tuple[Path, str]]:
-    """Returns (path, id) of every given file, and of the files in given folders that have the wanted suffixes, sorted within each folder.
+    """Returns (path, id) of every given file, and of the files in given folders that have the wanted suffixes, sorted
+    within each folder.
 
-    A given file is used whatever its suffix. The reporter gets notes about skipped files in folders. If two files of one folder differ only
-    in the suffix, their ids have the suffix. FaceVCError if nothing is found, a path is missing, or two other files have one id.
+    A given file is used whatever its suffix. The reporter gets notes about skipped files in folders. If two files of
+    one folder differ only in the suffix, their ids have the suffix. FaceVCError if nothing is found, a path is missing,
+    or two other files have one id.
     """
     found: dict[str, list[tuple[Path, str]]] = {}  # by id without suffix: the file, and its id with suffix
     for path, whole in _search(sources, suffixes, reporter):
@@ -119,12 +124,18 @@ def find_files(
 
 
 def list_files(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Path]:
-    """Same as `find_files`, but without ids, so names may repeat. FaceVCError if nothing is found or a path is missing."""
+    """Same as `find_files`, but without ids, so names may repeat.
+
+    FaceVCError if nothing is found or a path is missing.
+    """
     return list({path.resolve(): path for path, _ in reversed(_search(sources, suffixes, reporter))}.values())[::-1]
 
 
 def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: Reporter) -> list[tuple[Path, str]]:
-    """Returns (path, path below the given folder) of every file. FaceVCError if a path is missing, or nothing is found."""
+    """Returns (path, path below the given folder) of every file.
+
+    FaceVCError if a path is missing, or nothing is found.
+    """
     passed, found = PassedOver(), []
     for source in _iterate_sources(sources):
         if os.path.isdir(source):  # unlike Path's, it takes a name that is too long for one that is not there
@@ -149,7 +160,10 @@ def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: R
 
 
 def _tell_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:
-    """Returns (path, id). The id has the suffix only if it is ambiguous without. FaceVCError if it is ambiguous even with the suffix."""
+    """Returns (path, id).
+
+    The id has the suffix only if it is ambiguous without. FaceVCError if it is ambiguous even with the suffix.
+    """
     for alike in found.values():
         path, whole = alike[0]
         for other, same in alike[1:]:

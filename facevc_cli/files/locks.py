@@ -22,10 +22,11 @@ NOTE = ".json"  # beside the lock: who holds it
 
 @contextmanager
 def exclusive_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
-    """Holds a lock file during the block. Other processes wait, or without `wait` get a FaceVCError that names the holder.
+    """Holds a lock file during the block. Other processes wait, or without `wait` get a FaceVCError that names the
+    holder.
 
-    what: the locked output, for the error message. The lock file is removed at the end. If the folder is not writable, or its file system
-    has no locks, nothing is locked. Writing then reports the problem.
+    what: the locked output, for the error message. The lock file is removed at the end. If the folder is not writable,
+    or its file system has no locks, nothing is locked. Writing then reports the problem.
     """
     lock = _acquire(path, what, wait)
     if lock is None:
@@ -34,11 +35,17 @@ def exclusive_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[Non
     note = path.with_name(path.name + NOTE)
     try:
         with suppress(OSError):
-            note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _format_now()}) + "\n", encoding="utf-8")
+            note.write_text(
+                json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _format_now()}) + "\n",
+                encoding="utf-8",
+            )
         with remove_if_dropped(note), remove_if_dropped(path):
             yield
     finally:
-        for file in (note, path):  # while it is still locked: the library sees whether a lock file was removed before it was locked
+        for file in (
+            note,
+            path,
+        ):  # while it is still locked: the library sees whether a lock file was removed before it was locked
             with suppress(OSError):
                 file.unlink(missing_ok=True)
         with suppress(OSError):
@@ -60,7 +67,8 @@ def _acquire(path: Path, what: str, wait: bool) -> "BaseFileLock | None":
         except Timeout:
             if not wait:
                 raise FaceVCError(
-                    f"{what} is in use by another facevc process ({describe_holder(path)}). Wait until it is done, stop it, or choose another output."
+                    f"{what} is in use by another facevc process ({describe_holder(path)}). Wait until it is done, "
+                    "stop it, or choose another output."
                 ) from None
             check_stop()
             time.sleep(POLL_S)

@@ -1,5 +1,5 @@
-"""Compares names whichever way their accents are written. macOS writes an accented letter as two characters (NFD), most other systems as one
-(NFC).
+"""Compares names whichever way their accents are written. macOS writes an accented letter as two characters (NFD), most
+other systems as one (NFC).
 """
 
 import unicodedata
@@ -16,21 +16,27 @@ def normalise_name(text: str) -> str:
 
 
 def index_by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
-    """Builds name -> value. A name with blanks around it is also found without them, unless another name is equal to that. Of equal names the
-    last counts.
+    """Builds name -> value. A name with blanks around it is also found without them, unless another name is equal to
+    that. Of equal names the last counts.
     """
     named = [(normalise_name(name), value) for name, value in pairs]
     return {name.strip(): value for name, value in named} | dict(named)
 
 
 def look_up(found: Mapping[str, T], name: str) -> T | None:
-    """Returns the value of a name in a mapping by normalised names. Blanks around the name are ignored if it is not found with them."""
+    """Returns the value of a name in a mapping by normalised names.
+
+    Blanks around the name are ignored if it is not found with them.
+    """
     key = normalise_name(name)
     return found.get(key, found.get(key.strip()))
 
 
 def find_real_path(path: Path) -> Path:
-    """Returns the path of an existing file or folder, whichever way the disk writes its accents. Returns `path` if there is none."""
+    """Returns the path of an existing file or folder, whichever way the disk writes its accents.
+
+    Returns `path` if there is none.
+    """
     try:
         if path.exists() or str(path).isascii():
             return path

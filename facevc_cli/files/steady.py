@@ -1,4 +1,7 @@
-"""A file for HDF5 that never fails. If a write fails, the HDF5 library crashes the process or continues in a broken state."""
+"""A file for HDF5 that never fails.
+
+If a write fails, the HDF5 library crashes the process or continues in a broken state.
+"""
 
 import os
 from pathlib import Path
@@ -8,8 +11,8 @@ from types import TracebackType
 class SteadyFile:
     """The methods that h5py needs of a Python file object. `check` raises the first failure.
 
-    After a failed write the content stays in memory. HDF5 reads its own writes again, so its state stays correct and the file closes in
-    order. Call `check` after every item, so that little is kept in memory.
+    After a failed write the content stays in memory. HDF5 reads its own writes again, so its state stays correct and
+    the file closes in order. Call `check` after every item, so that little is kept in memory.
     """
 
     def __init__(self, path: Path):
@@ -21,7 +24,9 @@ class SteadyFile:
     def __enter__(self) -> "SteadyFile":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._file.close()
 
     def check(self) -> None:

@@ -1,4 +1,7 @@
-"""Reads CSV tables as spreadsheets write them, with errors that name the line. Writes them atomically. Resolves paths in them."""
+"""Reads CSV tables as spreadsheets write them, with errors that name the line.
+
+Writes them atomically. Resolves paths in them.
+"""
 
 import codecs
 import csv
@@ -18,9 +21,20 @@ NAME_COLUMNS = frozenset({"utterance", "speaker", "target", "source_id", "source
 # The columns that a table from a spreadsheet may have; they are known with capitals and blanks too. All others keep
 # their names.
 KNOWN_COLUMNS = NAME_COLUMNS | {
-    "source", "face", "voice", "split", "gender", "source_gender", "references", "transcript", "parallel", "weight",
-    "file", "path", "converted",
-}  # fmt: skip
+    "source",
+    "face",
+    "voice",
+    "split",
+    "gender",
+    "source_gender",
+    "references",
+    "transcript",
+    "parallel",
+    "weight",
+    "file",
+    "path",
+    "converted",
+}
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -32,7 +46,10 @@ _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 
 
 def decode_text(path: Path, what: str, advice: str) -> str:
-    """Decodes a text file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark. FaceVCError if it cannot be read or has another encoding."""
+    """Decodes a text file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
+
+    FaceVCError if it cannot be read or has another encoding.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -51,8 +68,8 @@ def decode_text(path: Path, what: str, advice: str) -> str:
         ) from error
     if "\0" in text:
         raise FaceVCError(
-            f"{path}: the {what} cannot be read: line {text.count(chr(10), 0, text.index(chr(0))) + 1} holds a zero byte, so it is no text or is "
-            f"UTF-16 without its mark. {advice}"
+            f"{path}: the {what} cannot be read: line {text.count(chr(10), 0, text.index(chr(0))) + 1} holds a zero "
+            f"byte, so it is no text or is UTF-16 without its mark. {advice}"
         )
     return text
 
@@ -60,8 +77,8 @@ def decode_text(path: Path, what: str, advice: str) -> str:
 def read_table(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]:
     """Reads the rows of a CSV file with a header line. FaceVCError says what is missing, and in which line.
 
-    Fields are separated by commas, semicolons or tabs. Rows of empty fields and columns without a name are skipped. Names of columns that
-    facevc knows may have capitals and blanks. Fields remain unchanged text.
+    Fields are separated by commas, semicolons or tabs. Rows of empty fields and columns without a name are skipped.
+    Names of columns that facevc knows may have capitals and blanks. Fields remain unchanged text.
     """
     text = decode_text(path, "CSV table", "Save it as CSV in UTF-8 (in Excel: 'CSV UTF-8').")
     try:
@@ -82,9 +99,13 @@ def _cut_separator_line(text: str) -> tuple[str, str]:
 
 
 def _find_separator(text: str, required: Sequence[str]) -> str:
-    """Returns the separator that gives the header the most required columns, then the most columns. In a tie it is the comma."""
+    """Returns the separator that gives the header the most required columns, then the most columns.
+
+    In a tie it is the comma.
+    """
     headers = {
-        separator: _name_columns(next(_iterate_filled_rows(text, separator), (0, []))[1], required) for separator in SEPARATORS
+        separator: _name_columns(next(_iterate_filled_rows(text, separator), (0, []))[1], required)
+        for separator in SEPARATORS
     }
     return max(
         SEPARATORS, key=lambda separator: (len(set(required) & set(headers[separator])), len(headers[separator]))
@@ -98,7 +119,10 @@ def _iterate_filled_rows(text: str, separator: str) -> Iterator[tuple[int, list[
 
 
 def _name_columns(header: Sequence[str], required: Sequence[str]) -> list[str]:
-    """Returns the column names without blanks around them. Known columns get facevc's spelling, unless the table has them twice."""
+    """Returns the column names without blanks around them.
+
+    Known columns get facevc's spelling, unless the table has them twice.
+    """
     plain = [name.strip() for name in header]
     known = KNOWN_COLUMNS | set(required)
     called = [re.sub(r"[\s-]+", "_", name.casefold()) for name in plain]
@@ -150,11 +174,15 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
         try:
             writer.writerows(rows)
         except UnicodeEncodeError as error:
-            raise FaceVCError(f"{path}: a name in it is no UTF-8 text ({error.object.strip()[:80]!r}), which no table can hold. Rename the file.") from error
+            raise FaceVCError(
+                f"{path}: a name in it is no UTF-8 text ({error.object.strip()[:80]!r}), which no table can hold. "
+                "Rename the file."
+            ) from error
 
 
 def make_relative_path(folder: Path, file: Path | str) -> str:
-    """Returns a file's path relative to `folder`, for a table in it. So the table shows no home folder, and may move with its files.
+    """Returns a file's path relative to `folder`, for a table in it. So the table shows no home folder, and may move
+    with its files.
 
     The path is absolute only if there is no relative one, for example between two drives.
     """
@@ -162,7 +190,9 @@ def make_relative_path(folder: Path, file: Path | str) -> str:
     real = os.path.join(os.path.realpath(os.path.dirname(absolute)), os.path.basename(absolute))
     try:
         relative = os.path.relpath(absolute, base)
-        if os.path.realpath(os.path.join(base, relative)) != os.path.realpath(absolute):  # a link among the folders leads elsewhere
+        if os.path.realpath(os.path.join(base, relative)) != os.path.realpath(
+            absolute
+        ):  # a link among the folders leads elsewhere
             relative = os.path.relpath(real, os.path.realpath(base))
     except ValueError:
         return absolute
@@ -170,7 +200,9 @@ def make_relative_path(folder: Path, file: Path | str) -> str:
 
 
 def resolve(name: str, table: Path) -> str:
-    """Returns a path from a table: relative to the table's folder if the file exists there, else to the working directory."""
+    """Returns a path from a table: relative to the table's folder if the file exists there, else to the working
+    directory.
+    """
     path = find_real_path(Path(name.strip()))
     beside = find_real_path(table.parent / path)  # an absolute path stays what it is
     return str(beside if os.path.exists(beside) or not os.path.exists(path) else path)

@@ -16,8 +16,8 @@ _BROADCAST = frozenset({"mpegts", "mpeg"})
 class Timeline:
     """The timeline of one sound stream, in seconds from the beginning of its container.
 
-    origin_s: the earliest time stamp of sound and picture. end_s: the end of the picture; None if there is no picture, or its end is
-    unknown.
+    origin_s: the earliest time stamp of sound and picture. end_s: the end of the picture; None if there is no picture,
+    or its end is unknown.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Timeline:
 
 
 def _read_duration_s(stream: Any) -> float:
-    """Returns a stream's duration, or 0 if it is unknown. The container's duration is not used, because wrong time stamps of the sound make it
-    too long.
+    """Returns a stream's duration, or 0 if it is unknown. The container's duration is not used, because wrong time
+    stamps of the sound make it too long.
     """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)

@@ -28,7 +28,9 @@ class Track(Protocol):
     @property
     def announced_s(self) -> float | None: ...  # None: the header does not say
     def iterate_blocks(self) -> Iterator[np.ndarray]: ...  # (n, channels) float32
-    def is_longer(self, longest_s: float) -> bool: ...  # True if found without decoding everything; False if that is unknown
+    def is_longer(
+        self, longest_s: float
+    ) -> bool: ...  # True if found without decoding everything; False if that is unknown
 
 
 class PlainTrack:

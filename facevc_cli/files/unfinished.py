@@ -10,7 +10,8 @@ _OGG_HEADER = 27
 
 
 def find_length_patches(path: Path) -> dict[int, bytes]:
-    """Returns replacement bytes by position, so that the header says that the sound continues to the end. None if the header is right.
+    """Returns replacement bytes by position, so that the header says that the sound continues to the end. None if the
+    header is right.
 
     It knows RIFF, RF64 and Sun's AU.
     """
@@ -35,7 +36,9 @@ def find_length_patches(path: Path) -> dict[int, bytes]:
 
 
 def is_chained_ogg(path: Path) -> bool:
-    """Returns True if an Ogg file is several files in a row, as radio stations send them. libsndfile reads only the first."""
+    """Returns True if an Ogg file is several files in a row, as radio stations send them. libsndfile reads only the
+    first.
+    """
     size = path.stat().st_size
     begun = False  # whether pages with sound were seen
     with path.open("rb") as file:

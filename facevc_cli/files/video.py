@@ -9,7 +9,9 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.container import decode_frames, open_container
 
 
-def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -> Iterator[tuple[int, float, np.ndarray]]:
+def iterate_frames(
+    path: Path | str, every: int = 1, limit: int | None = None
+) -> Iterator[tuple[int, float, np.ndarray]]:
     """Yields every n-th frame of a video, at most `limit` frames, as (index, time in s, (H, W, 3) uint8 RGB, upright).
 
     Damaged packets are skipped. FaceVCError if the file is missing, empty or unreadable, or if no frame can be decoded.
@@ -32,7 +34,9 @@ def iterate_frames(path: Path | str, every: int = 1, limit: int | None = None) -
                     return
             index += 1
     if index == 0:
-        raise FaceVCError(f"{path}: no frame of the video can be decoded: it is cut short or damaged. Copy or export it again.")
+        raise FaceVCError(
+            f"{path}: no frame of the video can be decoded: it is cut short or damaged. Copy or export it again."
+        )
 
 
 def _turn_upright(image: np.ndarray, rotation_deg: int) -> np.ndarray:

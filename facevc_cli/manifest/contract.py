@@ -3,9 +3,26 @@
 MANIFEST = "manifest.csv"
 ADDRESSES = "addresses.safetensors"
 COLUMNS = (
-    "converted", "status", "system", "baseline", "degradation", "source", "source_id", "target", "face", "voice", "face_id", "driver",
-    "gender", "references", "seconds", "model", "vocoder", "key", "reason",
-)  # fmt: skip
+    "converted",
+    "status",
+    "system",
+    "baseline",
+    "degradation",
+    "source",
+    "source_id",
+    "target",
+    "face",
+    "voice",
+    "face_id",
+    "driver",
+    "gender",
+    "references",
+    "seconds",
+    "model",
+    "vocoder",
+    "key",
+    "reason",
+)
 DONE, FAILED = "done", "failed"  # in the column `status`
 SEPARATOR = "|"  # between the files of a cell, such as `references`
 FEMALE, MALE = "female", "male"

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 class Conversion:
     """A row of the manifest, joined with the tables. An empty text means unknown.
 
-    system: the label under which figures are listed. It is `base`, the plain system's name; a slash may follow with the `baseline`
-    (what drove it instead of the face) or the `degradation` (what was done to the face). target: the identity. face: the image or
-    recording that was asked for. driver: the file that the voice really came from. Genders: "male", "female" or "".
-    source_speaker: who speaks in the source. references: recordings of the target's real voice. parallel: the target's own recording
-    of the same words. about: every other column.
+    system: the label under which figures are listed. It is `base`, the plain system's name; a slash may follow with the
+    `baseline` (what drove it instead of the face) or the `degradation` (what was done to the face). target: the
+    identity. face: the image or recording that was asked for. driver: the file that the voice really came from.
+    Genders: "male", "female" or "".
+    source_speaker: who speaks in the source. references: recordings of the target's real voice. parallel: the target's
+    own recording of the same words. about: every other column.
     """
 
     system: str

@@ -108,8 +108,9 @@ def _read(path: Path) -> list[Line]:
 class Addresses:
     """`addresses.safetensors`, which says how much of each memory slot each face uses.
 
-    address: (faces, slots) float32, rows sum to 1. slots: (slots, voice_dim) float32, the memory's values. The metadata `faces` is a
-    JSON list of image paths, relative to the folder, in the order of the rows. Rows of earlier runs stay as long as the memory is the same.
+    address: (faces, slots) float32, rows sum to 1. slots: (slots, voice_dim) float32, the memory's values. The metadata
+    `faces` is a JSON list of image paths, relative to the folder, in the order of the rows. Rows of earlier runs stay
+    as long as the memory is the same.
     """
 
     def __init__(self, folder: Path | None, slots: np.ndarray | None):
@@ -163,7 +164,10 @@ def read_addresses(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     if not all(isinstance(face, str) for face in faces):
         raise FaceVCError(f"{path}: expected file names as faces, found something else. Remove the file.")
     if address.ndim != 2 or slots.ndim != 2 or len(faces) != len(address) or address.shape[1] != len(slots):
-        raise FaceVCError(f"{path}: {len(faces)} faces, addresses of {address.shape} and slots of {slots.shape} do not fit. Remove the file.")
+        raise FaceVCError(
+            f"{path}: {len(faces)} faces, addresses of {address.shape} and slots of {slots.shape} do not fit. Remove "
+            "the file."
+        )
     return faces, address, slots
 
 

@@ -95,6 +95,8 @@ def _is_ours(home: Path) -> bool:
             return False
         if os.name == "posix" and (found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700):
             return False
-        return owner.st_size == len(_make_owner_text(home)) and (home / OWNER).read_text(encoding="utf-8") == _make_owner_text(home)
+        return owner.st_size == len(_make_owner_text(home)) and (home / OWNER).read_text(
+            encoding="utf-8"
+        ) == _make_owner_text(home)
     except (OSError, ValueError):
         return False

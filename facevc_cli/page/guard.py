@@ -162,8 +162,8 @@ class Guard:
             raise RefusedError(
                 413,
                 f"There is no room for this upload of {size / MEGABYTE:.1f} MB: {used / MEGABYTE:.0f} of the "
-                f"{self.most_bytes / MEGABYTE:.0f} MB for all uploads are used. Convert, or remove files, and upload it "
-                "again. A larger --max-mb makes more room.",
+                f"{self.most_bytes / MEGABYTE:.0f} MB for all uploads are used. Convert, or remove files, and upload "
+                "it again. A larger --max-mb makes more room.",
             )
         self._arriving.append(size)
         try:

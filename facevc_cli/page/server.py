@@ -20,7 +20,8 @@ MOST_UPLOADS = 20  # room for all uploads together, as a multiple of the largest
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
-    "worker-src 'self' blob:; frame-src 'none'; frame-ancestors 'none'; object-src 'none'; base-uri 'self'; form-action 'self'"
+    "worker-src 'self' blob:; frame-src 'none'; frame-ancestors 'none'; object-src 'none'; base-uri 'self'; "
+    "form-action 'self'"
 )
 HEADERS = {
     b"content-security-policy": POLICY.encode(),
@@ -56,9 +57,13 @@ def bind(host: str, port: int) -> socket.socket:
             family, kind, protocol, _, address = socket.getaddrinfo(host, tried, type=socket.SOCK_STREAM)[0]
             listener = socket.socket(family, kind, protocol)
         except OSError as error:
-            raise UsageError(f"--host {host}: no address of this machine ({error}). Use 127.0.0.1, or 0.0.0.0 for all its networks.") from error
+            raise UsageError(
+                f"--host {host}: no address of this machine ({error}). Use 127.0.0.1, or 0.0.0.0 for all its networks."
+            ) from error
         try:
-            if os.name == "posix":  # allows a port that was closed a moment ago; on Windows two servers could then share it
+            if (
+                os.name == "posix"
+            ):  # allows a port that was closed a moment ago; on Windows two servers could then share it
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen()
@@ -67,7 +72,10 @@ def bind(host: str, port: int) -> socket.socket:
             reason = error
             continue
         return listener
-    raise FaceVCError(f"--host {host} --port {port}: neither this port nor one of the next {TRIED_PORTS - 1} is free ({reason}). Choose others.")
+    raise FaceVCError(
+        f"--host {host} --port {port}: neither this port nor one of the next {TRIED_PORTS - 1} is free ({reason}). "
+        "Choose others."
+    )
 
 
 def mount(page: Any, host: str, port: int, max_bytes: int) -> Any:
@@ -83,9 +91,22 @@ def mount(page: Any, host: str, port: int, max_bytes: int) -> Any:
     page.has_launched = True
     # No allowed_paths: the browser would open such files, for example an uploaded HTML file with scripts.
     gr.mount_gradio_app(
-        app, page, "/", host, port, footer_links=[], max_file_size=max_bytes, show_error=False, ssr_mode=False,
-        theme=system_fonts, css=CSS, enable_monitoring=False, mcp_server=False, pwa=False, run_history=False,
-    )  # fmt: skip
+        app,
+        page,
+        "/",
+        host,
+        port,
+        footer_links=[],
+        max_file_size=max_bytes,
+        show_error=False,
+        ssr_mode=False,
+        theme=system_fonts,
+        css=CSS,
+        enable_monitoring=False,
+        mcp_server=False,
+        pwa=False,
+        run_history=False,
+    )
     return app
 
 
@@ -96,7 +117,9 @@ def serve_page(page: Any, listener: socket.socket, folder: Path, max_bytes: int)
 
     host, port = listener.getsockname()[:2]
     hosts = {"localhost", "127.0.0.1", "::1", host} if is_loopback(host) else None
-    guarded = Guard(mount(page, host, port, max_bytes), folder, list_calls(page.config), hosts, MOST_UPLOADS * max_bytes)
+    guarded = Guard(
+        mount(page, host, port, max_bytes), folder, list_calls(page.config), hosts, MOST_UPLOADS * max_bytes
+    )
     config = uvicorn.Config(_Headers(guarded), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

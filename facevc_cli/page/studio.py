@@ -107,8 +107,8 @@ def _run_in_turn(call: "Callable[Concatenate[Studio, P], T]") -> "Callable[Conca
 class Studio:
     """Any number of pages, one model, and one call at a time. Only `leave` never waits.
 
-    load: makes the model, in the thread that does all the work. Each thread that computes starts OpenMP threads of its own. With more
-    OpenMP threads than CPUs a conversion takes nearly twice as long.
+    load: makes the model, in the thread that does all the work. Each thread that computes starts OpenMP threads of its
+    own. With more OpenMP threads than CPUs a conversion takes nearly twice as long.
     folder: for uploads and results. Nothing outside it is ever read for a page or deleted.
     """
 
@@ -159,7 +159,9 @@ class Studio:
             for upload in over:  # not read, but registered, so that they are deleted with the others
                 self._receive(session, upload)
             if over:
-                raise FaceVCError(f"expected at most {MOST_PHOTOS} photos of one person, found {len(given)}. Remove some.")
+                raise FaceVCError(
+                    f"expected at most {MOST_PHOTOS} photos of one person, found {len(given)}. Remove some."
+                )
             if taken:
                 session.people[who] = session.resolver.find_person(taken)
         except FaceVCError as error:
@@ -235,7 +237,8 @@ class Studio:
         """Find the session of a page. FaceVCError if it was replaced by others: its fields still show deleted files."""
         if page in self._forgotten:
             raise FaceVCError(
-                f"More than {MOST_PAGES} pages were in use, and the files of this one were deleted. Reload it and upload everything again."
+                f"More than {MOST_PAGES} pages were in use, and the files of this one were deleted. Reload it and "
+                "upload everything again."
             )
         session = self._sessions.setdefault(page, PageSession(UploadResolver(self.converter)))
         session.called_s = time.monotonic()
@@ -264,7 +267,9 @@ class Studio:
         path = _find_path(upload)
         name = _name_upload(upload)
         if not path.is_relative_to(self.folder) or not path.is_file():
-            raise FaceVCError(f"{name or 'the upload'}: the file is no longer here. Uploads are deleted after use. Upload it again.")
+            raise FaceVCError(
+                f"{name or 'the upload'}: the file is no longer here. Uploads are deleted after use. Upload it again."
+            )
         session.uploads[path] = _read_stamp(path)
         return path, name
 
@@ -282,14 +287,20 @@ class Studio:
     def _check_length(self, name: str, seconds: float) -> None:
         if seconds > self.max_seconds:
             raise FaceVCError(
-                f"{name}: expected at most {self.max_seconds:g} s of speech, found {seconds:.0f} s. Cut it with the scissors below the "
-                "recording, or convert it with 'facevc convert', which has no such limit."
+                f"{name}: expected at most {self.max_seconds:g} s of speech, found {seconds:.0f} s. Cut it with the "
+                "scissors below the recording, or convert it with 'facevc convert', which has no such limit."
             )
 
     def _make_key(self, speech: Speech, files: Sequence[tuple[Photo | Card, float]], pitch: PitchRule) -> str:
         """Make a key of 16 hex digits from everything that a result depends on."""
         given = [f"{file.sha256}={weight:g}" for file, weight in files]
-        parts = (self.converter.checkpoint.weights_sha256, self.converter.vocoder.name, str(pitch), speech.sha256, *given)
+        parts = (
+            self.converter.checkpoint.weights_sha256,
+            self.converter.vocoder.name,
+            str(pitch),
+            speech.sha256,
+            *given,
+        )
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
@@ -351,7 +362,8 @@ def _read_stamp(path: Path) -> Stamp:
 def _delete(files: dict[Path, Stamp]) -> None:
     """Delete the files, and their folders if they are then empty.
 
-    Keep files that arrived again: Gradio stores equal files of two pages in one place, and the other page must still read its own.
+    Keep files that arrived again: Gradio stores equal files of two pages in one place, and the other page must still
+    read its own.
     """
     for path, stamp in list(files.items()):  # a copy: `leave` may come in between
         with suppress(OSError):

@@ -13,7 +13,8 @@ BOX_COLOUR = "#22c55e"
 CSS = """
 .facevc-note { color: var(--body-text-color); opacity: .75; font-size: var(--text-sm); margin-top: .25rem; }
 .facevc-error { border-left: 3px solid var(--error-border-color, #ef4444); color: var(--error-text-color, #b91c1c);
-  background: var(--error-background-fill, #fef2f2); padding: .5rem .75rem; margin-top: .25rem; overflow-wrap: anywhere; }
+  background: var(--error-background-fill, #fef2f2); padding: .5rem .75rem;
+  margin-top: .25rem; overflow-wrap: anywhere; }
 .facevc-face { display: flex; gap: .75rem; align-items: flex-end; margin: 0; }
 .facevc-face img { display: block; max-height: 150px; border-radius: 4px; min-width: 0; }
 .facevc-face .photo { max-width: 60%; object-fit: contain; }
@@ -39,7 +40,10 @@ def render_photos(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
     drawn = []
     for pictures in found:
         shown = zip(kinds, pictures, strict=True)
-        images = "".join(f'<img class="{kind}" src="{_make_data_url(Image.fromarray(picture))}" alt="{said}">' for (kind, said), picture in shown)
+        images = "".join(
+            f'<img class="{kind}" src="{_make_data_url(Image.fromarray(picture))}" alt="{said}">'
+            for (kind, said), picture in shown
+        )
         drawn.append(f'<figure class="facevc-face">{images}</figure>')
     return f'<div class="facevc-faces{" several" if len(drawn) > 1 else ""}">{"".join(drawn)}</div>'
 

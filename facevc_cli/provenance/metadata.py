@@ -2,9 +2,11 @@
 
 The comment is a sentence for people, followed by JSON:
 
-    synthetic speech: voice converted by facevc 0.1.0 on 2026-11-03 from a.wav to the face b.png {"synthetic": true, "model": ...}
+    synthetic speech: voice converted by facevc 0.1.0 on 2026-11-03 from a.wav to the face b.png {"synthetic": true,
+    "model": ...}
 
-The sentence names the inputs, and the JSON has the beginning of their sha256. All of it is a claim: anyone may write or remove it.
+The sentence names the inputs, and the JSON has the beginning of their sha256. All of it is a claim: anyone may write or
+remove it.
 """
 
 import hashlib
@@ -46,11 +48,22 @@ class Provenance:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the content of the JSON, without the kinds of target that are not used."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value != ()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if value != ()
+        }
 
 
 def describe_provenance(
-    key: str, model: str, model_sha256: str, source: Path | str, targets: Sequence[Path | str], by: str = "face", *, watermark: bool = True
+    key: str,
+    model: str,
+    model_sha256: str,
+    source: Path | str,
+    targets: Sequence[Path | str],
+    by: str = "face",
+    *,
+    watermark: bool = True,
 ) -> Provenance:
     """Describes one conversion made today. FaceVCError if a file cannot be read.
 
@@ -60,17 +73,26 @@ def describe_provenance(
     if len(hashes) > NAMED:
         hashes = (hashlib.sha256(",".join(sorted(hashes)).encode()).hexdigest()[:SHORT],)
     faces, voices = ((), hashes) if by == "voice" else (hashes, ())
-    return Provenance(key, model, model_sha256[:SHORT], _hash_short(source), faces, voices, watermark, date.today().isoformat())
+    return Provenance(
+        key, model, model_sha256[:SHORT], _hash_short(source), faces, voices, watermark, date.today().isoformat()
+    )
 
 
 def format_comment(made: Provenance, source: str, target: str) -> str:
     """Returns the comment of a converted file. target: for example "face b.png" or "mean of 4 faces"."""
-    said = f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from {_make_plain(source)} to the {_make_plain(target)}"
+    said = (
+        f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from "
+        f"{_make_plain(source)} to the {_make_plain(target)}"
+    )
     return f"{said} {json.dumps(made.as_dict())}"
 
 
 def parse_comment(text: str) -> Provenance | None:
-    """Parses a comment. None if it is not one of ours. The fields have the right types and no control characters, whatever the comment holds."""
+    """Parses a comment.
+
+    None if it is not one of ours. The fields have the right types and no control characters, whatever the comment
+    holds.
+    """
     found = _COMMENT.fullmatch(text) if len(text) <= LONGEST_COMMENT else None
     if not found:
         return None
@@ -78,10 +100,19 @@ def parse_comment(text: str) -> Provenance | None:
         said = json.loads(found[1])
     except (ValueError, RecursionError):
         return None
-    texts: dict[str, Any] = {name: said.get(name) for name in ("key", "model", "model_sha256", "source_sha256", "date", "version", "tool")}
+    texts: dict[str, Any] = {
+        name: said.get(name) for name in ("key", "model", "model_sha256", "source_sha256", "date", "version", "tool")
+    }
     lists: dict[str, Any] = {name: said.get(name, []) for name in ("face_sha256", "voice_sha256")}
-    watermark, items = said.get("watermark"), [item for items in lists.values() if isinstance(items, list) for item in items]
-    if said.get("synthetic") is not True or not isinstance(watermark, bool) or not all(isinstance(v, list) for v in lists.values()):
+    watermark, items = (
+        said.get("watermark"),
+        [item for items in lists.values() if isinstance(items, list) for item in items],
+    )
+    if (
+        said.get("synthetic") is not True
+        or not isinstance(watermark, bool)
+        or not all(isinstance(v, list) for v in lists.values())
+    ):
         return None
     if not all(isinstance(item, str) for item in [*texts.values(), *items]):
         return None
@@ -91,7 +122,10 @@ def parse_comment(text: str) -> Provenance | None:
 
 
 def read_provenance(path: Path | str) -> Provenance | None:
-    """Reads the metadata of a sound file. None if they are not ours, or if neither soundfile nor PyAV opens the file."""
+    """Reads the metadata of a sound file.
+
+    None if they are not ours, or if neither soundfile nor PyAV opens the file.
+    """
     text = _read_comment(Path(path))
     return parse_comment(text) if text else None
 
@@ -108,8 +142,14 @@ def name_sidecar(path: Path) -> Path:
 
 
 def write_sidecar(path: Path, made: Provenance) -> None:
-    """Writes the same facts beside a finished file, with its name and full sha256. FaceVCError if it cannot be written."""
-    write_text(name_sidecar(path), json.dumps({"file": path.name, "sha256": hash_file(path), **made.as_dict()}, indent=1) + "\n")
+    """Writes the same facts beside a finished file, with its name and full sha256.
+
+    FaceVCError if it cannot be written.
+    """
+    write_text(
+        name_sidecar(path),
+        json.dumps({"file": path.name, "sha256": hash_file(path), **made.as_dict()}, indent=1) + "\n",
+    )
 
 
 def _read_comment(path: Path) -> str:
@@ -152,6 +192,8 @@ def _hash_known(path: Path, mtime_ns: int, size: int) -> str:
 
 
 def _make_plain(text: str) -> str:
-    """Makes a name printable, short and free of braces, because names come from anywhere and appear in terminals and beside JSON."""
+    """Makes a name printable, short and free of braces, because names come from anywhere and appear in terminals and
+    beside JSON.
+    """
     cut = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
     return "".join(c if c.isprintable() else "?" for c in cut.replace("{", "(").replace("}", ")"))

@@ -9,9 +9,11 @@ from facevc_cli.provenance.metadata import Provenance, format_comment, write_sid
 from facevc_cli.provenance.watermark import add_watermark
 
 
-def save_converted(path: Path, wav: np.ndarray, rate: int, made: Provenance, source: str, target: str, *, sidecar: bool = False) -> None:
-    """Writes a conversion (n,) with its watermark (unless `made` says none), its comment and, if asked, its sidecar. FaceVCError if that
-    fails.
+def save_converted(
+    path: Path, wav: np.ndarray, rate: int, made: Provenance, source: str, target: str, *, sidecar: bool = False
+) -> None:
+    """Writes a conversion (n,) with its watermark (unless `made` says none), its comment and, if asked, its sidecar.
+    FaceVCError if that fails.
 
     source, target: names for people, such as "a.wav" and "face b.png".
     """

@@ -1,18 +1,21 @@
-"""An inaudible mark in converted speech, found again after MP3, resampling and cropping. It says "made by facevc" and nothing else.
+"""An inaudible mark in converted speech, found again after MP3, resampling and cropping. It says "made by facevc" and
+nothing else.
 
-Spread spectrum in the log spectrum, after Kirovski and Malvar, "Spread-spectrum watermarking of audio signals" (IEEE Trans. Signal
-Processing 51(4), 2003). The spectrum between 300 and 7000 Hz is divided into cells of 24 ms by 100 Hz. Embedding changes the level of each cell by +1 or -1 dB.
-The signs are a pattern of 32 x 67, which repeats every 0.768 s. The pattern is public, but looks random. The speech masks the mark. A gain
-adds no sound to silence, and 1 dB is about the smallest change of level that people hear in a band. The signs change 40 times per second.
+Spread spectrum in the log spectrum, after Kirovski and Malvar, "Spread-spectrum watermarking of audio signals" (IEEE
+Trans. Signal Processing 51(4), 2003). The spectrum between 300 and 7000 Hz is divided into cells of 24 ms by 100 Hz.
+Embedding changes the level of each cell by +1 or -1 dB. The signs are a pattern of 32 x 67, which repeats every 0.768
+s. The pattern is public, but looks random. The speech masks the mark. A gain adds no sound to silence, and 1 dB is
+about the smallest change of level that people hear in a band. The signs change 40 times per second.
 
-Detection measures the log energies of the same cells. It subtracts their local mean, which is mostly the speech, and adds up the periods.
-Then it correlates the sums with the pattern at each of its 128 beginnings, on a grid of 6 ms. The score is the largest of the values
-sum(c_i x_i) / sqrt(sum(x_i^2)) with c_i = +-1. For random signs, Hoeffding's inequality bounds P(score > z) by exp(-z^2 / 2) for each
-beginning, *whatever the sound is*. `p_value` is this bound times the number of beginnings and windows. A file is `marked` if the p-value is
-below 1 in 1,000. benchmarks/watermark.py measures it on real speech.
+Detection measures the log energies of the same cells. It subtracts their local mean, which is mostly the speech, and
+adds up the periods. Then it correlates the sums with the pattern at each of its 128 beginnings, on a grid of 6 ms. The
+score is the largest of the values sum(c_i x_i) / sqrt(sum(x_i^2)) with c_i = +-1. For random signs, Hoeffding's
+inequality bounds P(score > z) by exp(-z^2 / 2) for each beginning, *whatever the sound is*. `p_value` is this bound
+times the number of beginnings and windows. A file is `marked` if the p-value is below 1 in 1,000.
+benchmarks/watermark.py measures it on real speech.
 
-A mark is lost if speed or pitch change by more than about 1 %. In 3 s of speech it is often lost in noise less than 30 dB below the speech.
-Anyone who knows the pattern can remove the mark. It helps honest people, and cannot stop others.
+A mark is lost if speed or pitch change by more than about 1 %. In 3 s of speech it is often lost in noise less than 30
+dB below the speech. Anyone who knows the pattern can remove the mark. It helps honest people, and cannot stop others.
 """
 
 import hashlib
@@ -46,7 +49,8 @@ class Detection:
     """The result of a detection. marked: None if the sound is too short or silent to decide."""
 
     marked: bool | None
-    score: float = 0.0  # of the best window; without a mark 2.3 on average and at most 4.7 in 15,000 trials, with one 9 to 20 for 3 s
+    # of the best window; without a mark 2.3 on average and at most 4.7 in 15,000 trials, with one 9 to 20 for 3 s
+    score: float = 0.0
     p_value: float = 1.0  # largest probability that unmarked sound scores so high
     share: float = 0.0  # share of the windows that are marked
 
@@ -56,7 +60,10 @@ class Detection:
 
 
 def add_watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
-    """(n,) float at `rate` Hz -> (n,) float32 with the mark. Full scale is not exceeded unless `wav` exceeds it. Silence stays silence."""
+    """(n,) float at `rate` Hz -> (n,) float32 with the mark.
+
+    Full scale is not exceeded unless `wav` exceeds it. Silence stays silence.
+    """
     hop = max(1, round(HOP_S * rate))
     size = 4 * hop
     window = _make_hann_window(size)
@@ -131,7 +138,9 @@ def draw_pattern(key: bytes) -> np.ndarray:
 
 
 def _measure_cells(wav: np.ndarray) -> np.ndarray | None:
-    """(n,) at 16 kHz -> (frames, BANDS) log energies in dB minus their neighbourhood's mean, clipped; None for silence."""
+    """(n,) at 16 kHz -> (frames, BANDS) log energies in dB minus their neighbourhood's mean, clipped; None
+    for silence.
+    """
     hop = round(HOP_S * DETECTION_RATE)
     size = 4 * hop
     frames = np.lib.stride_tricks.sliding_window_view(wav, size)[::hop]

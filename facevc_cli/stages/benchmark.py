@@ -8,5 +8,8 @@ __all__ = ["BenchmarkConfig", "run"]
 
 
 def run(config: BenchmarkConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes the files that `convert` writes. The manifest also has rows for baselines and damaged faces, and the columns of the tables."""
+    """Writes the files that `convert` writes.
+
+    The manifest also has rows for baselines and damaged faces, and the columns of the tables.
+    """
     return make_conversions(plan_benchmark(config, reporter), config.conversions, reporter, system=config.system)

@@ -1,4 +1,7 @@
-"""`convert`: converts every source to every face or voice. `evaluate` reads its manifest, and a rerun resumes from it."""
+"""`convert`: converts every source to every face or voice.
+
+`evaluate` reads its manifest, and a rerun resumes from it.
+"""
 
 from facevc_cli.batch.plan import Plan
 from facevc_cli.batch.run import ConvertConfig, make_conversions, plan_rows

@@ -1,4 +1,7 @@
-"""`evaluate`: measures the conversions of one or more systems. Writes every metric with its interval, and a page with players."""
+"""`evaluate`: measures the conversions of one or more systems.
+
+Writes every metric with its interval, and a page with players.
+"""
 
 import json
 import os
@@ -33,9 +36,11 @@ CACHE_FOLDER = ".facevc-cache"
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """manifest: the file, or the folder of a manifest.csv. With `pattern` it is a folder of files that are described by their names.
+    """manifest: the file, or the folder of a manifest.csv. With `pattern` it is a folder of files that are described by
+    their names.
 
-    recogniser: auto (the packaged one if it is installed), none, the folder of a CTranslate2 Whisper model, or a model's name.
+    recogniser: auto (the packaged one if it is installed), none, the folder of a CTranslate2 Whisper model, or a
+    model's name.
     """
 
     manifest: Path
@@ -61,11 +66,13 @@ class EvaluateConfig:
 
 
 def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | None = None) -> Summary:
-    """Measures every system of the manifest. Writes metrics.json, metrics.csv and report.html into the output folder, if there is one.
+    """Measures every system of the manifest. Writes metrics.json, metrics.csv and report.html into the output folder,
+    if there is one.
 
     judges: used instead of the judges that the config names.
-    Summary.data has the content of metrics.json: the result of `evaluation.results.to_json`, `speaker_judge` and `excluded`. If there are
-    answers of listeners, it also has `listening` (label -> MOS, CPR). A file that cannot be read is a failure. Its conversions do not count.
+    Summary.data has the content of metrics.json: the result of `evaluation.results.to_json`, `speaker_judge` and
+    `excluded`. If there are answers of listeners, it also has `listening` (label -> MOS, CPR). A file that cannot be
+    read is a failure. Its conversions do not count.
     """
     added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
@@ -82,12 +89,18 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
         )
     threshold = _find_threshold(config, listening, judges)
     if threshold is None:
-        notes.append(f"SHR and SDR are off: no threshold is known for {judges.name} (pass real recordings with --calibrate)")
+        notes.append(
+            f"SHR and SDR are off: no threshold is known for {judges.name} (pass real recordings with --calibrate)"
+        )
     evidence = _gather_evidence(heard, voices, threshold, listening, judges)
-    evaluation = measure(heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed)
+    evaluation = measure(
+        heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed
+    )
     notes += explain_missing(evaluation.systems, evaluation.slices, heard, evidence)
     if config.output is not None and config.html and not are_plots_available():
-        notes.append(f"the page has no plots: they need matplotlib and scipy. Install them with {install_command('eval')}")
+        notes.append(
+            f"the page has no plots: they need matplotlib and scipy. Install them with {install_command('eval')}"
+        )
     evaluation = replace(evaluation, notes=notes)
     for name, reason in evaluation.failed.items():
         tally.fail(f"--metric {name}", reason)
@@ -97,13 +110,19 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
         reporter.note(note)
     data = {**to_json(evaluation), "speaker_judge": judges.name, "excluded": found.excluded}
     if answers:
-        data["listening"] = {label: {name: figure.to_json() for name, figure in figures.items()} for label, figures in answers.items()}
+        data["listening"] = {
+            label: {name: figure.to_json() for name, figure in figures.items()} for label, figures in answers.items()
+        }
     _write(config, evaluation, json.dumps(data, indent=2, ensure_ascii=False) + "\n", reporter)
     return tally.summarise(config.output, None, **data)
 
 
 def _gather_evidence(
-    heard: Sequence[Conversion], voices: dict[str, HeardVoice], threshold: Threshold | None, listening: JudgeAnswers, judges: Judges
+    heard: Sequence[Conversion],
+    voices: dict[str, HeardVoice],
+    threshold: Threshold | None,
+    listening: JudgeAnswers,
+    judges: Judges,
 ) -> Evidence:
     converted = list(dict.fromkeys(c.converted for c in heard))
     sound = list(dict.fromkeys(converted + [c.source for c in heard if c.source in voices]))
@@ -149,7 +168,10 @@ def _read_answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, d
 def _join_answers(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
     """Adds the listeners' figures to those of the systems, in the order of the metrics."""
     joined = {label: {**figures, **answers.get(label, {})} for label, figures in evaluation.systems.items()}
-    return {label: {name: figures[name] for name in evaluation.metrics if name in figures} for label, figures in joined.items()}
+    return {
+        label: {name: figures[name] for name in evaluation.metrics if name in figures}
+        for label, figures in joined.items()
+    }
 
 
 def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporter: Reporter) -> None:
@@ -163,17 +185,26 @@ def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporte
         addresses = home / ADDRESSES
         title = f"Face-driven voices: {', '.join(dict.fromkeys(c.base for c in evaluation.conversions))}"
         write_page(
-            evaluation, config.output / "report.html", title=title, grid=config.grid, addresses=addresses if addresses.is_file() else None
+            evaluation,
+            config.output / "report.html",
+            title=title,
+            grid=config.grid,
+            addresses=addresses if addresses.is_file() else None,
         )
     if config.listening_test is not None:
         from facevc_cli.evaluation.listening_study import write_listening_test
 
-        for note in write_listening_test(evaluation, config.listening_test, items=config.listening_items, seed=config.seed):
+        for note in write_listening_test(
+            evaluation, config.listening_test, items=config.listening_items, seed=config.seed
+        ):
             reporter.note(note)
 
 
 def _choose_cache_folder(config: EvaluateConfig) -> Path | None:
-    """Returns a folder beside the manifest. If that is not writable, returns one in the output folder, or None without one."""
+    """Returns a folder beside the manifest.
+
+    If that is not writable, returns one in the output folder, or None without one.
+    """
     home = config.manifest if config.manifest.is_dir() else config.manifest.parent
     if os.access(home, os.W_OK):
         return home / CACHE_FOLDER

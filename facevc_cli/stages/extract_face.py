@@ -12,7 +12,14 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.corpus.extraction import ExtractionConfig, extract_into_store
 from facevc_cli.corpus.store import Item
-from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation, ManyFacesError, NoFaceError, check_choices, make_settings
+from facevc_cli.faces.analyser import (
+    FaceAnalyser,
+    FaceObservation,
+    ManyFacesError,
+    NoFaceError,
+    check_choices,
+    make_settings,
+)
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input
 from facevc_cli.files.video import iterate_frames
@@ -32,13 +39,16 @@ class ExtractFaceConfig(ExtractionConfig):
 
 
 def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes frames/embedding (n, D), frames/box (n, 4) px, frames/score and frames/faces (n,), and vectors/embedding (files, D), the mean.
+    """Writes frames/embedding (n, D), frames/box (n, 4) px, frames/score and frames/faces (n,), and vectors/embedding
+    (files, D), the mean.
 
     Columns: kind (image or video), path, frames_seen, frames_with_face. A file without any usable face is a failure.
     """
     check_choices(config.detector, config.embedder, config.on_many)
     if config.every < 1 or (config.max_frames is not None and config.max_frames < 1):
-        raise UsageError(f"--every and --max-frames: expected at least 1, found {config.every} and {config.max_frames}.")
+        raise UsageError(
+            f"--every and --max-frames: expected at least 1, found {config.every} and {config.max_frames}."
+        )
     settings = make_settings(config.detector, config.embedder, config.on_many)
     return extract_into_store(
         config,
@@ -47,7 +57,9 @@ def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
         settings={**settings, "every": config.every, "max_frames": config.max_frames},
         extract=partial(_extract, config),
         reporter=reporter,
-        next_command=f"facevc train features.h5 --faces {config.output} --voices voices.h5 --init runs/pretrain -o runs/train",
+        next_command=(
+            f"facevc train features.h5 --faces {config.output} --voices voices.h5 --init runs/pretrain -o runs/train"
+        ),
     )
 
 
@@ -100,7 +112,10 @@ def _read_frames(source: Input, config: ExtractFaceConfig) -> tuple[str, Iterabl
 
 
 def _make_crop_path(folder: Path, source: Input, frame: int | None) -> Path:
-    """Returns <folder>/<id>.png, or <folder>/<id>/frame-<index>.png for a video. FaceVCError if the id leads out of the folder."""
+    """Returns <folder>/<id>.png, or <folder>/<id>/frame-<index>.png for a video.
+
+    FaceVCError if the id leads out of the folder.
+    """
     parts = source.id.split("/")
     if any(part in ("", ".", "..") or "\\" in part for part in parts):
         raise FaceVCError(f"{source.path}: its id {source.id!r} cannot be a file below {folder}. Rename the file.")

@@ -1,4 +1,7 @@
-"""`extract-features`: recordings -> a store of raw log-mel and F0. It also has the splits and the statistics of the training split."""
+"""`extract-features`: recordings -> a store of raw log-mel and F0.
+
+It also has the splits and the statistics of the training split.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,12 +49,14 @@ class ExtractFeaturesConfig(ExtractionConfig):
 def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
     """Writes raw log-mels, F0, splits and the statistics of the training split.
 
-    frames/mel (T, n_mels) float32, frames/f0 (T,) float32 Hz with 0 for unvoiced frames, index/split, index/seconds, statistics/mel_mean and
-    statistics/mel_std (n_mels,). With a teacher also frames/content (T50, 512) float16.
+    frames/mel (T, n_mels) float32, frames/f0 (T,) float32 Hz with 0 for unvoiced frames, index/split, index/seconds,
+    statistics/mel_mean and statistics/mel_std (n_mels,). With a teacher also frames/content (T50, 512) float16.
     """
     device = str(resolve_device(config.device))
     settings = {**config.frontend.as_settings(), "teacher": config.teacher.name if config.teacher else None}
-    splits = _SplitRule(read_table(config.split_table, ("split",)) if config.split_table else [], config.valid_share, config.seed)
+    splits = _SplitRule(
+        read_table(config.split_table, ("split",)) if config.split_table else [], config.valid_share, config.seed
+    )
     return extract_into_store(
         config,
         stage=STAGE,
@@ -61,7 +66,10 @@ def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
         reporter=reporter,
         finish=partial(_finish, splits),
         finish_settings=splits.as_settings(),
-        next_command=f"facevc extract-spkemb WAVS -o voices.h5, then facevc pretrain {config.output} --voices voices.h5 -o runs/pretrain",
+        next_command=(
+            f"facevc extract-spkemb WAVS -o voices.h5, then facevc pretrain {config.output} --voices "
+            "voices.h5 -o runs/pretrain"
+        ),
     )
 
 
@@ -77,7 +85,12 @@ def _extract(frontend: Frontend, teacher: Path | None, device: str, source: Inpu
         source.id,
         source.speaker,
         frames,
-        columns={"seconds": len(wav) / rate, "log_f0_mean": pitch.mean, "log_f0_std": pitch.std, "voiced_share": float((f0 > 0).mean())},
+        columns={
+            "seconds": len(wav) / rate,
+            "log_f0_mean": pitch.mean,
+            "log_f0_std": pitch.std,
+            "voiced_share": float((f0 > 0).mean()),
+        },
     )
 
 
@@ -92,10 +105,21 @@ class _Teacher:
         from facevc_cli.voices.ctranslate2 import read_ctranslate2
         from facevc_cli.voices.whisper import WhisperEncoder
 
-        arrays = {name: torch.from_numpy(array.astype(np.float32)) for name, array in read_ctranslate2(folder, "encoder/").items()}
+        arrays = {
+            name: torch.from_numpy(array.astype(np.float32))
+            for name, array in read_ctranslate2(folder, "encoder/").items()
+        }
         first = arrays.get("encoder/conv1/weight")
-        if first is None or first.ndim != 3 or not 0 < first.shape[0] <= MOST_TEACHER_DIM or first.shape[0] % WHISPER_HEADS:
-            raise FaceVCError(f"{folder}: expected a CTranslate2 Whisper model, found one without Whisper's first convolution. Give its folder.")
+        if (
+            first is None
+            or first.ndim != 3
+            or not 0 < first.shape[0] <= MOST_TEACHER_DIM
+            or first.shape[0] % WHISPER_HEADS
+        ):
+            raise FaceVCError(
+                f"{folder}: expected a CTranslate2 Whisper model, found one without Whisper's first convolution. Give "
+                "its folder."
+            )
         self.encoder = WhisperEncoder(dim=first.shape[0]).eval()
         self.encoder.load_ctranslate2(arrays)
 
@@ -117,7 +141,9 @@ def _load_teacher(folder: Path) -> _Teacher:
 
 
 class _SplitRule:
-    """Assigns utterances to splits: by the table, which names utterances or speakers, or by drawing speakers if there is no table."""
+    """Assigns utterances to splits: by the table, which names utterances or speakers, or by drawing speakers if there
+    is no table.
+    """
 
     def __init__(self, table: Sequence[Mapping[str, str]], valid_share: float, seed: int):
         named = [(row.get("utterance") or row.get("speaker", ""), row["split"].strip().lower()) for row in table]
@@ -126,23 +152,35 @@ class _SplitRule:
         if wrong:
             raise FaceVCError(f"the split table names {', '.join(map(repr, wrong))}: expected {', '.join(SPLITS)}.")
         if "" in self.by_name:
-            raise FaceVCError("the split table has a row that names neither an utterance nor a speaker. Fill in one of the two columns.")
+            raise FaceVCError(
+                "the split table has a row that names neither an utterance nor a speaker. Fill in one of the two "
+                "columns."
+            )
         self.valid_share, self.seed = valid_share, seed
 
     def as_settings(self) -> dict[str, Any]:
         """Returns the settings that the splits depend on."""
-        return {"table": hash_settings(self.by_name)} if self.by_name else {"valid_share": self.valid_share, "seed": self.seed}
+        return (
+            {"table": hash_settings(self.by_name)}
+            if self.by_name
+            else {"valid_share": self.valid_share, "seed": self.seed}
+        )
 
     def split(self, speakers: Mapping[str, str]) -> dict[str, str]:
         """{utterance: speaker} -> {utterance: split}. Of several speakers, a share above zero draws at least one."""
         names = sorted(set(speakers.values()))
         if self.by_name and speakers and not self.by_name.keys() & {*speakers, *names}:
-            raise FaceVCError(f"the split table names none of the utterances or speakers that were found, such as {next(iter(speakers))!r}.")
+            raise FaceVCError(
+                "the split table names none of the utterances or speakers that were found, such as "
+                f"{next(iter(speakers))!r}."
+            )
         drawn: set[str] = set()
         if not self.by_name and self.valid_share > 0 and len(names) > 1:
             count = max(1, round(self.valid_share * len(names)))
             drawn = set(np.random.default_rng(self.seed).permutation(names)[:count].tolist())
-        return {u: self.by_name.get(u, self.by_name.get(s, "valid" if s in drawn else "train")) for u, s in speakers.items()}
+        return {
+            u: self.by_name.get(u, self.by_name.get(s, "valid" if s in drawn else "train")) for u, s in speakers.items()
+        }
 
 
 def _finish(splits: _SplitRule, stores: list[Store]) -> Finish:
@@ -158,7 +196,10 @@ def _finish(splits: _SplitRule, stores: list[Store]) -> Finish:
         store.close()
     if count == 0:
         if speakers:
-            raise FaceVCError("no utterance is in the training split, so there are no statistics to normalise with. Change the splits.")
+            raise FaceVCError(
+                "no utterance is in the training split, so there are no statistics to normalise with. Change the "
+                "splits."
+            )
         return Finish({"split": split}, {})
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))

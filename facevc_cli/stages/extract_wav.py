@@ -20,7 +20,15 @@ from facevc_cli.corpus.extraction import ExtractionConfig
 from facevc_cli.corpus.origins import Origin, find_standing
 from facevc_cli.files.atomic import remove_left, write_text
 from facevc_cli.files.audio import read_wav_header, save_audio
-from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Input, SpeakerRule, find_files, join_inside, parse_shard
+from facevc_cli.files.inputs import (
+    AUDIO_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Input,
+    SpeakerRule,
+    find_files,
+    join_inside,
+    parse_shard,
+)
 from facevc_cli.files.sound import fit_full_scale, read_sound
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest.contract import MANIFEST
@@ -42,17 +50,22 @@ class ExtractWavConfig(ExtractionConfig):
     rate: int = 16000  # Hz
 
     def find_inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
-        """Returns the inputs without the wavs of an earlier run, which are found if the inputs include the output folder."""
+        """Returns the inputs without the wavs of an earlier run, which are found if the inputs include the output
+        folder.
+        """
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
         files = find_files(self.sources, suffixes, reporter)
         if (self.output / SETTINGS).is_file():
             own = self.output.resolve()  # a link may lead to it
             files = [(p, i) for p, i in files if not (p.suffix == ".wav" and p.resolve().is_relative_to(own))]
-        return [Input(path, identifier, rule.find_speaker(identifier, path)) for path, identifier in files[: self.limit]]
+        return [
+            Input(path, identifier, rule.find_speaker(identifier, path)) for path, identifier in files[: self.limit]
+        ]
 
 
 def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes `<output>/<id>.wav` for every input, and `<output>/manifest.csv` (COLUMNS). The manifest is complete also after a resumed run.
+    """Writes `<output>/<id>.wav` for every input, and `<output>/manifest.csv` (COLUMNS). The manifest is complete also
+    after a resumed run.
 
     Rows of earlier runs stay as long as their files exist. An input without sound is a failure.
     """
@@ -64,12 +77,19 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     targets = [_choose_target(config.output, source) for source in mine]
     ours = _has_same_settings(config)
     manifest = _Manifest(config)
-    known = {} if config.overwrite or not ours else {s.id: found for s in mine if (found := manifest.find_origin(s)) is not None}
+    known = (
+        {}
+        if config.overwrite or not ours
+        else {s.id: found for s in mine if (found := manifest.find_origin(s)) is not None}
+    )
     standing = find_standing(mine, known, config.output, config.output)
     standing.tell(config.output, reporter)
     waiting = standing.waiting
     if not ours and not config.overwrite and (taken := next((t for t in targets if t.exists()), None)):
-        raise FaceVCError(f"{taken} exists and was not made by {STAGE}. Choose another output, or pass --overwrite to replace the file.")
+        raise FaceVCError(
+            f"{taken} exists and was not made by {STAGE}. Choose another output, or pass --overwrite to replace the "
+            "file."
+        )
     tally = Tally(reporter)
     if config.dry_run:
         reporter.note(f"would extract {len(waiting)} of {len(mine)} files into {config.output}")
@@ -82,7 +102,9 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         manifest.keep(source)
         tally.skip(source.id)
     try:
-        for source, row, error in map_in_parallel(partial(_extract, config), waiting, config.jobs or count_usable_cpus(), outlive=True):
+        for source, row, error in map_in_parallel(
+            partial(_extract, config), waiting, config.jobs or count_usable_cpus(), outlive=True
+        ):
             if row is not None:
                 if note := row.pop(NOTES, ""):
                     reporter.note(f"{source.path}: {note}")
@@ -98,7 +120,9 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     following = f"facevc extract-features {config.output} -o features.h5 --speakers {config.output / MANIFEST}"
     if count > 1:
         following = "run every shard, then the same command without --shard, which completes the manifest"
-    return tally.summarise(config.output, following, manifest=str(config.output / MANIFEST), seconds=manifest.sum_seconds(mine))
+    return tally.summarise(
+        config.output, following, manifest=str(config.output / MANIFEST), seconds=manifest.sum_seconds(mine)
+    )
 
 
 def _extract(config: ExtractWavConfig, source: Input) -> Row:
@@ -129,7 +153,10 @@ def _read_source_sha256(wav: Path) -> str:
 def _choose_target(folder: Path, source: Input) -> Path:
     target = join_inside(folder, f"{source.id}.wav")
     if target.resolve() == source.path.resolve():
-        raise FaceVCError(f"{source.path} would be replaced by its own extract. Choose an output folder that does not hold the inputs.")
+        raise FaceVCError(
+            f"{source.path} would be replaced by its own extract. Choose an output folder that does not hold the "
+            "inputs."
+        )
     return target
 
 
@@ -138,7 +165,10 @@ def _make_settings(config: ExtractWavConfig) -> dict[str, str | int]:
 
 
 def _has_same_settings(config: ExtractWavConfig) -> bool:
-    """Returns True if the output was begun with the same settings. FaceVCError if its settings differ, unless it is overwritten."""
+    """Returns True if the output was begun with the same settings.
+
+    FaceVCError if its settings differ, unless it is overwritten.
+    """
     path = config.output / SETTINGS
     if not path.is_file():
         return False
@@ -147,8 +177,8 @@ def _has_same_settings(config: ExtractWavConfig) -> bool:
         return True
     if not config.overwrite:
         raise FaceVCError(
-            f"{config.output} was made with other settings ({found} there, {_make_settings(config)} now). Choose another output, or pass "
-            "--overwrite to make it again."
+            f"{config.output} was made with other settings ({found} there, {_make_settings(config)} now). Choose "
+            "another output, or pass --overwrite to make it again."
         )
     return False
 
@@ -163,7 +193,10 @@ class _Manifest:
         self._written = time.monotonic()
 
     def find_origin(self, source: Input) -> Origin | None:
-        """Returns the origin of the wav with this id, from its row or from the wav itself. None if there is no complete wav."""
+        """Returns the origin of the wav with this id, from its row or from the wav itself.
+
+        None if there is no complete wav.
+        """
         found = self.rows.get(source.id)
         if found is not None:
             return Origin.read(found, found["speaker"])
@@ -201,7 +234,10 @@ class _Manifest:
         with suppress(ValueError):
             if 0 <= float(text) < math.inf:
                 return
-        raise FaceVCError(f"{self.path}: expected a duration in seconds, found {text[:80]!r}. Correct the row, or delete it. The file is then extracted again.")
+        raise FaceVCError(
+            f"{self.path}: expected a duration in seconds, found {text[:80]!r}. Correct the row, or delete it. The "
+            "file is then extracted again."
+        )
 
     def _merge(self) -> None:
         for row in read_table(self.path, COLUMNS) if self.path.is_file() else ():

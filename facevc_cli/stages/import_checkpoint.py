@@ -36,7 +36,9 @@ def run(config: ImportCheckpointConfig, reporter: Reporter = SILENT) -> Summary:
     own = config.source.is_dir()
     weights = locate(config.source) / WEIGHTS if own else config.source
     if own and (config.stats or config.overrides):
-        raise UsageError(f"{config.source} is facevc's own and has its statistics and settings. Leave --stats and --set out.")
+        raise UsageError(
+            f"{config.source} is facevc's own and has its statistics and settings. Leave --stats and --set out."
+        )
     load_config(config.preset, None, config.overrides)  # reports a wrong value before files are read
     tally = Tally(reporter)
     reporter.begin(1, "checkpoints", STAGE)
@@ -62,9 +64,12 @@ def run(config: ImportCheckpointConfig, reporter: Reporter = SILENT) -> Summary:
         tally.complete(str(config.source))
     target = "--face FACE.jpg" if "face" in checkpoint.embedders else "--voice VOICE.wav"
     return tally.summarise(
-        config.output, f"facevc convert SOURCE.wav {target} --checkpoint {config.output} -o out.wav",
-        parameters=sum(p.numel() for p in checkpoint.model.parameters()), bytes=(output / WEIGHTS).stat().st_size, origin=checkpoint.origin,
-    )  # fmt: skip
+        config.output,
+        f"facevc convert SOURCE.wav {target} --checkpoint {config.output} -o out.wav",
+        parameters=sum(p.numel() for p in checkpoint.model.parameters()),
+        bytes=(output / WEIGHTS).stat().st_size,
+        origin=checkpoint.origin,
+    )
 
 
 def _is_checkpoint(folder: Path) -> bool:
@@ -78,7 +83,9 @@ def _refuse(output: Path, weights: Path, overwrite: bool) -> None:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not output.is_dir() or {p.name for p in output.iterdir()} - {WEIGHTS, CONFIG, METRICS, TRAINING}:
-        raise FaceVCError(f"{output} exists and holds other things than a checkpoint. They would be lost. Choose another folder.")
+        raise FaceVCError(
+            f"{output} exists and holds other things than a checkpoint. They would be lost. Choose another folder."
+        )
     if not overwrite:
         raise FaceVCError(f"{output} holds another checkpoint. Choose another folder, or pass --overwrite.")
 
@@ -87,4 +94,6 @@ def _check_half(state: Mapping[str, Tensor]) -> None:
     largest = torch.finfo(torch.float16).max
     beyond = [k for k, v in state.items() if v.is_floating_point() and float(v.abs().max()) > largest]
     if beyond:
-        raise FaceVCError(f"{', '.join(beyond[:4])}: values above {largest:.0f}, which float16 cannot hold. Leave --half out.")
+        raise FaceVCError(
+            f"{', '.join(beyond[:4])}: values above {largest:.0f}, which float16 cannot hold. Leave --half out."
+        )

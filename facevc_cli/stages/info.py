@@ -57,7 +57,10 @@ class InfoConfig:
 
 
 def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
-    """Summary.data: 'installation', or 'items' with one description per path. A path that cannot be described is a failure."""
+    """Summary.data: 'installation', or 'items' with one description per path.
+
+    A path that cannot be described is a failure.
+    """
     tally = Tally(reporter)
     if not config.paths:
         return tally.summarise(installation=describe_installation())
@@ -91,7 +94,8 @@ def describe_installation() -> dict[str, Any]:
 
 
 def describe(path: Path, model: Callable[[], Converter | None] = lambda: _load_model(None)) -> dict[str, Any]:
-    """Describes a store or a voice card (files), or a checkpoint or run (a folder). FaceVCError if the path is none of them.
+    """Describes a store or a voice card (files), or a checkpoint or run (a folder). FaceVCError if the path is none of
+    them.
 
     model: loads the model that a card is compared with. It is only called for cards.
     """
@@ -99,14 +103,19 @@ def describe(path: Path, model: Callable[[], Converter | None] = lambda: _load_m
         return {"path": str(path), **_describe_checkpoint(path)}
     if path.suffix.lower() == CARD_SUFFIX:
         if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
-            raise FaceVCError(f"{path}: these are the weights of a checkpoint. Name its folder, {path.parent}, instead.")
+            raise FaceVCError(
+                f"{path}: these are the weights of a checkpoint. Name its folder, {path.parent}, instead."
+            )
         return {"path": str(path), **_describe_card(load_card(path), model())}
     with Store(path) as store:
         return {"path": str(path), **_describe_store(store)}
 
 
 def _describe_card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
-    """Describes a card. `pitch_hz` is the predicted median F0, or None if `model` did not make the card or predicts no pitch."""
+    """Describes a card.
+
+    `pitch_hz` is the predicted median F0, or None if `model` did not make the card or predicts no pitch.
+    """
     described: dict[str, Any] = {
         "kind": "voice card",
         "made": card.made,
@@ -120,7 +129,10 @@ def _describe_card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
         **describe_address(card.address),
     }
     if model is None or not described["model_here"]:
-        described["note"] = "another model made this card. To see the pitch, and to use the card, pass that model's folder as --checkpoint"
+        described["note"] = (
+            "another model made this card. To see the pitch, and to use the card, pass that model's folder as "
+            "--checkpoint"
+        )
         return described
     target = model.target_from_card(card)
     if not model.predicts_pitch:
@@ -165,7 +177,11 @@ def _describe_range(array: np.ndarray) -> dict[str, Any]:
 def _describe_checkpoint(folder: Path) -> dict[str, Any]:
     checkpoint = load_checkpoint(folder)
     home = locate(folder)
-    described = {"kind": "checkpoint" if home == folder else "run", "checkpoint": str(home), **_describe_header(checkpoint)}
+    described = {
+        "kind": "checkpoint" if home == folder else "run",
+        "checkpoint": str(home),
+        **_describe_header(checkpoint),
+    }
     losses = folder / "losses.csv"
     if losses.is_file() and (rows := read_table(losses)):
         described["losses"] = {"rows": len(rows), "last": {k: v for k, v in rows[-1].items() if v}}

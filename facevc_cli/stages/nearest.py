@@ -1,7 +1,7 @@
 """`nearest`: ranks faces by how well they fit a voice, or voices by how well they fit a face.
 
-The score is the cosine of the two voices that the memory recalls. The mean of the slots is subtracted from both. Otherwise a face with an
-average voice would be near every voice.
+The score is the cosine of the two voices that the memory recalls. The mean of the slots is subtracted from both.
+Otherwise a face with an average voice would be near every voice.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,8 @@ class NearestConfig:
 
 
 def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
-    """Summary.data: `ranking`, best first: rank, id, file, score (-1 to 1). A candidate that cannot be used is a failure.
+    """Summary.data: `ranking`, best first: rank, id, file, score (-1 to 1). A candidate that cannot be used is a
+    failure.
 
     FaceVCError if the query itself cannot be used.
     """
@@ -59,7 +60,10 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
         except FaceVCError as error:
             tally.fail(asked.id, str(error))
     ranked = sorted(found, key=lambda pair: (-pair[0], pair[1].id))[: config.top]
-    ranking = [{"rank": i, "id": asked.id, "file": str(asked.path), "score": round(score, 4)} for i, (score, asked) in enumerate(ranked, 1)]
+    ranking = [
+        {"rank": i, "id": asked.id, "file": str(asked.path), "score": round(score, 4)}
+        for i, (score, asked) in enumerate(ranked, 1)
+    ]
     return tally.summarise(ranking=ranking)
 
 

@@ -23,7 +23,9 @@ class PretrainStageConfig:
     preset: str = "fvmvc"
     config_file: Path | None = None
     overrides: tuple[str, ...] = ()
-    encoder_init: Path | None = None  # folder of a CTranslate2 Whisper model; the distilled encoder starts from its first layers
+    encoder_init: Path | None = (
+        None  # folder of a CTranslate2 Whisper model; the distilled encoder starts from its first layers
+    )
     init: Path | None = None  # a run or checkpoint of this stage; training starts from its weights
     verifier: Path | None = None  # safetensors of a CAM++ network
     sampling_weights: Path | None = None  # table: utterance, weight
@@ -53,8 +55,16 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
         hashes |= hash_tables(weights=stage.sampling_weights)
         options = RunOptions(
-            stage=STAGE, output=stage.output, inputs=hashes, device=stage.device, precision=stage.precision, overwrite=stage.overwrite, stop_at=stage.stop_at
+            stage=STAGE,
+            output=stage.output,
+            inputs=hashes,
+            device=stage.device,
+            precision=stage.precision,
+            overwrite=stage.overwrite,
+            stop_at=stage.stop_at,
         )
         progress = run_training(family, request, options, tally)
-    following = f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train"
+    following = (
+        f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train"
+    )
     return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)

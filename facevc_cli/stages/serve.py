@@ -35,7 +35,9 @@ class ServeConfig:
 
 @dataclass(frozen=True)
 class ServedPage:
-    """A page that is being served: its address, its studio, which makes the conversions, and the thread that serves it."""
+    """A page that is being served: its address, its studio, which makes the conversions, and the thread
+    that serves it.
+    """
 
     url: str
     studio: Studio
@@ -44,7 +46,10 @@ class ServedPage:
 
 @contextmanager
 def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Iterator[ServedPage]:
-    """Serves the page during the block, then deletes its folder. FaceVCError if the model, Gradio or the port is not available."""
+    """Serves the page during the block, then deletes its folder.
+
+    FaceVCError if the model, Gradio or the port is not available.
+    """
     if not 0 < config.max_seconds < math.inf:
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
     if not 0 < config.max_mb < math.inf:
@@ -81,13 +86,16 @@ def run(config: ServeConfig, reporter: Reporter = SILENT) -> Summary:
         with serve_in_background(config, reporter) as page:
             if not is_loopback(config.host):
                 reporter.note(
-                    f"warning: --host {config.host} lets everyone who reaches this machine use the page, unencrypted and without a password. "
-                    "Their browsers will give it no microphone or camera without https."
+                    f"warning: --host {config.host} lets everyone who reaches this machine use the page, unencrypted "
+                    "and without a password. Their browsers will give it no microphone or camera without https."
                 )
             reporter.note(f"The page is at {page.url} (Ctrl-C ends it).")
             if config.open_browser:
                 webbrowser.open(page.url)
-            with suppress(KeyboardInterrupt, Interrupted), hold(lambda: int(page.studio.busy), "conversion", terminations=True, raises=True):
+            with (
+                suppress(KeyboardInterrupt, Interrupted),
+                hold(lambda: int(page.studio.busy), "conversion", terminations=True, raises=True),
+            ):
                 page.thread.join()
         reporter.note("Closed. All uploads are deleted.")
         if is_dropping():  # by a closed terminal, or a second Ctrl-C

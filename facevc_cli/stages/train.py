@@ -65,7 +65,13 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         hashes = {s.attributes["stage"]: s.attributes["settings_hash"] for s in (features, voices, faces)}
         hashes |= hash_tables(weights=stage.sampling_weights, pairs=stage.pairs)
         options = RunOptions(
-            stage=STAGE, output=stage.output, inputs=hashes, device=stage.device, precision=stage.precision, overwrite=stage.overwrite, stop_at=stage.stop_at
+            stage=STAGE,
+            output=stage.output,
+            inputs=hashes,
+            device=stage.device,
+            precision=stage.precision,
+            overwrite=stage.overwrite,
+            stop_at=stage.stop_at,
         )
         progress = run_training(pretrained.family, request, options, tally)
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
@@ -77,7 +83,10 @@ def _make_config(stage: TrainStageConfig, pretrained: Checkpoint) -> Any:
     family, found = pretrained.family, pretrained.config
     name = found.name if found.name in family.presets else next(iter(family.presets))
     if stage.preset and find_preset_family(stage.preset).name != family.name:
-        raise UsageError(f"--preset {stage.preset}: expected a preset of {stage.init}'s model family, {family.name}: {', '.join(family.presets)}.")
+        raise UsageError(
+            f"--preset {stage.preset}: expected a preset of {stage.init}'s model family, {family.name}: "
+            f"{', '.join(family.presets)}."
+        )
     config = load_config(stage.preset or name, stage.config_file, stage.overrides, None if stage.preset else found)
     others = {training: getattr(found, training) for training in family.trainings if training != STAGE}
     return dataclasses.replace(config, **others)

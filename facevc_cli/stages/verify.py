@@ -39,8 +39,8 @@ def run(config: VerifyConfig, reporter: Reporter = SILENT) -> Summary:
 def verify(path: Path) -> dict[str, Any]:
     """Returns {file, synthetic, metadata, watermark}. FaceVCError if the file holds no readable sound.
 
-    synthetic: True if the metadata or the watermark say so. False proves nothing: both can be removed, and synthetic speech of other
-    programs has neither.
+    synthetic: True if the metadata or the watermark say so. False proves nothing: both can be removed, and synthetic
+    speech of other programs has neither.
     """
     wav, rate = load_audio(path, DETECTION_RATE)
     made, mark = read_provenance(path), detect(wav, rate)
@@ -49,6 +49,10 @@ def verify(path: Path) -> dict[str, Any]:
         "synthetic": made is not None or mark.marked is True,
         "metadata": made.as_dict() if made else None,
         "watermark": {
-            "found": mark.marked, "verdict": mark.verdict, "score": round(mark.score, 2), "p_value": mark.p_value, "share": round(mark.share, 3),
+            "found": mark.marked,
+            "verdict": mark.verdict,
+            "score": round(mark.score, 2),
+            "p_value": mark.p_value,
+            "share": round(mark.share, 3),
         },
-    }  # fmt: skip
+    }

@@ -33,9 +33,14 @@ class VoiceCardConfig:
 
 
 def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes the card. Summary.data is the result of `describe_voice`. FaceVCError if no picture shows a usable face."""
+    """Writes the card.
+
+    Summary.data is the result of `describe_voice`. FaceVCError if no picture shows a usable face.
+    """
     if config.output.suffix.lower() != CARD_SUFFIX:
-        raise UsageError(f"--out {config.output}: expected a file name that ends in {CARD_SUFFIX}, such as anna{CARD_SUFFIX}.")
+        raise UsageError(
+            f"--out {config.output}: expected a file name that ends in {CARD_SUFFIX}, such as anna{CARD_SUFFIX}."
+        )
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
     spec = _find_spec(config, reporter)
@@ -50,11 +55,16 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
     target = resolver.resolve(spec)
     save_card(config.output, converter.make_card(target, _list_origin(spec, resolver), config.temperature))
     tally.complete(config.output.name)
-    return tally.summarise(config.output, f"facevc convert SPEECH.wav --face {config.output} -o converted.wav", **describe_voice(converter, target))
+    return tally.summarise(
+        config.output,
+        f"facevc convert SPEECH.wav --face {config.output} -o converted.wav",
+        **describe_voice(converter, target),
+    )
 
 
 def describe_voice(converter: Converter, target: Target) -> dict[str, Any]:
-    """Describes a recalled voice: its address's entropy in bits, the slots with the largest weights, and its predicted median F0.
+    """Describes a recalled voice: its address's entropy in bits, the slots with the largest weights, and its predicted
+    median F0.
 
     pitch_hz: None if the model predicts no pitch.
     """
@@ -72,7 +82,10 @@ def _find_spec(config: VoiceCardConfig, reporter: Reporter) -> VoiceSpec:
     files = list_files(config.faces, IMAGE_SUFFIXES, reporter)
     cards = [path for path in files if is_card(path)]
     if cards:
-        raise UsageError(f"{cards[0]} is a voice card already. Pass pictures of one person, or mix cards, for example --mix 'a{CARD_SUFFIX}=.6 b.jpg=.4'.")
+        raise UsageError(
+            f"{cards[0]} is a voice card already. Pass pictures of one person, or mix cards, for example --mix "
+            f"'a{CARD_SUFFIX}=.6 b.jpg=.4'."
+        )
     return VoiceSpec.from_pictures(config.output.stem, files)
 
 

@@ -1,7 +1,7 @@
 """The loop that runs every training: batches, steps, validation, checkpoints, exact resume.
 
-A step's batch and its random numbers depend on (seed, step) alone, and the optimisers' state is saved with the checkpoint. So a
-resumed run computes the same losses as an uninterrupted one.
+A step's batch and its random numbers depend on (seed, step) alone, and the optimisers' state is saved with the
+checkpoint. So a resumed run computes the same losses as an uninterrupted one.
 """
 
 import math
@@ -44,7 +44,9 @@ class Progress:
     step: int = 0
     best_loss: float = float("inf")
     validation: dict[str, float] = field(default_factory=dict)
-    meter: dict[str, Any] = field(default_factory=dict)  # sums since the last line of losses.csv, as of `_Meter.describe_state`
+    meter: dict[str, Any] = field(
+        default_factory=dict
+    )  # sums since the last line of losses.csv, as of `_Meter.describe_state`
 
 
 class Loop:
@@ -68,8 +70,8 @@ class Loop:
     def fit(self, tally: Tally, resume: bool, stop_at: int | None = None) -> Progress:
         """Trains from the run's current step to its end (or `stop_at`); logs, validates and saves during the run.
 
-        After Ctrl-C or a termination the current step is finished and saved, then Interrupted is raised. With several processes the run stops at
-        once, because each process would stop at a different step.
+        After Ctrl-C or a termination the current step is finished and saved, then Interrupted is raised. With several
+        processes the run stops at once, because each process would stop at a different step.
         """
         if resume:
             self._load()
@@ -108,10 +110,15 @@ class Loop:
         workers = self.run.workers
         context = "spawn" if workers else None  # forked workers would share torch's threads and the store's handle
         loader = DataLoader(
-            self.training, batch_size=None, sampler=range(first, last), num_workers=workers, multiprocessing_context=context,
-            prefetch_factor=8 if workers else None, pin_memory=self.accelerator.device.type == "cuda",
+            self.training,
+            batch_size=None,
+            sampler=range(first, last),
+            num_workers=workers,
+            multiprocessing_context=context,
+            prefetch_factor=8 if workers else None,
+            pin_memory=self.accelerator.device.type == "cuda",
             worker_init_fn=leave_signals_to_parent if workers else None,
-        )  # fmt: skip
+        )
         with block_child_signals():
             return iter(loader)
 
@@ -127,8 +134,9 @@ class Loop:
     def _refuse(self, broken: list[str]) -> None:
         if broken:
             raise FaceVCError(
-                f"{self.folder.path}: {', '.join(broken[:4])} became infinite or NaN by step {self.progress.step}. Earlier checkpoints are kept. "
-                f"Look for broken recordings, or begin anew (--overwrite) with a lower {self.checkpoints.stage}.optimiser.learning_rate."
+                f"{self.folder.path}: {', '.join(broken[:4])} became infinite or NaN by step {self.progress.step}. "
+                "Earlier checkpoints are kept. Look for broken recordings, or begin anew (--overwrite) with a lower "
+                f"{self.checkpoints.stage}.optimiser.learning_rate."
             )
 
     def _validate(self) -> None:
@@ -142,7 +150,9 @@ class Loop:
                 totals[name] = totals.get(name, 0.0) + float(value) / self.run.validation_batches
         self.task.auxiliary.train()
         self.task.model.train()
-        if self.accelerator.num_processes > 1:  # all processes must agree on the best checkpoint, because saving waits for all
+        if (
+            self.accelerator.num_processes > 1
+        ):  # all processes must agree on the best checkpoint, because saving waits for all
             means = self.accelerator.reduce(torch.tensor(list(totals.values()), device=self.accelerator.device), "mean")
             totals = dict(zip(totals, means.tolist(), strict=True))
         self.progress.validation = totals
@@ -155,21 +165,31 @@ class Loop:
 
     def _save(self, name: str) -> None:
         # Figures are checked less often than weights are saved, and an update can break weights after a finite loss.
-        self._refuse([n for n, tensor in self.task.model.state_dict().items() if not bool(torch.isfinite(tensor).all())])
+        self._refuse(
+            [n for n, tensor in self.task.model.state_dict().items() if not bool(torch.isfinite(tensor).all())]
+        )
         self.accelerator.wait_for_everyone()
         if not self.accelerator.is_main_process:
             return
         if name == "last":
             self.folder.write_losses()
         best = self.progress.best_loss if math.isfinite(self.progress.best_loss) else None  # JSON knows no infinity
-        metrics = {"step": self.progress.step, "best_loss": best, "validation": self.progress.validation, **self.meter.describe_state()}
+        metrics = {
+            "step": self.progress.step,
+            "best_loss": best,
+            "validation": self.progress.validation,
+            **self.meter.describe_state(),
+        }
         model = self.accelerator.unwrap_model(self.task.model)
         training = self._collect_training_state() if name == "last" else None
         self.checkpoints.save_step(self.folder.checkpoints / name, model, self.progress.step, metrics, training)
 
     def _collect_training_state(self) -> dict[str, dict[str, Tensor]]:
         auxiliary = {k: v for k, v in self._collect_auxiliary_state().items() if ".model." not in k}
-        return {"auxiliary": auxiliary, **{f"optimiser_{n}": flatten_optimiser(o) for n, o in self.task.optimisers.items()}}
+        return {
+            "auxiliary": auxiliary,
+            **{f"optimiser_{n}": flatten_optimiser(o) for n, o in self.task.optimisers.items()},
+        }
 
     def _collect_auxiliary_state(self) -> dict[str, Tensor]:
         modules = {name: self.accelerator.unwrap_model(m) for name, m in self.task.auxiliary.items()}
@@ -177,7 +197,9 @@ class Loop:
 
     def _load(self) -> None:
         folder = self.folder.find_resumable()
-        load_weights(self.accelerator.unwrap_model(self.task.model), self.checkpoints.read_weights(folder), str(folder / WEIGHTS))
+        load_weights(
+            self.accelerator.unwrap_model(self.task.model), self.checkpoints.read_weights(folder), str(folder / WEIGHTS)
+        )
         saved = read_tensors(folder / TRAINING / "auxiliary.safetensors")
         try:
             with torch.no_grad():
@@ -188,8 +210,8 @@ class Loop:
                 load_optimiser(optimiser, read_tensors(folder / TRAINING / f"optimiser_{name}.safetensors"))
         except (KeyError, ValueError, RuntimeError) as error:  # the names or shapes of another model
             raise FaceVCError(
-                f"{folder / TRAINING}: the state of the training does not fit the run ({' '.join(str(error).split())[:200]}). Copy the run again, "
-                "or pass --overwrite to begin anew."
+                f"{folder / TRAINING}: the state of the training does not fit the run "
+                f"({' '.join(str(error).split())[:200]}). Copy the run again, or pass --overwrite to begin anew."
             ) from error
         self.progress = read_progress(folder / METRICS)
         self.folder.resume_losses(self.progress.step)
@@ -228,12 +250,16 @@ def explain_precision_errors() -> Iterator[None]:
         if "could not create a primitive" not in str(error):
             raise
         raise FaceVCError(
-            "--precision bf16: this CPU cannot compute the model's recurrent layers in bfloat16. Leave --precision out, or train on a GPU."
+            "--precision bf16: this CPU cannot compute the model's recurrent layers in bfloat16. Leave --precision "
+            "out, or train on a GPU."
         ) from error
 
 
 class _Meter:
-    """Averages figures since the last log line. It also measures steps per second and the share of time spent waiting for data."""
+    """Averages figures since the last log line.
+
+    It also measures steps per second and the share of time spent waiting for data.
+    """
 
     def __init__(self, begun: Mapping[str, Any] | None = None) -> None:
         """begun: the state of a run that stopped between two lines of losses.csv."""
@@ -246,7 +272,9 @@ class _Meter:
         """The sums and counts, for a checkpoint; nothing just after a line was written."""
         if not self.sums:
             return {}
-        return {"meter": {"sums": {name: float(value) for name, value in self.sums.items()}, "counts": dict(self.counts)}}
+        return {
+            "meter": {"sums": {name: float(value) for name, value in self.sums.items()}, "counts": dict(self.counts)}
+        }
 
     def reset(self) -> None:
         self.sums: Figures = {}
@@ -279,7 +307,9 @@ class _Meter:
 def flatten_optimiser(optimiser: Optimizer) -> dict[str, Tensor]:
     """Returns an optimiser's state as flat tensors: `<parameter>/<name>`."""
     state = optimiser.state_dict()["state"]
-    return {f"{index}/{name}": torch.as_tensor(value) for index, values in state.items() for name, value in values.items()}
+    return {
+        f"{index}/{name}": torch.as_tensor(value) for index, values in state.items() for name, value in values.items()
+    }
 
 
 def load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
@@ -305,12 +335,11 @@ def make_accelerator(device: str, precision: Precision) -> Accelerator:
     if "LOCAL_RANK" not in os.environ:
         if resolved.type == "cuda" and resolved.index is not None:
             torch.cuda.set_device(resolved)
-        # accelerate keeps the first device and precision of a process. A second training in one process may need others.
+        # accelerate keeps the first device and precision of a process. A second training in one process may need
+        # others.
         AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
         cpu=resolved.type == "cpu",
         mixed_precision=precision,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-
-

@@ -58,7 +58,8 @@ class RunDirectory:
             changed = _list_differences(_drop_free_settings(found), _drop_free_settings(resolved))
             if changed:
                 raise FaceVCError(
-                    f"{self.path} holds a run with other settings ({', '.join(changed[:6])}). Choose another folder, or pass --overwrite to begin anew."
+                    f"{self.path} holds a run with other settings ({', '.join(changed[:6])}). Choose another folder, "
+                    "or pass --overwrite to begin anew."
                 )
             return self._find_resumable() is not None
         if overwrite and self.checkpoints.exists():
@@ -68,10 +69,15 @@ class RunDirectory:
         return False
 
     def find_resumable(self) -> Path:
-        """Returns the checkpoint to resume from: the last, or the one before it if a crash came between the two renames."""
+        """Returns the checkpoint to resume from: the last, or the one before it if a crash came between the two
+        renames.
+        """
         folder = self._find_resumable()
         if folder is None:
-            raise FaceVCError(f"{self.checkpoints}: expected the checkpoint 'last' of a run to resume, found none. Pass --overwrite to begin anew.")
+            raise FaceVCError(
+                f"{self.checkpoints}: expected the checkpoint 'last' of a run to resume, found none. Pass --overwrite "
+                "to begin anew."
+            )
         return folder
 
     def remove_leftovers(self) -> None:
@@ -86,7 +92,11 @@ class RunDirectory:
     def describe(self, seed: int, device: str) -> None:
         """Appends the command line, versions, git state and seed of this start to `run.json`."""
         path = self.path / "run.json"
-        starts = read_json(path, list, advice="Move it away. It only records how the run was started.") if path.is_file() else []
+        starts = (
+            read_json(path, list, advice="Move it away. It only records how the run was started.")
+            if path.is_file()
+            else []
+        )
         starts.append(
             {
                 "command": ["facevc", *map(_strip_folders, sys.argv[1:])],
@@ -108,8 +118,9 @@ class RunDirectory:
                 self._rows = [dict(row) for row in rows if int(row["step"]) <= step]
             except (KeyError, ValueError) as error:
                 raise FaceVCError(
-                    f"{self.losses}: expected a column step with a count in each row, found something else ({str(error)[:80]}). Restore the file, "
-                    "or delete it: the run then continues without the earlier losses."
+                    f"{self.losses}: expected a column step with a count in each row, found something else "
+                    f"({str(error)[:80]}). Restore the file, or delete it: the run then continues without the earlier "
+                    "losses."
                 ) from error
 
     def log(self, row: Mapping[str, Any]) -> None:
@@ -124,7 +135,10 @@ class RunDirectory:
 
 
 def _strip_folders(argument: str) -> str:
-    """Removes absolute folders from an argument, because they name the user's computer and runs are shared. Other paths keep their last part."""
+    """Removes absolute folders from an argument, because they name the user's computer and runs are shared.
+
+    Other paths keep their last part.
+    """
     option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
     if not os.path.isabs(value):
         return argument
@@ -150,7 +164,9 @@ def _read_header(path: Path) -> dict[str, Any]:
     except FaceVCError as error:
         raise FaceVCError(f"{error} Choose another folder, or pass --overwrite to begin anew.") from error
     if "stage" not in found:
-        raise FaceVCError(f"{path}: expected the settings of a run, found something else. Choose another folder for the run.")
+        raise FaceVCError(
+            f"{path}: expected the settings of a run, found something else. Choose another folder for the run."
+        )
     return found
 
 
@@ -165,7 +181,11 @@ def _drop_free_settings(resolved: Mapping[str, Any]) -> dict[str, Any]:
 
 def _list_differences(a: Any, b: Any, path: str = "") -> list[str]:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return [d for key in dict.fromkeys([*a, *b]) for d in _list_differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
+        return [
+            d
+            for key in dict.fromkeys([*a, *b])
+            for d in _list_differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))
+        ]
     return [] if a == b else [f"{path}: {shorten(a)} there, {shorten(b)} now"]
 
 
@@ -178,7 +198,9 @@ def _find_version(package: str) -> str | None:
 
 def _read_git_state() -> str | None:
     try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None

@@ -8,7 +8,9 @@ from facevc_cli.core.errors import FaceVCError
 
 @dataclass(frozen=True)
 class WarmupMilestones:
-    """Rate by step: rises from `start` to `peak` over `warmup` steps, then is multiplied by `factor` at each of `milestones` (steps)."""
+    """Rate by step: rises from `start` to `peak` over `warmup` steps, then is multiplied by `factor` at each of
+    `milestones` (steps).
+    """
 
     start: float = 1e-6
     peak: float = 1e-3

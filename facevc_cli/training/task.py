@@ -48,9 +48,17 @@ class Checkpoints(Protocol):
     stage: str
 
     def save_step(
-        self, folder: Path, model: nn.Module, step: int, metrics: dict[str, Any], training: Mapping[str, Mapping[str, Tensor]] | None
+        self,
+        folder: Path,
+        model: nn.Module,
+        step: int,
+        metrics: dict[str, Any],
+        training: Mapping[str, Mapping[str, Tensor]] | None,
     ) -> None:
-        """Writes the model at a step, and the state that only training needs. A crash leaves the old checkpoint or the new one."""
+        """Writes the model at a step, and the state that only training needs.
+
+        A crash leaves the old checkpoint or the new one.
+        """
 
     def read_weights(self, folder: Path) -> dict[str, Tensor]:
         """Reads the weights that `save_step` wrote. FaceVCError if they are damaged."""
@@ -61,7 +69,9 @@ def compute_learning_rate(config: OptimiserConfig, step: int, steps: int) -> flo
     if config.schedule == "cosine":
         warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
         return config.learning_rate * warm * (0.49 * (1 + math.cos(math.pi * min(1.0, step / steps))) + 0.02)
-    return WarmupMilestones.from_fractions(steps, config.learning_rate, config.warmup_steps, config.milestones).compute_rate(step)
+    return WarmupMilestones.from_fractions(
+        steps, config.learning_rate, config.warmup_steps, config.milestones
+    ).compute_rate(step)
 
 
 def set_learning_rate(optimiser: Optimizer, rate: float) -> None:

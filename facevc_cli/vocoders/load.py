@@ -13,37 +13,46 @@ from facevc_cli.vocoders.griffin_lim import GriffinLim
 from facevc_cli.vocoders.hifigan import load_hifigan, load_universal
 
 VOCODERS = Plugins(
-    "facevc.vocoders", "--vocoder", "vocoder", ("auto", "hifigan", "griffin-lim"), "the path of a checkpoint or its folder"
+    "facevc.vocoders",
+    "--vocoder",
+    "vocoder",
+    ("auto", "hifigan", "griffin-lim"),
+    "the path of a checkpoint or its folder",
 )
 _WEIGHTS = frozenset({".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
 
 
-def load_vocoder(spec: str | Path | None, mel: str, device: str | torch.device = "cpu", reporter: Reporter = SILENT) -> Vocoder:
+def load_vocoder(
+    spec: str | Path | None, mel: str, device: str | torch.device = "cpu", reporter: Reporter = SILENT
+) -> Vocoder:
     """Loads a vocoder for log-mels of the definition `mel` on `device`, ready for inference.
 
     | spec | vocoder |
     | --- | --- |
-    | None, "auto" | HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, because facevc has no network for it |
+    | None, "auto" | HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, because facevc has no
+    network for it |
     | "hifigan", "griffin-lim" | this one |
     | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, or HiFi-GAN with config.json |
     | an entry point of facevc.vocoders | its object, called with (mel, device) |
 
-    FaceVCError if there is no such vocoder, if a file is damaged or missing, or if the vocoder was trained on another mel definition.
+    FaceVCError if there is no such vocoder, if a file is damaged or missing, or if the vocoder was trained on another
+    mel definition.
     """
     if spec is None or spec == "auto":
         spec = "hifigan" if mel == "hifigan" else "griffin-lim"
         if spec == "griffin-lim":
             reporter.note(
-                f"no vocoder comes with facevc for the mel definition {mel!r}: Griffin-Lim speaks, which sounds hollow. "
-                "Give a Parallel WaveGAN checkpoint trained on it with --vocoder."
+                f"no vocoder comes with facevc for the mel definition {mel!r}: Griffin-Lim speaks, which sounds "
+                "hollow. Give a Parallel WaveGAN checkpoint trained on it with --vocoder."
             )
     if spec == "griffin-lim":
         return GriffinLim(mel).to(device)
     if spec == "hifigan":
         if mel != "hifigan":
             raise FaceVCError(
-                f"the HiFi-GAN that comes with facevc was trained on the mel definition 'hifigan' (22.05 kHz, hop 256), the model makes "
-                f"{mel!r} log-mels. Give --vocoder a checkpoint trained on {mel!r}, or griffin-lim."
+                "the HiFi-GAN that comes with facevc was trained on the mel definition 'hifigan' (22.05 kHz, hop "
+                f"256), the model makes {mel!r} log-mels. Give --vocoder a checkpoint trained on {mel!r}, or "
+                "griffin-lim."
             )
         vocoder = load_universal()
         if prefers_bfloat16(torch.device(device)):
@@ -61,8 +70,9 @@ def _from_package(name: str, mel: str, device: str | torch.device) -> Vocoder:
     if not isinstance(vocoder, Vocoder) or vocoder.mel != mel:
         found = f"one for {vocoder.mel!r}" if isinstance(vocoder, Vocoder) else type(vocoder).__name__
         raise FaceVCError(
-            f"--vocoder {name} ({VOCODERS.describe_release(name)}): expected a facevc_cli.vocoders.Vocoder for log-mels of the definition {mel!r}, "
-            f"found {found}. Take another vocoder, or another version of its package."
+            f"--vocoder {name} ({VOCODERS.describe_release(name)}): expected a facevc_cli.vocoders.Vocoder for "
+            f"log-mels of the definition {mel!r}, found {found}. Take another vocoder, or another version of its "
+            "package."
         )
     return vocoder.freeze().to(device)
 
@@ -76,14 +86,15 @@ def load_from_path(path: Path, mel: str) -> Vocoder:
     """Loads a checkpoint file or its folder. The config beside it decides the kind."""
     if not path.exists():
         raise FaceVCError(
-            f"vocoder {str(path)!r}: nothing is there. Expected auto, hifigan, griffin-lim, or the path of a checkpoint or its folder."
+            f"vocoder {str(path)!r}: nothing is there. Expected auto, hifigan, griffin-lim, or the path of a "
+            "checkpoint or its folder."
         )
     folder = path if path.is_dir() else path.parent
     configs = [folder / name for name in ("config.yml", "config.yaml", "config.json") if (folder / name).is_file()]
     if not configs:
         raise FaceVCError(
-            f"{folder}: a vocoder checkpoint needs its config beside it: config.yml for one of the ParallelWaveGAN repository, "
-            "config.json for a HiFi-GAN generator. Copy it there."
+            f"{folder}: a vocoder checkpoint needs its config beside it: config.yml for one of the ParallelWaveGAN "
+            "repository, config.json for a HiFi-GAN generator. Copy it there."
         )
     checkpoint = find_checkpoint(folder) if path.is_dir() else path
     config = configs[0]
@@ -99,9 +110,13 @@ def load_from_path(path: Path, mel: str) -> Vocoder:
 
 def find_checkpoint(folder: Path) -> Path:
     """Finds the only checkpoint in a folder. A .pkl has priority. None or several are an error."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "do_")) and p.suffix in _WEIGHTS)
+    files = sorted(
+        p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "do_")) and p.suffix in _WEIGHTS
+    )
     candidates = [p for p in files if p.suffix == ".pkl"] or files
     if len(candidates) != 1:
         found = ", ".join(p.name for p in candidates[:4]) or "none"
-        raise FaceVCError(f"{folder}: expected one vocoder checkpoint in this folder, found {found}. Name the file itself.")
+        raise FaceVCError(
+            f"{folder}: expected one vocoder checkpoint in this folder, found {found}. Name the file itself."
+        )
     return candidates[0]

@@ -49,17 +49,20 @@ class ParallelWaveganSizes:
 
 
 class SmoothedRepeat(nn.Module):
-    """Repeats each frame `rate` times, then smooths with a kernel (bands, 2 rate + 1): (T, n_mels) -> (T * rate, n_mels).
+    """Repeats each frame `rate` times, then smooths with a kernel (bands, 2 rate + 1): (T, n_mels) -> (T * rate,
+    n_mels).
 
-    Each of a frame's samples is a weighted sum of that frame and its two neighbours. So the weights are summed first, and the repeated
-    frames are never made.
+    Each of a frame's samples is a weighted sum of that frame and its two neighbours. So the weights are summed first,
+    and the repeated frames are never made.
     """
 
     def __init__(self, rate: int, bands: int):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1, 1, bands, 2 * rate + 1))
         source = (torch.arange(rate)[:, None] + torch.arange(2 * rate + 1) - rate).div(rate, rounding_mode="floor") + 1
-        self.register_buffer("sources", nn.functional.one_hot(source, 3).float(), persistent=False)  # (phase, tap, neighbour)
+        self.register_buffer(
+            "sources", nn.functional.one_hot(source, 3).float(), persistent=False
+        )  # (phase, tap, neighbour)
 
     def forward(self, c: Tensor) -> Tensor:
         phases = torch.einsum("bk,pkj->bpj", self.weight[0, 0], self.sources)
@@ -68,7 +71,9 @@ class SmoothedRepeat(nn.Module):
         total = c.new_zeros(())
         for band, weights in enumerate(phases):
             shifted = padded[:, band : band + n_mels]
-            total = total + weights @ torch.stack([shifted[:-2], shifted[1:-1], shifted[2:]], dim=1)  # (T, rate, n_mels)
+            total = total + weights @ torch.stack(
+                [shifted[:-2], shifted[1:-1], shifted[2:]], dim=1
+            )  # (T, rate, n_mels)
         return total.reshape(-1, n_mels)
 
 
@@ -91,7 +96,8 @@ class UpsampleNetwork(nn.Module):
 class TimeConv(nn.Module):
     """A 1-D convolution that keeps the length, time first: (n, inputs) -> (n, outputs).
 
-    It computes one matrix product per tap on contiguous rows. On a CPU that is faster than the convolution kernels at these widths.
+    It computes one matrix product per tap on contiguous rows. On a CPU that is faster than the convolution kernels at
+    these widths.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1, bias: bool = True):
@@ -168,19 +174,26 @@ def _draw_noise_block(seed: int, index: int) -> Tensor:
 
 
 def draw_noise(start: int, size: int, seed: int = 0) -> Tensor:
-    """Returns samples start .. start + size of one endless white noise (size,). So all chunks of an utterance use the same noise."""
+    """Returns samples start .. start + size of one endless white noise (size,).
+
+    So all chunks of an utterance use the same noise.
+    """
     first = start // NOISE_BLOCK
     blocks = [_draw_noise_block(seed, i) for i in range(first, (start + size - 1) // NOISE_BLOCK + 1)]
     return torch.cat(blocks)[start - first * NOISE_BLOCK :][:size]
 
 
 class ParallelWavegan(Vocoder):
-    """A Parallel WaveGAN generator as a vocoder. mean and scale (n_mels,) standardise the log-mel as in its training."""
+    """A Parallel WaveGAN generator as a vocoder. mean and scale (n_mels,) standardise the log-mel as in its
+    training.
+    """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, generator: ParallelWaveganGenerator, mel: str, mean: Tensor, scale: Tensor, name: str = "parallel-wavegan"):
+    def __init__(
+        self, generator: ParallelWaveganGenerator, mel: str, mean: Tensor, scale: Tensor, name: str = "parallel-wavegan"
+    ):
         super().__init__(name, mel, generator.sizes.context_frames)
         require_sizes(generator.sizes.rates, generator.sizes.n_mels, mel, name)
         self.generator = generator

@@ -1,4 +1,6 @@
-"""Reads checkpoints of the ParallelWaveGAN repository: a .pkl of {'model': {'generator': state dict}}, config.yml, stats.h5 or .npy."""
+"""Reads checkpoints of the ParallelWaveGAN repository: a .pkl of {'model': {'generator': state dict}}, config.yml,
+stats.h5 or .npy.
+"""
 
 import re
 from collections.abc import Mapping
@@ -36,43 +38,64 @@ _PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _construct_plain
 
 
 def load_pwg(checkpoint: Path, config: Path, mel: str) -> Vocoder:
-    """Loads a vocoder from a checkpoint of the ParallelWaveGAN repository, its config.yml, and stats.h5 or stats.npy in its folder.
+    """Loads a vocoder from a checkpoint of the ParallelWaveGAN repository, its config.yml, and stats.h5 or stats.npy in
+    its folder.
 
-    It knows ParallelWaveGANGenerator and HiFiGANGenerator, and refuses other generators. FaceVCError if a file is missing or damaged, the
-    weights do not fit the config, or its audio settings are not those of the mel definition.
+    It knows ParallelWaveGANGenerator and HiFiGANGenerator, and refuses other generators. FaceVCError if a file is
+    missing or damaged, the weights do not fit the config, or its audio settings are not those of the mel definition.
     """
-    settings = parse_yaml(read_text(config, advice=f"Give the config of the vocoder {checkpoint}."), str(config), loader=_PlainLoader, aliases=True)
+    settings = parse_yaml(
+        read_text(config, advice=f"Give the config of the vocoder {checkpoint}."),
+        str(config),
+        loader=_PlainLoader,
+        aliases=True,
+    )
     if not isinstance(settings, dict) or not isinstance(settings.get("generator_params", {}), dict):
-        raise FaceVCError(f"{config}: expected the config.yml of a ParallelWaveGAN-repository vocoder (a mapping with 'generator_params').")
+        raise FaceVCError(
+            f"{config}: expected the config.yml of a ParallelWaveGAN-repository vocoder (a mapping with "
+            "'generator_params')."
+        )
     require_definition(read_audio_settings(settings), mel, config)
     content = read_checkpoint(checkpoint)
     model = content.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("generator"), dict):
-        raise FaceVCError(f"{checkpoint}: expected a checkpoint with 'model' / 'generator' in it, found {sorted(map(str, content))[:6]}.")
+        raise FaceVCError(
+            f"{checkpoint}: expected a checkpoint with 'model' / 'generator' in it, found "
+            f"{sorted(map(str, content))[:6]}."
+        )
     mean, scale = read_stats(checkpoint.parent, MEL_DEFINITIONS[mel].n_mels)
     kind = str(settings.get("generator_type", "ParallelWaveGANGenerator"))[:80]
     # early configs of the repository misspelt the word
-    parameters = {str(key).replace("kernal", "kernel"): value for key, value in settings.get("generator_params", {}).items()}
+    parameters = {
+        str(key).replace("kernal", "kernel"): value for key, value in settings.get("generator_params", {}).items()
+    }
     name = f"{kind.removesuffix('Generator')} {checkpoint.name}"
     try:
         sizes = read_native_sizes(kind, parameters)
     except (TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
         raise FaceVCError(f"{config}: 'generator_params' are not those of a {kind} ({error}).") from error
     if isinstance(sizes, ParallelWaveganSizes):
-        make_wavegan, state = partial(ParallelWaveganGenerator, check_sizes(sizes, config)), fold_weight_norm(model["generator"], checkpoint)
+        make_wavegan, state = (
+            partial(ParallelWaveganGenerator, check_sizes(sizes, config)),
+            fold_weight_norm(model["generator"], checkpoint),
+        )
         check_described(make_wavegan, state, checkpoint, config)
         wavegan = make_wavegan()
         wavegan.load_folded(state, checkpoint, config)
         return ParallelWavegan(wavegan, mel, mean, scale, name)
     if isinstance(sizes, HifiganSizes):
-        make_hifigan, state = partial(HifiganGenerator, check_sizes(sizes, config)), rename_to_hifigan(fold_weight_norm(model["generator"], checkpoint))
+        make_hifigan, state = (
+            partial(HifiganGenerator, check_sizes(sizes, config)),
+            rename_to_hifigan(fold_weight_norm(model["generator"], checkpoint)),
+        )
         check_described(make_hifigan, state, checkpoint, config)
         hifigan = make_hifigan()
         hifigan.load_folded(state, checkpoint, config)
         return Hifigan(hifigan, mel, name, mean, scale)
     raise FaceVCError(
-        f"{config}: a {kind} with these settings is not supported. Expected a ParallelWaveGANGenerator or a HiFiGANGenerator that makes one "
-        "band and is not causal. Give such a checkpoint, or bring the vocoder with a package of your own (entry point facevc.vocoders)."
+        f"{config}: a {kind} with these settings is not supported. Expected a ParallelWaveGANGenerator or a "
+        "HiFiGANGenerator that makes one band and is not causal. Give such a checkpoint, or bring the vocoder with a "
+        "package of your own (entry point facevc.vocoders)."
     )
 
 
@@ -109,15 +132,21 @@ def read_stats(folder: Path, n_mels: int) -> tuple[Tensor, Tensor]:
             mean, scale = rows[:2]
         else:
             raise FaceVCError(
-                f"{folder}: this vocoder wants log-mels standardised with its own corpus statistics, and neither stats.h5 nor "
-                "stats.npy is beside its checkpoint. Copy the stats file of its training there."
+                f"{folder}: this vocoder wants log-mels standardised with its own corpus statistics, and neither "
+                "stats.h5 nor stats.npy is beside its checkpoint. Copy the stats file of its training there."
             )
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise FaceVCError(f"{h5 if h5.is_file() else npy}: expected a vocoder's mean and scale, found something else ({error}).") from error
-    if mean.size != n_mels or scale.size != n_mels or not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
         raise FaceVCError(
-            f"{h5 if h5.is_file() else npy}: expected a finite mean and a positive scale for each of {n_mels} bands, found shapes "
-            f"{mean.shape} and {scale.shape} or values that are neither."
+            f"{h5 if h5.is_file() else npy}: expected a vocoder's mean and scale, found something else ({error})."
+        ) from error
+    if (
+        mean.size != n_mels
+        or scale.size != n_mels
+        or not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all())
+    ):
+        raise FaceVCError(
+            f"{h5 if h5.is_file() else npy}: expected a finite mean and a positive scale for each of {n_mels} bands, "
+            f"found shapes {mean.shape} and {scale.shape} or values that are neither."
         )
     return torch.from_numpy(mean.reshape(-1).astype(np.float32)), torch.from_numpy(scale.reshape(-1).astype(np.float32))
 
@@ -127,7 +156,13 @@ def _read_numbers(file: Any, name: str) -> np.ndarray:
     import h5py
 
     dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu" or dataset.size > MOST_STATISTICS or dataset.is_virtual or dataset.external:
+    if (
+        not isinstance(dataset, h5py.Dataset)
+        or dataset.dtype.kind not in "fiu"
+        or dataset.size > MOST_STATISTICS
+        or dataset.is_virtual
+        or dataset.external
+    ):
         raise ValueError(f"{name} is no small array of numbers in this file")
     return np.asarray(dataset)
 
@@ -141,7 +176,11 @@ def read_native_sizes(kind: str, parameters: Mapping[str, Any]) -> ParallelWaveg
         return None
     if kind == "HiFiGANGenerator":
         slope = p.pop("nonlinear_activation_params", {"negative_slope": 0.1}) or {}
-        if p.pop("nonlinear_activation", "LeakyReLU") != "LeakyReLU" or not p.pop("bias", True) or set(slope) - {"negative_slope"}:
+        if (
+            p.pop("nonlinear_activation", "LeakyReLU") != "LeakyReLU"
+            or not p.pop("bias", True)
+            or set(slope) - {"negative_slope"}
+        ):
             return None
         v1 = HifiganSizes()
         sizes: ParallelWaveganSizes | HifiganSizes = HifiganSizes(

@@ -1,4 +1,7 @@
-"""Reads the weights of a CTranslate2 model folder (`model.bin`). Whisper is packaged in this form for faster-whisper."""
+"""Reads the weights of a CTranslate2 model folder (`model.bin`).
+
+Whisper is packaged in this form for faster-whisper.
+"""
 
 import struct
 from pathlib import Path
@@ -13,15 +16,22 @@ _VERSIONS = (5, 6)
 
 
 def read_ctranslate2(folder: Path | str, prefix: str = "") -> dict[str, np.ndarray]:
-    """Reads {name: array} of `folder/model.bin`, for names that begin with `prefix`. FaceVCError if it is another kind of file."""
+    """Reads {name: array} of `folder/model.bin`, for names that begin with `prefix`.
+
+    FaceVCError if it is another kind of file.
+    """
     path = Path(folder) / "model.bin"
     try:
         with open(path, "rb") as file:
             return _read(file, prefix)
     except OSError as error:
-        raise FaceVCError(f"{path}: cannot be read ({error.strerror}). Give the folder of a CTranslate2 Whisper model.") from error
+        raise FaceVCError(
+            f"{path}: cannot be read ({error.strerror}). Give the folder of a CTranslate2 Whisper model."
+        ) from error
     except (struct.error, ValueError, UnicodeDecodeError, IndexError) as error:
-        raise FaceVCError(f"{path}: expected a CTranslate2 model of version 5 or 6, found something else ({error}).") from error
+        raise FaceVCError(
+            f"{path}: expected a CTranslate2 model of version 5 or 6, found something else ({error})."
+        ) from error
 
 
 def _read(file: BinaryIO, prefix: str) -> dict[str, np.ndarray]:

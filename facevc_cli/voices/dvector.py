@@ -10,7 +10,10 @@ from facevc_cli.dsp.mel import MelDefinition, make_mel_filters
 VOICE_RATE = 16000  # Hz
 VOICE_DIM = 256
 EMBEDDER_VERSION = "0.1.4"  # version of Resemblyzer that the weights come from; stores and checkpoints name it
-WINDOW_FRAMES, WINDOW_STEP = 160, 77  # Resemblyzer's windows: 1.6 s long, 1.3 per second; shorter clips are repeated to fill one
+WINDOW_FRAMES, WINDOW_STEP = (
+    160,
+    77,
+)  # Resemblyzer's windows: 1.6 s long, 1.3 per second; shorter clips are repeated to fill one
 LEAST_COVERAGE = 0.75  # share of the last window that must be covered
 WINDOWS_AT_ONCE = 64  # memory: an hour has 4,700
 # Resemblyzer takes the POWER in 40 Slaney bands, without a logarithm
@@ -26,7 +29,10 @@ class VoiceEmbedder:
         self.device, self._encoder = device, load_voice_encoder(device)
 
     def embed(self, wav: np.ndarray) -> np.ndarray:
-        """wav: (n,) float at 16 kHz -> (256,) float32, L2-normalised. Short clips are repeated. FaceVCError if it is silent."""
+        """wav: (n,) float at 16 kHz -> (256,) float32, L2-normalised.
+
+        Short clips are repeated. FaceVCError if it is silent.
+        """
         peak = float(np.abs(wav).max()) if len(wav) else 0.0
         if peak == 0:
             raise FaceVCError("no voice can be embedded: the recording is silent (every sample is zero).")
@@ -48,8 +54,13 @@ class VoiceEmbedder:
         filters, hann = torch.from_numpy(make_mel_filters(_MEL)), torch.hann_window(_MEL.win_samples)
         for i in range(0, len(starts), WINDOWS_AT_ONCE):
             block = starts[i : i + WINDOWS_AT_ONCE]
-            piece = padded[block[0] * _MEL.hop_samples : (block[-1] + WINDOW_FRAMES - 1) * _MEL.hop_samples + _MEL.n_fft]
-            power = torch.stft(piece, _MEL.n_fft, _MEL.hop_samples, window=hann, center=False, return_complex=True).abs() ** 2
+            piece = padded[
+                block[0] * _MEL.hop_samples : (block[-1] + WINDOW_FRAMES - 1) * _MEL.hop_samples + _MEL.n_fft
+            ]
+            power = (
+                torch.stft(piece, _MEL.n_fft, _MEL.hop_samples, window=hann, center=False, return_complex=True).abs()
+                ** 2
+            )
             mel = (filters @ power).T
             with torch.inference_mode():
                 mels = torch.stack([mel[start - block[0] : start - block[0] + WINDOW_FRAMES] for start in block])
@@ -57,7 +68,9 @@ class VoiceEmbedder:
 
 
 def find_window_starts(samples: int) -> list[int]:
-    """Returns the first frames of Resemblyzer's windows: 1.3 per second, without the last window if too little of it is covered."""
+    """Returns the first frames of Resemblyzer's windows: 1.3 per second, without the last window if too little of it is
+    covered.
+    """
     frames = -(-(samples + 1) // _MEL.hop_samples)
     starts = list(range(0, max(1, frames - WINDOW_FRAMES + WINDOW_STEP + 1), WINDOW_STEP))
     covered = (samples / _MEL.hop_samples - starts[-1]) / WINDOW_FRAMES

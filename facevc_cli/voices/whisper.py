@@ -1,4 +1,6 @@
-"""Whisper's encoder (Radford et al., 2022): the content teacher, and the first layers of the distilled content encoder."""
+"""Whisper's encoder (Radford et al., 2022): the content teacher, and the first layers of the distilled
+content encoder.
+"""
 
 import math
 from collections.abc import Mapping
@@ -13,21 +15,25 @@ WHISPER_FRAME_RATE = 100  # Hz, of its log-mel; its encoder gives half of that
 
 
 def scale_log_mel(mel_power: Tensor) -> Tensor:
-    """(..., 80, T) power mel spectrogram -> Whisper's scale: log10, at most 8 decades below the loudest, (x + 4) / 4."""
+    """(..., 80, T) power mel spectrogram -> Whisper's scale: log10, at most 8 decades below the loudest, (x
+    + 4) / 4.
+    """
     logged = torch.log10(torch.clamp(mel_power, min=1e-10))
     return (torch.maximum(logged, logged.amax((-2, -1), keepdim=True) - 8.0) + 4.0) / 4.0
 
 
 def make_sinusoids(length: int, channels: int) -> Tensor:
-    """(length, channels) position encodings: sines, then cosines, of geometrically spaced periods up to 10,000 * 2 pi."""
+    """(length, channels) position encodings: sines, then cosines, of geometrically spaced periods up to
+    10,000 * 2 pi.
+    """
     steps = math.log(10000) / (channels // 2 - 1)
     angles = torch.arange(length)[:, None] * torch.exp(-steps * torch.arange(channels // 2))[None]
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention of (B, heads, T, dim). On a CPU the fused kernel is fast forwards, but its gradient takes four times as long as this
-    one's.
+    """Softmax attention of (B, heads, T, dim). On a CPU the fused kernel is fast forwards, but its gradient takes four
+    times as long as this one's.
     """
     if query.requires_grad and query.device.type == "cpu":
         return (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1) @ value
@@ -49,7 +55,8 @@ class WhisperLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, dim) -> (B, T, dim)."""
         query, key, value = (
-            part.view(*x.shape[:2], self.heads, -1).transpose(1, 2) for part in self.query_key_value(self.attention_norm(x)).chunk(3, -1)
+            part.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+            for part in self.query_key_value(self.attention_norm(x)).chunk(3, -1)
         )
         attended = attend(query, key, value).transpose(1, 2).reshape(x.shape)
         x = x + self.attention_out(attended)
@@ -57,7 +64,9 @@ class WhisperLayer(nn.Module):
 
 
 class WhisperEncoder(nn.Module):
-    """The stem and the first `layers` layers; with `final_norm` it is Whisper's own output (base: 6 layers, 512, 8 heads)."""
+    """The stem and the first `layers` layers; with `final_norm` it is Whisper's own output (base: 6 layers, 512, 8
+    heads).
+    """
 
     def __init__(self, layers: int = 6, dim: int = 512, heads: int = 8, n_mels: int = 80, final_norm: bool = True):
         super().__init__()
@@ -102,8 +111,9 @@ class WhisperEncoder(nn.Module):
                 if found is None or found.shape != expected.shape:
                     shape = "nothing" if found is None else str(tuple(found.shape))
                     raise FaceVCError(
-                        f"the Whisper model: encoder/{theirs}/{their_name}: expected the shape {tuple(expected.shape)}, found {shape}. "
-                        "Give the folder of a whole CTranslate2 Whisper model."
+                        f"the Whisper model: encoder/{theirs}/{their_name}: expected the shape "
+                        f"{tuple(expected.shape)}, found {shape}. Give the folder of a whole CTranslate2 Whisper "
+                        "model."
                     )
                 state[f"{ours}.{name}"] = torch.as_tensor(found).float()
         self.load_state_dict(state)

@@ -1,7 +1,8 @@
 """face_images.py CLIPS TABLE.csv OUT [--each N]: take still pictures of people from their clips, as targets.
 
 TABLE.csv has the columns utterance (a clip's path below CLIPS without suffix) and speaker. Each speaker gets N pictures
-OUT/SPEAKER/NUMBER.png, from the middles of N different clips. If there are fewer clips, the pictures are spread over those.
+OUT/SPEAKER/NUMBER.png, from the middles of N different clips. If there are fewer clips, the pictures are spread over
+those.
 """
 
 import argparse

@@ -1,8 +1,11 @@
-"""labels.py TARGETS.csv SOURCES.csv WAVS OUT [--genders TABLE.csv] [--texts FOLDER]: write a test's labels, for `facevc evaluate`.
+"""labels.py TARGETS.csv SOURCES.csv WAVS OUT [--genders TABLE.csv] [--texts FOLDER]: write a test's labels, for `facevc
+evaluate`.
 
-TARGETS.csv and SOURCES.csv have the columns utterance and speaker; WAVS is the folder of extract-wav. The script writes OUT/targets.csv (target,
-gender, references: the target's real recordings) and OUT/sources.csv (source_id, gender, transcript). Genders come from a table
-(speaker, gender), transcripts from LRS-style files FOLDER/UTTERANCE.txt, whose first line is "Text:" and the words.
+TARGETS.csv and SOURCES.csv have the columns utterance and speaker; WAVS is the folder of extract-wav. The script writes
+OUT/targets.csv (target,
+gender, references: the target's real recordings) and OUT/sources.csv (source_id, gender, transcript). Genders come from
+a table (speaker, gender), transcripts from LRS-style files FOLDER/UTTERANCE.txt, whose first line is "Text:" and the
+words.
 """
 
 import argparse
@@ -42,7 +45,10 @@ def main() -> None:
         recordings[row["speaker"]].append(str((given.wavs / f"{row['utterance']}.wav").resolve()))
     people = [[speaker, genders.get(speaker, ""), "|".join(files)] for speaker, files in recordings.items()]
     write(given.out / "targets.csv", ["target", "gender", "references"], people)
-    about = [[r["utterance"], genders.get(r["speaker"], ""), read_transcript(given.texts, r["utterance"])] for r in read(given.sources)]
+    about = [
+        [r["utterance"], genders.get(r["speaker"], ""), read_transcript(given.texts, r["utterance"])]
+        for r in read(given.sources)
+    ]
     write(given.out / "sources.csv", ["source_id", "gender", "transcript"], about)
 
 

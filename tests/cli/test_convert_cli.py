@@ -32,7 +32,9 @@ def call(tmp_path, model, monkeypatch):
     save_grey(tmp_path / "f.png", 90)
 
     def run(*arguments, given=None, command="convert"):
-        return CliRunner().invoke(app, [command, *arguments, "--checkpoint", str(model), "--vocoder", "griffin-lim", "-d", "cpu"], input=given)
+        return CliRunner().invoke(
+            app, [command, *arguments, "--checkpoint", str(model), "--vocoder", "griffin-lim", "-d", "cpu"], input=given
+        )
 
     return run
 
@@ -40,7 +42,10 @@ def call(tmp_path, model, monkeypatch):
 def test_done_then_skipped(call, tmp_path):
     result = call("s.wav", "--face", "f.png", "-o", "out")
     assert result.exit_code == 0 and result.stdout == ""
-    assert "1 done, 0 skipped, 0 failed -> out" in result.stderr and "next: facevc evaluate out/manifest.csv" in result.stderr
+    assert (
+        "1 done, 0 skipped, 0 failed -> out" in result.stderr
+        and "next: facevc evaluate out/manifest.csv" in result.stderr
+    )
     assert (tmp_path / "out" / "s__f.wav").is_file()
     again = call("s.wav", "--face", "f.png", "-o", "out")
     assert again.exit_code == 0 and "0 done, 1 skipped" in again.stderr
@@ -48,7 +53,9 @@ def test_done_then_skipped(call, tmp_path):
 
 def test_a_dry_run_lists_its_jobs_on_stdout(call, tmp_path):
     result = call("s.wav", "--face", "f.png", "-o", "out", "-n")
-    assert result.exit_code == 0 and result.stdout == "s.wav + f.png -> out/s__f.wav\n" and not (tmp_path / "out").exists()
+    assert (
+        result.exit_code == 0 and result.stdout == "s.wav + f.png -> out/s__f.wav\n" and not (tmp_path / "out").exists()
+    )
     as_json = json.loads(call("s.wav", "--face", "f.png", "-o", "out", "-n", "--json").stdout)
     assert as_json["planned"] == [{"converted": "out/s__f.wav", "source": "s.wav", "target": "f.png"}]
 
@@ -60,11 +67,16 @@ def test_a_failed_item_is_exit_code_1(call, tmp_path):
     *items, printed = map(json.loads, result.stdout.splitlines())
     out = tmp_path.joinpath("out").relative_to(tmp_path)
     assert [(item["type"], item["converted"], item["source"], item["target"], item["status"]) for item in items] == [
-        ("item", str(out / "bad__f.wav"), "bad.wav", "f.png", "failed"), ("item", str(out / "s__f.wav"), "s.wav", "f.png", "done"),
-    ]  # fmt: skip
+        ("item", str(out / "bad__f.wav"), "bad.wav", "f.png", "failed"),
+        ("item", str(out / "s__f.wav"), "s.wav", "f.png", "done"),
+    ]
     assert "zero bytes" in items[0]["reason"] and "reason" not in items[1]
     assert printed["type"] == "summary" and printed["output"] == "out" and printed["skipped"] == 0
-    assert printed["done"] == 1 and printed["failures"][0]["item"] == "bad__f.wav" and "zero bytes" in printed["failures"][0]["reason"]
+    assert (
+        printed["done"] == 1
+        and printed["failures"][0]["item"] == "bad__f.wav"
+        and "zero bytes" in printed["failures"][0]["reason"]
+    )
     assert "failed  bad__f.wav" in result.stderr and (tmp_path / "out" / "s__f.wav").is_file()
 
 
@@ -109,19 +121,37 @@ def test_exit_codes_of_a_benchmark(call, command, arguments, code, said):
 def test_a_benchmark(call, tmp_path, command):
     """`convert` passes a benchmark's command line on, and says so once."""
     (tmp_path / "labels.csv").write_text("target,gender\nf,female\n")
-    more = ("--baseline", "mean-face", "--baseline", "source", "--degrade", "blur=1,dark=0", "--degrade", "jpeg=50", "--labels=labels.csv")
+    more = (
+        "--baseline",
+        "mean-face",
+        "--baseline",
+        "source",
+        "--degrade",
+        "blur=1,dark=0",
+        "--degrade",
+        "jpeg=50",
+        "--labels=labels.csv",
+    )
     result = call("s.wav", "--face", "f.png", "-o", "out", "--system", "ours", *more, command=command)
-    assert result.exit_code == 1 and "4 done, 0 skipped, 1 failed" in result.stderr and "failed  degraded/dark=0/s__f.wav" in result.stderr
+    assert (
+        result.exit_code == 1
+        and "4 done, 0 skipped, 1 failed" in result.stderr
+        and "failed  degraded/dark=0/s__f.wav" in result.stderr
+    )
     rows = (tmp_path / "out" / "manifest.csv").read_text().splitlines()[1:]
     assert len(rows) == 6 and all(",ours," in row and ",female," in row for row in rows)
     told = "--system, --baseline, --degrade, --labels: now options of 'facevc benchmark'"
-    assert result.stderr.count(told) == (command == "convert") and result.stderr.count("benchmark'") == (command == "convert")
+    assert result.stderr.count(told) == (command == "convert") and result.stderr.count("benchmark'") == (
+        command == "convert"
+    )
 
 
 def test_a_benchmark_goes_on_in_the_folder_of_plain_conversions(call, tmp_path):
     assert "1 done" in call("s.wav", "--face", "f.png", "-o", "out").stderr
     (tmp_path / "sources.csv").write_text("source_id,transcript\ns,hello\n")
-    result = call("s.wav", "--face", "f.png", "-o", "out", "--sources", "sources.csv", "--baseline", "source", command="benchmark")
+    result = call(
+        "s.wav", "--face", "f.png", "-o", "out", "--sources", "sources.csv", "--baseline", "source", command="benchmark"
+    )
     assert result.exit_code == 0 and "0 done, 1 skipped" in result.stderr
     rows = (tmp_path / "out" / "manifest.csv").read_text().splitlines()
     assert len(rows) == 3 and all(row.endswith(",hello") for row in rows[1:])
@@ -139,10 +169,19 @@ def test_the_table_of_sources_under_its_old_name(call, tmp_path, command):
 
 def test_convert_shows_no_option_of_a_benchmark():
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    taken = {name: {option for parameter in commands[name].params for option in parameter.opts} for name in ("convert", "benchmark")}
+    taken = {
+        name: {option for parameter in commands[name].params for option in parameter.opts}
+        for name in ("convert", "benchmark")
+    }
     assert taken["benchmark"] - taken["convert"] == {
-        "--baseline", "--degrade", "--labels", "--sources", "--protocol", "--system", "--seed",
-    }  # fmt: skip
+        "--baseline",
+        "--degrade",
+        "--labels",
+        "--sources",
+        "--protocol",
+        "--system",
+        "--seed",
+    }
     assert taken["convert"] <= taken["benchmark"]
     shown = CliRunner().invoke(app, ["convert", "--help"], env={"COLUMNS": "200"}).stdout
     assert "--baseline" not in shown and "--pairs" in shown
@@ -188,8 +227,10 @@ def test_quiet_and_debug(call):
 def test_help_is_quick():
     """No torch behind --help; half a second is checked where machines are idle."""
     code = (
-        "import sys\nfrom facevc_cli.cli.app import app\n"
-        "try: app(['convert', '--help'])\nexcept SystemExit: pass\nsys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'librosa')))"
+        "import sys\nfrom facevc_cli.cli.app import app\ntry: app(['convert', '--help'])\nexcept SystemExit: "
+        "pass\nsys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'librosa')))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
+    )
     assert done.returncode == 0 and "--temperature" in done.stdout

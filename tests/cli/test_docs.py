@@ -1,4 +1,6 @@
-"""The documentation holds: the reference is current, links lead somewhere, command lines and snippets are such as the program takes."""
+"""The documentation holds: the reference is current, links lead somewhere, command lines and snippets are such as the
+program takes.
+"""
 
 import re
 import shlex
@@ -29,10 +31,23 @@ from facevc_cli.files.tables import write_table
 from facevc_cli.vocoders.griffin_lim import GriffinLim
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("recipes/**/README.md")), *sorted(ROOT.glob("[!.]*/README.md"))]
+PAGES = [
+    *DOCS,
+    *sorted(ROOT.glob("*.md")),
+    *sorted(ROOT.glob("recipes/**/README.md")),
+    *sorted(ROOT.glob("[!.]*/README.md")),
+]
 PAGES = list(dict.fromkeys(PAGES))
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
-OTHERS = {"--no-compile", "--multi_gpu", "--no_python", "--out", "--stage", "--stop-stage", "--check"}  # of pip, accelerate, recipes, docs/make_*.py
+OTHERS = {
+    "--no-compile",
+    "--multi_gpu",
+    "--no_python",
+    "--out",
+    "--stage",
+    "--stop-stage",
+    "--check",
+}  # of pip, accelerate, recipes, docs/make_*.py
 
 make_cli, make_metrics = (load_script(ROOT / "docs" / f"{name}.py") for name in ("make_cli", "make_metrics"))
 
@@ -45,12 +60,16 @@ def name_of(path: Path) -> str:
 
 
 def test_the_reference_is_current():
-    assert make_cli.PAGE.read_text(encoding="utf-8") == make_cli.reference(), "docs/cli.md is not current: run 'python docs/make_cli.py'"
+    assert make_cli.PAGE.read_text(encoding="utf-8") == make_cli.reference(), (
+        "docs/cli.md is not current: run 'python docs/make_cli.py'"
+    )
 
 
 def test_the_table_of_metrics_is_current():
     text = make_metrics.PAGE.read_text(encoding="utf-8")
-    assert "| SHO |" in text and text == make_metrics.page(text), "docs/evaluation.md is not current: run 'python docs/make_metrics.py'"
+    assert "| SHO |" in text and text == make_metrics.page(text), (
+        "docs/evaluation.md is not current: run 'python docs/make_metrics.py'"
+    )
 
 
 def test_the_reference_does_not_depend_on_the_terminal(monkeypatch):
@@ -81,11 +100,20 @@ def headings(text: str) -> set[str]:
     """The anchors that GitHub makes of a page's headings."""
     plain = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
     titles = re.findall(r"^#{1,6} +(.+?)\s*$", plain, flags=re.M)
-    anchors = [re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title).lower()).replace(" ", "-") for title in titles]
-    return {f"{anchor}-{anchors[:i].count(anchor)}" if anchor in anchors[:i] else anchor for i, anchor in enumerate(anchors)}
+    anchors = [
+        re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title).lower()).replace(" ", "-")
+        for title in titles
+    ]
+    return {
+        f"{anchor}-{anchors[:i].count(anchor)}" if anchor in anchors[:i] else anchor for i, anchor in enumerate(anchors)
+    }
 
 
-LINKS = r"(?<!`)\[[^]]*\]\(([^)\s]+)[^)]*\)", r"^\[[^]]+\]: *(\S+)", r"<[^>]+\b(?:href|src)=\"([^\"]+)\""  # inline, by reference, HTML
+LINKS = (
+    r"(?<!`)\[[^]]*\]\(([^)\s]+)[^)]*\)",
+    r"^\[[^]]+\]: *(\S+)",
+    r"<[^>]+\b(?:href|src)=\"([^\"]+)\"",
+)  # inline, by reference, HTML
 
 
 def links_of(page: Path) -> list[str]:
@@ -135,7 +163,9 @@ def code(text: str) -> Iterator[str]:
     """Lines of a page's code: fenced, indented, and between backticks; continued lines joined."""
     fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S)
     rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    blocks = [block for kind, block in fenced if kind in ("", "bash", "sh")] + re.findall(r"(?:^    .*\n?)+", rest, flags=re.M)
+    blocks = [block for kind, block in fenced if kind in ("", "bash", "sh")] + re.findall(
+        r"(?:^    .*\n?)+", rest, flags=re.M
+    )
     for block in blocks:
         yield from block.replace("\\\n", " ").splitlines()
     yield from re.findall(r"`([^`\n]+)`", rest)
@@ -160,7 +190,11 @@ def unknown(text: str) -> Iterator[str]:
             if command not in COMMANDS:
                 yield f"facevc {command}"
                 continue
-            known = {option for parameter in COMMANDS[command].params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h"}
+            known = {
+                option
+                for parameter in COMMANDS[command].params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            } | {"--help", "-h"}
             options = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
             yield from (f"facevc {command} {option}" for option in options if option not in known)
 
@@ -172,23 +206,35 @@ def test_command_lines_name_only_what_there_is(page):
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=name_of)
 def test_options_in_the_text_are_some_command_s(page):
-    known = {option for command in COMMANDS.values() for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known = {
+        option
+        for command in COMMANDS.values()
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     named = set(re.findall(r"`(--[a-z][a-z_-]*)", page.read_text(encoding="utf-8")))
     assert named - known - OTHERS - {"--help"} == set()
 
 
 def test_an_unknown_option_is_found():
     text = "`facevc convert a --foo 1`\n\n"
-    text += "```bash\nA=1 facevc convrt x\nfacevc train a.h5 --faces f.h5 \\\n    --bar && ls --all  # facevc info --x\n```\n\n    .venv/bin/facevc info -z\n"
+    text += (
+        "```bash\nA=1 facevc convrt x\nfacevc train a.h5 --faces f.h5 \\\n    --bar && ls --all  # facevc info "
+        "--x\n```\n\n    .venv/bin/facevc info -z\n"
+    )
     assert sorted(unknown(text)) == ["facevc convert --foo", "facevc convrt", "facevc info -z", "facevc train --bar"]
 
 
 def whole_lines(text: str) -> Iterator[str]:
-    """Lines of a page that somebody could copy: those of bash blocks, and between backticks those that name more than a command."""
+    """Lines of a page that somebody could copy: those of bash blocks, and between backticks those that name more than a
+    command.
+    """
     for block in re.findall(r"^```(?:bash|sh)\n(.*?)^```", text, flags=re.M | re.S):
         yield from block.replace("\\\n", " ").splitlines()
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
-    yield from (span for span in spans if re.match(r"(?:accelerate launch .* )?facevc [a-z-]+ \S", span) and "..." not in span)
+    yield from (
+        span for span in spans if re.match(r"(?:accelerate launch .* )?facevc [a-z-]+ \S", span) and "..." not in span
+    )
 
 
 def unparsed(text: str) -> Iterator[str]:
@@ -214,7 +260,13 @@ def test_an_incomplete_line_is_found():
     text = "`facevc convert a.wav` `facevc convert` `facevc evaluate a --seed x`\n\n"
     text += "```bash\nfacevc train f.h5 -o runs  # comment\nfacevc convert a -o b | facevc info\n```\n"
     found = list(unparsed(text))
-    assert [line.partition(":")[0] for line in found] == ["facevc train f.h5 -o runs  # comment", "", "", "facevc convert a.wav", "facevc evaluate a --seed x"]
+    assert [line.partition(":")[0] for line in found] == [
+        "facevc train f.h5 -o runs  # comment",
+        "",
+        "",
+        "facevc convert a.wav",
+        "facevc evaluate a --seed x",
+    ]
     assert sum(1 for page in DOCS for line in unparsed(page.read_text(encoding="utf-8")) if not line) > 60
 
 
@@ -252,12 +304,18 @@ def test_a_setting_that_there_is_not_is_found():
 
 def test_speakers_of_the_corpora():
     text = (ROOT / "docs" / "own-corpus.md").read_text(encoding="utf-8")
-    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ") and line.count("|") == 6]
+    rows = [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| ") and line.count("|") == 6
+    ]
     rows = [row for row in rows if row[0] != "corpus" and set(row[0]) != {"-"}]
     assert len(rows) >= 5
     for corpus, root, identifier, option, speaker in rows:
         pattern = shlex.split(option)[1] if option != "none" else None
-        assert SpeakerRule(pattern).find_speaker(identifier, Path("/data") / root / f"{identifier}.mp4") == speaker, corpus
+        assert SpeakerRule(pattern).find_speaker(identifier, Path("/data") / root / f"{identifier}.mp4") == speaker, (
+            corpus
+        )
 
 
 # ---- snippets
@@ -287,14 +345,23 @@ def test_the_python_snippets_run(folder, capsys):
     assert "nobody.jpg" in said and said.strip().endswith("1")
     assert {p.name for p in folder.glob("*.wav")} == {"speech.wav", "out.wav", "anna.wav", "bert.wav", "between.wav"}
     crop, mel = names["crop"], names["mel"]
-    assert isinstance(crop, np.ndarray) and isinstance(mel, np.ndarray) and (crop == mel[10:20]).all() and crop.shape == (10, 80)
+    assert (
+        isinstance(crop, np.ndarray)
+        and isinstance(mel, np.ndarray)
+        and (crop == mel[10:20]).all()
+        and crop.shape == (10, 80)
+    )
 
 
 @pytest.fixture
 def light(folder, analyser, voice_embedder, monkeypatch) -> Path:
-    """A working directory with short recordings in place of the examples', and random weights in place of the bundled ones."""
+    """A working directory with short recordings in place of the examples', and random weights in place of the bundled
+    ones.
+    """
     monkeypatch.setattr("facevc_cli.families.checkpoint.find_bundled_checkpoint", lambda: folder / "runs" / "train")
-    monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device))
+    monkeypatch.setattr(
+        "facevc_cli.conversion.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device)
+    )
     shutil.copytree(ROOT / "examples", folder / "examples")
     for i, path in enumerate(sorted((folder / "examples").glob("speech*"))):
         recording(path, 0.3 + 0.1 * i)
@@ -309,17 +376,25 @@ def test_the_converting_page_runs(light):
             if line.startswith("pip ") or line == "facevc serve":
                 continue
             wanted = int(found[1]) if (found := re.search(r"# exit code (\d)", line)) else 0
-            plain, read, write = (re.sub(r" [<>] \S+", "", line), re.search(r"< (\S+)", line), re.search(r"> (\S+)", line))
+            plain, read, write = (
+                re.sub(r" [<>] \S+", "", line),
+                re.search(r"< (\S+)", line),
+                re.search(r"> (\S+)", line),
+            )
             if not line.startswith("facevc "):
                 subprocess.run(["bash", "-ec", line], check=True)
                 continue
-            result = CliRunner().invoke(app, shlex.split(plain, comments=True)[1:], input=Path(read[1]).read_bytes() if read else None)
+            result = CliRunner().invoke(
+                app, shlex.split(plain, comments=True)[1:], input=Path(read[1]).read_bytes() if read else None
+            )
             assert result.exit_code == wanted, f"{line}: {result.stderr}"
             if write:
                 Path(write[1]).write_bytes(result.stdout_bytes)
             count += 1
     assert count > 20
-    shown = [name for block in blocks("docs/converting.md", "") for name in re.findall(r"^(\w+/\S+)", block, flags=re.M)]
+    shown = [
+        name for block in blocks("docs/converting.md", "") for name in re.findall(r"^(\w+/\S+)", block, flags=re.M)
+    ]
     shown = [name for name in shown if name.partition("/")[0] not in ("wavs", "flac")]  # a dry run writes nothing
     assert len(shown) > 6 and [name for name in shown if not Path(name).is_file()] == []
 
@@ -332,7 +407,9 @@ def test_the_store_is_as_described(folder):
     (block,) = blocks("docs/store-format.md", "python")
     exec(compile(block, "docs/store-format.md", "exec"), names)
     with Store("features.h5") as store:
-        assert np.array_equal(store.read_frames("mel", 0), names["mel"]) and np.array_equal(store.read_frames("f0", 0), names["f0"])  # type: ignore[arg-type]
+        assert np.array_equal(store.read_frames("mel", 0), names["mel"]) and np.array_equal(
+            store.read_frames("f0", 0), names["f0"]
+        )  # type: ignore[arg-type]
         source = ["source", "source_sha256", "source_stamp"]
         assert store.columns == ["log_f0_mean", "log_f0_std", "seconds", *source, "split", "voiced_share"]
         assert store.statistics_names == ["mel_mean", "mel_std"]
@@ -344,8 +421,13 @@ def test_the_additions_of_contributing_work(folder, monkeypatch):
     """CONTRIBUTING's own files, each with its one entry point, installed, through the commands that it shows."""
     (toml,) = blocks("CONTRIBUTING.md", "toml")
     groups, files = tomllib.loads(toml)["project"]["entry-points"], blocks("CONTRIBUTING.md", "python")
-    names = {group: {name: target.partition(":")[2] for name, target in found.items()} for group, found in groups.items()}
-    assert list(groups) == [f"facevc.{kind}" for kind in ("face_embedders", "vocoders", "metrics", "speaker_judges")] and len(files) == 4
+    names = {
+        group: {name: target.partition(":")[2] for name, target in found.items()} for group, found in groups.items()
+    }
+    assert (
+        list(groups) == [f"facevc.{kind}" for kind in ("face_embedders", "vocoders", "metrics", "speaker_judges")]
+        and len(files) == 4
+    )
     for i, ((group, found), code) in enumerate(zip(names.items(), files, strict=True)):
         assert code.startswith("# facevc_additions.py\n") and len(found) == 1
         install(folder / f"site{i}", monkeypatch, f"additions_{i}", code, group, found)
@@ -361,16 +443,38 @@ def test_the_additions_of_contributing_work(folder, monkeypatch):
 
     with Store("faces.h5") as store:
         assert store.read_vectors("embedding").shape == (2, 64) and store.settings["weights"] == "none"
-    call("convert", "speech.wav", "--face", "face.jpg", "--face", "other.jpg", "-o", "converted", "--checkpoint", "runs/train", "--vocoder", vocoder)
-    rows = [{"file": "speech.wav", "speaker": "a"}, {"file": "converted/speech__face.wav", "speaker": "b"}, {"file": "speech.wav", "speaker": "a"}]
+    call(
+        "convert",
+        "speech.wav",
+        "--face",
+        "face.jpg",
+        "--face",
+        "other.jpg",
+        "-o",
+        "converted",
+        "--checkpoint",
+        "runs/train",
+        "--vocoder",
+        vocoder,
+    )
+    rows = [
+        {"file": "speech.wav", "speaker": "a"},
+        {"file": "converted/speech__face.wav", "speaker": "b"},
+        {"file": "speech.wav", "speaker": "a"},
+    ]
     recording(folder / "second.wav", 0.7)
     write_table(folder / "real.csv", [*rows, {"file": "second.wav", "speaker": "a"}])
     quick = ["--recogniser", "none", "--no-naturalness", "--no-html", "--json"]
-    found = call("evaluate", "converted", "--metric", metric, "--speaker-judge", judge, "--calibrate", "real.csv", *quick).stdout
+    found = call(
+        "evaluate", "converted", "--metric", metric, "--speaker-judge", judge, "--calibrate", "real.csv", *quick
+    ).stdout
     assert '"speaking time": {"value"' in found and '"speaker_judge": "spectrum-1.0"' in found
 
 
 def test_the_citation_is_of_this_version():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert (cited["version"], cited["license"]) == (__version__, "MIT")
-    assert [reference["identifiers"][0]["value"] for reference in cited["references"]] == ["arXiv:2309.09470", "arXiv:2106.10132"]
+    assert [reference["identifiers"][0]["value"] for reference in cited["references"]] == [
+        "arXiv:2309.09470",
+        "arXiv:2106.10132",
+    ]

@@ -27,7 +27,9 @@ class Bands:
 
 @pytest.fixture
 def call(tmp_path, monkeypatch):
-    """Runs the command in a folder with three systems of two sources and three targets each, among them a baseline and blurred faces."""
+    """Runs the command in a folder with three systems of two sources and three targets each, among them a baseline and
+    blurred faces.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(listening, "load_speaker_judge", lambda name: Bands())
     rng = np.random.default_rng(0)
@@ -37,11 +39,20 @@ def call(tmp_path, monkeypatch):
             for target in ("anna", "bert", "carl"):
                 name = f"{baseline}{degradation[:4]}-{source}__{target}.wav"
                 save_audio(tmp_path / name, rng.normal(0, 0.1, 4000).astype(np.float32), 16000)
-                rows.append({
-                    "system": "ours", "converted": name, "target": target, "source_id": source, "baseline": baseline, "degradation": degradation,
-                    "gender": "f" if target == "anna" else "m", "source_gender": "f", "group": "x" if target == "carl" else "y",
-                    "status": "failed" if degradation and target == "bert" else "done",
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "system": "ours",
+                        "converted": name,
+                        "target": target,
+                        "source_id": source,
+                        "baseline": baseline,
+                        "degradation": degradation,
+                        "gender": "f" if target == "anna" else "m",
+                        "source_gender": "f",
+                        "group": "x" if target == "carl" else "y",
+                        "status": "failed" if degradation and target == "bert" else "done",
+                    }
+                )
     write_table(tmp_path / "manifest.csv", rows)
 
     def run(*arguments: str, columns: int | None = 220):
@@ -55,11 +66,23 @@ def test_json_is_alone_on_stdout_and_has_what_is_promised(call):
     found = call("manifest.csv", "--json", "--by", "group")
     assert found.exit_code == 0, found.output
     data = json.loads(found.stdout)
-    assert list(data["systems"]) == ["ours", "ours/mean-face", "ours/blur=4"] and set(data["systems"]["ours"]["SDO"]) == {"value", "n", "low", "high"}
+    assert list(data["systems"]) == ["ours", "ours/mean-face", "ours/blur=4"] and set(
+        data["systems"]["ours"]["SDO"]
+    ) == {"value", "n", "low", "high"}
     assert {"F>F", "F>M", "group=x", "group=y"} == set(data["slices"]["ours"])
-    assert list(data["differences"]) == ["ours/mean-face - ours", "ours/blur=4 - ours"] and data["lost"] == {"ours/blur=4": 2}
-    assert data["degradations"]["ours"]["blur=4"]["lost"] == 2 and data["excluded"] == 2 and data["threshold"]["theta"] > 0.5
-    assert data["gender_judge"] and data["speaker_judge"].startswith("resemblyzer") and any("SHO and SHR are off" in note for note in data["notes"])
+    assert list(data["differences"]) == ["ours/mean-face - ours", "ours/blur=4 - ours"] and data["lost"] == {
+        "ours/blur=4": 2
+    }
+    assert (
+        data["degradations"]["ours"]["blur=4"]["lost"] == 2
+        and data["excluded"] == 2
+        and data["threshold"]["theta"] > 0.5
+    )
+    assert (
+        data["gender_judge"]
+        and data["speaker_judge"].startswith("resemblyzer")
+        and any("SHO and SHR are off" in note for note in data["notes"])
+    )
 
 
 @pytest.mark.parametrize(("columns", "tables"), [(220, 1), (70, 3), (None, 1)])
@@ -67,7 +90,12 @@ def test_systems_stand_side_by_side_where_the_terminal_has_room(call, columns, t
     text = call("manifest.csv", "-o", "out", columns=columns).stdout
     systems = text[: text.index("ours, by gender")]
     assert systems.count("SDO ") == tables and "ours/mean-face" in systems and "ours/blur=4" in systems
-    assert "paired differences" in text and "ours/mean-face - ours" in text and "damaged faces" in text and "2 of 6" in text
+    assert (
+        "paired differences" in text
+        and "ours/mean-face - ours" in text
+        and "damaged faces" in text
+        and "2 of 6" in text
+    )
 
 
 @pytest.mark.parametrize("quiet", [(), ("-q",)])
@@ -77,7 +105,11 @@ def test_tables_are_all_that_is_on_stdout(call, quiet):
     assert found.exit_code == 0 and lines[0].strip() == "systems" and lines[-1].startswith("gender heard by ")
     assert "threshold" in lines[-2] and "done, " not in found.stdout and "SHO and SHR are off" not in found.stdout
     told = found.stderr
-    assert "┃" not in told and "gender heard by" not in told and ("done, " in told and "SHO and SHR are off" in told) == (not quiet)
+    assert (
+        "┃" not in told
+        and "gender heard by" not in told
+        and ("done, " in told and "SHO and SHR are off" in told) == (not quiet)
+    )
 
 
 def test_a_folder_by_the_names_of_its_files(call):

@@ -62,7 +62,8 @@ MODULES = {
     "pillow": "PIL",
 }  # the others are named alike
 BROUGHT = {"fastapi": "gradio", "uvicorn": "gradio", "markupsafe": "jinja2"}  # module -> the package that requires it
-USERS = {  # module of an extra -> the only folders or files that may import it, so that no other command comes to need it
+# module of an extra -> the only folders or files that may import it, so that no other command comes to need it
+USERS = {
     "accelerate": ("training/", "families/"),
     "matplotlib": ("training/run_folder.py", "evaluation/report/"),
     "gradio": ("page/",),

@@ -1,4 +1,6 @@
-"""A model family of another package: the one in examples/family trains, resumes, converts and serves through the commands as they are."""
+"""A model family of another package: the one in examples/family trains, resumes, converts and serves through the
+commands as they are.
+"""
 
 import json
 from pathlib import Path
@@ -18,7 +20,14 @@ from facevc_cli.conversion.converter import Converter
 from facevc_cli.families.checkpoint import load_checkpoint
 
 CODE = (ROOT / "examples" / "family" / "facevc_offsets.py").read_text(encoding="utf-8")
-SMALL = ("model.dvector_dim=256", "pretrain.steps=6", "train.steps=6", "pretrain.checkpoint_every=3", "pretrain.workers=0", "train.workers=0")
+SMALL = (
+    "model.dvector_dim=256",
+    "pretrain.steps=6",
+    "train.steps=6",
+    "pretrain.checkpoint_every=3",
+    "pretrain.workers=0",
+    "train.workers=0",
+)
 
 
 @pytest.fixture
@@ -34,13 +43,35 @@ def stores(tmp_path) -> Stores:
 def _train(stores: Stores, folder: Path, *more: str) -> Path:
     settings = [word for setting in SMALL for word in ("--set", setting)]
     found = call(
-        "pretrain", stores.features, "--voices", stores.voices, "-o", folder / "pretrain", "--preset", "offsets", "-d", "cpu", *settings, *more
+        "pretrain",
+        stores.features,
+        "--voices",
+        stores.voices,
+        "-o",
+        folder / "pretrain",
+        "--preset",
+        "offsets",
+        "-d",
+        "cpu",
+        *settings,
+        *more,
     )
     assert found.exit_code == 0, found.stderr
     found = call(
-        "train", stores.features, "--faces", stores.faces, "--voices", stores.voices, "--init", folder / "pretrain", "-o", folder / "train",
-        "-d", "cpu", *settings,
-    )  # fmt: skip
+        "train",
+        stores.features,
+        "--faces",
+        stores.faces,
+        "--voices",
+        stores.voices,
+        "--init",
+        folder / "pretrain",
+        "-o",
+        folder / "train",
+        "-d",
+        "cpu",
+        *settings,
+    )
     assert found.exit_code == 0, found.stderr
     return folder / "train"
 
@@ -48,13 +79,26 @@ def _train(stores: Stores, folder: Path, *more: str) -> Path:
 def test_without_the_package_its_checkpoints_are_refused_by_name(family, stores, tmp_path, monkeypatch):
     run = _train(stores, tmp_path)
     monkeypatch.setattr("facevc_cli.core.plugins.entry_points", lambda group: [])
-    found = call("convert", recording(tmp_path / "s.wav"), "--face", stores.faces, "-o", tmp_path / "o.wav", "--checkpoint", run)
+    found = call(
+        "convert", recording(tmp_path / "s.wav"), "--face", stores.faces, "-o", tmp_path / "o.wav", "--checkpoint", run
+    )
     assert found.exit_code != 0 and "no model family of this name is installed" in " ".join(found.stderr.split())
 
 
 def test_a_preset_of_another_family_is_refused(family, stores, tmp_path):
     run = _train(stores, tmp_path).parent / "pretrain"
-    arguments = ("--faces", stores.faces, "--voices", stores.voices, "--init", run, "-o", tmp_path / "other", "--preset", "toy")
+    arguments = (
+        "--faces",
+        stores.faces,
+        "--voices",
+        stores.voices,
+        "--init",
+        run,
+        "-o",
+        tmp_path / "other",
+        "--preset",
+        "toy",
+    )
     found = call("train", stores.features, *arguments)
     assert found.exit_code == 2 and "expected a preset of" in found.stderr
 
@@ -74,9 +118,21 @@ def test_it_trains_resumes_and_converts(family, stores, tmp_path):
     save_grey(tmp_path / "g.png", 30)
     speech = recording(tmp_path / "s.wav", 1.0)
     found = call(
-        "convert", speech, "--face", tmp_path / "f.png", "--face", tmp_path / "g.png", "-o", tmp_path / "out", "--checkpoint", run,
-        "--vocoder", "griffin-lim", "-d", "cpu",
-    )  # fmt: skip
+        "convert",
+        speech,
+        "--face",
+        tmp_path / "f.png",
+        "--face",
+        tmp_path / "g.png",
+        "-o",
+        tmp_path / "out",
+        "--checkpoint",
+        run,
+        "--vocoder",
+        "griffin-lim",
+        "-d",
+        "cpu",
+    )
     assert found.exit_code == 0, found.stderr
     one, other = (soundfile.read(tmp_path / "out" / f"s__{name}.wav")[0] for name in "fg")
     assert len(one) == len(other) == 16000 and not np.array_equal(one, other)  # another face, another voice

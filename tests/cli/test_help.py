@@ -16,9 +16,22 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 
 COMMANDS = [
-    "extract-wav", "extract-features", "extract-face", "extract-spkemb", "pretrain", "train", "import-checkpoint", "convert",
-    "voice-card", "nearest", "serve", "benchmark", "evaluate", "verify", "info",
-]  # fmt: skip
+    "extract-wav",
+    "extract-features",
+    "extract-face",
+    "extract-spkemb",
+    "pretrain",
+    "train",
+    "import-checkpoint",
+    "convert",
+    "voice-card",
+    "nearest",
+    "serve",
+    "benchmark",
+    "evaluate",
+    "verify",
+    "info",
+]
 # What ARCHITECTURE calls the same names everywhere: option -> commands that must have it
 SHARED = {
     "--out": set(COMMANDS) - {"info", "serve", "nearest", "verify"},
@@ -31,7 +44,17 @@ SHARED = {
     "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "benchmark"},
     "--shard": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
     "--jobs": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
-    "--device": {"extract-features", "extract-face", "pretrain", "train", "convert", "serve", "voice-card", "nearest", "benchmark"},
+    "--device": {
+        "extract-features",
+        "extract-face",
+        "pretrain",
+        "train",
+        "convert",
+        "serve",
+        "voice-card",
+        "nearest",
+        "benchmark",
+    },
     "--seed": {"extract-features", "pretrain", "train", "benchmark"},
 }
 runner = CliRunner()
@@ -82,7 +105,9 @@ def test_version_and_no_arguments():
     assert runner.invoke(app, []).exit_code in (0, 2)
 
 
-@pytest.mark.parametrize("arguments", ["unknown", "extract-wav x --unknown", "extract-wav x -o y --rate fast", "convert x", "info --limit 3"])
+@pytest.mark.parametrize(
+    "arguments", ["unknown", "extract-wav x --unknown", "extract-wav x -o y --rate fast", "convert x", "info --limit 3"]
+)
 def test_wrong_command_lines_exit_2(arguments):
     assert runner.invoke(app, arguments.split()).exit_code == 2
 
@@ -94,13 +119,16 @@ from facevc_cli.cli.app import app
 for arguments in ([], *([name] for name in {commands!r})):
     found = CliRunner().invoke(app, [*arguments, "--help"])
     assert found.exit_code == 0, arguments
-heavy = [m for m in ("torch", "numpy", "librosa", "h5py", "soundfile", "av", "dlib", "accelerate", "scipy") if m in sys.modules]
+names = ("torch", "numpy", "librosa", "h5py", "soundfile", "av", "dlib", "accelerate", "scipy")
+heavy = [m for m in names if m in sys.modules]
 assert not heavy, heavy
 """
 
 
 def test_help_needs_no_torch():
-    found = subprocess.run([sys.executable, "-c", HELP.format(commands=COMMANDS)], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", HELP.format(commands=COMMANDS)], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stderr) == (0, "")
 
 
@@ -145,7 +173,8 @@ def test_stdout_is_data_alone(capsys):
     assert _run(stage, json_out=True) == 1
     told = capsys.readouterr()
     assert told.out == (
-        '{"done": 0, "skipped": 0, "failures": [{"item": "clip [/b] :cat:", "reason": "no [red]face"}], "output": null, "more": 1}\n'
+        '{"done": 0, "skipped": 0, "failures": [{"item": "clip [/b] :cat:", "reason": "no [red]face"}], "output": '
+        'null, "more": 1}\n'
     )
     assert "failed  clip [/b] :cat:: no [red]face" in told.err  # as it is, neither markup nor pictures
 

@@ -1,4 +1,6 @@
-"""`facevc serve`: what it refuses, what it keeps and deletes, and the page itself in a browser from upload to audible result."""
+"""`facevc serve`: what it refuses, what it keeps and deletes, and the page itself in a browser from upload to audible
+result.
+"""
 
 import hashlib
 import importlib.util
@@ -124,7 +126,10 @@ def test_wrong_options(arguments, code, said, tmp_path, monkeypatch):
 @needs_gradio
 def test_a_model_without_faces_is_refused_before_the_page_opens(tmp_path):
     folder = checkpoint(tmp_path / "run", "starter", faces=False)
-    with pytest.raises(FaceVCError, match="never trained on faces"), serve_in_background(ServeConfig(port=0, checkpoint=folder, vocoder="griffin-lim")):
+    with (
+        pytest.raises(FaceVCError, match="never trained on faces"),
+        serve_in_background(ServeConfig(port=0, checkpoint=folder, vocoder="griffin-lim")),
+    ):
         pass
 
 
@@ -142,7 +147,16 @@ def test_a_taken_port_gives_the_next_and_none_left_is_said():
 
 @pytest.mark.parametrize(
     ("host", "only_here"),
-    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("192.168.0.2", False), ("a.org", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.2", False),
+        ("a.org", False),
+    ],
 )
 def test_loopback(host, only_here):
     assert is_loopback(host) is only_here
@@ -192,7 +206,13 @@ def test_a_long_recording_is_refused_before_it_is_decoded(studio, monkeypatch):
 
 def test_only_our_own_folder_is_read_and_emptied(studio, tmp_path_factory):
     foreign = recording(tmp_path_factory.mktemp("home") / "secret.wav")
-    for path in (str(foreign), f"{studio.folder}/../{foreign.parent.name}/secret.wav", "http://example.org/x.wav", "", None):
+    for path in (
+        str(foreign),
+        f"{studio.folder}/../{foreign.parent.name}/secret.wav",
+        "http://example.org/x.wav",
+        "",
+        None,
+    ):
         with pytest.raises(FaceVCError, match="no longer here"):
             studio.hear(A, {"path": path, "orig_name": "x.wav"})
     studio.leave(A)
@@ -209,7 +229,9 @@ def test_uploads_go_after_a_conversion_and_another_needs_none(studio):
     heard, rate = soundfile.read(first.path)
     assert len(heard) == round(0.4 * rate) and np.abs(heard).max() > 0.01 and first.seconds == pytest.approx(0.4)
     comment = soundfile.SoundFile(first.path).comment
-    assert comment.startswith("synthetic speech: voice converted by facevc") and "from s.wav to the face f.png" in comment
+    assert (
+        comment.startswith("synthetic speech: voice converted by facevc") and "from s.wav to the face f.png" in comment
+    )
     made = read_provenance(first.path)
     assert made and made.watermark and [made.source_sha256, *made.face_sha256] == [digest[:16] for digest in digests]
     again = studio.convert(A)
@@ -245,7 +267,9 @@ def test_a_page_closed_on_the_way_leaves_no_result(studio, monkeypatch):
 def test_the_slider_mixes_addresses(studio, monkeypatch):
     targets = []
     speak = studio.converter.speak
-    monkeypatch.setattr(studio.converter, "speak", lambda source, target: (targets.append(target), speak(source, target))[1])
+    monkeypatch.setattr(
+        studio.converter, "speak", lambda source, target: (targets.append(target), speak(source, target))[1]
+    )
     studio.hear(A, sound(studio))
     studio.look(A, FIRST, [photo(studio, 90, "a.png")])
     studio.look(A, SECOND, [photo(studio, 30, "b.png")])
@@ -265,7 +289,9 @@ def test_the_slider_mixes_addresses(studio, monkeypatch):
 def test_pitch_is_passed_on(studio, monkeypatch):
     rules = []
     speak = studio.converter.speak
-    monkeypatch.setattr(studio.converter, "speak", lambda source, target: (rules.append(target.pitch), speak(source, target))[1])
+    monkeypatch.setattr(
+        studio.converter, "speak", lambda source, target: (rules.append(target.pitch), speak(source, target))[1]
+    )
     studio.hear(A, sound(studio))
     studio.look(A, FIRST, [photo(studio, 90)])
     for rule in (PitchRule("keep"), PitchRule("semitones", 3.0)):
@@ -277,14 +303,23 @@ def test_names_become_safe_file_names(studio):
     studio.hear(A, sound(studio) | {"orig_name": "../../étude <b>1</b> " + "x" * 80 + ".wav"})
     studio.look(A, FIRST, [photo(studio, 90) | {"orig_name": "...png"}])
     path = studio.convert(A).path
-    assert path.is_relative_to(studio.folder) and path.name.startswith("b_") and len(path.name) < 60 and "<" not in path.name
+    assert (
+        path.is_relative_to(studio.folder)
+        and path.name.startswith("b_")
+        and len(path.name) < 60
+        and "<" not in path.name
+    )
 
 
 def test_views_escape_and_draw():
     assert "<img" not in views.render_failure("<img src=x>: no face") and 'role="alert"' in views.render_failure("x")
     shown = views.draw_box(np.zeros((640, 640, 3), np.uint8), np.array([100, 200, 300, 400], np.float32))
-    assert shown.shape == (320, 320, 3) and tuple(shown[150, 50]) == (34, 197, 94) and tuple(shown[150, 100]) == (0, 0, 0)
-    assert views.render_photos([(shown, shown)]).count("data:image/jpeg;base64,") == 2 and "several" not in views.render_photos([(shown, shown)])
+    assert (
+        shown.shape == (320, 320, 3) and tuple(shown[150, 50]) == (34, 197, 94) and tuple(shown[150, 100]) == (0, 0, 0)
+    )
+    assert views.render_photos([(shown, shown)]).count(
+        "data:image/jpeg;base64,"
+    ) == 2 and "several" not in views.render_photos([(shown, shown)])
     assert "several" in views.render_photos([(shown, shown), (shown, shown)])
 
 
@@ -295,7 +330,9 @@ def spoken_to(studio: Studio, monkeypatch) -> list:
     """The targets of the conversions to come."""
     targets: list = []
     speak = studio.converter.speak
-    monkeypatch.setattr(studio.converter, "speak", lambda source, target: (targets.append(target), speak(source, target))[1])
+    monkeypatch.setattr(
+        studio.converter, "speak", lambda source, target: (targets.append(target), speak(source, target))[1]
+    )
     return targets
 
 
@@ -305,14 +342,21 @@ def test_several_photos_are_one_voice(studio, monkeypatch):
     expected = studio.converter.target_from_faces([Path(upload["path"]) for upload in given])
     studio.hear(A, sound(studio))
     person = studio.look(A, FIRST, [given[0], photo(studio, 0, "dark.png"), given[1]])
-    assert str(person) == "person 90 (2 pictures)" and len(person.left_out) == 1 and "dark.png: expected a face" in person.left_out[0]
+    assert (
+        str(person) == "person 90 (2 pictures)"
+        and len(person.left_out) == 1
+        and "dark.png: expected a face" in person.left_out[0]
+    )
     html = page_module.render_person(person)
     assert html.count("data:image/jpeg") == 4 and "2 photos, one voice" in html and "Left out: dark.png" in html
     made = studio.convert(A).path
     np.testing.assert_allclose(targets[0].speaker, expected.speaker, rtol=1e-5)
     assert made.name == "s__90.wav" and "to the person 90 (2 pictures)" in soundfile.SoundFile(made).comment
     assert len(read_provenance(made).face_sha256) == 2
-    with pytest.raises(FaceVCError, match=r"^person dark \(2 pictures\): none of them can be used, the first: dark\.png: expected a face"):
+    with pytest.raises(
+        FaceVCError,
+        match=r"^person dark \(2 pictures\): none of them can be used, the first: dark\.png: expected a face",
+    ):
         studio.look(A, FIRST, [photo(studio, 0, "dark.png"), photo(studio, 0, "black.png")])
 
 
@@ -379,7 +423,10 @@ def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch)
     card = card_upload(studio, A)
     assert not any(Path(upload["path"]).exists() for upload in given)
     found = load_card(Path(card["path"]))
-    assert [(p["file"], p["sha256"], p["share"]) for p in found.origin] == [("90.png", digests[0], "0.5000"), ("30.png", digests[1], "0.5000")]
+    assert [(p["file"], p["sha256"], p["share"]) for p in found.origin] == [
+        ("90.png", digests[0], "0.5000"),
+        ("30.png", digests[1], "0.5000"),
+    ]
     assert len(list(studio.folder.glob("results/*/90.safetensors"))) == 1
     studio.make_card(A)
     assert len(list(studio.folder.glob("results/*/90.safetensors"))) == 1  # in place of the first
@@ -454,7 +501,13 @@ def test_cards_that_cannot_be_used(studio, tmp_path_factory):
     Path(card["path"]).write_bytes(whole[:-1])
     with pytest.raises(FaceVCError, match=r"^anna\.safetensors: expected a voice card"):
         studio.look(A, FIRST, [card])
-    other = Studio(lambda: Converter(checkpoint(tmp_path_factory.mktemp("other") / "run", "starter", seed=1), "griffin-lim", "cpu"), studio.folder, 1.0)
+    other = Studio(
+        lambda: Converter(
+            checkpoint(tmp_path_factory.mktemp("other") / "run", "starter", seed=1), "griffin-lim", "cpu"
+        ),
+        studio.folder,
+        1.0,
+    )
     Path(card["path"]).write_bytes(whole)
     with pytest.raises(FaceVCError, match=r"^anna\.safetensors: this voice was recalled by the model 'starter'"):
         other.look(A, FIRST, [card])
@@ -499,7 +552,11 @@ def test_one_thread_makes_and_uses_the_model(converter, tmp_path, monkeypatch):
 
     studio = Studio(load, tmp_path, max_seconds=1.0)
     for name in ("analyse", "speak", "find_face"):
-        monkeypatch.setattr(studio.converter, name, lambda *given, call=getattr(converter, name): (seen.append(threading.get_ident()), call(*given))[1])
+        monkeypatch.setattr(
+            studio.converter,
+            name,
+            lambda *given, call=getattr(converter, name): (seen.append(threading.get_ident()), call(*given))[1],
+        )
     with ThreadPoolExecutor(2) as pages:
         for page in (A, B):
             pages.submit(studio.hear, page, sound(studio)).result()
@@ -513,7 +570,9 @@ def test_one_thread_makes_and_uses_the_model(converter, tmp_path, monkeypatch):
 def test_both_signals_end_it(number, studio, monkeypatch):
     thread = threading.Thread(target=lambda: None)
     monkeypatch.setattr(thread, "join", lambda: (os.kill(os.getpid(), number), time.sleep(5)))
-    monkeypatch.setattr(stage, "serve_in_background", lambda *given: nullcontext(ServedPage("http://127.0.0.1:1/", studio, thread)))
+    monkeypatch.setattr(
+        stage, "serve_in_background", lambda *given: nullcontext(ServedPage("http://127.0.0.1:1/", studio, thread))
+    )
     before = signal.getsignal(signal.SIGTERM)
     assert stage.run(ServeConfig()) == Summary(done=0) and signal.getsignal(signal.SIGTERM) is before
 
@@ -525,14 +584,28 @@ def test_both_signals_end_it(number, studio, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c_leaves_nothing(model, tmp_path):
-    command = [sys.executable, "-m", "facevc_cli", "serve", "--port", "0", "--checkpoint", str(model), "--vocoder", "griffin-lim", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
+    command = [
+        sys.executable,
+        "-m",
+        "facevc_cli",
+        "serve",
+        "--port",
+        "0",
+        "--checkpoint",
+        str(model),
+        "--vocoder",
+        "griffin-lim",
+        "--json",
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+    )
     try:
         said = process.stderr.readline()
         assert "The page is at http://127.0.0.1:" in said
         with urllib.request.urlopen(upload(said.split()[4], bytes(2000))) as answer:
             assert answer.status == 200
-        folder, = tmp_path.glob("facevc-serve-*")
+        (folder,) = tmp_path.glob("facevc-serve-*")
         assert [path.stat().st_size for path in folder.rglob("*.wav")] == [2000]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -618,7 +691,9 @@ def test_from_upload_to_audible_result(tab, starter_page, tmp_path):
         assert answer.headers["cache-control"] == "no-store"
     heard = file.read()
     assert len(heard) / file.samplerate == pytest.approx(3.0, abs=0.01)
-    assert np.sqrt(np.mean(heard**2)) > 0.01 and np.abs(heard).max() < 1 and file.comment.startswith("synthetic speech: ")
+    assert (
+        np.sqrt(np.mean(heard**2)) > 0.01 and np.abs(heard).max() < 1 and file.comment.startswith("synthetic speech: ")
+    )
     assert detect(heard, file.samplerate).marked
     folder = starter_page.studio.folder
     assert list_names(folder) == ["speech__face.wav"]  # the uploads are gone

@@ -31,7 +31,14 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.page import folder as folder_module
 from facevc_cli.page import page as page_module
 from facevc_cli.page import views
-from facevc_cli.page.folder import OWNER, PREFIX, count_used_bytes, delete_unfinished, open_upload_folder, sweep_abandoned
+from facevc_cli.page.folder import (
+    OWNER,
+    PREFIX,
+    count_used_bytes,
+    delete_unfinished,
+    open_upload_folder,
+    sweep_abandoned,
+)
 from facevc_cli.page.guard import FILE, JOIN, PREDICT, UPLOAD, RefusedError, check_host, check_same_origin
 from facevc_cli.page.people import Card
 from facevc_cli.page.server import MOST_UPLOADS, bind, mount
@@ -88,9 +95,7 @@ class Client:
         """What a queued call gives: its outputs."""
         assert self.join(call, *data, session=session) == 200
         told = self.ask("GET", f"/gradio_api/queue/data?session_hash={session}")[1].decode()
-        messages = [
-            json.loads(line.removeprefix("data: ")) for line in told.splitlines() if line.startswith("data: ")
-        ]
+        messages = [json.loads(line.removeprefix("data: ")) for line in told.splitlines() if line.startswith("data: ")]
         done = next(message for message in messages if message["msg"] == "process_completed")
         return done["output"]["data"] if done["success"] else done["output"]["error"]
 
@@ -195,15 +200,29 @@ def test_an_event_that_names_a_file_of_the_computer_is_refused(client, page, sec
     inputs = {HEAR: 1, LOOK: 2, 2: 2, CONVERT: 3, KEEP: 1}[call]
     link = os.path.join(page.studio.folder.parent, "..", secret)
     for value in (
-        file(secret), [file(secret)], file(secret, url="http://example.org/x"), file(f"file://{secret}"), file(link),
+        file(secret),
+        [file(secret)],
+        file(secret, url="http://example.org/x"),
+        file(f"file://{secret}"),
+        file(link),
         file(f"{page.studio.folder}{secret}/../../.."),
-        file(f"{page.studio.folder}/x/../../../..{secret}"), {"path": str(secret)}, {"value": file(secret)},
-        [[file(secret)]], [{"x": file(secret)}],
-        file("secret.txt"), file(""), {"path": None, "meta": META}, {"path": [str(secret)], "meta": META},
-        file(page.studio.folder), file(f"{secret}\0"),
-        file("x" * 5000), {"url": f"file://{secret}", "meta": META}, file(secret, is_stream=True), file("/dev/stdin"),
+        file(f"{page.studio.folder}/x/../../../..{secret}"),
+        {"path": str(secret)},
+        {"value": file(secret)},
+        [[file(secret)]],
+        [{"x": file(secret)}],
+        file("secret.txt"),
+        file(""),
+        {"path": None, "meta": META},
+        {"path": [str(secret)], "meta": META},
+        file(page.studio.folder),
+        file(f"{secret}\0"),
+        file("x" * 5000),
+        {"url": f"file://{secret}", "meta": META},
+        file(secret, is_stream=True),
+        file("/dev/stdin"),
         file("/proc/self/environ"),
-    ):  # fmt: skip
+    ):
         data = [value] + [None] * (inputs - 1)
         assert client.join(call, *data) == 403
         assert client.join(call, *data[::-1]) == 403
@@ -291,27 +310,67 @@ def test_links_in_the_folder_lead_nowhere(client, page, secret, tmp_path):
 @pytest.mark.parametrize(
     "path",
     [
-        "/config", "/config/", "/config?deep_link=x", "/info", "/docs", "/openapi.json", "/redoc", "/login",
-        "/logout", "/monitoring", "/monitoring/summary",
-        "/robots.txt", "/manifest.json", "/pwa_icon", "/pwa_icon/9", "/svelte/x.js", "/gradio_api", "/gradio_api/",
-        "/gradio_api/info", "/gradio_api/openapi.json",
-        "/gradio_api/deep_link?session_hash=x", "/gradio_api/file/etc/hostname", "/gradio_api/file=/etc/hostname",
-        "/gradio_api/file=etc/hostname", "/gradio_api/file=",
-        "/gradio_api/file=http://example.org/", "/gradio_api/file=file:///etc/hostname",
-        "/gradio_api/file=%2fetc%2fhostname", "/gradio_api/proxy=http://127.0.0.1:1/",
-        "/gradio_api/proxy=/etc/hostname", "/gradio_api/stream/x/1/1/playlist.m3u8",
-        "/gradio_api/stream/x/1/1/playlist-file", "/gradio_api/startup-events",
-        "/gradio_api/queue/status", "/gradio_api/token", "/gradio_api/user", "/gradio_api/login_check",
-        "/gradio_api/runs", "/gradio_api/dev/reload",
-        "/gradio_api/vibe-code", "/gradio_api/call/hear/x", "/gradio_api/heartbeat/",
-        "/gradio_api/heartbeat/../../config", "/gradio_api/profiling/traces",
-        "/gradio_api/custom_component/audio/client/x/..%2f..%2fx", "/assets/",
-        "/assets/../../../../../../etc/hostname", "/assets/%2e%2e/%2e%2e/%2e%2e/etc/hostname",
-        "/assets//etc/hostname", "/assets/%2fetc/hostname", "/static/..%5c..%5cx", "/static/../routes.py",
-        "/static/.hidden", "/static/%00", "//", "/./", "/gradio_api/mcp/",
-        "/theme.css/", "/x",
+        "/config",
+        "/config/",
+        "/config?deep_link=x",
+        "/info",
+        "/docs",
+        "/openapi.json",
+        "/redoc",
+        "/login",
+        "/logout",
+        "/monitoring",
+        "/monitoring/summary",
+        "/robots.txt",
+        "/manifest.json",
+        "/pwa_icon",
+        "/pwa_icon/9",
+        "/svelte/x.js",
+        "/gradio_api",
+        "/gradio_api/",
+        "/gradio_api/info",
+        "/gradio_api/openapi.json",
+        "/gradio_api/deep_link?session_hash=x",
+        "/gradio_api/file/etc/hostname",
+        "/gradio_api/file=/etc/hostname",
+        "/gradio_api/file=etc/hostname",
+        "/gradio_api/file=",
+        "/gradio_api/file=http://example.org/",
+        "/gradio_api/file=file:///etc/hostname",
+        "/gradio_api/file=%2fetc%2fhostname",
+        "/gradio_api/proxy=http://127.0.0.1:1/",
+        "/gradio_api/proxy=/etc/hostname",
+        "/gradio_api/stream/x/1/1/playlist.m3u8",
+        "/gradio_api/stream/x/1/1/playlist-file",
+        "/gradio_api/startup-events",
+        "/gradio_api/queue/status",
+        "/gradio_api/token",
+        "/gradio_api/user",
+        "/gradio_api/login_check",
+        "/gradio_api/runs",
+        "/gradio_api/dev/reload",
+        "/gradio_api/vibe-code",
+        "/gradio_api/call/hear/x",
+        "/gradio_api/heartbeat/",
+        "/gradio_api/heartbeat/../../config",
+        "/gradio_api/profiling/traces",
+        "/gradio_api/custom_component/audio/client/x/..%2f..%2fx",
+        "/assets/",
+        "/assets/../../../../../../etc/hostname",
+        "/assets/%2e%2e/%2e%2e/%2e%2e/etc/hostname",
+        "/assets//etc/hostname",
+        "/assets/%2fetc/hostname",
+        "/static/..%5c..%5cx",
+        "/static/../routes.py",
+        "/static/.hidden",
+        "/static/%00",
+        "//",
+        "/./",
+        "/gradio_api/mcp/",
+        "/theme.css/",
+        "/x",
     ],
-)  # fmt: skip
+)
 def test_what_the_page_does_not_need_is_not_there(client, path):
     assert client.status("GET", path) == 404
     assert client.status("HEAD", path) == 404
@@ -320,12 +379,27 @@ def test_what_the_page_does_not_need_is_not_there(client, path):
 @pytest.mark.parametrize(
     "path",
     [
-        "api/predict", "run/hear", "run/predict/", "call/hear", "call/v2/hear", "component_server",
-        "component_server/", "reset", "cancel", "stream/x",
-        "stream/x/close", "process_recording", "vibe-edit", "undo-vibe-edit", "run-history/connect",
-        "profiling/clear", "queue/data", "file=/x", "../login",
+        "api/predict",
+        "run/hear",
+        "run/predict/",
+        "call/hear",
+        "call/v2/hear",
+        "component_server",
+        "component_server/",
+        "reset",
+        "cancel",
+        "stream/x",
+        "stream/x/close",
+        "process_recording",
+        "vibe-edit",
+        "undo-vibe-edit",
+        "run-history/connect",
+        "profiling/clear",
+        "queue/data",
+        "file=/x",
+        "../login",
     ],
-)  # fmt: skip
+)
 def test_nor_can_it_be_sent_to(client, path):
     body = {"data": ["/"], "fn_index": 0, "session_hash": "x", "event_id": "x", "component_id": 1, "fn_name": "ls"}
     assert client.status("POST", f"/gradio_api/{path}", body) == 404
@@ -350,19 +424,27 @@ def test_what_is_no_event_is_refused(client, body):
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
-        ({}, 200), ({"fn_index": "0"}, 403), ({"fn_index": True}, 403), ({"fn_index": None}, 403),
-        ({"fn_index": 0.0}, 403), ({"session_hash": None}, 403),
-        ({"session_hash": "../x"}, 403), ({"session_hash": "x" * 65}, 403), ({"session_hash": 5}, 403),
-        ({"data": {}}, 403), ({"data": []}, 403),
-        ({"data": [None, None]}, 403), ({"data": ["x" * 201]}, 403), ({"data": [1e300]}, 403),
-        ({"data": [[file("x")] * 201]}, 403), ({"data": [[None]]}, 403),
+        ({}, 200),
+        ({"fn_index": "0"}, 403),
+        ({"fn_index": True}, 403),
+        ({"fn_index": None}, 403),
+        ({"fn_index": 0.0}, 403),
+        ({"session_hash": None}, 403),
+        ({"session_hash": "../x"}, 403),
+        ({"session_hash": "x" * 65}, 403),
+        ({"session_hash": 5}, 403),
+        ({"data": {}}, 403),
+        ({"data": []}, 403),
+        ({"data": [None, None]}, 403),
+        ({"data": ["x" * 201]}, 403),
+        ({"data": [1e300]}, 403),
+        ({"data": [[file("x")] * 201]}, 403),
+        ({"data": [[None]]}, 403),
         ({"data": ["x" * (256 << 10)]}, 413),
     ],
-)  # fmt: skip
+)
 def test_events_of_another_shape_are_refused(client, changed, status):
-    assert (
-        client.status("POST", JOIN, {"data": [None], "fn_index": HEAR, "session_hash": "shape", **changed}) == status
-    )
+    assert client.status("POST", JOIN, {"data": [None], "fn_index": HEAR, "session_hash": "shape", **changed}) == status
 
 
 # other sites
@@ -401,9 +483,7 @@ def test_requests_of_other_sites_are_refused(client, page, headers, status):
     headers = {name: value.format(port=client.port) for name, value in headers.items()}
     before = list_names(page.studio.folder)
     assert client.upload("a.wav", b"x" * 50, **headers)[0] == status
-    assert (
-        client.status("POST", JOIN, {"data": [None], "fn_index": HEAR, "session_hash": "site"}, **headers) == status
-    )
+    assert client.status("POST", JOIN, {"data": [None], "fn_index": HEAR, "session_hash": "site"}, **headers) == status
     assert client.status("GET", "/gradio_api/app_id", **headers) == status
     assert status == 200 or list_names(page.studio.folder) == before
 
@@ -582,9 +662,17 @@ def test_the_page_that_was_silent_longest_is_forgotten_for_another(page, sound):
 
 
 ODD_NAMES = (
-    f"{TAG}.wav", "\u202egnp.wav", "a\nb\t\x1b[31m.wav", "x" * 180 + ".wav", "..", ".", "nul\0.wav", "a/../../b.wav",
-    "C:\\x.wav", "'\"&.wav",
-)  # fmt: skip
+    f"{TAG}.wav",
+    "\u202egnp.wav",
+    "a\nb\t\x1b[31m.wav",
+    "x" * 180 + ".wav",
+    "..",
+    ".",
+    "nul\0.wav",
+    "a/../../b.wav",
+    "C:\\x.wav",
+    "'\"&.wav",
+)
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -596,9 +684,7 @@ def test_odd_names_of_uploads_are_shown_as_text(client, page, name):
     path = Path(json.loads(answer)[0])
     assert path.parent.parent == page.studio.folder
     said = client.call(HEAR, file(path, orig_name=name))[0]
-    assert (
-        'role="alert"' in said and "<img" not in said and "expected" in said and str(page.studio.folder) not in said
-    )
+    assert 'role="alert"' in said and "<img" not in said and "expected" in said and str(page.studio.folder) not in said
     assert not any(ord(character) < 32 for character in said) and "\u202e" not in said and len(said) < 700
     page.studio.leave("abc")
 

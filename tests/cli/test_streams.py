@@ -1,4 +1,6 @@
-"""Streams and folders that a shell, a cron job or a full disk leave behind: one line on stderr and the right exit code."""
+"""Streams and folders that a shell, a cron job or a full disk leave behind: one line on stderr and the
+right exit code.
+"""
 
 import os
 import subprocess
@@ -20,7 +22,9 @@ GONE = "mkdir gone; cd gone; rmdir ../gone; "
 
 def shell(command: str, folder: Path) -> tuple[int, str, str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=120)
+    found = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=120
+    )
     return found.returncode, found.stdout, found.stderr
 
 
@@ -54,7 +58,10 @@ def test_one_line_and_the_right_exit_code(tmp_path: Path, command: str, code: in
 @pytest.mark.slow
 def test_a_closed_stdout_is_not_given_to_a_file(tmp_path: Path):
     """Else the first file that is opened gets descriptor 1, and what libraries print lands in it."""
-    code = "from facevc_cli.cli.streams import open_streams; open_streams(); f = open('a.txt', 'w'); print(f.fileno(), file=f)"
+    code = (
+        "from facevc_cli.cli.streams import open_streams; open_streams(); f = open('a.txt', 'w'); "
+        "print(f.fileno(), file=f)"
+    )
     assert shell(f"{sys.executable} -c {code!r} >&- <&-".replace('"', '"'), tmp_path)[0] == 0
     assert int((tmp_path / "a.txt").read_text()) > 2
 
@@ -80,9 +87,17 @@ def stage_that_raises(error: BaseException) -> tuple[int, str]:
         (UsageError("--x: wrong."), 2, "error: --x: wrong."),
         (ValueError("embedded null byte"), 1, "error: a path holds a NUL character"),
         (MemoryError(), 1, "error: there is not enough memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: not enough memory: you tried"), 1, "error: there is not enough memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: not enough memory: you tried"),
+            1,
+            "error: there is not enough memory",
+        ),
         (PermissionError(13, "Permission denied", "/x/y"), 1, "error: /x/y: Permission denied"),
-        (UnicodeEncodeError("ascii", "\xf6", 0, 1, "ordinal not in range(128)"), 1, "error: a name holds characters that ascii cannot write"),
+        (
+            UnicodeEncodeError("ascii", "\xf6", 0, 1, "ordinal not in range(128)"),
+            1,
+            "error: a name holds characters that ascii cannot write",
+        ),
         (BrokenPipeError(32, "Broken pipe"), 1, "error: stdout could not be written: Broken pipe"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

@@ -1,4 +1,6 @@
-"""`facevc voice-card`, `facevc nearest`, and how convert is told whose voice and how high: exit codes, stdout and stderr."""
+"""`facevc voice-card`, `facevc nearest`, and how convert is told whose voice and how high: exit codes, stdout and
+stderr.
+"""
 
 import json
 
@@ -49,7 +51,12 @@ def call(tmp_path, model, monkeypatch):
 )
 def test_exit_codes(call, tmp_path, arguments, code, said):
     result = call(*arguments.split())
-    assert result.exit_code == code and said in result.stderr.lower() and result.stdout == "" and "Traceback" not in result.stderr
+    assert (
+        result.exit_code == code
+        and said in result.stderr.lower()
+        and result.stdout == ""
+        and "Traceback" not in result.stderr
+    )
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -60,7 +67,9 @@ def test_a_mix_needs_no_quotes(call, tmp_path):
 
 
 def test_a_sweep_and_a_person(call, tmp_path):
-    result = call("convert", "s.wav", "--mix", "a.png=1 b.png=1", "--sweep", "3", "--person", "anna", "--pitch", "-2", "-o", "out")
+    result = call(
+        "convert", "s.wav", "--mix", "a.png=1 b.png=1", "--sweep", "3", "--person", "anna", "--pitch", "-2", "-o", "out"
+    )
     assert result.exit_code == 0 and "4 done" in result.stderr
     names = {path.name for path in (tmp_path / "out").glob("*.wav")}
     assert names == {"s__anna.wav", "s__a=1.00+b=0.00.wav", "s__a=0.50+b=0.50.wav", "s__a=0.00+b=1.00.wav"}
@@ -70,7 +79,12 @@ def test_a_card_is_made_and_used(call, tmp_path):
     result = call("voice-card", "anna", "-o", "anna.safetensors")
     assert result.exit_code == 0 and "next: facevc convert SPEECH.wav --face anna.safetensors" in result.stderr
     pitch, address, slots = result.stdout.splitlines()
-    assert pitch.startswith("median pitch") and pitch.endswith(" Hz") and "bits" in address and slots.startswith("most of it")
+    assert (
+        pitch.startswith("median pitch")
+        and pitch.endswith(" Hz")
+        and "bits" in address
+        and slots.startswith("most of it")
+    )
     assert "median pitch" not in result.stderr and "bits" not in result.stderr
     assert call("voice-card", "anna", "-o", "anna.safetensors").exit_code == 1
     printed = json.loads(call("voice-card", "anna", "-o", "anna.safetensors", "--overwrite", "--json", "-q").stdout)
@@ -100,7 +114,9 @@ def test_nearest_prints_a_table_or_json(call, tmp_path):
     save_image(tmp_path / "anna" / "dark.png", np.zeros((40, 40, 3), np.uint8))
     result = call("nearest", "--voice", "s.wav", "anna", "a.png")
     assert result.exit_code == 1 and "failed  dark" in result.stderr and "score" not in result.stderr
-    assert ranks(result.stdout) == ["1", "2", "3"] and "nearest first" in result.stdout and "done, " not in result.stdout
+    assert (
+        ranks(result.stdout) == ["1", "2", "3"] and "nearest first" in result.stdout and "done, " not in result.stdout
+    )
     (tmp_path / "anna" / "dark.png").unlink()
     quiet = call("nearest", "--voice", "s.wav", "anna", "a.png", "-q")
     assert quiet.exit_code == 0 and quiet.stderr == "" and ranks(quiet.stdout) == ["1", "2", "3"]

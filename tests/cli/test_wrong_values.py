@@ -41,7 +41,12 @@ ODD_SEEDS = ("-1", "1e3", "99999999999999999999")
 # command -> option -> values that are wrong
 WRONG: dict[str, dict[str, tuple[str, ...]]] = {
     **{
-        command: {"--shard": ("3/2", "0/2", "half"), "--speaker-pattern": ("(", "[a-z]+"), "--jobs": ("-1", "all"), "--limit": ("0",)}
+        command: {
+            "--shard": ("3/2", "0/2", "half"),
+            "--speaker-pattern": ("(", "[a-z]+"),
+            "--jobs": ("-1", "all"),
+            "--limit": ("0",),
+        }
         for command in EXTRACT
     },
     **{
@@ -122,13 +127,40 @@ WRONG["extract-face"] |= {
 }
 WRONG["extract-spkemb"] |= {"--device": ("gpu", "cuda:99")}
 WRONG["benchmark"] = WRONG["convert"] | WRONG["benchmark"]
-CASES = [(command, option, value) for command, options in WRONG.items() for option, values in options.items() for value in values]
+CASES = [
+    (command, option, value)
+    for command, options in WRONG.items()
+    for option, values in options.items()
+    for value in values
+]
 # what takes any text, or names files; a file that is missing is no wrong value
 FREE = {
-    "--out", "--speakers", "--split", "--teacher", "--save-crops", "--voices", "--faces", "--config", "--encoder-init", "--init",
-    "--verifier", "--sampling-weights", "--pairs", "--stats", "--origin", "--face", "--person", "--voice", "--checkpoint", "--labels",
-    "--sources", "--system", "--calibrate", "--answers", "--listening-test",
-}  # fmt: skip
+    "--out",
+    "--speakers",
+    "--split",
+    "--teacher",
+    "--save-crops",
+    "--voices",
+    "--faces",
+    "--config",
+    "--encoder-init",
+    "--init",
+    "--verifier",
+    "--sampling-weights",
+    "--pairs",
+    "--stats",
+    "--origin",
+    "--face",
+    "--person",
+    "--voice",
+    "--checkpoint",
+    "--labels",
+    "--sources",
+    "--system",
+    "--calibrate",
+    "--answers",
+    "--listening-test",
+}
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +172,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "published.pt").write_bytes(b"none")
     (folder / "labels.csv").write_text("target,gender\nface,female\n")
     (folder / "sources.csv").write_text("source_id,gender\nspeech,male\n")
-    (folder / "manifest.csv").write_text("converted,source,source_id,target,face\nspeech.wav,speech.wav,speech,face,face.png\n")
+    (folder / "manifest.csv").write_text(
+        "converted,source,source_id,target,face\nspeech.wav,speech.wav,speech,face,face.png\n"
+    )
     checkpoint(folder / "run", faces=False)
     return folder
 
 
 @pytest.mark.parametrize(("command", "option", "value"), CASES)
-def test_a_wrong_value_is_a_wrong_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, option: str, value: str):
+def test_a_wrong_value_is_a_wrong_command_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, option: str, value: str
+):
     if option == "--recogniser":
         pytest.importorskip("faster_whisper")
     monkeypatch.chdir(folder)
@@ -158,9 +194,13 @@ def test_a_wrong_value_is_a_wrong_command_line(folder: Path, monkeypatch: pytest
         known[0] = "."
     if option == "--protocol":
         known += BENCHMARK.split()
-    found = CliRunner().invoke(app, [command, *known, f"{option}={value}"], env={"COLUMNS": "400", "TERMINAL_WIDTH": "400"})
+    found = CliRunner().invoke(
+        app, [command, *known, f"{option}={value}"], env={"COLUMNS": "400", "TERMINAL_WIDTH": "400"}
+    )
     said = f"{found.output}{found.exception}"
-    code = found.exit_code if isinstance(found.exception, SystemExit | None) else getattr(found.exception, "exit_code", 1)
+    code = (
+        found.exit_code if isinstance(found.exception, SystemExit | None) else getattr(found.exception, "exit_code", 1)
+    )
     assert code == 2, said
     assert option in said and "Traceback" not in said
     assert set(folder.iterdir()) == before  # nothing was begun
@@ -176,12 +216,20 @@ def test_the_process_itself_ends_with_2():
     command = [sys.executable, "-m", "facevc_cli", "nearest", "face.png", "--voice", "speech.wav", "--device", "gpu"]
     found = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
     assert (found.returncode, found.stdout) == (2, "")
-    assert "--device" in found.stderr and "expected auto, cpu, cuda, cuda:N or mps" in found.stderr and "Traceback" not in found.stderr
+    assert (
+        "--device" in found.stderr
+        and "expected auto, cpu, cuda, cuda:N or mps" in found.stderr
+        and "Traceback" not in found.stderr
+    )
 
 
 def test_a_missing_file_is_no_wrong_value(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(folder)
-    for arguments in ("convert nowhere.wav --face face.png -o out", "pretrain none.h5 --voices none.h5 -o run", "evaluate none.csv"):
+    for arguments in (
+        "convert nowhere.wav --face face.png -o out",
+        "pretrain none.h5 --voices none.h5 -o run",
+        "evaluate none.csv",
+    ):
         assert CliRunner().invoke(app, arguments.split()).exit_code == 1, arguments
     for given in (f"--protocol nowhere.yaml {BENCHMARK}", "--vocoder nowhere.pkl"):
         found = CliRunner().invoke(app, f"convert speech.wav --face face.png -o out {given}".split())

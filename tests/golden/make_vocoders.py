@@ -1,8 +1,10 @@
-"""Makes vocoders.npz: what the generators of the package parallel_wavegan 0.6.1 compute from weights that anybody can draw again.
+"""Makes vocoders.npz: what the generators of the package parallel_wavegan 0.6.1 compute from weights that anybody can
+draw again.
 
     python tests/golden/make_vocoders.py        (where parallel_wavegan is importable)
 
-Keys of the file: `cases`, a JSON object: case -> {kind, parameters, shapes (state-dict key -> shape)}; CASE: its output (samples,).
+Keys of the file: `cases`, a JSON object: case -> {kind, parameters, shapes (state-dict key -> shape)}; CASE: its output
+(samples,).
 """
 
 import json
@@ -14,30 +16,70 @@ import numpy as np
 TARGET = Path(__file__).with_name("vocoders.npz")
 FRAMES = 9
 CASES = {
-    "wavegan": ("ParallelWaveGANGenerator", {
-        "layers": 6, "stacks": 2, "residual_channels": 8, "gate_channels": 12, "skip_channels": 10, "aux_channels": 80,
-        "aux_context_window": 2, "upsample_params": {"upsample_scales": [4, 5, 8]},
-    }),
-    "wavegan_plain": ("ParallelWaveGANGenerator", {
-        "layers": 4, "stacks": 1, "kernel_size": 5, "residual_channels": 8, "gate_channels": 16, "skip_channels": 8, "aux_channels": 80,
-        "aux_context_window": 0, "bias": False, "upsample_net": "UpsampleNetwork",
-        "upsample_params": {"upsample_scales": [10, 16], "freq_axis_kernel_size": 3},
-    }),
-    "hifigan": ("HiFiGANGenerator", {
-        "in_channels": 80, "channels": 32, "upsample_scales": [8, 5, 4], "upsample_kernel_sizes": [16, 10, 8],
-        "resblock_kernel_sizes": [3, 7], "resblock_dilations": [[1, 3, 5], [1, 2, 4]],
-    }),
-    "hifigan_single": ("HiFiGANGenerator", {
-        "in_channels": 80, "channels": 16, "upsample_scales": [8, 5, 4], "upsample_kernel_sizes": [16, 10, 8], "kernel_size": 5,
-        "resblock_kernel_sizes": [3, 5], "resblock_dilations": [[1, 2], [2, 6]], "use_additional_convs": False,
-        "nonlinear_activation_params": {"negative_slope": 0.2},
-    }),
+    "wavegan": (
+        "ParallelWaveGANGenerator",
+        {
+            "layers": 6,
+            "stacks": 2,
+            "residual_channels": 8,
+            "gate_channels": 12,
+            "skip_channels": 10,
+            "aux_channels": 80,
+            "aux_context_window": 2,
+            "upsample_params": {"upsample_scales": [4, 5, 8]},
+        },
+    ),
+    "wavegan_plain": (
+        "ParallelWaveGANGenerator",
+        {
+            "layers": 4,
+            "stacks": 1,
+            "kernel_size": 5,
+            "residual_channels": 8,
+            "gate_channels": 16,
+            "skip_channels": 8,
+            "aux_channels": 80,
+            "aux_context_window": 0,
+            "bias": False,
+            "upsample_net": "UpsampleNetwork",
+            "upsample_params": {"upsample_scales": [10, 16], "freq_axis_kernel_size": 3},
+        },
+    ),
+    "hifigan": (
+        "HiFiGANGenerator",
+        {
+            "in_channels": 80,
+            "channels": 32,
+            "upsample_scales": [8, 5, 4],
+            "upsample_kernel_sizes": [16, 10, 8],
+            "resblock_kernel_sizes": [3, 7],
+            "resblock_dilations": [[1, 3, 5], [1, 2, 4]],
+        },
+    ),
+    "hifigan_single": (
+        "HiFiGANGenerator",
+        {
+            "in_channels": 80,
+            "channels": 16,
+            "upsample_scales": [8, 5, 4],
+            "upsample_kernel_sizes": [16, 10, 8],
+            "kernel_size": 5,
+            "resblock_kernel_sizes": [3, 5],
+            "resblock_dilations": [[1, 2], [2, 6]],
+            "use_additional_convs": False,
+            "nonlinear_activation_params": {"negative_slope": 0.2},
+        },
+    ),
 }
 
 
 def draw(case: str, key: str, shape: list[int]) -> np.ndarray:
     """A tensor of one case, float32, by its name alone."""
-    x = np.random.Generator(np.random.PCG64(zlib.crc32(f"{case}/{key}".encode()))).standard_normal(shape).astype(np.float32)
+    x = (
+        np.random.Generator(np.random.PCG64(zlib.crc32(f"{case}/{key}".encode())))
+        .standard_normal(shape)
+        .astype(np.float32)
+    )
     if key in ("in", "noise"):
         return x
     if key.endswith("weight_g"):

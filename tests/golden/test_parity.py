@@ -34,7 +34,9 @@ def scopes(reference) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def _module(module: nn.Module, tensors: dict[str, torch.Tensor], prefix: str = "") -> nn.Module:
-    load_weights(module, {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}, "the reference")
+    load_weights(
+        module, {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}, "the reference"
+    )
     return module.eval()
 
 
@@ -113,7 +115,8 @@ def computed(reference, scopes, tmp_path_factory) -> dict[str, torch.Tensor]:
 UNUSED = "encoder_lf0."  # the published pitch encoder: no conversion and no loss here uses it
 NAMES = [n for n in load_reference() if not n.startswith(("in.", UNUSED)) and n not in ("shapes", "base_seed")]
 
-# The reference's address KL lies 5.2e-5 of itself from the same formulas in float64: it is a small mean of differences of larger
+# The reference's address KL lies 5.2e-5 of itself from the same formulas in float64: it is a small mean of differences
+# of larger
 # log-addresses. End to end another processor's rounding may move it as much; the formula itself is held to 1e-5 below.
 ROUNDING = {"memory.kl_address": 1e-4}
 
@@ -131,4 +134,6 @@ def test_array_agrees(name, reference, computed):
 
 def test_address_kl_of_the_reference_addresses(reference):
     voice, face = (torch.from_numpy(reference[f"memory.{by}_log_address"]) for by in ("speech", "face"))
-    assert float(losses.compute_address_kl(voice, face)) == pytest.approx(float(reference["memory.kl_address"]), rel=TOLERANCE)
+    assert float(losses.compute_address_kl(voice, face)) == pytest.approx(
+        float(reference["memory.kl_address"]), rel=TOLERANCE
+    )

@@ -11,19 +11,27 @@ from facevc_cli.families.presets import load_config
 
 SHRUNKEN = {
     "toy": (
-        "model.content_encoder.channels=16", "model.decoder.channels=16", "model.decoder.recurrent_dim=16",
+        "model.content_encoder.channels=16",
+        "model.decoder.channels=16",
+        "model.decoder.recurrent_dim=16",
         "model.decoder.postnet_channels=16",
     ),
     "starter": (
-        "model.content_encoder.channels=32", "model.content_encoder.layers=1", "model.content_encoder.heads=2",
-        "model.decoder.channels=32", "model.decoder.blocks=1", "model.slots=8",
+        "model.content_encoder.channels=32",
+        "model.content_encoder.layers=1",
+        "model.content_encoder.heads=2",
+        "model.decoder.channels=32",
+        "model.decoder.blocks=1",
+        "model.slots=8",
     ),
-}  # fmt: skip
+}
 FACE = {"detector": "dlib", "embedder": "dlib", "on_many": "largest"}
 VOICE = {"embedder": "resemblyzer", "rate": 16000}
 
 
-def checkpoint(folder: Path, preset: str = "toy", *, faces: bool = True, seed: int = 0, overrides: tuple[str, ...] = ()) -> Path:
+def checkpoint(
+    folder: Path, preset: str = "toy", *, faces: bool = True, seed: int = 0, overrides: tuple[str, ...] = ()
+) -> Path:
     """A checkpoint folder of a shrunken preset with random weights; without faces, as pretraining leaves it."""
     torch.manual_seed(seed)
     config = load_config(preset, None, (*SHRUNKEN[preset], *overrides))

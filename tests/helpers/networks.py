@@ -41,7 +41,9 @@ def replace_voice_embedder(patch: pytest.MonkeyPatch, embedder: object) -> None:
 
 
 def make_converter(checkpoint: Path, analyser: FakeAnalyser | None = None) -> Converter:
-    """A converter that needs no networks beside the model: `analyser` (None: a new one) looks at faces, and Griffin-Lim speaks."""
+    """A converter that needs no networks beside the model: `analyser` (None: a new one) looks at faces, and Griffin-Lim
+    speaks.
+    """
     converter = Converter(checkpoint, "griffin-lim", "cpu")
     with pytest.MonkeyPatch.context() as patch:
         replace_face_analyser(patch, analyser or FakeAnalyser())

@@ -26,7 +26,11 @@ AWAY = 0.8  # radians, mean angle between a conversion and the target's real voi
 
 # The world worked out by hand: unit vectors of rational cosines.
 X, Y, Z, XY, YX, YZ, ZY = (1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0.8, 0), (0.8, 0.6, 0), (0, 0.6, 0.8), (0, 0.8, 0.6)
-REFERENCES = {"ann": (("ann1", X, 200), ("ann2", XY, 240)), "bea": (("bea1", ZY, 180),), "cal": (("cal1", Z, 100), ("cal2", YZ, NAN))}
+REFERENCES = {
+    "ann": (("ann1", X, 200), ("ann2", XY, 240)),
+    "bea": (("bea1", ZY, 180),),
+    "cal": (("cal1", Z, 100), ("cal2", YZ, NAN)),
+}
 GENDER = {"ann": "female", "bea": "female", "cal": "male"}
 SOURCES = {"s": ("female", X, 200, "one two three four"), "u": ("male", Y, 110, "")}
 # source, target, image, voice, F0 in Hz, what the recogniser understands (None: nothing was recognised), predicted MOS
@@ -49,12 +53,18 @@ DIM, THETA = 64, 0.12
 COUNTS = {"female": 8, "male": 6}
 IMAGES = 3
 
-# Wrong gender labels: a voice is a * gender + b * person, all directions orthogonal, so that people of one gender have a cosine of a^2.
+# Wrong gender labels: a voice is a * gender + b * person, all directions orthogonal, so that people of one gender have
+# a cosine of a^2.
 EACH = 4  # people of a gender
 GENDERED = 0.3  # a^2
 
 # Sound: four people and two sources of two formants each.
-PEOPLE = {"ada": (220, 500, 2600), "eva": (200, 900, 1700), "ole": (120, 350, 2000), "tom": (105, 700, 1300)}  # F0, formants in Hz
+PEOPLE = {
+    "ada": (220, 500, 2600),
+    "eva": (200, 900, 1700),
+    "ole": (120, 350, 2000),
+    "tom": (105, 700, 1300),
+}  # F0, formants in Hz
 SPEAKERS = {"low": (110, 500, 1500), "high": (230, 600, 2200)}
 
 
@@ -69,11 +79,18 @@ def compute_cosine(a: HeardVoice, b: HeardVoice) -> float:
 
 
 def build_hand_world() -> tuple[list[Conversion], Evidence]:
-    rows, voices, texts, scores = [], {}, {"s": Transcript("one two tree four", "en"), "u": Transcript("Go on.", "en")}, {"s": 4.0, "u": 3.0}
+    rows, voices, texts, scores = (
+        [],
+        {},
+        {"s": Transcript("one two tree four", "en"), "u": Transcript("Go on.", "en")},
+        {"s": 4.0, "u": 3.0},
+    )
     for source, target, image, voice, f0_hz, text, score in CONVERTED:
         name = f"{source}-{target}-{image}"
         about, references = SOURCES[source], tuple(name for name, *_ in REFERENCES[target])
-        rows.append(Conversion("ours", name, source, target, image, source, GENDER[target], about[0], references, about[3]))
+        rows.append(
+            Conversion("ours", name, source, target, image, source, GENDER[target], about[0], references, about[3])
+        )
         voices[name], scores[name] = make_voice(voice, f0_hz), score
         if text is not None:
             texts[name] = Transcript(text, "en")
@@ -102,7 +119,9 @@ class Planted:
             for k in range(3):
                 near = own + 0.3 * draw_direction(rng)
                 self.voices[f"{target}-r{k}"] = make_voice(near / np.linalg.norm(near), self.pitch(gender) + 5 * k)
-        self.voices |= {name: make_voice(draw_direction(rng), self.pitch(gender)) for name, gender in self.sources.items()}
+        self.voices |= {
+            name: make_voice(draw_direction(rng), self.pitch(gender)) for name, gender in self.sources.items()
+        }
 
     @staticmethod
     def pitch(gender: str) -> float:
@@ -115,14 +134,18 @@ class Planted:
                     name = f"{system}/{source}-{target}-{image}"
                     self.voices[name] = out(source, target)
                     references = tuple(f"{target}-r{k}" for k in range(3))
-                    self.rows.append(Conversion(system, name, source, target, str(image), source, gender, source_gender, references))
+                    self.rows.append(
+                        Conversion(system, name, source, target, str(image), source, gender, source_gender, references)
+                    )
 
     def evaluate(self) -> Evaluation:
         return measure(self.rows, Evidence(self.voices, THETA, PitchGenderJudge()))
 
 
 def measure_gendered(swapped: int = 0, failing: int = 0) -> dict[str, Figure]:
-    """Figures of a system that says the target's voice, `failing` of each gender in the other gender's; `swapped` of each gender mislabelled."""
+    """Figures of a system that says the target's voice, `failing` of each gender in the other gender's; `swapped` of
+    each gender mislabelled.
+    """
     rows, voices = [], {}
     for number in range(2 * EACH):
         sign, place = (1, number) if number < EACH else (-1, number - EACH)
@@ -132,7 +155,11 @@ def measure_gendered(swapped: int = 0, failing: int = 0) -> dict[str, Figure]:
         label = GENDERS[(sign < 0) != (place < swapped)]
         for source in "su":
             name = f"{source}-{number}"
-            voices[name] = make_voice(vector * np.where(np.arange(len(vector)) == 0, -1, 1)) if place >= EACH - failing else voices[f"r{number}"]
+            voices[name] = (
+                make_voice(vector * np.where(np.arange(len(vector)) == 0, -1, 1))
+                if place >= EACH - failing
+                else voices[f"r{number}"]
+            )
             rows.append(Conversion("ours", name, source, f"t{number}", "f", gender=label, references=(f"r{number}",)))
     judge = LinearGenderJudge(np.eye(2 + 2 * EACH)[0], 0.0)
     return estimate_figures(measure_terms(rows, Evidence(voices, 0.7, judge)))
@@ -177,7 +204,9 @@ class EnvelopeEmbedder:
 
 
 def vowel(f0_hz: float, first_hz: float, second_hz: float, take: int) -> np.ndarray:
-    """(n,) float32, a second: harmonics under two formants, the pitch moving by three percent, other phases in every take."""
+    """(n,) float32, a second: harmonics under two formants, the pitch moving by three percent, other phases in every
+    take.
+    """
     time = np.arange(RATE) / RATE
     phase = 2 * np.pi * np.cumsum(f0_hz * (1 + 0.03 * np.sin(2 * np.pi * (2 + take) * time))) / RATE
     wav = np.zeros(RATE)
@@ -188,7 +217,9 @@ def vowel(f0_hz: float, first_hz: float, second_hz: float, take: int) -> np.ndar
 
 
 def plant_sounds(folder: Path) -> None:
-    """A folder with a manifest: copies of the target's recordings beside the source itself as baseline, and copies of the source's."""
+    """A folder with a manifest: copies of the target's recordings beside the source itself as baseline, and copies of
+    the source's.
+    """
     for name, voice in (PEOPLE | SPEAKERS).items():
         for take in (1, 2):
             save_audio(folder / f"{name}{take}.wav", vowel(*voice, take), RATE)
@@ -198,16 +229,27 @@ def plant_sounds(folder: Path) -> None:
         for source in SPEAKERS:
             for target in PEOPLE:
                 for image in (1, 2):
-                    name, taken = f"{system}/{source}-{target}-{image}.wav", f"{target}{image}.wav" if system == "perfect" else f"{source}1.wav"
+                    name, taken = (
+                        f"{system}/{source}-{target}-{image}.wav",
+                        f"{target}{image}.wav" if system == "perfect" else f"{source}1.wav",
+                    )
                     if baseline:
                         name = f"{source}1.wav"
                     else:
                         (folder / name).write_bytes((folder / taken).read_bytes())
-                    rows.append({
-                        "system": system, "baseline": baseline, "converted": name, "source": f"{source}1.wav", "target": target,
-                        "face": f"{target}{image}.png", "gender": "f" if target in ("ada", "eva") else "m",
-                        "references": f"{target}1.wav|{target}2.wav", "transcript": "",
-                    })  # fmt: skip
+                    rows.append(
+                        {
+                            "system": system,
+                            "baseline": baseline,
+                            "converted": name,
+                            "source": f"{source}1.wav",
+                            "target": target,
+                            "face": f"{target}{image}.png",
+                            "gender": "f" if target in ("ada", "eva") else "m",
+                            "references": f"{target}1.wav|{target}2.wav",
+                            "transcript": "",
+                        }
+                    )
     write_table(folder / "manifest.csv", rows)
 
 

@@ -7,8 +7,18 @@ from pathlib import Path
 import pytest
 
 
-def install(folder: Path, patch: pytest.MonkeyPatch, module: str, code: str, group: str, names: Mapping[str, str], version: str = "1.0") -> None:
-    """Puts the module and its distribution MODULE-VERSION into `folder`, with the entry points name -> object of the module."""
+def install(
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    module: str,
+    code: str,
+    group: str,
+    names: Mapping[str, str],
+    version: str = "1.0",
+) -> None:
+    """Puts the module and its distribution MODULE-VERSION into `folder`, with the entry points name -> object of the
+    module.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{module}.py").write_text(code, encoding="utf-8")
     about = folder / f"{module}-{version}.dist-info"

@@ -13,7 +13,9 @@ from facevc_cli.training.loop import make_accelerator
 from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 
-def make_task(stores: Stores, preset: str, *overrides: str, verifier: VoiceVerifier | None = None) -> tuple[PretrainTask, dict[str, Tensor]]:
+def make_task(
+    stores: Stores, preset: str, *overrides: str, verifier: VoiceVerifier | None = None
+) -> tuple[PretrainTask, dict[str, Tensor]]:
     """A task on the shrunken preset, and its first batch."""
     config = load_config(preset, overrides=(*{"toy": TOY, "starter": STARTER}[preset], *overrides))
     settings = config.pretrain

@@ -13,16 +13,24 @@ printf '%s\\n' "$*" >> "$LOG"
 """
 
 
-def run_recipe(name: str, *options: object, path: Path | None = None, script: str = "run.sh") -> subprocess.CompletedProcess[str]:
+def run_recipe(
+    name: str, *options: object, path: Path | None = None, script: str = "run.sh"
+) -> subprocess.CompletedProcess[str]:
     """The script with this Python's commands first on the PATH, after those in `path`."""
     folders = [*([str(path)] if path else []), str(Path(sys.executable).parent), os.environ["PATH"]]
     environment = {**os.environ, "PATH": os.pathsep.join(folders)}
     command = ["bash", str(RECIPES / name / script), *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, timeout=600)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, timeout=600
+    )
 
 
 def list_stages(run: subprocess.CompletedProcess[str]) -> list[int]:
-    return [int(line.split("stage ")[1].split(",")[0]) for line in run.stderr.splitlines() if line.startswith("== ") and "stage " in line]
+    return [
+        int(line.split("stage ")[1].split(",")[0])
+        for line in run.stderr.splitlines()
+        if line.startswith("== ") and "stage " in line
+    ]
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -1,4 +1,6 @@
-"""A small evaluation for the tests of the page: people with known embeddings, sounds and pictures, two systems and more."""
+"""A small evaluation for the tests of the page: people with known embeddings, sounds and pictures, two systems and
+more.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,10 +35,11 @@ def sound(path: Path, f0_hz: float) -> str:
 
 
 def rows(folder: Path, system: str = "ours", images: int = 2) -> tuple[list[Conversion], dict[str, HeardVoice]]:
-    """Conversions of both sources to two images of each person, with two real recordings each; and what is heard in them.
+    """Conversions of both sources to two images of each person, with two real recordings each; and what is heard in
+    them.
 
-    Person i's real voice is axis i; a conversion is that axis with a little of the common one: cosine 0.8 to the own real voice, 0
-    to all others', 0.36 to another person's conversion, 1 to the same person's.
+    Person i's real voice is axis i; a conversion is that axis with a little of the common one: cosine 0.8 to the own
+    real voice, 0 to all others', 0.36 to another person's conversion, 1 to the same person's.
     """
     found, voices = [], {}
     for i, (person, gender) in enumerate(PEOPLE.items()):
@@ -52,11 +55,15 @@ def rows(folder: Path, system: str = "ours", images: int = 2) -> tuple[list[Conv
                 converted = sound(folder / f"{system}/{name}-{i}-{image}.wav", F0_HZ[gender])
                 voices[source] = voice(0, 0, 0, 0, 1, f0_hz=f0_hz)
                 voices[converted] = voice(*(0.8 * a for a in axis), 0.6, f0_hz=F0_HZ[gender])
-                found.append(Conversion(system, converted, name, person, str(face), source, gender, source_gender, references))
+                found.append(
+                    Conversion(system, converted, name, person, str(face), source, gender, source_gender, references)
+                )
     return found, voices
 
 
-def evaluation(conversions: list[Conversion], voices: dict[str, HeardVoice], theta: float | None = THETA, **options: object) -> Evaluation:
+def evaluation(
+    conversions: list[Conversion], voices: dict[str, HeardVoice], theta: float | None = THETA, **options: object
+) -> Evaluation:
     threshold = None if theta is None else Threshold(theta, 0.05, 100, 2000, "made-up <people>")
     evidence = Evidence(voices, theta, PitchGenderJudge())
     return measure(conversions, evidence, threshold=threshold, **options)  # type: ignore[arg-type]
@@ -72,9 +79,14 @@ def full_evaluation(folder: Path, **options: object) -> Evaluation:
         person = names[(names.index(c.target) + 1) % len(names)]
         return next(other.converted for key, other in plain.items() if key[:2] == (c.source_id, person))
 
-    shuffled = [replace(c, system="ours/shuffled-faces", baseline="shuffled-faces", base="ours", converted=of_next(c)) for c in found]
+    shuffled = [
+        replace(c, system="ours/shuffled-faces", baseline="shuffled-faces", base="ours", converted=of_next(c))
+        for c in found
+    ]
     unchanged = [replace(c, system="ours/source", baseline="source", base="ours", converted=c.source) for c in found]
-    blurred = [replace(c, system="ours/blur=4", degradation="blur=4", base="ours", converted=of_next(c)) for c in found[:-2]]
+    blurred = [
+        replace(c, system="ours/blur=4", degradation="blur=4", base="ours", converted=of_next(c)) for c in found[:-2]
+    ]
     theirs = [replace(c, system="theirs", base="theirs") for c in found if c.target != "dave"]
     lost = {"ours/blur=4": 2, "ours/dark=0.9": len(found)}
     return evaluation(found + shuffled + unchanged + blurred + theirs, voices, lost=lost, **options)

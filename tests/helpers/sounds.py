@@ -50,13 +50,20 @@ def make_syllables(seconds: float, rate: int = 22050, seed: int = 0) -> np.ndarr
     return (0.1 * syllable * np.where(voiced, tone, 0.5 * hiss) + 1e-4 * hiss).astype(np.float32)
 
 
-def mux(path: Path, tracks, codec: str = "pcm_s16le", *, picture_s: float = 0.0, drop=(), stamp=None, rate: int = RATE) -> Path:
-    """A container of PyAV's. tracks: ((samples (channels, n), start in s), ...); drop: spans in s whose frames are left out."""
+def mux(
+    path: Path, tracks, codec: str = "pcm_s16le", *, picture_s: float = 0.0, drop=(), stamp=None, rate: int = RATE
+) -> Path:
+    """A container of PyAV's. tracks: ((samples (channels, n), start in s), ...); drop: spans in s whose frames are left
+    out.
+    """
     import av
 
     with av.open(str(path), "w") as container:
         film = container.add_stream("mpeg4", rate=25) if picture_s else None
-        streams = [(container.add_stream(codec, rate=rate, layout={1: "mono", 2: "stereo"}[len(s)]), s, begin) for s, begin in tracks]
+        streams = [
+            (container.add_stream(codec, rate=rate, layout={1: "mono", 2: "stereo"}[len(s)]), s, begin)
+            for s, begin in tracks
+        ]
         if film is not None:
             film.width, film.height, film.pix_fmt = 32, 32, "yuv420p"
             for i in range(round(25 * picture_s)):
@@ -68,7 +75,9 @@ def mux(path: Path, tracks, codec: str = "pcm_s16le", *, picture_s: float = 0.0,
             for i in range(0, samples.shape[1], 320):
                 if any(first <= i / rate < last for first, last in drop):
                     continue
-                pcm = np.clip(np.round(samples[:, i : i + 320].T * 32768), -32768, 32767).astype(np.int16).reshape(1, -1)
+                pcm = (
+                    np.clip(np.round(samples[:, i : i + 320].T * 32768), -32768, 32767).astype(np.int16).reshape(1, -1)
+                )
                 frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout=stream.layout.name)
                 frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
                 frame.pts = round((stamp or (lambda time_s: time_s))(i / rate + begin) * rate)

@@ -1,4 +1,6 @@
-"""Tiny stores and runs for the training's tests: random features, voices and faces, and presets shrunk until a step takes milliseconds."""
+"""Tiny stores and runs for the training's tests: random features, voices and faces, and presets shrunk until a step
+takes milliseconds.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,7 +114,18 @@ def pretrain(stores: Stores, output: Path, preset: str = "toy", *overrides: str,
     small = {"toy": TOY, "starter": STARTER}[preset]
     recorder = Recorder()
     overrides = (*small, *overrides)
-    run(PretrainStageConfig(features=stores.features, voices=stores.voices, output=output, preset=preset, overrides=overrides, device="cpu", **stage), recorder)
+    run(
+        PretrainStageConfig(
+            features=stores.features,
+            voices=stores.voices,
+            output=output,
+            preset=preset,
+            overrides=overrides,
+            device="cpu",
+            **stage,
+        ),
+        recorder,
+    )
     return recorder
 
 
@@ -124,7 +137,15 @@ def train(stores: Stores, init: Path, output: Path, *overrides: str, **stage: An
     small = tuple(o for o in TOY if o.startswith("train."))
     stage = {"device": "cpu", **stage}
     run(
-        TrainStageConfig(features=stores.features, faces=stores.faces, voices=stores.voices, init=init, output=output, overrides=(*small, *overrides), **stage),
+        TrainStageConfig(
+            features=stores.features,
+            faces=stores.faces,
+            voices=stores.voices,
+            init=init,
+            output=output,
+            overrides=(*small, *overrides),
+            **stage,
+        ),
         recorder,
     )
     return recorder

@@ -12,7 +12,12 @@ def write_video(path: Path, frames: Sequence[np.ndarray], codec: str = "mpeg4", 
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps)
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = frames[0].shape[1], frames[0].shape[0], "yuv420p", 8_000_000
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = (
+            frames[0].shape[1],
+            frames[0].shape[0],
+            "yuv420p",
+            8_000_000,
+        )
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -17,14 +17,31 @@ CASES: dict[str, Any] = json.loads(str(REFERENCE["cases"]))
 recipe = load_script(GOLDEN / "make_vocoders.py")
 
 FVMVC_AUDIO = {
-    "sampling_rate": 16000, "fft_size": 400, "hop_size": 160, "win_length": 400, "window": "hann", "num_mels": 80, "fmin": 80, "fmax": 7600,
+    "sampling_rate": 16000,
+    "fft_size": 400,
+    "hop_size": 160,
+    "win_length": 400,
+    "window": "hann",
+    "num_mels": 80,
+    "fmin": 80,
+    "fmax": 7600,
     "format": "hdf5",
-}  # fmt: skip
+}
 HIFIGAN_CONFIG = {
-    "resblock": "1", "upsample_rates": [8, 8, 4], "upsample_kernel_sizes": [16, 16, 8], "upsample_initial_channel": 16,
-    "resblock_kernel_sizes": [3, 5], "resblock_dilation_sizes": [[1, 3, 5], [1, 2, 3]], "num_mels": 80, "n_fft": 1024, "hop_size": 256,
-    "win_size": 1024, "sampling_rate": 22050, "fmin": 0, "fmax": 8000,
-}  # fmt: skip
+    "resblock": "1",
+    "upsample_rates": [8, 8, 4],
+    "upsample_kernel_sizes": [16, 16, 8],
+    "upsample_initial_channel": 16,
+    "resblock_kernel_sizes": [3, 5],
+    "resblock_dilation_sizes": [[1, 3, 5], [1, 2, 3]],
+    "num_mels": 80,
+    "n_fft": 1024,
+    "hop_size": 256,
+    "win_size": 1024,
+    "sampling_rate": 22050,
+    "fmin": 0,
+    "fmax": 8000,
+}
 
 
 def write_pwg(folder: Path, case: str, stats: str | None = "h5", **audio: Any) -> Path:
@@ -34,7 +51,11 @@ def write_pwg(folder: Path, case: str, stats: str | None = "h5", **audio: Any) -
     state = {key: torch.from_numpy(recipe.draw(case, key, shape)) for key, shape in facts["shapes"].items()}
     path = folder / "checkpoint-400000steps.pkl"
     torch.save({"model": {"generator": state, "discriminator": {}}, "steps": 400000}, path)
-    config = FVMVC_AUDIO | {"generator_type": facts["kind"], "generator_params": facts["parameters"], "betas": (0.9, 0.99)} | audio
+    config = (
+        FVMVC_AUDIO
+        | {"generator_type": facts["kind"], "generator_params": facts["parameters"], "betas": (0.9, 0.99)}
+        | audio
+    )
     (folder / "config.yml").write_text(yaml.dump(config, Dumper=yaml.Dumper))  # with python/tuple tags, as theirs
     if stats == "h5":
         with h5py.File(folder / "stats.h5", "w") as file:
@@ -59,7 +80,9 @@ def tiny_state(sizes: HifiganSizes) -> dict[str, torch.Tensor]:
 
 def write_hifigan(folder: Path, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = HifiganSizes(channels=16, rates=(8, 8, 4), kernels=(16, 16, 8), block_kernels=(3, 5), block_dilations=((1, 3, 5), (1, 2, 3)))
+    sizes = HifiganSizes(
+        channels=16, rates=(8, 8, 4), kernels=(16, 16, 8), block_kernels=(3, 5), block_dilations=((1, 3, 5), (1, 2, 3))
+    )
     torch.save({"generator": tiny_state(sizes)}, folder / "g_02500000")
     (folder / "config.json").write_text(json.dumps(HIFIGAN_CONFIG | changes))
     return folder / "g_02500000"

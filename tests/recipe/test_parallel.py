@@ -299,10 +299,12 @@ def test_unequal_lengths_are_refused(load: Callable[[str], SimpleNamespace], tmp
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(("--hours", "many"), "--hours 'many': expected a number"),
-     (("--voices", "x"), "--voices 'x': expected a whole number"),
-     (("--texts", "/nowhere.csv"), "--texts '/nowhere.csv': expected a table")],
-)  # fmt: skip
+    [
+        (("--hours", "many"), "--hours 'many': expected a number"),
+        (("--voices", "x"), "--voices 'x': expected a whole number"),
+        (("--texts", "/nowhere.csv"), "--texts '/nowhere.csv': expected a table"),
+    ],
+)
 def test_wrong_values_are_usage_errors(options: tuple[str, str], message: str, tmp_path: Path) -> None:
     run = run_recipe("parallel", "--out", tmp_path / "out", *options)
     assert run.returncode == 2 and message in run.stderr

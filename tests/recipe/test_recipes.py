@@ -1,4 +1,7 @@
-"""The recipes: options, stages, which data they choose, and a run of the LRS3 recipe in miniature. The toy recipe's run is CI's."""
+"""The recipes: options, stages, which data they choose, and a run of the LRS3 recipe in miniature.
+
+The toy recipe's run is CI's.
+"""
 
 import csv
 import json
@@ -49,7 +52,11 @@ def test_wrong_options_are_usage_errors(name: str, options: tuple[str, ...], mes
 def test_help_says_cost_and_options(name: str) -> None:
     run = run_recipe(name, "--help")
     assert run.returncode == 0
-    options = next(line for line in (RECIPES / name / "run.sh").read_text(encoding="utf-8").splitlines() if line.startswith("options="))
+    options = next(
+        line
+        for line in (RECIPES / name / "run.sh").read_text(encoding="utf-8").splitlines()
+        if line.startswith("options=")
+    )
     for option in options.split('"')[1].split():
         assert f"--{option.replace('_', '-')}" in run.stdout
     assert "\nCost" in run.stdout
@@ -119,20 +126,44 @@ def lrs3_names(tmp_path: Path) -> Path:
             (root / split / speaker).mkdir(parents=True)
             for number in range(1, count + 1):
                 (root / split / speaker / f"{number:05d}.mp4").touch()
-                (root / split / speaker / f"{number:05d}.txt").write_text(f"Text:  SPOKEN BY {speaker.upper()}\nConf:  3\n")
+                (root / split / speaker / f"{number:05d}.txt").write_text(
+                    f"Text:  SPOKEN BY {speaker.upper()}\nConf:  3\n"
+                )
     return root
 
 
 def test_lrs3_chooses_by_clips_and_split(lrs3_names: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    options = ("--lrs3", lrs3_names, "--out", out, "--stop-stage", 0, "--speakers", 2, "--valid-clips", 2, "--sources", 1, "--targets", 2)
+    options = (
+        "--lrs3",
+        lrs3_names,
+        "--out",
+        out,
+        "--stop-stage",
+        0,
+        "--speakers",
+        2,
+        "--valid-clips",
+        2,
+        "--sources",
+        1,
+        "--targets",
+        2,
+    )
     run = run_recipe("lrs3", *options)
     assert run.returncode == 0, run.stderr
     splits = {row["utterance"]: row["split"] for row in table(out / "splits.csv")}
     assert sorted(u for u, split in splits.items() if split == "train") == [
-        "pretrain/also/00001", "pretrain/also/00002", "pretrain/many/00001", "pretrain/many/00002", "pretrain/many/00003",
-    ]  # fmt: skip
-    assert sorted(u for u, split in splits.items() if split == "valid") == ["trainval/new1/00001", "trainval/new2/00001"]
+        "pretrain/also/00001",
+        "pretrain/also/00002",
+        "pretrain/many/00001",
+        "pretrain/many/00002",
+        "pretrain/many/00003",
+    ]
+    assert sorted(u for u, split in splits.items() if split == "valid") == [
+        "trainval/new1/00001",
+        "trainval/new2/00001",
+    ]
     links = sorted(p.relative_to(out / "clips").with_suffix("").as_posix() for p in (out / "clips").rglob("*.mp4"))
     assert links == sorted(splits)
     assert (out / "clips/pretrain/many/00001.mp4").resolve() == (lrs3_names / "pretrain/many/00001.mp4").resolve()
@@ -169,13 +200,43 @@ def test_lrs3_runs_in_miniature(tmp_path: Path) -> None:
     for clip in root.glob("test/*/*.mp4"):
         clip.with_suffix(".txt").write_text("Text:  NOTHING AT ALL\n")
     genders = tmp_path / "genders.csv"
-    genders.write_text("speaker,gender\n" + "".join(f"{p.name},{p.name.split('-')[0]}\n" for p in root.glob("test/*") if p.is_dir()))
+    genders.write_text(
+        "speaker,gender\n" + "".join(f"{p.name},{p.name.split('-')[0]}\n" for p in root.glob("test/*") if p.is_dir())
+    )
     out = tmp_path / "out"
     run = run_recipe(
-        "lrs3", "--lrs3", root, "--out", out, "--speakers", 2, "--valid-clips", 1, "--sources", 2, "--targets", 2, "--genders", genders,
-        "--detector", "dlib", "--embedder", "dlib", "--preset", "toy", "--config", RECIPES / "lrs3" / "conf" / "smoke.yaml",
-        "--vocoder", "griffin-lim", "--device", "cpu", "--jobs", 1, "--judges", "light",
-    )  # fmt: skip
+        "lrs3",
+        "--lrs3",
+        root,
+        "--out",
+        out,
+        "--speakers",
+        2,
+        "--valid-clips",
+        1,
+        "--sources",
+        2,
+        "--targets",
+        2,
+        "--genders",
+        genders,
+        "--detector",
+        "dlib",
+        "--embedder",
+        "dlib",
+        "--preset",
+        "toy",
+        "--config",
+        RECIPES / "lrs3" / "conf" / "smoke.yaml",
+        "--vocoder",
+        "griffin-lim",
+        "--device",
+        "cpu",
+        "--jobs",
+        1,
+        "--judges",
+        "light",
+    )
     assert run.returncode == 0, run.stderr
     assert list_stages(run) == list(range(9))
     manifest = table(out / "converted" / "manifest.csv")
@@ -190,7 +251,9 @@ def test_lrs3_runs_in_miniature(tmp_path: Path) -> None:
 
 @pytest.fixture
 def starter_data(tmp_path: Path) -> Path:
-    """Tables of 40 English speakers (prepare.py holds some out), one of Common Voice, 3,100 faces, 32 people in the wild with two pictures each; no files."""
+    """Tables of 40 English speakers (prepare.py holds some out), one of Common Voice, 3,100 faces, 32 people in the
+    wild with two pictures each; no files.
+    """
     data = tmp_path / "data"
     data.mkdir()
     with open(data / "speech.csv", "w", newline="", encoding="utf-8") as file:
@@ -198,18 +261,37 @@ def starter_data(tmp_path: Path) -> Path:
         writer.writerow(["utterance", "path", "corpus", "speaker", "gender", "age", "language", "seconds", "text"])
         for i in range(40):
             gender = ("female", "male")[i % 2]
-            writer.writerow([f"u{i}", f"speech/u{i}.opus", "librispeech", f"s{i}", gender, "", "en", "5.0", f"words {i}"])
-        writer.writerows([f"c{i}", f"speech/c{i}.opus", "commonvoice", "c", "female", "", "de", "5.0", f"words {i}"] for i in range(2))
+            writer.writerow(
+                [f"u{i}", f"speech/u{i}.opus", "librispeech", f"s{i}", gender, "", "en", "5.0", f"words {i}"]
+            )
+        writer.writerows(
+            [f"c{i}", f"speech/c{i}.opus", "commonvoice", "c", "female", "", "de", "5.0", f"words {i}"]
+            for i in range(2)
+        )
     with open(data / "faces.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["face", "path", "corpus", "gender", "age_bin"])
-        writer.writerows([f"f{i}", f"faces/f{i}.jpg", "fairface", ("female", "male")[i % 2], "30-39"] for i in range(3100))
+        writer.writerows(
+            [f"f{i}", f"faces/f{i}.jpg", "fairface", ("female", "male")[i % 2], "30-39"] for i in range(3100)
+        )
     with open(data / "pairs.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["pair", "wav", "face", "speaker", "face_gender_estimate", "face_gender_confidence", "face_age_estimate"])
+        writer.writerow(
+            ["pair", "wav", "face", "speaker", "face_gender_estimate", "face_gender_confidence", "face_age_estimate"]
+        )
         for person, k in product(range(32), (1, 2)):
             sure = 80 if (person, k) in ((0, 1), (1, 2)) else 99
-            writer.writerow([f"p{person}-{k}", f"p{person}-{k}.opus", f"p{person}-{k}.jpg", f"p{person}", ("female", "male")[person % 2], sure, 20 + person])
+            writer.writerow(
+                [
+                    f"p{person}-{k}",
+                    f"p{person}-{k}.opus",
+                    f"p{person}-{k}.jpg",
+                    f"p{person}",
+                    ("female", "male")[person % 2],
+                    sure,
+                    20 + person,
+                ]
+            )
     return data
 
 
@@ -229,7 +311,9 @@ def commands_called(log: Path) -> list[str]:
     lines = [line.split() for line in log.read_text().splitlines()]
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for command, *given in lines:
-        known = {option for parameter in commands[command].params for option in (*parameter.opts, *parameter.secondary_opts)}
+        known = {
+            option for parameter in commands[command].params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         assert {word for word in given if word.startswith("-")} <= known
     return [command for command, *_ in lines]
 
@@ -239,20 +323,44 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, s
     out = tmp_path / "out"
     for seed, name in enumerate(("refine", "brief", "verify")):  # whose mean stage 10 takes
         checkpoint(out / name / "checkpoints" / "last", "starter", faces=False, seed=seed)
-    options = ("--data", starter_data, "--out", out, "--teacher", tmp_path / "teacher", "--verifier", tmp_path / "verifier", "--count", 4)
+    options = (
+        "--data",
+        starter_data,
+        "--out",
+        out,
+        "--teacher",
+        tmp_path / "teacher",
+        "--verifier",
+        tmp_path / "verifier",
+        "--count",
+        4,
+    )
     first = run_recipe("starter", *options, "--stop-stage", 5, path=stand_in)
     then = run_recipe("starter", *options, "--stage", 7, path=stand_in)  # 6 reads stores
     assert (first.returncode, then.returncode) == (0, 0), first.stderr + then.stderr
     assert list_stages(first) + list_stages(then) == [1, 2, 3, 4, 5, *range(7, 15)]
     assert commands_called(tmp_path / "log") == [
-        "extract-features", "extract-spkemb", "extract-spkemb", "extract-face", "pretrain", "pretrain", "pretrain", "pretrain", "train",
-        "import-checkpoint", "convert", "evaluate",
-    ]  # fmt: skip
+        "extract-features",
+        "extract-spkemb",
+        "extract-spkemb",
+        "extract-face",
+        "pretrain",
+        "pretrain",
+        "pretrain",
+        "pretrain",
+        "train",
+        "import-checkpoint",
+        "convert",
+        "evaluate",
+    ]
     log = (tmp_path / "log").read_text()
     assert f"import-checkpoint {out}/train -o" in log
     few, all_of_them = ((out / name).read_text().splitlines() for name in ("few_speech.txt", "speech.txt"))
     assert set(few) < set(all_of_them) and len(few) == 41
-    refined, brief, verified, mean = (load_checkpoint(out / name).model.state_dict()["memory.values"] for name in ("refine", "brief", "verify", "pretrained"))
+    refined, brief, verified, mean = (
+        load_checkpoint(out / name).model.state_dict()["memory.values"]
+        for name in ("refine", "brief", "verify", "pretrained")
+    )
     assert not torch.equal(refined, verified) and not torch.equal(refined, brief)
     torch.testing.assert_close(mean, 0.5 * refined + 0.3 * brief + 0.2 * verified)
     faces = {row["target"] for row in table(out / "test" / "targets.csv")}
@@ -262,7 +370,9 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, s
 
 
 def test_starter_holds_out_the_listed_faces_whatever_the_tables_order(tmp_path: Path, starter_data: Path) -> None:
-    """A draw that hangs on the table's order is another draw next time, and the faces of a test may then have been trained on."""
+    """A draw that hangs on the table's order is another draw next time, and the faces of a test may then have been
+    trained on.
+    """
     listed = set((RECIPES / "starter" / "held_out_faces.txt").read_text().split())
     assert len(listed) == 561
     header, *rows = (starter_data / "faces.csv").read_text().splitlines()
@@ -270,29 +380,57 @@ def test_starter_holds_out_the_listed_faces_whatever_the_tables_order(tmp_path: 
     kept = []
     for number, faces in enumerate((shown + rows, rows[::-1] + shown)):
         (starter_data / "faces.csv").write_text("\n".join([header, *faces]) + "\n")
-        subprocess.run([sys.executable, RECIPES / "starter" / "local" / "prepare.py", starter_data, tmp_path / str(number)], check=True)
+        subprocess.run(
+            [sys.executable, RECIPES / "starter" / "local" / "prepare.py", starter_data, tmp_path / str(number)],
+            check=True,
+        )
         kept.append({row["face"] for row in table(tmp_path / str(number) / "held_out_faces.csv")})
-        assert not kept[-1] & {Path(line).stem for line in (tmp_path / str(number) / "faces.txt").read_text().splitlines()}
+        assert not kept[-1] & {
+            Path(line).stem for line in (tmp_path / str(number) / "faces.txt").read_text().splitlines()
+        }
     assert kept[0] == kept[1] == set(sorted(listed)[:3])
 
 
 CARD = {
-    "faces": [("starter", "all", "GA", 0.985, 8, 0.9, 1.0), ("starter", "F>M", "GA", 0.96, 2, "", ""), ("starter", "age_bin=20-29", "GA", 1.0, 4, "", ""),
-              ("starter", "gender=female", "GA", 0.98, 4, 0.94, 1.0), ("starter", "gender=male", "GA", 0.99, 4, 0.95, 1.0),
-              ("starter/mean-face", "all", "GA", 0.5, 8, 0.4, 0.6), ("starter", "all", "F0 deviation", 33.6, 8, 22.2, 49.4)],
-    "images": [("starter", "all", "SHO", 0.94, 4, 0.9, 0.97), ("starter", "all", "SDO", 0.7, 40, 0.6, 0.8), ("starter", "F>F", "SDO", 0.8, 10, "", ""),
-               ("starter", "M>M", "SDO", 0.84, 10, "", ""), ("starter", "F>F", "SHO", 0.95, 2, "", "")],
+    "faces": [
+        ("starter", "all", "GA", 0.985, 8, 0.9, 1.0),
+        ("starter", "F>M", "GA", 0.96, 2, "", ""),
+        ("starter", "age_bin=20-29", "GA", 1.0, 4, "", ""),
+        ("starter", "gender=female", "GA", 0.98, 4, 0.94, 1.0),
+        ("starter", "gender=male", "GA", 0.99, 4, 0.95, 1.0),
+        ("starter/mean-face", "all", "GA", 0.5, 8, 0.4, 0.6),
+        ("starter", "all", "F0 deviation", 33.6, 8, 22.2, 49.4),
+    ],
+    "images": [
+        ("starter", "all", "SHO", 0.94, 4, 0.9, 0.97),
+        ("starter", "all", "SDO", 0.7, 40, 0.6, 0.8),
+        ("starter", "F>F", "SDO", 0.8, 10, "", ""),
+        ("starter", "M>M", "SDO", 0.84, 10, "", ""),
+        ("starter", "F>F", "SHO", 0.95, 2, "", ""),
+    ],
     "voices": [("starter", "all", "naturalness", 4.0249, 8, 3.9, 4.1)],
-}  # fmt: skip
+}
 
 
-def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(tmp_path: Path, starter_data: Path, stand_in: Path) -> None:
+def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(
+    tmp_path: Path, starter_data: Path, stand_in: Path
+) -> None:
     out = tmp_path / "out"
     for name, rows in CARD.items():
         (out / "evaluation" / name).mkdir(parents=True)
         with open(out / "evaluation" / name / "metrics.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("system", "slice", "metric", "value", "n", "low", "high"), *rows])
-    run = run_recipe("starter", "--data", starter_data, "--out", out, "--checkpoint", tmp_path / "model", path=stand_in, script="card.sh")
+    run = run_recipe(
+        "starter",
+        "--data",
+        starter_data,
+        "--out",
+        out,
+        "--checkpoint",
+        tmp_path / "model",
+        path=stand_in,
+        script="card.sh",
+    )
     assert run.returncode == 0, run.stderr
     assert list_stages(run) == list(range(1, 9))
     assert commands_called(tmp_path / "log") == ["benchmark", "evaluate"] * 3
@@ -300,8 +438,12 @@ def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(tmp_
     speakers = {row["speaker"]: row["split"] for row in table(out / "splits.csv")}
     sources, labels, pairs = (table(out / "card" / f"{name}.csv") for name in ("sources", "labels", "pairs"))
     assert {row["speaker"] for row in sources} == {speaker for speaker, split in speakers.items() if split == "test"}
-    assert {row["gender"] for row in sources} == {"female", "male"} and all(row["transcript"].startswith("words") for row in sources)
-    assert [row["gender"] for row in labels] == ["female"] * 12 + ["male"] * 12 and not {"p0", "p1"} & {row["target"] for row in labels}
+    assert {row["gender"] for row in sources} == {"female", "male"} and all(
+        row["transcript"].startswith("words") for row in sources
+    )
+    assert [row["gender"] for row in labels] == ["female"] * 12 + ["male"] * 12 and not {"p0", "p1"} & {
+        row["target"] for row in labels
+    }
     assert all(len(row["references"].split("|")) == 2 and row["age_bin"] for row in labels)
     assert {path.name for path in (out / "card" / "faces").glob("*/*")} == {"1.jpg"}
     assert len(list((out / "card" / "images").glob("*/*"))) == 48 and len(list((out / "card" / "two").iterdir())) == 2
@@ -310,14 +452,29 @@ def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(tmp_
     card = (out / "card.md").read_text(encoding="utf-8")
     assert card == run.stdout
     for line in (
-        "| gender accuracy | .985 (.900 to 1.000) |  | .960 |  |  |", "| gender accuracy | 1.000 |",
-        "| figure | gender=female | gender=male |", "| gender accuracy | .980 (.940 to 1.000) | .990 (.950 to 1.000) |",
+        "| gender accuracy | .985 (.900 to 1.000) |  | .960 |  |  |",
+        "| gender accuracy | 1.000 |",
+        "| figure | gender=female | gender=male |",
+        "| gender accuracy | .980 (.940 to 1.000) | .990 (.950 to 1.000) |",
         "| starter/mean-face | .500 (.400 to .600) |  |  |  |",
-        "| F0 deviation, Hz | 34 (22 to 49) |  |  |  |  |", "| predicted MOS (DistillMOS) | 4.02 (3.90 to 4.10) |  |  |  |  |",
-        "| between the genders | 0.360 |", "| within one | 0.120 |", "| F>F | 0.150 |",
-    ):  # fmt: skip
+        "| F0 deviation, Hz | 34 (22 to 49) |  |  |  |  |",
+        "| predicted MOS (DistillMOS) | 4.02 (3.90 to 4.10) |  |  |  |  |",
+        "| between the genders | 0.360 |",
+        "| within one | 0.120 |",
+        "| F>F | 0.150 |",
+    ):
         assert line in card.splitlines()
-    again = run_recipe("starter", "--data", starter_data, "--out", tmp_path / "again", "--stop-stage", 1, path=stand_in, script="card.sh")
+    again = run_recipe(
+        "starter",
+        "--data",
+        starter_data,
+        "--out",
+        tmp_path / "again",
+        "--stop-stage",
+        1,
+        path=stand_in,
+        script="card.sh",
+    )
     assert again.returncode == 0 and table(tmp_path / "again" / "card" / "pairs.csv") == pairs
 
 

@@ -29,11 +29,25 @@ LAYERS = (
 )
 ONLY_CLI = {"typer", "rich", "click"}
 TRAINING_NEEDS = {"torch", "h5py", "accelerate", "safetensors", "numpy", "yaml", "matplotlib"}
-BLOCKED = ("librosa", "soundfile", "soxr", "pyworld", "av", "dlib", "PIL", "resemblyzer", "scipy", "torchaudio", "torchvision")
+BLOCKED = (
+    "librosa",
+    "soundfile",
+    "soxr",
+    "pyworld",
+    "av",
+    "dlib",
+    "PIL",
+    "resemblyzer",
+    "scipy",
+    "torchaudio",
+    "torchvision",
+)
 
 
 def imported(path: Path, *, top_level: bool = False) -> Iterator[str]:
-    """Full names of the modules that a file imports, also inside functions unless `top_level`; not what only types need."""
+    """Full names of the modules that a file imports, also inside functions unless `top_level`; not what only types
+    need.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(inner)
@@ -115,7 +129,12 @@ def test_networks_and_losses_know_no_files():
     reads_files = {"config", "family", "import_published", "published", "training_inputs", "trainings"}
     networks = [p for p in (ROOT / "families" / "fvmvc").glob("*.py") if p.stem not in reads_files]
     assert len(networks) > 15
-    for path in [*networks, *(ROOT / "dsp").glob("*.py"), *(ROOT / "conversion" / "transfer").glob("*.py"), ROOT / "voices" / "whisper.py"]:
+    for path in [
+        *networks,
+        *(ROOT / "dsp").glob("*.py"),
+        *(ROOT / "conversion" / "transfer").glob("*.py"),
+        ROOT / "voices" / "whisper.py",
+    ]:
         assert not outside(path) & {"h5py", "pathlib", "os", "io", "safetensors", "yaml", "soundfile", "av"}, path.name
 
 
@@ -136,7 +155,9 @@ def test_each_folder_of_unit_tests_is_a_folder_of_the_package():
     unit = Path(__file__).parent
     folders = {path.parent.relative_to(unit) for path in unit.rglob("*.py")}
     assert len(folders) > 15
-    assert not [str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file() and folder != Path("assets")]
+    assert not [
+        str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file() and folder != Path("assets")
+    ]
 
 
 def test_nothing_prints_asserts_or_exits():
@@ -154,7 +175,9 @@ def test_nothing_prints_asserts_or_exits():
 
 def _alone(code: str) -> str:
     """What a new process writes to stderr while it runs `code`."""
-    return subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False).stderr
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    ).stderr
 
 
 @pytest.mark.slow
@@ -170,7 +193,10 @@ import facevc_cli.stages.pretrain, facevc_cli.stages.train
 
 def test_training_imports_the_packages_it_may():
     """Followed through our own files: what importing pretrain and train takes."""
-    reached, waiting = set(), [ROOT / "stages/pretrain.py", ROOT / "stages/train.py", ROOT / "cli/pretrain.py", ROOT / "cli/train.py"]
+    reached, waiting = (
+        set(),
+        [ROOT / "stages/pretrain.py", ROOT / "stages/train.py", ROOT / "cli/pretrain.py", ROOT / "cli/train.py"],
+    )
     found: set[str] = set()
     while waiting:
         path = waiting.pop()

@@ -30,7 +30,10 @@ TRIES = 60
 
 
 def survive(path: Path, read: Callable[[], object], first_seed: int = 0) -> int:
-    """Reads `path` damaged in sixty ways; how often it was refused. Anything but a result or a FaceVCError fails the test."""
+    """Reads `path` damaged in sixty ways; how often it was refused.
+
+    Anything but a result or a FaceVCError fails the test.
+    """
     whole, refused = path.read_bytes(), 0
     for seed in range(first_seed, first_seed + TRIES):
         path.write_bytes(mutate(whole, seed))
@@ -51,14 +54,23 @@ def saved(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     config = load_config("toy", overrides=TOY)
     metrics = {"step": 7, "best_loss": 1.5, "validation": {"loss": 1.5}}
-    embedders = {"voice": {"embedder": "resemblyzer", "rate": 16000}, "face": {"detector": "dlib", "embedder": "dlib", "on_many": "largest"}}
-    save_checkpoint(tmp_path / "ckpt", Checkpoint(FaceVC(config.model), config, Frontend.standard("fvmvc"), "train", 7, embedders, metrics))
+    embedders = {
+        "voice": {"embedder": "resemblyzer", "rate": 16000},
+        "face": {"detector": "dlib", "embedder": "dlib", "on_many": "largest"},
+    }
+    save_checkpoint(
+        tmp_path / "ckpt",
+        Checkpoint(FaceVC(config.model), config, Frontend.standard("fvmvc"), "train", 7, embedders, metrics),
+    )
     return tmp_path / "ckpt"
 
 
 def test_settings(tmp_path: Path):
     path = tmp_path / "c.yaml"
-    path.write_text("model:\n  slots: 5\n  decoder: {channels: 32}\npretrain:\n  optimiser: {learning_rate: 1e-4, betas: [0.9, 0.99]}\n  steps: 100\n")
+    path.write_text(
+        "model:\n  slots: 5\n  decoder: {channels: 32}\npretrain:\n  optimiser: {learning_rate: 1e-4, betas: [0.9, "
+        "0.99]}\n  steps: 100\n"
+    )
     assert survive(path, lambda: load_config("toy", path)) > TRIES // 2
 
 
@@ -76,7 +88,16 @@ def test_safetensors(saved: Path):
 
 
 def test_voice_cards(tmp_path: Path):
-    card = VoiceCard(np.ones(8, np.float32), np.full(4, 0.25, np.float32), "toy", "0" * 16, 1.0, ({"file": "a.jpg", "share": "1"},), "2026-01-01", "0.1.0")
+    card = VoiceCard(
+        np.ones(8, np.float32),
+        np.full(4, 0.25, np.float32),
+        "toy",
+        "0" * 16,
+        1.0,
+        ({"file": "a.jpg", "share": "1"},),
+        "2026-01-01",
+        "0.1.0",
+    )
     save_card(tmp_path / "a.safetensors", card)
     assert survive(tmp_path / "a.safetensors", lambda: load_card(tmp_path / "a.safetensors")) > TRIES // 3
 
@@ -94,16 +115,26 @@ def test_statistics(tmp_path: Path):
     survive(tmp_path / "s.npy", lambda: read_npy(tmp_path / "s.npy"))
 
 
-@pytest.mark.parametrize("shape", ["(2, 1099511627776)", "(1099511627776, 1099511627776)", "(-2, 80)", "(2, 80, 80)", "(True, 80)"])
+@pytest.mark.parametrize(
+    "shape", ["(2, 1099511627776)", "(1099511627776, 1099511627776)", "(-2, 80)", "(2, 80, 80)", "(True, 80)"]
+)
 def test_statistics_whose_header_lies(tmp_path: Path, shape: str):
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
-    (tmp_path / "s.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(2 * 80 * 4))
+    (tmp_path / "s.npy").write_bytes(
+        b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(2 * 80 * 4)
+    )
     with pytest.raises(FaceVCError, match="not a .npy array of numbers"):
         read_npy(tmp_path / "s.npy")
 
 
 def test_manifests(tmp_path: Path):
-    row = dict.fromkeys(COLUMNS, "") | {"converted": "a__b.wav", "status": "done", "key": "0123456789abcdef", "source": "../a.wav", "seconds": "1.5"}
+    row = dict.fromkeys(COLUMNS, "") | {
+        "converted": "a__b.wav",
+        "status": "done",
+        "key": "0123456789abcdef",
+        "source": "../a.wav",
+        "seconds": "1.5",
+    }
     write_table(tmp_path / "manifest.csv", [row, row | {"converted": "a__c.wav"}])
     assert survive(tmp_path / "manifest.csv", lambda: Manifest(tmp_path)) > TRIES // 3
 
@@ -171,8 +202,12 @@ def test_an_old_manifest_with_absolute_paths_is_read_and_made_relative(tmp_path:
     home, out = tmp_path / "somebody", tmp_path / "somebody" / "out"
     out.mkdir(parents=True)
     row = dict.fromkeys(COLUMNS, "") | {
-        "converted": str(home / "a.wav"), "status": "done", "key": "k", "source": str(home / "a.wav"), "references": f"{home}/r1.wav|{home}/r2.wav",
-    }  # fmt: skip
+        "converted": str(home / "a.wav"),
+        "status": "done",
+        "key": "k",
+        "source": str(home / "a.wav"),
+        "references": f"{home}/r1.wav|{home}/r2.wav",
+    }
     write_table(out / "manifest.csv", [row])
     manifest = Manifest(out)
     manifest.save(always=True)

@@ -28,7 +28,11 @@ def tell_tales(folder: Path, prefix: Path) -> list[str]:
     """Files below `folder` that hold `prefix`, plainly or in base64."""
     name = str(prefix).encode()
     forms = [name, *(base64.b64encode(b" " * shift + name)[4:-4] for shift in range(3))]
-    return [str(p.relative_to(folder)) for p in sorted(folder.rglob("*")) if p.is_file() and any(form in p.read_bytes() for form in forms)]
+    return [
+        str(p.relative_to(folder))
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and any(form in p.read_bytes() for form in forms)
+    ]
 
 
 def test_the_look_out_finds_what_is_there(tmp_path: Path):
@@ -47,18 +51,39 @@ def test_conversions_and_their_evaluation(tmp_path: Path):
     for name, value in {"eve": 90, "bob": 160}.items():
         save_grey(home / "faces" / f"{name}.png", value)
         recording(home / "real" / f"{name}.wav", 0.6, f0_hz=180)
-    write_table(home / "people.csv", [{"target": name, "gender": gender, "references": f"real/{name}.wav"} for name, gender in (("eve", "f"), ("bob", "m"))])
+    write_table(
+        home / "people.csv",
+        [
+            {"target": name, "gender": gender, "references": f"real/{name}.wav"}
+            for name, gender in (("eve", "f"), ("bob", "m"))
+        ],
+    )
     out = home / "out"
     config = ConvertConfig(
-        sources=(home / "wavs",), output=out, faces=(home / "faces",), checkpoint=checkpoint(home / "model"), vocoder="griffin-lim", device="cpu", sidecar=True,
-    )  # fmt: skip
+        sources=(home / "wavs",),
+        output=out,
+        faces=(home / "faces",),
+        checkpoint=checkpoint(home / "model"),
+        vocoder="griffin-lim",
+        device="cpu",
+        sidecar=True,
+    )
     asked = BenchmarkConfig(conversions=config, baselines=("source", "mean-face"), labels=home / "people.csv")
     assert not benchmark(asked).failures
     rows = read_table(out / "manifest.csv")
-    assert (rows[0]["source"], rows[0]["face"], rows[0]["references"]) == ("../wavs/one.wav", "../faces/bob.png", "../real/bob.wav")
+    assert (rows[0]["source"], rows[0]["face"], rows[0]["references"]) == (
+        "../wavs/one.wav",
+        "../faces/bob.png",
+        "../real/bob.wav",
+    )
     (home / "faces" / "eve.png").unlink()  # a picture that the page misses is named there
     judges = Judges(EnvelopeEmbedder(), "envelope", PitchGenderJudge())
-    summary = evaluate(EvaluateConfig(manifest=out, output=home / "report", naturalness=False, listening_test=home / "report" / "test.html"), judges=judges)
+    summary = evaluate(
+        EvaluateConfig(
+            manifest=out, output=home / "report", naturalness=False, listening_test=home / "report" / "test.html"
+        ),
+        judges=judges,
+    )
     assert not summary.failures and "eve.png" in (home / "report" / "report.html").read_text()
     assert len(list((home / "report").iterdir())) == 4
     assert tell_tales(out, home) == tell_tales(home / "report", home) == tell_tales(home / "model", home) == []
@@ -69,7 +94,9 @@ def test_conversions_and_their_evaluation(tmp_path: Path):
 @pytest.mark.usefixtures("no_plots")
 def test_runs(toy_stores: Stores, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     home = toy_run.parents[1]
-    monkeypatch.setattr(sys, "argv", [str(home / "bin" / "facevc"), "train", str(toy_run), f"--init={toy_run}", "-o", "runs/train"])
+    monkeypatch.setattr(
+        sys, "argv", [str(home / "bin" / "facevc"), "train", str(toy_run), f"--init={toy_run}", "-o", "runs/train"]
+    )
     train(toy_stores, toy_run, tmp_path / "run", "train.steps=2")
     assert tell_tales(tmp_path / "run", home) == []
     (start,) = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -85,4 +112,7 @@ def test_paths_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "a.wav").touch()
     assert (tmp_path / "link" / make_relative_path(tmp_path / "link", tmp_path / "a.wav")).is_file()
     monkeypatch.chdir(tmp_path)
-    assert make_relative_path(Path("out"), "a.wav") == "../a.wav" and make_relative_path(Path("out"), "out/b.wav") == "b.wav"
+    assert (
+        make_relative_path(Path("out"), "a.wav") == "../a.wav"
+        and make_relative_path(Path("out"), "out/b.wav") == "b.wav"
+    )

@@ -20,6 +20,10 @@ def test_type_checkers_may_use_the_annotations():
 @pytest.mark.skipif(not PROJECT.is_file(), reason="an installed package has no pyproject.toml")
 def test_every_file_of_the_package_is_in_the_wheel():
     patterns = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]["facevc_cli"]
-    others = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    others = [
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    ]
     assert "py.typed" in others
     assert [name for name in others if not any(fnmatch(name, pattern) for pattern in patterns)] == []

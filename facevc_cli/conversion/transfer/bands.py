@@ -1,7 +1,8 @@
 """Measures each band's mean and deviation over a recording's speech, and moves another log-mel towards them.
 
-The mean is the long-term average spectrum, which depends on the voice and the microphone. The deviation is the global variance of Toda, Black and
-Tokuda, "Voice Conversion Based on Maximum-Likelihood Estimation of Spectral Parameter Trajectory", 2007.
+The mean is the long-term average spectrum, which depends on the voice and the microphone. The deviation is the global
+variance of Toda, Black and Tokuda, "Voice Conversion Based on Maximum-Likelihood Estimation of Spectral Parameter
+Trajectory", 2007.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ LEAST_DEVIATION, MOST_CHANGE = 1e-2, 2.0
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """Mean and standard deviation (n_mels,) of each band over the speech of a normalised log-mel. frames: count of speech frames."""
+    """Mean and standard deviation (n_mels,) of each band over the speech of a normalised log-mel. frames: count of
+    speech frames.
+    """
 
     mean: Tensor
     std: Tensor
@@ -40,13 +43,15 @@ def match(
 ) -> Tensor:
     """Moves each band's mean linearly and its deviation by a power towards those of `own`. mel: (T, n_mels) normalised.
 
-    A share of 1 moves all the way, 0 not at all. Both count less if the log-mel or the recording is short. Without `own` the log-mel
-    is unchanged.
+    A share of 1 moves all the way, 0 not at all. Both count less if the log-mel or the recording is short. Without
+    `own` the log-mel is unchanged.
     """
     if own is None or not (mean_share or deviation_share):
         return mel
     now = BandStatistics.measure(statistics.gather("bands", mel))
     frames = min(now.frames, own.frames)
     trust = frames / (frames + TRUSTED_FRAMES)
-    change = (own.std.clamp(min=LEAST_DEVIATION) / now.std.clamp(min=LEAST_DEVIATION)).clamp(1 / MOST_CHANGE, MOST_CHANGE) ** (trust * deviation_share)
+    change = (own.std.clamp(min=LEAST_DEVIATION) / now.std.clamp(min=LEAST_DEVIATION)).clamp(
+        1 / MOST_CHANGE, MOST_CHANGE
+    ) ** (trust * deviation_share)
     return torch.lerp(now.mean, own.mean, trust * mean_share) + (mel - now.mean) * change

@@ -1,7 +1,9 @@
-"""Moves content frames towards similar frames of the target's recording. This replaces what they still hold of the source's speaker.
+"""Moves content frames towards similar frames of the target's recording. This replaces what they still hold of the
+source's speaker.
 
-After Baas, van Niekerk and Kamper, "Voice Conversion With Just Nearest Neighbors", 2023, who replace every frame. Here a frame moves by a share towards
-its neighbours. It is unchanged if the recording has no similar frame, because short recordings lack many sounds.
+After Baas, van Niekerk and Kamper, "Voice Conversion With Just Nearest Neighbors", 2023, who replace every frame. Here
+a frame moves by a share towards its neighbours. It is unchanged if the recording has no similar frame, because short
+recordings lack many sounds.
 """
 
 import torch
@@ -17,9 +19,11 @@ FRAMES_AT_ONCE = 4096  # limits memory: 80 MB per block with a recording of two 
 
 
 def retrieve(z: Tensor, own: Tensor | None, share: float, statistics: Statistics = WHOLE) -> Tensor:
-    """Moves content z (B, T, z_dim) towards the target's frames `own` (n, z_dim). z keeps its mean and deviation over time.
+    """Moves content z (B, T, z_dim) towards the target's frames `own` (n, z_dim). z keeps its mean and deviation over
+    time.
 
-    share: how far a frame moves towards the mean of its neighbours, from 0 to 1. Without frames of the target, z is unchanged.
+    share: how far a frame moves towards the mean of its neighbours, from 0 to 1. Without frames of the target, z is
+    unchanged.
     """
     if own is None or not share:
         return z

@@ -20,12 +20,19 @@ def measure_consistency(
     """Mean cosine to the target's real utterances. With `part` = get_source: that of the unchanged source."""
     centre = average_voices(real)
     return Terms.of(
-        [(float(voices[part(c)].embedding @ centre[c.target]), c) for c in conversions if c.target in centre and part(c) in voices]
+        [
+            (float(voices[part(c)].embedding @ centre[c.target]), c)
+            for c in conversions
+            if c.target in centre and part(c) in voices
+        ]
     )
 
 
 def compare_with_others(
-    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], real: Mapping[str, list[HeardVoice]], others: Mapping[str, list[str]]
+    conversions: Sequence[Conversion],
+    voices: Mapping[str, HeardVoice],
+    real: Mapping[str, list[HeardVoice]],
+    others: Mapping[str, list[str]],
 ) -> list[tuple[float, np.ndarray, Conversion]]:
     """List (mean cosine to the target's real utterances, cosines (K,) to the control people, conversion).
 
@@ -47,7 +54,9 @@ def measure_control(
     others: Mapping[str, list[str]],
 ) -> Terms:
     """Mean cosine to the control people."""
-    return Terms.of([(float(against.mean()), c) for _, against, c in compare_with_others(conversions, voices, real, others)])
+    return Terms.of(
+        [(float(against.mean()), c) for _, against, c in compare_with_others(conversions, voices, real, others)]
+    )
 
 
 METRICS = (
@@ -56,15 +65,26 @@ METRICS = (
         better="higher",
         definition="Mean cosine to up to ten real recordings of the target.",
         measure=lambda conversions, evidence: measure_consistency(conversions, evidence.voices, evidence.real),
-        needs="consistency, matching and F0 deviation are off: no target has real recordings (column references here or in --labels)",
+        needs=(
+            "consistency, matching and F0 deviation are off: no target has real recordings (column references here "
+            "or in --labels)"
+        ),
     ),
     Metric(
         name="consistency control",
         better="",
-        definition="Mean cosine to up to ten other people of the target's gender. Only consistency above it is due to the person.",
-        measure=lambda conversions, evidence: measure_control(conversions, evidence.voices, evidence.real, evidence.others),
+        definition=(
+            "Mean cosine to up to ten other people of the target's gender. Only consistency above it is due "
+            "to the person."
+        ),
+        measure=lambda conversions, evidence: measure_control(
+            conversions, evidence.voices, evidence.real, evidence.others
+        ),
         beside="consistency",
         needs="the consistency control and matching are off: no two targets of one known gender have real recordings",
     ),
-    make_source_baseline("consistency", lambda conversions, evidence: measure_consistency(conversions, evidence.voices, evidence.real, get_source)),
+    make_source_baseline(
+        "consistency",
+        lambda conversions, evidence: measure_consistency(conversions, evidence.voices, evidence.real, get_source),
+    ),
 )

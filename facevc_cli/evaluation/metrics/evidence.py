@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 class Evidence:
     """The judges' answers by path. Empty if a judge was not asked.
 
-    voices: embedding and pitch of every recording. theta: the cosine from which two voices count as one; None if unknown.
+    voices: embedding and pitch of every recording. theta: the cosine from which two voices count as one; None if
+    unknown.
     gender_voices: what the gender judge hears, if it needs other embeddings. distortions: dB by (converted, parallel).
-    everyone: the conversions of all systems. Control people are drawn from them by `seed`, so each system has the same ones.
+    everyone: the conversions of all systems. Control people are drawn from them by `seed`, so each system has the same
+    ones.
     """
 
     voices: Mapping[str, HeardVoice]

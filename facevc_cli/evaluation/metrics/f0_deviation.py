@@ -35,9 +35,16 @@ METRICS = (
     Metric(
         name="F0 deviation",
         better="lower",
-        definition="Absolute difference between the mean voiced F0 of the conversion and that of the target's real recordings, in Hz.",
+        definition=(
+            "Absolute difference between the mean voiced F0 of the conversion and that of the target's real "
+            "recordings, in Hz."
+        ),
         measure=lambda conversions, evidence: measure_f0_deviation(conversions, evidence.voices, evidence.real),
         scale=HERTZ,
     ),
-    make_source_baseline("F0 deviation", lambda conversions, evidence: measure_f0_deviation(conversions, evidence.voices, evidence.real, get_source), HERTZ),
+    make_source_baseline(
+        "F0 deviation",
+        lambda conversions, evidence: measure_f0_deviation(conversions, evidence.voices, evidence.real, get_source),
+        HERTZ,
+    ),
 )

@@ -1,7 +1,8 @@
 """GA: the share of conversions heard as the target's labelled gender.
 
-The judge is a logistic regression on the Resemblyzer d-vector and the mean log F0. recipes/starter/local/voice_gender.py
-trained it on 860 utterances of 431 speakers. Without its weights, F0 alone decides. assets/voice_gender.json has the counts.
+The judge is a logistic regression on the Resemblyzer d-vector and the mean log F0.
+recipes/starter/local/voice_gender.py trained it on 860 utterances of 431 speakers. Without its weights, F0 alone
+decides. assets/voice_gender.json has the counts.
 
 | test | judge is right | F0 alone is right |
 | --- | --- | --- |
@@ -110,7 +111,8 @@ def load_packaged_judge() -> GenderJudge | None:
     expected, found = json.loads(card.read_text(encoding="utf-8"))["sha256"], hashlib.sha256(content).hexdigest()
     if found != expected:
         raise FaceVCError(
-            f"facevc_cli/assets/{ASSET}: expected sha256 {expected}, found {found}. The file is damaged: install facevc again."
+            f"facevc_cli/assets/{ASSET}: expected sha256 {expected}, found {found}. The file is damaged: install "
+            "facevc again."
         )
     from safetensors.numpy import load
 

@@ -18,7 +18,15 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.extras import install_command
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
-from facevc_cli.evaluation.metrics.metric import SHARE, Measure, Metric, Part, get_converted, get_source, make_source_baseline
+from facevc_cli.evaluation.metrics.metric import (
+    SHARE,
+    Measure,
+    Metric,
+    Part,
+    get_converted,
+    get_source,
+    make_source_baseline,
+)
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.hashes import hash_file
@@ -66,7 +74,8 @@ class WhisperRecogniser:
                 f"WER and CER need faster-whisper and rapidfuzz ({error}). Install them with {install_command('eval')}."
             ) from error
         known = "whisper-base" if model == PACKAGED else Path(model).name
-        self.name = f"{known}, beam {BEAM}, no loops, no timestamps, to the end{f', {language}' if language else ''}"  # also names the cache
+        # also names the cache
+        self.name = f"{known}, beam {BEAM}, no loops, no timestamps, to the end{f', {language}' if language else ''}"
         self.language = language
         self.made_with = (model, language)
         folder = str(join_packaged_whisper()) if model == PACKAGED else model
@@ -75,21 +84,25 @@ class WhisperRecogniser:
             self._model = WhisperModel(folder, device="cpu", compute_type="int8")
         except Exception as error:  # from a hub, the file system or CTranslate2: the model cannot be loaded
             raise FaceVCError(
-                f"--recogniser {model}: faster-whisper cannot load this model ({error}). Give a folder with a CTranslate2 "
-                "Whisper (model.bin, config.json, tokenizer.json), a model's name such as base.en, or none."
+                f"--recogniser {model}: faster-whisper cannot load this model ({error}). Give a folder with a "
+                "CTranslate2 Whisper (model.bin, config.json, tokenizer.json), a model's name such as base.en, or "
+                "none."
             ) from error
 
         known = self._model.supported_languages
         if language is not None and len(known) > 1 and language not in known:
-            raise UsageError(f"--language {language!r}: expected a code that Whisper knows, such as en: {', '.join(known)}.")
+            raise UsageError(
+                f"--language {language!r}: expected a code that Whisper knows, such as en: {', '.join(known)}."
+            )
 
     def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
-        """Transcribe with a beam of five at temperature 0, without conditioning on earlier text. So the same sound gives the same words.
+        """Transcribe with a beam of five at temperature 0, without conditioning on earlier text. So the same sound
+        gives the same words.
 
-        A recording that fits Whisper's window is read without timestamps. With them Whisper may stop after a heading ("Chapter 11.") and
-        skip the rest of the window. If the text is still too short for the sound, Whisper continues after its last word, and text that it
-        doubts there is left out. If Whisper repeats itself, it reads again and may use no three tokens twice. Otherwise one loop would
-        count as a dozen sentences.
+        A recording that fits Whisper's window is read without timestamps. With them Whisper may stop after a heading
+        ("Chapter 11.") and skip the rest of the window. If the text is still too short for the sound, Whisper continues
+        after its last word, and text that it doubts there is left out. If Whisper repeats itself, it reads again and
+        may use no three tokens twice. Otherwise one loop would count as a dozen sentences.
         """
         language = language or self.language
         one_window = wav.size <= WINDOW_SAMPLES
@@ -174,7 +187,8 @@ def measure_edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -
 def measure_errors(
     conversions: Sequence[Conversion], texts: Mapping[str, Transcript], unit: str, part: Part = get_converted
 ) -> Terms:
-    """Errors per unit ("word", or "character" without spaces), weighted by the reference's length: all errors over all units.
+    """Errors per unit ("word", or "character" without spaces), weighted by the reference's length: all errors over all
+    units.
 
     The reference is the transcript, or else the recogniser's text of the source. Empty references do not count.
     """
@@ -210,12 +224,18 @@ METRICS = (
     Metric(
         name="WER",
         better="lower",
-        definition="Word errors in a recogniser's text of the conversion, divided by the number of words in the transcript. Without a transcript, its text "
-        "of the source is the reference.",
+        definition="Word errors in a recogniser's text of the conversion, divided by the number of words in the "
+        "transcript. Without a transcript, its text of the source is the reference.",
         measure=_make_measure("word"),
         scale=SHARE,
     ),
     make_source_baseline("WER", _make_source_measure("word"), SHARE),
-    Metric(name="CER", better="lower", definition="As WER, with characters instead of words.", measure=_make_measure("character"), scale=SHARE),
+    Metric(
+        name="CER",
+        better="lower",
+        definition="As WER, with characters instead of words.",
+        measure=_make_measure("character"),
+        scale=SHARE,
+    ),
     make_source_baseline("CER", _make_source_measure("character"), SHARE),
 )

@@ -13,7 +13,9 @@ from facevc_cli.evaluation.metrics.voices import HeardVoice, measure_cosine
 from facevc_cli.manifest.conversion import Conversion
 
 
-def measure_leakage(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], part: Part = get_converted) -> Terms:
+def measure_leakage(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], part: Part = get_converted
+) -> Terms:
     """Cosine to the source utterance.
 
     With `part` = get_source: that of the unchanged source, which is 1, the maximum.
@@ -27,21 +29,31 @@ def measure_leakage(conversions: Sequence[Conversion], voices: Mapping[str, Hear
     )
 
 
-def draw_control_sources(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], seed: int = 0) -> dict[str, list[str]]:
+def draw_control_sources(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], seed: int = 0
+) -> dict[str, list[str]]:
     """Draw for each source of known gender (by id) up to ten recordings of other speakers of that gender.
 
     The seed fixes the draw.
     """
-    known = {c.source_id: c for c in conversions if c.source_gender and c.source in voices}  # by id, because a draw by path would depend on the folder
+    known = {
+        c.source_id: c for c in conversions if c.source_gender and c.source in voices
+    }  # by id, because a draw by path would depend on the folder
     chosen = {}
     for name, own in sorted(known.items()):
-        others = sorted(other for other, c in known.items() if c.source_gender == own.source_gender and other != name and c.speaker != own.speaker)
+        others = sorted(
+            other
+            for other, c in known.items()
+            if c.source_gender == own.source_gender and other != name and c.speaker != own.speaker
+        )
         if others:
             chosen[name] = [known[other].source for other in draw_others(others, name, seed)]
     return chosen
 
 
-def measure_control(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], others: Mapping[str, list[str]]) -> Terms:
+def measure_control(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], others: Mapping[str, list[str]]
+) -> Terms:
     """Mean cosine to other speakers' source utterances, without recordings of the target.
 
     Leakage has this value if only the gender remains.
@@ -67,13 +79,18 @@ METRICS = (
     Metric(
         name="leakage control",
         better="",
-        definition="Mean cosine to sources by up to ten other speakers of the source's gender, without recordings of the target. Only leakage above it "
-        "is due to the source's speaker.",
+        definition="Mean cosine to sources by up to ten other speakers of the source's gender, without recordings of "
+        "the target. Only leakage above it is due to the source's speaker.",
         measure=lambda conversions, evidence: measure_control(
             conversions, evidence.voices, draw_control_sources(evidence.everyone, evidence.voices, evidence.seed)
         ),
         beside="leakage",
-        needs="the leakage control is off: no two speakers of one known gender among the sources (gender and speaker in --sources)",
+        needs=(
+            "the leakage control is off: no two speakers of one known gender among the sources (gender and speaker "
+            "in --sources)"
+        ),
     ),
-    make_source_baseline("leakage", lambda conversions, evidence: measure_leakage(conversions, evidence.voices, get_source)),
+    make_source_baseline(
+        "leakage", lambda conversions, evidence: measure_leakage(conversions, evidence.voices, get_source)
+    ),
 )

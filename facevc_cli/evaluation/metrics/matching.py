@@ -21,16 +21,21 @@ def measure_matching(
 ) -> Terms:
     """A conversion's share of right choices over the control people. A tie is half right, so chance is 50 %."""
     found = compare_with_others(conversions, voices, real, others)
-    return Terms.of([(float(np.where(np.abs(own - against) < TIE, 0.5, own > against).mean()), c) for own, against, c in found])
+    return Terms.of(
+        [(float(np.where(np.abs(own - against) < TIE, 0.5, own > against).mean()), c) for own, against, c in found]
+    )
 
 
 METRICS = (
     Metric(
         name="matching",
         better="higher",
-        definition="Share of right choices between two real voices: the target's, and that of another person of the same gender. The voice with the "
-        "higher cosine to the conversion is chosen. A tie is half right; chance is 50 %.",
-        measure=lambda conversions, evidence: measure_matching(conversions, evidence.voices, evidence.real, evidence.others),
+        definition="Share of right choices between two real voices: the target's, and that of another person of the "
+        "same gender. The voice with the higher cosine to the conversion is chosen. A tie is half right; "
+        "chance is 50 %.",
+        measure=lambda conversions, evidence: measure_matching(
+            conversions, evidence.voices, evidence.real, evidence.others
+        ),
         scale=SHARE,
     ),
 )

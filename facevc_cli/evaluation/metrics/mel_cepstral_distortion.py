@@ -27,8 +27,8 @@ def is_distortion_available() -> bool:
 def compute_mel_cepstrum(wav: np.ndarray) -> np.ndarray:
     """wav: (n,) float32 at 16 kHz -> (T, 24) float64: c1 to c24 of each frame outside pauses, at least one frame.
 
-    The envelope is WORLD's (CheapTrick). Its natural log amplitude is sampled on a frequency axis that an all-pass of alpha 0.42
-    warps (Tokuda et al. 1994), so that log|H| = c0 + sum of c_m cos(m w).
+    The envelope is WORLD's (CheapTrick). Its natural log amplitude is sampled on a frequency axis that an all-pass of
+    alpha 0.42 warps (Tokuda et al. 1994), so that log|H| = c0 + sum of c_m cos(m w).
     """
     import pyworld
 
@@ -53,8 +53,8 @@ def compute_cepstrum(log_amplitude: np.ndarray) -> np.ndarray:
 def compute_distortion(a: np.ndarray, b: np.ndarray) -> float:
     """dB between two mel-cepstra (T, D) and (U, D) without c0: the mean along the cheapest path (dynamic time warping).
 
-    Each pair of frames costs (10 / ln 10) sqrt(2 sum_m (a_m - b_m)^2): Kubichek, "Mel-cepstral distance measure for objective
-    speech quality assessment", 1993. Steps go one frame ahead in one or both recordings, all with weight 1.
+    Each pair of frames costs (10 / ln 10) sqrt(2 sum_m (a_m - b_m)^2): Kubichek, "Mel-cepstral distance measure for
+    objective speech quality assessment", 1993. Steps go one frame ahead in one or both recordings, all with weight 1.
     """
     from librosa.sequence import dtw
     from scipy.spatial.distance import cdist
@@ -66,15 +66,17 @@ def compute_distortion(a: np.ndarray, b: np.ndarray) -> float:
 
 def measure_distortion(conversions: Sequence[Conversion], distortions: Mapping[tuple[str, str], float]) -> Terms:
     """The distortion of each conversion that has a parallel recording."""
-    return Terms.of([(distortions[place], c) for c in conversions if (place := (c.converted, c.parallel)) in distortions])
+    return Terms.of(
+        [(distortions[place], c) for c in conversions if (place := (c.converted, c.parallel)) in distortions]
+    )
 
 
 METRICS = (
     Metric(
         name="MCD",
         better="lower",
-        definition="Mel-cepstral distortion to the target's own recording of the same words, in dB: 24 coefficients without c0, along the best "
-        "alignment in time.",
+        definition="Mel-cepstral distortion to the target's own recording of the same words, in dB: 24 coefficients "
+        "without c0, along the best alignment in time.",
         measure=lambda conversions, evidence: measure_distortion(conversions, evidence.distortions),
         scale=DECIBEL,
         needs="MCD is off: no target has a recording of the same words (column parallel here or in --labels)",

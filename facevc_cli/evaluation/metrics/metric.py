@@ -53,9 +53,9 @@ DECIBEL = Scale(unit="dB", digits=2, least=1e-6)
 class Metric:
     """One figure of a system.
 
-    better: the better direction; "" for a control or a baseline. measure: (conversions of one system, evidence) -> Terms; None if
-    people give the answers. beside: the metric under which a control or a baseline is shown. needs: the note that says what is
-    missing if there are no terms.
+    better: the better direction; "" for a control or a baseline. measure: (conversions of one system, evidence) ->
+    Terms; None if people give the answers. beside: the metric under which a control or a baseline is shown. needs: the
+    note that says what is missing if there are no terms.
     """
 
     name: str
@@ -72,21 +72,27 @@ class Metric:
 
 
 def make_source_baseline(beside: str, measure: Measure, scale: Scale = COSINE) -> Metric:
-    """The metric `beside`, measured on the unchanged sources. It is shown under that metric and needs no definition of its own."""
+    """The metric `beside`, measured on the unchanged sources.
+
+    It is shown under that metric and needs no definition of its own.
+    """
     return Metric(name=f"{beside} source", better="", definition="", measure=measure, scale=scale, beside=beside)
 
 
 def check_added(name: str, release: str, found: Any) -> Metric:
-    """Check a metric of another package: a `Metric`, or a function with the attribute `better` and optionally `definition`.
+    """Check a metric of another package: a `Metric`, or a function with the attribute `better` and optionally
+    `definition`.
 
-    FaceVCError if it is neither. Its measurements are checked too: FaceVCError if it raises or returns anything but finite Terms.
+    FaceVCError if it is neither. Its measurements are checked too: FaceVCError if it raises or returns anything but
+    finite Terms.
     """
     measure = found.measure if isinstance(found, Metric) else found
     better = getattr(found, "better", None)
     if not callable(measure) or better not in BETTER:
         raise FaceVCError(
-            f"--metric {name} ({release}): expected a facevc_cli.evaluation.metrics.metric.Metric, or a function whose attribute `better` is 'higher', "
-            f"'lower' or '', found {type(found).__name__} with {better!r}. See its package's own notes."
+            f"--metric {name} ({release}): expected a facevc_cli.evaluation.metrics.metric.Metric, or a function "
+            f"whose attribute `better` is 'higher', 'lower' or '', found {type(found).__name__} with {better!r}. See "
+            "its package's own notes."
         )
 
     def measure_checked(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
@@ -96,7 +102,9 @@ def check_added(name: str, release: str, found: Any) -> Metric:
             raise FaceVCError(f"the metric {name} failed ({type(error).__name__}: {error}).") from error
         if not isinstance(terms, Terms) or not np.isfinite(terms.values).all():
             said = "NaN or infinite values" if isinstance(terms, Terms) else type(terms).__name__
-            raise FaceVCError(f"the metric {name}: expected facevc_cli.evaluation.bootstrap.Terms of finite values, found {said}.")
+            raise FaceVCError(
+                f"the metric {name}: expected facevc_cli.evaluation.bootstrap.Terms of finite values, found {said}."
+            )
         return terms
 
     definition, scale = str(getattr(found, "definition", "")), getattr(found, "scale", COSINE)

@@ -44,7 +44,8 @@ class DistillMOS:
                 self._window, self._hop = SEQ_LEN, MAX_HOP_LEN
         except ImportError as error:
             raise FaceVCError(
-                f"naturalness needs DistillMOS, which does not import here ({error}). Install it with {install_command('eval')}."
+                f"naturalness needs DistillMOS, which does not import here ({error}). Install it with "
+                f"{install_command('eval')}."
             ) from error
 
     def score(self, wav: np.ndarray) -> float:
@@ -58,7 +59,9 @@ class DistillMOS:
         spare = max(0, len(wav) - self._window)
         starts = [int(place * spare) for place in np.linspace(0, 1, -(-spare // self._hop) + 1)]
         with torch.inference_mode():
-            return float(np.mean([float(self._model(torch.from_numpy(wav[i : i + self._window])[None])[0]) for i in starts]))
+            return float(
+                np.mean([float(self._model(torch.from_numpy(wav[i : i + self._window])[None])[0]) for i in starts])
+            )
 
 
 def is_distillmos_installed() -> bool:
@@ -78,12 +81,15 @@ class DNSMOS:
             from speechmos import dnsmos
         except ImportError as error:
             raise FaceVCError(
-                f"DNSMOS needs speechmos, which does not import here ({error}). Install it with {install_command('eval')}."
+                f"DNSMOS needs speechmos, which does not import here ({error}). Install it with "
+                f"{install_command('eval')}."
             ) from error
         weights = Path(dnsmos.__file__).parent / "dnsmos_models"
         self._model = dnsmos.DNSMOS(str(weights / "sig_bak_ovr.onnx"), str(weights / "model_v8.onnx"))
         alone = SessionOptions()
-        alone.intra_op_num_threads = 1  # the default pins a thread to each core and hangs if another process holds a core
+        alone.intra_op_num_threads = (
+            1  # the default pins a thread to each core and hangs if another process holds a core
+        )
         self._model.onnx_sess = InferenceSession(weights / "sig_bak_ovr.onnx", alone)
         self._model.p808_onnx_sess = InferenceSession(weights / "model_v8.onnx", alone)
 
@@ -96,7 +102,9 @@ def is_dnsmos_installed() -> bool:
     return all(find_spec(name) is not None for name in ("speechmos", "onnxruntime", "requests"))
 
 
-def measure_naturalness(conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = get_converted) -> Terms:
+def measure_naturalness(
+    conversions: Sequence[Conversion], scores: Mapping[str, float], part: Part = get_converted
+) -> Terms:
     """Predicted MOS of the conversions, by DistillMOS or DNSMOS. With `part` = get_source: that of the sources."""
     return Terms.of([(scores[part(c)], c) for c in conversions if part(c) in scores])
 
@@ -126,7 +134,11 @@ METRICS = (
         measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.scores),
         scale=OPINION,
     ),
-    make_source_baseline("naturalness", lambda conversions, evidence: measure_naturalness(conversions, evidence.scores, get_source), OPINION),
+    make_source_baseline(
+        "naturalness",
+        lambda conversions, evidence: measure_naturalness(conversions, evidence.scores, get_source),
+        OPINION,
+    ),
     Metric(
         name="DNSMOS",
         better="higher",
@@ -134,5 +146,7 @@ METRICS = (
         measure=lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos),
         scale=OPINION,
     ),
-    make_source_baseline("DNSMOS", lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos, get_source), OPINION),
+    make_source_baseline(
+        "DNSMOS", lambda conversions, evidence: measure_naturalness(conversions, evidence.dnsmos, get_source), OPINION
+    ),
 )

@@ -13,7 +13,9 @@ METRICS = (
     Metric(
         name="CPR",
         better="higher",
-        definition="Share of choices in the listening test in which people found that the conversion fits the face better.",
+        definition=(
+            "Share of choices in the listening test in which people found that the conversion fits the face better."
+        ),
         measure=None,
         scale=SHARE,
     ),

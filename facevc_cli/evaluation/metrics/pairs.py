@@ -17,7 +17,11 @@ Pair = tuple[float, Conversion, Conversion]
 
 def pair_same_target(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> list[Pair]:
     """List (cosine, a, b) for pairs with the same source and target but different images of that target."""
-    return [(value, a, b) for value, a, b in _pair_same_source(conversions, voices) if a.target == b.target and a.face and b.face and a.face != b.face]
+    return [
+        (value, a, b)
+        for value, a, b in _pair_same_source(conversions, voices)
+        if a.target == b.target and a.face and b.face and a.face != b.face
+    ]
 
 
 def pair_different_targets(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> list[Pair]:
@@ -58,11 +62,19 @@ def _pair_same_source(conversions: Sequence[Conversion], voices: Mapping[str, He
 
 
 def _measure_shr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
-    return Terms.of([]) if evidence.theta is None else measure_shr(pair_same_target(conversions, evidence.voices), evidence.theta)
+    return (
+        Terms.of([])
+        if evidence.theta is None
+        else measure_shr(pair_same_target(conversions, evidence.voices), evidence.theta)
+    )
 
 
 def _measure_sdr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
-    return Terms.of([]) if evidence.theta is None else measure_sdr(pair_different_targets(conversions, evidence.voices), evidence.theta)
+    return (
+        Terms.of([])
+        if evidence.theta is None
+        else measure_sdr(pair_different_targets(conversions, evidence.voices), evidence.theta)
+    )
 
 
 METRICS = (

@@ -12,16 +12,22 @@ UTTERANCES = 10  # most real utterances per person
 OTHERS = 10  # most other people in a control
 
 
-def find_real_voices(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> dict[str, list[HeardVoice]]:
+def find_real_voices(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]
+) -> dict[str, list[HeardVoice]]:
     """Find up to ten real utterances of each target. Targets without any are left out."""
     names: dict[str, dict[str, None]] = {}
     for conversion in conversions:
         names.setdefault(conversion.target, {}).update(dict.fromkeys(conversion.references))
-    people = {target: [voices[name] for name in files if name in voices][:UTTERANCES] for target, files in names.items()}
+    people = {
+        target: [voices[name] for name in files if name in voices][:UTTERANCES] for target, files in names.items()
+    }
     return {target: heard for target, heard in people.items() if heard}
 
 
-def draw_control_people(conversions: Sequence[Conversion], real: Mapping[str, list[HeardVoice]], seed: int = 0) -> dict[str, list[str]]:
+def draw_control_people(
+    conversions: Sequence[Conversion], real: Mapping[str, list[HeardVoice]], seed: int = 0
+) -> dict[str, list[str]]:
     """Draw for each target of known gender up to ten others of that gender with real utterances.
 
     The seed fixes the draw.
@@ -45,4 +51,7 @@ def average_voices(real: Mapping[str, Sequence[HeardVoice]]) -> dict[str, np.nda
 
     The product with it is the mean of the cosines to the utterances.
     """
-    return {name: np.stack([heard.embedding for heard in utterances]).mean(axis=0, dtype=np.float64) for name, utterances in real.items()}
+    return {
+        name: np.stack([heard.embedding for heard in utterances]).mean(axis=0, dtype=np.float64)
+        for name, utterances in real.items()
+    }

@@ -19,7 +19,18 @@ from facevc_cli.evaluation.metrics import (
 from facevc_cli.evaluation.metrics.metric import Metric, check_added
 
 PLUGINS = Plugins("facevc.metrics", "--metric", "further metric")
-_FILES = (pairs, gender, consistency, matching, f0_deviation, leakage, intelligibility, naturalness, mel_cepstral_distortion, opinions)
+_FILES = (
+    pairs,
+    gender,
+    consistency,
+    matching,
+    f0_deviation,
+    leakage,
+    intelligibility,
+    naturalness,
+    mel_cepstral_distortion,
+    opinions,
+)
 METRICS: dict[str, Metric] = {metric.name: metric for file in _FILES for metric in file.METRICS}
 
 

@@ -76,7 +76,9 @@ def make_grid(evaluation: Evaluation, size: int, media: MediaTable) -> Grid | No
     takes: dict[tuple[str, str, str, str], Conversion] = {}
     for c in shown:
         takes.setdefault((c.system, c.source_id, c.target, c.face), c)
-        takes.setdefault((c.system, c.source_id, c.target, ""), c)  # for a system that names faces differently, or not at all
+        takes.setdefault(
+            (c.system, c.source_id, c.target, ""), c
+        )  # for a system that names faces differently, or not at all
     named = {(c.system, c.target, c.face) for c in shown}
     evidence = evaluation.evidence
     centre = average_voices(find_real_voices(evaluation.conversions, evidence.voices))
@@ -87,7 +89,9 @@ def make_grid(evaluation: Evaluation, size: int, media: MediaTable) -> Grid | No
         voice = evidence.voices[c.converted]
         heard = evidence.gender_judge.hear((evidence.gender_voices or evidence.voices)[c.converted])
         near = float(voice.embedding @ centre[c.target]) if c.target in centre else None
-        return Take(systems.index(c.system), media.add_audio(c.converted), near, heard, heard == c.gender if c.gender else None)
+        return Take(
+            systems.index(c.system), media.add_audio(c.converted), near, heard, heard == c.gender if c.gender else None
+        )
 
     def make_cell(source: str, target: str, face: str) -> list[Take]:
         keys = [(name, source, target, face if (name, target, face) in named else "") for name in systems]
@@ -138,5 +142,7 @@ def _choose_evenly(genders: Mapping[str, str], size: int) -> list[str]:
     for _ in range(min(size, len(genders))):
         open_groups = [i for i, group in enumerate(groups) if counts[i] < len(group)]
         counts[min(open_groups, key=lambda i: counts[i])] += 1
-    picks = (np.linspace(0, len(group) - 1, count).round().astype(int) for group, count in zip(groups, counts, strict=True))
+    picks = (
+        np.linspace(0, len(group) - 1, count).round().astype(int) for group, count in zip(groups, counts, strict=True)
+    )
     return [group[i] for group, indices in zip(groups, picks, strict=True) for i in indices]

@@ -20,7 +20,8 @@ JPEG_QUALITY = 82
 
 
 def encode_audio(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> str:
-    """Encode the first `longest_s` seconds of a recording as a data URI: mono MP3, 24 kHz, `kbit_s` kbit/s (8 kB of text per second at 48).
+    """Encode the first `longest_s` seconds of a recording as a data URI: mono MP3, 24 kHz, `kbit_s` kbit/s (8 kB of
+    text per second at 48).
 
     FaceVCError if the file is missing, broken or without sound (files/audio.load_audio).
     """
@@ -34,7 +35,9 @@ def encode_audio(path: str, longest_s: float = 20, kbit_s: int = MP3_KBIT_S) -> 
     try:
         soundfile.write(encoded, wav, MP3_RATE, **options)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: soundfile before 0.13 has no bit rate option
-        raise FaceVCError(f"{path}: could not be encoded as MP3 ({error}). Update the encoder: 'pip install -U soundfile'.") from error
+        raise FaceVCError(
+            f"{path}: could not be encoded as MP3 ({error}). Update the encoder: 'pip install -U soundfile'."
+        ) from error
     return _make_uri("audio/mpeg", encoded.getvalue())
 
 
@@ -46,7 +49,9 @@ def encode_image(path: str, size: int = 96) -> str:
     picture = Image.fromarray(load_image(path))
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    thumbnail = picture.resize((size, size), Image.Resampling.LANCZOS, (left, top, left + side, top + side), reducing_gap=3.0)
+    thumbnail = picture.resize(
+        (size, size), Image.Resampling.LANCZOS, (left, top, left + side, top + side), reducing_gap=3.0
+    )
     encoded = io.BytesIO()
     thumbnail.save(encoded, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return _make_uri("image/jpeg", encoded.getvalue())
@@ -78,7 +83,9 @@ class MediaTable:
             try:
                 self._known[name] = encode()
             except FaceVCError as error:
-                self.missing[path] = str(error).replace(path, Path(path).name) if path else str(error)  # no folders, because pages are shared
+                self.missing[path] = (
+                    str(error).replace(path, Path(path).name) if path else str(error)
+                )  # no folders, because pages are shared
                 self._known[name] = ""
         return self._known[name]
 

@@ -71,11 +71,14 @@ class Degraded:
     lost: int
 
 
-def write_page(evaluation: Evaluation, path: Path, *, title: str, grid: int = 12, addresses: Path | None = None) -> None:
+def write_page(
+    evaluation: Evaluation, path: Path, *, title: str, grid: int = 12, addresses: Path | None = None
+) -> None:
     """Write the page completely or not at all.
 
-    grid: most faces and sources whose conversions can be heard; 0 for none. addresses: convert's addresses.safetensors, if
-    faces were recalled. Unreadable media are marked on the page and listed at its end. FaceVCError if `path` cannot be written.
+    grid: most faces and sources whose conversions can be heard; 0 for none. addresses: convert's addresses.safetensors,
+    if faces were recalled. Unreadable media are marked on the page and listed at its end. FaceVCError if `path` cannot
+    be written.
     """
     write_text(path, render(evaluation, title=title, grid=grid, addresses=addresses))
 
@@ -94,7 +97,9 @@ def render(evaluation: Evaluation, *, title: str, grid: int = 12, addresses: Pat
     drawn = _draw_plots(evaluation, addresses)
     metrics = evaluation.metrics
     loader = PackageLoader("facevc_cli.evaluation.report")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     page = environment.get_template("page.html.j2").render(
         title=title,
         counts={
@@ -105,18 +110,32 @@ def render(evaluation: Evaluation, *, title: str, grid: int = 12, addresses: Pat
             "targets": len({c.target for c in conversions}),
         },
         figures=_make_table("", {label: evaluation.systems[label] for label in clean}, metrics),
-        differences=_make_difference_table({pair: found for pair, found in evaluation.differences.items() if set(pair) <= set(clean)}, metrics),
-        slices={label: _make_slice_tables(evaluation.slices.get(label, {}), metrics) for label in clean if evaluation.slices.get(label)},
+        differences=_make_difference_table(
+            {pair: found for pair, found in evaluation.differences.items() if set(pair) <= set(clean)}, metrics
+        ),
+        slices={
+            label: _make_slice_tables(evaluation.slices.get(label, {}), metrics)
+            for label in clean
+            if evaluation.slices.get(label)
+        },
         degradations=_make_degraded_rows(evaluation),
         falling=_list_falling(evaluation),
-        definitions={name: metrics[name].definition for name in _list_shown(evaluation.systems.values(), metrics) if metrics[name].definition},
+        definitions={
+            name: metrics[name].definition
+            for name in _list_shown(evaluation.systems.values(), metrics)
+            if metrics[name].definition
+        },
         baselines={name: text for name, text in BASELINES.items() if any(c.baseline == name for c in conversions)},
         threshold=evaluation.threshold,
         theta=evaluation.evidence.theta,
         gender_judge=evaluation.evidence.gender_judge.name,
         plots=[(name, caption, Markup(svg)) for name, caption, svg in drawn],
         grid=heard,
-        notes=[*evaluation.notes, *evaluation.failed.values(), *(f"{label}: {count} conversions failed" for label, count in evaluation.lost.items() if count)],
+        notes=[
+            *evaluation.notes,
+            *evaluation.failed.values(),
+            *(f"{label}: {count} conversions failed" for label, count in evaluation.lost.items() if count),
+        ],
         missing=media.missing,
         recordings=media.recordings,
         version=__version__,
@@ -154,7 +173,10 @@ def _make_cell(scale: Scale, figure: Figure | None, span: tuple[float, float]) -
         return None
     bar = None
     if figure.low is not None and figure.high is not None:
-        low, mark, high = (100 * min(1.0, max(0.0, (x - span[0]) / (span[1] - span[0]))) for x in (figure.low, figure.value, figure.high))
+        low, mark, high = (
+            100 * min(1.0, max(0.0, (x - span[0]) / (span[1] - span[0])))
+            for x in (figure.low, figure.value, figure.high)
+        )
         bar = (low, high - low, mark)
     return Cell(format_value(scale, figure.value), _format_interval(scale, figure), figure.n, bar)
 
@@ -166,9 +188,16 @@ def _format_interval(scale: Scale, figure: Figure, sign: bool = False) -> str:
     return f"{low} to {format_value(scale, figure.high, sign)}"
 
 
-def _make_difference_table(pairs: Mapping[tuple[str, str], Mapping[str, Figure]], metrics: Mapping[str, Metric]) -> Table:
+def _make_difference_table(
+    pairs: Mapping[tuple[str, str], Mapping[str, Figure]], metrics: Mapping[str, Metric]
+) -> Table:
     rows = [
-        Row(name, ARROWS[metrics[name].better], False, [_make_difference_cell(metrics[name], found.get(name)) for found in pairs.values()])
+        Row(
+            name,
+            ARROWS[metrics[name].better],
+            False,
+            [_make_difference_cell(metrics[name], found.get(name)) for found in pairs.values()],
+        )
         for name in _list_shown(pairs.values(), metrics)
     ]
     return Table("", [f"{a} − {b}" for a, b in pairs], rows)
@@ -180,7 +209,12 @@ def _make_difference_cell(metric: Metric, figure: Figure | None) -> Cell | None:
     verdict = ""
     if figure.low is not None and figure.high is not None and metric.better and (figure.low > 0 or figure.high < 0):
         verdict = "better" if (figure.low > 0) == (metric.better == "higher") else "worse"
-    return Cell(format_value(metric.scale, figure.value, True), _format_interval(metric.scale, figure, True), figure.n, verdict=verdict)
+    return Cell(
+        format_value(metric.scale, figure.value, True),
+        _format_interval(metric.scale, figure, True),
+        figure.n,
+        verdict=verdict,
+    )
 
 
 def _make_slice_tables(found: Mapping[str, Mapping[str, Figure]], metrics: Mapping[str, Metric]) -> list[Table]:
@@ -198,7 +232,12 @@ def _find_degraded(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
     Includes systems that lost every face.
     """
     found = {c.system: (c.base, c.degradation) for c in evaluation.conversions if c.degradation}
-    gone = {label: (base, rest) for label in evaluation.lost if label not in evaluation.systems for base, _, rest in [label.rpartition("/")]}
+    gone = {
+        label: (base, rest)
+        for label in evaluation.lost
+        if label not in evaluation.systems
+        for base, _, rest in [label.rpartition("/")]
+    }
     return found | {label: named for label, named in gone.items() if "=" in named[1]}
 
 
@@ -211,8 +250,18 @@ def _make_degraded_rows(evaluation: Evaluation) -> list[Degraded]:
             figures = evaluation.systems.get(label, {})
             falls = evaluation.differences.get((label, base), {})
             metrics = [evaluation.metrics[name] for name in _list_falling(evaluation)]
-            cells = [(_make_cell(m.scale, figures.get(m.name), (0.0, 1.0)), _make_difference_cell(m, falls.get(m.name))) for m in metrics]
-            rows.append(Degraded(degraded[label][1] if label in degraded else label, label == base, cells, evaluation.lost.get(label, 0)))
+            cells = [
+                (_make_cell(m.scale, figures.get(m.name), (0.0, 1.0)), _make_difference_cell(m, falls.get(m.name)))
+                for m in metrics
+            ]
+            rows.append(
+                Degraded(
+                    degraded[label][1] if label in degraded else label,
+                    label == base,
+                    cells,
+                    evaluation.lost.get(label, 0),
+                )
+            )
     return rows
 
 
@@ -236,23 +285,27 @@ def _draw_plots(evaluation: Evaluation, addresses: Path | None) -> list[tuple[st
     candidates = [
         (
             "How alike the voices are",
-            "Each curve is a distribution of cosines of voice embeddings. The upright tick is its mean, and the dashed line is θ. Green curves should be on "
-            "the right, the others on the left. The last two rows compare conversions with real voices. The other rows compare conversions of one source.",
+            "Each curve is a distribution of cosines of voice embeddings. The upright tick is its mean, and the "
+            "dashed line is θ. Green curves should be on the right, the others on the left. The last two rows compare "
+            "conversions with real voices. The other rows compare conversions of one source.",
             plots.draw_similarities(evaluation),
         ),
         (
             "Who sounds like whom",
-            "One row for each target's conversions. If faces gave their owners' voices, the diagonal would be bright. Blocks show the gender.",
+            "One row for each target's conversions. If faces gave their owners' voices, the diagonal would be bright. "
+            "Blocks show the gender.",
             plots.draw_identity_map(evaluation),
         ),
         (
             "Faces in the memory",
-            "Slots of the memory in the plane of their values' first two principal components. Each face is at the mean of the slots that it addresses.",
+            "Slots of the memory in the plane of their values' first two principal components. Each face is at the "
+            "mean of the slots that it addresses.",
             plots.draw_address_map(memory, genders),
         ),
         (
             "Pitch",
-            "One mark for each conversion. On the dashed line the mean F0 equals the source's. The horizontal lines are medians by the target's gender.",
+            "One mark for each conversion. On the dashed line the mean F0 equals the source's. The horizontal lines "
+            "are medians by the target's gender.",
             plots.draw_f0_scatter(evaluation),
         ),
     ]

@@ -68,7 +68,11 @@ def read_addresses(path: Path | None) -> Addresses | None:
     except (SafetensorError, FaceVCError, ValueError, OSError):
         return None
     fits = found.address.ndim == found.slots.ndim == 2 and found.address.shape == (len(faces), len(found.slots))
-    fits = fits and all(isinstance(face, str) for face in faces) and bool(np.isfinite(found.address).all() and np.isfinite(found.slots).all())
+    fits = (
+        fits
+        and all(isinstance(face, str) for face in faces)
+        and bool(np.isfinite(found.address).all() and np.isfinite(found.slots).all())
+    )
     return found if fits and len(faces) and min(found.slots.shape) > 1 else None
 
 
@@ -81,7 +85,11 @@ def select_plain_systems(evaluation: "Evaluation") -> dict[str, list[Conversion]
     """Select the conversions of the systems themselves, without baselines and degraded faces."""
     found: dict[str, list[Conversion]] = {}
     for conversion in evaluation.conversions:
-        if not conversion.baseline and not conversion.degradation and conversion.converted in evaluation.evidence.voices:
+        if (
+            not conversion.baseline
+            and not conversion.degradation
+            and conversion.converted in evaluation.evidence.voices
+        ):
             found.setdefault(conversion.system, []).append(conversion)
     return found
 
@@ -92,7 +100,11 @@ def draw_similarities(evaluation: "Evaluation") -> str | None:
     theta is a line.
     """
     voices = evaluation.evidence.voices
-    systems = [(name, rows) for name, found in _take_first(select_plain_systems(evaluation)) if (rows := _measure_similarities(found, voices))]
+    systems = [
+        (name, rows)
+        for name, found in _take_first(select_plain_systems(evaluation))
+        if (rows := _measure_similarities(found, voices))
+    ]
     if not systems:
         return None
     kinds = list(dict.fromkeys(kind for _, rows in systems for kind in rows))
@@ -122,7 +134,11 @@ def draw_identity_map(evaluation: "Evaluation") -> str | None:
     """Draw mean cosines, targets x targets: conversions (rows) to real recordings, or else to conversions (columns)."""
     voices = evaluation.evidence.voices
     real = find_real_voices(evaluation.conversions, voices)
-    systems = [(name, found) for name, found in _take_first(select_plain_systems(evaluation)) if len({c.target for c in found}) > 1]
+    systems = [
+        (name, found)
+        for name, found in _take_first(select_plain_systems(evaluation))
+        if len({c.target for c in found}) > 1
+    ]
     if not systems:
         return None
     to_real = len(real) > 1
@@ -131,7 +147,11 @@ def draw_identity_map(evaluation: "Evaluation") -> str | None:
         rows = sort_by_gender({c.target: c.gender for c in found})
         columns = [target for target in rows if target in real] if to_real else rows
         if columns:
-            cells = _compare_with_real(found, voices, rows, columns, real) if to_real else _compare_with_conversions(found, voices, rows)
+            cells = (
+                _compare_with_real(found, voices, rows, columns, real)
+                if to_real
+                else _compare_with_conversions(found, voices, rows)
+            )
             maps.append((name, rows, columns, cells))
     maps = [one for one in maps if np.isfinite(one[3]).any()]
     if not maps:
@@ -153,15 +173,20 @@ def draw_identity_map(evaluation: "Evaluation") -> str | None:
 
 
 def draw_address_map(addresses: Addresses | None, genders: Mapping[str, str]) -> str | None:
-    """Draw the memory's slots and the faces in two dimensions, and the faces' addresses. genders: by face, as `addresses` names it.
+    """Draw the memory's slots and the faces in two dimensions, and the faces' addresses. genders: by face, as
+    `addresses` names it.
 
-    The plane is that of the first two principal components of the slots' values. A face is at its address-weighted mean.
+    The plane is that of the first two principal components of the slots' values. A face is at its address-weighted
+    mean.
     """
     if addresses is None:
         return None
     from matplotlib.colors import PowerNorm
 
-    order = [addresses.faces.index(face) for face in sort_by_gender({face: genders.get(face, "") for face in addresses.faces})]
+    order = [
+        addresses.faces.index(face)
+        for face in sort_by_gender({face: genders.get(face, "") for face in addresses.faces})
+    ]
     address = addresses.address[order].astype(np.float64)
     gender = [genders.get(addresses.faces[i], "") for i in order]
     centred = addresses.slots.astype(np.float64) - addresses.slots.mean(0)
@@ -170,7 +195,15 @@ def draw_address_map(addresses: Addresses | None, genders: Mapping[str, str]) ->
     faces = address @ slots
     with open_figure(12.4, 4.4) as figure:
         wide, near, table = figure.subplots(1, 3)
-        wide.scatter(slots[:, 0], slots[:, 1], s=6 + 24 * use * len(use), color=UNKNOWN, alpha=0.35, linewidths=0, label="slot, by use")
+        wide.scatter(
+            slots[:, 0],
+            slots[:, 1],
+            s=6 + 24 * use * len(use),
+            color=UNKNOWN,
+            alpha=0.35,
+            linewidths=0,
+            label="slot, by use",
+        )
         _draw_faces(wide, faces, gender, 16)
         for handle in wide.legend(loc="best", fontsize=8).legend_handles:
             handle.set_sizes([20])  # not the size of the first slot, which may be huge
@@ -178,7 +211,9 @@ def draw_address_map(addresses: Addresses | None, genders: Mapping[str, str]) ->
         _draw_faces(near, faces, gender, 34)
         near.set(title="The faces, nearer", xlabel="1st principal component")
         used = np.argsort(-use)
-        picture = table.imshow(address[:, used], cmap="cividis", interpolation="nearest", aspect="auto", norm=PowerNorm(0.5, vmin=0))
+        picture = table.imshow(
+            address[:, used], cmap="cividis", interpolation="nearest", aspect="auto", norm=PowerNorm(0.5, vmin=0)
+        )
         table.set(title=f"Addresses ({len(address)} faces × {len(use)} slots)", xlabel="slot, most used first")
         table.set_yticks(*_find_gender_ticks(gender))
         figure.colorbar(picture, ax=table, label="weight (scaled by its root)").outline.set_visible(False)
@@ -190,7 +225,9 @@ def draw_f0_scatter(evaluation: "Evaluation") -> str | None:
     voices = evaluation.evidence.voices
     systems = []
     for name, found in _take_first(select_plain_systems(evaluation)):
-        points = [(voices[c.source].mean_f0_hz, voices[c.converted].mean_f0_hz, c.gender) for c in found if c.source in voices]
+        points = [
+            (voices[c.source].mean_f0_hz, voices[c.converted].mean_f0_hz, c.gender) for c in found if c.source in voices
+        ]
         points = [point for point in points if np.isfinite(point[:2]).all()]
         if points:
             systems.append((name, points))
@@ -205,7 +242,16 @@ def draw_f0_scatter(evaluation: "Evaluation") -> str | None:
                     continue
                 colour, median = GENDER_COLOUR[gender], float(np.median(of[:, 1]))
                 says = f"{gender or 'unknown'} target, median {median:.0f} Hz"
-                axes.scatter(of[:, 0], of[:, 1], s=16, color=colour, marker=GENDER_MARK[gender], alpha=0.55, linewidths=0, label=says)
+                axes.scatter(
+                    of[:, 0],
+                    of[:, 1],
+                    s=16,
+                    color=colour,
+                    marker=GENDER_MARK[gender],
+                    alpha=0.55,
+                    linewidths=0,
+                    label=says,
+                )
                 axes.axhline(median, color=colour, linewidth=1.2)
             axes.axline((100, 100), slope=1, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="unchanged")
             axes.set(title=shorten_label(name, 40), xlabel="source, mean F0 (Hz)")
@@ -239,7 +285,9 @@ def _measure_similarities(found: Sequence[Conversion], voices: Mapping[str, Hear
     kinds = {
         _SAME: [value for value, _, _ in pairs.pair_same_target(found, voices)],
         "other person, same gender": [value for value, a, b in different if a.gender and a.gender == b.gender],
-        "other person, other gender": [value for value, a, b in different if a.gender and b.gender and a.gender != b.gender],
+        "other person, other gender": [
+            value for value, a, b in different if a.gender and b.gender and a.gender != b.gender
+        ],
         "other person": [value for value, a, b in different if not (a.gender and b.gender)],
         _OWN: own,
         _OTHERS: others,
@@ -254,18 +302,30 @@ def _draw_ridge(axes: "Axes", values: np.ndarray, height: int, colour: str, limi
         axes.plot(values, np.full(len(values), height + 0.06), "|", color=colour, markersize=12)
     else:
         counts, edges = np.histogram(values, BINS, limits)
-        spread = max(1.0, 1.06 * float(values.std()) * len(values) ** -0.2 / float(edges[1] - edges[0]))  # Silverman's width, in bins
+        spread = max(
+            1.0, 1.06 * float(values.std()) * len(values) ** -0.2 / float(edges[1] - edges[0])
+        )  # Silverman's width, in bins
         curve = gaussian_filter1d(counts.astype(float), spread, mode="constant")
         middle = (edges[1:] + edges[:-1]) / 2
         axes.fill_between(middle, height, height + 0.82 * curve / curve.max(), color=colour, alpha=0.45, linewidth=0)
         axes.plot(middle, height + 0.82 * curve / curve.max(), color=colour, linewidth=1.2)
     axes.plot([values.mean()] * 2, [height, height + 0.3], color=INK, linewidth=1.6)
     axes.axhline(height, color=LINE, linewidth=0.6)
-    axes.annotate(f"mean {values.mean():.2f}, n {len(values)}", (0, height + 0.5), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
+    axes.annotate(
+        f"mean {values.mean():.2f}, n {len(values)}",
+        (0, height + 0.5),
+        xycoords=("axes fraction", "data"),
+        fontsize=8,
+        va="bottom",
+    )
 
 
 def _compare_with_real(
-    found: Sequence[Conversion], voices: Mapping[str, HeardVoice], rows: Sequence[str], columns: Sequence[str], real: Mapping[str, list[HeardVoice]]
+    found: Sequence[Conversion],
+    voices: Mapping[str, HeardVoice],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    real: Mapping[str, list[HeardVoice]],
 ) -> np.ndarray:
     """Compute (rows, columns) mean cosines of conversions to real voices."""
     heard: dict[str, list[HeardVoice]] = defaultdict(list)
@@ -275,7 +335,9 @@ def _compare_with_real(
     return np.array([said[row] for row in rows]) @ np.array([spoken[column] for column in columns]).T
 
 
-def _compare_with_conversions(found: Sequence[Conversion], voices: Mapping[str, HeardVoice], rows: Sequence[str]) -> np.ndarray:
+def _compare_with_conversions(
+    found: Sequence[Conversion], voices: Mapping[str, HeardVoice], rows: Sequence[str]
+) -> np.ndarray:
     """Compute (rows, rows) mean cosines of pairs of one source. nan if there is no pair."""
     index = {target: i for i, target in enumerate(rows)}
     sums, counts = np.zeros((2, len(rows), len(rows)))
@@ -313,7 +375,9 @@ def _draw_names(axes: "Axes", rows: Sequence[str], columns: Sequence[str], gende
 
 def _find_gender_ticks(genders: Sequence[str]) -> tuple[list[float], list[str]]:
     """Find the middle of each gender's range in a list sorted by gender, and its name."""
-    middles = {gender: float(np.mean([i for i, g in enumerate(genders) if g == gender])) for gender in dict.fromkeys(genders)}
+    middles = {
+        gender: float(np.mean([i for i, g in enumerate(genders) if g == gender])) for gender in dict.fromkeys(genders)
+    }
     return list(middles.values()), [gender or "unknown" for gender in middles]
 
 
@@ -321,7 +385,9 @@ def _draw_numbers(axes: "Axes", cells: np.ndarray, middle: float) -> None:
     for (i, j), value in np.ndenumerate(cells):
         if np.isfinite(value):
             shown = f"{value:.2f}".replace("0.", ".", 1)
-            axes.text(j, i, shown, fontsize=6, ha="center", va="center", color="#101010" if value > middle else "#f4f4f4")
+            axes.text(
+                j, i, shown, fontsize=6, ha="center", va="center", color="#101010" if value > middle else "#f4f4f4"
+            )
 
 
 def _draw_faces(axes: "Axes", points: np.ndarray, genders: Sequence[str], size: float) -> None:
@@ -329,6 +395,15 @@ def _draw_faces(axes: "Axes", points: np.ndarray, genders: Sequence[str], size: 
         of = points[[g == gender for g in genders]]
         if len(of):
             says = f"{gender or 'unknown'} face"
-            axes.scatter(of[:, 0], of[:, 1], s=size, color=GENDER_COLOUR[gender], marker=GENDER_MARK[gender], edgecolors=PAPER, linewidths=0.5, label=says)
+            axes.scatter(
+                of[:, 0],
+                of[:, 1],
+                s=size,
+                color=GENDER_COLOUR[gender],
+                marker=GENDER_MARK[gender],
+                edgecolors=PAPER,
+                linewidths=0.5,
+                label=says,
+            )
     axes.grid(True)
     axes.set_axisbelow(True)

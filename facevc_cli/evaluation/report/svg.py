@@ -13,7 +13,8 @@ from facevc_cli.manifest import contract
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The page sets the colours, for light and dark mode. The drawing uses stand-ins, which the SVG replaces by variables of the page.
+# The page sets the colours, for light and dark mode. The drawing uses stand-ins, which the SVG replaces by variables of
+# the page.
 # Blue, vermilion, green and orange are those of Okabe and Ito, which people with any colour vision can tell apart.
 INK, LINE, PAPER = "#010101", "#020202", "#030303"
 FEMALE, MALE, UNKNOWN = "#040404", "#050505", "#060606"

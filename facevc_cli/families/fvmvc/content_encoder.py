@@ -14,7 +14,8 @@ from facevc_cli.families.fvmvc.vq import VectorQuantizer
 
 
 class ContentOutput(NamedTuple):
-    """`z`, `z_before` (B, T/2, z_dim); `context` (B, T/2, context_dim); `indices` (B, T/2) int64; `loss`, `perplexity` scalars.
+    """`z`, `z_before` (B, T/2, z_dim); `context` (B, T/2, context_dim); `indices` (B, T/2) int64; `loss`, `perplexity`
+    scalars.
 
     T/2 is rounded up. `z` is quantised, with the gradient passed straight through; `loss` is the weighted commitment.
     """
@@ -28,7 +29,9 @@ class ContentOutput(NamedTuple):
 
 
 class VQContentEncoder(nn.Module):
-    """Strided convolution, `layers` x (LayerNorm, ReLU, Linear), bottleneck, vector quantiser, LSTM (1.58 M by default)."""
+    """Strided convolution, `layers` x (LayerNorm, ReLU, Linear), bottleneck, vector quantiser, LSTM (1.58 M by
+    default).
+    """
 
     def __init__(
         self,
@@ -53,7 +56,8 @@ class VQContentEncoder(nn.Module):
         self.context = nn.LSTM(z_dim, context_dim, batch_first=True)
 
     def forward(self, mel: Tensor, statistics: Statistics = WHOLE) -> ContentOutput:
-        """Encode `mel` (B, n_mels, T), normalised log-mel. If T is odd, the last frame is repeated, so that no frame is lost.
+        """Encode `mel` (B, n_mels, T), normalised log-mel. If T is odd, the last frame is repeated, so that no frame is
+        lost.
 
         statistics: not used, because codes are not normalised over time.
         """

@@ -18,7 +18,9 @@ class ConditionedBlock(nn.Module):
     def __init__(self, channels: int, dilation: int, condition_dim: int):
         super().__init__()
         padding = BLOCK_KERNEL // 2 * dilation
-        self.depthwise = nn.Conv1d(channels, channels, BLOCK_KERNEL, padding=padding, dilation=dilation, groups=channels)
+        self.depthwise = nn.Conv1d(
+            channels, channels, BLOCK_KERNEL, padding=padding, dilation=dilation, groups=channels
+        )
         self.norm, self.condition = nn.LayerNorm(channels), nn.Linear(condition_dim, 2 * channels)
         self.up, self.down = nn.Linear(channels, 3 * channels), nn.Linear(3 * channels, channels)
         self.layer_scale = nn.Parameter(full((channels,), 0.1))
@@ -33,22 +35,36 @@ class ConditionedBlock(nn.Module):
 class ConvolutionalDecoder(nn.Module):
     """Content, pitch and voice -> normalised log-mel. With comb pitch, the scaled comb is added to the output."""
 
-    def __init__(self, z_dim: int = 64, pitch_dim: int = 82, speaker_dim: int = 256, n_mels: int = 80, channels: int = 256, blocks: int = 8):
+    def __init__(
+        self,
+        z_dim: int = 64,
+        pitch_dim: int = 82,
+        speaker_dim: int = 256,
+        n_mels: int = 80,
+        channels: int = 256,
+        blocks: int = 8,
+    ):
         super().__init__()
         self.n_mels = n_mels
         self.voice = nn.Sequential(nn.Linear(speaker_dim, speaker_dim), nn.GELU(), nn.Linear(speaker_dim, speaker_dim))
         self.input = nn.Conv1d(z_dim + pitch_dim, channels, END_KERNEL, padding=END_KERNEL // 2)
         dilations = [DILATIONS[i % 4] for i in range(blocks)]
         self.blocks = nn.ModuleList(ConditionedBlock(channels, dilation, speaker_dim) for dilation in dilations)
-        self.output_norm = nn.LayerNorm(channels)  # normalises each frame alone, so the utterance's length has no effect
+        self.output_norm = nn.LayerNorm(
+            channels
+        )  # normalises each frame alone, so the utterance's length has no effect
         self.output = nn.Conv1d(channels, n_mels, END_KERNEL, padding=END_KERNEL // 2)
         self.comb_path = nn.Conv1d(n_mels, n_mels, 1, groups=n_mels) if pitch_dim > n_mels else None
-        self.context_frames = 2 * (END_KERNEL // 2) + BLOCK_KERNEL // 2 * sum(dilations)  # frames on each side that affect a frame
+        self.context_frames = 2 * (END_KERNEL // 2) + BLOCK_KERNEL // 2 * sum(
+            dilations
+        )  # frames on each side that affect a frame
 
     def forward(self, z: Tensor, pitch: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
-        """z: (B, T/2 rounded up, z_dim), pitch: (B, T, pitch_dim), speaker: (B, speaker_dim) -> the log-mel (B, T, n_mels).
+        """z: (B, T/2 rounded up, z_dim), pitch: (B, T, pitch_dim), speaker: (B, speaker_dim) -> the log-mel (B, T,
+        n_mels).
 
-        Returns it twice because there is no postnet. More than FRAMES_AT_ONCE frames are decoded in windows; the result is the same.
+        Returns it twice because there is no postnet. More than FRAMES_AT_ONCE frames are decoded in windows; the result
+        is the same.
         """
         total = pitch.shape[1]
         z, condition = resample_frames(z, total), self.voice(VOICE_GAIN * speaker)

@@ -1,6 +1,7 @@
 """Contrastive predictive coding: linear predictions of future content from the context.
 
-Source: van den Oord et al., "Representation Learning with Contrastive Predictive Coding", 2018; the loss is `losses.compute_cpc_loss`.
+Source: van den Oord et al., "Representation Learning with Contrastive Predictive Coding", 2018; the loss is
+`losses.compute_cpc_loss`.
 """
 
 from torch import Tensor, nn

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.windows import place_windows
 
-FRAMES_AT_ONCE = 4096  # without gradients, longer utterances are decoded in parts; an hour of hidden frames would take gigabytes
+FRAMES_AT_ONCE = (
+    4096  # without gradients, longer utterances are decoded in parts; an hour of hidden frames would take gigabytes
+)
 
 
 class ConvNorm(nn.Module):
@@ -74,8 +76,8 @@ class RecurrentDecoder(nn.Module):
     def forward(self, z: Tensor, pitch: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised log-mel before and after the postnet, both (B, T, n_mels).
 
-        z: (B, T/2 rounded up, z_dim), each frame used twice; pitch: (B, T, pitch_dim), normalised log-F0; speaker: (B, speaker_dim).
-        Raises FaceVCError if z is too short for the pitch.
+        z: (B, T/2 rounded up, z_dim), each frame used twice; pitch: (B, T, pitch_dim), normalised log-F0; speaker: (B,
+        speaker_dim). Raises FaceVCError if z is too short for the pitch.
         """
         frames = pitch.shape[1]
         z = z.repeat_interleave(2, dim=1)[:, :frames]
@@ -100,7 +102,10 @@ class RecurrentDecoder(nn.Module):
         return x.transpose(1, 2)
 
     def _decode_long(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Does the work of `forward` in parts. LSTMs keep their state between parts, convolutions see their context. x: (B, T, inputs)."""
+        """Does the work of `forward` in parts.
+
+        LSTMs keep their state between parts, convolutions see their context. x: (B, T, inputs).
+        """
         reach, frames = sum(map(_measure_reach, self.convolutions)), x.shape[1]
         first = done = 0  # indices of the first kept hidden frame and of the first frame to convolve
         state_in = state_out = None
@@ -120,7 +125,9 @@ class RecurrentDecoder(nn.Module):
         context = sum(map(_measure_reach, self.postnet.convolutions))
         after = []
         for start, kept_from, kept_to in place_windows(frames, FRAMES_AT_ONCE, context):
-            after.append(self.postnet(before[:, start : start + FRAMES_AT_ONCE])[:, kept_from - start : kept_to - start])
+            after.append(
+                self.postnet(before[:, start : start + FRAMES_AT_ONCE])[:, kept_from - start : kept_to - start]
+            )
         return before, torch.cat(after, dim=1)
 
 

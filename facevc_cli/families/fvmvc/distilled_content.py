@@ -1,4 +1,5 @@
-"""Content encoder distilled from Whisper: Whisper's first layers on our log-mel, trained to give a bottleneck of its last layer.
+"""Content encoder distilled from Whisper: Whisper's first layers on our log-mel, trained to give a bottleneck of its
+last layer.
 
 The bottleneck is normalised over time. That removes what is constant in an utterance, above all the speaker.
 """
@@ -27,7 +28,10 @@ def normalise_over_time(z: Tensor, statistics: Statistics = WHOLE) -> Tensor:
 
 
 class TeacherBottleneck(nn.Module):
-    """Reduces the teacher's output to what the decoder needs. Only pretraining uses it, because the content encoder learns to replace it."""
+    """Reduces the teacher's output to what the decoder needs.
+
+    Only pretraining uses it, because the content encoder learns to replace it.
+    """
 
     def __init__(self, teacher_dim: int = 512, z_dim: int = 64):
         super().__init__()
@@ -41,15 +45,23 @@ class TeacherBottleneck(nn.Module):
 class DistilledContentEncoder(nn.Module):
     """Normalised log-mel (B, n_mels, T) -> content z (B, ceil(T / 2), z_dim), normalised over time; no code book.
 
-    Input longer than a window with its context is encoded in windows, because attention does not work well on lengths that it
-    was not trained on. Trained on crops of 1.9 s, it reaches a cosine to the teacher's bottleneck of 0.80 in windows of that
-    length, and of 0.73 on whole utterances.
+    Input longer than a window with its context is encoded in windows, because attention does not work well on lengths
+    that it was not trained on. Trained on crops of 1.9 s, it reaches a cosine to the teacher's bottleneck of 0.80 in
+    windows of that length, and of 0.73 on whole utterances.
     """
 
     def __init__(
-        self, frame_rate: float, log: str, n_mels: int = 80, z_dim: int = 64, dim: int = 512, layers: int = 4, heads: int = 8,
-        window_s: float = 1.0, context_s: float = 0.5,
-    ):  # fmt: skip
+        self,
+        frame_rate: float,
+        log: str,
+        n_mels: int = 80,
+        z_dim: int = 64,
+        dim: int = 512,
+        layers: int = 4,
+        heads: int = 8,
+        window_s: float = 1.0,
+        context_s: float = 0.5,
+    ):
         super().__init__()
         self.frame_rate = frame_rate  # of the mel, Hz
         self.window_s, self.context_s = window_s, context_s
@@ -64,7 +76,11 @@ class DistilledContentEncoder(nn.Module):
         self.mel_std: Tensor
 
     def forward(self, mel: Tensor, statistics: Statistics = WHOLE) -> ContentOutput:
-        """Encodes mel. The context is the last layer's output at z's frames (z_before if longer than LONG_S). All indices are -1, the loss is 0."""
+        """Encodes mel.
+
+        The context is the last layer's output at z's frames (z_before if longer than LONG_S). All indices are -1, the
+        loss is 0.
+        """
         half = (mel.shape[-1] + 1) // 2
         whisper_mel = self._make_whisper_mel(mel)
         if whisper_mel.shape[-1] > LONG_S * WHISPER_FRAME_RATE and not torch.is_grad_enabled():
@@ -86,7 +102,9 @@ class DistilledContentEncoder(nn.Module):
         kept = whisper_mel.new_zeros(len(whisper_mel), 0, self.encoder.dim)
         for block in self._encode_windows(whisper_mel):
             kept = torch.cat([kept, block], dim=1)
-            until = frames if first + kept.shape[1] == count else int(torch.searchsorted(low, first + kept.shape[1] - 1))
+            until = (
+                frames if first + kept.shape[1] == count else int(torch.searchsorted(low, first + kept.shape[1] - 1))
+            )
             here = (low[done:until] - first).to(kept.device)
             after = (here + 1).clamp(max=kept.shape[1] - 1)
             parts.append(self.head(torch.lerp(kept[:, here], kept[:, after], share[done:until])))
@@ -100,7 +118,9 @@ class DistilledContentEncoder(nn.Module):
         return scale_log_mel(10.0 ** log_power.clamp(-10, 10))
 
     def _encode_windows(self, mel: Tensor) -> Iterator[Tensor]:
-        """mel (B, n_mels, T) at 100 Hz -> the encoder's output in blocks (B, ..., dim), together T / 2 frames, rounded up."""
+        """mel (B, n_mels, T) at 100 Hz -> the encoder's output in blocks (B, ..., dim), together T / 2 frames, rounded
+        up.
+        """
         window, context = (2 * round(s * WHISPER_FRAME_RATE / 2) for s in (self.window_s, self.context_s))
         total = mel.shape[-1]
         if total <= window + 2 * context:

@@ -1,7 +1,8 @@
 """A step of face training: the memory-based face-voice model with mixed supervision.
 
-Content encoder and speaker encoder are frozen, and a frozen copy of the pretrained decoder teaches the inter-speaker term: the
-same content in ANOTHER speaker's voice. The student gets that speaker's face, the teacher that speaker's d-vector.
+Content encoder and speaker encoder are frozen, and a frozen copy of the pretrained decoder teaches the inter-speaker
+term: the same content in ANOTHER speaker's voice. The student gets that speaker's face, the teacher that speaker's
+d-vector.
 """
 
 import copy
@@ -66,22 +67,30 @@ class MixedSupervision(nn.Module):
     def _decode_terms(self, batch, z, mel, lf0, level, voice, face_recall) -> dict[str, Tensor]:
         model, weights, terms = self.model, self.train_config, {}
         if weights.reconstruction > 0:
-            terms["reconstruction"] = compute_reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, face_recall, level), mel)
+            terms["reconstruction"] = compute_reconstruction_loss(
+                self.reconstruction, *model.decode_both(z, lf0, face_recall, level), mel
+            )
         if weights.voice_reconstruction > 0:
-            terms["voice_reconstruction"] = compute_reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, voice, level), mel)
+            terms["voice_reconstruction"] = compute_reconstruction_loss(
+                self.reconstruction, *model.decode_both(z, lf0, voice, level), mel
+            )
         if weights.inter_speaker > 0:
             _, other_recall = self._recall_face(batch["other_face"])
             other_level = (batch["other_level"][:, 0], level[1])
             with torch.no_grad():
                 other_voice = self._embed_voice(batch["other_dvector"], batch.get("other_mel", mel))
                 taught = self.teacher["decoder"](z, self.teacher["pitch"](lf0, *other_level), other_voice)[1]
-            terms["inter_speaker"] = compute_reconstruction_loss(self.reconstruction, *model.decode_both(z, lf0, other_recall, other_level), taught)
+            terms["inter_speaker"] = compute_reconstruction_loss(
+                self.reconstruction, *model.decode_both(z, lf0, other_recall, other_level), taught
+            )
         return terms
 
     def _embed_voice(self, dvector: Tensor, mel: Tensor | None) -> Tensor:
         """Returns the frozen voice embedding. Only a mel speaker encoder needs mel (B, T, n_mels)."""
         with torch.no_grad():
-            return self.model.embed_voice(dvector if mel is None or self.model.config.speaker_encoder != "mel" else mel.transpose(1, 2))
+            return self.model.embed_voice(
+                dvector if mel is None or self.model.config.speaker_encoder != "mel" else mel.transpose(1, 2)
+            )
 
     def _recall_face(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the faces' log-addresses and recalled voice embeddings."""
@@ -96,12 +105,16 @@ class TrainTask:
     def __init__(self, model: FaceVC, config: Config, seed: int):
         self.model, self.config, self.t, self.seed = model, config, config.train, seed
         if not any(getattr(config.train, name) > 0 for name in TERMS):
-            raise FaceVCError(f"every weight of the training loss is 0 (train.{', train.'.join(TERMS)}). Set at least one above 0.")
+            raise FaceVCError(
+                f"every weight of the training loss is 0 (train.{', train.'.join(TERMS)}). Set at least one above 0."
+            )
         supervision = MixedSupervision(model, config.train, config.pretrain.reconstruction)
         self.auxiliary = nn.ModuleDict({"supervision": supervision})
         o = config.train.optimiser
         moving = [p for p in supervision.parameters() if p.requires_grad]
-        self.optimisers: dict[str, Optimizer] = {"model": Adam(moving, o.learning_rate, o.betas, weight_decay=o.weight_decay, fused=True)}
+        self.optimisers: dict[str, Optimizer] = {
+            "model": Adam(moving, o.learning_rate, o.betas, weight_decay=o.weight_decay, fused=True)
+        }
 
     def prepare(self, accelerator: "Accelerator") -> None:
         self.accelerator = accelerator
@@ -112,7 +125,9 @@ class TrainTask:
     def step(self, batch: Batch, step: int) -> Figures:
         o = self.t.optimiser
         set_learning_rate(self.optimisers["model"], compute_learning_rate(o, step, self.t.steps))
-        self.accelerator.unwrap_model(self.auxiliary["supervision"]).noise = make_generator(self.seed, step, self.accelerator.process_index % 8)
+        self.accelerator.unwrap_model(self.auxiliary["supervision"]).noise = make_generator(
+            self.seed, step, self.accelerator.process_index % 8
+        )
         terms = self.auxiliary["supervision"](batch)
         loss = self._sum_terms(terms)
         self.optimisers["model"].zero_grad()
@@ -128,4 +143,6 @@ class TrainTask:
         return {"loss": self._sum_terms(terms), **terms}
 
     def _sum_terms(self, terms: dict[str, Tensor]) -> Tensor:
-        return torch.stack([getattr(self.t, name) * terms[name] for name in TERMS if name in terms and getattr(self.t, name) > 0]).sum()
+        return torch.stack(
+            [getattr(self.t, name) * terms[name] for name in TERMS if name in terms and getattr(self.t, name) > 0]
+        ).sum()

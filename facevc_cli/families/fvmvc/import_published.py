@@ -37,7 +37,10 @@ class PublishedFile:
     def load(self, preset: str, overrides: Sequence[str], stats: Path | None) -> Checkpoint:
         """Builds the model. UsageError if `stats` is missing, FaceVCError if a file or a setting does not fit."""
         if stats is None:
-            raise UsageError(f"{self.source} lacks its mel statistics: pass --stats MEL_STATS.npy, a (2, 80) array of means and deviations.")
+            raise UsageError(
+                f"{self.source} lacks its mel statistics: pass --stats MEL_STATS.npy, a (2, 80) array of means and "
+                "deviations."
+            )
         config = load_config(preset, None, (*_find_settings(self.tensors, self.kind, str(self.source)), *overrides))
         mean, std = _read_statistics(stats, config.model.n_mels)
         seed_everything(0)  # VQMIVC has no weights for the face encoder and the memory, so they are drawn
@@ -51,7 +54,9 @@ class PublishedFile:
         if self.kind == "vqmivc":
             origin += "; its face encoder and memory are random: it converts to voices only"
         embedders = EMBEDDERS if self.kind == "fvmvc" else {}
-        return Checkpoint(model.eval(), config, Frontend.standard(MEL), "import-checkpoint", embedders=embedders, origin=origin)
+        return Checkpoint(
+            model.eval(), config, Frontend.standard(MEL), "import-checkpoint", embedders=embedders, origin=origin
+        )
 
 
 def _find_settings(tensors: Mapping[str, Tensor], kind: str, where: str) -> list[str]:
@@ -87,7 +92,9 @@ def _find_settings(tensors: Mapping[str, Tensor], kind: str, where: str) -> list
         else:
             sizes |= {"speaker_encoder": "mel", "normalise_mel_embedding": "false"}
     except (KeyError, ValueError, IndexError) as error:  # IndexError: a tensor of fewer dimensions
-        raise FaceVCError(f"{where}: expected a whole {kind.upper()} model, but weights are missing or misshapen ({error}).") from error
+        raise FaceVCError(
+            f"{where}: expected a whole {kind.upper()} model, but weights are missing or misshapen ({error})."
+        ) from error
     found = [f"model.{name}={value}" for name, value in sizes.items()]
     try:
         load_config("fvmvc", None, found)
@@ -99,9 +106,14 @@ def _find_settings(tensors: Mapping[str, Tensor], kind: str, where: str) -> list
 def _read_statistics(path: Path, n_mels: int) -> tuple[Tensor, Tensor]:
     array = read_npy(path)
     if array.shape != (2, n_mels):
-        raise FaceVCError(f"{path}: expected a (2, {n_mels}) array of mean and standard deviation, found {array.shape}. Give the right file.")
+        raise FaceVCError(
+            f"{path}: expected a (2, {n_mels}) array of mean and standard deviation, found {array.shape}. Give the "
+            "right file."
+        )
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, which is refused below
         array = array.astype(np.float32)
     if not np.isfinite(array).all() or (array[1] <= 0).any():
-        raise FaceVCError(f"{path}: expected finite means, then standard deviations above zero. Is the array the right way round?")
+        raise FaceVCError(
+            f"{path}: expected finite means, then standard deviations above zero. Is the array the right way round?"
+        )
     return torch.from_numpy(array[0].copy()), torch.from_numpy(array[1].copy())

@@ -1,4 +1,7 @@
-"""Loss terms, each a function of tensors. Sources: arXiv 2309.09470 (reconstruction, address), 2106.10132 (CPC, CLUB)."""
+"""Loss terms, each a function of tensors.
+
+Sources: arXiv 2309.09470 (reconstruction, address), 2106.10132 (CPC, CLUB).
+"""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +40,10 @@ def compute_gaussian_loglikelihood(mean: Tensor, logvar: Tensor, y: Tensor) -> T
 
 
 def compute_club_bound(mean: Tensor, logvar: Tensor, y: Tensor, index: Tensor) -> Tensor:
-    """CLUB's sampled bound, in nats: mean over frames of log q(y | x) - log q(y[index] | x). Shapes as `compute_gaussian_loglikelihood`."""
+    """CLUB's sampled bound, in nats: mean over frames of log q(y | x) - log q(y[index] | x).
+
+    Shapes as `compute_gaussian_loglikelihood`.
+    """
     positive = (mean - y).pow(2)
     negative = (mean - y[index]).pow(2)
     return ((negative - positive) / logvar.exp()).sum(dim=-1).mean() / 2
@@ -49,8 +55,8 @@ def compute_cpc_loss(
     """InfoNCE of each step's prediction among `negatives` other frames of the same utterance.
 
     predictions: entry k (B, T, z_dim) is k + 1 frames ahead; z: (B, T, z_dim); the (CPU) generator draws the negatives.
-    Returns the loss, mean over the steps, and the accuracy per step (steps,). An utterance too short for all steps trains only
-    the steps that fit. Fewer than three frames give a loss of zero.
+    Returns the loss, mean over the steps, and the accuracy per step (steps,). An utterance too short for all steps
+    trains only the steps that fit. Fewer than three frames give a loss of zero.
     """
     steps = min(len(predictions), z.shape[1] - 2)
     if steps < 1:

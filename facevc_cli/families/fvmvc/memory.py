@@ -20,7 +20,14 @@ class VoiceMemory(nn.Module):
     It takes embeddings from the speaker encoder and the face encoder. Addresses are log-probabilities over the slots.
     """
 
-    def __init__(self, voice_dim: int = 256, slots: int = 96, temperature: float = 1.0, init_std: float = 0.5, unit_recall: bool = False) -> None:
+    def __init__(
+        self,
+        voice_dim: int = 256,
+        slots: int = 96,
+        temperature: float = 1.0,
+        init_std: float = 0.5,
+        unit_recall: bool = False,
+    ) -> None:
         super().__init__()
         self.unit_recall = unit_recall  # d-vectors have unit length, but a mean of several is shorter
         self.temperature = _check_temperature(temperature)
@@ -29,7 +36,8 @@ class VoiceMemory(nn.Module):
         self.keys = nn.Parameter(init_std * torch.randn(slots, voice_dim))
 
     def address(self, embedding: Tensor, by: Literal["voice", "face"], temperature: float | None = None) -> Tensor:
-        """Log-address (B, slots) of `embedding` (B, voice_dim): a voice's against the values, a face's against the keys.
+        """Log-address (B, slots) of `embedding` (B, voice_dim): a voice's against the values, a face's against the
+        keys.
 
         `temperature` divides the cosine; None means the memory's own. Raises FaceVCError unless it is above zero.
         """
@@ -45,7 +53,8 @@ class VoiceMemory(nn.Module):
 
     @staticmethod
     def mix(log_addresses: Tensor, weights: Tensor) -> Tensor:
-        """Log of the weighted mean of several addresses: (K, slots), (K,) -> (1, slots). Weights are scaled to sum to 1.
+        """Log of the weighted mean of several addresses: (K, slots), (K,) -> (1, slots). Weights are scaled to sum to
+        1.
 
         Raises FaceVCError on negative weights, weights that are all zero, or another number of them.
         """
@@ -60,7 +69,8 @@ class VoiceMemory(nn.Module):
 
     @torch.no_grad()
     def initialise_values(self, vectors: Tensor, seed: int = 0) -> None:
-        """Set the values to k-means centres of voice embeddings `vectors` (n, voice_dim) plus slight noise. Redraw the keys.
+        """Set the values to k-means centres of voice embeddings `vectors` (n, voice_dim) plus slight noise. Redraw the
+        keys.
 
         With fewer vectors than slots some centres repeat. Then only the noise makes them differ.
         """
@@ -92,6 +102,7 @@ def _find_centres(points: Tensor, count: int, generator: torch.Generator) -> Ten
 def _check_temperature(temperature: float) -> float:
     if not temperature > 0:
         raise FaceVCError(
-            f"The memory's temperature must be above zero; found {temperature}. The paper uses 1. Lower picks fewer stored voices."
+            f"The memory's temperature must be above zero; found {temperature}. The paper uses 1. Lower picks fewer "
+            "stored voices."
         )
     return float(temperature)

@@ -1,4 +1,6 @@
-"""Assembles the model: content encoder, voice and face encoders, memory, pitch and decoder, chosen by the configuration."""
+"""Assembles the model: content encoder, voice and face encoders, memory, pitch and decoder, chosen by the
+configuration.
+"""
 
 from collections.abc import Callable
 
@@ -24,18 +26,24 @@ NEUTRAL_LOG_F0_STD = 0.2
 
 
 def build_model(config: ModelConfig, where: str) -> "FaceVC":
-    """Builds the module of a configuration. FaceVCError if its settings contradict each other or need too much memory."""
+    """Builds the module of a configuration.
+
+    FaceVCError if its settings contradict each other or need too much memory.
+    """
     try:
         return FaceVC(config)
     except (ValueError, TypeError, ArithmeticError, AssertionError, RuntimeError, MemoryError) as error:
         said = " ".join(str(error).split())[:200]
-        raise FaceVCError(f"{where}: no model can be built from these settings ({said or type(error).__name__}). Correct its sizes.") from error
+        raise FaceVCError(
+            f"{where}: no model can be built from these settings ({said or type(error).__name__}). Correct its sizes."
+        ) from error
 
 
 class FaceVC(nn.Module):
     """The whole network, from normalised log-mel to normalised log-mel.
 
-    `mel_mean` and `mel_std` normalise log-mels. They are statistics of the training split and are saved with the weights.
+    `mel_mean` and `mel_std` normalise log-mels. They are statistics of the training split and are saved with the
+    weights.
     """
 
     def __init__(self, config: ModelConfig):
@@ -78,7 +86,10 @@ class FaceVC(nn.Module):
                     module.get_buffer(name).copy_(values)
 
     def set_face_statistics(self, embeddings: Tensor) -> None:
-        """Standardises face embeddings by the mean and deviation of `embeddings` (n, face_dim) from now on. The paper does not do this."""
+        """Standardises face embeddings by the mean and deviation of `embeddings` (n, face_dim) from now on.
+
+        The paper does not do this.
+        """
         self.face_mean.copy_(embeddings.mean(0))
         std = embeddings.std(0, unbiased=False)
         self.face_std.copy_(torch.where(std > 1e-6, std, 1.0))  # a single training face has no deviation
@@ -92,7 +103,9 @@ class FaceVC(nn.Module):
         return mel * (self.mel_std + 1e-8) + self.mel_mean
 
     def encode_content(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalised log-mel (B, n_mels, T) -> z (B, ceil(T / 2), z_dim), context and code indices of as many frames."""
+        """Normalised log-mel (B, n_mels, T) -> z (B, ceil(T / 2), z_dim), context and code indices of as
+        many frames.
+        """
         content: ContentOutput = self.content_encoder(mel)
         return content.z, content.context, content.indices
 
@@ -102,20 +115,25 @@ class FaceVC(nn.Module):
         return content.z
 
     def embed_voice(self, voice: Tensor) -> Tensor:
-        """d-vector (B, 256), or normalised mel (B, n_mels, T) if the speaker encoder is `mel`, -> voice embedding (B, voice_dim)."""
+        """d-vector (B, 256), or normalised mel (B, n_mels, T) if the speaker encoder is `mel`, -> voice embedding (B,
+        voice_dim).
+        """
         return self.speaker_encoder(voice)
 
     def embed_face(self, embedding: Tensor) -> Tensor:
         """Face embedding (B, face_dim) from the face network -> (B, voice_dim), of unit length."""
         if embedding.ndim != 2 or embedding.shape[1] != self.config.face_dim:
             raise FaceVCError(
-                f"this model takes face embeddings of {self.config.face_dim} numbers, found the shape {tuple(embedding.shape)}. "
-                "Extract the faces with the embedder that the model was trained with."
+                f"this model takes face embeddings of {self.config.face_dim} numbers, found the shape "
+                f"{tuple(embedding.shape)}. Extract the faces with the embedder that the model was trained with."
             )
         return self.face_encoder((embedding - self.face_mean) / self.face_std)
 
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor]:
-        """Face embeddings (B, face_dim) -> recalled voice embeddings (B, voice_dim) and their addresses (B, slots). Addresses sum to 1."""
+        """Face embeddings (B, face_dim) -> recalled voice embeddings (B, voice_dim) and their addresses (B, slots).
+
+        Addresses sum to 1.
+        """
         log_address = self.memory.address(self.embed_face(embedding), "face", temperature)
         return self.recall_address(log_address), log_address.exp()
 
@@ -129,7 +147,10 @@ class FaceVC(nn.Module):
         return self.recall_address(mixed), mixed.exp()
 
     def recall_address(self, log_address: Tensor) -> Tensor:
-        """Log-addresses (B, slots) -> recalled voices (B, voice_dim). `face_contrast` multiplies their distance from the mean value."""
+        """Log-addresses (B, slots) -> recalled voices (B, voice_dim).
+
+        `face_contrast` multiplies their distance from the mean value.
+        """
         recalled = self.memory.recall(log_address)
         if self.config.face_contrast == 1:
             return recalled
@@ -155,9 +176,14 @@ class FaceVC(nn.Module):
         return self.memory.recall(log_address), log_address.exp()
 
     def predict_pitch(self, speaker: Tensor) -> tuple[Tensor, Tensor]:
-        """Voice embeddings (B, voice_dim) -> mean and deviation (B,) of their ln F0 (Hz). Neutral values if the model predicts none."""
+        """Voice embeddings (B, voice_dim) -> mean and deviation (B,) of their ln F0 (Hz).
+
+        Neutral values if the model predicts none.
+        """
         if self.pitch_level is None:
-            return speaker.new_full((len(speaker),), CENTRE_LOG_F0), speaker.new_full((len(speaker),), NEUTRAL_LOG_F0_STD)
+            return speaker.new_full((len(speaker),), CENTRE_LOG_F0), speaker.new_full(
+                (len(speaker),), NEUTRAL_LOG_F0_STD
+            )
         return self.pitch_level(speaker)
 
     def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,13 +194,17 @@ class FaceVC(nn.Module):
         return self.predict_pitch(self.memory.recall(log_address))
 
     def decode(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """z (B, ceil(T / 2), z_dim), normalised ln F0 (B, T), voices (B, voice_dim) -> normalised log-mel (B, T, n_mels).
+        """z (B, ceil(T / 2), z_dim), normalised ln F0 (B, T), voices (B, voice_dim) -> normalised log-mel (B, T,
+        n_mels).
 
-        level: mean and deviation (B,) of ln F0 (Hz), which a comb needs. None: they are predicted from the voice embedding.
+        level: mean and deviation (B,) of ln F0 (Hz), which a comb needs. None: they are predicted from the voice
+        embedding.
         """
         return self.decode_both(z, lf0, speaker, level)[1]
 
-    def decode_both(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def decode_both(
+        self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """`decode` before and after the postnet. Without a postnet both are the same."""
         mean, std = level if level is not None else self.predict_pitch(speaker)
         return self.decoder(z, self.pitch(lf0, mean, std), speaker)
@@ -189,17 +219,23 @@ def _find_definition(config: ModelConfig) -> MelDefinition:
 
 def _build_vq(c: ModelConfig, _: MelDefinition) -> nn.Module:
     e = c.content_encoder
-    return VQContentEncoder(c.n_mels, e.channels, c.z_dim, e.codes, e.context_dim, e.commitment, e.decay, layers=e.layers)
+    return VQContentEncoder(
+        c.n_mels, e.channels, c.z_dim, e.codes, e.context_dim, e.commitment, e.decay, layers=e.layers
+    )
 
 
 def _build_distilled(c: ModelConfig, d: MelDefinition) -> nn.Module:
     e = c.content_encoder
-    return DistilledContentEncoder(float(d.frame_rate), d.log, c.n_mels, c.z_dim, e.channels, e.layers, e.heads, e.window_s, e.context_s)
+    return DistilledContentEncoder(
+        float(d.frame_rate), d.log, c.n_mels, c.z_dim, e.channels, e.layers, e.heads, e.window_s, e.context_s
+    )
 
 
 def _build_recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:
     d = c.decoder
-    return RecurrentDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.recurrent_dim, postnet_channels=d.postnet_channels)
+    return RecurrentDecoder(
+        c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.recurrent_dim, postnet_channels=d.postnet_channels
+    )
 
 
 def _build_convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
@@ -208,11 +244,16 @@ def _build_convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
 
 def _build_identity(c: ModelConfig) -> nn.Module:
     if c.dvector_dim != c.voice_dim:
-        raise FaceVCError(f"speaker_encoder identity needs voice_dim = dvector_dim, found {c.voice_dim} and {c.dvector_dim}.")
+        raise FaceVCError(
+            f"speaker_encoder identity needs voice_dim = dvector_dim, found {c.voice_dim} and {c.dvector_dim}."
+        )
     return nn.Identity()
 
 
-_CONTENT_ENCODERS: dict[str, Callable[[ModelConfig, MelDefinition], nn.Module]] = {"vq": _build_vq, "distilled": _build_distilled}
+_CONTENT_ENCODERS: dict[str, Callable[[ModelConfig, MelDefinition], nn.Module]] = {
+    "vq": _build_vq,
+    "distilled": _build_distilled,
+}
 _SPEAKER_ENCODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "dvector": lambda c: DVectorEncoder(c.dvector_dim, c.voice_dim),
     "mel": lambda c: MelSpeakerEncoder(c.n_mels, voice_dim=c.voice_dim, normalize=c.normalise_mel_embedding),
@@ -222,4 +263,7 @@ _PITCH_INPUTS: dict[str, Callable[[MelDefinition], NormalisedPitch | HarmonicCom
     "normalised": lambda d: NormalisedPitch(),
     "comb": lambda d: HarmonicCombPitch(make_mel_filters(d), d.rate, d.n_fft),
 }
-_DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"recurrent": _build_recurrent, "convolutional": _build_convolutional}
+_DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {
+    "recurrent": _build_recurrent,
+    "convolutional": _build_convolutional,
+}

@@ -34,7 +34,10 @@ class CLUBEstimator(nn.Module):
         return self.mean(x), self.logvar(x)
 
     def compute_loglikelihood(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scalar to maximise in the estimator's own steps. At frame level it is twice the log-likelihood, as in the published code."""
+        """Scalar to maximise in the estimator's own steps.
+
+        At frame level it is twice the log-likelihood, as in the published code.
+        """
         scale = 1 if x.ndim == 2 else 2
         mean, logvar = self(x)
         return scale * compute_gaussian_loglikelihood(mean, logvar, y)

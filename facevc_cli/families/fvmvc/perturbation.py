@@ -1,7 +1,8 @@
-"""Disguises voices for the content encoder. If content holds less of the speaker, the decoder must use the voice embedding.
+"""Disguises voices for the content encoder. If content holds less of the speaker, the decoder must use the voice
+embedding.
 
-NANSY (Choi et al., 2021) keeps the words and disguises the speaker. Here this is done on the log-mel. Stretching the frequency axis moves
-formants and harmonics. A smooth curve over the bands imitates another vocal tract and microphone.
+NANSY (Choi et al., 2021) keeps the words and disguises the speaker. Here this is done on the log-mel. Stretching the
+frequency axis moves formants and harmonics. A smooth curve over the bands imitates another vocal tract and microphone.
 """
 
 import math
@@ -26,7 +27,9 @@ class VoicePerturbation:
         self.deviation = CURVE_DEVIATION * NEPER[definition.log]
 
     def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
-        """mel: (B, T, n_mels) raw log-mel -> the same shape; the CPU generator draws stretch and curve of every crop."""
+        """mel: (B, T, n_mels) raw log-mel -> the same shape; the CPU generator draws stretch and curve of
+        every crop.
+        """
         size, bands = mel.shape[0], mel.shape[2]
         stretch = STRETCH ** (2 * torch.rand(size, generator=generator) - 1)
         points = self.deviation * torch.randn(size, 1, CURVE_POINTS, generator=generator)

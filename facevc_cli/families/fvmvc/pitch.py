@@ -25,7 +25,9 @@ class NormalisedPitch(nn.Module):
 
 
 class HarmonicCombPitch(nn.Module):
-    """Absolute F0 as three inputs: the standardised log-mel of cosines at its multiples (n_mels), a voiced flag, centred log-F0."""
+    """Absolute F0 as three inputs: the standardised log-mel of cosines at its multiples (n_mels), a voiced flag,
+    centred log-F0.
+    """
 
     def __init__(self, filters: np.ndarray, rate: int, n_fft: int):
         super().__init__()
@@ -57,7 +59,10 @@ def make_comb_table(filters: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
 
 
 def _sum_powers(factors: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """sum_k factors[k - 1] z^k, by Horner's rule in steps of z^POWERS. One cosine per harmonic would take six times as long."""
+    """sum_k factors[k - 1] z^k, by Horner's rule in steps of z^POWERS.
+
+    One cosine per harmonic would take six times as long.
+    """
     powers = np.cumprod([np.ones_like(z), *[z] * (POWERS - 1)], axis=0)
     padded = np.zeros(-(-(len(factors) + 1) // POWERS) * POWERS, complex)
     padded[1 : len(factors) + 1] = factors

@@ -1,4 +1,5 @@
-"""The steps of pretraining (voice to voice), with CPC, VQ and the mutual-information terms, or with a teacher and a discriminator.
+"""The steps of pretraining (voice to voice), with CPC, VQ and the mutual-information terms, or with a teacher and a
+discriminator.
 
 Every term has a weight in `PretrainConfig`; a term with weight 0 has no modules and costs nothing.
 """
@@ -24,7 +25,15 @@ from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, halve_rate
 from facevc_cli.families.fvmvc.perturbation import VoicePerturbation
 from facevc_cli.families.fvmvc.voice_critic import VoiceCritic
-from facevc_cli.training.task import Figures, compute_learning_rate, freeze, freeze_during, make_generator, ramp_up, set_learning_rate
+from facevc_cli.training.task import (
+    Figures,
+    compute_learning_rate,
+    freeze,
+    freeze_during,
+    make_generator,
+    ramp_up,
+    set_learning_rate,
+)
 from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 if TYPE_CHECKING:
@@ -38,7 +47,10 @@ CRITIC_RATE = 5e-4  # learning rate of the voice critic's own optimiser
 
 
 class Reconstruction(nn.Module):
-    """Runs everything that the model's own optimiser trains in one forward pass. One module, so that several devices can share it."""
+    """Runs everything that the model's own optimiser trains in one forward pass.
+
+    One module, so that several devices can share it.
+    """
 
     def __init__(self, model: FaceVC, config: Config):
         super().__init__()
@@ -51,9 +63,17 @@ class Reconstruction(nn.Module):
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
         """Returns the tensors that the losses need, by name."""
         mel = batch["mel"].transpose(1, 2)
-        content: ContentOutput = self.model.content_encoder(batch["disguised"].transpose(1, 2) if "disguised" in batch else mel)
+        content: ContentOutput = self.model.content_encoder(
+            batch["disguised"].transpose(1, 2) if "disguised" in batch else mel
+        )
         speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
-        out = {"z": content.z, "context": content.context, "vq": content.loss, "perplexity": content.perplexity, "speaker": speaker}
+        out = {
+            "z": content.z,
+            "context": content.context,
+            "vq": content.loss,
+            "perplexity": content.perplexity,
+            "speaker": speaker,
+        }
         heard = content.z
         if self.bottleneck is not None:
             out["taught"] = self.bottleneck(batch["content"], content.z.shape[1])
@@ -69,13 +89,17 @@ class Reconstruction(nn.Module):
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
         return out
 
-    def _decode_in_other_voices(self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def _decode_in_other_voices(
+        self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]
+    ) -> dict[str, Tensor]:
         """Converts each utterance to the voice of the next one in the batch, and encodes the content of the result."""
         voice = speaker.roll(1, 0)
         mel = self.model.decode(heard, lf0, voice, (level[0].roll(1, 0), level[1]))
         out = {"crossed": mel, "crossed_voice": voice, "crossed_from": speaker, "crossed_content": heard}
         if self.cycles:
-            with freeze_during([self.model.content_encoder]):  # the decoder must become clearer; the encoder must not adapt to it
+            with freeze_during(
+                [self.model.content_encoder]
+            ):  # the decoder must become clearer; the encoder must not adapt to it
                 out["cycled"] = self.model.content_encoder(mel.transpose(1, 2)).z
         if self.returns:  # detached; else the decoder would learn to hide the first voice in the second
             out["returned"] = self.model.decode(out["cycled"].detach(), lf0, speaker, level)
@@ -88,7 +112,11 @@ class PretrainTask:
         p, m = config.pretrain, config.model
         reconstruction = Reconstruction(model, config)
         self.club: dict[str, CLUBEstimator] = {}  # mutual-information estimators by term
-        sizes = {"content_voice": (m.voice_dim, m.z_dim), "content_pitch": (1, m.z_dim), "pitch_voice": (m.voice_dim, 1)}
+        sizes = {
+            "content_voice": (m.voice_dim, m.z_dim),
+            "content_pitch": (1, m.z_dim),
+            "pitch_voice": (m.voice_dim, 1),
+        }
         for name in MI_TERMS:
             if self._get_mi_weight(name) > 0:
                 self.club[name] = CLUBEstimator(*sizes[name])
@@ -99,13 +127,18 @@ class PretrainTask:
             self.auxiliary["discriminator"] = MelDiscriminator()
         if p.cross_voice > 0:
             if m.voice_dim != m.dvector_dim or m.speaker_encoder != "identity":
-                raise FaceVCError("pretrain.cross_voice needs a fixed voice embedding. Set model.speaker_encoder=identity, or set it to 0.")
+                raise FaceVCError(
+                    "pretrain.cross_voice needs a fixed voice embedding. Set model.speaker_encoder=identity, or set "
+                    "it to 0."
+                )
             self.auxiliary["critic"] = VoiceCritic(m.n_mels, m.voice_dim)
         self.verifier = verifier
         if verifier is not None:
             freeze(verifier)
         elif p.verify_voice > 0:
-            raise FaceVCError("pretrain.verify_voice needs a voice verifier. Pass --verifier FILE, or set pretrain.verify_voice to 0.")
+            raise FaceVCError(
+                "pretrain.verify_voice needs a voice verifier. Pass --verifier FILE, or set pretrain.verify_voice to 0."
+            )
         self.optimisers = self._make_optimisers()
 
     def _make_optimisers(self) -> dict[str, Optimizer]:
@@ -115,20 +148,32 @@ class PretrainTask:
         own = [x for x in self.auxiliary["reconstruction"].parameters() if id(x) not in memory]
         groups: list[dict[str, Any]] = [{"params": [x for x in own if id(x) not in content]}]
         if content:
-            groups.append({"params": [x for x in own if id(x) in content], "scale": p.content_learning_rate / p.optimiser.learning_rate})
+            groups.append(
+                {
+                    "params": [x for x in own if id(x) in content],
+                    "scale": p.content_learning_rate / p.optimiser.learning_rate,
+                }
+            )
         o = p.optimiser
-        optimisers: dict[str, Optimizer] = {"model": AdamW(groups, o.learning_rate, o.betas, weight_decay=o.weight_decay, fused=True)}
+        optimisers: dict[str, Optimizer] = {
+            "model": AdamW(groups, o.learning_rate, o.betas, weight_decay=o.weight_decay, fused=True)
+        }
         if len(self.estimators):
             optimisers["estimators"] = torch.optim.Adam(self.estimators.parameters(), p.mi_learning_rate, fused=True)
         if "discriminator" in self.auxiliary:
             rate = DISCRIMINATOR_RATE * p.optimiser.learning_rate
-            optimisers["discriminator"] = AdamW(self.auxiliary["discriminator"].parameters(), rate, (0.5, 0.9), fused=True)
+            optimisers["discriminator"] = AdamW(
+                self.auxiliary["discriminator"].parameters(), rate, (0.5, 0.9), fused=True
+            )
         if "critic" in self.auxiliary:
             optimisers["critic"] = AdamW(self.auxiliary["critic"].parameters(), CRITIC_RATE, (0.9, 0.98), fused=True)
         return optimisers
 
     def load_helpers(self, tensors: Mapping[str, Tensor]) -> None:
-        """Loads another run's auxiliary weights by name. Tensors that are missing here or have another shape are skipped."""
+        """Loads another run's auxiliary weights by name.
+
+        Tensors that are missing here or have another shape are skipped.
+        """
         for name, own in self.auxiliary.state_dict().items():
             if name in tensors and tensors[name].shape == own.shape:
                 own.copy_(tensors[name])  # a state_dict shares its memory with the module
@@ -174,10 +219,14 @@ class PretrainTask:
     def validate(self, batch: Batch, step: int) -> Figures:
         out = self.auxiliary["reconstruction"](batch, self.p.distillation > 0)
         terms = self._compute_terms(batch, out, step, 0.0)
-        return self._collect_figures(terms, out, terms["reconstruction"][1] + self.p.distillation * terms.get("distillation", (0, 0))[1])
+        return self._collect_figures(
+            terms, out, terms["reconstruction"][1] + self.p.distillation * terms.get("distillation", (0, 0))[1]
+        )
 
     def _hears_student(self, step: int) -> bool:
-        """True if the decoder gets the encoder's content in this step: after `distilled_from`, except in every fourth step."""
+        """True if the decoder gets the encoder's content in this step: after `distilled_from`, except in every fourth
+        step.
+        """
         return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
 
     def _disguise_voices(self, batch: Batch, step: int) -> Batch:
@@ -193,9 +242,16 @@ class PretrainTask:
         return float(getattr(self.p, f"mi_{name}"))
 
     def _pair_mi_inputs(self, batch: Batch, out: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Returns (x, y) for each estimator, which predicts y from x, as in VQMIVC. Content has half the pitch's rate."""
+        """Returns (x, y) for each estimator, which predicts y from x, as in VQMIVC.
+
+        Content has half the pitch's rate.
+        """
         lf0, z, speaker = batch["lf0"], out["z"], out["speaker"]
-        return {"content_voice": (speaker, z), "content_pitch": (halve_rate(lf0), z), "pitch_voice": (speaker, lf0[..., None])}
+        return {
+            "content_voice": (speaker, z),
+            "content_pitch": (halve_rate(lf0), z),
+            "pitch_voice": (speaker, lf0[..., None]),
+        }
 
     def _train_estimators(self, pairs: dict[str, tuple[Tensor, Tensor]]) -> Figures:
         figures: Figures = {}
@@ -223,7 +279,10 @@ class PretrainTask:
 
     def _train_critic(self, batch: Batch) -> Tensor:
         critic = self.auxiliary["critic"]
-        real, voice = (torch.cat([batch[name], batch[f"more_{name}"]]) if f"more_{name}" in batch else batch[name] for name in ("mel", "dvector"))
+        real, voice = (
+            torch.cat([batch[name], batch[f"more_{name}"]]) if f"more_{name}" in batch else batch[name]
+            for name in ("mel", "dvector")
+        )
         loss = self.accelerator.unwrap_model(critic).compute_loss(real, voice)
         self.optimisers["critic"].zero_grad()
         self.accelerator.backward(loss)
@@ -231,15 +290,22 @@ class PretrainTask:
         self.accelerator.unwrap_model(critic).remember(voice)
         return loss.detach()
 
-    def _compute_terms(self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float) -> dict[str, tuple[float, Tensor]]:
+    def _compute_terms(
+        self, batch: Batch, out: dict[str, Tensor], step: int, adversarial: float
+    ) -> dict[str, tuple[float, Tensor]]:
         """Returns the loss terms by name: (weight, value)."""
         p, mel = self.p, batch["mel"]
-        terms = {"reconstruction": (1.0, compute_reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))}
+        terms = {
+            "reconstruction": (1.0, compute_reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))
+        }
         if p.vq > 0:
             terms["vq"] = (p.vq, out["vq"])
         if p.cpc > 0:
             predictions = [out[f"cpc_{k}"] for k in range(p.cpc_steps)]
-            terms["cpc"] = (p.cpc, losses.compute_cpc_loss(predictions, out["z"], p.cpc_negatives, make_generator(self.seed, step))[0])
+            terms["cpc"] = (
+                p.cpc,
+                losses.compute_cpc_loss(predictions, out["z"], p.cpc_negatives, make_generator(self.seed, step))[0],
+            )
         for salt, (name, (x, y)) in enumerate(self._pair_mi_inputs(batch, out).items(), start=1):
             if self._get_mi_weight(name) > 0:
                 bound = self.club[name].estimate_mi(x, y, generator=make_generator(self.seed, step, salt))
@@ -247,39 +313,58 @@ class PretrainTask:
         if p.distillation > 0:
             terms["distillation"] = (p.distillation, compute_content_distance(out["z"], out["taught"].detach()))
         if p.pitch_level > 0 and "level_mean" in out:
-            distance = F.smooth_l1_loss(out["level_mean"], batch["level"][:, 0], beta=0.1) + F.smooth_l1_loss(out["level_std"], batch["level"][:, 1], beta=0.1)
+            distance = F.smooth_l1_loss(out["level_mean"], batch["level"][:, 0], beta=0.1) + F.smooth_l1_loss(
+                out["level_std"], batch["level"][:, 1], beta=0.1
+            )
             terms["pitch_level"] = (p.pitch_level, distance)
         if p.cross_voice > 0:
             critic = self.accelerator.unwrap_model(self.auxiliary["critic"])
             with freeze_during([critic]):
-                terms["cross_voice"] = (p.cross_voice, critic.compute_loss(out["crossed"], out["crossed_voice"], out["crossed_from"]))
+                terms["cross_voice"] = (
+                    p.cross_voice,
+                    critic.compute_loss(out["crossed"], out["crossed_voice"], out["crossed_from"]),
+                )
         if p.verify_voice > 0:
             terms["verify_voice"] = (p.verify_voice, self._measure_verification(out["crossed"], mel))
         if p.cross_content > 0:
             terms["cross_content"] = (p.cross_content, compute_content_distance(out["cycled"], out["crossed_content"]))
         if p.back_conversion > 0:
-            terms["back_conversion"] = (p.back_conversion, compute_reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel))
+            terms["back_conversion"] = (
+                p.back_conversion,
+                compute_reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel),
+            )
         if adversarial > 0 and "discriminator" in self.auxiliary:
             terms |= self._compute_adversarial_terms(mel, out["after"], adversarial)
             judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
             for name in CONVERTED:
                 if name in out:
                     with freeze_during([judge]):
-                        terms[f"{name}_adversarial"] = (p.adversarial * adversarial, ((judge(out[name])[0] - 1) ** 2).mean())
+                        terms[f"{name}_adversarial"] = (
+                            p.adversarial * adversarial,
+                            ((judge(out[name])[0] - 1) ** 2).mean(),
+                        )
         return terms
 
     def _measure_verification(self, crossed: Tensor, mel: Tensor) -> Tensor:
-        """1 - cosine to a real crop of the wanted voice, + 0.5 * relu(cosine to the source's speaker - that of the wanted voice)."""
+        """1 - cosine to a real crop of the wanted voice, + 0.5 * relu(cosine to the source's speaker - that of the
+        wanted voice).
+        """
         if self.verifier is None:
             raise RuntimeError("PretrainTask was made without a verifier")
         crops = self.p.verify_crops
         with torch.no_grad():
             real = self.verifier(self.model.denormalise(mel))
-        heard, wanted, speaker = self.verifier(self.model.denormalise(crossed[:crops])), real.roll(1, 0)[:crops], real[:crops]
+        heard, wanted, speaker = (
+            self.verifier(self.model.denormalise(crossed[:crops])),
+            real.roll(1, 0)[:crops],
+            real[:crops],
+        )
         left = (heard * speaker).sum(-1) - (wanted * speaker).sum(-1)
         return (1 - (heard * wanted).sum(-1) + 0.5 * left.relu()).mean()
 
-    def _compute_adversarial_terms(self, real: Tensor, fake: Tensor, strength: float) -> dict[str, tuple[float, Tensor]]:
+    def _compute_adversarial_terms(
+        self, real: Tensor, fake: Tensor, strength: float
+    ) -> dict[str, tuple[float, Tensor]]:
         judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
         with freeze_during([judge]):
             scores, features = judge(fake)

@@ -1,7 +1,8 @@
 """Reads published VQMIVC and FVMVC checkpoints and renames their tensors to our names.
 
-Such a file is a dict of state dicts by scope: `encoder` (content), `encoder_spk`, `decoder`, and other scopes for training. `encoder_spk` is the
-mel speaker encoder in VQMIVC. In FVMVC it is the face-voice memory with both its encoders.
+Such a file is a dict of state dicts by scope: `encoder` (content), `encoder_spk`, `decoder`, and other scopes for
+training. `encoder_spk` is the mel speaker encoder in VQMIVC. In FVMVC it is the face-voice memory with both its
+encoders.
 """
 
 import re
@@ -23,7 +24,8 @@ _ATTENTION: Rules = (
 )
 _CLUB: Rules = ((r"p_mu\.(\d+\.\w+)", r"mean.\1"), (r"p_logvar\.(\d+\.\w+)", r"logvar.\1"))
 
-# Published key (a whole-key pattern) -> our key, by published scope. Keys of the memory scope belong to three of our modules.
+# Published key (a whole-key pattern) -> our key, by published scope. Keys of the memory scope belong to three of our
+# modules.
 _RULES: dict[str, Rules] = {
     "encoder": (
         (r"conv\.weight", r"conv.weight"),
@@ -60,7 +62,8 @@ _RULES: dict[str, Rules] = {
 
 
 def read_published(path: str | Path) -> dict[str, StateDict]:
-    """Reads the state dicts of a published checkpoint by scope, on the CPU. Entries that are no state dicts are skipped.
+    """Reads the state dicts of a published checkpoint by scope, on the CPU. Entries that are no state dicts are
+    skipped.
 
     Raises FaceVCError if the file is missing, is no torch file of plain tensors, or holds no state dicts.
     """
@@ -91,16 +94,17 @@ def convert_scope(scope: str, tensors: Mapping[str, Tensor]) -> StateDict:
 
 
 def convert_published(state_dicts: Mapping[str, Mapping[str, Tensor]]) -> tuple[StateDict, str]:
-    """Returns the tensors by our model's keys, and the kind: "fvmvc" (d-vectors, face encoder, memory) or "vqmivc" (mel speaker encoder).
+    """Returns the tensors by our model's keys, and the kind: "fvmvc" (d-vectors, face encoder, memory) or "vqmivc" (mel
+    speaker encoder).
 
-    Keys begin with `content_encoder.`, `speaker_encoder.`, `face_encoder.`, `memory.` or `decoder.`. Raises FaceVCError on a missing
-    scope or an unknown key.
+    Keys begin with `content_encoder.`, `speaker_encoder.`, `face_encoder.`, `memory.` or `decoder.`. Raises FaceVCError
+    on a missing scope or an unknown key.
     """
     missing = [scope for scope in ("encoder", "encoder_spk", "decoder") if scope not in state_dicts]
     if missing:
         raise FaceVCError(
-            f"The published checkpoint lacks {', '.join(missing)}; found {', '.join(map(str, state_dicts)) or 'nothing'}. "
-            "Expected `encoder`, `encoder_spk` and `decoder`."
+            f"The published checkpoint lacks {', '.join(missing)}; found "
+            f"{', '.join(map(str, state_dicts)) or 'nothing'}. Expected `encoder`, `encoder_spk` and `decoder`."
         )
     kind = "fvmvc" if any(key.endswith("_memory") for key in state_dicts["encoder_spk"]) else "vqmivc"
     converted = _add_prefix("content_encoder", convert_scope("encoder", state_dicts["encoder"]))
@@ -117,9 +121,7 @@ def _rename(scope: str, key: str) -> str:
         match = re.fullmatch(pattern, key.removeprefix("module."))
         if match:
             return match.expand(ours)
-    raise FaceVCError(
-        f"The published checkpoint's scope `{scope}` holds `{key}`, which neither VQMIVC nor FVMVC has."
-    )
+    raise FaceVCError(f"The published checkpoint's scope `{scope}` holds `{key}`, which neither VQMIVC nor FVMVC has.")
 
 
 def _add_prefix(prefix: str, tensors: StateDict) -> StateDict:

@@ -1,7 +1,7 @@
 """Voice embeddings: channel attention over a d-vector, or a convolutional encoder of the log-mel.
 
-Sources: Sheng et al., arXiv 2309.09470 (channel attention); Chou et al., "One-shot Voice Conversion by Separating Speaker and Content
-Representations with Instance Normalization", 2019 (the convolutional encoder).
+Sources: Sheng et al., arXiv 2309.09470 (channel attention); Chou et al., "One-shot Voice Conversion by Separating
+Speaker and Content Representations with Instance Normalization", 2019 (the convolutional encoder).
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,8 @@ def _reflect(x: Tensor, kernel: int) -> Tensor:
 
 
 class MelSpeakerEncoder(nn.Module):
-    """Log-mel -> one voice embedding: a bank of kernels 1..bank_kernels, strided residual blocks, mean over time, dense blocks.
+    """Log-mel -> one voice embedding: a bank of kernels 1..bank_kernels, strided residual blocks, mean over time, dense
+    blocks.
 
     VQMIVC uses the output unchanged (`normalize=False`). FVMVC L2-normalises it.
     """
@@ -76,7 +77,10 @@ class MelSpeakerEncoder(nn.Module):
         self.output = nn.Linear(channels, voice_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """`mel` (B, n_mels, T), normalised log-mel, T >= 1 -> (B, voice_dim). Raises FaceVCError if there are no frames."""
+        """`mel` (B, n_mels, T), normalised log-mel, T >= 1 -> (B, voice_dim).
+
+        Raises FaceVCError if there are no frames.
+        """
         if mel.shape[-1] == 0:
             raise FaceVCError("The mel speaker encoder was given an utterance with no frames. It needs at least one.")
         x = torch.cat([*(_convolve(layer, mel) for layer in self.bank), mel], dim=1)

@@ -36,9 +36,19 @@ class TrainingInputs:
 
 
 def read_inputs(
-    features: Store, voices: Store, config: Config, run: RunConfig, seed: int, *, teacher: bool = False, weights: Path | None = None, more: int = 0,
-    faces: FacePairs | None = None, rank: int = 0, processes: int = 1,
-) -> TrainingInputs:  # fmt: skip
+    features: Store,
+    voices: Store,
+    config: Config,
+    run: RunConfig,
+    seed: int,
+    *,
+    teacher: bool = False,
+    weights: Path | None = None,
+    more: int = 0,
+    faces: FacePairs | None = None,
+    rank: int = 0,
+    processes: int = 1,
+) -> TrainingInputs:
     """Joins the stores and checks that they fit the configuration. FaceVCError names what does not.
 
     more: extra crops per training batch, with mel and d-vector only.
@@ -46,16 +56,22 @@ def read_inputs(
     frontend = Frontend.from_settings(features.settings, str(features.path))
     if frontend.mel != config.model.mel:
         raise FaceVCError(
-            f"{features.path}: its log-mel is {frontend.mel!r}, but the preset {config.name!r} works on {config.model.mel!r}. Extract the features with "
-            f"--mel {config.model.mel}, or choose another preset."
+            f"{features.path}: its log-mel is {frontend.mel!r}, but the preset {config.name!r} works on "
+            f"{config.model.mel!r}. Extract the features with --mel {config.model.mel}, or choose another preset."
         )
     if teacher and "content" not in features.frame_names:
         raise FaceVCError(
-            f"{features.path} holds no teacher's content, which pretrain.distillation needs. Extract the features with --teacher FOLDER, or switch the "
-            "term off with --set pretrain.distillation=0."
+            f"{features.path} holds no teacher's content, which pretrain.distillation needs. Extract the features "
+            "with --teacher FOLDER, or switch the term off with --set pretrain.distillation=0."
         )
     if teacher:
-        _check_size(features, "teacher's content", features.read_frames("content", 0, 0, 1), "model.content_encoder.teacher_dim", config)
+        _check_size(
+            features,
+            "teacher's content",
+            features.read_frames("content", 0, 0, 1),
+            "model.content_encoder.teacher_dim",
+            config,
+        )
     _check_size(voices, "d-vectors", voices.read_vectors("dvector"), "model.dvector_dim", config)
     if faces is not None:
         _check_size(faces.store, "face embeddings", faces.store.read_vectors("embedding"), "model.face_dim", config)
@@ -73,12 +89,25 @@ def read_inputs(
             keep = np.array([row in joined for row in chosen.rows.tolist()])
             chosen = Voices(chosen.rows[keep], chosen.dvectors[keep], chosen.speakers[keep])
             pairs = [joined[row] for row in chosen.rows.tolist()]
-        drawn = read_utterance_weights(read_table(weights, ("utterance", "weight")), features, chosen.rows, weights) if weighted and weights else None
+        drawn = (
+            read_utterance_weights(read_table(weights, ("utterance", "weight")), features, chosen.rows, weights)
+            if weighted and weights
+            else None
+        )
         embeddings = faces.store.read_vectors("embedding").astype(np.float32) if faces is not None else None
         return CropBatches(
-            reader, chosen, share, seed, weights=drawn, faces=pairs, face_embeddings=embeddings, other_mel=hears_mel, frames=frames,
-            more=more if weighted else 0, rank=rank,
-        )  # fmt: skip
+            reader,
+            chosen,
+            share,
+            seed,
+            weights=drawn,
+            faces=pairs,
+            face_embeddings=embeddings,
+            other_mel=hears_mel,
+            frames=frames,
+            more=more if weighted else 0,
+            rank=rank,
+        )
 
     train = make_batches(training, seed, True)
     try:

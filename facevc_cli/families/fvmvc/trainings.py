@@ -21,7 +21,12 @@ from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 HELPERS = "auxiliary.safetensors"
 FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # parts that pretraining does not train
-FREE = ("slots", "temperature", "face_dim", "face_contrast")  # model settings that may differ between `train` and `pretrain`
+FREE = (
+    "slots",
+    "temperature",
+    "face_dim",
+    "face_contrast",
+)  # model settings that may differ between `train` and `pretrain`
 
 
 class Pretraining:
@@ -59,10 +64,15 @@ class Pretraining:
         return task
 
     def _start_from_run(self, task: PretrainTask, init: Path) -> None:
-        """Loads another run's model weights and mel statistics, and its helpers that fit (teacher's bottleneck, discriminator)."""
+        """Loads another run's model weights and mel statistics, and its helpers that fit (teacher's bottleneck,
+        discriminator).
+        """
         source = load_checkpoint(init)
         if source.frontend != self.frontend:
-            raise FaceVCError(f"--init {init} was trained on {source.frontend}, but these features are {self.frontend}. Extract the features as for that run.")
+            raise FaceVCError(
+                f"--init {init} was trained on {source.frontend}, but these features are {self.frontend}. Extract the "
+                "features as for that run."
+            )
         load_weights(task.model, source.model.state_dict(), f"--init {init}")
         helpers = locate(init) / TRAINING / HELPERS
         if not helpers.is_file():  # only the last checkpoint has them, not the best
@@ -94,8 +104,8 @@ class FaceTraining:
         self.dvectors = torch.from_numpy(inputs.voices.dvectors)
         if self.frontend != self.pretrained.frontend:
             raise FaceVCError(
-                f"{request.features.path} was extracted as {self.frontend}, but {request.init_path} was pretrained on {self.pretrained.frontend}. "
-                "Extract the features as for pretraining."
+                f"{request.features.path} was extracted as {self.frontend}, but {request.init_path} was pretrained on "
+                f"{self.pretrained.frontend}. Extract the features as for pretraining."
             )
 
     def make_task(self, resume: bool) -> TrainTask:
@@ -106,7 +116,10 @@ class FaceTraining:
         return TrainTask(model, config, self.request.seed)
 
     def _start(self) -> FaceVC:
-        """Builds a model with the pretrained weights and a new memory. If `init_memory` is kmeans, its values are centres of the training voices."""
+        """Builds a model with the pretrained weights and a new memory.
+
+        If `init_memory` is kmeans, its values are centres of the training voices.
+        """
         config = self.request.config
         model = build_model(config.model, "the settings")
         known = {k: v for k, v in self.pretrained.model.state_dict().items() if not k.startswith(FROM_FACES)}
@@ -120,12 +133,15 @@ class FaceTraining:
 
 
 def _check_model(config: Config, pretrained: Checkpoint, init: Path | None) -> None:
-    """Raises FaceVCError if the model settings differ from the pretraining's. Settings of memory and face (FREE) may differ."""
+    """Raises FaceVCError if the model settings differ from the pretraining's.
+
+    Settings of memory and face (FREE) may differ.
+    """
     own = dataclasses.replace(config.model, **{name: getattr(pretrained.config.model, name) for name in FREE})
     if own != pretrained.config.model:
         raise FaceVCError(
-            f"{init} was pretrained with another model than preset {config.name!r} and --config/--set say. Leave the model settings "
-            f"alone but for {', '.join(FREE)}, or pretrain again."
+            f"{init} was pretrained with another model than preset {config.name!r} and --config/--set say. Leave the "
+            f"model settings alone but for {', '.join(FREE)}, or pretrain again."
         )
 
 
@@ -138,6 +154,11 @@ def _load_verifier(path: Path, model: FaceVC) -> VoiceVerifier:
 def _start_from_whisper(model: FaceVC, folder: Path) -> None:
     encoder = model.content_encoder
     if not isinstance(encoder, DistilledContentEncoder):
-        raise FaceVCError("--encoder-init needs a distilled content encoder, but this configuration has another kind. Use preset starter.")
-    arrays = {name: torch.from_numpy(array.astype("float32")) for name, array in read_ctranslate2(folder, "encoder/").items()}
+        raise FaceVCError(
+            "--encoder-init needs a distilled content encoder, but this configuration has another kind. Use preset "
+            "starter."
+        )
+    arrays = {
+        name: torch.from_numpy(array.astype("float32")) for name, array in read_ctranslate2(folder, "encoder/").items()
+    }
     encoder.encoder.load_ctranslate2(arrays)

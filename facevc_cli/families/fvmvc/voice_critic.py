@@ -23,8 +23,8 @@ class ResidualBlock(nn.Module):
 class VoiceCritic(nn.Module):
     """Dilated convolutions, attentive mean and deviation over time, a vector of unit length in the d-vectors' space.
 
-    On real speech it learns which of many d-vectors belongs to a log-mel (InfoNCE, van den Oord et al., 2018). It is no copy of
-    the network that made the d-vectors.
+    On real speech it learns which of many d-vectors belongs to a log-mel (InfoNCE, van den Oord et al., 2018). It is no
+    copy of the network that made the d-vectors.
     """
 
     def __init__(self, n_mels: int = 80, voice_dim: int = 256, channels: int = 256):
@@ -46,7 +46,9 @@ class VoiceCritic(nn.Module):
         return F.normalize(self.output(torch.cat([mean, deviation], -1)), dim=-1)
 
     def compute_loss(self, mel: Tensor, voice: Tensor, others: Tensor | None = None) -> Tensor:
-        """Cross entropy of choosing each mel's own voice (B, voice_dim) against `others` (B, voice_dim) and the remembered voices."""
+        """Cross entropy of choosing each mel's own voice (B, voice_dim) against `others` (B, voice_dim) and the
+        remembered voices.
+        """
         heard = self(mel)
         own = (heard * voice).sum(-1, keepdim=True)
         against = [heard @ self.remembered.T]

@@ -1,6 +1,7 @@
 """Vector quantiser whose code book follows the encoder by exponential moving averages.
 
-Source: van den Oord et al., "Neural Discrete Representation Learning", 2017, appendix A.1 (EMA update, Laplace-smoothed counts).
+Source: van den Oord et al., "Neural Discrete Representation Learning", 2017, appendix A.1 (EMA update, Laplace-smoothed
+counts).
 """
 
 from typing import NamedTuple
@@ -9,12 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Counts must not start at zero: a code unused in the first step would be divided by the smoothing term alone and become huge.
+# Counts must not start at zero: a code unused in the first step would be divided by the smoothing term alone and become
+# huge.
 INITIAL_COUNT = 0.01
 
 
 class Quantized(NamedTuple):
-    """`z` (B, T, dim) straight-through, `indices` (B, T) int64, `loss` (commitment, weighted) and `perplexity` scalars."""
+    """`z` (B, T, dim) straight-through, `indices` (B, T) int64, `loss` (commitment, weighted) and
+    `perplexity` scalars.
+    """
 
     z: Tensor
     indices: Tensor
@@ -25,8 +29,9 @@ class Quantized(NamedTuple):
 class VectorQuantizer(nn.Module):
     """Nearest code by Euclidean distance.
 
-    The code book holds `codes` x `dim` vectors and no parameters. In training mode, each forward pass moves each code by `1 - decay`
-    towards the mean of its vectors. Without a gradient on the input nothing moves, so a frozen encoder keeps its code book.
+    The code book holds `codes` x `dim` vectors and no parameters. In training mode, each forward pass moves each code
+    by `1 - decay` towards the mean of its vectors. Without a gradient on the input nothing moves, so a frozen encoder
+    keeps its code book.
     """
 
     embedding: Tensor

@@ -1,7 +1,8 @@
-"""CAM++ (Wang et al., "CAM++: A fast and efficient network for speaker verification using context-aware masking", Interspeech 2023).
+"""CAM++ (Wang et al., "CAM++: A fast and efficient network for speaker verification using context-aware masking",
+Interspeech 2023).
 
-A frozen network that recognises voices, only used in training. Its filter bank is interpolated from our own log-mel. Modules have the names
-of the published weights (3D-Speaker, Apache-2.0).
+A frozen network that recognises voices, only used in training. Its filter bank is interpolated from our own log-mel.
+Modules have the names of the published weights (3D-Speaker, Apache-2.0).
 """
 
 from collections import OrderedDict
@@ -32,7 +33,9 @@ class ResidualBlock(nn.Module):
         self.conv2, self.bn2 = nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1, bias=False), nn.BatchNorm2d(CHANNELS)
         self.shortcut = nn.Sequential()
         if stride > 1:
-            self.shortcut = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 1, (stride, 1), bias=False), nn.BatchNorm2d(CHANNELS))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(CHANNELS, CHANNELS, 1, (stride, 1), bias=False), nn.BatchNorm2d(CHANNELS)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 32, bands, T) -> (B, 32, bands / stride, T)."""
@@ -95,7 +98,9 @@ class DenseLayer(nn.Module):
 class Linear(nn.Module):
     """A convolution without bias, before or after its normalisation."""
 
-    def __init__(self, channels: int, out: int, kernel: int = 1, stride: int = 1, *, first: bool = True, plain: bool = False):
+    def __init__(
+        self, channels: int, out: int, kernel: int = 1, stride: int = 1, *, first: bool = True, plain: bool = False
+    ):
         super().__init__()
         self.linear = nn.Conv1d(channels, out, kernel, stride, kernel // 2, bias=False)
         self.nonlinear, self.first = Normalised(out if first else channels, plain=plain), first
@@ -122,13 +127,22 @@ class CAMPlusPlus(nn.Module):
         for number, (count, dilation) in enumerate(DENSE_BLOCKS, start=1):
             dense = {f"tdnnd{i + 1}": DenseLayer(channels + GROWTH * i, dilation) for i in range(count)}
             channels += GROWTH * count
-            layers |= {f"block{number}": nn.Sequential(OrderedDict(dense)), f"transit{number}": Linear(channels, channels // 2, first=False)}
+            layers |= {
+                f"block{number}": nn.Sequential(OrderedDict(dense)),
+                f"transit{number}": Linear(channels, channels // 2, first=False),
+            }
             channels //= 2
-        layers |= {"out_nonlinear": Normalised(channels), "stats": Statistics(), "dense": Linear(2 * channels, EMBEDDING_DIM, plain=True)}
+        layers |= {
+            "out_nonlinear": Normalised(channels),
+            "stats": Statistics(),
+            "dense": Linear(2 * channels, EMBEDDING_DIM, plain=True),
+        }
         self.xvector = nn.Sequential(OrderedDict(layers))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Log filter-bank energies (B, T, 80), each band of mean zero over time -> embeddings (B, 192), not normalised."""
+        """Log filter-bank energies (B, T, 80), each band of mean zero over time -> embeddings (B, 192), not
+        normalised.
+        """
         return self.xvector(self.head(features.transpose(1, 2)))[..., 0]
 
 

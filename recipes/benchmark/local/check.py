@@ -1,8 +1,8 @@
 """check.py SOURCES FACES OUT [--labels TABLE] [--sources TABLE]: check that the inputs of a benchmark fit together.
 
-SOURCES is a folder of recordings, or a CSV table with the columns path (relative to the table) and source_id. For a table,
-OUT/sources gets a link to each recording. FACES holds PERSON/IMAGE. The script prints what it finds, and stops at any mismatch that
-would spoil the figures.
+SOURCES is a folder of recordings, or a CSV table with the columns path (relative to the table) and source_id. For a
+table, OUT/sources gets a link to each recording. FACES holds PERSON/IMAGE. The script prints what it finds, and stops
+at any mismatch that would spoil the figures.
 """
 
 import argparse
@@ -27,7 +27,11 @@ def read(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
 
 def find_files(folder: Path, suffixes: set[str]) -> dict[str, Path]:
     """Find files by id: the path below the folder, without suffix."""
-    files = {p.relative_to(folder).with_suffix("").as_posix(): p for p in sorted(folder.rglob("*")) if p.suffix.lower() in suffixes}
+    files = {
+        p.relative_to(folder).with_suffix("").as_posix(): p
+        for p in sorted(folder.rglob("*"))
+        if p.suffix.lower() in suffixes
+    }
     if not files:
         sys.exit(f"{folder}: expected files that end in {', '.join(sorted(suffixes))}, found none")
     return files
@@ -53,9 +57,14 @@ def compare(what: str, files: set[str], table: Path, rows: list[dict[str, str]],
     """Count genders, and print names that only one side has. Stop if the sides share no name."""
     known = {row[key]: row["gender"].strip() for row in rows}
     if not files & set(known):
-        sys.exit(f"{table}: none of its {key}s ({join_some(sorted(known))}) is among the {what} ({join_some(sorted(files))})")
+        sys.exit(
+            f"{table}: none of its {key}s ({join_some(sorted(known))}) is among the {what} ({join_some(sorted(files))})"
+        )
     counts = Counter(known.get(name) or "unknown" for name in files)
-    print(f"{len(files)} {what}: {', '.join(f'{count} {gender}' for gender, count in sorted(counts.items()))}", file=sys.stderr)
+    print(
+        f"{len(files)} {what}: {', '.join(f'{count} {gender}' for gender, count in sorted(counts.items()))}",
+        file=sys.stderr,
+    )
     for side, names in (("not in the table", files - set(known)), ("in the table alone", set(known) - files)):
         if names:
             print(f"  {side} {table.name}: {join_some(sorted(names))}", file=sys.stderr)
@@ -75,10 +84,19 @@ def main() -> None:
     recordings, images = find_files(folder, AUDIO_SUFFIXES), find_files(given.faces, IMAGE_SUFFIXES)
     misplaced = [name for name in images if name.count("/") != 1]
     if misplaced:
-        sys.exit(f"{given.faces}: expected PERSON/IMAGE, found {join_some(misplaced)}. Put each image into a folder of its person")
+        sys.exit(
+            f"{given.faces}: expected PERSON/IMAGE, found {join_some(misplaced)}. Put each image into a folder of its "
+            "person"
+        )
     people = Counter(name.split("/")[0] for name in images)
     if given.sources_table:
-        compare("sources", set(recordings), given.sources_table, read(given.sources_table, ("source_id", "gender")), "source_id")
+        compare(
+            "sources",
+            set(recordings),
+            given.sources_table,
+            read(given.sources_table, ("source_id", "gender")),
+            "source_id",
+        )
     if given.labels:
         rows = read(given.labels, ("target", "gender"))
         compare("people", set(people), given.labels, rows, "target")

@@ -1,7 +1,9 @@
-"""join.py OUT.csv MANIFEST.csv OTHER.csv...: join the manifest of `facevc convert` with other systems' tables, for `facevc evaluate`.
+"""join.py OUT.csv MANIFEST.csv OTHER.csv...: join the manifest of `facevc convert` with other systems' tables, for
+`facevc evaluate`.
 
-OTHER.csv has the columns system, converted, source and target, and any others of the manifest. Its paths are relative to it, or to
-the working directory. A source that the manifest has gets its source_id, so that systems are compared on the same utterances.
+OTHER.csv has the columns system, converted, source and target, and any others of the manifest. Its paths are relative
+to it, or to the working directory. A source that the manifest has gets its source_id, so that systems are compared on
+the same utterances.
 """
 
 import csv
@@ -27,7 +29,9 @@ def read(table: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
     for row in rows:
         for column in FILES:
             if row.get(column):
-                row[column] = "|".join(make_absolute(name.strip(), table) for name in row[column].split("|") if name.strip())
+                row[column] = "|".join(
+                    make_absolute(name.strip(), table) for name in row[column].split("|") if name.strip()
+                )
     return rows
 
 
@@ -39,7 +43,9 @@ def main(out: Path, manifest: Path, others: list[Path]) -> None:
         more = read(other, NEEDED)
         for row in more:
             row["status"] = row.get("status") or "done"
-            row["source_id"] = row.get("source_id") or ids.get(os.path.realpath(row["source"])) or Path(row["source"]).stem
+            row["source_id"] = (
+                row.get("source_id") or ids.get(os.path.realpath(row["source"])) or Path(row["source"]).stem
+            )
         taken = systems & {row["system"] for row in more}
         if taken:
             sys.exit(f"{other}: the system {sorted(taken)[0]!r} is already in another table; give it another name")

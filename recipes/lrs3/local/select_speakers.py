@@ -1,12 +1,14 @@
 """select_speakers.py LRS3 OUT: choose the clips of LRS3 for training, validation and test.
 
-LRS3 holds {pretrain,trainval,test}/SPEAKER/NUMBER.mp4 with NUMBER.txt beside it. Training uses the speakers with most clips in
-pretrain. Validation uses clips of other people in trainval: one of each before a second of any. The test uses one clip of each source
-speaker and all clips of each target speaker, from test. A speaker may have a 00001 both in pretrain and in trainval, so ids contain
+LRS3 holds {pretrain,trainval,test}/SPEAKER/NUMBER.mp4 with NUMBER.txt beside it. Training uses the speakers with most
+clips in pretrain. Validation uses clips of other people in trainval: one of each before a second of any. The test uses
+one clip of each source speaker and all clips of each target speaker, from test. A speaker may have a 00001 both in
+pretrain and in trainval, so ids contain
 the split: pretrain/SPEAKER/00001.
 
-The script writes OUT/clips (links to the chosen clips, in a tree like LRS3's), splits.csv (utterance, split), speakers.csv (speaker,
-split, clips), sources.csv and targets.csv (utterance, speaker). The same input and seed give the same choice.
+The script writes OUT/clips (links to the chosen clips, in a tree like LRS3's), splits.csv (utterance, split),
+speakers.csv (speaker, split, clips), sources.csv and targets.csv (utterance, speaker). The same input and seed give the
+same choice.
 """
 
 import argparse
@@ -27,7 +29,10 @@ def read_split(root: Path, split: str) -> Clips:
     for path in sorted((root / split).glob("*/*.mp4")):
         clips.setdefault(path.parent.name, []).append(f"{split}/{path.parent.name}/{path.stem}")
     if not clips:
-        sys.exit(f"{root / split}: expected LRS3's layout, SPEAKER/00001.mp4 below pretrain, trainval and test, found no such clip.")
+        sys.exit(
+            f"{root / split}: expected LRS3's layout, SPEAKER/00001.mp4 below pretrain, trainval and test, found no "
+            "such clip."
+        )
     return clips
 
 
@@ -55,7 +60,9 @@ def draw_people(speakers: list[str], genders: Mapping[str, str], count: int, rng
     return drawn
 
 
-def draw_test(clips: Clips, genders: Mapping[str, str], sources: int, targets: int, rng: random.Random) -> tuple[list[str], list[str]]:
+def draw_test(
+    clips: Clips, genders: Mapping[str, str], sources: int, targets: int, rng: random.Random
+) -> tuple[list[str], list[str]]:
     """Draw (source speakers, target speakers); nobody is both.
 
     Targets are those with most clips, because they are compared with their real voice.
@@ -104,7 +111,11 @@ def main() -> None:
     parser.add_argument("--valid-clips", type=int, default=500)
     parser.add_argument("--sources", type=int, default=4)
     parser.add_argument("--targets", type=int, default=8)
-    parser.add_argument("--genders", type=Path, help="a table (speaker, gender: female or male): draws as many women as men for the test")
+    parser.add_argument(
+        "--genders",
+        type=Path,
+        help="a table (speaker, gender: female or male): draws as many women as men for the test",
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     genders = {}
@@ -128,7 +139,9 @@ def main() -> None:
     write(given.out / "targets.csv", ["utterance", "speaker"], [(u, s) for s in targets for u in test[s]])
     valid_people = len({u.split("/")[1] for u in valid})
     clips = sum(len(pretrain[s]) for s in training)
-    print(f"{len(training)} speakers, {clips} clips to train on; {len(valid)} clips of {valid_people} people to validate")
+    print(
+        f"{len(training)} speakers, {clips} clips to train on; {len(valid)} clips of {valid_people} people to validate"
+    )
     print(f"sources: {', '.join(sources)}; targets: {', '.join(targets)}")
 
 

@@ -1,8 +1,9 @@
-"""make_speech.py OUT [--hours H] [--timbres N] [--languages LIST] [--texts TABLE] [--jobs N] [--seed N]: make the speech.
+"""make_speech.py OUT [--hours H] [--timbres N] [--languages LIST] [--texts TABLE] [--jobs N] [--seed N]: make the
+speech.
 
-The script writes OUT/speech/TEXT/TEXT_TIMBRE.flac (24 kHz), one folder for each text, and OUT/index.csv. A folder appears when
-all of its recordings are there, so a killed run loses one text at most, and the same command continues. --hours
-counts the sound of all timbres.
+The script writes OUT/speech/TEXT/TEXT_TIMBRE.flac (24 kHz), one folder for each text, and OUT/index.csv. A folder
+appears when all of its recordings are there, so a killed run loses one text at most, and the same command continues.
+--hours counts the sound of all timbres.
 """
 
 import argparse

@@ -12,12 +12,27 @@ ACCENTED = {"á": "a", "é": "e", "í": "i", "ó": "o", "ú": "u"}
 WORD = re.compile(r"[a-zñáéíóúü]+")
 # Longest first. An accented vowel keeps its mark until the stress is placed.
 SPELLINGS = [
-    (r"x", "ks"), (r"ch", "ʧ"), (r"ll", "ʎ"), (r"rr", "R"), (r"qu(?=[eiéí])", "k"),
-    (r"gu(?=[eiéí])", "ɡ"), (r"gü", "ɡw"),
-    (r"c(?=[eiéí])", "θ"), (r"[gj](?=[eiéí])|j", "x"), (r"g", "ɡ"), (r"z", "θ"), (r"c", "k"),
-    (r"ñ", "ɲ"), (r"v", "b"), (r"h", ""),
-    (r"^r", "R"), (r"(?<=[nls])r", "R"), (r"y$", "i"), (r"y", "ʝ"), (r"ü", "u"),
-]  # fmt: skip
+    (r"x", "ks"),
+    (r"ch", "ʧ"),
+    (r"ll", "ʎ"),
+    (r"rr", "R"),
+    (r"qu(?=[eiéí])", "k"),
+    (r"gu(?=[eiéí])", "ɡ"),
+    (r"gü", "ɡw"),
+    (r"c(?=[eiéí])", "θ"),
+    (r"[gj](?=[eiéí])|j", "x"),
+    (r"g", "ɡ"),
+    (r"z", "θ"),
+    (r"c", "k"),
+    (r"ñ", "ɲ"),
+    (r"v", "b"),
+    (r"h", ""),
+    (r"^r", "R"),
+    (r"(?<=[nls])r", "R"),
+    (r"y$", "i"),
+    (r"y", "ʝ"),
+    (r"ü", "u"),
+]
 ENDS_WEAK = re.compile(r"[aeiouns]$")  # such words are stressed on the syllable before the last
 UNSTRESSED = re.compile(
     r"el|la|los|las|un|una|y|o|de|del|a|al|en|con|por|para|que"

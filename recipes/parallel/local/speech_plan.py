@@ -74,7 +74,10 @@ def plan_texts(
         )
         rng = random.Random(f"{seed}/text/{number}")
         yield TextPlan(
-            text_id=f"{language}{number:05d}", language=language, text=next(texts[language]),
-            prosody=draw_prosody(language, voices, rng), timbres=draw_timbres(genders, timbres, rng),
-        )  # fmt: skip
+            text_id=f"{language}{number:05d}",
+            language=language,
+            text=next(texts[language]),
+            prosody=draw_prosody(language, voices, rng),
+            timbres=draw_timbres(genders, timbres, rng),
+        )
         number += 1

@@ -1,8 +1,8 @@
 """tables.py OUT: write the tables that extraction and training need, from OUT/index.csv.
 
-The script writes OUT/speech.txt (the recordings), speakers.csv (a timbre is a speaker), splits.csv (every twentieth text is for
-validation, in all of its timbres) and aligned.csv (utterance, text_id): utterances of one text_id have the same words
-in the same frames.
+The script writes OUT/speech.txt (the recordings), speakers.csv (a timbre is a speaker), splits.csv (every twentieth
+text is for validation, in all of its timbres) and aligned.csv (utterance, text_id): utterances of one text_id have the
+same words in the same frames.
 """
 
 import csv

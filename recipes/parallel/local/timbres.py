@@ -55,7 +55,8 @@ def draw_blends(voices: dict[str, np.ndarray], count: int, seed: int) -> list[tu
 def select_spread(vectors: np.ndarray, genders: list[str], count: int, wanted: float) -> list[int]:
     """Select `count` timbres by their d-vectors (n, D), so that the mean cosine within a gender is near `wanted`.
 
-    While it is higher, the timbre that is most like the others of its gender is dropped. Otherwise the last one is dropped.
+    While it is higher, the timbre that is most like the others of its gender is dropped. Otherwise the last one is
+    dropped.
     """
     cosines = vectors @ vectors.T
     same = np.array([[a == b for b in genders] for a in genders]) & ~np.eye(len(genders), dtype=bool)

@@ -1,6 +1,7 @@
 """average.py OUT SHARE RUN [SHARE RUN ...]: average the weights of runs that started from one another.
 
-    python3 average.py exp/starter/pretrained .7 exp/starter/refine/checkpoints/last .3 exp/starter/verify/checkpoints/last
+    python3 average.py exp/starter/pretrained .7 exp/starter/refine/checkpoints/last .3
+    exp/starter/verify/checkpoints/last
 
 OUT is a checkpoint folder with the first run's settings. Such an average often sounds better than either run.
 """
@@ -21,10 +22,18 @@ def main(out: Path, shares: list[float], runs: list[str]) -> None:
         sys.exit(f"{', '.join(runs)}: expected models of one shape, found several")
 
     def average(name: str) -> Tensor:
-        return sum((share / sum(shares) * state[name].double() for share, state in zip(shares, states, strict=True)), torch.zeros(()).double())
+        return sum(
+            (share / sum(shares) * state[name].double() for share, state in zip(shares, states, strict=True)),
+            torch.zeros(()).double(),
+        )
 
     first = checkpoints[0]
-    first.model.load_state_dict({name: average(name).to(value.dtype) if value.is_floating_point() else value for name, value in states[0].items()})
+    first.model.load_state_dict(
+        {
+            name: average(name).to(value.dtype) if value.is_floating_point() else value
+            for name, value in states[0].items()
+        }
+    )
     save_checkpoint(out, first)
 
 

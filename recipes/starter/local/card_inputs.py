@@ -1,13 +1,15 @@
-"""card_inputs.py DATA OUT: make the inputs for the model card: held-out speakers, and people in the wild who are in no training set.
+"""card_inputs.py DATA OUT: make the inputs for the model card: held-out speakers, and people in the wild who are in no
+training set.
 
-The script reads OUT/splits.csv of prepare.py, DATA/speech.csv and DATA/pairs.csv (wav, face, speaker, face_gender_estimate,
-face_gender_confidence, face_age_estimate): several pictures and recordings per person. The same input gives the same draw. It writes
-below OUT/card:
+The script reads OUT/splits.csv of prepare.py, DATA/speech.csv and DATA/pairs.csv (wav, face, speaker,
+face_gender_estimate, face_gender_confidence, face_age_estimate): several pictures and recordings per person. The same
+input gives the same draw. It writes below OUT/card:
 
     sources/ sources.csv        one utterance of each held-out speaker: source_id, gender, speaker, corpus, transcript
-    faces/ labels.csv           PERSON/1.jpg of PEOPLE of each gender: target, gender, age_bin, references (real recordings, between |)
-    images/ two/                PERSON/1.jpg, 2.jpg, ... of the same people, and two of the sources, a woman's and a man's
-    voices.csv pairs.csv        the sources as voices to convert to (target, gender, references), and each source with VOICES others
+    faces/ labels.csv           PERSON/1.jpg of PEOPLE of each gender: target, gender, age_bin, references (real
+    recordings, between |) images/ two/                PERSON/1.jpg, 2.jpg, ... of the same people, and two of the
+    sources, a woman's and a man's voices.csv pairs.csv        the sources as voices to convert to (target, gender,
+    references), and each source with VOICES others
 """
 
 import random
@@ -38,7 +40,11 @@ def draw_people(data: Path, rng: random.Random) -> dict[str, list[dict[str, str]
         sure = [
             person
             for person, rows in sorted(pictures.items())
-            if len(rows) > 1 and all(row["face_gender_estimate"] == gender and float(row["face_gender_confidence"]) >= LEAST_SURE for row in rows)
+            if len(rows) > 1
+            and all(
+                row["face_gender_estimate"] == gender and float(row["face_gender_confidence"]) >= LEAST_SURE
+                for row in rows
+            )
         ]
         chosen |= {person: pictures[person] for person in rng.sample(sure, min(PEOPLE, len(sure)))}
     return chosen
@@ -57,7 +63,11 @@ def main(data: Path, out: Path) -> None:
     for row in spoken:
         link(data / row["path"], card / "sources", row["utterance"])
     columns = ["utterance", "gender", "speaker", "corpus", "text"]
-    write(card / "sources.csv", ["source_id", "gender", "speaker", "corpus", "transcript"], [[row[name] for name in columns] for row in spoken])
+    write(
+        card / "sources.csv",
+        ["source_id", "gender", "speaker", "corpus", "transcript"],
+        [[row[name] for name in columns] for row in spoken],
+    )
     for gender in ("female", "male"):
         first = next(row for row in spoken if row["gender"] == gender)
         link(data / first["path"], card / "two", first["utterance"])
@@ -73,10 +83,17 @@ def main(data: Path, out: Path) -> None:
 
     voices = {row["utterance"]: [row["gender"], str((data / row["path"]).resolve())] for row in spoken}
     write(card / "voices.csv", ["target", "gender", "references"], [[name, *about] for name, about in voices.items()])
-    pairs = [[source, voice] for source in voices for voice in rng.sample(sorted(set(voices) - {source}), min(VOICES, len(voices) - 1))]
+    pairs = [
+        [source, voice]
+        for source in voices
+        for voice in rng.sample(sorted(set(voices) - {source}), min(VOICES, len(voices) - 1))
+    ]
     write(card / "pairs.csv", ["source", "voice"], pairs)
     pictures = sum(min(len(rows), IMAGES) for rows in shown.values())
-    print(f"{len(spoken)} sources, {len(shown)} people with {pictures} pictures, {len(pairs)} sources with a voice", file=sys.stderr)
+    print(
+        f"{len(spoken)} sources, {len(shown)} people with {pictures} pictures, {len(pairs)} sources with a voice",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""card_tables.py EVALUATION: make MODEL_CARD.md's tables from card.sh's EVALUATION/{faces,images,voices}/metrics.csv."""
+"""card_tables.py EVALUATION: make MODEL_CARD.md's tables from card.sh's
+EVALUATION/{faces,images,voices}/metrics.csv.
+"""
 
 import sys
 from pathlib import Path
@@ -27,7 +29,20 @@ FACES = {
     "SDO": "SDO: cosine between different people's",
 }
 IMAGES = {"SHO": "SHO: cosine between another image of the same person's", "SHR": "SHR", "SDO": "SDO on those"}
-VOICES = {name: FACES[name] for name in ("naturalness", "CER", "WER", "GA", "consistency", "consistency control", "matching", "F0 deviation", "leakage")} | {
+VOICES = {
+    name: FACES[name]
+    for name in (
+        "naturalness",
+        "CER",
+        "WER",
+        "GA",
+        "consistency",
+        "consistency control",
+        "matching",
+        "F0 deviation",
+        "leakage",
+    )
+} | {
     "consistency": "cosine to the recording",
     "consistency control": "... to others of its gender",
     "leakage control": "... to other speakers of the source's gender",
@@ -86,7 +101,10 @@ def print_nearness(found: Figures) -> None:
     same, alike = sum(counts[part] for part in within), sum(counts[part] * read_value(part, "SDO") for part in within)
     print("| SHO - SDO | |\n| --- | --- |")
     if same < counts[ALL]:  # all pairs minus the pairs within genders
-        print(f"| between the genders | {read_value(ALL, 'SHO') - (counts[ALL] * read_value(ALL, 'SDO') - alike) / (counts[ALL] - same):.3f} |")
+        print(
+            "| between the genders | "
+            f"{read_value(ALL, 'SHO') - (counts[ALL] * read_value(ALL, 'SDO') - alike) / (counts[ALL] - same):.3f} |"
+        )
     if same:
         print(f"| within one | {read_value(ALL, 'SHO') - alike / same:.3f} |")
     for part in within:

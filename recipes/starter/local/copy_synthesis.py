@@ -1,6 +1,8 @@
-"""copy_synthesis.py SOURCES: measure the vocoder alone: predicted MOS (DistillMOS) of recordings, before and after vocoding.
+"""copy_synthesis.py SOURCES: measure the vocoder alone: predicted MOS (DistillMOS) of recordings, before and after
+vocoding.
 
-SOURCES: recordings, or folders of them. The front-end and the vocoder are the bundled starter's, and the level is the recording's, as in `facevc convert`.
+SOURCES: recordings, or folders of them. The front-end and the vocoder are the bundled starter's, and the level is the
+recording's, as in `facevc convert`.
 """
 
 import statistics
@@ -28,7 +30,9 @@ def main(sources: list[Path]) -> None:
             spoken = vocode_long(converter.vocoder, torch.from_numpy(heard.mel).to(converter.device))
         before.append(judge.score(resample(wav, rate, JUDGE_RATE)))
         after.append(judge.score(resample(match_loudness(spoken.numpy(), heard.rms), converter.rate, JUDGE_RATE)))
-    print(f"{len(before)} recordings: predicted MOS {statistics.fmean(before):.2f}, vocoded {statistics.fmean(after):.2f}")
+    print(
+        f"{len(before)} recordings: predicted MOS {statistics.fmean(before):.2f}, vocoded {statistics.fmean(after):.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""fairness.py FACES.csv DATA [CHECKPOINT]: measure by group how often a face's recalled voice has the face's labelled gender.
+"""fairness.py FACES.csv DATA [CHECKPOINT]: measure by group how often a face's recalled voice has the face's labelled
+gender.
 
-FACES.csv is like prepare.py's held_out_faces.csv: path (relative to DATA), gender, race, age_bin. A voice counts as a woman's if the
-model gives it a pitch above 160 Hz. The script prints a Markdown table with the share that is right and the number of faces, and the
-95 % interval (Wilson) over all faces.
+FACES.csv is like prepare.py's held_out_faces.csv: path (relative to DATA), gender, race, age_bin. A voice counts as a
+woman's if the model gives it a pitch above 160 Hz. The script prints a Markdown table with the share that is right and
+the number of faces, and the 95 % interval (Wilson) over all faces.
 """
 
 import csv
@@ -40,10 +41,16 @@ def main(table: Path, data: Path, checkpoint: str | None = None) -> None:
             right[group, row["gender"]].append(same)
     everyone = [*right["all", "female"], *right["all", "male"]]
     low, high = wilson(sum(everyone), len(everyone))
-    print(f"{len(everyone)} faces, {missed} more in which none was found: {sum(everyone) / len(everyone):.3f} ({low:.3f} to {high:.3f})\n")
+    print(
+        f"{len(everyone)} faces, {missed} more in which none was found: {sum(everyone) / len(everyone):.3f} "
+        f"({low:.3f} to {high:.3f})\n"
+    )
     print("| group | women | men |\n| --- | --- | --- |")
     for group in sorted({group for group, _ in right}):
-        cells = [f"{sum(found) / len(found):.2f} ({len(found)})" if (found := right[group, gender]) else "" for gender in ("female", "male")]
+        cells = [
+            f"{sum(found) / len(found):.2f} ({len(found)})" if (found := right[group, gender]) else ""
+            for gender in ("female", "male")
+        ]
         print(f"| {group} | {cells[0]} | {cells[1]} |")
 
 

@@ -1,7 +1,9 @@
-"""held_out.py DATA OUT [--count N]: make the starter's test: N utterances of held-out speakers, and N faces outside the training.
+"""held_out.py DATA OUT [--count N]: make the starter's test: N utterances of held-out speakers, and N faces outside the
+training.
 
-The script reads OUT/splits.csv and OUT/faces.txt of prepare.py, DATA/speech.csv and DATA/faces.csv. Half of each are women. It
-writes OUT/test/sources and OUT/test/faces (links), sources.csv (source_id, gender, transcript) and targets.csv (target, gender).
+The script reads OUT/splits.csv and OUT/faces.txt of prepare.py, DATA/speech.csv and DATA/faces.csv. Half of each are
+women. It writes OUT/test/sources and OUT/test/faces (links), sources.csv (source_id, gender, transcript) and
+targets.csv (target, gender).
 """
 
 import argparse
@@ -41,7 +43,11 @@ def find_first_utterances(data: Path, out: Path, corpora: Collection[str] = ()) 
     tested = {row["speaker"] for row in read(out / "splits.csv") if row["split"] == "test"}
     first: dict[str, dict[str, str]] = {}
     for row in read(data / "speech.csv"):
-        if row["speaker"] in tested and (not corpora or row["corpus"] in corpora) and SHORTEST_S <= float(row["seconds"]) <= LONGEST_S:
+        if (
+            row["speaker"] in tested
+            and (not corpora or row["corpus"] in corpora)
+            and SHORTEST_S <= float(row["seconds"]) <= LONGEST_S
+        ):
             first.setdefault(row["speaker"], row)
     return first
 
@@ -55,7 +61,9 @@ def main() -> None:
     rng = random.Random(SEED)
     trained_on = {Path(line).stem for line in (given.out / "faces.txt").read_text(encoding="utf-8").splitlines()}
     of_speaker = find_first_utterances(given.data, given.out, CLEAN)
-    pictures = [f for f in read(given.data / "faces.csv") if Path(f["path"]).stem not in trained_on and f["age_bin"] in AGES]
+    pictures = [
+        f for f in read(given.data / "faces.csv") if Path(f["path"]).stem not in trained_on and f["age_bin"] in AGES
+    ]
     test = given.out / "test"
     sources: list[list[str]] = []
     targets: list[list[str]] = []

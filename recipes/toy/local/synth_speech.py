@@ -1,6 +1,7 @@
 """Make speech-like sound with numpy: a glottal source through vowel formants, and noise as consonants.
 
-It has no words, but a pitch, formants, syllables and a speaker, so pitch trackers and voice embedders accept it as speech.
+It has no words, but a pitch, formants, syllables and a speaker, so pitch trackers and voice embedders accept it as
+speech.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import numpy as np
 RATE = 16000  # Hz
 HOP_S = 0.005  # step at which pitch and formants change
 VOWELS_HZ = np.array(  # the first three formants of a man's a, e, i, o, u, er
-    [[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240], [490, 1350, 1690]], dtype=float
+    [[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240], [490, 1350, 1690]],
+    dtype=float,
 )
 BANDWIDTHS_HZ = np.array([90.0, 110.0, 170.0, 250.0])
 FOURTH_FORMANT_HZ = 3500.0
@@ -28,8 +30,8 @@ class Voice:
 def speak(voice: Voice, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Speak an utterance of random syllables.
 
-    Returns wav (n,) float32 at 16 kHz, peak 0.7, and the loudness of its vowels (n / 80,) from 0 to 1, one value per 5 ms.
-    The loudness says how far the mouth is open.
+    Returns wav (n,) float32 at 16 kHz, peak 0.7, and the loudness of its vowels (n / 80,) from 0 to 1, one value per 5
+    ms. The loudness says how far the mouth is open.
     """
     rng = np.random.default_rng(seed)
     count = round(seconds / HOP_S)
@@ -80,7 +82,9 @@ def _make_unvoiced(noisy: np.ndarray, centre_hz: np.ndarray, rng: np.random.Gene
     frames = np.arange(len(noisy)) * HOP_S
     spectrum = np.fft.rfft(rng.normal(size=len(samples)))
     hz = np.fft.rfftfreq(len(samples), 1 / RATE)
-    low = np.fft.irfft(spectrum * (np.abs(hz) < 700), len(samples))  # narrow noise, which a carrier moves up to the centre
+    low = np.fft.irfft(
+        spectrum * (np.abs(hz) < 700), len(samples)
+    )  # narrow noise, which a carrier moves up to the centre
     carrier = np.cos(2 * np.pi * np.cumsum(np.interp(samples, frames, centre_hz)) / RATE)
     return np.interp(samples, frames, noisy) * low * carrier
 

@@ -1,6 +1,5 @@
 """The bundled starter model on the bundled example: what the README's first command does."""
 
-
 import numpy as np
 import pytest
 from helpers.repository import EXAMPLES
@@ -49,6 +48,8 @@ def test_a_mirrored_face_recalls_nearly_the_same_voice(converter, another):
     image = load_image(EXAMPLES / "face.jpg")
     face, mirrored = (converter.target_from_face(i) for i in (image, np.ascontiguousarray(image[:, ::-1])))
     other = converter.target_from_face(EXAMPLES / another)
-    assert float(cosine_similarity(face.speaker, mirrored.speaker)) > max(0.8, float(cosine_similarity(face.speaker, other.speaker)))
+    assert float(cosine_similarity(face.speaker, mirrored.speaker)) > max(
+        0.8, float(cosine_similarity(face.speaker, other.speaker))
+    )
     entropy = float(-(face.address * face.address.clamp_min(1e-12).log()).sum())
     assert entropy < 0.8 * np.log(face.address.shape[1])  # the face chooses among the slots

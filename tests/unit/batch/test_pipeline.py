@@ -1,4 +1,6 @@
-"""Many conversions at once: batches equal single ones, errors stay with their item, and whatever stops a run leaves whole files."""
+"""Many conversions at once: batches equal single ones, errors stay with their item, and whatever stops a run leaves
+whole files.
+"""
 
 import re
 import signal
@@ -40,7 +42,9 @@ from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
 
 def tiny_hifigan() -> Hifigan:
     torch.manual_seed(1)
-    sizes = HifiganSizes(channels=16, rates=(8, 8, 4), kernels=(16, 16, 8), block_kernels=(3,), block_dilations=((1, 3),))
+    sizes = HifiganSizes(
+        channels=16, rates=(8, 8, 4), kernels=(16, 16, 8), block_kernels=(3,), block_dilations=((1, 3),)
+    )
     generator = HifiganGenerator(sizes)
     for name, weights in generator.named_parameters():
         if name.endswith("weight"):
@@ -94,8 +98,14 @@ def test_errors_stay_with_their_item_and_in_order(inputs, model, batch_size, mon
             seen.append((Path(data["converted"]).name, data["status"]))
 
     summary = run(config(inputs, model, batch_size=batch_size), Noting())
-    failed = {"a__nobody": "expected a face", "b__bob": "zero bytes", "b__eve": "zero bytes", "b__nobody": "expected a face", "c__eve": "No space left",
-              "c__nobody": "expected a face"}  # fmt: skip
+    failed = {
+        "a__nobody": "expected a face",
+        "b__bob": "zero bytes",
+        "b__eve": "zero bytes",
+        "b__nobody": "expected a face",
+        "c__eve": "No space left",
+        "c__nobody": "expected a face",
+    }
     assert [item for item, _ in summary.failures] == [f"{name}.wav" for name in failed] and summary.done == 3
     assert all(reason in summary.failures[i][1] for i, reason in enumerate(failed.values()))
     every = [f"{source}__{face}.wav" for source in "abc" for face in ("bob", "eve", "nobody")]
@@ -187,7 +197,18 @@ def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, model, how):
         recording(inputs / "many" / f"{i:02}.wav", 0.2)
     script = inputs / "convert.py"
     script.write_text(COMMAND.format(path=[str(TESTS)]))
-    arguments = ["convert", str(inputs / "many"), "--face", str(inputs / "faces"), "-o", str(inputs / "out"), "--vocoder", "griffin-lim", "-d", "cpu"]
+    arguments = [
+        "convert",
+        str(inputs / "many"),
+        "--face",
+        str(inputs / "faces"),
+        "-o",
+        str(inputs / "out"),
+        "--vocoder",
+        "griffin-lim",
+        "-d",
+        "cpu",
+    ]
     command = [sys.executable, str(script), *arguments, "--checkpoint", str(model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -202,7 +223,9 @@ def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, model, how):
         assert process.returncode == 130
         assert re.search(r"\nStopped\. .*run the same command again to go on\.\s*$", said)
         assert not list((inputs / "out").glob(".*"))  # no half-written file either
-        assert [row["converted"] for row in table(inputs / "out")] == [path.name for path in made]  # all that is there is in the manifest
+        assert [row["converted"] for row in table(inputs / "out")] == [
+            path.name for path in made
+        ]  # all that is there is in the manifest
     before = {path: path.stat().st_mtime_ns for path in made}
     rest = run(config(inputs, model, sources=(inputs / "many",), vocoder="griffin-lim"))
     assert rest.failures == [] and rest.done + rest.skipped == 40 and len(list((inputs / "out").glob("*.wav"))) == 40
@@ -217,17 +240,26 @@ def test_a_stopped_process_leaves_whole_files_and_goes_on(inputs, model, how):
 def test_batches_equal_single_conversions(inputs, model):
     run(config(inputs, model, output=inputs / "one", batch_size=1))
     run(config(inputs, model, output=inputs / "many", batch_size=4))
-    assert [row["converted"] for row in table(inputs / "one")] == [row["converted"] for row in table(inputs / "many")] == ORDER
+    assert (
+        [row["converted"] for row in table(inputs / "one")]
+        == [row["converted"] for row in table(inputs / "many")]
+        == ORDER
+    )
     for name in ORDER:
         one, many = (soundfile.read(inputs / folder / name)[0] for folder in ("one", "many"))
         assert one.std() > 0.01 and one.shape == many.shape and np.abs(one - many).max() < 2 / 32768
-    assert {row["key"] for row in table(inputs / "one")} == {row["key"] for row in table(inputs / "many")}  # a batch is no setting
+    assert {row["key"] for row in table(inputs / "one")} == {
+        row["key"] for row in table(inputs / "many")
+    }  # a batch is no setting
 
 
 def test_an_utterance_in_windows_equals_the_whole(model, monkeypatch):
     """Through everything after the front-end: 3.5 s with windows of half a second, and with none."""
     converter = Converter(model, device="cpu")
-    source, target = converter.analyse((buzz(3.5, 22050), 22050)), converter.target_from_face(np.full((40, 40, 3), 90, np.uint8))
+    source, target = (
+        converter.analyse((buzz(3.5, 22050), 22050)),
+        converter.target_from_face(np.full((40, 40, 3), 90, np.uint8)),
+    )
     monkeypatch.setattr(convolutional_decoder, "FRAMES_AT_ONCE", 60)
     windowed = converter.speak(source, target)
     monkeypatch.setattr(convolutional_decoder, "FRAMES_AT_ONCE", 10_000)
@@ -247,7 +279,11 @@ def test_content_block_by_block_is_that_of_the_whole(frames, monkeypatch):
         monkeypatch.setattr(distilled_content, "LONG_S", 5.0)
         blocks = encoder(mel)
     assert blocks.z.shape == whole.z.shape == (1, (frames + 1) // 2, 8)
-    assert whole.z_before.std() > 0.1 and (blocks.z_before - whole.z_before).abs().max() < 1e-4 and (blocks.z - whole.z).abs().max() < 1e-3
+    assert (
+        whole.z_before.std() > 0.1
+        and (blocks.z_before - whole.z_before).abs().max() < 1e-4
+        and (blocks.z - whole.z).abs().max() < 1e-3
+    )
     assert encoder(mel).context.shape[-1] == 16  # with gradients, as in training, all is kept
 
 
@@ -262,8 +298,14 @@ def test_features_in_blocks_are_those_of_the_whole(monkeypatch):
 
 
 def test_pitch_in_windows_is_that_of_the_whole(monkeypatch):
-    pieces = [part for f0_hz in (110, 150, 220, 130, 180, 100) for part in (buzz(1.5, 22050, f0_hz), np.zeros(8000, np.float32))]
-    wav = np.concatenate(pieces) + 1e-4 * np.random.default_rng(0).standard_normal(sum(map(len, pieces))).astype(np.float32)
+    pieces = [
+        part
+        for f0_hz in (110, 150, 220, 130, 180, 100)
+        for part in (buzz(1.5, 22050, f0_hz), np.zeros(8000, np.float32))
+    ]
+    wav = np.concatenate(pieces) + 1e-4 * np.random.default_rng(0).standard_normal(sum(map(len, pieces))).astype(
+        np.float32
+    )
     whole = extract_f0(wav, 22050, 256)
     monkeypatch.setattr(pitch_module, "F0_WINDOW_S", 4.0)
     monkeypatch.setattr(pitch_module, "F0_OVERLAP_S", 1.0)
@@ -322,8 +364,16 @@ def test_slow_writes_hold_the_network_back(inputs, model, monkeypatch):
         gap, spoken, written = [], [], []
         speak, save = Converter.speak_many, saving.save_audio
         with monkeypatch.context() as patch:
-            patch.setattr(Converter, "speak_many", lambda self, pairs: (spoken.append(1), gap.append(len(spoken) - len(written)), speak(self, pairs))[2])  # noqa: B023
-            patch.setattr(saving, "save_audio", lambda *given, **named: (time.sleep(0.1), save(*given, **named), written.append(1)))  # noqa: B023
+            patch.setattr(
+                Converter,
+                "speak_many",
+                lambda self, pairs: (spoken.append(1), gap.append(len(spoken) - len(written)), speak(self, pairs))[2],  # noqa: B023
+            )
+            patch.setattr(
+                saving,
+                "save_audio",
+                lambda *given, **named: (time.sleep(0.1), save(*given, **named), written.append(1)),  # noqa: B023
+            )
             run(config(inputs, model, overwrite=True))
         assert len(written) == 6 and max(gap) <= 3
 
@@ -332,6 +382,12 @@ def test_long_sources_make_small_batches(inputs, model, monkeypatch):
     monkeypatch.setattr(pipeline, "BATCH_FRAMES", 120)  # b alone has 146
     sizes = []
     speak = Converter.speak_many
-    monkeypatch.setattr(Converter, "speak_many", lambda self, pairs: (sizes.append([p[0].lf0.shape[1] for p in pairs]), speak(self, pairs))[1])
+    monkeypatch.setattr(
+        Converter,
+        "speak_many",
+        lambda self, pairs: (sizes.append([p[0].lf0.shape[1] for p in pairs]), speak(self, pairs))[1],
+    )
     run(config(inputs, model, batch_size=10))
-    assert [len(size) for size in sizes] == [2, 1, 1, 1, 1] and all(len(size) == 1 or sum(size) <= 120 for size in sizes)
+    assert [len(size) for size in sizes] == [2, 1, 1, 1, 1] and all(
+        len(size) == 1 or sum(size) <= 120 for size in sizes
+    )

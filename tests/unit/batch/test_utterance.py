@@ -48,7 +48,9 @@ def convert(tmp_path, toy_model):
             sources=(), output=tmp_path / "out", checkpoint=toy_model, vocoder="griffin-lim", device="cpu"
         )
         plan = Plan(pair_all(sources, request_recordings([(target, "voice")]), config.naming))
-        return make_conversions(plan, config), {row["source_id"]: row for row in read_table(tmp_path / "out/manifest.csv")}
+        return make_conversions(plan, config), {
+            row["source_id"]: row for row in read_table(tmp_path / "out/manifest.csv")
+        }
 
     return run
 

@@ -1,4 +1,6 @@
-"""benchmark/baselines.py and benchmark/labels.py: what is set beside a system's own conversions, and what tables say about them."""
+"""benchmark/baselines.py and benchmark/labels.py: what is set beside a system's own conversions, and what tables say
+about them.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -17,7 +19,9 @@ OUT = Naming(Path("out"))
 
 def faces(**images):
     """p=2 -> two images in the folder p."""
-    return [(Path(f"faces/{person}/{i}.png"), f"{person}/{i}") for person, count in images.items() for i in range(count)]
+    return [
+        (Path(f"faces/{person}/{i}.png"), f"{person}/{i}") for person, count in images.items() for i in range(count)
+    ]
 
 
 def recording(name):
@@ -25,18 +29,32 @@ def recording(name):
 
 
 def somebody(named):
-    return [Somebody(VoiceSpec.from_file("face", path), identifier, name_person(path, identifier)) for path, identifier in named]
+    return [
+        Somebody(VoiceSpec.from_file("face", path), identifier, name_person(path, identifier))
+        for path, identifier in named
+    ]
 
 
 def own(named, sources=("s", "t"), naming=OUT):
     return [
-        Row(recording(s), "face", path, identifier, naming.make_job(recording(s), VoiceSpec.from_file("face", path), identifier))
+        Row(
+            recording(s),
+            "face",
+            path,
+            identifier,
+            naming.make_job(recording(s), VoiceSpec.from_file("face", path), identifier),
+        )
         for s in sources
         for path, identifier in named
     ]
 
 
-ABOUT = {"a": {"gender": "female", "references": "/r/a1.wav|/r/a2.wav"}, "b": {"gender": "F"}, "c": {"gender": "m"}, "d": {"gender": "man"}}
+ABOUT = {
+    "a": {"gender": "female", "references": "/r/a1.wav|/r/a2.wav"},
+    "b": {"gender": "F"},
+    "c": {"gender": "m"},
+    "d": {"gender": "man"},
+}
 
 
 def test_person_is_the_folder_or_the_file_alone():
@@ -45,12 +63,16 @@ def test_person_is_the_folder_or_the_file_alone():
     assert name_person(Path("faces/ann.png"), "ann") == "ann"
 
 
-@pytest.mark.parametrize("images", [{"a": 1, "b": 1}, {"a": 3, "b": 1, "c": 2}, {"a": 2, "b": 2}, {"a": 1, "b": 1, "c": 1, "d": 4, "e": 1}])
+@pytest.mark.parametrize(
+    "images", [{"a": 1, "b": 1}, {"a": 3, "b": 1, "c": 2}, {"a": 2, "b": 2}, {"a": 1, "b": 1, "c": 1, "d": 4, "e": 1}]
+)
 @pytest.mark.parametrize("seed", range(20))
 def test_nobody_is_driven_by_themselves_and_each_image_drives_once(images, seed):
     named = somebody(faces(**images))
     specs = draw_derangement(named, str(seed))
-    assert set(specs) == {one.voice_spec for one in named} and sorted(one.id for one in specs.values()) == sorted(one.id for one in named)
+    assert set(specs) == {one.voice_spec for one in named} and sorted(one.id for one in specs.values()) == sorted(
+        one.id for one in named
+    )
     assert all(spec.file.parent.name != other.person for spec, other in specs.items())
 
 
@@ -87,7 +109,9 @@ def test_shuffled_rows_without_their_file_get_their_own():
     rows = own(faces(a=1, b=1))[:3]
     shuffled = plan_baselines(["shuffled-faces"], rows, OUT, {}, 0)
     assert [row.job.relative for row in shuffled] == ["s__b-0.wav", "s__a-0.wav", "baselines/shuffled-faces/t__b-0.wav"]
-    assert shuffled[2].job.voice_spec == VoiceSpec.from_file("face", Path("faces/b/0.png")) and shuffled[2].person == "a"
+    assert (
+        shuffled[2].job.voice_spec == VoiceSpec.from_file("face", Path("faces/b/0.png")) and shuffled[2].person == "a"
+    )
 
 
 def test_shuffled_within_gender():
@@ -113,7 +137,10 @@ def test_the_mean_face_is_one_file_a_source():
     rows = own(faces(a=2, b=1))
     mean = plan_baselines(["mean-face"], rows, OUT, {})
     assert len(mean) == 6 and [row.person for row in mean] == ["a", "a", "b"] * 2
-    assert [job.relative for job in collect_jobs(mean, OUT)] == ["baselines/mean-face/s__mean-face.wav", "baselines/mean-face/t__mean-face.wav"]
+    assert [job.relative for job in collect_jobs(mean, OUT)] == [
+        "baselines/mean-face/s__mean-face.wav",
+        "baselines/mean-face/t__mean-face.wav",
+    ]
     spec = mean[0].job.voice_spec
     assert [len(files) for files in spec.people] == [2, 1] and spec.file is None and str(spec) == "mean of 3 faces"
 
@@ -138,10 +165,15 @@ def test_degraded_faces():
     rows = own(faces(a=1, b=1), sources=("s",))
     worse = plan_degraded(["blur=4", "blur=2+dark=0.3"], rows, OUT)
     assert [row.job.relative for row in worse] == [
-        "degraded/blur=4/s__a-0.wav", "degraded/blur=4/s__b-0.wav",
-        "degraded/blur=2+dark=0.3/s__a-0.wav", "degraded/blur=2+dark=0.3/s__b-0.wav",
-    ]  # fmt: skip
-    assert worse[3].job.voice_spec == VoiceSpec.from_file("face", Path("faces/b/0.png"), "blur=2+dark=0.3") and worse[3].baseline == ""
+        "degraded/blur=4/s__a-0.wav",
+        "degraded/blur=4/s__b-0.wav",
+        "degraded/blur=2+dark=0.3/s__a-0.wav",
+        "degraded/blur=2+dark=0.3/s__b-0.wav",
+    ]
+    assert (
+        worse[3].job.voice_spec == VoiceSpec.from_file("face", Path("faces/b/0.png"), "blur=2+dark=0.3")
+        and worse[3].baseline == ""
+    )
 
 
 def test_what_is_asked_for_in_vain():
@@ -163,7 +195,9 @@ def test_what_is_asked_for_in_vain():
 
 def asked(by, name, spec, source="s"):
     path = spec.files[0]
-    return Row(recording(source), by, path, name, OUT.make_job(recording(source), spec, name), who="" if by == "face" else name)
+    return Row(
+        recording(source), by, path, name, OUT.make_job(recording(source), spec, name), who="" if by == "face" else name
+    )
 
 
 def people_and_more():
@@ -171,8 +205,16 @@ def people_and_more():
     pictures = {name: [Path(f"{name}/{i}.png") for i in range(count)] for name, count in (("anna", 2), ("bea", 3))}
     cem, voice = VoiceSpec.from_file("face", Path("cem.png")), VoiceSpec.from_file("voice", Path("v.wav"))
     card = VoiceSpec.from_file("card", Path("dan.safetensors"))
-    rows = [asked("face", "cem", cem), *(asked("person", name, VoiceSpec.from_pictures(name, files)) for name, files in pictures.items())]
-    return [*rows, asked("card", "dan", card), asked("mix", "cem=0.50+v=0.50", VoiceSpec.from_mix([(cem, 1), (voice, 1)])), asked("voice", "v", voice)]
+    rows = [
+        asked("face", "cem", cem),
+        *(asked("person", name, VoiceSpec.from_pictures(name, files)) for name, files in pictures.items()),
+    ]
+    return [
+        *rows,
+        asked("card", "dan", card),
+        asked("mix", "cem=0.50+v=0.50", VoiceSpec.from_mix([(cem, 1), (voice, 1)])),
+        asked("voice", "v", voice),
+    ]
 
 
 def test_people_and_cards_are_shuffled_and_mixes_are_nobody():
@@ -180,20 +222,39 @@ def test_people_and_cards_are_shuffled_and_mixes_are_nobody():
     rows = people_and_more()
     shuffled = plan_baselines(["shuffled-faces"], rows, OUT, {}, 0, reporter)
     assert [row.target_id for row in shuffled] == ["cem", "anna", "bea", "dan"]
-    assert {row.job.relative for row in shuffled} == {f"s__{name}.wav" for name in ("cem", "anna", "bea", "dan")}  # the system's own files
+    assert {row.job.relative for row in shuffled} == {
+        f"s__{name}.wav" for name in ("cem", "anna", "bea", "dan")
+    }  # the system's own files
     assert all(row.job.relative != f"s__{row.target_id}.wav" for row in shuffled)
     assert len(reporter.notes) == 1 and "the mix cem=0.50+v=0.50 and 1 more left out" in reporter.notes[0]
-    about = {name: {"gender": gender, "references": f"/r/{name}.wav"} for name, gender in (("anna", "f"), ("bea", "f"), ("cem", "m"), ("dan", "m"))}
+    about = {
+        name: {"gender": gender, "references": f"/r/{name}.wav"}
+        for name, gender in (("anna", "f"), ("bea", "f"), ("cem", "m"), ("dan", "m"))
+    }
     within = plan_baselines(["shuffled-within-gender"], rows, OUT, about)
-    assert {row.target_id: row.job.relative for row in within} == {"anna": "s__bea.wav", "bea": "s__anna.wav", "cem": "s__dan.wav", "dan": "s__cem.wav"}
-    assert [row.job.voice_spec.file.stem for row in plan_baselines(["voice"], rows, OUT, about)] == ["cem", "anna", "bea", "dan"]
+    assert {row.target_id: row.job.relative for row in within} == {
+        "anna": "s__bea.wav",
+        "bea": "s__anna.wav",
+        "cem": "s__dan.wav",
+        "dan": "s__cem.wav",
+    }
+    assert [row.job.voice_spec.file.stem for row in plan_baselines(["voice"], rows, OUT, about)] == [
+        "cem",
+        "anna",
+        "bea",
+        "dan",
+    ]
     assert [row.target_id for row in plan_baselines(["source"], rows, OUT, {})] == ["cem", "anna", "bea", "dan"]
 
 
 def test_the_mean_face_is_over_people_with_pictures():
     reporter = Notes()
     mean = plan_baselines(["mean-face"], people_and_more(), OUT, {}, 0, reporter)
-    assert [row.target_id for row in mean] == ["cem", "anna", "bea"] and "the voice card dan left out" in reporter.notes[1]
+    assert [row.target_id for row in mean] == [
+        "cem",
+        "anna",
+        "bea",
+    ] and "the voice card dan left out" in reporter.notes[1]
     (spec,) = {row.job.voice_spec for row in mean}
     assert sorted(len(files) for files in spec.people) == [1, 2, 3]
 
@@ -214,13 +275,20 @@ def test_a_person_and_her_picture_are_one():
 def test_every_picture_of_a_person_and_a_mix_is_degraded():
     reporter = Notes()
     rows = plan_degraded(["blur=4"], people_and_more(), OUT, reporter)
-    assert [row.job.relative for row in rows] == [f"degraded/blur=4/s__{name}.wav" for name in ("cem", "anna", "bea", "cem=0.50+v=0.50")]
+    assert [row.job.relative for row in rows] == [
+        f"degraded/blur=4/s__{name}.wav" for name in ("cem", "anna", "bea", "cem=0.50+v=0.50")
+    ]
     assert len(reporter.notes) == 1 and "the voice card dan and 1 more left out" in reporter.notes[0]
     assert [str(row.job.voice_spec) for row in rows[1:]] == [
-        "person anna (2 pictures) (blur=4)", "person bea (3 pictures) (blur=4)", "mix of cem.png 0.50 and v.wav 0.50 (blur=4)"
-    ]  # fmt: skip
+        "person anna (2 pictures) (blur=4)",
+        "person bea (3 pictures) (blur=4)",
+        "mix of cem.png 0.50 and v.wav 0.50 (blur=4)",
+    ]
     mix = rows[3].job.voice_spec
-    assert [(part.kind, part.degradation) for part, _ in mix.parts] == [("face", "blur=4"), ("voice", "")] and mix.degradation == "blur=4"
+    assert [(part.kind, part.degradation) for part, _ in mix.parts] == [
+        ("face", "blur=4"),
+        ("voice", ""),
+    ] and mix.degradation == "blur=4"
 
 
 @pytest.mark.parametrize(
@@ -245,5 +313,8 @@ def test_two_things_in_one_place():
     """A source and a face that are called after a baseline's file."""
     rows = own([*faces(a=1), (Path("mean-face.png"), "mean-face")], sources=("s", "baselines/mean-face/s"))
     planned = [*rows, *plan_baselines(["mean-face"], rows, OUT, {})]
-    with pytest.raises(FaceVCError, match=r"mean-face/s\.wav with mean-face\.png and s\.wav with mean of 2 faces would both be written to .*--name"):
+    with pytest.raises(
+        FaceVCError,
+        match=r"mean-face/s\.wav with mean-face\.png and s\.wav with mean of 2 faces would both be written to .*--name",
+    ):
         collect_jobs(planned, OUT)

@@ -1,4 +1,6 @@
-"""benchmark/protocol.py: what the packaged protocols count, who is drawn, and what is said where the data fall short."""
+"""benchmark/protocol.py: what the packaged protocols count, who is drawn, and what is said where the data
+fall short.
+"""
 
 import random
 from pathlib import Path
@@ -23,14 +25,24 @@ GENDERS = ("female", "male")
 
 def speech(speakers: int, utterances: int, prefix: str = "s"):
     """Sources and their table: as many speakers of each gender."""
-    ids = [(f"{prefix}-{g}-{i}", f"{prefix}-{g}-{i}/{k}", g) for g in GENDERS for i in range(speakers) for k in range(utterances)]
-    return [(Path(f"wavs/{name}.wav"), name) for _, name, _ in ids], [{"source_id": n, "speaker": s, "gender": g} for s, n, g in ids]
+    ids = [
+        (f"{prefix}-{g}-{i}", f"{prefix}-{g}-{i}/{k}", g)
+        for g in GENDERS
+        for i in range(speakers)
+        for k in range(utterances)
+    ]
+    return [(Path(f"wavs/{name}.wav"), name) for _, name, _ in ids], [
+        {"source_id": n, "speaker": s, "gender": g} for s, n, g in ids
+    ]
 
 
 def pictures(people: int, images: int, references: int = 1, prefix: str = "t"):
     named = [(f"{prefix}-{g}-{i}", g) for g in GENDERS for i in range(people)]
     files = [(Path(f"faces/{who}/{k}.jpg"), f"{who}/{k}") for who, _ in named for k in range(images)]
-    return files, [{"target": who, "gender": g, "references": "|".join(f"{who}-{n}.wav" for n in range(references))} for who, g in named]
+    return files, [
+        {"target": who, "gender": g, "references": "|".join(f"{who}-{n}.wav" for n in range(references))}
+        for who, g in named
+    ]
 
 
 def drawn(protocol, sources, faces, seed=0):
@@ -41,7 +53,10 @@ def people_of(named):
     return {identifier.split("/")[0] for _, identifier in named}
 
 
-@pytest.mark.parametrize(("name", "sources", "faces", "conversions"), [("paper", 24, 24, 576), ("hyface", 100, 100, 10_000), ("held-out", 24, 24, 576)])
+@pytest.mark.parametrize(
+    ("name", "sources", "faces", "conversions"),
+    [("paper", 24, 24, 576), ("hyface", 100, 100, 10_000), ("held-out", 24, 24, 576)],
+)
 def test_packaged_protocols_count_what_they_say(name, sources, faces, conversions):
     protocol = load_protocol(name)
     assert protocol.conversions == conversions and protocol.name == name
@@ -61,10 +76,16 @@ def test_a_file_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sources: {speakers: 1, utterances: 1}\ntargets: {people: 1, image: 1}\n", "no setting 'image'. Did you mean 'images'"),
+        (
+            "sources: {speakers: 1, utterances: 1}\ntargets: {people: 1, image: 1}\n",
+            "no setting 'image'. Did you mean 'images'",
+        ),
         ("sources: {speakers: 1, utterances: 1}\n", "targets: people: expected 1 or more, found 0"),
         ("sources: {speakers: two, utterances: 1}\n", "expected int, found 'two'"),
-        ("sources: {speakers: 1, utterances: 1}\ntargets: {people: 1, images: 1}\nreferences: {least: 5, most: 3}\n", "least 5, most 3"),
+        (
+            "sources: {speakers: 1, utterances: 1}\ntargets: {people: 1, images: 1}\nreferences: {least: 5, most: 3}\n",
+            "least 5, most 3",
+        ),
         ("- 1\n", "expected a YAML mapping"),
     ],
 )
@@ -84,7 +105,9 @@ def test_an_unknown_protocol_names_those_there_are():
 def test_a_draw_is_balanced_and_full():
     sources, faces = drawn(SMALL, speech(5, 3), pictures(6, 4))
     assert (len(sources), len(faces)) == (2 * 2 * 2, 2 * 3 * 2)
-    assert [name for _, name in sources + faces] == sorted(name for _, name in sources) + sorted(name for _, name in faces)
+    assert [name for _, name in sources + faces] == sorted(name for _, name in sources) + sorted(
+        name for _, name in faces
+    )
     for kept, speakers, each in ((sources, 2, 2), (faces, 3, 2)):
         assert len(people_of(kept)) == 2 * speakers and len(set(kept)) == len(kept)
         for gender in GENDERS:
@@ -110,7 +133,9 @@ def test_who_is_too_short_is_passed_over():
     dull, about_dull = pictures(9, 1, prefix="dull")
     mute, about_mute = pictures(9, 2, references=0, prefix="mute")
     for seed in range(5):
-        sources, faces = draw(SMALL, heard + few, seen + dull + mute, about + about_few, known + about_dull + about_mute, seed)
+        sources, faces = draw(
+            SMALL, heard + few, seen + dull + mute, about + about_few, known + about_dull + about_mute, seed
+        )
         assert people_of(sources) == {f"s-{g}-{i}" for g in GENDERS for i in range(2)}
         assert people_of(faces) == {f"t-{g}-{i}" for g in GENDERS for i in range(3)}
 

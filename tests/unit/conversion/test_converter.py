@@ -79,7 +79,11 @@ def test_arrays_that_are_no_recording(converters, wav, rate):
 def test_files_that_are_no_recording(converters, tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_text("not sound at all")
-    for name, reason in {"empty.wav": "zero bytes", "text.wav": "expected a video or sound file", "none.wav": "no such audio file"}.items():
+    for name, reason in {
+        "empty.wav": "zero bytes",
+        "text.wav": "expected a video or sound file",
+        "none.wav": "no such audio file",
+    }.items():
         with pytest.raises(FaceVCError, match=reason) as raised:
             converters["toy"].convert(tmp_path / name, face=FACE)
         assert name in str(raised.value)
@@ -129,7 +133,9 @@ def test_unvoiced_noise_converts(converter):
 
 
 def test_guidance_goes_on_from_the_sources_voice_past_the_targets(converters):
-    """mel + g (mel - mel in the source's voice), worked out from two unguided decodings; a target with the source's voice is left alone."""
+    """mel + g (mel - mel in the source's voice), worked out from two unguided decodings; a target with the source's
+    voice is left alone.
+    """
     converter, source = converters["starter"], (buzz(1.0), 16000)
     assert converter.guidance == converter.style.voice_guidance > 0
     guided = converter.analyse(source)
@@ -140,8 +146,15 @@ def test_guidance_goes_on_from_the_sources_voice_past_the_targets(converters):
     level = converter.find_log_f0(target)
     mel = converter._decode_voices([(plain, target)])[0]
     mel_own = converter._decode_voices([(plain, Target(guided.speaker, level))])[0]
-    torch.testing.assert_close(converter._decode_voices([(guided, target)])[0], mel + converter.guidance * (mel - mel_own), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(converter._decode_voices([(guided, Target(guided.speaker, level))])[0], mel_own, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        converter._decode_voices([(guided, target)])[0],
+        mel + converter.guidance * (mel - mel_own),
+        atol=1e-4,
+        rtol=1e-4,
+    )
+    torch.testing.assert_close(
+        converter._decode_voices([(guided, Target(guided.speaker, level))])[0], mel_own, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_a_recordings_own_sounds_are_taken_for_the_sources(converters, monkeypatch):
@@ -153,7 +166,9 @@ def test_a_recordings_own_sounds_are_taken_for_the_sources(converters, monkeypat
     assert converter.target_from_face(FACE).content is None and retrieve(source.z, None, 0.5) is source.z
     torch.testing.assert_close(
         converter._decode_voices([(source, target)])[0],
-        converter._decode_voices([(dataclasses.replace(source, z=taken), dataclasses.replace(target, content=None))])[0]
+        converter._decode_voices([(dataclasses.replace(source, z=taken), dataclasses.replace(target, content=None))])[
+            0
+        ],
     )
     monkeypatch.setattr(converter, "style", dataclasses.replace(converter.style, content_retrieval=0.0))
     assert converter.target_from_voice((buzz(0.8), 16000)).content is None
@@ -174,7 +189,9 @@ def test_what_is_spoken_sounds_as_the_recording_does(converters, monkeypatch):
 
     matched, unmatched = distance(target), distance(dataclasses.replace(target, bands=None))
     assert matched < 0.8 * unmatched
-    monkeypatch.setattr(converter, "style", dataclasses.replace(converter.style, spectrum_matching=0.0, deviation_matching=0.0))
+    monkeypatch.setattr(
+        converter, "style", dataclasses.replace(converter.style, spectrum_matching=0.0, deviation_matching=0.0)
+    )
     assert distance(target) == unmatched
 
 
@@ -187,7 +204,11 @@ def test_pitch_moves_as_far_as_in_the_recording(converters, monkeypatch):
     assert converter.choose_pitch(source, faced) == PitchStatistics(np.log(200.0), 0.2)
     assert converter.choose_pitch(source, converter.apply_pitch_rule(lively, PitchRule.parse("keep"))) == source.pitch
     told, decode = [], converter.model.decode
-    monkeypatch.setattr(converter.model, "decode", lambda z, lf0, speaker, level: told.extend(level[1].tolist()) or decode(z, lf0, speaker, level))
+    monkeypatch.setattr(
+        converter.model,
+        "decode",
+        lambda z, lf0, speaker, level: told.extend(level[1].tolist()) or decode(z, lf0, speaker, level),
+    )
     converter.speak_many([(source, lively), (source, faced)])
     assert told == pytest.approx(2 * [0.3, 0.2])  # the second two in the source's voice, for guidance
     assert converter.target_from_voice((buzz(0.8), 16000)).log_f0_std is None  # too short to say
@@ -206,7 +227,11 @@ def test_variance_is_scaled_in_what_is_spoken(converters, monkeypatch):
 
 
 def test_guidance_by_an_encoder_that_hears_the_mel(tmp_path):
-    converter = Converter(checkpoint(tmp_path / "run", "toy", overrides=("model.voice_guidance=0.5", "model.speaker_encoder=mel")), "griffin-lim", "cpu")
+    converter = Converter(
+        checkpoint(tmp_path / "run", "toy", overrides=("model.voice_guidance=0.5", "model.speaker_encoder=mel")),
+        "griffin-lim",
+        "cpu",
+    )
     heard = converter.hear((buzz(0.5), 16000))
     speaker = converter.encode(heard).speaker
     assert heard.dvector is None and speaker is not None and speaker.shape == (1, 256)
@@ -214,7 +239,9 @@ def test_guidance_by_an_encoder_that_hears_the_mel(tmp_path):
 
 def test_without_guidance_nobody_listens_for_the_sources_voice(converters):
     converter = converters["toy"]
-    assert converter.guidance == 0 and converter.analyse((buzz(0.5), 16000)).speaker is None and converter._voices is None
+    assert (
+        converter.guidance == 0 and converter.analyse((buzz(0.5), 16000)).speaker is None and converter._voices is None
+    )
 
 
 @pytest.mark.parametrize("steady", [True, False])
@@ -379,10 +406,14 @@ def test_a_stream_ends_with_the_statistics_of_the_whole(converters):
     running = RunningStatistics(10)
     first, second = (converter.analyse((piece, 16000), running) for piece in np.split(whole, 2))
     alone = converter.analyse((whole[:16000], 16000))
-    assert first.rms == pytest.approx(alone.rms, rel=0.02) and first.pitch.mean == pytest.approx(alone.pitch.mean, abs=0.01)
+    assert first.rms == pytest.approx(alone.rms, rel=0.02) and first.pitch.mean == pytest.approx(
+        alone.pitch.mean, abs=0.01
+    )
     entire = converter.analyse((whole, 16000))
     assert second.rms == pytest.approx(entire.rms, rel=0.02) and second.rms > 1.5 * first.rms
-    assert second.pitch.mean == pytest.approx(entire.pitch.mean, abs=0.02) and second.pitch.mean > first.pitch.mean + 0.1
+    assert (
+        second.pitch.mean == pytest.approx(entire.pitch.mean, abs=0.02) and second.pitch.mean > first.pitch.mean + 0.1
+    )
     assert (second.start_s, second.seconds) == (0.0, 1.0)
     target = converter.target_from_voice((buzz(0.8), 16000))
     spoken = [converter.speak(source, target) for source in (first, second)]

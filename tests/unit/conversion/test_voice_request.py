@@ -56,7 +56,9 @@ def go(inputs, model):
 # what cannot be
 
 
-@pytest.mark.parametrize("text", ["", "a.jpg", "a.jpg=", "a.jpg=1", "a=0 b=0", "a=.5 b=.5 c", "a=-1 b=2", "a=nan b=1", "a=.5 =.5"])
+@pytest.mark.parametrize(
+    "text", ["", "a.jpg", "a.jpg=", "a.jpg=1", "a=0 b=0", "a=.5 b=.5 c", "a=-1 b=2", "a=nan b=1", "a=.5 =.5"]
+)
 def test_mixes_that_cannot_be_read(text):
     with pytest.raises(UsageError, match="--mix"):
         parse_mix(text)
@@ -116,7 +118,9 @@ def test_controls_that_cannot_be(inputs, go):
 def test_a_person_without_a_usable_face_fails_and_the_rest_goes_on(inputs, go):
     save_image(inputs / "dark" / "a.png", np.zeros((40, 40, 3), np.uint8))
     save_image(inputs / "dark" / "b.png", np.zeros((40, 40, 3), np.uint8))
-    summary = go(persons=(str(inputs / "dark"), str(inputs / "anna")), mixes=(f"{inputs / 'dark'}=1 {inputs / 'bob.png'}=1",))
+    summary = go(
+        persons=(str(inputs / "dark"), str(inputs / "anna")), mixes=(f"{inputs / 'dark'}=1 {inputs / 'bob.png'}=1",)
+    )
     assert summary.done == 1 and [item for item, _ in summary.failures] == ["s__dark.wav", "s__dark=0.50+bob=0.50.wav"]
     assert "person dark (2 pictures): none of them can be used" in summary.failures[0][1]
 
@@ -147,31 +151,59 @@ def test_words_of_an_unquoted_mix(tmp_path, monkeypatch):
 
 
 def test_pitch_rules_by_hand():
-    source, lf0 = PitchStatistics(math.log(100), 0.2), np.array([0.0, 1.5, -0.5, -1.0, 0.0], np.float32)  # the median of the voiced is -.5
+    source, lf0 = (
+        PitchStatistics(math.log(100), 0.2),
+        np.array([0.0, 1.5, -0.5, -1.0, 0.0], np.float32),
+    )  # the median of the voiced is -.5
     voice = PitchStatistics(math.log(200), 0.3)
-    spoken = {text: PitchRule.parse(text).choose_statistics(voice, source, lf0) for text in ("auto", "keep", "+12", "-12", "-2.5 st", "180Hz", "0")}
+    spoken = {
+        text: PitchRule.parse(text).choose_statistics(voice, source, lf0)
+        for text in ("auto", "keep", "+12", "-12", "-2.5 st", "180Hz", "0")
+    }
     means = {text: math.exp(pitch.mean) for text, pitch in spoken.items()}
     assert means == pytest.approx(
-        {"auto": 200, "keep": 100, "+12": 400, "-12": 100, "-2.5 st": 200 * 2 ** (-2.5 / 12), "180Hz": 180 * math.exp(0.3 * 0.5), "0": 200}
+        {
+            "auto": 200,
+            "keep": 100,
+            "+12": 400,
+            "-12": 100,
+            "-2.5 st": 200 * 2 ** (-2.5 / 12),
+            "180Hz": 180 * math.exp(0.3 * 0.5),
+            "0": 200,
+        }
     )
-    assert {text: pitch.std for text, pitch in spoken.items()} == {text: 0.2 if text == "keep" else 0.3 for text in spoken}
+    assert {text: pitch.std for text, pitch in spoken.items()} == {
+        text: 0.2 if text == "keep" else 0.3 for text in spoken
+    }
     contour = np.exp(spoken["180Hz"].mean + spoken["180Hz"].std * lf0[lf0 != 0])
     assert np.median(contour) == pytest.approx(180)
-    assert PitchRule.parse("180hz").choose_statistics(voice, source, np.zeros(4)).mean == pytest.approx(math.log(180))  # unvoiced throughout
-    assert PitchRule.parse("+0") == AUTO_PITCH and [str(PitchRule.parse(text)) for text in ("3", "KEEP", "180 hz")] == ["+3", "keep", "180hz"]
+    assert PitchRule.parse("180hz").choose_statistics(voice, source, np.zeros(4)).mean == pytest.approx(
+        math.log(180)
+    )  # unvoiced throughout
+    assert PitchRule.parse("+0") == AUTO_PITCH and [str(PitchRule.parse(text)) for text in ("3", "KEEP", "180 hz")] == [
+        "+3",
+        "keep",
+        "180hz",
+    ]
 
 
 def test_a_voices_own_range():
     assert match_range(0.2, 0.3, 1.0) == pytest.approx(0.3) and match_range(0.2, 0.3, 0.0) == 0.2
     assert match_range(0.2, 0.3, 0.5) == pytest.approx(math.sqrt(0.2 * 0.3))
-    assert match_range(0.2, 5.0, 1.0) == pytest.approx(0.4) and match_range(0.2, 0.0, 1.0) == pytest.approx(0.1)  # no F0 track is right by so much
+    assert match_range(0.2, 5.0, 1.0) == pytest.approx(0.4) and match_range(0.2, 0.0, 1.0) == pytest.approx(
+        0.1
+    )  # no F0 track is right by so much
     assert match_range(0.0, 0.3, 1.0) == 0.0  # a monotone stays one
 
 
 def test_the_decoder_is_told_the_pitch(model, monkeypatch):
     converter = Converter(model, "griffin-lim", "cpu")
     told, decode = [], converter.model.decode
-    monkeypatch.setattr(converter.model, "decode", lambda z, lf0, speaker, level: told.append(float(level[0][0])) or decode(z, lf0, speaker, level))
+    monkeypatch.setattr(
+        converter.model,
+        "decode",
+        lambda z, lf0, speaker, level: told.append(float(level[0][0])) or decode(z, lf0, speaker, level),
+    )
     rate = converter.rate
     wav = 0.1 * np.sin(2 * np.pi * 150 * np.arange(rate) / rate).astype(np.float32)
     source, target = converter.analyse((wav, rate)), Target(torch.ones(1, 256) / 16, math.log(220))
@@ -187,7 +219,11 @@ def test_several_pictures_are_one_person(inputs, go, model, analyser):
     notes = Notes()
     assert go(notes, sources=(inputs / "s.wav", inputs / "t.wav"), persons=(str(inputs / "anna"),)).done == 2
     assert analyser.asked == 3  # each picture once, not once a source
-    assert [note for note in notes.notes if "person anna (3 pictures): 1 of them cannot be used" in note and "dark.png" in note]
+    assert [
+        note
+        for note in notes.notes
+        if "person anna (3 pictures): 1 of them cannot be used" in note and "dark.png" in note
+    ]
     row = table(inputs / "out")["s__anna.wav"]
     assert (row["target"], row["face_id"], row["driver"]) == ("anna", "anna", "") and row["face"].endswith("1.png")
     one, two = inputs / "anna" / "1.png", inputs / "anna" / "2.png"
@@ -238,7 +274,10 @@ def test_a_recording_is_mixed_by_what_the_memory_knows_of_it(model):
 def test_a_sweep_goes_from_the_first_to_the_second(inputs, go):
     bob, eve = inputs / "bob.png", inputs / "eve.png"
     assert go(mixes=(f"{bob}=.6 {eve}=.4",), sweep=3, faces=(bob, eve)).done == 5
-    made = {name: load_audio(inputs / "out" / f"s__{name}.wav")[0] for name in ("bob", "eve", "bob=1.00+eve=0.00", "bob=0.50+eve=0.50", "bob=0.00+eve=1.00")}
+    made = {
+        name: load_audio(inputs / "out" / f"s__{name}.wav")[0]
+        for name in ("bob", "eve", "bob=1.00+eve=0.00", "bob=0.50+eve=0.50", "bob=0.00+eve=1.00")
+    }
     np.testing.assert_allclose(made["bob=1.00+eve=0.00"], made["bob"], atol=5e-5)
     np.testing.assert_allclose(made["bob=0.00+eve=1.00"], made["eve"], atol=5e-5)
     assert all(np.abs(made["bob=0.50+eve=0.50"] - made[name]).max() > 1e-4 for name in ("bob", "eve"))
@@ -246,27 +285,39 @@ def test_a_sweep_goes_from_the_first_to_the_second(inputs, go):
 
 def test_parts_of_one_name_are_told_apart_by_their_folder(inputs, go):
     save_grey(inputs / "zoe" / "1.png", 70)
-    go(mixes=(f"{inputs / 'anna' / '1.png'}=1 {inputs / 'zoe' / '1.png'}=1", f"{inputs / 'anna'}=1 {inputs / 'bob.png'}=1"))
+    go(
+        mixes=(
+            f"{inputs / 'anna' / '1.png'}=1 {inputs / 'zoe' / '1.png'}=1",
+            f"{inputs / 'anna'}=1 {inputs / 'bob.png'}=1",
+        )
+    )
     assert set(table(inputs / "out")) == {"s__anna-1=0.50+zoe-1=0.50.wav", "s__anna=0.50+bob=0.50.wav"}
 
 
 def test_pairs_name_people_and_mixes(inputs, go):
     mix = f"{inputs / 'bob.png'}=1 {inputs / 'eve.png'}=1"
     write_table(inputs / "pairs.csv", [{"source": "s", "face": "anna"}, {"source": "s", "face": "bob=0.50+eve=0.50"}])
-    assert go(persons=(str(inputs / "anna"),), mixes=(mix,), faces=(inputs / "bob.png",), pairs=inputs / "pairs.csv").done == 2
+    assert (
+        go(persons=(str(inputs / "anna"),), mixes=(mix,), faces=(inputs / "bob.png",), pairs=inputs / "pairs.csv").done
+        == 2
+    )
     assert set(table(inputs / "out")) == {"s__anna.wav", "s__bob=0.50+eve=0.50.wav"}
 
 
 def test_baselines_and_degraded_pictures_of_people_and_mixes(inputs, go, analyser):
     mix, notes = f"{inputs / 'bob.png'}=1 {inputs / 'eve.png'}=1", Notes()
     beside = dict(baselines=("shuffled-faces", "mean-face"), degrade=("dark=.5",))
-    asked = dict(faces=(inputs / "eve.png", inputs / "bob.png"), persons=(str(inputs / "anna"),), mixes=(mix,), **beside)
+    asked = dict(
+        faces=(inputs / "eve.png", inputs / "bob.png"), persons=(str(inputs / "anna"),), mixes=(mix,), **beside
+    )
     assert go(notes, **asked).done == 4 + 1 + 4
     assert analyser.asked == 8  # four pictures, once as they are and once degraded
     rows = read_table(inputs / "out" / MANIFEST)
-    assert {row["baseline"]: sorted(r["target"] for r in rows if r["baseline"] == row["baseline"]) for row in rows if row["baseline"]} == {
-        name: ["anna", "bob", "eve"] for name in ("shuffled-faces", "mean-face")
-    }
+    assert {
+        row["baseline"]: sorted(r["target"] for r in rows if r["baseline"] == row["baseline"])
+        for row in rows
+        if row["baseline"]
+    } == {name: ["anna", "bob", "eve"] for name in ("shuffled-faces", "mean-face")}
     assert all(row["converted"] != f"s__{row['target']}.wav" for row in rows if row["baseline"] == "shuffled-faces")
     degraded = {row["target"]: row for row in rows if row["degradation"] == "dark=0.5"}
     assert set(degraded) == {"anna", "bob", "eve", "bob=0.50+eve=0.50"}
@@ -280,20 +331,30 @@ def test_baselines_and_degraded_pictures_of_people_and_mixes(inputs, go, analyse
 
 def test_the_mean_face_over_people(inputs, go, model, analyser):
     go(faces=(inputs / "bob.png",), persons=(str(inputs / "anna"),), baselines=("mean-face",))
-    bob, one, two = (analyser.analyse(load_image(inputs / f"{name}.png")).embedding for name in ("bob", "anna/1", "anna/2"))
+    bob, one, two = (
+        analyser.analyse(load_image(inputs / f"{name}.png")).embedding for name in ("bob", "anna/1", "anna/2")
+    )
     converter = Converter(model, "griffin-lim", "cpu")
     target = converter.target_from_embedding((bob + (one + two) / 2) / 2)
     expected = converter.speak(converter.analyse(inputs / "s.wav"), target)
-    np.testing.assert_allclose(load_audio(inputs / "out" / "baselines" / "mean-face" / "s__mean-face.wav")[0], expected, atol=1e-3)
+    np.testing.assert_allclose(
+        load_audio(inputs / "out" / "baselines" / "mean-face" / "s__mean-face.wav")[0], expected, atol=1e-3
+    )
 
 
 def test_cards_stand_in_for_each_other(inputs, go, model):
     converter = Converter(model, "griffin-lim", "cpu")
     for name in ("bob", "eve"):
-        save_card(inputs / "cards" / f"{name}.safetensors", converter.make_card(converter.target_from_face(inputs / f"{name}.png"), []))
+        save_card(
+            inputs / "cards" / f"{name}.safetensors",
+            converter.make_card(converter.target_from_face(inputs / f"{name}.png"), []),
+        )
     assert go(faces=(inputs / "cards",), baselines=("shuffled-faces",)).done == 2
     rows = read_table(inputs / "out" / MANIFEST)
-    assert {row["target"]: row["converted"] for row in rows if row["baseline"]} == {"bob": "s__eve.wav", "eve": "s__bob.wav"}
+    assert {row["target"]: row["converted"] for row in rows if row["baseline"]} == {
+        "bob": "s__eve.wav",
+        "eve": "s__bob.wav",
+    }
 
 
 # keys and loudness
@@ -310,7 +371,13 @@ def fixed(tmp_path):
     """Files of known contents; keys depend on nothing else."""
     (tmp_path / "model").mkdir()
     weights = {"model/model.safetensors": b"weights", "model/config.yaml": b"config"}
-    for name, content in {**weights, "s.wav": b"speech", "f.png": b"face", "v.wav": b"voice", "g.png": b"other"}.items():
+    for name, content in {
+        **weights,
+        "s.wav": b"speech",
+        "f.png": b"face",
+        "v.wav": b"voice",
+        "g.png": b"other",
+    }.items():
         (tmp_path / name).write_bytes(content)
     return tmp_path
 
@@ -323,7 +390,11 @@ def test_default_keys_stay_what_they_were(fixed):
 def test_pitch_people_and_mixes_count_in_the_key(fixed):
     face, other = fixed / "f.png", fixed / "g.png"
     keys = [key for pitch in ("auto", "keep", "+3", "180hz") for key in keys_of(fixed, faces=[face], pitch=pitch)]
-    keys += keys_of(fixed, persons=(f"{face},{other}",)) + keys_of(fixed, mixes=(f"{face}=1 {other}=1",)) + keys_of(fixed, mixes=(f"{face}=2 {other}=1",))
+    keys += (
+        keys_of(fixed, persons=(f"{face},{other}",))
+        + keys_of(fixed, mixes=(f"{face}=1 {other}=1",))
+        + keys_of(fixed, mixes=(f"{face}=2 {other}=1",))
+    )
     assert len(set(keys)) == len(keys) == 7
     assert keys_of(fixed, faces=[face], pitch="3") == keys_of(fixed, faces=[face], pitch="+3.0")
     assert keys_of(fixed, mixes=(f"{face}=.2 {other}=.2",)) == keys_of(fixed, mixes=(f"{other}=1 {face}=1",))
@@ -342,6 +413,8 @@ def test_as_loud_as_the_source(inputs, go, level):
     wav, rate = load_audio(recording(inputs / "s.wav", 1.0))
     save_audio(inputs / "s.wav", wav * level / 0.3, rate)
     go(faces=(inputs / "bob.png",))
-    source, made = (load_audio(path)[0].astype(np.float64) for path in (inputs / "s.wav", inputs / "out" / "s__bob.wav"))
+    source, made = (
+        load_audio(path)[0].astype(np.float64) for path in (inputs / "s.wav", inputs / "out" / "s__bob.wav")
+    )
     assert np.abs(made).max() < 0.98  # nothing is held back to keep from clipping
     assert abs(20 * np.log10(np.sqrt(np.mean(made**2)) / np.sqrt(np.mean(source**2)))) < 0.5

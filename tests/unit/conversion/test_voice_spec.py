@@ -33,8 +33,8 @@ def test_a_card_is_no_picture():
             lambda file: f"<{file.name}>",
         )
     assert str(told.value) == (
-        "expected pictures, found <c.safetensors> and 1 more: a card holds a voice, which cannot be averaged with pictures. "
-        "Take it away."
+        "expected pictures, found <c.safetensors> and 1 more: a card holds a voice, which cannot be averaged with "
+        "pictures. Take it away."
     )
 
 

@@ -13,8 +13,14 @@ from facevc_cli.core.workers import Workers, map_in_parallel
 TOLD = (
     MemoryError(),
     np._core._exceptions._ArrayMemoryError((10**9, 10**9), np.dtype(float)),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:83] data. DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+        "allocate 9 bytes."
+    ),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:83] data. DefaultCPUAllocator: not enough memory: you tried to allocate 9 "
+        "bytes."
+    ),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
     RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
     RuntimeError("std::bad_alloc"),
@@ -26,11 +32,16 @@ TOLD = (
 @pytest.mark.parametrize("error", TOLD, ids=lambda error: f"{type(error).__name__} {error}"[:40])
 def test_who_says_that_memory_ran_out(error):
     assert is_out_of_memory(error)
-    with pytest.raises(FaceVCError, match=r"^long\.wav: it needs more memory than there is .*shorter or smaller pieces"), report_memory_errors("long.wav"):
+    with (
+        pytest.raises(FaceVCError, match=r"^long\.wav: it needs more memory than there is .*shorter or smaller pieces"),
+        report_memory_errors("long.wav"),
+    ):
         raise error
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), OSError(errno.ENOENT, "no such file"), ValueError("out of memory")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes do not match"), OSError(errno.ENOENT, "no such file"), ValueError("out of memory")]
+)
 def test_other_errors_are_none(error):
     assert not is_out_of_memory(error)
     with pytest.raises(type(error)), report_memory_errors():
@@ -63,5 +74,5 @@ def test_arrays_of_the_failed_call_are_let_go():
         raise MemoryError
 
     with Workers(1) as workers:
-        (_, _, error), = workers.map(hold, [0])
+        ((_, _, error),) = workers.map(hold, [0])
     assert error is not None and seen[0]() is None

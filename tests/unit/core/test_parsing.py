@@ -33,7 +33,21 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: \x00", "control characters"),
         ("- a\n" * 110_000, "more than 100000 values"),
     ],
-    ids=["bomb", "itself", "lists", "mappings", "blocks", "twice", "python", "bool", "int", "date", "key", "nul", "many"],
+    ids=[
+        "bomb",
+        "itself",
+        "lists",
+        "mappings",
+        "blocks",
+        "twice",
+        "python",
+        "bool",
+        "int",
+        "date",
+        "key",
+        "nul",
+        "many",
+    ],
 )
 def test_yaml_that_is_refused_at_once(text: str, fault: str):
     started = time.monotonic()
@@ -53,7 +67,11 @@ def test_what_is_written_has_no_aliases():
     assert parse_settings(dump_yaml({"a": same, "b": same}), "f") == {"a": [1, 2], "b": [1, 2]}
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "{", "", b"\xff"], ids=["lists", "objects", "long", "open", "empty", "bytes"])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "{", "", b"\xff"],
+    ids=["lists", "objects", "long", "open", "empty", "bytes"],
+)
 def test_json_that_is_refused(text: str | bytes):
     with pytest.raises(FaceVCError, match="^where: cannot be read .not JSON"):
         parse_json(text, "where")
@@ -62,7 +80,13 @@ def test_json_that_is_refused(text: str | bytes):
 def test_files_that_are_no_settings(tmp_path: Path):
     (tmp_path / "big.yaml").write_bytes(b"#" * (MOST_BYTES + 1))
     (tmp_path / "latin.yaml").write_bytes("a: é".encode("latin-1"))
-    faults = {"big.yaml": "more than 1024 KB", "latin.yaml": "utf-8", "absent.yaml": "No such file", "a\0b.yaml": "null byte", "": "directory"}
+    faults = {
+        "big.yaml": "more than 1024 KB",
+        "latin.yaml": "utf-8",
+        "absent.yaml": "No such file",
+        "a\0b.yaml": "null byte",
+        "": "directory",
+    }
     for name, fault in faults.items():
         with pytest.raises(FaceVCError, match=f"cannot be read .*{fault}"):
             read_text(tmp_path / name)
@@ -73,7 +97,10 @@ def test_files_that_are_no_settings(tmp_path: Path):
 @pytest.mark.parametrize(
     ("override", "fault"),
     [
-        ("model.decoder.channels=1099511627776", "decoder: channels: expected a number from 1 to 8192, found 1099511627776"),
+        (
+            "model.decoder.channels=1099511627776",
+            "decoder: channels: expected a number from 1 to 8192, found 1099511627776",
+        ),
         ("model.slots=-4", "slots: expected a number from 1 to 8192, found -4"),
         ("model.slots=" + "9" * 5000, "slots: expected int, found '999"),
         ("model.slots=0x" + "f" * 5000, "slots: expected int, found '0xfff"),

@@ -1,4 +1,6 @@
-"""core/stopping.py, workers.py: Ctrl-C once and twice, terminations, closed terminals; what is in hand, what is left, how soon."""
+"""core/stopping.py, workers.py: Ctrl-C once and twice, terminations, closed terminals; what is in hand, what is left,
+how soon.
+"""
 
 import os
 import random
@@ -12,7 +14,8 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")]
 
-# A command of twelve items; each writes its temporary file, works, and renames it. What the reader got is saved at the end.
+# A command of twelve items; each writes its temporary file, works, and renames it. What the reader got is saved at the
+# end.
 COMMAND = """
 import signal, sys, threading, time
 from pathlib import Path
@@ -83,7 +86,10 @@ class Started:
         os.killpg(self.process.pid, number)
 
     def end(self, within_s: float = 60.0) -> int:
-        """The exit code. Nothing of the group runs on, no temporary file is left, and nothing looks like a traceback."""
+        """The exit code.
+
+        Nothing of the group runs on, no temporary file is left, and nothing looks like a traceback.
+        """
         try:
             code = self.process.wait(within_s)
             self.took_s = time.monotonic() - self.sent_s
@@ -123,8 +129,13 @@ def test_the_first_ctrl_c_finishes_what_is_in_hand(tmp_path, jobs):
     started.send(signal.SIGINT)
     assert started.end() == 130
     begun = sorted(int(path.name.split("-")[1]) for path in started.folder.glob("begun-*"))
-    assert started.got() == started.whole() == begun and 4 <= len(begun) <= 4 + 2 * jobs  # all that was begun is finished, and was given out
-    assert f"stopping, {jobs} file{'s' * (jobs > 1)} in hand; Ctrl-C again drops {'them' if jobs > 1 else 'it'}\n" in started.said()
+    assert (
+        started.got() == started.whole() == begun and 4 <= len(begun) <= 4 + 2 * jobs
+    )  # all that was begun is finished, and was given out
+    assert (
+        f"stopping, {jobs} file{'s' * (jobs > 1)} in hand; Ctrl-C again drops {'them' if jobs > 1 else 'it'}\n"
+        in started.said()
+    )
     assert "Stopped. What is finished is kept" in started.said()
 
 
@@ -172,7 +183,9 @@ def test_any_moment_will_do(tmp_path, seed):
             started.send(signal.SIGINT)
             time.sleep(rng.uniform(0.01, 0.3))
     code = started.end(10)
-    assert code in (130, 0) or (code == -signal.SIGINT and "12 done" in started.said())  # Python's own end cannot be caught
+    assert code in (130, 0) or (
+        code == -signal.SIGINT and "12 done" in started.said()
+    )  # Python's own end cannot be caught
 
 
 def test_who_ignores_ctrl_c_goes_on_ignoring_it():
@@ -186,7 +199,10 @@ with handle_signals():
     os.kill(os.getpid(), signal.SIGHUP)
     print("still here")
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "still here\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "still here\n"
+    )
 
 
 def test_ctrl_c_while_the_command_line_loads_is_silent():

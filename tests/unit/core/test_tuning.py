@@ -33,7 +33,12 @@ def test_weights_that_are_not_drawn():
     with skip_weight_init():
         layer, norm, ones = torch.nn.Conv1d(3, 4, 5), torch.nn.LayerNorm(7), torch.ones(3) * 2
     assert torch.equal(torch.random.get_rng_state(), before)  # nothing was drawn
-    assert layer.weight.shape == (4, 3, 5) and layer.weight.requires_grad and ones.sum() == 6 and norm(torch.zeros(7)).shape == (7,)
+    assert (
+        layer.weight.shape == (4, 3, 5)
+        and layer.weight.requires_grad
+        and ones.sum() == 6
+        and norm(torch.zeros(7)).shape == (7,)
+    )
     layer.load_state_dict({"weight": torch.ones(4, 3, 5), "bias": torch.zeros(4)})
     assert layer(torch.ones(1, 3, 5)).unique().tolist() == [15]
     torch.nn.Linear(2, 2)
@@ -44,13 +49,17 @@ def test_weights_that_are_not_drawn():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_memory_is_kept():
     def run(call):
-        done = subprocess.run([sys.executable, "-c", FAULTS.format(call=call)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", FAULTS.format(call=call)], capture_output=True, text=True, check=True
+        )
         return tuple(map(int, done.stdout.split()))
 
     _, plain = run("False")
     assert plain > 10 * 80 / 4  # at least one for each 4 MB, even with huge pages
     kept = [run("keep_freed_memory()") for _ in range(3)]
-    assert {done for done, _ in kept} == {1} and min(few for _, few in kept) < plain / 5  # the system may take pages back meanwhile
+    assert {done for done, _ in kept} == {1} and min(
+        few for _, few in kept
+    ) < plain / 5  # the system may take pages back meanwhile
 
 
 def test_elsewhere_memory_is_as_it_is(monkeypatch):

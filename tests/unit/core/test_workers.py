@@ -42,7 +42,9 @@ def share(_: int) -> tuple[int, str]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_and_errors_of_every_item(jobs):
-    found = {item: (result, str(error) if error else None) for item, result, error in map_in_parallel(half, range(9), jobs)}
+    found = {
+        item: (result, str(error) if error else None) for item, result, error in map_in_parallel(half, range(9), jobs)
+    }
     assert found == {n: (None, f"{n} is odd") if n % 2 else (n // 2, None) for n in range(9)}
 
 
@@ -61,8 +63,12 @@ def test_a_killed_worker_is_told_in_words():
 def test_who_kills_a_worker_is_found_and_the_rest_is_done():
     with Workers(2) as workers:
         found = {item: (result, str(error)) for item, result, error in workers.map(killed, range(9), outlive=True)}
-        assert found.pop(3)[0] is None and {item: result for item, (result, _) in found.items()} == {n: n for n in range(9) if n != 3}
-        assert sorted(item for item, *_ in workers.map(half, range(9))) == list(range(9))  # the next ones find processes again
+        assert found.pop(3)[0] is None and {item: result for item, (result, _) in found.items()} == {
+            n: n for n in range(9) if n != 3
+        }
+        assert sorted(item for item, *_ in workers.map(half, range(9))) == list(
+            range(9)
+        )  # the next ones find processes again
 
 
 def test_workers_stay_from_one_map_to_the_next_with_their_share_of_threads():

@@ -16,7 +16,13 @@ from facevc_cli.corpus.store_writer import StoreWriter
 
 def _batches(stores: Stores, crop_frames: int = 16, seed: int = 0, **options) -> CropBatches:
     features = Store(stores.features)
-    return CropBatches(CropReader(features, crop_frames, False), join_voices(features, Store(stores.voices), "train"), 5, seed, **options)
+    return CropBatches(
+        CropReader(features, crop_frames, False),
+        join_voices(features, Store(stores.voices), "train"),
+        5,
+        seed,
+        **options,
+    )
 
 
 def test_shares_no_utterance(tmp_path: Path, toy_stores: Stores):
@@ -34,7 +40,9 @@ def test_an_utterance_of_no_frames_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("row", [{"weight": "often"}, {"weight": "-1"}])
 def test_weights_that_are_no_weights(toy_stores: Stores, row: dict):
     with pytest.raises(FaceVCError, match=r"w.csv: expected"):
-        read_utterance_weights([{"utterance": "anna/a_1", **row}], Store(toy_stores.features), np.arange(4), Path("w.csv"))
+        read_utterance_weights(
+            [{"utterance": "anna/a_1", **row}], Store(toy_stores.features), np.arange(4), Path("w.csv")
+        )
 
 
 def test_joined_by_id_and_split(toy_stores: Stores):
@@ -127,7 +135,11 @@ def test_batches_travel_to_worker_processes(toy_stores: Stores):
 
 def test_weights_are_shares(toy_stores: Stores):
     features = Store(toy_stores.features)
-    table = [{"utterance": "anna/a_1", "weight": "3"}, {"utterance": "anna/a-2", "weight": "0"}, {"utterance": "unknown", "weight": "9"}]
+    table = [
+        {"utterance": "anna/a_1", "weight": "3"},
+        {"utterance": "anna/a-2", "weight": "0"},
+        {"utterance": "unknown", "weight": "9"},
+    ]
     weights = read_utterance_weights(table, features, np.arange(4), Path("w.csv"))
     assert weights.tolist() == [3, 0, 1, 1]
     batches = _batches(toy_stores, weights=weights)
@@ -140,14 +152,24 @@ def test_the_other_speaker_is_another(toy_stores: Stores):
     features = Store(toy_stores.features)
     voices = join_voices(features, Store(toy_stores.voices), "train")
     faces = [np.array([int(s)]) for s in voices.speakers]
-    batches = CropBatches(CropReader(features, 16, False), voices, 4, 0, faces=faces, face_embeddings=np.eye(4, dtype=np.float32), other_mel=True)
+    batches = CropBatches(
+        CropReader(features, 16, False),
+        voices,
+        4,
+        0,
+        faces=faces,
+        face_embeddings=np.eye(4, dtype=np.float32),
+        other_mel=True,
+    )
     for step in range(20):
         batch = batches[step]
         assert (batch["face"].argmax(1) != batch["other_face"].argmax(1)).all()
         assert not (batch["dvector"] == batch["other_dvector"]).all(1).any()
         assert batch["other_mel"].shape == batch["mel"].shape and batch["other_level"].shape == (4, 2)
     alone = Voices(voices.rows[:2], voices.dvectors[:2], voices.speakers[:2])
-    one = CropBatches(CropReader(features, 16, False), alone, 4, 0, faces=faces[:2], face_embeddings=np.eye(4, dtype=np.float32))
+    one = CropBatches(
+        CropReader(features, 16, False), alone, 4, 0, faces=faces[:2], face_embeddings=np.eye(4, dtype=np.float32)
+    )
     assert torch.equal(one[0]["face"], one[0]["other_face"])  # a single speaker still trains
 
 
@@ -155,6 +177,14 @@ def test_without_frames_only_vectors_are_read(toy_stores):
     features = Store(toy_stores.features)
     voices = join_voices(features, Store(toy_stores.voices), "train")
     faces = [np.array([0])] * len(voices.rows)
-    batch = CropBatches(CropReader(features, 16, False), voices, 4, 0, faces=faces, face_embeddings=np.eye(2, dtype=np.float32), frames=False)[0]
+    batch = CropBatches(
+        CropReader(features, 16, False),
+        voices,
+        4,
+        0,
+        faces=faces,
+        face_embeddings=np.eye(2, dtype=np.float32),
+        frames=False,
+    )[0]
     assert "mel" not in batch and "lf0" not in batch
     assert {"level", "dvector", "face", "other_face", "other_dvector"} <= batch.keys()

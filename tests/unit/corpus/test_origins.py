@@ -1,4 +1,6 @@
-"""corpus/origins.py: what counts as done in the extracting stages, and what a second run does with changed, moved and other files."""
+"""corpus/origins.py: what counts as done in the extracting stages, and what a second run does with changed, moved and
+other files.
+"""
 
 import os
 import shutil
@@ -58,7 +60,9 @@ def test_another_file_of_a_known_id_is_an_error_that_names_both(corpus, extract)
         extract(out, corpus / "spk/b")
     said = str(caught.value)
     assert str(corpus / "spk/a/001.flac") in said and str(corpus / "spk/b/001.flac") in said
-    assert all(advice in said for advice in ("common parent folder", "--speaker-pattern", "another output", "--overwrite"))
+    assert all(
+        advice in said for advice in ("common parent folder", "--speaker-pattern", "another output", "--overwrite")
+    )
     assert seconds_of(extract, out) == {"001": 0.3}
     assert extract(corpus / "both", corpus / "spk").done == 2
     assert seconds_of(extract, corpus / "both") == {"a/001": 0.3, "b/001": 0.5}
@@ -192,7 +196,7 @@ def test_a_wav_that_a_killed_run_did_not_enter_says_what_it_was_made_from(corpus
     with pytest.raises(FaceVCError, match="made from a file of other content"):
         wavs(out, corpus / "spk/b")
     assert wavs(out, corpus / "spk/a").skipped == 1
-    row, = read_table(out / "manifest.csv")
+    (row,) = read_table(out / "manifest.csv")
     assert (row["source"], row["source_sha256"]) == ("../spk/a/001.flac", hash_file(corpus / "spk/a/001.flac"))
 
 

@@ -77,7 +77,9 @@ def test_stores_of_two_systems_are_joined_by_names_that_look_the_same(tmp_path):
     with Store(tmp_path / "features.h5") as features, Store(tmp_path / "faces.h5") as faces:
         assert features.ids == faces.ids == [f"{NFC}/1"]
         for table in (None, [{"face": NFD, "speaker": NFC}], [{"face": f" {NFD}/1", "utterance": f"{NFC}/1 "}]):
-            assert {row: found.tolist() for row, found in pair_faces(features, np.arange(1), faces, table).items()} == {0: [0]}
+            assert {row: found.tolist() for row, found in pair_faces(features, np.arange(1), faces, table).items()} == {
+                0: [0]
+            }
 
 
 def test_a_clip_with_a_picture_beside_it_keeps_its_faces(tmp_path):

@@ -18,11 +18,12 @@ SETTINGS = {"mel": "fvmvc", "rate": 16000}
 def item(name: str, frames: int, seed: int = 0) -> Item:
     rng = np.random.default_rng([seed, frames])
     return Item(
-        name, name.split("/")[0],
+        name,
+        name.split("/")[0],
         {"mel": rng.normal(size=(frames, 3)).astype(np.float32), "f0": rng.normal(size=frames).astype(np.float32)},
         {"vector": rng.normal(size=4).astype(np.float32)},
         {"seconds": frames / 100, "kind": "é", "seen": frames},
-    )  # fmt: skip
+    )
 
 
 def same(a: Item, b: Item) -> bool:
@@ -142,7 +143,12 @@ def test_unknown_names_say_what_there_is(tmp_path):
         writer.add(item("a/0", 2))
         writer.merge([])
     with Store(tmp_path / "s.h5") as store:
-        for call, known in ((store.read_column, "kind"), (store.read_vectors, "vector"), (store.read_lengths, "mel"), (store.read_statistics, "Run the")):
+        for call, known in (
+            (store.read_column, "kind"),
+            (store.read_vectors, "vector"),
+            (store.read_lengths, "mel"),
+            (store.read_statistics, "Run the"),
+        ):
             with pytest.raises(FaceVCError, match=known):
                 call("absent")
 

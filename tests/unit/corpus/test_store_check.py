@@ -1,4 +1,7 @@
-"""corpus/store.py and corpus/store_check.py: damaged and hostile stores. Each is refused in words, by its file and the place, or read in full."""
+"""corpus/store.py and corpus/store_check.py: damaged and hostile stores.
+
+Each is refused in words, by its file and the place, or read in full.
+"""
 
 import json
 import os
@@ -96,7 +99,10 @@ def _cycle(file: h5py.File) -> None:
 
 
 HOSTILE = {
-    "a link to another file": (_link("vectors", h5py.ExternalLink("other.h5", "/vectors")), "/vectors.*a link to another file"),
+    "a link to another file": (
+        _link("vectors", h5py.ExternalLink("other.h5", "/vectors")),
+        "/vectors.*a link to another file",
+    ),
     "one deeper": (_link("vectors/w", h5py.ExternalLink("other.h5", "/x")), "vectors/w.*a link to another file"),
     "one for the offsets": (_link("index/offset/mel", h5py.ExternalLink("other.h5", "/x")), "index/offset/mel"),
     "one for the index": (_link("index", h5py.ExternalLink("other.h5", "/x")), "/index.*a link to another file"),
@@ -112,7 +118,10 @@ HOSTILE = {
     "ids that are not UTF-8": (_replace("index/id", np.array([b"a", b"\xff\xfe", b"c"])), "index/id"),
     "too few speakers": (_replace("index/speaker", ["a", "b"]), "index/speaker.*one value for each"),
     "an array for the index": (_replace("index", [1]), "At index: expected a group"),
-    "a group for an array": (lambda file: (_replace("frames/mel", None)(file), file.create_group("frames/mel")), "frames/mel.*expected an array"),
+    "a group for an array": (
+        lambda file: (_replace("frames/mel", None)(file), file.create_group("frames/mel")),
+        "frames/mel.*expected an array",
+    ),
     "text for frames": (_replace("frames/mel", ["x"] * 9), "frames/mel.*expected numbers"),
     "a number for frames": (_replace("frames/mel", 1.0), "frames/mel"),
     "negative offsets": (_replace("index/offset/mel", [-1, 3, 6]), "index/offset/mel.*expected 0 to 9.*found -1"),
@@ -133,7 +142,10 @@ HOSTILE = {
     "statistics of NaN": (_replace("statistics/mean", [1.0, np.nan]), "statistics/mean.*not finite"),
     "vectors of another size": (_replace("vectors/v", np.zeros((2, 4))), "vectors/v.*a row for each of 3 items"),
 }
-HOSTILE["a packed bomb"] = (_replace("vectors/v", np.zeros((3, 3 * 10**7), np.uint8), compression="gzip"), "vectors/v.*no more than a file of")
+HOSTILE["a packed bomb"] = (
+    _replace("vectors/v", np.zeros((3, 3 * 10**7), np.uint8), compression="gzip"),
+    "vectors/v.*no more than a file of",
+)
 
 
 @pytest.fixture
@@ -193,7 +205,9 @@ def test_a_text_whose_length_lies(store):
     data = bytearray(store.read_bytes())
     data[place : place + 4] = (3 << 30).to_bytes(4, "little")  # HDF5 would take 3 GiB before it looks for the text
     store.write_bytes(data)
-    with pytest.raises(FaceVCError, match=r"index/speaker: expected texts that fit a file of \d+ bytes, found 32212254\d\d bytes"):
+    with pytest.raises(
+        FaceVCError, match=r"index/speaker: expected texts that fit a file of \d+ bytes, found 32212254\d\d bytes"
+    ):
         Store(store)
 
 
@@ -212,9 +226,13 @@ except FaceVCError as error:
 def test_a_heap_that_hdf5_would_read_for_ever(store):
     data = bytearray(store.read_bytes())
     first = data.index(b"GCOL\x01") + 16
-    data[first + 8 : first + 16] = (2**64 - 16).to_bytes(8, "little")  # the first text's size: the next begins where it begins
+    data[first + 8 : first + 16] = (2**64 - 16).to_bytes(
+        8, "little"
+    )  # the first text's size: the next begins where it begins
     store.write_bytes(data)
-    done = subprocess.run([sys.executable, "-c", HANGS, str(store)], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS, str(store)], capture_output=True, text=True, check=True, timeout=60
+    )
     assert f"At byte {first - 16}: expected a heap of texts in order" in done.stdout
 
 
@@ -237,7 +255,8 @@ from facevc_cli.corpus.store_writer import StoreWriter
 def fill(first, last):
     with StoreWriter(Path(sys.argv[1]), "x", {}, shard_items=8) as writer:
         for i in range(first, last):
-            writer.add(Item(f"a/{i:03}", "a", {"mel": np.full((40, 8), i, np.float32)}, {"v": np.full(64, i, np.float32)}))
+            mel, vector = np.full((40, 8), i, np.float32), np.full(64, i, np.float32)
+            writer.add(Item(f"a/{i:03}", "a", {"mel": mel}, {"v": vector}))
         writer.merge([])
 fill(0, 10)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
@@ -252,7 +271,9 @@ except FaceVCError as error:
 @pytest.mark.parametrize("limit", [1, 2000, 4096, 9000, 13_001, 17_500, 30_000, 60_000])
 def test_a_full_disk_is_one_clear_error_and_the_store_before_is_whole(tmp_path, limit):
     path = tmp_path / "s.h5"
-    done = subprocess.run([sys.executable, "-c", FULL, str(path), str(limit)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(path), str(limit)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "could not be written" in done.stderr, done.stderr
     with Store(path) as store:
         assert len(store) == 10 and store.read_frames("mel", 9)[0, 0] == 9

@@ -24,12 +24,18 @@ def test_the_weights_are_ffmpegs(layout):
 
 def test_channels_without_names_are_guessed_and_unknown_ones_averaged():
     assert list(choose_weights(6, ["NONE"] * 6)) == list(choose_weights(6, ["FL", "FR", "FC", "LFE", "BL", "BR"]))
-    assert choose_weights(2) is None and choose_weights(12) is None and choose_weights(4, ["AMBI0", "AMBI1", "AMBI2", "AMBI3"]) is None
+    assert (
+        choose_weights(2) is None
+        and choose_weights(12) is None
+        and choose_weights(4, ["AMBI0", "AMBI1", "AMBI2", "AMBI3"]) is None
+    )
     assert list(mix_channels(np.array([[1.0, 2.0, 6.0] * 4]))) == [3.0]
 
 
 def test_levels_do_not_depend_on_the_blocks():
-    wav = np.random.default_rng(0).standard_normal((1000, 2)).astype(np.float32) * np.float32(0.1) + np.array([0.3, 0], np.float32)
+    wav = np.random.default_rng(0).standard_normal((1000, 2)).astype(np.float32) * np.float32(0.1) + np.array(
+        [0.3, 0], np.float32
+    )
     levels = ChannelLevels()
     for block in np.split(wav, [1, 10, 700]):
         levels.add(block, mix_channels(block))
@@ -67,7 +73,9 @@ def test_drift_goes_and_the_voice_stays_as_loud_as_it_is(rate, drift):
 
 
 def test_drift_is_the_same_whatever_the_blocks(monkeypatch):
-    given = (0.3 * np.sin(np.arange(24000) / 4000) + 0.05 * np.random.default_rng(0).standard_normal(24000)).astype(np.float32)
+    given = (0.3 * np.sin(np.arange(24000) / 4000) + 0.05 * np.random.default_rng(0).standard_normal(24000)).astype(
+        np.float32
+    )
     whole, pieces = given.copy(), given.copy()
     assert remove_drift(whole, 16000)
     monkeypatch.setattr(downmix, "BLOCK_SAMPLES", 4099)

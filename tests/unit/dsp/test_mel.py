@@ -25,7 +25,9 @@ by_name = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda d: d.nam
 def speech_like(samples: int, rate: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     t = np.arange(samples) / rate
-    return (0.3 * np.sin(2 * np.pi * 130 * t) * np.sin(2 * np.pi * 2 * t) + 0.01 * rng.standard_normal(samples)).astype(np.float32)
+    return (0.3 * np.sin(2 * np.pi * 130 * t) * np.sin(2 * np.pi * 2 * t) + 0.01 * rng.standard_normal(samples)).astype(
+        np.float32
+    )
 
 
 @by_name
@@ -42,7 +44,9 @@ def test_log_mel_is_librosas(definition, samples):
     wav = speech_like(samples, d.rate)
     side = 0 if d.centred else (d.n_fft - d.hop_samples) // 2
     padded = wav if d.centred else np.pad(wav, side, mode="reflect")
-    stft = librosa.stft(padded, n_fft=d.n_fft, hop_length=d.hop_samples, win_length=d.win_samples, center=d.centred, pad_mode="reflect")
+    stft = librosa.stft(
+        padded, n_fft=d.n_fft, hop_length=d.hop_samples, win_length=d.win_samples, center=d.centred, pad_mode="reflect"
+    )
     filters = librosa.filters.mel(sr=d.rate, n_fft=d.n_fft, n_mels=d.n_mels, fmin=d.fmin_hz, fmax=d.fmax_hz)
     expected = np.maximum(filters @ np.abs(stft), d.floor)
     expected = np.log10(expected) if d.log == "log10" else np.log(expected)
@@ -98,7 +102,9 @@ def test_frontend_is_told_in_full_and_checked():
 
 
 def test_frontend_levels_and_trims():
-    wav = np.concatenate([np.zeros(8000, np.float32), 0.2 * np.sign(speech_like(8000, 22050)), np.zeros(8000, np.float32)])
+    wav = np.concatenate(
+        [np.zeros(8000, np.float32), 0.2 * np.sign(speech_like(8000, 22050)), np.zeros(8000, np.float32)]
+    )
     prepared = Frontend.standard("hifigan").prepare(wav)
     assert 8000 <= len(prepared) < 12_000
     assert np.isclose(np.abs(prepared).max(), 0.9, atol=1e-3)

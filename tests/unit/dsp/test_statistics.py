@@ -47,13 +47,19 @@ def _feed(step, whole, size=50):
     [
         normalise_over_time,
         lambda mel, statistics=WHOLE: scale_variance(mel, 1.3, statistics),
-        lambda mel, statistics=WHOLE: retrieve(mel, torch.randn(40, 8, generator=torch.Generator().manual_seed(1)), 0.5, statistics),
-        lambda mel, statistics=WHOLE: match(mel[0], BandStatistics(torch.ones(8), torch.ones(8), 900), 1.0, 1.0, statistics)[None],
+        lambda mel, statistics=WHOLE: retrieve(
+            mel, torch.randn(40, 8, generator=torch.Generator().manual_seed(1)), 0.5, statistics
+        ),
+        lambda mel, statistics=WHOLE: match(
+            mel[0], BandStatistics(torch.ones(8), torch.ones(8), 900), 1.0, 1.0, statistics
+        )[None],
     ],
 )
 def test_the_last_piece_of_a_stream_is_that_of_the_whole(step):
     """By then the stream has heard all that the whole utterance has."""
-    whole = torch.randn(1, 400, 8, generator=torch.Generator().manual_seed(0)) + torch.linspace(0, 3, 400)[None, :, None]
+    whole = (
+        torch.randn(1, 400, 8, generator=torch.Generator().manual_seed(0)) + torch.linspace(0, 3, 400)[None, :, None]
+    )
     torch.testing.assert_close(_feed(step, whole), step(whole)[:, -50:], atol=1e-4, rtol=1e-4)
     first = next(iter(whole.split(50, dim=1)))
     torch.testing.assert_close(step(first, RunningStatistics(9)), step(first))
@@ -65,4 +71,6 @@ def test_levels():
     assert match_loudness(quiet.copy(), 0.2, both)[0] == pytest.approx(0.1 * 0.2 / measure_rms(both))
     assert match_loudness(quiet.copy(), 0.2)[0] == pytest.approx(0.2)
     frontend = Frontend("hifigan", peak=0.8)
-    assert frontend.match_peak(quiet, both)[0] == pytest.approx(0.2) and frontend.match_peak(quiet)[0] == pytest.approx(0.8)
+    assert frontend.match_peak(quiet, both)[0] == pytest.approx(0.2) and frontend.match_peak(quiet)[0] == pytest.approx(
+        0.8
+    )

@@ -13,7 +13,13 @@ def test_bootstrap_interval_covers_the_truth():
     covered = 0
     for trial in range(200):
         means = rng.normal(0.0, 1.0, 24)
-        terms = Terms.of([(mean + rng.normal(0, 0.2), conversion("s", str(i), "f")) for i, mean in enumerate(means) for _ in range(6)])
+        terms = Terms.of(
+            [
+                (mean + rng.normal(0, 0.2), conversion("s", str(i), "f"))
+                for i, mean in enumerate(means)
+                for _ in range(6)
+            ]
+        )
         found = estimate_figure(terms, seed=trial, draws=400)
         covered += found.low <= 0.0 <= found.high
     assert 0.88 <= covered / 200 <= 0.98
@@ -36,25 +42,47 @@ def test_difference_by_hand():
     rows = [conversion(s, t, f"{t}1") for s in "su" for t in "abc"]
     ours = Terms.of([(float(i), row) for i, row in enumerate(rows)])
     same = estimate_difference(ours, Terms.of([(i - 0.5, row) for i, row in enumerate(rows)]), draws=200)
-    assert same.n == 6 and [same.value, same.low, same.high] == pytest.approx([0.5] * 3)  # a steady lead has no spread, however much the faces differ
-    part = estimate_difference(ours, Terms.of([(10.0, rows[1]), (20.0, rows[3]), (7.0, conversion("s", "z", "z1"))]), draws=200)
+    assert same.n == 6 and [same.value, same.low, same.high] == pytest.approx(
+        [0.5] * 3
+    )  # a steady lead has no spread, however much the faces differ
+    part = estimate_difference(
+        ours, Terms.of([(10.0, rows[1]), (20.0, rows[3]), (7.0, conversion("s", "z", "z1"))]), draws=200
+    )
     assert (part.value, part.n) == ((1 + 3) / 2 - 15, 2)
-    assert estimate_difference(ours, Terms.of([(1.0, conversion("elsewhere", "a", "a1"))])) is None and estimate_difference(ours, Terms.of([])) is None
+    assert (
+        estimate_difference(ours, Terms.of([(1.0, conversion("elsewhere", "a", "a1"))])) is None
+        and estimate_difference(ours, Terms.of([])) is None
+    )
 
 
 def test_difference_weighs_terms_and_knows_pairs_in_either_order():
     a, b, c = (conversion("s", t, f"{t}1") for t in "abc")
     found = estimate_difference(Terms.of([(1.0, a), (0.0, b)], [3, 1]), Terms.of([(0.0, b), (0.0, a)], [1, 3]))
     assert found.value == 0.75
-    pairwise = estimate_difference(Terms.of([(1.0, a, b), (0.5, a, c), (0.9, b, c)]), Terms.of([(0.2, b, a), (0.1, c, a), (0.5, c, b)]))
-    assert pairwise.n == 3 and pairwise.value == pytest.approx((0.8 + 0.4 + 0.4) / 3) and 0.4 <= pairwise.low <= pairwise.high <= 0.8 + 1e-9
+    pairwise = estimate_difference(
+        Terms.of([(1.0, a, b), (0.5, a, c), (0.9, b, c)]), Terms.of([(0.2, b, a), (0.1, c, a), (0.5, c, b)])
+    )
+    assert (
+        pairwise.n == 3
+        and pairwise.value == pytest.approx((0.8 + 0.4 + 0.4) / 3)
+        and 0.4 <= pairwise.low <= pairwise.high <= 0.8 + 1e-9
+    )
 
 
 def test_difference_falls_back_on_targets_where_faces_have_other_names():
-    ours = Terms.of([(0.0, conversion("s", "a", "a1.jpg")), (1.0, conversion("s", "a", "a2.jpg")), (3.0, conversion("s", "b", "b1.jpg"))])
+    ours = Terms.of(
+        [
+            (0.0, conversion("s", "a", "a1.jpg")),
+            (1.0, conversion("s", "a", "a2.jpg")),
+            (3.0, conversion("s", "b", "b1.jpg")),
+        ]
+    )
     theirs = Terms.of([(0.0, conversion("s", "a", "x")), (1.0, conversion("s", "b", "y"))])
     found = estimate_difference(ours, theirs)
-    assert (found.value, found.n) == ((0.5 * 2 + 3) / 3 - 0.5, 2)  # the two terms of one target are one of double weight
+    assert (found.value, found.n) == (
+        (0.5 * 2 + 3) / 3 - 0.5,
+        2,
+    )  # the two terms of one target are one of double weight
 
 
 def test_paired_interval_is_narrower_than_the_figures_and_covers_the_truth():
@@ -63,7 +91,10 @@ def test_paired_interval_is_narrower_than_the_figures_and_covers_the_truth():
     rows, covered = [conversion("s", str(i), "f") for i in range(24)], 0
     for trial in range(200):
         face = rng.normal(0, 1, 24)
-        ours, theirs = (Terms.of([(f + lead + rng.normal(0, 0.1), r) for f, r in zip(face, rows, strict=True)]) for lead in (0.2, 0.0))
+        ours, theirs = (
+            Terms.of([(f + lead + rng.normal(0, 0.1), r) for f, r in zip(face, rows, strict=True)])
+            for lead in (0.2, 0.0)
+        )
         found, alone = estimate_difference(ours, theirs, trial, 400), estimate_figure(ours, trial, 400)
         covered += found.low <= 0.2 <= found.high
         assert found.high - found.low < (alone.high - alone.low) / 3

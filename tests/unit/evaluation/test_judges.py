@@ -45,7 +45,9 @@ def plugin(tmp_path, monkeypatch):
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: loudness-judge\nVersion: 2.5\n")
     names = {"loudness": "Loudness", "broken": "Broken", "shapeless": "Shapeless", "gone": "unloadable"}
-    (package / "entry_points.txt").write_text(f"[{PLUGINS.group}]\n" + "".join(f"{k} = loudness_judge:{v}\n" for k, v in names.items()))
+    (package / "entry_points.txt").write_text(
+        f"[{PLUGINS.group}]\n" + "".join(f"{k} = loudness_judge:{v}\n" for k, v in names.items())
+    )
     judges.load_speaker_judge.cache_clear()
     yield tmp_path
     judges.load_speaker_judge.cache_clear()
@@ -60,7 +62,9 @@ def test_a_judge_of_another_package_is_found_named_and_normalised(plugin):
 
 
 def test_what_is_wrong_with_a_judge_is_said(plugin):
-    with pytest.raises(UsageError, match="--speaker-judge ecapa: .*There are: resemblyzer, broken, gone, loudness, shapeless"):
+    with pytest.raises(
+        UsageError, match="--speaker-judge ecapa: .*There are: resemblyzer, broken, gone, loudness, shapeless"
+    ):
         load_speaker_judge("ecapa")
     with pytest.raises(FaceVCError, match="does not load .*weights are gone"):
         load_speaker_judge("gone")
@@ -75,7 +79,9 @@ def test_it_listens_in_this_process_and_in_others(plugin, files):
     paths = [str(plugin / f"{i}.wav") for i in range(files)]
     for i, path in enumerate(paths):
         save_audio(path, np.full(2000 if i else 900, 0.1 + i / 100, np.float32), 16000)
-    heard = JudgeAnswers(Judges(speaker="loudness", name="loudness"), plugin / "cache", Tally(SILENT), jobs=2).hear_voices(paths)
+    heard = JudgeAnswers(
+        Judges(speaker="loudness", name="loudness"), plugin / "cache", Tally(SILENT), jobs=2
+    ).hear_voices(paths)
     assert len(heard) == files and heard[paths[0]].embedding.tolist() == [1, 0]
     assert all(heard[path].embedding == pytest.approx([0.6, 0.8]) for path in paths[1:])
     assert [path.name for path in (plugin / "cache").iterdir()] == [f"voices-loudness-v{CACHE_VERSION}.npz"]
@@ -86,7 +92,9 @@ def test_judges_that_are_not_installed_are_said_once(monkeypatch):
         monkeypatch.setattr(judges, name, lambda: False)
     notes: list[str] = []
     found = choose_judges("resemblyzer", "auto", None, True, notes)
-    assert found.recogniser is None and found.naturalness is None and found.dnsmos is None and found.threshold is not None
+    assert (
+        found.recogniser is None and found.naturalness is None and found.dnsmos is None and found.threshold is not None
+    )
     assert [note.split(" off:")[0] for note in notes] == ["WER and CER are", "naturalness is", "DNSMOS is"]
     choose_judges("resemblyzer", "none", None, False, notes)
     assert len(notes) == 3
@@ -117,12 +125,16 @@ def test_naturalness_window_by_window_is_what_the_network_says_of_all():
 
     judge = judges.DistillMOS()
     time = np.arange(17 * 8000) / 16000  # 8.5 s: two windows
-    wav = (np.sin(2 * np.pi * 3 * time) * sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20)) / 4).astype(np.float32)
+    wav = (np.sin(2 * np.pi * 3 * time) * sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20)) / 4).astype(
+        np.float32
+    )
     wav[125_000:] = np.random.default_rng(0).normal(0, 0.3, len(wav) - 125_000)  # in the second alone
     with torch.inference_mode():
         whole, first = (float(judge._model(torch.from_numpy(part)[None])[0]) for part in (wav, wav[:122880]))
     assert judge.score(wav) == pytest.approx(whole, abs=1e-5) and abs(whole - first) > 1e-3
-    assert judge.score(wav[:8000]) == pytest.approx(float(judge._model(torch.from_numpy(wav[:8000])[None])[0]), abs=1e-5)
+    assert judge.score(wav[:8000]) == pytest.approx(
+        float(judge._model(torch.from_numpy(wav[:8000])[None])[0]), abs=1e-5
+    )
 
 
 def test_whisper_reads_again_what_went_round_in_circles():
@@ -143,7 +155,9 @@ def test_whisper_reads_again_what_went_round_in_circles():
 
 
 def test_whisper_goes_on_where_it_stopped_reading_at_a_pause():
-    """Words' times make faster-whisper go on; what it doubts there is no text; one window only; a text that fits the sound is read once."""
+    """Words' times make faster-whisper go on; what it doubts there is no text; one window only; a text that fits the
+    sound is read once.
+    """
     pytest.importorskip("faster_whisper")
     asked = []
 
@@ -157,8 +171,12 @@ def test_whisper_goes_on_where_it_stopped_reading_at_a_pause():
     recogniser.language, recogniser._model = "en", SimpleNamespace(transcribe=transcribe)
     whole = Transcript("Chapter 11. It is with difficulty that I remember.", "en")
     assert recogniser.transcribe(np.zeros(7 * 16000, np.float32)) == whole and asked == [False, True]
-    assert recogniser.transcribe(np.zeros(2 * 16000, np.float32)) == Transcript("Chapter 11.", "en") and asked[2:] == [False]
-    assert recogniser.transcribe(np.zeros(31 * 16000, np.float32)) == Transcript("Chapter 11.", "en") and asked[3:] == [False]
+    assert recogniser.transcribe(np.zeros(2 * 16000, np.float32)) == Transcript("Chapter 11.", "en") and asked[2:] == [
+        False
+    ]
+    assert recogniser.transcribe(np.zeros(31 * 16000, np.float32)) == Transcript("Chapter 11.", "en") and asked[3:] == [
+        False
+    ]
 
 
 def test_whisper_reads_one_window_without_timestamps():

@@ -77,7 +77,9 @@ def noted(log: Path) -> list[list[str]]:
     return [line.split() for line in log.read_text().splitlines()]
 
 
-def scored(paths: list[str], folder: Path, judge: Noted, jobs: int, reporter=SILENT) -> tuple[dict[str, float], list[tuple[str, str]]]:
+def scored(
+    paths: list[str], folder: Path, judge: Noted, jobs: int, reporter=SILENT
+) -> tuple[dict[str, float], list[tuple[str, str]]]:
     tally = Tally(reporter)
     return JudgeAnswers(Judges(None, "none"), folder, tally, jobs).score_naturalness(paths, judge), tally.failures
 
@@ -92,7 +94,9 @@ def test_several_processes_say_what_one_says_in_the_same_order(paths, tmp_path):
     assert failed_two[0][1] == "naturalness by noted failed on this recording (ValueError: no such sound)."
     name = f"mos-noted-v{CACHE_VERSION}.npz"
     with np.load(tmp_path / "one" / name) as a, np.load(tmp_path / "two" / name) as b:
-        assert dict(zip(a["keys"], a["rows"].tolist(), strict=True)) == dict(zip(b["keys"], b["rows"].tolist(), strict=True))
+        assert dict(zip(a["keys"], a["rows"].tolist(), strict=True)) == dict(
+            zip(b["keys"], b["rows"].tolist(), strict=True)
+        )
     here, there = noted(tmp_path / "log1"), noted(tmp_path / "log2")
     assert {pid for pid, *_ in here} == {str(os.getpid())}
     assert there[0][:2] == [str(os.getpid()), "made"] and str(os.getpid()) not in {pid for pid, *_ in there[1:]}
@@ -110,7 +114,10 @@ def test_each_process_gets_its_share_of_the_processors(paths, tmp_path, monkeypa
 @pytest.mark.slow
 def test_a_file_that_kills_its_process_is_one_failed_row(paths, tmp_path):
     found, failed = scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log"), bad=20, fatal=5), 2)
-    assert [Path(name).name for name, _ in failed] == ["05.wav", "20.wav"] and "worked on this item alone died" in failed[0][1]
+    assert [Path(name).name for name, _ in failed] == [
+        "05.wav",
+        "20.wav",
+    ] and "worked on this item alone died" in failed[0][1]
     assert len(found) == FILES - 2 and found[paths[5]] == pytest.approx(0.6)
     again, failed = scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log2")), 1)
     assert len(again) == FILES and not failed  # failures are not remembered, the rest is
@@ -153,7 +160,9 @@ def test_texts_in_several_processes_know_their_languages(paths, tmp_path):
         found[jobs] = JudgeAnswers(Judges(None, "none"), None, Tally(SILENT), jobs).transcribe(rows, heard, judge)
         assert sum(what == "2" for _, what, _ in noted(tmp_path / f"log{jobs}")) == 1
     assert found[1] == found[2] and list(found[1]) == list(found[2])
-    assert found[2][sources[0]] == Transcript("0.1 in None", "de") and found[2][paths[4]] == Transcript("0.5 in de", "de")
+    assert found[2][sources[0]] == Transcript("0.1 in None", "de") and found[2][paths[4]] == Transcript(
+        "0.5 in de", "de"
+    )
 
 
 def test_a_lent_judge_is_made_once_a_process(tmp_path):

@@ -22,7 +22,9 @@ from facevc_cli.files.image import save_image
 from facevc_cli.files.tables import write_table
 from facevc_cli.manifest.conversion import Conversion, make_label
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 HOSTILE = '</script><img src=x onerror=alert(1)>, "q"\n{{ 7 * 7 }}'
 
 
@@ -52,7 +54,9 @@ def converted(files, base="a", baseline="", sources=4, targets=6, degradation=""
     return [
         Conversion(
             system=make_label(base, baseline, degradation),
-            converted=sound(f"{file or re.sub(r'[^a-z]', '', base)}-{baseline}{degradation.replace('=', '')}-s{s}-t{t}"),
+            converted=sound(
+                f"{file or re.sub(r'[^a-z]', '', base)}-{baseline}{degradation.replace('=', '')}-s{s}-t{t}"
+            ),
             source_id=f"s{s}",
             target=f"t{t}",
             face=face(f"face-t{t}"),
@@ -67,7 +71,9 @@ def converted(files, base="a", baseline="", sources=4, targets=6, degradation=""
 
 
 def evaluation(*conversions: list[Conversion]) -> Evaluation:
-    return Evaluation([c for several in conversions for c in several], Evidence({}, 0.7, None), {}, {}, {}, {}, None, [])
+    return Evaluation(
+        [c for several in conversions for c in several], Evidence({}, 0.7, None), {}, {}, {}, {}, None, []
+    )
 
 
 def written(found: Evaluation, path: Path, items: int, seed: int = 0):
@@ -138,7 +144,9 @@ def test_same_seed_same_page(files, tmp_path):
 
 def test_page_shows_no_names_and_needs_no_network(files, tmp_path):
     conversions = [replace(c, source_id="secret-source", target="secret-target") for c in converted(files, HOSTILE)]
-    others = [replace(c, source_id="secret-source", target="secret-other") for c in converted(files, HOSTILE, file="another")]
+    others = [
+        replace(c, source_id="secret-source", target="secret-other") for c in converted(files, HOSTILE, file="another")
+    ]
     page, trials, names = written(evaluation(conversions, others), tmp_path / "test.html", 4)
     assert {t["kind"] for t in trials} == {"MOS", "CPR"} and any(row[0] == HOSTILE for row in names.values())
     for hidden in ("<img src=x", "secret", "alert(1)", Path(files[0]("x")).parent.name, "face-t", "shuffled-"):
@@ -153,11 +161,16 @@ def test_own_conversions_for_others_stand_in_for_the_shuffled_baseline(files, tm
     compared = [names[t["item"]] for t in trials if t["kind"] == "CPR"]
     assert len(compared) == 24 and {row[1] for row in compared} == {"a/shuffled-faces"}
     assert all(len(set(t["recordings"])) == 2 for t in trials if t["kind"] == "CPR")
-    assert all(count == 2 for count in Counter(r for t in trials if t["kind"] == "CPR" for r in t["recordings"]).values())
+    assert all(
+        count == 2 for count in Counter(r for t in trials if t["kind"] == "CPR" for r in t["recordings"]).values()
+    )
 
     real = evaluation(converted(files), converted(files, "a", "shuffled-faces"), converted(files, "a", "mean-face"))
     _, trials, names = written(real, tmp_path / "real.html", 1000)
-    assert Counter(names[t["item"]][1] for t in trials if t["kind"] == "CPR") == {"a/shuffled-faces": 24, "a/mean-face": 24}
+    assert Counter(names[t["item"]][1] for t in trials if t["kind"] == "CPR") == {
+        "a/shuffled-faces": 24,
+        "a/mean-face": 24,
+    }
     assert {names[t["item"]][0] for t in trials if t["kind"] == "MOS"} == {"a", "source"}  # the baselines speak alike
 
 
@@ -169,13 +182,17 @@ def test_what_cannot_be_asked_is_left_out_and_said(files, tmp_path):
     assert "Which voice fits the face better" not in page and "Part 1:" not in page
 
     silent = [replace(c, source="", face="voice.wav") for c in converted(files)]
-    notes = write_listening_test(evaluation(silent, converted(files, degradation="blur=4")), tmp_path / "test.html", items=4, seed=0)
+    notes = write_listening_test(
+        evaluation(silent, converted(files, degradation="blur=4")), tmp_path / "test.html", items=4, seed=0
+    )
     assert [note.split(":")[1][:22] for note in notes] == [" CPR is off", " conversions by degrad"]
     faceless = [replace(c, face="gone.png") for c in converted(files)]
     assert "CPR is off" in write_listening_test(evaluation(faceless), tmp_path / "test.html", items=4, seed=0)[0]
     notes = write_listening_test(evaluation(silent), tmp_path / "test.html", items=4, seed=0)
     assert "no real speech" in notes[0] and "real speech" not in (tmp_path / "test.html").read_text(encoding="utf-8")
-    notes = write_listening_test(evaluation(converted(files), converted(files, "b")), tmp_path / "test.html", items=2, seed=0)
+    notes = write_listening_test(
+        evaluation(converted(files), converted(files, "b")), tmp_path / "test.html", items=2, seed=0
+    )
     assert notes == ["listening test: too few items to ask about source, b against b/shuffled-faces"]
 
 
@@ -185,7 +202,9 @@ def test_mos_and_cpr_by_hand(files, tmp_path):
     choices = {("a/mean-face", "t0"): "system", ("a/mean-face", "t1"): "none", ("a/mean-face", "t2"): "other"}
 
     def ana(kind, system, other, source_id, target):
-        return choices.get((other, target), "system") if kind == "CPR" else "5" if system == "source" else ratings[target]
+        return (
+            choices.get((other, target), "system") if kind == "CPR" else "5" if system == "source" else ratings[target]
+        )
 
     def ben(kind, system, other, source_id, target):
         return "1" if (kind, system, target) == ("MOS", "a", "t0") else None
@@ -210,8 +229,12 @@ def test_mos_and_cpr_by_hand(files, tmp_path):
 def test_last_answer_of_a_listener_counts(files, tmp_path):
     found = evaluation(converted(files, sources=1, targets=3))
     page = tmp_path / "test.html"
-    first = answered(tmp_path / "1.csv", found, page, lambda kind, system, *_: "1" if (kind, system) == ("MOS", "a") else None)
-    later = answered(tmp_path / "2.csv", found, page, lambda kind, system, *_: "4" if (kind, system) == ("MOS", "a") else None)
+    first = answered(
+        tmp_path / "1.csv", found, page, lambda kind, system, *_: "1" if (kind, system) == ("MOS", "a") else None
+    )
+    later = answered(
+        tmp_path / "2.csv", found, page, lambda kind, system, *_: "4" if (kind, system) == ("MOS", "a") else None
+    )
     for paths, value in (([first, later], 4), ([later, first], 1)):
         figures = read_answers(paths, found)
         assert (figures["a"]["MOS"].value, figures["a"]["MOS"].n) == (value, 3)
@@ -232,7 +255,9 @@ def test_last_answer_of_a_listener_counts(files, tmp_path):
 )
 def test_malformed_answers_are_named(files, tmp_path, column, value, message):
     found = evaluation(converted(files, sources=1, targets=3))
-    path = answered(tmp_path / "ana.csv", found, tmp_path / "test.html", lambda kind, *_: "3" if kind == "MOS" else None)
+    path = answered(
+        tmp_path / "ana.csv", found, tmp_path / "test.html", lambda kind, *_: "3" if kind == "MOS" else None
+    )
     lines = path.read_text(encoding="utf-8").splitlines()
     cells = lines[2].split(",")
     cells[COLUMNS.index(column)] = value
@@ -244,7 +269,9 @@ def test_malformed_answers_are_named(files, tmp_path, column, value, message):
 
 def test_answers_to_another_manifest_no_answers_and_missing_columns(files, tmp_path):
     found = evaluation(converted(files, sources=1, targets=3))
-    path = answered(tmp_path / "ana.csv", found, tmp_path / "test.html", lambda kind, *_: "3" if kind == "MOS" else None)
+    path = answered(
+        tmp_path / "ana.csv", found, tmp_path / "test.html", lambda kind, *_: "3" if kind == "MOS" else None
+    )
     with pytest.raises(FaceVCError, match="Give the manifest that the page was made from"):
         read_answers([path], evaluation(converted(files, "b", sources=1, targets=3)))
     path.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
@@ -262,16 +289,22 @@ def test_nothing_to_ask_is_an_error(files, tmp_path):
     with pytest.raises(FaceVCError, match="a system is called 'source'"):
         write_listening_test(evaluation(converted(files, "source")), page, items=3, seed=0)
     with pytest.raises(FaceVCError, match="nothing to judge"):
-        write_listening_test(evaluation([replace(c, source="") for c in converted(files, degradation="blur=4")]), page, items=3, seed=0)
+        write_listening_test(
+            evaluation([replace(c, source="") for c in converted(files, degradation="blur=4")]), page, items=3, seed=0
+        )
     with pytest.raises(FaceVCError, match="no such audio file"):
-        write_listening_test(evaluation([replace(c, converted="gone.wav") for c in converted(files)]), page, items=3, seed=0)
+        write_listening_test(
+            evaluation([replace(c, converted="gone.wav") for c in converted(files)]), page, items=3, seed=0
+        )
     assert not page.exists()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_a_browser_gives_answers_that_can_be_read(files, tmp_path):
-    """The page's own script, in a browser: each recording is taken as heard, the first of two voices is always chosen."""
+    """The page's own script, in a browser: each recording is taken as heard, the first of two voices is
+    always chosen.
+    """
     found = evaluation(converted(files, 'a "b", </script>', sources=2, targets=4))
     page, _, _ = written(found, tmp_path / "test.html", 8)
     listener = """<script>
@@ -286,8 +319,17 @@ def test_a_browser_gives_answers_that_can_be_read(files, tmp_path):
       $("table").textContent = table();
     </script></body>"""
     (tmp_path / "test.html").write_text(page.replace("</body>", listener), encoding="utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    dom = subprocess.run([*command, (tmp_path / "test.html").as_uri()], capture_output=True, text=True, timeout=60, check=True).stdout
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--dump-dom",
+    ]
+    dom = subprocess.run(
+        [*command, (tmp_path / "test.html").as_uri()], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
     assert '<p id="early">true</p>' in dom
     saved = tmp_path / "ana.csv"
     saved.write_text(html.unescape(re.search(r'<pre id="table">(.*?)</pre>', dom, re.S)[1]), encoding="utf-8")
@@ -295,4 +337,7 @@ def test_a_browser_gives_answers_that_can_be_read(files, tmp_path):
     figures = read_answers([saved], found)
     label = 'a "b", </script>'
     assert (figures[label]["MOS"].value, figures[label]["MOS"].n + figures["source"]["MOS"].n) == (4, 8)
-    assert (figures[label]["CPR"].value, figures[label]["CPR"].n) == (0.5, 8)  # the system's voice is A half of the time
+    assert (figures[label]["CPR"].value, figures[label]["CPR"].n) == (
+        0.5,
+        8,
+    )  # the system's voice is A half of the time

@@ -34,7 +34,9 @@ def test_a_face_of_sixteen_pixels_is_none(analyser):
         analyser.analyse(draw_face(1, 160, scale=0.1))
 
 
-@pytest.mark.parametrize("image", [np.zeros((50, 50), np.uint8), np.zeros((50, 50, 4), np.uint8), np.zeros((50, 50, 3), np.float32)])
+@pytest.mark.parametrize(
+    "image", [np.zeros((50, 50), np.uint8), np.zeros((50, 50, 4), np.uint8), np.zeros((50, 50, 3), np.float32)]
+)
 def test_arrays_that_are_no_rgb_image(analyser, image):
     with pytest.raises(FaceVCError, match="expected an image as"):
         analyser.analyse(image)
@@ -73,7 +75,11 @@ def test_one_face(analyser):
     left, top, right, bottom = found.box
     assert found.faces == 1 and found.score > 0.5
     assert found.box.dtype == np.float32 and 0 <= left < 100 < 150 < right <= 256 and 0 <= top < 128 < bottom <= 256
-    assert found.embedding.shape == (128,) and found.embedding.dtype == np.float32 and 1 < np.linalg.norm(found.embedding) < 2
+    assert (
+        found.embedding.shape == (128,)
+        and found.embedding.dtype == np.float32
+        and 1 < np.linalg.norm(found.embedding) < 2
+    )
     assert found.crop.shape == (150, 150, 3) and found.crop.dtype == np.uint8
     np.testing.assert_array_equal(analyser.analyse(image).embedding, found.embedding)
 
@@ -111,14 +117,20 @@ def test_two_faces(analyser):
 def test_a_large_doubtful_detection_is_no_face(analyser, monkeypatch):
     box = analyser.detect(draw_face(7))[0].box
     face_, badge = face.Detection(box, 1.3), face.Detection(np.array([0, 0, 250, 250], np.float32), 0.07)
-    for found, taken in (([badge, face_], [face_]), ([badge], [badge]), ([face_, face.Detection(box, 0.2)], 2 * [face_])):
+    for found, taken in (
+        ([badge, face_], [face_]),
+        ([badge], [badge]),
+        ([face_, face.Detection(box, 0.2)], 2 * [face_]),
+    ):
         monkeypatch.setattr(face.DlibDetector, "__call__", lambda self, image, found=found: found)
         assert [d.box.tolist() for d in analyser.detect(draw_face(7))] == [d.box.tolist() for d in taken]
 
 
 def test_views_that_are_not_contiguous(analyser):
     image = draw_face(9)
-    np.testing.assert_array_equal(analyser.analyse(image[:, ::-1][:, ::-1]).embedding, analyser.analyse(image).embedding)
+    np.testing.assert_array_equal(
+        analyser.analyse(image[:, ::-1][:, ::-1]).embedding, analyser.analyse(image).embedding
+    )
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -129,7 +141,9 @@ def test_a_picture_on_its_side_gives_the_upright_embedding(analyser, turns):
     assert upright.turns == 0 and found.turns == 4 - turns and found.score == upright.score
     np.testing.assert_array_equal(found.embedding, upright.embedding)
     np.testing.assert_array_equal(found.crop, upright.crop)
-    np.testing.assert_array_equal(found.box, face.turn_box(upright.box, 256, 256, turns))  # in the picture as it was given
+    np.testing.assert_array_equal(
+        found.box, face.turn_box(upright.box, 256, 256, turns)
+    )  # in the picture as it was given
 
 
 def test_an_upright_picture_is_looked_at_once(analyser, monkeypatch):
@@ -166,7 +180,9 @@ def test_a_doubtful_face_of_another_way_up_is_left_alone(analyser, monkeypatch):
     weak = [face.Detection(upright.box, 0.1)]
     strong = [face.Detection(np.array([0, 0, 80, 80], np.float32), 0.9)]
     image = draw_face(3)
-    monkeypatch.setattr(face.DlibDetector, "_find_hog_faces", lambda self, seen, scale: weak if seen is image else strong)
+    monkeypatch.setattr(
+        face.DlibDetector, "_find_hog_faces", lambda self, seen, scale: weak if seen is image else strong
+    )
     assert face.DlibDetector()(image) == weak
 
 

@@ -49,7 +49,9 @@ def test_conditions_are_told_apart_and_named_once():
     assert parse_conditions(["rotate=12.3456789"]) == ["rotate=12.3456789"]
 
 
-@pytest.mark.parametrize("condition", ["blur=4", "occlude=.3", "jpeg=10", "dark=.5", "rotate=30", "downscale=4", "blur=1+jpeg=5+rotate=3"])
+@pytest.mark.parametrize(
+    "condition", ["blur=4", "occlude=.3", "jpeg=10", "dark=.5", "rotate=30", "downscale=4", "blur=1+jpeg=5+rotate=3"]
+)
 @pytest.mark.parametrize("shape", [(40, 60, 3), (1, 1, 3), (3, 200, 3)])
 def test_shape_type_and_input_stay(condition, shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -110,7 +112,10 @@ def test_kinds_are_joined_from_left_to_right():
     assert middle == ((64, 64, 64), GREY)
 
 
-@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+)
 def test_arrays_that_are_no_picture(image):
     with pytest.raises(FaceVCError, match="uint8 RGB"):
         degrade(image, "blur=1")

@@ -23,7 +23,9 @@ from facevc_cli.files.hashes import hash_file
 def saved(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     config = load_config("toy", overrides=TOY)
-    checkpoint = Checkpoint(FaceVC(config.model), config, Frontend.standard("fvmvc"), "pretrain", 7, metrics={"loss": 1.5})
+    checkpoint = Checkpoint(
+        FaceVC(config.model), config, Frontend.standard("fvmvc"), "pretrain", 7, metrics={"loss": 1.5}
+    )
     save_checkpoint(tmp_path / "ckpt", checkpoint)
     return tmp_path / "ckpt"
 
@@ -72,7 +74,9 @@ def test_weights_that_do_not_fit_are_named(saved: Path, change: str):
     else:
         tensors[name := "memory.colours"] = torch.zeros(1)
     _rehash(saved, tensors)
-    with pytest.raises(FaceVCError, match=rf"do not fit the configuration .{'wrong shape' if change == 'shape' else change}: {name}"):
+    with pytest.raises(
+        FaceVCError, match=rf"do not fit the configuration .{'wrong shape' if change == 'shape' else change}: {name}"
+    ):
         load_checkpoint(saved)
 
 
@@ -94,7 +98,9 @@ def test_settings_of_another_version(saved: Path):
 def test_a_pickle_is_never_loaded(tmp_path: Path, saved: Path):
     torch.save({"model": 1}, saved / "model.safetensors")
     _header = yaml.safe_load((saved / "config.yaml").read_text())
-    (saved / "config.yaml").write_text(yaml.safe_dump({**_header, "weights_sha256": hash_file(saved / "model.safetensors")}))
+    (saved / "config.yaml").write_text(
+        yaml.safe_dump({**_header, "weights_sha256": hash_file(saved / "model.safetensors")})
+    )
     with pytest.raises(FaceVCError, match=r"not a whole safetensors file"):
         load_checkpoint(saved)
 

@@ -1,4 +1,6 @@
-"""files/atomic.py: the order in which content and names reach the disk, so that a power cut leaves the old or the new."""
+"""files/atomic.py: the order in which content and names reach the disk, so that a power cut leaves the old
+or the new.
+"""
 
 import os
 import shutil
@@ -61,10 +63,18 @@ def test_the_old_folder_goes_when_the_new_one_is_on_the_disk(tmp_path: Path, cal
             (temporary / "below" / "a").write_text(content)
             (temporary / "b").write_text(content)
     assert calls == [
-        ("sync", "a"), ("sync", "below"), ("sync", "b"), ("sync", "temporary"), ("rename", ".last.old"), ("rename", "last"), ("sync", "home"),
+        ("sync", "a"),
+        ("sync", "below"),
+        ("sync", "b"),
+        ("sync", "temporary"),
+        ("rename", ".last.old"),
+        ("rename", "last"),
+        ("sync", "home"),
         ("remove", ".last.old"),
-    ]  # fmt: skip
-    assert (tmp_path / "home" / "last" / "b").read_text() == "new" and [p.name for p in (tmp_path / "home").iterdir()] == ["last"]
+    ]
+    assert (tmp_path / "home" / "last" / "b").read_text() == "new" and [
+        p.name for p in (tmp_path / "home").iterdir()
+    ] == ["last"]
 
 
 def test_a_disk_that_fails_while_syncing_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -16,8 +16,9 @@ from facevc_cli.files.video import iterate_frames
 LISTS = {
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{other}\n#EXT-X-ENDLIST\n",
     "concat": "ffconcat version 1.0\nfile '{other}'\n",
-    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet mimeType="audio/mp4">'
-    '<Representation id="1" bandwidth="1"><BaseURL>{other}</BaseURL></Representation></AdaptationSet></Period></MPD>',
+    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet '
+    'mimeType="audio/mp4"><Representation id="1" '
+    'bandwidth="1"><BaseURL>{other}</BaseURL></Representation></AdaptationSet></Period></MPD>',
     "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
 }
 
@@ -36,7 +37,10 @@ def test_lists_open_no_other_file(tmp_path, kind, suffix):
     assert other.stat().st_atime_ns == before
 
 
-@pytest.mark.parametrize("name", ["12:30.mp4", "http:x.mkv", "concat:a|b.mkv", "file:x.mkv", "pipe:0.mkv", "%03d.mkv", "data:audio,x.mkv", "-"])
+@pytest.mark.parametrize(
+    "name",
+    ["12:30.mp4", "http:x.mkv", "concat:a|b.mkv", "file:x.mkv", "pipe:0.mkv", "%03d.mkv", "data:audio,x.mkv", "-"],
+)
 def test_a_name_is_never_an_address(tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mux(tmp_path / "a.mkv", [(speech()[None], 0.0)]).rename(tmp_path / name)

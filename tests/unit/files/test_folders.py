@@ -73,9 +73,21 @@ def test_a_link_to_a_folder_above_its_own_place_is_cut(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    [".ipynb_checkpoints", ".Trash-1000", ".thumbnails", "@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information",
-     "lost+found", "#recycle", ".git", "Desktop.ini", "Thumbs.db"],
-)  # fmt: skip
+    [
+        ".ipynb_checkpoints",
+        ".Trash-1000",
+        ".thumbnails",
+        "@eaDir",
+        "__MACOSX",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+        "#recycle",
+        ".git",
+        "Desktop.ini",
+        "Thumbs.db",
+    ],
+)
 def test_hidden_and_system_folders_are_not_searched(tmp_path, name):
     touch(tmp_path / "anna/a.wav", tmp_path / "anna" / name / "a.wav", tmp_path / name / "files/b.wav")
     passed = PassedOver()
@@ -150,7 +162,7 @@ def test_a_name_that_is_told_apart_meets_no_other(tmp_path):
 
 def test_accents_are_one_name_whichever_way_they_are_written(tmp_path):
     touch(tmp_path / NFD / f"{NFD}.wav")
-    (path, identifier), = find_files([tmp_path], AUDIO_SUFFIXES)
+    ((path, identifier),) = find_files([tmp_path], AUDIO_SUFFIXES)
     assert identifier == f"{NFC}/{NFC}" and path.name == f"{NFD}.wav" and path.is_file()
     table = tmp_path / "speakers.csv"
     for form in (NFC, NFD):

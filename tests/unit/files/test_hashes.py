@@ -14,13 +14,22 @@ SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015a
 
 
 def test_files_are_hashed_in_one_place():
-    hashing = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "file_digest" in path.read_text(encoding="utf-8")}
+    hashing = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if "file_digest" in path.read_text(encoding="utf-8")
+    }
     assert hashing == {"files/hashes.py"}
 
 
 def test_hash_of_a_file(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
-    assert hash_file(tmp_path / "a") == hash_file(str(tmp_path / "a")) == hash_readable_file(tmp_path / "a") == SHA256_OF_ABC
+    assert (
+        hash_file(tmp_path / "a")
+        == hash_file(str(tmp_path / "a"))
+        == hash_readable_file(tmp_path / "a")
+        == SHA256_OF_ABC
+    )
 
 
 def test_what_is_no_file_has_no_hash(tmp_path):

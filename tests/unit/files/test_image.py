@@ -179,7 +179,10 @@ def test_every_picture_is_opened_by_named_formats():
     "content",
     [
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
-        b"\xc5\xd0\xd3\xc6" + struct.pack("<LL", 30, 99) + bytes(18) + b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
+        b"\xc5\xd0\xd3\xc6"
+        + struct.pack("<LL", 30, 99)
+        + bytes(18)
+        + b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
         b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n",
         b"\xd7\xcd\xc6\x9a\0\0" + bytes(80),  # a Windows metafile
         b"8BPS\0\1" + bytes(6) + struct.pack(">HLLHH", 3, 9, 9, 8, 3) + bytes(40),  # Photoshop
@@ -236,9 +239,17 @@ def test_headers_that_cost_too_much(tmp_path, monkeypatch):
     progressive = _coded(_smooth(900, 900), "JPEG", progressive=True)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     for name, content, words in (
-        ("strips.tif", _tiff([*_tiff_size(1, 10**7), (273, 3, 10**7, far), (278, 4, 1, 1), (279, 3, 10**7, far)]), "more values"),
+        (
+            "strips.tif",
+            _tiff([*_tiff_size(1, 10**7), (273, 3, 10**7, far), (278, 4, 1, 1), (279, 3, 10**7, far)]),
+            "more values",
+        ),
         ("shared.tif", _tiff([*_tiff_size(9, 9), *shared], bytes(10**6)), "more values"),
-        ("inner.tif", _tiff([*_tiff_size(9, 9), (34665, 4, 1, 98)], struct.pack("<H", 100) + _tiff(shared)[10:]), "more values"),
+        (
+            "inner.tif",
+            _tiff([*_tiff_size(9, 9), (34665, 4, 1, 98)], struct.pack("<H", 100) + _tiff(shared)[10:]),
+            "more values",
+        ),
         ("tile.tif", _tiff([*_tiff_size(9, 9), (322, 4, 1, 60_000), (323, 4, 1, 60_000)]), "60000 x 60000"),
         ("exif.jpg", _with_exif(jpeg, bomb.ljust(65_000, b"\0")), "EXIF"),
         ("exif_parts.jpg", _with_exif(jpeg, *[bytes(65_000)] * 20), "EXIF"),
@@ -266,7 +277,9 @@ def test_large_chunks_of_a_png(tmp_path):
 @pytest.mark.parametrize("value, shape", [(0, (24, 40)), (6, (40, 24)), (9, (24, 40)), (65535, (24, 40))])
 def test_broken_orientations_and_circles_in_exif(tmp_path, value, shape):
     entries = struct.pack(">HHLL", 0x0112, 3, 1, value << 16) + struct.pack(">HHLL", 0x8769, 4, 1, 8)
-    block = b"MM\0*" + struct.pack(">LH", 8, 2) + entries + struct.pack(">L", 8)  # the EXIF directory and the next are this one
+    block = (
+        b"MM\0*" + struct.pack(">LH", 8, 2) + entries + struct.pack(">L", 8)
+    )  # the EXIF directory and the next are this one
     (tmp_path / "a.jpg").write_bytes(_with_exif(_coded(_two_colours(), "JPEG"), block))
     assert load_image(tmp_path / "a.jpg").shape == (*shape, 3)
 
@@ -297,7 +310,11 @@ def test_black_at_the_bottom_is_not_missing(tmp_path):
 def test_a_png_without_its_last_bytes(tmp_path):
     picture = np.random.default_rng(0).integers(1, 256, (100, 80, 3), dtype=np.uint8)
     whole = _coded(picture, "PNG")
-    for name, content in (("end.png", whole[:-6]), ("crc.png", whole[:-4] + b"abcd"), ("data_crc.png", whole[:-16] + b"abcd" + whole[-12:])):
+    for name, content in (
+        ("end.png", whole[:-6]),
+        ("crc.png", whole[:-4] + b"abcd"),
+        ("data_crc.png", whole[:-16] + b"abcd" + whole[-12:]),
+    ):
         (tmp_path / name).write_bytes(content)
         np.testing.assert_array_equal(load_image(tmp_path / name), picture)
     (tmp_path / "tenth.png").write_bytes(whole[: len(whole) * 9 // 10])
@@ -339,7 +356,10 @@ def test_grey_with_alpha_and_odd_floats(tmp_path):
 def test_lab_of_a_tiff(tmp_path):
     lab = np.full((8, 8, 3), (128, 0, 0), np.uint8)  # half as light as white, without colour
     Image.frombytes("LAB", (8, 8), lab.tobytes()).save(tmp_path / "a.tif")
-    assert np.ptp(load_image(tmp_path / "a.tif")[4, 4].astype(int)) < 6 and abs(int(load_image(tmp_path / "a.tif")[4, 4, 0]) - 119) < 6
+    assert (
+        np.ptp(load_image(tmp_path / "a.tif")[4, 4].astype(int)) < 6
+        and abs(int(load_image(tmp_path / "a.tif")[4, 4, 0]) - 119) < 6
+    )
 
 
 def test_a_heic_without_its_reader_says_what_to_install(tmp_path, monkeypatch):

@@ -32,7 +32,11 @@ def test_the_same_file_named_twice_counts_once(tmp_path):
 
 def test_collisions_nothing_and_missing_paths_are_errors(tmp_path):
     touch(tmp_path / "a/1.wav", tmp_path / "b/1.wav", tmp_path / "c/1.wav", tmp_path / "c/1.flac")
-    for sources in ([tmp_path / "a", tmp_path / "b"], [tmp_path / "a/1.wav", tmp_path / "c/1.flac"], [tmp_path / "a", tmp_path / "c"]):
+    for sources in (
+        [tmp_path / "a", tmp_path / "b"],
+        [tmp_path / "a/1.wav", tmp_path / "c/1.flac"],
+        [tmp_path / "a", tmp_path / "c"],
+    ):
         with pytest.raises(FaceVCError, match="would both be called '1'.*common parent folder"):
             find_files(sources, AUDIO_SUFFIXES)
     (tmp_path / "empty").mkdir()
@@ -68,7 +72,9 @@ def test_speakers_by_table(tmp_path):
     touch(tmp_path / "wavs/1.wav")
     table = tmp_path / "speakers.csv"
     table.write_text("utterance,speaker\n1,Anna B.\n")
-    assert find_inputs([tmp_path / "wavs"], AUDIO_SUFFIXES, SpeakerRule.from_options(None, table))[0].speaker == "Anna B."
+    assert (
+        find_inputs([tmp_path / "wavs"], AUDIO_SUFFIXES, SpeakerRule.from_options(None, table))[0].speaker == "Anna B."
+    )
     touch(tmp_path / "wavs/2.wav")
     with pytest.raises(FaceVCError, match="no row for the utterance '2'"):
         find_inputs([tmp_path / "wavs"], AUDIO_SUFFIXES, SpeakerRule.from_options(None, table))

@@ -134,7 +134,8 @@ shard = sys.argv[3] if len(sys.argv) > 3 else None
 config = extraction.ExtractionConfig(sources=(sys.argv[1],), output=Path(sys.argv[2]), jobs=1, shard=shard)
 try:
     print(extraction.extract_into_store(
-        config, stage="x", suffixes=frozenset({".wav"}), settings={}, extract=extract, reporter=SILENT, next_command="").done)
+        config, stage="x", suffixes=frozenset({".wav"}), settings={}, extract=extract, reporter=SILENT,
+        next_command="").done)
 except extraction.UsageError.__base__ as error:
     sys.exit(str(error))
 """
@@ -150,12 +151,17 @@ def test_shards_side_by_side_and_the_same_one_twice(tmp_path):
         (tmp_path / "in" / "a").mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / "a" / f"{i:02}.wav").write_bytes(b"x")
     out = tmp_path / "s.h5"
-    shards = [subprocess.Popen(command(tmp_path / "in", out, f"{n}/2"), stdout=subprocess.PIPE, text=True) for n in (1, 2)]
+    shards = [
+        subprocess.Popen(command(tmp_path / "in", out, f"{n}/2"), stdout=subprocess.PIPE, text=True) for n in (1, 2)
+    ]
     deadline = time.monotonic() + 60
     while not all((tmp_path / f".s.h5.{n}-of-2.lock.json").exists() for n in (1, 2)) and time.monotonic() < deadline:
         time.sleep(0.01)
     twice = subprocess.run(command(tmp_path / "in", out, "1/2"), capture_output=True, text=True, check=False)
-    assert twice.returncode == 1 and f"shard 1/2 of {out} is in use by another facevc process (process {shards[0].pid} on " in twice.stderr
+    assert (
+        twice.returncode == 1
+        and f"shard 1/2 of {out} is in use by another facevc process (process {shards[0].pid} on " in twice.stderr
+    )
     (tmp_path / "in" / "go").touch()
     assert [shard.communicate(timeout=60)[0] for shard in shards] == ["30\n", "30\n"]
     assert subprocess.run(command(tmp_path / "in", out), capture_output=True, text=True, check=True).stdout == "0\n"

@@ -1,4 +1,6 @@
-"""files/sound.py: what is heard of files as people have them: which channel, which track, how loud, how long, and no more memory than that."""
+"""files/sound.py: what is heard of files as people have them: which channel, which track, how loud, how long, and no
+more memory than that.
+"""
 
 import io
 import struct
@@ -185,7 +187,14 @@ def test_missing_packets_are_silence(tmp_path):
 def test_inexact_time_stamps_change_nothing(tmp_path):
     wav = speech(2.0)
     random = np.random.default_rng(0)
-    found, _ = load_audio(mux(tmp_path / "a.mkv", [(wav[None], 0.0)], picture_s=2.0, stamp=lambda time_s: time_s + random.uniform(0, 0.018)))
+    found, _ = load_audio(
+        mux(
+            tmp_path / "a.mkv",
+            [(wav[None], 0.0)],
+            picture_s=2.0,
+            stamp=lambda time_s: time_s + random.uniform(0, 0.018),
+        )
+    )
     assert len(found) == 2 * RATE
     np.testing.assert_allclose(found, wav, atol=1e-4)
 
@@ -193,7 +202,12 @@ def test_inexact_time_stamps_change_nothing(tmp_path):
 @pytest.mark.parametrize("picture_s", [0.0, 2.0])
 def test_hours_of_gap_are_not_believed(tmp_path, picture_s):
     wav = speech(2.0)
-    path = mux(tmp_path / "a.mkv", [(wav[None], 0.0)], picture_s=picture_s, stamp=lambda time_s: time_s + 5 * 3600 * (time_s >= 1))
+    path = mux(
+        tmp_path / "a.mkv",
+        [(wav[None], 0.0)],
+        picture_s=picture_s,
+        stamp=lambda time_s: time_s + 5 * 3600 * (time_s >= 1),
+    )
     found, _ = load_audio(path)
     assert len(found) == 2 * RATE
 
@@ -272,14 +286,18 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 wav, _ = load_audio({str(tmp_path / "a.flac")!r}, 16000)
 print(len(wav), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
-    samples, megabytes = map(int, subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split())
+    samples, megabytes = map(
+        int, subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split()
+    )
     assert samples == 90 * RATE and megabytes < 80
 
 
 # --- headers
 
 
-def riff(pcm: bytes, bits: int, kind: int, told: int, *, rf64: bool = False, extensible: bool = False, tail: bytes = b"") -> bytes:
+def riff(
+    pcm: bytes, bits: int, kind: int, told: int, *, rf64: bool = False, extensible: bool = False, tail: bytes = b""
+) -> bytes:
     size = bits // 8
     fmt = struct.pack("<HHIIHH", 0xFFFE if extensible else kind, 1, RATE, RATE * size, size, bits)
     if extensible:

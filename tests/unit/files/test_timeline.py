@@ -16,7 +16,12 @@ def test_frames_in_a_row():
 
 
 def test_a_late_beginning_and_a_gap():
-    assert place(Timeline(RATE, 0.0, 3.0), (1.0, 100), (1.1, 100), (1.7, 100), (1.8, 100)) == [(1000, 0), (0, 0), (500, 0), (0, 0)]
+    assert place(Timeline(RATE, 0.0, 3.0), (1.0, 100), (1.1, 100), (1.7, 100), (1.8, 100)) == [
+        (1000, 0),
+        (0, 0),
+        (500, 0),
+        (0, 0),
+    ]
 
 
 def test_lost_packets_add_up_and_are_made_good():
@@ -32,7 +37,12 @@ def test_jitter_is_no_gap():
 @pytest.mark.parametrize("end_s", [None, 2.0])
 def test_a_gap_beyond_the_picture_is_not_believed_and_what_follows_goes_on(end_s):
     timeline = Timeline(RATE, 0.0, end_s)
-    assert place(timeline, (0.0, 100), (9000.0, 100), (9000.1, 100), (9000.4, 100)) == [(0, 0), (0, 0), (0, 0), (200, 0)]
+    assert place(timeline, (0.0, 100), (9000.0, 100), (9000.1, 100), (9000.4, 100)) == [
+        (0, 0),
+        (0, 0),
+        (0, 0),
+        (200, 0),
+    ]
 
 
 def test_a_new_beginning_of_a_broadcast_is_no_gap():

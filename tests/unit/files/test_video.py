@@ -20,7 +20,9 @@ def write_sound(path, samples, rate, codec="pcm_s16le", fmt="s16", layout="mono"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
         resampler = av.AudioResampler(format=stream.format or fmt, layout=layout, rate=rate)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, dtype=np.float32), format="fltp", layout=layout)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples, dtype=np.float32), format="fltp", layout=layout
+        )
         frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
         for out in resampler.resample(frame):
             size = stream.codec_context.frame_size or out.samples
@@ -38,7 +40,11 @@ def _brightening(count, height=48, width=64):
 def test_missing_empty_and_foreign_files(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mp4").write_text("no video at all " * 100)
-    for name, reason in (("gone.mp4", "no such (audio )?file"), ("empty.mp4", "zero bytes"), ("text.mp4", "FFmpeg can read")):
+    for name, reason in (
+        ("gone.mp4", "no such (audio )?file"),
+        ("empty.mp4", "zero bytes"),
+        ("text.mp4", "FFmpeg can read"),
+    ):
         with pytest.raises(FaceVCError, match=reason):
             list(iterate_frames(tmp_path / name))
         with pytest.raises(FaceVCError, match=reason):
@@ -66,7 +72,9 @@ def test_every_and_limit(tmp_path):
     assert [index for index, _, _ in iterate_frames(tmp_path / "a.mp4", every=3, limit=2)] == [0, 3]
 
 
-@pytest.mark.parametrize("suffix, codec", [("mkv", "mpeg4"), ("mpg", "mpeg1video"), ("avi", "mjpeg"), ("webm", "libvpx")])
+@pytest.mark.parametrize(
+    "suffix, codec", [("mkv", "mpeg4"), ("mpg", "mpeg1video"), ("avi", "mjpeg"), ("webm", "libvpx")]
+)
 def test_containers(tmp_path, suffix, codec):
     path = tmp_path / f"a.{suffix}"
     frames = _brightening(10)
@@ -119,7 +127,9 @@ def test_stereo_is_averaged_and_resampled(tmp_path):
     np.testing.assert_allclose(wav[1000:15000], make_tone(1.0, RATE)[1000:15000] * 0.75, atol=2e-3)
 
 
-@pytest.mark.parametrize("suffix, codec", [("mka", "flac"), ("mp4", "aac"), ("mka", "pcm_u8"), ("mka", "pcm_s32le"), ("mka", "pcm_f32le")])
+@pytest.mark.parametrize(
+    "suffix, codec", [("mka", "flac"), ("mp4", "aac"), ("mka", "pcm_u8"), ("mka", "pcm_s32le"), ("mka", "pcm_f32le")]
+)
 def test_sample_formats(tmp_path, suffix, codec):
     write_sound(tmp_path / f"a.{suffix}", make_tone(0.5, RATE)[None], RATE, codec)
     wav, rate = load_audio(tmp_path / f"a.{suffix}")

@@ -14,7 +14,11 @@ PLOTTED = {("plots.py", "|")}  # a marker of matplotlib's
 def test_the_contract_is_written_once():
     for path in ROOT.rglob("*.py"):
         if path != ROOT / "manifest" / "contract.py":
-            found = {node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)}
+            found = {
+                node.value
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                if isinstance(node, ast.Constant)
+            }
             repeated = {(path.name, text) for text in found if isinstance(text, str) and text in OWN}
             assert repeated <= PLOTTED, path
 

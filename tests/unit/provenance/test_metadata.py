@@ -1,4 +1,6 @@
-"""provenance/: what a converted file says of itself, in every format, whatever its inputs are called; and `verify`, which reads it."""
+"""provenance/: what a converted file says of itself, in every format, whatever its inputs are called; and `verify`,
+which reads it.
+"""
 
 import hashlib
 import json
@@ -51,15 +53,30 @@ def test_round_trip(tmp_path, wav, suffix):
         said = f"synthetic speech: voice converted by facevc {__version__} on 2026-11-03 from a.wav to the face b.png "
         assert file.comment.startswith(said)
         assert json.loads(file.comment.removeprefix(said)) == {
-            "key": KEY, "model": "starter", "model_sha256": "a" * 16, "source_sha256": "b" * 16, "face_sha256": ["c" * 16],
-            "watermark": True, "date": "2026-11-03", "version": __version__, "tool": "facevc", "synthetic": True,
-        }  # fmt: skip
+            "key": KEY,
+            "model": "starter",
+            "model_sha256": "a" * 16,
+            "source_sha256": "b" * 16,
+            "face_sha256": ["c" * 16],
+            "watermark": True,
+            "date": "2026-11-03",
+            "version": __version__,
+            "tool": "facevc",
+            "synthetic": True,
+        }
 
 
 HOSTILE = [
-    'x {"key": "ffffffffffffffff", "synthetic": true} y.wav', "a\nb\r\x1b[31m\x00.wav", "] [0123456789abcdef] }{", "ÄÖ 声 \u202e.wav", "n" * 5000,
-    "synthetic speech: ", '"; rm -rf', "\\", "",
-]  # fmt: skip
+    'x {"key": "ffffffffffffffff", "synthetic": true} y.wav',
+    "a\nb\r\x1b[31m\x00.wav",
+    "] [0123456789abcdef] }{",
+    "ÄÖ 声 \u202e.wav",
+    "n" * 5000,
+    "synthetic speech: ",
+    '"; rm -rf',
+    "\\",
+    "",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -74,13 +91,23 @@ def test_hostile_names_change_nothing(tmp_path, wav, name, suffix):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "recorded at home", "synthetic speech: ", "synthetic speech: {}", "synthetic speech: {", "synthetic speech: {[}",
-        "synthetic speech: {" + '"a": [' * 1500 + "}", format_comment(MADE, "a", "b").replace('"synthetic": true', '"synthetic": false'),
-        format_comment(MADE, "a", "b").replace('"starter"', "7"), format_comment(MADE, "a", "b").replace(f'["{"c" * 16}"]', '"c"'),
-        format_comment(MADE, "a", "b").replace(f'["{"c" * 16}"]', "[[]]"), format_comment(MADE, "a", "b").replace('"watermark": true', '"watermark": 1'),
-        format_comment(MADE, "a", "b").replace('"key"', '"kee"'), "x" + format_comment(MADE, "a", "b"), format_comment(MADE, "a", "b") + " " * LONGEST_COMMENT,
+        "",
+        "recorded at home",
+        "synthetic speech: ",
+        "synthetic speech: {}",
+        "synthetic speech: {",
+        "synthetic speech: {[}",
+        "synthetic speech: {" + '"a": [' * 1500 + "}",
+        format_comment(MADE, "a", "b").replace('"synthetic": true', '"synthetic": false'),
+        format_comment(MADE, "a", "b").replace('"starter"', "7"),
+        format_comment(MADE, "a", "b").replace(f'["{"c" * 16}"]', '"c"'),
+        format_comment(MADE, "a", "b").replace(f'["{"c" * 16}"]', "[[]]"),
+        format_comment(MADE, "a", "b").replace('"watermark": true', '"watermark": 1'),
+        format_comment(MADE, "a", "b").replace('"key"', '"kee"'),
+        "x" + format_comment(MADE, "a", "b"),
+        format_comment(MADE, "a", "b") + " " * LONGEST_COMMENT,
     ],
-)  # fmt: skip
+)
 def test_other_comments_are_none_of_ours(text):
     assert parse_comment(text) is None
     assert parse_comment(format_comment(MADE, "a", "b")) == MADE  # that which they are changed from
@@ -95,7 +122,12 @@ def test_hashes_are_of_the_files(tmp_path):
     for name in ("s.wav", "f.png"):
         (tmp_path / name).write_bytes(b"abc")
     made = describe_provenance(KEY, "m", "d" * 64, tmp_path / "s.wav", [tmp_path / "f.png", "e" * 64], watermark=False)
-    assert (made.source_sha256, made.face_sha256, made.voice_sha256, made.model_sha256) == (SHA_OF_ABC, (SHA_OF_ABC, "e" * 16), (), "d" * 16)
+    assert (made.source_sha256, made.face_sha256, made.voice_sha256, made.model_sha256) == (
+        SHA_OF_ABC,
+        (SHA_OF_ABC, "e" * 16),
+        (),
+        "d" * 16,
+    )
     assert made.watermark is False and len(made.date) == 10 and "voice_sha256" not in made.as_dict()
     (tmp_path / "s.wav").write_bytes(b"abcd")
     spoken = describe_provenance(KEY, "m", "d" * 64, tmp_path / "s.wav", [tmp_path / "f.png"], "voice")
@@ -131,14 +163,22 @@ def test_verify_reads_both(tmp_path, wav):
     (tmp_path / "h.txt").write_text("not looked at")
     summary = run(VerifyConfig(files=(tmp_path,)))
     seen = {
-        item["file"].removeprefix(f"{tmp_path}/"): (item["synthetic"], bool(item["metadata"]), item["watermark"]["verdict"])
+        item["file"].removeprefix(f"{tmp_path}/"): (
+            item["synthetic"],
+            bool(item["metadata"]),
+            item["watermark"]["verdict"],
+        )
         for item in summary.data["files"]
     }
     assert seen == {
-        "a both.wav": (True, True, "found"), "b told.flac": (True, True, "none found"), "c marked.wav": (True, False, "found"),
-        "d stereo.wav": (True, False, "found"), "e real.wav": (False, False, "none found"), "e real.flac": (False, False, "none found"),
+        "a both.wav": (True, True, "found"),
+        "b told.flac": (True, True, "none found"),
+        "c marked.wav": (True, False, "found"),
+        "d stereo.wav": (True, False, "found"),
+        "e real.wav": (False, False, "none found"),
+        "e real.flac": (False, False, "none found"),
         "f short.ogg": (False, False, "too short to tell"),
-    }  # fmt: skip
+    }
     assert [item for item, _ in summary.failures] == [str(tmp_path / "g bad.wav")]
     assert json.loads(json.dumps(summary.data["files"][0]["metadata"])) == MADE.as_dict()
 
@@ -158,7 +198,11 @@ def test_metadata_carried_over_into_mp3(tmp_path, wav):
 def test_files_without_a_comment(tmp_path):
     (tmp_path / "x.wav").write_bytes(b"")
     (tmp_path / "x.raw").write_bytes(b"abc" * 50)
-    assert read_provenance(tmp_path / "x.wav") is None and read_key(tmp_path / "x.raw") is None and read_key(tmp_path / "gone.wav") is None
+    assert (
+        read_provenance(tmp_path / "x.wav") is None
+        and read_key(tmp_path / "x.raw") is None
+        and read_key(tmp_path / "gone.wav") is None
+    )
 
 
 def test_the_command(tmp_path, wav, monkeypatch):
@@ -168,7 +212,10 @@ def test_the_command(tmp_path, wav, monkeypatch):
     result = CliRunner().invoke(app, ["verify", "x.wav", "real.wav"])
     first, second = result.stdout.splitlines()
     assert result.exit_code == 0
-    assert first.startswith(f"synthetic  x.wav  metadata: model starter ({'a' * 16}), facevc {__version__}, 2026-11-03; watermark: found in 100% (p ")
+    assert first.startswith(
+        f"synthetic  x.wav  metadata: model starter ({'a' * 16}), facevc {__version__}, 2026-11-03; watermark: found "
+        "in 100% (p "
+    )
     assert second == "no mark  real.wav  metadata: none of facevc's; watermark: none found"
     (tmp_path / "bad.wav").write_bytes(b"")
     write_table(tmp_path / "unrelated.csv", [{"a": "b"}], ("a",))

@@ -27,7 +27,15 @@ def marked(speech):
 def mp3(wav, rate):
     """128 kbit/s and back: of 8 to 160, libsndfile takes the level as the share of the way down."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, wav, rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=(160 - 128) / (160 - 8), bitrate_mode="CONSTANT")
+    soundfile.write(
+        buffer,
+        wav,
+        rate,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        compression_level=(160 - 128) / (160 - 8),
+        bitrate_mode="CONSTANT",
+    )
     assert abs(len(buffer.getvalue()) * 8 / (len(wav) / rate) - 128e3) < 10e3
     buffer.seek(0)
     return soundfile.read(buffer, dtype="float32")[0]
@@ -37,14 +45,25 @@ def test_the_pattern_is_drawn_from_the_key():
     assert draw_pattern(KEY).shape == (SLOTS, BANDS) and set(np.unique(draw_pattern(KEY))) == {-1.0, 1.0}
     assert abs(draw_pattern(KEY).mean()) < 0.07  # three deviations of 2144 fair signs
     assert abs((draw_pattern(KEY) * draw_pattern(b"another")).mean()) < 0.07
-    assert draw_pattern(KEY)[0, :8].tolist() == [1, 1, 1, 1, 1, -1, -1, 1]  # a changed pattern would no longer find old files
+    assert draw_pattern(KEY)[0, :8].tolist() == [
+        1,
+        1,
+        1,
+        1,
+        1,
+        -1,
+        -1,
+        1,
+    ]  # a changed pattern would no longer find old files
 
 
 def test_found_with_a_likelihood_that_is_the_bound(marked):
     found = detect(marked, RATE)
     assert found.marked is True and found.verdict == "found" and found.share == 1
     assert found.score > 10
-    assert found.p_value == pytest.approx(128 * np.exp(-(found.score**2) / 2))  # 6 s are one window: 128 beginnings tried
+    assert found.p_value == pytest.approx(
+        128 * np.exp(-(found.score**2) / 2)
+    )  # 6 s are one window: 128 beginnings tried
 
 
 def test_unmarked_speech_and_another_key_give_none(speech, marked):
@@ -59,7 +78,9 @@ def test_inaudible_in_figures(speech, marked):
     change = 10 * np.log10(np.mean(speech**2) / np.mean((marked - speech) ** 2))
     assert 18 < change < 30
     assert abs(10 * np.log10(np.mean(marked**2) / np.mean(speech**2))) < 0.2
-    below = np.abs(np.fft.rfft(marked - speech))[: 6 * 200]  # bins of 1/6 Hz: the mark leaves all below 200 Hz as it was
+    below = np.abs(np.fft.rfft(marked - speech))[
+        : 6 * 200
+    ]  # bins of 1/6 Hz: the mark leaves all below 200 Hz as it was
     assert below.max() < 0.01 * np.abs(np.fft.rfft(speech)).max()
 
 
@@ -75,7 +96,16 @@ def test_inaudible_in_figures(speech, marked):
         lambda w: (np.round(w * 32767).astype(np.float32) / 32768, RATE),
         lambda w: (w + 0.03 * w.std() * np.random.default_rng(0).standard_normal(len(w)).astype(np.float32), RATE),
     ],
-    ids=["mp3", "to 16 kHz", "to 16 and 48 kHz", "16 kHz and mp3", "quieter", "turned over", "16 bits", "noise 30 dB below"],
+    ids=[
+        "mp3",
+        "to 16 kHz",
+        "to 16 and 48 kHz",
+        "16 kHz and mp3",
+        "quieter",
+        "turned over",
+        "16 bits",
+        "noise 30 dB below",
+    ],
 )
 def test_outlives(marked, attack):
     wav, rate = attack(marked)
@@ -95,7 +125,9 @@ def test_part_of_a_long_recording(speech):
     long[10 * RATE : 20 * RATE] = add_watermark(long[10 * RATE : 20 * RATE], RATE)
     found = detect(long, RATE)
     assert found.marked is True
-    assert 2 / 9 <= found.share <= 5 / 9  # of nine windows of 6 s, beginning at 0, 3, ... 24 s: two lie within, three more overlap by half or more
+    assert (
+        2 / 9 <= found.share <= 5 / 9
+    )  # of nine windows of 6 s, beginning at 0, 3, ... 24 s: two lie within, three more overlap by half or more
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.2, 0.99])
@@ -134,7 +166,9 @@ def test_other_sounds_raise_no_alarm(kind):
 
 
 def test_scores_of_unmarked_sound_stay_below_the_bound():
-    """Sixty keys on one piece: as Hoeffding has it, fewer than 128 exp(-z^2/2) of them score above z; by far the fewest do."""
+    """Sixty keys on one piece: as Hoeffding has it, fewer than 128 exp(-z^2/2) of them score above z; by far the fewest
+    do.
+    """
     piece = resample(make_syllables(3), RATE, 16000)
     scores = np.array([score(piece, b"%d" % i) for i in range(60)])
     for z in (3.5, 4.0):
@@ -146,7 +180,9 @@ def test_full_scale_is_not_exceeded():
     loud = make_syllables(3)
     loud *= 0.999 / np.abs(loud).max()
     assert np.abs(add_watermark(loud, RATE)).max() <= 1
-    assert np.abs(add_watermark(3 * loud, RATE)).max() <= 3 * 0.999 + 1e-6  # louder than full scale already: no louder yet
+    assert (
+        np.abs(add_watermark(3 * loud, RATE)).max() <= 3 * 0.999 + 1e-6
+    )  # louder than full scale already: no louder yet
 
 
 def test_pieces_are_joined_as_if_there_were_none(monkeypatch, speech):

@@ -49,16 +49,33 @@ def inputs(tmp_path):
         save_image(tmp_path / "faces" / person / "1.png", image)
         if person != "dan":
             recording(tmp_path / "real" / f"{person}.wav", 0.3, f0_hz=100 + grey)
-        labels.append({"target": person, "gender": gender, "references": f"real/{person}.wav" if person != "dan" else "", "age_bin": f"{grey}s"})
+        labels.append(
+            {
+                "target": person,
+                "gender": gender,
+                "references": f"real/{person}.wav" if person != "dan" else "",
+                "age_bin": f"{grey}s",
+            }
+        )
     write_table(tmp_path / "labels.csv", labels)
     write_table(tmp_path / "sources.csv", [{"source_id": "one", "gender": "m", "speaker": "x", "transcript": "hello"}])
     return tmp_path
 
 
-def config(inputs, model, limit=None, system=None, overwrite=False, faces="faces", temperature=None, pairs=None, **benchmark):
-    changes = {"faces": (inputs / faces,), "limit": limit, "overwrite": overwrite, "temperature": temperature, "pairs": pairs}
+def config(
+    inputs, model, limit=None, system=None, overwrite=False, faces="faces", temperature=None, pairs=None, **benchmark
+):
+    changes = {
+        "faces": (inputs / faces,),
+        "limit": limit,
+        "overwrite": overwrite,
+        "temperature": temperature,
+        "pairs": pairs,
+    }
     conversions = conversion_config(inputs, model, **changes)
-    return BenchmarkConfig(**{"conversions": conversions, "labels": inputs / "labels.csv", "system": system, **benchmark})
+    return BenchmarkConfig(
+        **{"conversions": conversions, "labels": inputs / "labels.csv", "system": system, **benchmark}
+    )
 
 
 def lines(inputs, **wanted):
@@ -84,11 +101,20 @@ def test_all_baselines(inputs, model, analyser):
     for row in lines(inputs, baseline="shuffled-within-gender"):
         driven = row["driver"].split("/")[-2]
         assert driven != row["target"] and PEOPLE[driven][0] == PEOPLE[row["target"]][0] == row["gender"]
-        assert row["face"].endswith(f"faces/{row['target']}/1.png") and row["converted"] == f"{row['source_id']}__{driven}-1.wav"
-        assert {key: row[key] for key in ("key", "seconds")} == {key: lines(inputs, converted=row["converted"])[0][key] for key in ("key", "seconds")}
+        assert (
+            row["face"].endswith(f"faces/{row['target']}/1.png")
+            and row["converted"] == f"{row['source_id']}__{driven}-1.wav"
+        )
+        assert {key: row[key] for key in ("key", "seconds")} == {
+            key: lines(inputs, converted=row["converted"])[0][key] for key in ("key", "seconds")
+        }
     assert {row["converted"] for row in lines(inputs, baseline="source", source_id="one")} == {"../wavs/one.wav"}
     row = lines(inputs, baseline="voice", target="cem", source_id="two")[0]
-    assert row["driver"] == row["references"] == "../real/cem.wav" and row["voice"] == "" and row["face"].endswith("cem/1.png")
+    assert (
+        row["driver"] == row["references"] == "../real/cem.wav"
+        and row["voice"] == ""
+        and row["face"].endswith("cem/1.png")
+    )
     assert {row["driver"] for row in lines(inputs, baseline="mean-face")} == {""}
     assert [row["age_bin"] for row in lines(inputs, baseline="", source_id="one")] == ["60s", "90s", "150s", "200s"]
     with soundfile.SoundFile(inputs / "out" / mean[0]) as file:
@@ -97,21 +123,32 @@ def test_all_baselines(inputs, model, analyser):
 
 def test_the_mean_face_is_the_mean_of_people(inputs, model, analyser, monkeypatch):
     shutil.copy(inputs / "faces" / "dan" / "1.png", inputs / "faces" / "dan" / "2.png")
-    save_image(inputs / "faces" / "ann" / "2.png", np.zeros((40, 40, 3), np.uint8))  # no face: ann's mean is her other picture
+    save_image(
+        inputs / "faces" / "ann" / "2.png", np.zeros((40, 40, 3), np.uint8)
+    )  # no face: ann's mean is her other picture
     heard = []
     recall = Converter.target_from_embedding
-    monkeypatch.setattr(Converter, "target_from_embedding", lambda self, e, t=None: (heard.append(np.asarray(e)), recall(self, e, t))[1])
+    monkeypatch.setattr(
+        Converter, "target_from_embedding", lambda self, e, t=None: (heard.append(np.asarray(e)), recall(self, e, t))[1]
+    )
     reporter = Notes()
     summary = run(config(inputs, model, baselines=("mean-face",)), reporter)
     assert {item for item, _ in summary.failures} == {"one__ann-2.wav", "two__ann-2.wav"}
     assert any("mean of 6 faces: 1 of them cannot be used" in note and "ann/2.png" in note for note in reporter.notes)
-    single = {name: e for name, e in zip(("ann", "bea", "cem", "dan", "dan"), (heard[i] for i in (0, 1, 2, 3, 4)), strict=True)}
-    np.testing.assert_allclose(heard[5], np.mean(list(single.values()), axis=0), atol=1e-6)  # dan once, for all his pictures
+    single = {
+        name: e
+        for name, e in zip(("ann", "bea", "cem", "dan", "dan"), (heard[i] for i in (0, 1, 2, 3, 4)), strict=True)
+    }
+    np.testing.assert_allclose(
+        heard[5], np.mean(list(single.values()), axis=0), atol=1e-6
+    )  # dan once, for all his pictures
     assert len(heard) == 6
 
 
 def test_a_second_run_skips_all_and_a_third_mends(inputs, model, analyser):
-    asked = config(inputs, model, baselines=ALL, degrade=("blur=1", "dark=.5+jpeg=50"), sources_table=inputs / "sources.csv")
+    asked = config(
+        inputs, model, baselines=ALL, degrade=("blur=1", "dark=.5+jpeg=50"), sources_table=inputs / "sources.csv"
+    )
     first = run(asked)
     manifest, addresses = ((inputs / "out" / name).read_bytes() for name in (MANIFEST, ADDRESSES))
     times = {name: (inputs / "out" / name).stat().st_mtime_ns for name in [*wavs(inputs), MANIFEST, ADDRESSES]}
@@ -152,14 +189,23 @@ def test_what_is_asked_for_later_comes_beside(inputs, model):
 def test_a_smaller_plan_and_a_larger_one(inputs, model):
     small = run(config(inputs, model, limit=2, baselines=("shuffled-faces", "source"), degrade=("blur=1",)))
     assert small.done == 4 and wavs(inputs) == [
-        "degraded/blur=1/one__ann-1.wav", "degraded/blur=1/one__bea-1.wav", "one__ann-1.wav", "one__bea-1.wav"
-    ]  # fmt: skip
+        "degraded/blur=1/one__ann-1.wav",
+        "degraded/blur=1/one__bea-1.wav",
+        "one__ann-1.wav",
+        "one__bea-1.wav",
+    ]
     write_table(inputs / "pairs.csv", [{"source": "one", "face": "ann/1"}, {"source": "two", "face": "cem/1"}])
     paired = run(config(inputs, model, pairs=inputs / "pairs.csv", baselines=("shuffled-faces",)))
     assert (paired.done, paired.skipped) == (3, 1)
     shuffled = {row["converted"] for row in lines(inputs, baseline="shuffled-faces")}
-    assert shuffled == {"one__ann-1.wav", "baselines/shuffled-faces/one__cem-1.wav", "baselines/shuffled-faces/two__ann-1.wav"}
-    assert len(lines(inputs, baseline="source")) == 2 and len(lines(inputs, degradation="blur=1")) == 2  # of the first run
+    assert shuffled == {
+        "one__ann-1.wav",
+        "baselines/shuffled-faces/one__cem-1.wav",
+        "baselines/shuffled-faces/two__ann-1.wav",
+    }
+    assert (
+        len(lines(inputs, baseline="source")) == 2 and len(lines(inputs, degradation="blur=1")) == 2
+    )  # of the first run
 
 
 def test_a_face_that_is_lost_under_degradation(inputs, model):
@@ -168,7 +214,9 @@ def test_a_face_that_is_lost_under_degradation(inputs, model):
     reasons = {row["reason"] for row in lines(inputs, degradation="dark=0", status="failed", target="ann")}
     assert reasons == {f"{inputs / 'faces' / 'ann' / '1.png'} degraded by dark=0: expected a face, found none."}
     row = lines(inputs, degradation="blur=1", target="ann", source_id="one")[0]
-    assert row["converted"] == "degraded/blur=1/one__ann-1.wav" and row["driver"] == row["face"] and row["baseline"] == ""
+    assert (
+        row["converted"] == "degraded/blur=1/one__ann-1.wav" and row["driver"] == row["face"] and row["baseline"] == ""
+    )
     clean = lines(inputs, degradation="", target="ann", source_id="one")[0]
     assert row["key"] != clean["key"] == read_key(inputs / "out" / clean["converted"])
     assert row["key"] == read_key(inputs / "out" / row["converted"])
@@ -177,7 +225,9 @@ def test_a_face_that_is_lost_under_degradation(inputs, model):
 def test_degraded_faces_are_degraded(inputs, model, analyser, monkeypatch):
     seen = []
     analyse = FakeAnalyser.analyse
-    monkeypatch.setattr(FakeAnalyser, "analyse", lambda self, image: (seen.append(float(image.mean())), analyse(self, image))[1])
+    monkeypatch.setattr(
+        FakeAnalyser, "analyse", lambda self, image: (seen.append(float(image.mean())), analyse(self, image))[1]
+    )
     run(config(inputs, model, limit=1, degrade=("dark=.5",)))
     assert seen == [pytest.approx(65), pytest.approx(32.5, abs=0.6)]
 
@@ -220,13 +270,17 @@ def test_names_of_systems(inputs, model, tmp_path):
     run(config(inputs, model, limit=3, baselines=("source",)))  # without a name: as its finished rows have it
     assert {row["system"] for row in lines(inputs)} == {"ours"} and len(lines(inputs)) == 6
     run(config(inputs, checkpoint(tmp_path / "other", seed=1), limit=3, system="theirs", overwrite=True))
-    assert len(lines(inputs, system="theirs")) == 3 and {row["system"] for row in lines(inputs, baseline="")} == {"theirs"}
+    assert len(lines(inputs, system="theirs")) == 3 and {row["system"] for row in lines(inputs, baseline="")} == {
+        "theirs"
+    }
 
 
 def test_rows_of_files_made_from_something_else_go(inputs, model, tmp_path):
     run(config(inputs, model, limit=2, baselines=("shuffled-faces", "mean-face"), system="a"))
     run(config(inputs, checkpoint(tmp_path / "other", seed=1), limit=2, system="b", overwrite=True))
-    assert {row["baseline"] for row in lines(inputs, system="a")} == {"mean-face"}  # the shuffled ones named files that are b's now
+    assert {row["baseline"] for row in lines(inputs, system="a")} == {
+        "mean-face"
+    }  # the shuffled ones named files that are b's now
     assert len(lines(inputs, system="b")) == 2
 
 
@@ -265,7 +319,9 @@ def test_a_stopped_run_goes_on(inputs, model, monkeypatch):
 
 def test_each_source_is_analysed_once(inputs, model, monkeypatch):
     hear, heard = Converter.hear, []
-    monkeypatch.setattr(Converter, "hear", lambda self, source, *rest: (heard.append(source.stem), hear(self, source, *rest))[1])
+    monkeypatch.setattr(
+        Converter, "hear", lambda self, source, *rest: (heard.append(source.stem), hear(self, source, *rest))[1]
+    )
     run(config(inputs, model, baselines=ALL, degrade=("blur=1", "jpeg=50")))
     assert heard == ["one", "two"]
 
@@ -324,7 +380,9 @@ def test_what_does_not_go_together(inputs, model, changes, kind, reason, monkeyp
     monkeypatch.setattr(Converter, "__init__", None)  # any work would be a TypeError
     (inputs / "small.yaml").write_text(PROTOCOL)
     given = {"protocol": str(inputs / "small.yaml"), "sources_table": inputs / "sources.csv", **changes}
-    given |= {name: inputs / given[name] for name in ("labels", "sources_table", "pairs") if isinstance(given.get(name), str)}
+    given |= {
+        name: inputs / given[name] for name in ("labels", "sources_table", "pairs") if isinstance(given.get(name), str)
+    }
     with pytest.raises(kind, match=reason):
         run(config(inputs, model, **given))
     assert not (inputs / "out").exists()
@@ -335,13 +393,33 @@ def test_keys_are_those_of_earlier_versions(inputs, model):
     naming = Naming(inputs / "out")
     job = collect_jobs(plan_conversions([inputs / "wavs"], [inputs / "faces"], [], naming, limit=1), naming)[0]
     content = hash_file(model / "model.safetensors") + hash_file(model / "config.yaml")
-    parts = f"{content} griffin-lim {(None, 'largest')} {hash_file(job.source.path)} {hash_file(job.voice_spec.files[0])} face"
-    assert make_job_keys([job], model, "griffin-lim", None, "largest")[job] == hashlib.sha256(parts.encode()).hexdigest()[:16]
+    parts = (
+        f"{content} griffin-lim {(None, 'largest')} {hash_file(job.source.path)} "
+        f"{hash_file(job.voice_spec.files[0])} face"
+    )
+    assert (
+        make_job_keys([job], model, "griffin-lim", None, "largest")[job]
+        == hashlib.sha256(parts.encode()).hexdigest()[:16]
+    )
 
 
 def test_manifests_of_earlier_versions_are_read(inputs, model):
     run(config(inputs, model, labels=None))
-    old = ("converted", "status", "source", "source_id", "face", "voice", "face_id", "target", "seconds", "model", "vocoder", "key", "reason")
+    old = (
+        "converted",
+        "status",
+        "source",
+        "source_id",
+        "face",
+        "voice",
+        "face_id",
+        "target",
+        "seconds",
+        "model",
+        "vocoder",
+        "key",
+        "reason",
+    )
     write_table(inputs / "out" / MANIFEST, lines(inputs), old)
     assert run(config(inputs, model, baselines=("source",))).skipped == 8
     assert {row["system"] for row in lines(inputs)} == {"toy"} and len(lines(inputs)) == 16

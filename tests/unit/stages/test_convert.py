@@ -55,7 +55,11 @@ def test_every_source_with_every_face(inputs, model, analyser):
     assert analyser.asked == 2  # each face once, not once a source
     row = rows["ann/one__eve.wav"]
     assert row["source_id"] == "ann/one" and row["face_id"] == row["target"] == "eve" and row["voice"] == ""
-    assert (row["source"], row["face"], row["driver"]) == ("../wavs/ann/one.wav", "../faces/eve.png", "../faces/eve.png")
+    assert (row["source"], row["face"], row["driver"]) == (
+        "../wavs/ann/one.wav",
+        "../faces/eve.png",
+        "../faces/eve.png",
+    )
     assert (row["model"], row["vocoder"], float(row["seconds"])) == ("toy", "griffin-lim", pytest.approx(0.2, abs=1e-3))
     info = soundfile.info(inputs / "out" / "ann" / "one__eve.wav")
     assert (info.samplerate, info.channels, info.subtype) == (16000, 1, "PCM_16")
@@ -114,7 +118,10 @@ def test_bad_items_are_listed_and_the_rest_goes_on(inputs, model, analyser):
     save_grey(inputs / "faces" / "nobody.png", 30)
     again = run(config(inputs, model))
     assert (again.done, again.skipped, len(again.failures)) == (2, 4, 6)
-    assert table(inputs / "out")["two__nobody.wav"] | {"status": "done", "reason": ""} == table(inputs / "out")["two__nobody.wav"]
+    assert (
+        table(inputs / "out")["two__nobody.wav"] | {"status": "done", "reason": ""}
+        == table(inputs / "out")["two__nobody.wav"]
+    )
 
 
 def test_fail_fast(inputs, model):
@@ -237,7 +244,11 @@ def test_what_fails_before_any_work(inputs, model, changes, reason, monkeypatch)
 
 def test_outputs_that_cannot_be(inputs, model):
     (inputs / "file").write_text("")
-    for output, kind in ((inputs / "file", UsageError), (inputs / "o.mp3", UsageError), (inputs / "file" / "below", FaceVCError)):
+    for output, kind in (
+        (inputs / "file", UsageError),
+        (inputs / "o.mp3", UsageError),
+        (inputs / "file" / "below", FaceVCError),
+    ):
         with pytest.raises(kind, match=r"file|o\.mp3"):
             run(config(inputs, model, output=output))
     assert sorted(p.name for p in inputs.iterdir()) == ["faces", "file", "wavs"]
@@ -260,7 +271,7 @@ def test_voices_instead_of_faces(inputs, tmp_path, voice_embedder):
 
 
 def test_odd_names(inputs, model):
-    odd = ["a {source}.x", "ü, \"quoted\"", "..", "%s;$(x)", "new\nline"]
+    odd = ["a {source}.x", 'ü, "quoted"', "..", "%s;$(x)", "new\nline"]
     for name in odd:
         recording(inputs / "odd" / f"{name}.wav", 0.1)
     face = inputs / "faces" / "é {face} [1].png"
@@ -288,7 +299,9 @@ def test_old_fields_of_names(inputs, model, pattern, told):
     reporter = Notes()
     summary = run(config(inputs, model, name=pattern, dry_run=True), reporter)
     made = [job["converted"] for job in summary.data["planned"]]
-    assert made == [str(inputs / "out" / f"{name}.wav") for name in ("ann/one__bob", "ann/one__eve", "two__bob", "two__eve")]
+    assert made == [
+        str(inputs / "out" / f"{name}.wav") for name in ("ann/one__bob", "ann/one__eve", "two__bob", "two__eve")
+    ]
     assert [note for note in reporter.notes if "--name" in note] == told
 
 

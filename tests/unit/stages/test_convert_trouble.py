@@ -1,4 +1,6 @@
-"""Converting a folder where something is in the way: full disks, folders that cannot be written to, links, names, other runs, other settings."""
+"""Converting a folder where something is in the way: full disks, folders that cannot be written to, links, names, other
+runs, other settings.
+"""
 
 import contextlib
 import io
@@ -47,7 +49,11 @@ def inputs(tmp_path):
 def go(inputs, model):
     def convert(system=None, **changes):
         conversions = config(inputs, model, **changes)
-        return benchmark.run(benchmark.BenchmarkConfig(conversions=conversions, system=system)) if system else run(conversions)
+        return (
+            benchmark.run(benchmark.BenchmarkConfig(conversions=conversions, system=system))
+            if system
+            else run(conversions)
+        )
 
     return convert
 
@@ -141,7 +147,11 @@ def test_what_is_being_written_when_control_c_comes_is_finished(inputs, go, monk
     monkeypatch.setattr(saving, "save_audio", lambda *given: (time.sleep(0.3), save(*given)))
     with pytest.raises(KeyboardInterrupt):
         go()
-    assert set(table(inputs / "out")) == {path.name for path in (inputs / "out").glob("*.wav")} == {"a__bob.wav", "a__eve.wav"}
+    assert (
+        set(table(inputs / "out"))
+        == {path.name for path in (inputs / "out").glob("*.wav")}
+        == {"a__bob.wav", "a__eve.wav"}
+    )
     assert not hidden(inputs / "out")
 
 
@@ -225,7 +235,11 @@ def test_sidecars_asked_for_later_are_added(inputs, go):
     assert go(sidecar=True).skipped == 6
     assert {path.name for path in (inputs / "out").glob("*.json")} == {f"{name}.json" for name in ALL}
     said = json.loads((inputs / "out" / "c__eve.wav.json").read_text())
-    assert said["synthetic"] is True and said["file"] == "c__eve.wav" and (inputs / "out" / "a__bob.wav.json").read_text() == "mine"
+    assert (
+        said["synthetic"] is True
+        and said["file"] == "c__eve.wav"
+        and (inputs / "out" / "a__bob.wav.json").read_text() == "mine"
+    )
 
 
 # links and names
@@ -262,7 +276,11 @@ def test_a_name_that_is_too_long_fails_alone(inputs, go):
     recording(inputs / "wavs" / f"{'x' * 248}.wav", 0.2)
     for done in (6, 0):  # again: nothing of it is there, and the question alone is an error
         summary = go()
-        assert summary.done == done and len(summary.failures) == 2 and all("File name too long" in reason for _, reason in summary.failures)
+        assert (
+            summary.done == done
+            and len(summary.failures) == 2
+            and all("File name too long" in reason for _, reason in summary.failures)
+        )
     for output in (inputs / ("y" * 260), inputs / f"{'y' * 260}.wav"):
         with pytest.raises(UsageError, match="--out .*File name too long"):
             go(output=output, limit=1)
@@ -287,7 +305,18 @@ def command(inputs, model):
     script.write_text(COMMAND.format(path=[str(TESTS)]))
 
     def call(*arguments, given=None):
-        whole = [sys.executable, script, "convert", "--checkpoint", model, "--vocoder", "griffin-lim", "-d", "cpu", *arguments]
+        whole = [
+            sys.executable,
+            script,
+            "convert",
+            "--checkpoint",
+            model,
+            "--vocoder",
+            "griffin-lim",
+            "-d",
+            "cpu",
+            *arguments,
+        ]
         return subprocess.run(whole, input=given, capture_output=True, cwd=inputs, check=False, timeout=120)
 
     return call
@@ -295,10 +324,14 @@ def command(inputs, model):
 
 @pytest.mark.slow
 def test_a_pipe_carries_sound_and_nothing_else(inputs, command):
-    done = command("-", "--face", "faces/bob.png", "-o", "-", "-v", "--json", given=(inputs / "wavs" / "a.wav").read_bytes())
+    done = command(
+        "-", "--face", "faces/bob.png", "-o", "-", "-v", "--json", given=(inputs / "wavs" / "a.wav").read_bytes()
+    )
     assert done.returncode == 0 and b"done  converted.wav" in done.stderr
     wav, rate = soundfile.read(io.BytesIO(done.stdout))
-    assert rate == 22050 and len(wav) == 4410 and len(done.stdout) == int.from_bytes(done.stdout[4:8], "little") + 8  # not a byte besides the file's
+    assert (
+        rate == 22050 and len(wav) == 4410 and len(done.stdout) == int.from_bytes(done.stdout[4:8], "little") + 8
+    )  # not a byte besides the file's
     failed = command("-", "--face", "faces/bob.png", "-o", "-", given=b"no sound")
     assert failed.returncode == 1 and failed.stdout == b"" and b"Traceback" not in failed.stderr
 
@@ -314,9 +347,13 @@ def test_json_lines_and_odd_names(inputs, command):
     assert done.returncode == 1 and b"Traceback" not in done.stderr
     *items, summary = [json.loads(line) for line in done.stdout.decode().splitlines()]
     made = {f"out/{name}__bob.wav": "done" for name in odd} | {f"out/{name}__-.wav": "failed" for name in odd}
-    assert {item["converted"]: item["status"] for item in items} == made and all(item["type"] == "item" for item in items)
+    assert {item["converted"]: item["status"] for item in items} == made and all(
+        item["type"] == "item" for item in items
+    )
     assert (summary["type"], summary["done"], len(summary["failures"])) == ("summary", len(odd), len(odd))
-    assert {row["converted"]: row["status"] for row in read_table(inputs / "out" / MANIFEST)} == {name[4:]: status for name, status in made.items()}
+    assert {row["converted"]: row["status"] for row in read_table(inputs / "out" / MANIFEST)} == {
+        name[4:]: status for name, status in made.items()
+    }
 
 
 # memory
@@ -338,6 +375,8 @@ def test_what_is_done_with_is_let_go(inputs, go, monkeypatch):
 
         monkeypatch.setattr(Converter, name, noting)
     save = saving.save_audio
-    monkeypatch.setattr(saving, "save_audio", lambda *given: (save(*given), alive.append(sum(ref() is not None for ref in kept))))
+    monkeypatch.setattr(
+        saving, "save_audio", lambda *given: (save(*given), alive.append(sum(ref() is not None for ref in kept)))
+    )
     assert go(sources=(inputs / "many",)).done == 40 and len(kept) == 20 + 20 + 40
     assert max(alive) <= 2 * 2 + 6  # heard and encoded, this one and the next; waiting for the disk

@@ -71,11 +71,21 @@ def plant(folder, system: str, heard_as, images: int = 2) -> list[dict[str, str]
                 name = f"{system}/{source}__{target}-{image}.wav"
                 (folder / system).mkdir(parents=True, exist_ok=True)
                 save_audio(folder / name, sound(*heard_as(source, target, image), take=image + 1), RATE)
-                rows.append({
-                    "system": system, "converted": name, "source": f"{source}.wav", "source_id": source, "face": f"{target}/{image}.jpg",
-                    "target": target, "gender": gender, "source_gender": SOURCES[source], "references": f"{target}-r1.wav|{target}-r2.wav",
-                    "transcript": "two words", "status": "done",
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "system": system,
+                        "converted": name,
+                        "source": f"{source}.wav",
+                        "source_id": source,
+                        "face": f"{target}/{image}.jpg",
+                        "target": target,
+                        "gender": gender,
+                        "source_gender": SOURCES[source],
+                        "references": f"{target}-r1.wav|{target}-r2.wav",
+                        "transcript": "two words",
+                        "status": "done",
+                    }
+                )
     return rows
 
 
@@ -99,7 +109,9 @@ def planted(tmp_path_factory):
     for target, gender in TARGETS.items():
         for take in (1, 2):
             save_audio(folder / f"{target}-r{take}.wav", sound(target, gender, take + 5), RATE)
-    write_table(folder / "manifest.csv", [row for name, heard_as in SYSTEMS.items() for row in plant(folder, name, heard_as)])
+    write_table(
+        folder / "manifest.csv", [row for name, heard_as in SYSTEMS.items() for row in plant(folder, name, heard_as)]
+    )
     return folder
 
 
@@ -112,7 +124,10 @@ def values(systems: dict, name: str) -> dict[str, float]:
 
 
 def test_planted_systems_land_where_theory_says(planted, tmp_path):
-    summary = run(EvaluateConfig(manifest=planted, output=tmp_path, html=False), judges=judges(recogniser=EchoRecogniser(), naturalness=LoudnessJudge()))
+    summary = run(
+        EvaluateConfig(manifest=planted, output=tmp_path, html=False),
+        judges=judges(recogniser=EchoRecogniser(), naturalness=LoudnessJudge()),
+    )
     systems = summary.data["systems"]
     assert list(systems) == list(SYSTEMS) and not summary.failures
     perfect, one, unchanged, chance = (values(systems, name) for name in SYSTEMS)
@@ -124,7 +139,11 @@ def test_planted_systems_land_where_theory_says(planted, tmp_path):
     assert unchanged["SDO"] > 0.95 and unchanged["leakage"] > 0.95 and unchanged["GA"] == 0.5
     assert unchanged["consistency"] == pytest.approx(perfect["consistency source"], abs=0.05)
     assert chance["SHO"] == pytest.approx(chance["SDO"], abs=0.2) and chance["SHR"] < 0.3
-    assert perfect["leakage source"] == pytest.approx(1.0) and perfect["WER"] == perfect["CER"] == 0 and perfect["naturalness"] == 3
+    assert (
+        perfect["leakage source"] == pytest.approx(1.0)
+        and perfect["WER"] == perfect["CER"] == 0
+        and perfect["naturalness"] == 3
+    )
     assert systems["perfect"]["SHO"]["n"] == 12 and systems["perfect"]["SDO"]["n"] == 2 * 15 * 4
     assert systems["perfect"]["GA"] == {"value": 1.0, "n": 24, "low": 1.0, "high": 1.0}
     low, high = (systems["one-voice"]["GA"][key] for key in ("low", "high"))
@@ -132,7 +151,9 @@ def test_planted_systems_land_where_theory_says(planted, tmp_path):
 
 
 def test_report_files_agree_with_the_summary(planted, tmp_path):
-    summary = run(EvaluateConfig(manifest=planted / "manifest.csv", output=tmp_path / "new", html=False), judges=judges())
+    summary = run(
+        EvaluateConfig(manifest=planted / "manifest.csv", output=tmp_path / "new", html=False), judges=judges()
+    )
     stored = json.loads((tmp_path / "new" / "metrics.json").read_text())
     assert stored == summary.data
     with open(tmp_path / "new" / "metrics.csv", newline="") as file:
@@ -148,7 +169,10 @@ def test_swapped_gender_column_is_caught(planted):
     for row in rows:
         row["gender"] = "male" if row["gender"] == "female" else "female"
     write_table(planted / "swapped.csv", rows)
-    assert run(EvaluateConfig(manifest=planted / "swapped.csv"), judges=judges()).data["systems"]["perfect"]["GA"]["value"] == 0
+    assert (
+        run(EvaluateConfig(manifest=planted / "swapped.csv"), judges=judges()).data["systems"]["perfect"]["GA"]["value"]
+        == 0
+    )
 
 
 def test_second_run_hears_nothing_again_and_says_the_same(planted):
@@ -168,7 +192,11 @@ def bare(folder, rows, columns=("converted", "target")):
 
 
 def test_missing_columns_switch_metrics_off_with_a_note(tmp_path):
-    folder = bare(tmp_path, [{"converted": f"{t}.wav", "target": t, "source": "gone"} for t in "abc"], ("converted", "target", "source_id"))
+    folder = bare(
+        tmp_path,
+        [{"converted": f"{t}.wav", "target": t, "source": "gone"} for t in "abc"],
+        ("converted", "target", "source_id"),
+    )
     write_table(folder / "manifest.csv", [{"converted": f"{t}.wav", "target": t, "source_id": "s"} for t in "abc"])
     data = run(EvaluateConfig(manifest=folder), judges=judges()).data
     assert set(data["systems"]["facevc"]) == {"SDO", "SDR"} and data["slices"]["facevc"] == {}
@@ -178,7 +206,11 @@ def test_missing_columns_switch_metrics_off_with_a_note(tmp_path):
 
 
 def test_labels_and_sources_are_joined(tmp_path):
-    folder = bare(tmp_path, [{"converted": f"{t}.wav", "target": t, "source_id": "s"} for t in "abc"], ("converted", "target", "source_id"))
+    folder = bare(
+        tmp_path,
+        [{"converted": f"{t}.wav", "target": t, "source_id": "s"} for t in "abc"],
+        ("converted", "target", "source_id"),
+    )
     people = tmp_path / "people"
     people.mkdir()
     save_audio(people / "real.wav", sound("a", "male", 3), RATE)
@@ -201,7 +233,9 @@ def test_broken_files_are_listed_and_the_rest_goes_on(tmp_path):
     (folder / "a.wav").write_bytes(b"RIFF broken")
     (folder / "b.wav").unlink()
     rows = [{"converted": f"{t}.wav", "target": t, "source_id": "s", "status": "done"} for t in "abcd"]
-    write_table(folder / "manifest.csv", [*rows, {"converted": "e.wav", "target": "e", "source_id": "s", "status": "failed"}])
+    write_table(
+        folder / "manifest.csv", [*rows, {"converted": "e.wav", "target": "e", "source_id": "s", "status": "failed"}]
+    )
     summary = run(EvaluateConfig(manifest=folder), judges=judges())
     assert sorted(name.rsplit("/")[-1] for name, _ in summary.failures) == ["a.wav", "b.wav"]
     assert summary.data["systems"]["facevc"]["SDO"] | {"value": 0} == {"value": 0, "n": 1, "low": None, "high": None}
@@ -238,7 +272,12 @@ def test_systems_are_compared_over_the_same_conversions(planted):
     data = run(EvaluateConfig(manifest=planted), judges=judges()).data
     assert list(data["differences"]) == [f"{a} - {b}" for i, a in enumerate(SYSTEMS) for b in list(SYSTEMS)[i + 1 :]]
     found = data["differences"]["perfect - one-voice"]
-    assert found["GA"]["value"] == 0.5 and found["GA"]["n"] == 24 and found["SDO"]["n"] == 2 * 15 * 4 and found["SDO"]["high"] < -0.3
+    assert (
+        found["GA"]["value"] == 0.5
+        and found["GA"]["n"] == 24
+        and found["SDO"]["n"] == 2 * 15 * 4
+        and found["SDO"]["high"] < -0.3
+    )
     assert found["consistency"]["low"] > 0.2 and not [name for name in found if name.endswith((" source", " control"))]
 
 
@@ -247,27 +286,66 @@ def test_baselines_and_degradations_are_compared_with_their_own_system(planted):
     for row in rows:
         named = row["system"] == "one-voice"
         row |= {"system": "ours", "baseline": "mean-face" if named else "", "degradation": ""}
-    blurred = [row | {"degradation": "blur=4", "status": "failed" if row["face"].startswith("anna") else "done"} for row in rows if not row["baseline"]]
+    blurred = [
+        row | {"degradation": "blur=4", "status": "failed" if row["face"].startswith("anna") else "done"}
+        for row in rows
+        if not row["baseline"]
+    ]
     gone = [row | {"degradation": "dark=9", "status": "failed"} for row in rows if not row["baseline"]]
     write_table(planted / "changed.csv", [*rows, *blurred, *gone])
     data = run(EvaluateConfig(manifest=planted / "changed.csv"), judges=judges()).data
     assert list(data["systems"]) == ["ours", "ours/mean-face", "ours/blur=4"]
-    assert list(data["differences"]) == ["ours/mean-face - ours", "ours/blur=4 - ours"] and data["lost"] == {"ours/blur=4": 4, "ours/dark=9": 24}
+    assert list(data["differences"]) == ["ours/mean-face - ours", "ours/blur=4 - ours"] and data["lost"] == {
+        "ours/blur=4": 4,
+        "ours/dark=9": 24,
+    }
     table = data["degradations"]["ours"]
-    assert (table["blur=4"]["lost"], table["blur=4"]["rows"], table["dark=9"]["lost"], table["dark=9"]["figures"]) == (4, 24, 24, {})
-    assert table["blur=4"]["figures"]["GA"]["n"] == 20 and set(table["blur=4"]["differences"]) == {"GA", "consistency", "SHO"}
-    assert table["blur=4"]["differences"]["GA"] == {"value": 0.0, "n": 20, "low": 0.0, "high": 0.0}  # the lost person is not in it
+    assert (table["blur=4"]["lost"], table["blur=4"]["rows"], table["dark=9"]["lost"], table["dark=9"]["figures"]) == (
+        4,
+        24,
+        24,
+        {},
+    )
+    assert table["blur=4"]["figures"]["GA"]["n"] == 20 and set(table["blur=4"]["differences"]) == {
+        "GA",
+        "consistency",
+        "SHO",
+    }
+    assert table["blur=4"]["differences"]["GA"] == {
+        "value": 0.0,
+        "n": 20,
+        "low": 0.0,
+        "high": 0.0,
+    }  # the lost person is not in it
     assert data["differences"]["ours/mean-face - ours"]["GA"]["value"] == -0.5
 
 
 def test_slices_by_a_column_and_by_none_that_there_is(planted):
-    rows = [row | {"age": "20s" if row["target"] < "c" else "40s", "empty": ""} for row in read_table(planted / "manifest.csv")]
+    rows = [
+        row | {"age": "20s" if row["target"] < "c" else "40s", "empty": ""}
+        for row in read_table(planted / "manifest.csv")
+    ]
     write_table(planted / "ages.csv", rows)
-    data = run(EvaluateConfig(manifest=planted / "ages.csv", by=("age", "source_gender", "empty")), judges=judges()).data
-    assert set(data["slices"]["perfect"]) == {"F>F", "F>M", "M>F", "M>M", "age=20s", "age=40s", "source_gender=female", "source_gender=male"}
+    data = run(
+        EvaluateConfig(manifest=planted / "ages.csv", by=("age", "source_gender", "empty")), judges=judges()
+    ).data
+    assert set(data["slices"]["perfect"]) == {
+        "F>F",
+        "F>M",
+        "M>F",
+        "M>M",
+        "age=20s",
+        "age=40s",
+        "source_gender=female",
+        "source_gender=male",
+    }
     young, old = (data["slices"]["one-voice"][f"age={age}"] for age in ("20s", "40s"))
     assert (young["GA"]["value"], young["GA"]["n"], old["GA"]["value"], old["GA"]["n"]) == (0.0, 8, 0.75, 16)
-    assert young["SDO"]["n"] == 2 * 4 and old["SDO"]["n"] == 2 * 6 * 4 and "figures by empty are off: the column is empty" in data["notes"]
+    assert (
+        young["SDO"]["n"] == 2 * 4
+        and old["SDO"]["n"] == 2 * 6 * 4
+        and "figures by empty are off: the column is empty" in data["notes"]
+    )
     with pytest.raises(UsageError, match="--by height: .*There are: .*age, empty"):
         run(EvaluateConfig(manifest=planted / "ages.csv", by=("height",)), judges=judges())
 
@@ -283,12 +361,21 @@ def test_parallel_recordings_give_the_distortion(planted, tmp_path):
     rows[3]["parallel"] = "gone.wav"
     write_table(planted / "parallel.csv", rows[:4])
     summary = run(EvaluateConfig(manifest=planted / "parallel.csv"), judges=judges())
-    assert summary.data["systems"]["perfect"]["MCD"] | {"low": 0, "high": 0} == {"value": 0.0, "n": 3, "low": 0, "high": 0}
+    assert summary.data["systems"]["perfect"]["MCD"] | {"low": 0, "high": 0} == {
+        "value": 0.0,
+        "n": 3,
+        "low": 0,
+        "high": 0,
+    }
     assert len(summary.failures) == 1 and "gone.wav" in summary.failures[0][0]
 
 
 def test_without_librosa_the_distortion_is_off_and_a_note_says_what_to_install(planted, monkeypatch):
-    rows = [dict(row, parallel=row["converted"]) for row in read_table(planted / "manifest.csv") if row["system"] == "perfect"][:6]
+    rows = [
+        dict(row, parallel=row["converted"])
+        for row in read_table(planted / "manifest.csv")
+        if row["system"] == "perfect"
+    ][:6]
     write_table(planted / "parallel.csv", rows)
     for module in (figures, listening):
         monkeypatch.setattr(module, "is_distortion_available", lambda: False)
@@ -313,10 +400,22 @@ def test_without_matplotlib_the_page_has_no_plots_and_a_note_says_what_to_instal
 def test_another_speaker_judge_has_no_threshold_until_one_is_measured(planted):
     other = replace(judges(), threshold=None)
     data = run(EvaluateConfig(manifest=planted), judges=other).data
-    assert data["threshold"] is None and not {"SHR", "SDR"} & set(data["systems"]["perfect"]) and "SHO" in data["systems"]["perfect"]
+    assert (
+        data["threshold"] is None
+        and not {"SHR", "SDR"} & set(data["systems"]["perfect"])
+        and "SHO" in data["systems"]["perfect"]
+    )
     assert any(note.startswith("SHR and SDR are off") and "--calibrate" in note for note in data["notes"])
-    write_table(planted / "real.csv", [{"file": f"{target}-r{take}.wav", "speaker": target} for target in TARGETS for take in (1, 2)])
-    assert run(EvaluateConfig(manifest=planted, calibrate=planted / "real.csv"), judges=other).data["systems"]["perfect"]["SHR"]["value"] == 1
+    write_table(
+        planted / "real.csv",
+        [{"file": f"{target}-r{take}.wav", "speaker": target} for target in TARGETS for take in (1, 2)],
+    )
+    assert (
+        run(EvaluateConfig(manifest=planted, calibrate=planted / "real.csv"), judges=other).data["systems"]["perfect"][
+            "SHR"
+        ]["value"]
+        == 1
+    )
 
 
 def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_voices(planted, monkeypatch):
@@ -328,9 +427,16 @@ def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_vo
             return np.array([1, 0, 0], np.float32)
 
     monkeypatch.setattr(listening, "load_speaker_judge", lambda name: Dvectors())
-    weights = LinearGenderJudge(np.array([-1000.0, 0, 0, 0]), 0.0, "first of three")  # a man's voice, whatever the pitch
+    weights = LinearGenderJudge(
+        np.array([-1000.0, 0, 0, 0]), 0.0, "first of three"
+    )  # a man's voice, whatever the pitch
     summary = run(EvaluateConfig(manifest=planted, limit=6, html=False), judges=replace(judges(), gender=weights))
-    assert summary.data["systems"]["perfect"]["GA"] | {"low": 0, "high": 0} == {"value": 1 / 3, "n": 6, "low": 0, "high": 0}
+    assert summary.data["systems"]["perfect"]["GA"] | {"low": 0, "high": 0} == {
+        "value": 1 / 3,
+        "n": 6,
+        "low": 0,
+        "high": 0,
+    }
     assert len(asked) == 6 and summary.data["systems"]["perfect"]["consistency"]["value"] > 0.9
 
 
@@ -338,9 +444,19 @@ def test_answers_join_the_figures_and_the_test_is_written(planted, tmp_path, mon
     from facevc_cli.evaluation import listening_study as asking
 
     written = []
-    monkeypatch.setattr(asking, "write_listening_test", lambda evaluation, path, *, items, seed: written.append((path, items, seed)) or ["a note"])
-    monkeypatch.setattr(asking, "read_answers", lambda paths, evaluation: {"perfect": {"CPR": Figure(0.9, 10, 0.8, 1.0), "MOS": Figure(4.0, 5, None, None)}})
-    config = EvaluateConfig(manifest=planted, listening_test=tmp_path / "ask.html", listening_items=7, seed=3, answers=(tmp_path / "a.csv",))
+    monkeypatch.setattr(
+        asking,
+        "write_listening_test",
+        lambda evaluation, path, *, items, seed: written.append((path, items, seed)) or ["a note"],
+    )
+    monkeypatch.setattr(
+        asking,
+        "read_answers",
+        lambda paths, evaluation: {"perfect": {"CPR": Figure(0.9, 10, 0.8, 1.0), "MOS": Figure(4.0, 5, None, None)}},
+    )
+    config = EvaluateConfig(
+        manifest=planted, listening_test=tmp_path / "ask.html", listening_items=7, seed=3, answers=(tmp_path / "a.csv",)
+    )
     data = run(config, judges=judges()).data
     assert written == [(tmp_path / "ask.html", 7, 3)] and data["listening"]["perfect"]["MOS"]["value"] == 4.0
     assert list(data["systems"]["perfect"])[-2:] == ["MOS", "CPR"] and "MOS" not in data["systems"]["random"]
@@ -349,4 +465,7 @@ def test_answers_join_the_figures_and_the_test_is_written(planted, tmp_path, mon
 def test_the_page_is_written_unless_not_wanted(planted, tmp_path):
     run(EvaluateConfig(manifest=planted, output=tmp_path / "with", limit=24, grid=1), judges=judges())
     run(EvaluateConfig(manifest=planted, output=tmp_path / "without", limit=24, html=False), judges=judges())
-    assert "<html" in (tmp_path / "with" / "report.html").read_text(encoding="utf-8") and not (tmp_path / "without" / "report.html").exists()
+    assert (
+        "<html" in (tmp_path / "with" / "report.html").read_text(encoding="utf-8")
+        and not (tmp_path / "without" / "report.html").exists()
+    )

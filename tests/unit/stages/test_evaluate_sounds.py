@@ -22,19 +22,29 @@ def sounds(tmp_path_factory):
 
 def evaluate(folder):
     judges = Judges(EnvelopeEmbedder(), "envelope", PitchGenderJudge())
-    return run(EvaluateConfig(manifest=folder, recogniser="none", naturalness=False), judges=judges), judges.embedder.calls
+    return run(
+        EvaluateConfig(manifest=folder, recogniser="none", naturalness=False), judges=judges
+    ), judges.embedder.calls
 
 
 def test_from_recordings_to_figures_the_perfect_system_beats_the_source(sounds):
     summary, _ = evaluate(sounds)
     assert not summary.failures and list(summary.data["systems"]) == ["perfect", "perfect/source", "copies"]
     assert summary.data["systems"]["copies"] == summary.data["systems"]["perfect/source"]
-    perfect, source, _ = ({name: part["value"] for name, part in found.items()} for found in summary.data["systems"].values())
+    perfect, source, _ = (
+        {name: part["value"] for name, part in found.items()} for found in summary.data["systems"].values()
+    )
     assert perfect["matching"] == 1 and source["matching"] == 0.5  # each source against every target of a gender
     assert perfect["GA"] == 1 and source["GA"] == 0.5
     assert perfect["consistency"] > 0.9 > perfect["consistency control"] + 0.2
-    assert source["consistency"] == pytest.approx(perfect["consistency source"]) and source["consistency"] < perfect["consistency"] - 0.2
-    assert perfect["SHO"] > 0.9 > perfect["SDO"] + 0.2 and (source["SHO"], source["SDO"]) == (pytest.approx(1), pytest.approx(1))
+    assert (
+        source["consistency"] == pytest.approx(perfect["consistency source"])
+        and source["consistency"] < perfect["consistency"] - 0.2
+    )
+    assert perfect["SHO"] > 0.9 > perfect["SDO"] + 0.2 and (source["SHO"], source["SDO"]) == (
+        pytest.approx(1),
+        pytest.approx(1),
+    )
     assert source["leakage"] == pytest.approx(1) and perfect["leakage"] < 0.8
     assert perfect["F0 deviation"] < 3
     f0_gaps = [abs(speaker[0] - person[0]) for speaker in SPEAKERS.values() for person in PEOPLE.values()]
@@ -43,12 +53,16 @@ def test_from_recordings_to_figures_the_perfect_system_beats_the_source(sounds):
     lost = summary.data["differences"]["perfect/source - perfect"]
     assert lost["consistency"]["value"] == pytest.approx(source["consistency"] - perfect["consistency"])
     assert lost["consistency"]["high"] < 0 and lost["matching"]["value"] == -0.5
-    assert set(summary.data["differences"]["perfect/source - perfect"]) == set(summary.data["differences"]["perfect - copies"])
+    assert set(summary.data["differences"]["perfect/source - perfect"]) == set(
+        summary.data["differences"]["perfect - copies"]
+    )
 
 
 def test_what_was_heard_is_remembered_by_content_wherever_the_files_lie(sounds, tmp_path):
     first, _ = evaluate(sounds)
-    moved = Path(shutil.copytree(sounds, tmp_path / "elsewhere", copy_function=shutil.copyfile))  # with its cache, with new times
+    moved = Path(
+        shutil.copytree(sounds, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    )  # with its cache, with new times
     again, calls = evaluate(moved)
     assert calls == 0 and again.data["systems"] == first.data["systems"]
     save_audio(moved / "perfect" / "low-ada-1.wav", vowel(*PEOPLE["ole"], 3), RATE)  # another content under an old name

@@ -71,7 +71,11 @@ def test_a_folder_of_everything(folder, tmp_path):
     # six of eleven frames are looked at, four of them (0 2 4 6) show the face
     assert store.read_column("frames_seen")[4] == 6 and store.read_column("frames_with_face")[4] == 4
     frames = store.read_frames("embedding", 4)
-    assert frames.shape == (4, 128) and store.read_frames("box", 4).shape == (4, 4) and store.read_frames("score", 4).shape == (4,)
+    assert (
+        frames.shape == (4, 128)
+        and store.read_frames("box", 4).shape == (4, 4)
+        and store.read_frames("score", 4).shape == (4,)
+    )
     np.testing.assert_allclose(frames.mean(0), embeddings[4], atol=1e-6)
     middle = store.read_frames("box", 4)[:, [0, 2]].mean(1)
     assert 25 < middle[-1] - middle[0] < 65  # the head moves .18 of 256 px to the right

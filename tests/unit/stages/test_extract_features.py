@@ -69,7 +69,9 @@ def test_statistics_are_numpys_over_the_training_split(wavs, tmp_path):
         split = store.read_column("split")
         assert split.count("valid") == 3  # one speaker of three
         assert len({s for s, where in zip(store.speakers, split, strict=True) if where == "valid"}) == 1
-        training = np.concatenate([store.read_frames("mel", i) for i in range(9) if split[i] == "train"]).astype(np.float64)
+        training = np.concatenate([store.read_frames("mel", i) for i in range(9) if split[i] == "train"]).astype(
+            np.float64
+        )
         assert np.abs(store.read_statistics("mel_mean") - training.mean(0)).max() < 1e-5
         assert np.abs(store.read_statistics("mel_std") - training.std(0)).max() < 1e-5
 

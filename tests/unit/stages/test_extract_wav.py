@@ -29,13 +29,17 @@ def clip(path: Path, seconds: float = 0.4, rate: int = 44100, sound: bool = True
         if video is not None:
             video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
             for i in range(round(25 * seconds)):
-                container.mux(video.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), i, np.uint8), format="rgb24")))
+                container.mux(
+                    video.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), i, np.uint8), format="rgb24"))
+                )
             container.mux(video.encode())
         if audio is not None:
             wav = buzz(seconds, rate)
             samples = np.stack([wav, np.zeros_like(wav)])
             for start in range(0, len(wav), 1024):
-                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[:, start : start + 1024]), format="fltp", layout="stereo")
+                frame = av.AudioFrame.from_ndarray(
+                    np.ascontiguousarray(samples[:, start : start + 1024]), format="fltp", layout="stereo"
+                )
                 frame.sample_rate, frame.pts = rate, start
                 container.mux(audio.encode(frame))
             container.mux(audio.encode())
@@ -78,7 +82,11 @@ def test_failures_are_listed_and_the_rest_goes_on(tmp_path):
     (tmp_path / "in/a/text.mkv").write_text("not a video")
     summary = extract(tmp_path / "in", tmp_path / "out")
     assert summary.done == 1
-    assert {item: "no sound" in reason for item, reason in summary.failures} == {"a/mute": True, "a/empty": False, "a/text": False}
+    assert {item: "no sound" in reason for item, reason in summary.failures} == {
+        "a/mute": True,
+        "a/empty": False,
+        "a/text": False,
+    }
     assert list(rows(tmp_path / "out")) == ["a/1"]
     assert not [p for p in (tmp_path / "out").rglob("*") if ".tmp" in p.name]
     with pytest.raises(FaceVCError, match="zero bytes"):
@@ -113,7 +121,9 @@ def test_wavs_that_a_killed_run_did_not_enter_are_entered(tmp_path):
     summary = extract(tmp_path / "in", tmp_path / "out")
     assert (summary.done, summary.skipped) == (1, 2)
     found = rows(tmp_path / "out")
-    assert [row | {"source_stamp": ""} for row in found.values()] == [row | {"source_stamp": ""} for row in whole.values()]
+    assert [row | {"source_stamp": ""} for row in found.values()] == [
+        row | {"source_stamp": ""} for row in whole.values()
+    ]
 
 
 def test_floats_above_full_scale_are_scaled_and_named(tmp_path):
@@ -229,10 +239,22 @@ def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
 def test_a_killed_process_is_resumed(tmp_path):
     for i in range(40):
         recording(tmp_path / f"in/a/{i:02}.flac", 2.0)
-    command = [sys.executable, "-m", "facevc_cli", "extract-wav", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-j", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "facevc_cli",
+        "extract-wav",
+        str(tmp_path / "in"),
+        "-o",
+        str(tmp_path / "out"),
+        "-j",
+        "1",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 600
-    while len(list((tmp_path / "out").rglob("[0-9]*.wav"))) < 3 and process.poll() is None and time.monotonic() < deadline:
+    while (
+        len(list((tmp_path / "out").rglob("[0-9]*.wav"))) < 3 and process.poll() is None and time.monotonic() < deadline
+    ):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -245,7 +267,18 @@ def test_a_killed_process_is_resumed(tmp_path):
 def test_command_prints_json_and_exits_1_on_failures(tmp_path):
     clip(tmp_path / "in/a/mute.mp4", sound=False)
     recording(tmp_path / "in/a/1.flac")
-    command = [sys.executable, "-m", "facevc_cli", "extract-wav", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--json", "-j", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "facevc_cli",
+        "extract-wav",
+        str(tmp_path / "in"),
+        "-o",
+        str(tmp_path / "out"),
+        "--json",
+        "-j",
+        "2",
+    ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 1
     told = json.loads(found.stdout)

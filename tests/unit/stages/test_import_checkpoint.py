@@ -1,4 +1,6 @@
-"""stages/import_checkpoint.py: published weights, and our own, as checkpoints that compute what they computed before."""
+"""stages/import_checkpoint.py: published weights, and our own, as checkpoints that compute what they
+computed before.
+"""
 
 import json
 from pathlib import Path
@@ -26,7 +28,10 @@ def published(reference, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("published")
     shapes, seed = json.loads(str(reference["shapes"])), int(reference["base_seed"])
     for kind, scopes in SCOPES.items():
-        tensors = {name: {key: draw_tensor(scope, key, shape, seed) for key, shape in shapes[scope].items()} for name, scope in scopes.items()}
+        tensors = {
+            name: {key: draw_tensor(scope, key, shape, seed) for key, shape in shapes[scope].items()}
+            for name, scope in scopes.items()
+        }
         torch.save({**tensors, "optimizer": {"state": {}, "param_groups": []}, "epoch": 3}, folder / f"{kind}.pt")
     rng = np.random.default_rng(0)
     np.save(folder / "stats.npy", np.stack([rng.normal(size=80), rng.uniform(0.5, 2, 80)]))
@@ -52,11 +57,19 @@ def test_fvmvc_computes_the_golden_outputs_end_to_end(published, reference, tmp_
     heard, heard_address = model.recall_voice(speech)
     before, after = model.decode_both(z, lf0, recalled)
     found = {
-        "encoder.z": z, "encoder.c": context, "encoder.indices": indices, "memory.face_recall": recalled,
-        "memory.face_log_address": address.log(), "memory.interpolated_0.4": mixed, "memory.interpolated_address_0.4": mixed_address,
-        "memory.speech_emb": model.embed_voice(speech), "memory.speech_recall": heard, "memory.speech_log_address": heard_address.log(),
-        "decoder.before_postnet": before, "decoder.mel": after,
-    }  # fmt: skip
+        "encoder.z": z,
+        "encoder.c": context,
+        "encoder.indices": indices,
+        "memory.face_recall": recalled,
+        "memory.face_log_address": address.log(),
+        "memory.interpolated_0.4": mixed,
+        "memory.interpolated_address_0.4": mixed_address,
+        "memory.speech_emb": model.embed_voice(speech),
+        "memory.speech_recall": heard,
+        "memory.speech_log_address": heard_address.log(),
+        "decoder.before_postnet": before,
+        "decoder.mel": after,
+    }
     assert [name for name, value in found.items() if not close(value, reference[name])] == []
     assert torch.equal(model.decode(z, lf0, recalled), after)
     assert load_checkpoint(tmp_path / "model").embedders["face"]["embedder"] == "facenet"
@@ -91,13 +104,18 @@ def test_smaller_models_are_sized_by_their_tensors(tmp_path):
     ours = load_model(tiny_checkpoint(tmp_path / "tiny"))
     _publish(ours, tmp_path / "small.pt")
     np.save(tmp_path / "stats.npy", np.stack([ours.mel_mean.numpy(), ours.mel_std.numpy()]))
-    imported({"fvmvc": tmp_path / "small.pt", "stats": tmp_path / "stats.npy"}, "fvmvc", tmp_path / "model", preset="toy")
+    imported(
+        {"fvmvc": tmp_path / "small.pt", "stats": tmp_path / "stats.npy"}, "fvmvc", tmp_path / "model", preset="toy"
+    )
     model = load_model(tmp_path / "model")
     assert model.config == ours.config
     assert all(torch.equal(v, model.state_dict()[k]) for k, v in ours.state_dict().items())
     with pytest.raises(FaceVCError, match="do not fit the configuration"):
         imported(
-            {"fvmvc": tmp_path / "small.pt", "stats": tmp_path / "stats.npy"}, "fvmvc", tmp_path / "other", overrides=("model.slots=3",)
+            {"fvmvc": tmp_path / "small.pt", "stats": tmp_path / "stats.npy"},
+            "fvmvc",
+            tmp_path / "other",
+            overrides=("model.slots=3",),
         )
 
 
@@ -107,8 +125,14 @@ def _publish(model: torch.nn.Module, path: Path) -> None:
     for key, value in model.state_dict().items():
         part, _, rest = key.partition(".")
         if part == "content_encoder":
-            rest = rest.replace("layers.", "encoder.").replace("context.", "rnn.").replace("quantizer.counts", "codebook.ema_count")
-            scopes["encoder"][rest.replace("quantizer.sums", "codebook.ema_weight").replace("quantizer.", "codebook.")] = value
+            rest = (
+                rest.replace("layers.", "encoder.")
+                .replace("context.", "rnn.")
+                .replace("quantizer.counts", "codebook.ema_count")
+            )
+            scopes["encoder"][
+                rest.replace("quantizer.sums", "codebook.ema_weight").replace("quantizer.", "codebook.")
+            ] = value
         elif part == "memory":
             scopes["encoder_spk"][{"values": "speech_value_memory", "keys": "face_key_memory"}[rest]] = value
         elif part in ("speaker_encoder", "face_encoder"):
@@ -116,7 +140,11 @@ def _publish(model: torch.nn.Module, path: Path) -> None:
             scopes["encoder_spk"][f"{part.replace('speaker', 'speech')}.{name}.linear_layer.{kind}"] = value
         elif part == "decoder":
             prefix = "" if rest.startswith("postnet") else "decoder."
-            rest = rest.replace("lstm_in", "lstm1").replace("lstm_out", "lstm2").replace("projection", "linear_projection.linear_layer")
+            rest = (
+                rest.replace("lstm_in", "lstm1")
+                .replace("lstm_out", "lstm2")
+                .replace("projection", "linear_projection.linear_layer")
+            )
             scopes["decoder"][prefix + rest.replace(".conv.", ".0.conv.").replace(".norm.", ".1.")] = value
     torch.save(scopes, path)
 
@@ -169,7 +197,11 @@ def test_own_run_is_exported_without_training_state_and_in_half(tmp_path):
     assert not (tmp_path / "model" / TRAINING).exists()
     assert (loaded.stage, loaded.step, loaded.origin, loaded.metrics["best_loss"]) == ("train", 7, "ours", 0.5)
     assert loaded.embedders == source.embedders
-    assert set(loaded.metrics["imported"]) == {"source", "half", "origin"}  # a preset, settings and statistics are asked for with published weights alone
+    assert set(loaded.metrics["imported"]) == {
+        "source",
+        "half",
+        "origin",
+    }  # a preset, settings and statistics are asked for with published weights alone
     state = loaded.model.state_dict()
     for key, value in source.model.state_dict().items():
         assert state[key].dtype == value.dtype  # float32 again

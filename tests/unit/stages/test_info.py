@@ -60,7 +60,12 @@ def test_checkpoint_and_run(tmp_path, toy_run, toy_stores: Stores):
     assert found["parameters"]["all"] == sum(p.numel() for p in model.parameters())
     assert found["embedders"]["face"]["embedder"] == "dlib"
     found = describe(toy_run)
-    assert (found["kind"], found["stage"], found["step"], found["starts"]) == ("run", "pretrain", load_checkpoint(toy_run).step, 1)
+    assert (found["kind"], found["stage"], found["step"], found["starts"]) == (
+        "run",
+        "pretrain",
+        load_checkpoint(toy_run).step,
+        1,
+    )
     assert found["losses"]["last"]["step"] == "4"
     assert describe(toy_stores.voices)["vectors"] == {"dvector": [5, 16]}
 
@@ -80,7 +85,11 @@ def test_what_is_neither_is_listed_and_the_rest_described(tmp_path):
 def card(model, tmp_path):
     """Of a model of eight slots, with an address made by hand."""
     converter = Converter(model, "griffin-lim", "cpu")
-    made = converter.make_card(converter.target_from_embedding(np.ones(128, np.float32)), [{"file": "anna.jpg", "sha256": "ab", "share": "1.0000"}], 0.5)
+    made = converter.make_card(
+        converter.target_from_embedding(np.ones(128, np.float32)),
+        [{"file": "anna.jpg", "sha256": "ab", "share": "1.0000"}],
+        0.5,
+    )
     address = np.array([0.125, 0.5, 0, 0.25, 0, 0.125, 0, 0], np.float32)
     save_card(tmp_path / "anna.safetensors", replace(made, address=address))
     return tmp_path / "anna.safetensors"
@@ -90,19 +99,38 @@ def test_a_voice_card(card, model):
     summary = run(InfoConfig(paths=(card,), checkpoint=model))
     (found,) = summary.data["items"]
     converter = Converter(model, "griffin-lim", "cpu")
-    assert (found["kind"], found["model"], found["model_here"], found["temperature"]) == ("voice card", "starter", True, 0.5)
+    assert (found["kind"], found["model"], found["model_here"], found["temperature"]) == (
+        "voice card",
+        "starter",
+        True,
+        0.5,
+    )
     assert found["weights_sha256"] == converter.checkpoint.weights_sha256[:16] and found["facevc"] == __version__
     assert found["origin"] == [{"file": "anna.jpg", "sha256": "ab", "share": "1.0000"}]
     assert found["made"] == date.today().isoformat()
     assert (found["address_entropy_bits"], found["slots"]) == (1.75, 8)
-    assert found["top_slots"][:4] == [{"slot": s, "share": p} for s, p in ((1, 0.5), (3, 0.25), (0, 0.125), (5, 0.125))] and len(found["top_slots"]) == 5
-    assert found["pitch_hz"] == pytest.approx(math.exp(converter.find_log_f0(converter.target_from_card(card))), abs=0.05) and "note" not in found
+    assert (
+        found["top_slots"][:4] == [{"slot": s, "share": p} for s, p in ((1, 0.5), (3, 0.25), (0, 0.125), (5, 0.125))]
+        and len(found["top_slots"]) == 5
+    )
+    assert (
+        found["pitch_hz"] == pytest.approx(math.exp(converter.find_log_f0(converter.target_from_card(card))), abs=0.05)
+        and "note" not in found
+    )
 
 
 def test_a_card_of_a_model_that_is_not_here_or_predicts_no_pitch(card, tmp_path, monkeypatch):
-    found = describe(card, lambda: Converter(tiny_checkpoint(tmp_path / "other", "starter", seed=1), "griffin-lim", "cpu"))
-    assert (found["model_here"], found["pitch_hz"]) == (False, None) and "--checkpoint" in found["note"] and found["slots"] == 8
-    monkeypatch.setattr("facevc_cli.stages.info.find_bundled_checkpoint", lambda: (_ for _ in ()).throw(FaceVCError("none")))
+    found = describe(
+        card, lambda: Converter(tiny_checkpoint(tmp_path / "other", "starter", seed=1), "griffin-lim", "cpu")
+    )
+    assert (
+        (found["model_here"], found["pitch_hz"]) == (False, None)
+        and "--checkpoint" in found["note"]
+        and found["slots"] == 8
+    )
+    monkeypatch.setattr(
+        "facevc_cli.stages.info.find_bundled_checkpoint", lambda: (_ for _ in ()).throw(FaceVCError("none"))
+    )
     assert describe(card)["model_here"] is False  # an installation without a model
     toy = Converter(tiny_checkpoint(tmp_path / "toy"), "griffin-lim", "cpu")
     save_card(tmp_path / "toy.safetensors", toy.make_card(toy.target_from_embedding(np.ones(128, np.float32)), []))
@@ -112,10 +140,15 @@ def test_a_card_of_a_model_that_is_not_here_or_predicts_no_pitch(card, tmp_path,
 
 def test_the_model_is_loaded_once_and_for_cards_alone(card, model, tmp_path, monkeypatch):
     loaded = []
-    monkeypatch.setattr("facevc_cli.stages.info.Converter", lambda checkpoint, *rest: (loaded.append(checkpoint), Converter(checkpoint, *rest))[1])
+    monkeypatch.setattr(
+        "facevc_cli.stages.info.Converter",
+        lambda checkpoint, *rest: (loaded.append(checkpoint), Converter(checkpoint, *rest))[1],
+    )
     shutil.copy(card, tmp_path / "again.safetensors")
     assert run(InfoConfig(paths=(model,), checkpoint=model)).done == 1 and loaded == []
-    assert run(InfoConfig(paths=(card, tmp_path / "again.safetensors"), checkpoint=model)).done == 2 and loaded == [model]
+    assert run(InfoConfig(paths=(card, tmp_path / "again.safetensors"), checkpoint=model)).done == 2 and loaded == [
+        model
+    ]
 
 
 def test_what_is_no_card_is_said_in_one_error(card, model, tmp_path):
@@ -127,13 +160,23 @@ def test_what_is_no_card_is_said_in_one_error(card, model, tmp_path):
     summary = run(InfoConfig(paths=(*named, model / "model.safetensors", card), checkpoint=model))
     assert summary.done == 1 and len(summary.failures) == 5
     for (item, reason), said in zip(
-        summary.failures, ("damaged file", "damaged file", "another kind (2 tensors: bias, weight)", "no such voice card", "Name its folder"), strict=True
+        summary.failures,
+        (
+            "damaged file",
+            "damaged file",
+            "another kind (2 tensors: bias, weight)",
+            "no such voice card",
+            "Name its folder",
+        ),
+        strict=True,
     ):
         assert said in reason and reason.startswith(item) and "\n" not in reason
 
 
 def facevc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "facevc_cli", "info", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "facevc_cli", "info", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""Voice cards: what they hold, what is refused, and that they speak and mix as the pictures do. And `nearest`, which ranks by them too."""
+"""Voice cards: what they hold, what is refused, and that they speak and mix as the pictures do.
+
+And `nearest`, which ranks by them too.
+"""
 
 import json
 import re
@@ -111,12 +114,16 @@ def test_damaged_cards(inputs, make, tmp_path):
 
 def test_what_never_was_a_card(tmp_path):
     (tmp_path / "folder.safetensors").mkdir()
-    save_file({"b": np.zeros(3), "a": np.zeros(1), "d": np.zeros(1), "c": np.zeros(1)}, tmp_path / "weights.safetensors")
+    save_file(
+        {"b": np.zeros(3), "a": np.zeros(1), "d": np.zeros(1), "c": np.zeros(1)}, tmp_path / "weights.safetensors"
+    )
     save_file({}, tmp_path / "none.safetensors", {"kind": "a diary"})
     for name, said in (
-        ("weights", r"of another kind \(4 tensors: a, b, c, \.\.\.\)"), ("none", r"another kind \(without tensors\)"), ("absent", "no such voice card"),
+        ("weights", r"of another kind \(4 tensors: a, b, c, \.\.\.\)"),
+        ("none", r"another kind \(without tensors\)"),
+        ("absent", "no such voice card"),
         ("folder", "damaged file or another kind"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(FaceVCError, match=said):
             load_card(tmp_path / f"{name}.safetensors")
 
@@ -124,8 +131,18 @@ def test_what_never_was_a_card(tmp_path):
 def test_facts_of_an_address_by_hand():
     found = describe_address(np.array([0.125, 0.5, 0, 0.25, 0, 0.125, 0], np.float32))
     assert (found["address_entropy_bits"], found["slots"]) == (1.75, 7)
-    assert [(one["slot"], one["share"]) for one in found["top_slots"]] == [(1, 0.5), (3, 0.25), (0, 0.125), (5, 0.125), (2, 0.0)]
-    assert describe_address(np.array([1.0])) == {"address_entropy_bits": 0.0, "slots": 1, "top_slots": [{"slot": 0, "share": 1.0}]}
+    assert [(one["slot"], one["share"]) for one in found["top_slots"]] == [
+        (1, 0.5),
+        (3, 0.25),
+        (0, 0.125),
+        (5, 0.125),
+        (2, 0.0),
+    ]
+    assert describe_address(np.array([1.0])) == {
+        "address_entropy_bits": 0.0,
+        "slots": 1,
+        "top_slots": [{"slot": 0, "share": 1.0}],
+    }
 
 
 def test_a_card_of_a_later_format(inputs, make):
@@ -142,8 +159,12 @@ def test_another_models_card_is_refused_by_name(inputs, make, speak, tmp_path):
     make(inputs / "faces" / "bob.png", checkpoint=other)
     card = load_card(inputs / "card.safetensors")
     summary = speak("out", faces=(inputs / "card.safetensors",))
-    (item, reason), = summary.failures
-    assert item == "s__card.wav" and f"recalled by the model 'starter' with the weights {card.weights_sha256}" in reason and "--checkpoint" in reason
+    ((item, reason),) = summary.failures
+    assert (
+        item == "s__card.wav"
+        and f"recalled by the model 'starter' with the weights {card.weights_sha256}" in reason
+        and "--checkpoint" in reason
+    )
     assert speak("there", faces=(inputs / "card.safetensors",), checkpoint=other).done == 1
 
 
@@ -159,7 +180,9 @@ def test_what_a_card_holds(inputs, make, model):
     np.testing.assert_allclose(card.speaker, target.speaker[0], rtol=1e-6)
     np.testing.assert_allclose(card.address, target.address[0], rtol=1e-6)
     assert card.origin == ({"file": "bob.png", "sha256": hash_file(bob), "share": "1.0000"},)
-    assert (card.model, card.temperature) == ("starter", 0.5) and card.weights_sha256 == hash_file(model / "model.safetensors")[:16]
+    assert (card.model, card.temperature) == ("starter", 0.5) and card.weights_sha256 == hash_file(
+        model / "model.safetensors"
+    )[:16]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", card.made) and card.facevc
     whole = (inputs / "card.safetensors").read_bytes()
     assert str(inputs).encode() not in whole and len(whole) < 4096  # neither folders nor a picture
@@ -173,10 +196,16 @@ def test_what_a_card_holds(inputs, make, model):
 
 def test_what_was_recalled_by_hand(model):
     converter = Converter(model, "griffin-lim", "cpu")
-    target = replace(converter.target_from_embedding(np.ones(128, np.float32)), address=torch.tensor([[0.5, 0.25, 0, 0.25, 0, 0, 0, 0]]))
+    target = replace(
+        converter.target_from_embedding(np.ones(128, np.float32)),
+        address=torch.tensor([[0.5, 0.25, 0, 0.25, 0, 0, 0, 0]]),
+    )
     found = describe_voice(converter, target)
     assert found["address_entropy_bits"] == 1.5 and found["slots"] == 8 and len(found["top_slots"]) == 5
-    assert found["top_slots"][0] == {"slot": 0, "share": 0.5} and {one["slot"] for one in found["top_slots"][1:3]} == {1, 3}
+    assert found["top_slots"][0] == {"slot": 0, "share": 0.5} and {one["slot"] for one in found["top_slots"][1:3]} == {
+        1,
+        3,
+    }
 
 
 def test_a_model_that_predicts_no_pitch(inputs, make, tmp_path):
@@ -188,7 +217,9 @@ def test_several_pictures_and_those_left_out(inputs, make, model, analyser):
     make(inputs / "anna")
     card = load_card(inputs / "card.safetensors")
     assert [(part["file"], part["share"]) for part in card.origin] == [("1.png", "0.5000"), ("2.png", "0.5000")]
-    both = Converter(model, "griffin-lim", "cpu").target_from_faces([inputs / "anna" / "1.png", inputs / "anna" / "2.png"])
+    both = Converter(model, "griffin-lim", "cpu").target_from_faces(
+        [inputs / "anna" / "1.png", inputs / "anna" / "2.png"]
+    )
     np.testing.assert_allclose(card.speaker, both.speaker[0], rtol=1e-5)
 
 
@@ -208,11 +239,16 @@ def test_cards_mix_as_pictures_do(inputs, make, model):
     make(bob, to="bob.safetensors")
     make(to="mixed.safetensors", mix=f"{inputs / 'bob.safetensors'}=.7 {eve}=.3")
     card = load_card(inputs / "mixed.safetensors")
-    assert [(part["file"], part["share"]) for part in card.origin] == [("bob.safetensors", "0.7000"), ("eve.png", "0.3000")]
+    assert [(part["file"], part["share"]) for part in card.origin] == [
+        ("bob.safetensors", "0.7000"),
+        ("eve.png", "0.3000"),
+    ]
     converter = Converter(model, "griffin-lim", "cpu")
     mixed = converter.target_from_mix([converter.target_from_face(bob), converter.target_from_face(eve)], [0.7, 0.3])
     np.testing.assert_allclose(card.address, mixed.address[0], rtol=1e-4, atol=1e-7)
-    assert torch.equal(converter.target_from_face(inputs / "mixed.safetensors").speaker, converter.target_from_card(card).speaker)
+    assert torch.equal(
+        converter.target_from_face(inputs / "mixed.safetensors").speaker, converter.target_from_card(card).speaker
+    )
 
 
 # nearest
@@ -245,20 +281,28 @@ def ranking(inputs, model, monkeypatch):
         return memory.recall(address.log()), address
 
     monkeypatch.setattr(converter.model, "recall_face", recall)
-    embedder = type("Embedder", (), {"embed": lambda self, wav: memory.values[round(float(np.abs(wav).max()) * 10)].detach().numpy()})()
+    embedder = type(
+        "Embedder",
+        (),
+        {"embed": lambda self, wav: memory.values[round(float(np.abs(wav).max()) * 10)].detach().numpy()},
+    )()
     replace_voice_embedder(monkeypatch, embedder)
     memory.temperature = 0.01  # an untrained memory's slots lie close
     for slot in range(3):
         wav = np.zeros(4000, np.float32)
         wav[::50] = slot / 10 + 0.02
         save_audio(inputs / "voices" / f"slot{slot}.wav", wav, 16000)
-    return lambda *candidates, **changes: nearest.run(NearestConfig(candidates=candidates, checkpoint=model, device="cpu", **changes), SilentReporter())
+    return lambda *candidates, **changes: nearest.run(
+        NearestConfig(candidates=candidates, checkpoint=model, device="cpu", **changes), SilentReporter()
+    )
 
 
 def test_nearest_faces_and_voices(inputs, ranking):
     save_grey(inputs / "faces" / "mid.png", 90)
     found = ranking(inputs / "faces", voice=inputs / "voices" / "slot2.wav").data["ranking"]
-    assert [one["rank"] for one in found] == [1, 2, 3] and found[0]["id"] == "bob" and found[0]["file"].endswith("bob.png")
+    assert (
+        [one["rank"] for one in found] == [1, 2, 3] and found[0]["id"] == "bob" and found[0]["file"].endswith("bob.png")
+    )
     assert found[0]["score"] > 0.95 and found[0]["score"] >= found[1]["score"] >= found[2]["score"]
     for name, slot in {"eve": 0, "mid": 1, "bob": 2}.items():
         (best,) = ranking(inputs / "voices", face=inputs / "faces" / f"{name}.png", top=1).data["ranking"]
@@ -269,7 +313,11 @@ def test_nearest_takes_cards_and_lists_what_cannot_be_used(inputs, ranking, make
     make(inputs / "faces" / "bob.png", to="faces/card.safetensors")
     (inputs / "faces" / "bad.safetensors").write_bytes(b"")
     summary = ranking(inputs / "faces", voice=inputs / "voices" / "slot1.wav")
-    assert [item for item, _ in summary.failures] == ["bad"] and {one["id"] for one in summary.data["ranking"]} == {"bob", "eve", "card"}
+    assert [item for item, _ in summary.failures] == ["bad"] and {one["id"] for one in summary.data["ranking"]} == {
+        "bob",
+        "eve",
+        "card",
+    }
     assert len(ranking(inputs / "voices", face=inputs / "faces" / "card.safetensors").data["ranking"]) == 3
     json.dumps(summary.data)
 

@@ -86,7 +86,9 @@ def test_a_checkpoint_caught_between_its_renames(toy_stores: Stores, tmp_path: P
     assert sorted(p.name for p in checkpoints.iterdir()) == ["best", "last"]
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "training/optimiser_model.safetensors", "training/auxiliary.safetensors"])
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "training/optimiser_model.safetensors", "training/auxiliary.safetensors"]
+)
 def test_a_damaged_checkpoint_is_not_resumed(toy_stores: Stores, toy_run: Path, tmp_path: Path, file: str):
     shutil.copytree(toy_run, tmp_path / "run")
     path = tmp_path / "run" / "checkpoints" / "last" / file
@@ -156,7 +158,9 @@ def test_a_killed_run_loses_at_most_an_interval(toy_stores: Stores, tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_saves_its_step(toy_stores: Stores, tmp_path: Path, number: int, code: int):
-    """No checkpoint is due for long; what was trained is kept, and the rest's losses are those of a run that was never stopped."""
+    """No checkpoint is due for long; what was trained is kept, and the rest's losses are those of a run that was never
+    stopped.
+    """
     steps = ("pretrain.steps=100000", "pretrain.checkpoint_every=50000", "pretrain.validate_every=50000")
     output = tmp_path / "run"
     script = (
@@ -168,17 +172,33 @@ def test_a_stopped_run_saves_its_step(toy_stores: Stores, tmp_path: Path, number
         "main()\n"
     )
     settings = [argument for setting in (*TOY, *steps) for argument in ("--set", setting)]
-    command = [sys.executable, "-c", script, "pretrain", str(toy_stores.features), "--voices", str(toy_stores.voices), "-o", str(output)]
+    command = [
+        sys.executable,
+        "-c",
+        script,
+        "pretrain",
+        str(toy_stores.features),
+        "--voices",
+        str(toy_stores.voices),
+        "-o",
+        str(output),
+    ]
     command += ["--preset", "toy", "-d", "cpu", *settings, "--set", "pretrain.workers=1"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line == "step 5\n":
                 os.killpg(process.pid, number)
                 break
         said = process.stderr.read()
-    assert process.returncode == code and "stopping, 1 step in hand; Ctrl-C again drops it" in said and "Traceback" not in said
+    assert (
+        process.returncode == code
+        and "stopping, 1 step in hand; Ctrl-C again drops it" in said
+        and "Traceback" not in said
+    )
     saved = load_checkpoint(output / "checkpoints" / "last").step
     assert saved == max(int(line.split()[1]) for line in ["step 5", *said.splitlines()] if line.startswith("step "))
     resumed = pretrain(toy_stores, output, "toy", *steps, stop_at=saved + 2)
@@ -188,15 +208,25 @@ def test_a_stopped_run_saves_its_step(toy_stores: Stores, tmp_path: Path, number
 
 
 def test_a_loss_that_became_nan_stops_before_it_is_saved(toy_stores: Stores, tmp_path: Path):
-    wild = ("pretrain.optimiser={learning_rate: 1e30, warmup_steps: 0, milestones: []}", "pretrain.log_every=100", "pretrain.steps=40")
-    with pytest.raises(FaceVCError, match=r"infinite or NaN by step.*Earlier checkpoints are kept.*lower pretrain.optimiser.learning_rate"):
+    wild = (
+        "pretrain.optimiser={learning_rate: 1e30, warmup_steps: 0, milestones: []}",
+        "pretrain.log_every=100",
+        "pretrain.steps=40",
+    )
+    with pytest.raises(
+        FaceVCError,
+        match=r"infinite or NaN by step.*Earlier checkpoints are kept.*lower pretrain.optimiser.learning_rate",
+    ):
         pretrain(toy_stores, tmp_path, "toy", *wild)
     for folder in (tmp_path / "checkpoints").glob("*"):
         assert all(torch.isfinite(v).all() for v in weights(folder).values())
 
 
 def test_a_cpu_without_bfloat16_is_told():
-    with pytest.raises(FaceVCError, match="--precision bf16: this CPU cannot .* Leave --precision out"), explain_precision_errors():
+    with (
+        pytest.raises(FaceVCError, match="--precision bf16: this CPU cannot .* Leave --precision out"),
+        explain_precision_errors(),
+    ):
         raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation primitive.")
     with pytest.raises(RuntimeError, match="^shapes"), explain_precision_errors():
         raise RuntimeError("shapes differ")
@@ -209,15 +239,29 @@ def test_two_precisions_in_one_process(toy_stores: Stores, tmp_path: Path):
     full = pretrain(toy_stores, tmp_path / "full", stop_at=3)
     for step, loss in full.losses.items():
         assert half.losses[step] != loss and half.losses[step] == pytest.approx(loss, rel=0.05)
-    assert {v.dtype for k, v in weights(tmp_path / "half" / "checkpoints" / "last").items() if "num_batches" not in k} == {torch.float32}
+    assert {
+        v.dtype for k, v in weights(tmp_path / "half" / "checkpoints" / "last").items() if "num_batches" not in k
+    } == {torch.float32}
 
 
 def test_processes_agree_on_the_best(tmp_path: Path):
     """Each validates on crops of its own, but saving waits for all: the mean decides, not what one of them found."""
-    task = SimpleNamespace(auxiliary=torch.nn.ModuleDict(), model=torch.nn.Module(), validate=lambda batch, step: {"loss": torch.tensor(1.0)})
-    two = SimpleNamespace(num_processes=2, device=torch.device("cpu"), is_main_process=False, reduce=lambda values, how: values + 4)
+    task = SimpleNamespace(
+        auxiliary=torch.nn.ModuleDict(),
+        model=torch.nn.Module(),
+        validate=lambda batch, step: {"loss": torch.tensor(1.0)},
+    )
+    two = SimpleNamespace(
+        num_processes=2, device=torch.device("cpu"), is_main_process=False, reduce=lambda values, how: values + 4
+    )
     loop = object.__new__(Loop)
-    loop.__dict__.update(task=task, accelerator=two, run=RunConfig(validation_batches=2), validation=[{}, {}], folder=RunDirectory(tmp_path))
+    loop.__dict__.update(
+        task=task,
+        accelerator=two,
+        run=RunConfig(validation_batches=2),
+        validation=[{}, {}],
+        folder=RunDirectory(tmp_path),
+    )
     loop.progress = Progress(step=3, best_loss=2.0)
     saved: list[str] = []
     loop._save = saved.append  # type: ignore[assignment,method-assign]
@@ -230,7 +274,9 @@ def test_processes_agree_on_the_best(tmp_path: Path):
 
 @pytest.mark.slow
 def test_two_processes(toy_stores: Stores, tmp_path: Path):
-    """Started by torchrun, as `accelerate launch` starts several GPUs: each of two works on its half of the batch, one writes."""
+    """Started by torchrun, as `accelerate launch` starts several GPUs: each of two works on its half of the batch, one
+    writes.
+    """
     settings = [x for o in (*TOY, "pretrain.validate_every=2") for x in ("--set", o)]
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "facevc_cli"),
@@ -243,7 +289,9 @@ def test_two_processes(toy_stores: Stores, tmp_path: Path):
     assert len([r for r in read_table(tmp_path / "run" / "losses.csv") if r["valid_loss"]]) == 3
 
 
-def test_a_line_of_losses_that_a_stop_divided_is_whole(toy_stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_line_of_losses_that_a_stop_divided_is_whole(
+    toy_stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Stopped at step 3, between the lines of steps 2 and 4: the line of step 4 is the mean of both its steps."""
     settings = ("pretrain.log_every=2", "pretrain.checkpoint_every=6")
     pretrain(toy_stores, tmp_path / "whole", "toy", *settings)
@@ -254,8 +302,13 @@ def test_a_line_of_losses_that_a_stop_divided_is_whole(toy_stores: Stores, tmp_p
     assert load_checkpoint(tmp_path / "stopped").step == 3
     pretrain(toy_stores, tmp_path / "stopped", "toy", *settings)
     whole, stopped = (
-        [{k: v for k, v in row.items() if k not in ("steps_per_s", "data_wait")} for row in read_table(tmp_path / name / "losses.csv")]
+        [
+            {k: v for k, v in row.items() if k not in ("steps_per_s", "data_wait")}
+            for row in read_table(tmp_path / name / "losses.csv")
+        ]
         for name in ("whole", "stopped")
     )
     assert whole == stopped and [row["step"] for row in whole if row["loss"]] == ["2", "4", "6"]
-    assert "meter" not in read_json(tmp_path / "stopped" / "checkpoints" / "last" / "metrics.json")  # after a line nothing is left to add
+    assert "meter" not in read_json(
+        tmp_path / "stopped" / "checkpoints" / "last" / "metrics.json"
+    )  # after a line nothing is left to add

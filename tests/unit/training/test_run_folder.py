@@ -14,8 +14,17 @@ from facevc_cli.files.tables import read_table
 from facevc_cli.training.run_folder import RunDirectory, hash_tables
 
 
-def _open(path: Path, *overrides: str, stage: str = "train", inputs: dict | None = None, seed: int = 0, overwrite: bool = False) -> bool:
-    return RunDirectory(path).open(to_dict(load_config("toy", overrides=overrides)), stage, inputs or {"features": "f1"}, seed, overwrite)
+def _open(
+    path: Path,
+    *overrides: str,
+    stage: str = "train",
+    inputs: dict | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> bool:
+    return RunDirectory(path).open(
+        to_dict(load_config("toy", overrides=overrides)), stage, inputs or {"features": "f1"}, seed, overwrite
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +125,11 @@ def test_losses_after_the_checkpoint_are_forgotten(tmp_path: Path, no_plots: Non
     again.log({"step": 3, "loss": 9.0, "late": 1.0})
     again.write_losses()
     rows = read_table(tmp_path / "losses.csv")
-    assert [(r["step"], r["loss"], r["late"]) for r in rows] == [("1", "0.5", ""), ("2", "1.0", ""), ("3", "9.0", "1.0")]
+    assert [(r["step"], r["loss"], r["late"]) for r in rows] == [
+        ("1", "0.5", ""),
+        ("2", "1.0", ""),
+        ("3", "9.0", "1.0"),
+    ]
 
 
 def test_curves_as_table_and_picture(tmp_path: Path, toy_stores: Stores):

@@ -132,7 +132,9 @@ def test_a_damaged_config(tmp_path: Path) -> None:
     with pytest.raises(FaceVCError, match=r"config\.json.*cannot be read"):
         load_vocoder(path, "hifigan")
     path = write_hifigan(tmp_path / "keys")
-    (path.parent / "config.json").write_text(json.dumps({k: v for k, v in HIFIGAN_CONFIG.items() if k != "upsample_rates"}))
+    (path.parent / "config.json").write_text(
+        json.dumps({k: v for k, v in HIFIGAN_CONFIG.items() if k != "upsample_rates"})
+    )
     with pytest.raises(FaceVCError, match="upsample_rates"):
         load_vocoder(path, "hifigan")
     path = write_pwg(tmp_path / "yaml", "wavegan")
@@ -150,7 +152,12 @@ def test_two_checkpoints_in_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["UHiFiGANGenerator", "MelGANGenerator"])
 def test_other_generators_are_refused(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(FaceVCError, match=f"a {kind} with these settings is not supported. Expected a ParallelWaveGANGenerator or a HiFiGANGenerator"):
+    with pytest.raises(
+        FaceVCError,
+        match=(
+            f"a {kind} with these settings is not supported. Expected a ParallelWaveGANGenerator or a HiFiGANGenerator"
+        ),
+    ):
         load_vocoder(write_pwg(tmp_path, "wavegan", generator_type=kind), "fvmvc")
 
 
@@ -185,7 +192,9 @@ def test_folding_agrees_with_torch(form: str) -> None:
 
 @pytest.mark.parametrize("case", sorted(CASES))
 @pytest.mark.parametrize("stats", ["h5", "npy"])
-def test_published_generators_are_matched(case: str, stats: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_generators_are_matched(
+    case: str, stats: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     noise = torch.from_numpy(recipe.draw(case, "noise", [recipe.FRAMES * 160]))
     monkeypatch.setattr("facevc_cli.vocoders.parallel_wavegan.draw_noise", lambda start, size: noise)
     vocoder = load_vocoder(write_pwg(tmp_path, case, stats).parent, "fvmvc")
@@ -206,8 +215,12 @@ def test_statistics_standardise_the_input(tmp_path: Path) -> None:
 
 def test_hifigan_without_paired_convolutions(tmp_path: Path) -> None:
     dilations = ((1, 2), (2, 6))
-    sizes = HifiganSizes(channels=16, rates=(8, 8, 4), kernels=(16, 16, 8), block_kernels=(3, 5), block_dilations=dilations, paired=False)
-    state = {key.replace(".convs1.", ".convs."): value for key, value in tiny_state(sizes).items()}  # as its repository names them
+    sizes = HifiganSizes(
+        channels=16, rates=(8, 8, 4), kernels=(16, 16, 8), block_kernels=(3, 5), block_dilations=dilations, paired=False
+    )
+    state = {
+        key.replace(".convs1.", ".convs."): value for key, value in tiny_state(sizes).items()
+    }  # as its repository names them
     path = write_hifigan(tmp_path, resblock="2", resblock_dilation_sizes=[[1, 2], [2, 6]])
     torch.save({"generator": state}, path)
     assert load_vocoder(tmp_path, "hifigan")(torch.randn(7, 80)).shape == (7 * 256,)
@@ -215,7 +228,12 @@ def test_hifigan_without_paired_convolutions(tmp_path: Path) -> None:
 
 def test_a_vocoder_says_what_it_is(tmp_path: Path) -> None:
     vocoder = load_vocoder(write_hifigan(tmp_path), "hifigan", "cpu")
-    assert (vocoder.mel, vocoder.rate, vocoder.hop_samples, vocoder.name) == ("hifigan", 22050, 256, "hifigan g_02500000")
+    assert (vocoder.mel, vocoder.rate, vocoder.hop_samples, vocoder.name) == (
+        "hifigan",
+        22050,
+        256,
+        "hifigan g_02500000",
+    )
     assert not vocoder.training and not any(p.requires_grad for p in vocoder.parameters())
     wav = vocoder(torch.randn(11, 80).double())
     assert wav.shape == (11 * 256,) and wav.dtype == torch.float32 and wav.abs().max() <= 1
@@ -229,7 +247,9 @@ def test_a_vocoder_says_what_it_is(tmp_path: Path) -> None:
 )
 def test_chunked_equals_whole(kind: str, frames: int, chunk: int, tmp_path: Path) -> None:
     hifigan = kind == "hifigan"
-    vocoder = load_vocoder(write_hifigan(tmp_path) if hifigan else write_pwg(tmp_path, kind), "hifigan" if hifigan else "fvmvc")
+    vocoder = load_vocoder(
+        write_hifigan(tmp_path) if hifigan else write_pwg(tmp_path, kind), "hifigan" if hifigan else "fvmvc"
+    )
     mel = torch.randn(frames, 80, generator=torch.Generator().manual_seed(1))
     whole = vocoder(mel)
     assert whole.std() > 0.01
@@ -241,7 +261,10 @@ def test_chunked_equals_whole(kind: str, frames: int, chunk: int, tmp_path: Path
 
 
 def test_the_stated_context_is_the_reach(tmp_path: Path) -> None:
-    for vocoder in (load_vocoder(write_hifigan(tmp_path / "h"), "hifigan"), load_vocoder(write_pwg(tmp_path / "w", "wavegan"), "fvmvc")):
+    for vocoder in (
+        load_vocoder(write_hifigan(tmp_path / "h"), "hifigan"),
+        load_vocoder(write_pwg(tmp_path / "w", "wavegan"), "fvmvc"),
+    ):
         context = vocoder.context_frames
         assert context is not None
         mel = torch.randn(2 * context + 20, 80, generator=torch.Generator().manual_seed(2))
@@ -263,24 +286,30 @@ def test_chunks_hand_over_little_at_a_time_and_always_as_much(tmp_path: Path, mo
     context = vocoder.context_frames
     assert context is not None and context < 25
     vocode_long(vocoder, torch.zeros(300, 80), 50)
-    # the first and the last see context on one side only and so keep 50 + context; between them 200 - 2 * context in fifties
+    # the first and the last see context on one side only and so keep 50 + context; between them 200 - 2 * context in
+    # fifties
     assert sizes == [(1, 50 + 2 * context)] * (2 + math.ceil((200 - 2 * context) / 50))
 
 
 def test_several_utterances_in_batches_are_the_same(tmp_path: Path) -> None:
     """Of different lengths, without padding: what is batched are windows."""
     for kind, vocoder in (
-        ("hifigan", load_vocoder(write_hifigan(tmp_path / "h"), "hifigan")), ("wavegan", load_vocoder(write_pwg(tmp_path / "w", "wavegan"), "fvmvc")),
-    ):  # fmt: skip
+        ("hifigan", load_vocoder(write_hifigan(tmp_path / "h"), "hifigan")),
+        ("wavegan", load_vocoder(write_pwg(tmp_path / "w", "wavegan"), "fvmvc")),
+    ):
         vocoder.window_frames = 128
         draw = torch.Generator().manual_seed(3)
         mels = [torch.randn(frames, 80, generator=draw) for frames in (300, 70, 128, 129, 20)]
         for steady in (False, True):
             vocoder.steady = steady
             for single, batched in zip((vocoder(mel) for mel in mels), vocode_many(vocoder, mels, 3), strict=True):
-                assert single.std() > 0.01 and single.shape == batched.shape and (single - batched).abs().max() < 1e-4, kind
+                assert (
+                    single.std() > 0.01 and single.shape == batched.shape and (single - batched).abs().max() < 1e-4
+                ), kind
     griffin_lim = load_vocoder("griffin-lim", "fvmvc")
-    assert all(torch.equal(griffin_lim(mel), wav) for mel, wav in zip(mels, vocode_many(griffin_lim, mels, 4), strict=True))
+    assert all(
+        torch.equal(griffin_lim(mel), wav) for mel, wav in zip(mels, vocode_many(griffin_lim, mels, 4), strict=True)
+    )
 
 
 def test_in_bfloat16_every_length_is_made_of_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +318,9 @@ def test_in_bfloat16_every_length_is_made_of_few(tmp_path: Path, monkeypatch: py
     vocoder.use_bfloat16()
     vocoder.in_bfloat16 = False  # here the numbers matter
     synthesise, sizes = vocoder.synthesise_batch, set()
-    monkeypatch.setattr(vocoder, "synthesise_batch", lambda mels, starts: (sizes.add(mels.shape[1]), synthesise(mels, starts))[1])
+    monkeypatch.setattr(
+        vocoder, "synthesise_batch", lambda mels, starts: (sizes.add(mels.shape[1]), synthesise(mels, starts))[1]
+    )
     for frames in (64, 65, 127, 128, 200, 256, 257, 700):
         mel = torch.randn(frames, 80, generator=torch.Generator().manual_seed(frames))
         whole = synthesise(mel[None], [0])[0]

@@ -1,4 +1,6 @@
-"""conversion/transfer/bands.py: what counts as speech, how far a log-mel is brought towards a recording, and where next to nothing is known."""
+"""conversion/transfer/bands.py: what counts as speech, how far a log-mel is brought towards a recording, and where next
+to nothing is known.
+"""
 
 import pytest
 import torch
@@ -16,7 +18,10 @@ def _mel(frames, seed, scale=1.0, shift=0.0, pauses=0):
 
 
 def test_pauses_do_not_count():
-    speech, among_pauses = BandStatistics.measure(_mel(200, 0, pauses=0)), BandStatistics.measure(_mel(200, 0, pauses=300))
+    speech, among_pauses = (
+        BandStatistics.measure(_mel(200, 0, pauses=0)),
+        BandStatistics.measure(_mel(200, 0, pauses=300)),
+    )
     assert among_pauses.frames == 200
     torch.testing.assert_close(among_pauses.mean, _mel(200, 0).mean(0))
     torch.testing.assert_close(among_pauses.std, _mel(200, 0).std(0, correction=0))
@@ -53,9 +58,15 @@ def test_little_speech_says_little(short):
 @pytest.mark.parametrize("frames", [1, 2, 50])
 def test_one_frame_or_one_tone(flat, frames):
     steady = torch.full((frames, BANDS), 2.0)
-    mel, recording = (steady if flat in ("log-mel", "both") else _mel(80, 7)), (steady if flat in ("recording", "both") else _mel(80, 8))
+    mel, recording = (
+        (steady if flat in ("log-mel", "both") else _mel(80, 7)),
+        (steady if flat in ("recording", "both") else _mel(80, 8)),
+    )
     matched = match(mel, BandStatistics.measure(recording), 1.0, 1.0)
     assert matched.shape == mel.shape and torch.isfinite(matched).all()
     assert BandStatistics.measure(steady).frames == frames
     now = BandStatistics.measure(mel).std
-    assert bool((matched.std(0, correction=0) <= MOST_CHANGE * mel.std(0, correction=0) + 1e-5).all()) and torch.isfinite(now).all()
+    assert (
+        bool((matched.std(0, correction=0) <= MOST_CHANGE * mel.std(0, correction=0) + 1e-5).all())
+        and torch.isfinite(now).all()
+    )

@@ -5,7 +5,13 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from facevc_cli.evaluation.metrics.mel_cepstral_distortion import ORDER, WARP, compute_cepstrum, compute_distortion, compute_mel_cepstrum
+from facevc_cli.evaluation.metrics.mel_cepstral_distortion import (
+    ORDER,
+    WARP,
+    compute_cepstrum,
+    compute_distortion,
+    compute_mel_cepstrum,
+)
 
 DB = 10 / log(10) * sqrt(2)
 

@@ -11,7 +11,16 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation import threshold
 from facevc_cli.evaluation.bootstrap import estimate_figure
 from facevc_cli.evaluation.figures import estimate_figures, measure_terms, slice_by_gender
-from facevc_cli.evaluation.metrics import consistency, f0_deviation, gender, intelligibility, leakage, matching, pairs, people
+from facevc_cli.evaluation.metrics import (
+    consistency,
+    f0_deviation,
+    gender,
+    intelligibility,
+    leakage,
+    matching,
+    pairs,
+    people,
+)
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.intelligibility import Transcript, measure_edit_distance, normalise
 from facevc_cli.evaluation.metrics.voices import HeardVoice
@@ -51,14 +60,22 @@ def test_theta_itself_counts_as_the_same_speaker():
 
 
 def test_pairs_never_cross_sources_nor_repeat_an_image():
-    rows = [conversion("s1", "a", "1"), conversion("s2", "a", "2"), conversion("s1", "a", "1"), conversion("", "a", "3")]
+    rows = [
+        conversion("s1", "a", "1"),
+        conversion("s2", "a", "2"),
+        conversion("s1", "a", "1"),
+        conversion("", "a", "3"),
+    ]
     voices = {row.converted: voice(0) for row in rows}
     assert pairs.pair_same_target(rows, voices) == []
     assert pairs.pair_different_targets(rows, voices) == []
 
 
 def test_consistency_control_matching_and_leakage_by_hand():
-    rows = [conversion("s", "a", "1", gender="male", references=("ra",)), conversion("s", "b", "2", gender="male", references=("rb",))]
+    rows = [
+        conversion("s", "a", "1", gender="male", references=("ra",)),
+        conversion("s", "b", "2", gender="male", references=("rb",)),
+    ]
     voices = {"s": voice(0), "s-a-1": voice(0), "s-b-2": voice(0), "ra": voice(60), "rb": voice(90)}
     real = people.find_real_voices(rows, voices)
     others = people.draw_control_people(rows, real)
@@ -71,7 +88,9 @@ def test_consistency_control_matching_and_leakage_by_hand():
 
 def test_at_most_ten_references_and_ten_others_of_the_same_gender():
     rows = [
-        conversion("s", f"t{i:02}", "f", gender="female" if i % 2 else "male", references=tuple(f"r{i}-{k}" for k in range(14)))
+        conversion(
+            "s", f"t{i:02}", "f", gender="female" if i % 2 else "male", references=tuple(f"r{i}-{k}" for k in range(14))
+        )
         for i in range(40)
     ]
     voices = {name: voice(0) for row in rows for name in row.references}
@@ -79,12 +98,19 @@ def test_at_most_ten_references_and_ten_others_of_the_same_gender():
     assert {len(heard) for heard in real.values()} == {10}
     others = people.draw_control_people(rows, real, seed=3)
     assert {len(names) for names in others.values()} == {10}
-    assert all(name != target and int(name[1:]) % 2 == int(target[1:]) % 2 for target, names in others.items() for name in names)
+    assert all(
+        name != target and int(name[1:]) % 2 == int(target[1:]) % 2
+        for target, names in others.items()
+        for name in names
+    )
     assert others == people.draw_control_people(rows, real, seed=3)
 
 
 def test_f0_deviation_takes_the_mean_of_real_utterances_and_leaves_out_the_unvoiced():
-    rows = [conversion("s", "a", "1", references=("r1", "r2", "r3")), conversion("s", "a", "2", references=("r1", "r2", "r3"))]
+    rows = [
+        conversion("s", "a", "1", references=("r1", "r2", "r3")),
+        conversion("s", "a", "2", references=("r1", "r2", "r3")),
+    ]
     unvoiced = HeardVoice(np.array([1, 0], np.float32), float("nan"), log(150))
     voices = {"r1": voice(0, 100), "r2": voice(0, 140), "r3": unvoiced, "s-a-1": voice(0, 150), "s-a-2": unvoiced}
     terms = f0_deviation.measure_f0_deviation(rows, voices, people.find_real_voices(rows, voices))
@@ -151,7 +177,11 @@ def test_packaged_threshold_says_where_it_is_from():
 def test_error_rates_by_hand():
     assert measure_edit_distance("kitten", "sitting") == 3
     assert measure_edit_distance("", "abc") == measure_edit_distance("abc", "") == 3
-    assert measure_edit_distance("abcd" * 40, "abd" * 40) == 40 and measure_edit_distance("", "") == 0 and measure_edit_distance("ab", "ba") == 2
+    assert (
+        measure_edit_distance("abcd" * 40, "abd" * 40) == 40
+        and measure_edit_distance("", "") == 0
+        and measure_edit_distance("ab", "ba") == 2
+    )
     assert normalise("Don’t — STOP, \tnow!") == "dont stop now"
     rows = [conversion("s", "a", "1", transcript="one two three four"), conversion("u", "b", "1", transcript="yes")]
     texts = {"s-a-1": Transcript("One, two three!", "en"), "u-b-1": Transcript("no", "en")}
@@ -170,8 +200,11 @@ def test_without_transcript_the_sources_text_is_the_reference():
 
 
 def test_gender_pairs_split_the_figures():
-    rows = [conversion(s, t, "f", source_gender=sg, gender=tg) for s, sg in (("s", "male"), ("u", "female")) for t, tg in
-            (("a", "male"), ("b", "female"), ("c", "female"))]  # fmt: skip
+    rows = [
+        conversion(s, t, "f", source_gender=sg, gender=tg)
+        for s, sg in (("s", "male"), ("u", "female"))
+        for t, tg in (("a", "male"), ("b", "female"), ("c", "female"))
+    ]
     voices = {row.converted: voice(i * 10, 220) for i, row in enumerate(rows)}
     terms = measure_terms(rows, Evidence(voices, 0.7, gender.PitchGenderJudge()))
     slices = slice_by_gender(terms)
@@ -181,4 +214,10 @@ def test_gender_pairs_split_the_figures():
 
 
 def test_words_for_genders():
-    assert [parse_gender(word) for word in ("F", " male ", "Woman", "", "other")] == ["female", "male", "female", "", ""]
+    assert [parse_gender(word) for word in ("F", " male ", "Woman", "", "other")] == [
+        "female",
+        "male",
+        "female",
+        "",
+        "",
+    ]

@@ -1,4 +1,6 @@
-"""The metrics against theory: one small world worked out by hand, planted systems, wrong labels, intervals that cover."""
+"""The metrics against theory: one small world worked out by hand, planted systems, wrong labels, intervals
+that cover.
+"""
 
 from dataclasses import replace
 from math import cos, exp, sqrt
@@ -7,9 +9,28 @@ import numpy as np
 import pytest
 
 from helpers.planted_voices import (  # isort: skip
-    AWAY, COUNTS, DIM, EACH, GENDERED, GENDERS, THETA, XY, YX, Planted, X, Y, Z, measure_consistency, compute_cosine,
-    measure_gendered, build_hand_world, make_voice, draw_direction, draw_angles, measure_sdo,
-)  # fmt: skip
+    AWAY,
+    COUNTS,
+    DIM,
+    EACH,
+    GENDERED,
+    GENDERS,
+    THETA,
+    XY,
+    YX,
+    Planted,
+    X,
+    Y,
+    Z,
+    measure_consistency,
+    compute_cosine,
+    measure_gendered,
+    build_hand_world,
+    make_voice,
+    draw_direction,
+    draw_angles,
+    measure_sdo,
+)
 
 from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_difference, estimate_figure
 from facevc_cli.evaluation.evaluation import Evaluation, measure
@@ -31,10 +52,16 @@ BY_HAND = {  # metric -> value, number of terms
     "SDR": (12 / 16, 16),
     "GA": (9 / 10, 10),
     "consistency": ((0.8 + 0.8 + 0.88 + 0.8 + 0.96 + 0.9 + 0.8 + 0.8 + 0.48 + 0.78) / 10, 10),
-    "consistency control": ((0 + 0.64 + 0.48 + 0.4 + 0.24 + 0 + 0 + 0.88) / 8, 8),  # cal is the only man: nobody to compare with
+    "consistency control": (
+        (0 + 0.64 + 0.48 + 0.4 + 0.24 + 0 + 0 + 0.88) / 8,
+        8,
+    ),  # cal is the only man: nobody to compare with
     "consistency source": ((3 * 0.8 + 0 + 0 + 0 + 2 * 0.4 + 0.8 + 0.3) / 10, 10),
     "matching": (7 / 8, 8),
-    "F0 deviation": ((10 + 10 + 0 + 30 + 30 + 0 + 40 + 30 + 10) / 9, 9),  # one is unvoiced; cal's unvoiced utterance is left out
+    "F0 deviation": (
+        (10 + 10 + 0 + 30 + 30 + 0 + 40 + 30 + 10) / 9,
+        9,
+    ),  # one is unvoiced; cal's unvoiced utterance is left out
     "F0 deviation source": ((3 * 20 + 2 * 20 + 100 + 2 * 110 + 70 + 10) / 10, 10),
     "leakage": ((1 + 0.6 + 0.8 + 0.6 + 0.8) / 10, 10),
     "leakage source": (1.0, 10),
@@ -49,7 +76,9 @@ BY_HAND = {  # metric -> value, number of terms
 
 def test_every_metric_of_the_small_world_has_the_value_worked_out_by_hand():
     found = estimate_figures(measure_terms(*build_hand_world()))
-    assert {name: (part.value, part.n) for name, part in found.items()} == {name: (pytest.approx(value, abs=EDGE), n) for name, (value, n) in BY_HAND.items()}
+    assert {name: (part.value, part.n) for name, part in found.items()} == {
+        name: (pytest.approx(value, abs=EDGE), n) for name, (value, n) in BY_HAND.items()
+    }
 
 
 def test_every_slice_of_the_small_world_has_the_value_worked_out_by_hand():
@@ -106,27 +135,41 @@ def test_a_system_of_one_target_is_compared_with_the_other_systems_people():
     rows, evidence = build_hand_world()
     alone = [replace(row, system="theirs", base="theirs") for row in rows if row.target == "ann"]
     found = measure([*rows, *alone], evidence)
-    assert found.systems["theirs"]["consistency control"].value == pytest.approx((0 + 0.64 + 0.48 + 0 + 0) / 5, abs=EDGE)
+    assert found.systems["theirs"]["consistency control"].value == pytest.approx(
+        (0 + 0.64 + 0.48 + 0 + 0) / 5, abs=EDGE
+    )
     assert found.systems["theirs"]["matching"].value == 1 and found.systems["theirs"]["matching"].low is None
     assert "matching" not in measure(alone, evidence).systems["theirs"]
-    assert found.differences["ours", "theirs"]["consistency"].n == 5 and found.differences["ours", "theirs"]["consistency"].value == 0
+    assert (
+        found.differences["ours", "theirs"]["consistency"].n == 5
+        and found.differences["ours", "theirs"]["consistency"].value == 0
+    )
 
 
 def test_leakage_control_is_the_cosine_to_other_speakers_of_the_sources_gender():
     women, voices = {"s1": X, "s2": XY, "s3": Y}, {"m": make_voice(Z), "out": make_voice(YX)}
     voices |= {name: make_voice(vector) for name, vector in women.items()}
     speakers = {"s1": "one", "s2": "one", "s3": "two", "m": "three"}
-    rows = [Conversion("ours", "out", s, "t", "f", s, source_gender="male" if s == "m" else "female", source_speaker=speakers[s]) for s in speakers]
+    rows = [
+        Conversion(
+            "ours", "out", s, "t", "f", s, source_gender="male" if s == "m" else "female", source_speaker=speakers[s]
+        )
+        for s in speakers
+    ]
     terms = measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     against_one, against_two = (0.8 + 0.96) / 2, 0.6  # of YX to s1 and s2, to s3; no other man speaks
     assert terms.values.tolist() == pytest.approx([against_two, against_two, against_one], abs=EDGE)
     strangers = [replace(row, source_speaker="") for row in rows]
     terms = measure_terms(strangers, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     assert terms.values.tolist() == pytest.approx([(0.96 + 0.6) / 2, (0.8 + 0.6) / 2, (0.8 + 0.96) / 2], abs=EDGE)
-    driven = [replace(row, driver="s3", references=("s3",)) for row in rows]  # the target's own recordings are no strangers'
+    driven = [
+        replace(row, driver="s3", references=("s3",)) for row in rows
+    ]  # the target's own recordings are no strangers'
     terms = measure_terms(driven, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     assert terms.values.tolist() == pytest.approx([against_one], abs=EDGE) and terms.rows[0].source == "s3"
-    alone = estimate_figures(measure_terms([replace(row, source_gender="") for row in rows], Evidence(voices, 0.7, PitchGenderJudge())))
+    alone = estimate_figures(
+        measure_terms([replace(row, source_gender="") for row in rows], Evidence(voices, 0.7, PitchGenderJudge()))
+    )
     assert alone["leakage"].n == 4 and "leakage control" not in alone
 
 
@@ -135,13 +178,22 @@ def test_what_a_system_leaves_of_the_source_is_what_lies_above_the_leakage_contr
     world.add("kept", lambda source, target: world.voices[source])
     world.add("forgotten", lambda source, target: world.voices[f"{target}-r0"])
     found = world.evaluate().systems
-    kept, forgotten = (found[name]["leakage"].value - found[name]["leakage control"].value for name in ("kept", "forgotten"))
+    kept, forgotten = (
+        found[name]["leakage"].value - found[name]["leakage control"].value for name in ("kept", "forgotten")
+    )
     assert kept > 0.8 and abs(forgotten) < 0.2
 
 
 def test_a_tie_is_half_a_match():
     rows = [Conversion("ours", "c" + t, "s", t, "f", gender="male", references=("r" + t,)) for t in "abc"]
-    voices = {"ca": make_voice(X), "cb": make_voice(X), "cc": make_voice(X), "ra": make_voice(YX), "rb": make_voice(YX), "rc": make_voice(Y)}
+    voices = {
+        "ca": make_voice(X),
+        "cb": make_voice(X),
+        "cc": make_voice(X),
+        "ra": make_voice(YX),
+        "rb": make_voice(YX),
+        "rc": make_voice(Y),
+    }
     terms = measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"]
     assert terms.values.tolist() == [0.75, 0.75, 0.0]  # a ties with b and beats c; c loses to both
 
@@ -149,9 +201,15 @@ def test_a_tie_is_half_a_match():
 def test_two_people_with_the_same_utterances_in_another_order_tie():
     """Equal but for the rounding of a sum."""
     rng = np.random.default_rng(0)
-    voices = {f"r{k}": make_voice(draw_direction(rng)) for k in range(7)} | {f"c{k}": make_voice(draw_direction(rng)) for k in range(40)}
+    voices = {f"r{k}": make_voice(draw_direction(rng)) for k in range(7)} | {
+        f"c{k}": make_voice(draw_direction(rng)) for k in range(40)
+    }
     orders = {"a": tuple(f"r{k}" for k in range(7)), "b": tuple(f"r{k}" for k in (6, 2, 0, 5, 1, 4, 3))}
-    rows = [Conversion("ours", f"c{k}", f"s{k}", t, "f", gender="female", references=orders[t]) for k in range(40) for t in "ab"]
+    rows = [
+        Conversion("ours", f"c{k}", f"s{k}", t, "f", gender="female", references=orders[t])
+        for k in range(40)
+        for t in "ab"
+    ]
     assert set(measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))["matching"].values) == {0.5}
 
 
@@ -162,7 +220,9 @@ def test_edit_distance_is_that_of_the_textbooks_table():
         table = np.zeros((len(reference) + 1, len(found) + 1), int)
         table[:, 0], table[0] = np.arange(len(reference) + 1), np.arange(len(found) + 1)
         for i, j in np.ndindex(len(reference), len(found)):
-            table[i + 1, j + 1] = min(table[i, j + 1] + 1, table[i + 1, j] + 1, table[i, j] + (reference[i] != found[j]))
+            table[i + 1, j + 1] = min(
+                table[i, j + 1] + 1, table[i + 1, j] + 1, table[i, j] + (reference[i] != found[j])
+            )
         assert measure_edit_distance(reference, found) == table[-1, -1], (reference, found)
 
 
@@ -198,12 +258,26 @@ def test_a_perfect_system_reaches_the_best_of_every_metric(planted):
     assert found["SDR"].value == pytest.approx(np.mean(np.array(between) < THETA), abs=EDGE)
     left = [compute_cosine(world.voices[source], voices[0]) for source in world.sources for voices in real.values()]
     assert found["leakage"].value == pytest.approx(np.mean(left), abs=EDGE)
-    others = [np.mean([compute_cosine(real[t][0], voice) for o in real if o != t and world.targets[o] == world.targets[t] for voice in real[o]]) for t in real]
-    assert found["consistency control"].value == pytest.approx(np.mean(others), abs=EDGE)  # under eleven of a gender: everybody
+    others = [
+        np.mean(
+            [
+                compute_cosine(real[t][0], voice)
+                for o in real
+                if o != t and world.targets[o] == world.targets[t]
+                for voice in real[o]
+            ]
+        )
+        for t in real
+    ]
+    assert found["consistency control"].value == pytest.approx(
+        np.mean(others), abs=EDGE
+    )  # under eleven of a gender: everybody
 
 
 def test_random_voices_land_at_chance(planted):
-    """Cosines of independent directions are uncorrelated, of mean 0 and deviation 1 / sqrt(D); four deviations are the bound."""
+    """Cosines of independent directions are uncorrelated, of mean 0 and deviation 1 / sqrt(D); four deviations are the
+    bound.
+    """
     found, deviation = planted[1].systems["random"], 1 / sqrt(DIM)
     for metric in ("SHO", "SDO", "leakage", "consistency", "consistency control"):
         terms = found[metric].n if metric in ("SHO", "SDO", "leakage") else len(COUNTS)
@@ -214,7 +288,9 @@ def test_random_voices_land_at_chance(planted):
     assert 0.8 < below < 0.87
     assert found["SHR"].value == pytest.approx(1 - below, abs=4 * sqrt(below * (1 - below) / found["SHR"].n))
     assert found["SDR"].value == pytest.approx(below, abs=4 * sqrt(below * (1 - below) / found["SDR"].n))
-    rank = {gender: (count + 1) / (12 * (count - 1)) for gender, count in COUNTS.items()}  # variance of a uniform rank's share
+    rank = {
+        gender: (count + 1) / (12 * (count - 1)) for gender, count in COUNTS.items()
+    }  # variance of a uniform rank's share
     variance = sum(rank[gender] * count for gender, count in COUNTS.items()) / sum(COUNTS.values())
     assert found["matching"].value == pytest.approx(0.5, abs=4 * sqrt(variance / found["matching"].n))
     assert found["GA"].value == pytest.approx(0.5, abs=4 * 0.5 / sqrt(found["GA"].n))
@@ -240,22 +316,31 @@ def test_one_voice_for_all_is_at_its_best_in_sho_and_at_its_worst_in_sdo(planted
         assert_exactly(found[metric], value)
     voice = next(world.voices[row.converted] for row in world.rows if row.system == "one voice")
     near = {t: np.mean([compute_cosine(voice, world.voices[f"{t}-r{k}"]) for k in range(3)]) for t in world.targets}
-    beaten = {t: [near[t] > near[o] for o in near if o != t and world.targets[o] == gender] for t, gender in world.targets.items()}
+    beaten = {
+        t: [near[t] > near[o] for o in near if o != t and world.targets[o] == gender]
+        for t, gender in world.targets.items()
+    }
     terms = measure_terms([row for row in world.rows if row.system == "one voice"], evaluation.evidence, world.rows)
     for target in world.targets:  # a target's share is its rank among the people of its gender
         part = estimate_figure(terms["matching"].select(lambda c, wanted=target: c.target == wanted))
         assert part is not None and part.value == pytest.approx(np.mean(beaten[target])), target
     assert found["matching"].value == pytest.approx(0.5, abs=1e-9)  # 0, 1 ... n - 1 of n - 1, for every gender
     assert found["matching"].low < 0.5 < found["matching"].high
-    assert found["GA"].value == pytest.approx(COUNTS["male"] / sum(COUNTS.values())) and found["GA"].low < found["GA"].high
-    assert found["leakage"].value == pytest.approx(np.mean([compute_cosine(voice, world.voices[source]) for source in world.sources]), abs=EDGE)
+    assert (
+        found["GA"].value == pytest.approx(COUNTS["male"] / sum(COUNTS.values())) and found["GA"].low < found["GA"].high
+    )
+    assert found["leakage"].value == pytest.approx(
+        np.mean([compute_cosine(voice, world.voices[source]) for source in world.sources]), abs=EDGE
+    )
 
 
 def test_differences_between_planted_systems_are_those_of_their_figures(planted):
     systems, differences = planted[1].systems, planted[1].differences
     for metric in ("SHO", "SDO", "SDR", "GA", "consistency", "matching", "F0 deviation", "leakage"):
         found = differences["perfect", "unchanged"][metric]
-        assert found.value == pytest.approx(systems["perfect"][metric].value - systems["unchanged"][metric].value, abs=1e-9), metric
+        assert found.value == pytest.approx(
+            systems["perfect"][metric].value - systems["unchanged"][metric].value, abs=1e-9
+        ), metric
         assert found.n == systems["perfect"][metric].n, metric
     assert_exactly(differences["unchanged", "one voice"]["SHO"], 0.0)
     for metric in ("consistency", "matching", "SHO"):
@@ -285,10 +370,15 @@ def test_right_labels_leave_the_gap_that_is_the_person_alone():
 
 @pytest.mark.parametrize("swapped", [1, 2, 3])
 def test_partly_swapped_genders_lower_ga_and_widen_the_gap_to_the_control(swapped):
-    """Under one label stand EACH - k people of the one gender and k of the other: what a same-gender control no longer holds."""
+    """Under one label stand EACH - k people of the one gender and k of the other: what a same-gender control no longer
+    holds.
+    """
     right, wrong = measure_gendered(), measure_gendered(swapped)
     assert wrong["GA"].value == 1 - swapped / EACH
-    stayed, left = (EACH - swapped - 1) - swapped, (swapped - 1) - (EACH - swapped)  # others of the own gender less those of the other
+    stayed, left = (
+        (EACH - swapped - 1) - swapped,
+        (swapped - 1) - (EACH - swapped),
+    )  # others of the own gender less those of the other
     mean_sign = ((EACH - swapped) * stayed + swapped * left) / (EACH * (EACH - 1))
     assert wrong["consistency control"].value == pytest.approx(GENDERED * mean_sign, abs=EDGE)
     assert wrong["consistency"].value == pytest.approx(1.0, abs=EDGE)
@@ -316,7 +406,9 @@ def naive(terms: Terms, rng: np.random.Generator, draws: int = 400) -> tuple[flo
     ids=["consistency", "SDO"],
 )
 def test_the_interval_over_identities_covers_and_one_over_single_terms_would_not(terms_of, shape, truth):
-    """Conversions of one person share what is peculiar to that person: the people, not their conversions, are the sample."""
+    """Conversions of one person share what is peculiar to that person: the people, not their conversions, are the
+    sample.
+    """
     rng = np.random.default_rng(5)
     covered = covered_naively = 0
     for trial in range(REPETITIONS):
@@ -343,13 +435,19 @@ def width(found: Figure) -> float:
     ids=["consistency", "SDO"],
 )
 def test_the_paired_difference_covers_and_is_far_narrower_than_the_unpaired_one(terms_of, shape, truth):
-    """Both systems have the same people with the same difficulties; the second adds an error of its own for each person."""
+    """Both systems have the same people with the same difficulties; the second adds an error of its own for each
+    person.
+    """
     rng = np.random.default_rng(6)
     covered, ratios = 0, []
     for trial in range(REPETITIONS):
         angles = draw_angles(rng, shape, 0.7, 0.1)
         first, second = terms_of(angles, "first"), terms_of(angles + rng.normal(0, 0.1, (shape[0], 1)), "second")
-        found, a, b = estimate_difference(first, second, trial, 400), estimate_figure(first, trial, 400), estimate_figure(second, trial, 400)
+        found, a, b = (
+            estimate_difference(first, second, trial, 400),
+            estimate_figure(first, trial, 400),
+            estimate_figure(second, trial, 400),
+        )
         assert found.value == pytest.approx(a.value - b.value)
         covered += found.low <= truth <= found.high
         ratios.append(width(found) / sqrt(width(a) ** 2 + width(b) ** 2))

@@ -33,7 +33,9 @@ def test_recordings_become_small_mono_mp3_of_the_same_sound(tmp_path, rate, chan
     assert len(mp3) * 8 / 3.0 == pytest.approx(48_000, rel=0.05)
     middle = wave[MP3_RATE : 2 * MP3_RATE]
     assert int(np.argmax(np.abs(np.fft.rfft(middle)))) == 440  # a second: one bin a hertz
-    assert np.sqrt((middle**2).mean()) == pytest.approx(0.95 * 0.3 / np.sqrt(2), rel=0.02)  # LAME's own scale at this bit rate
+    assert np.sqrt((middle**2).mean()) == pytest.approx(
+        0.95 * 0.3 / np.sqrt(2), rel=0.02
+    )  # LAME's own scale at this bit rate
 
 
 def test_bit_rate_and_length_are_what_was_asked_for(tmp_path):

@@ -107,7 +107,13 @@ def test_names_are_text_and_nothing_else(everything):
 def test_headline_figures_are_the_evaluations_own(everything):
     found, _, page = everything
     table = page.tables[0]
-    assert [name.strip() for name in table[0]] == ["Metric", "ours", "ours/shuffled-faces", "ours/source", "theirs"]  # degraded ones apart
+    assert [name.strip() for name in table[0]] == [
+        "Metric",
+        "ours",
+        "ours/shuffled-faces",
+        "ours/source",
+        "theirs",
+    ]  # degraded ones apart
     assert [row[0].split()[0] for row in table[1:4]] == ["SHO", "SHR", "SDO"]
     sho, consistency = page.row(0, "SHO"), page.row(0, "consistency ↑")
     assert "↑ higher is better" in sho[0] and "↓ lower is better" in page.row(0, "SDO")[0]
@@ -130,9 +136,16 @@ def test_every_metric_is_defined_and_only_those_measured_are_explained(everythin
 def test_differences_say_which_way_is_better(everything):
     _, _, page = everything
     table = page.tables[1]
-    assert [name.strip() for name in table[0]] == ["Metric", "ours/shuffled-faces − ours", "ours/source − ours", "ours − theirs"]
+    assert [name.strip() for name in table[0]] == [
+        "Metric",
+        "ours/shuffled-faces − ours",
+        "ours/source − ours",
+        "ours − theirs",
+    ]
     assert page.row(1, "consistency")[1].startswith("−0.800 worse")
-    assert page.row(1, "F0")[2].startswith("+50.0 Hz worse")  # higher, and lower is better; the interval of the shuffled one holds zero
+    assert page.row(1, "F0")[2].startswith(
+        "+50.0 Hz worse"
+    )  # higher, and lower is better; the interval of the shuffled one holds zero
     assert page.row(1, "F0")[1].startswith("+45.0 Hz +0.0 to ")
     assert page.row(1, "consistency")[3].startswith("+0.000 ")
     assert not any("blur" in cell for row in table for cell in row)
@@ -142,7 +155,10 @@ def test_slices_by_gender_pair_and_column(tmp_path):
     found, voices = rows(tmp_path)
     aged = [replace(c, about={"age_bin": "20-29" if c.target == "anna" else "<40>"}) for c in found]
     page = Page(render(evaluation(aged, voices, by=["age_bin"]), title="x", grid=0))
-    assert [[name.strip() for name in table[0]] for table in page.tables[1:]] == [["Metric", "F>F", "F>M", "M>F", "M>M"], ["Metric", "20-29", "<40>"]]
+    assert [[name.strip() for name in table[0]] for table in page.tables[1:]] == [
+        ["Metric", "F>F", "F>M", "M>F", "M>M"],
+        ["Metric", "20-29", "<40>"],
+    ]
     assert page.row(1, "consistency")[1].endswith("n 4 ")
     assert page.row(2, "consistency")[1].startswith("0.800 no interval, n 4")  # one identity
 
@@ -162,27 +178,41 @@ def test_the_grid_holds_every_systems_take_with_sound(everything):
     options = page.named("option")
     assert len(options) == 3  # the source baseline is the source itself, and degraded faces are no system of their own
     takes = page.named("div", **{"class": "take"})
-    assert [sum(take["data-system"] == str(i) for take in takes) for i in range(3)] == [8, 8, 6]  # 2 sources x 4 faces; theirs knows 3
+    assert [sum(take["data-system"] == str(i) for take in takes) for i in range(3)] == [
+        8,
+        8,
+        6,
+    ]  # 2 sources x 4 faces; theirs knows 3
     assert [("hidden" in take) == (take["data-system"] != "0") for take in takes].count(False) == 0
     players = page.named("button", **{"class": "play"})
     assert len(players) == 22 + 4 + 2
     assert all(page.recordings[button["data-recording"]].startswith("data:audio/mpeg;base64,") for button in players)
     assert all(button["aria-label"].startswith("Play ") for button in players)
     assert len(page.named("img")) == 4
-    # 16 conversions of two images; half of them asked for, and shuffled ones are the same files; 4 people's and 2 sources' own
+    # 16 conversions of two images; half of them asked for, and shuffled ones are the same files; 4 people's and 2
+    # sources' own
     assert len(page.recordings) == len(set(page.recordings)) == 8 + 4 + 2
     assert "0.80 female" in " ".join(" ".join(row) for row in page.tables[-1])
-    assert "female ✗" in " ".join(" ".join(row) for row in page.tables[-1])  # a shuffled face gave a man a woman's voice
+    assert "female ✗" in " ".join(
+        " ".join(row) for row in page.tables[-1]
+    )  # a shuffled face gave a man a woman's voice
 
 
 def test_systems_come_before_their_baselines_and_baselines_are_explained(tmp_path, everything):
     found, _ = rows(tmp_path, images=1)
     one = found[0]
     named = [("a", "a/source", "source", ""), ("b", "b", "", ""), ("a", "a", "", ""), ("a", "a/blur=4", "", "blur=4")]
-    several = [replace(one, base=base, system=name, baseline=baseline, degradation=changed) for base, name, baseline, changed in named]
+    several = [
+        replace(one, base=base, system=name, baseline=baseline, degradation=changed)
+        for base, name, baseline, changed in named
+    ]
     assert list_clean_labels(several) == ["a", "a/source", "b"]
     text = everything[2].text
-    assert "source: the source itself, unconverted." in text and "shuffled-faces: driven by" in text and "mean-face" not in text
+    assert (
+        "source: the source itself, unconverted." in text
+        and "shuffled-faces: driven by" in text
+        and "mean-face" not in text
+    )
 
 
 def test_faces_and_sources_are_spread_over_genders():
@@ -212,7 +242,9 @@ def test_missing_media_are_marked_not_fatal(tmp_path):
     for path in (gone.converted, gone.face, gone.references[0], gone.source):
         Path(path).unlink()
     page = Page(render(evaluation(found, voices), title="x", grid=4))
-    assert len(page.named("span", **{"class": "missing"})) == 2  # the conversion and the source; the second reference serves
+    assert (
+        len(page.named("span", **{"class": "missing"})) == 2
+    )  # the conversion and the source; the second reference serves
     assert "picture not found" in page.text
     assert page.text.count("Not on this page") == 4
     assert len(page.named("img")) == 3
@@ -221,10 +253,17 @@ def test_missing_media_are_marked_not_fatal(tmp_path):
 def test_little_is_known(tmp_path):
     """No references, one target, no genders, no faces, no sources, no theta."""
     found, voices = rows(tmp_path, images=1)
-    bare = [replace(c, references=(), gender="", source_gender="", face="", source="") for c in found if c.target == "anna"]
+    bare = [
+        replace(c, references=(), gender="", source_gender="", face="", source="") for c in found if c.target == "anna"
+    ]
     page = Page(render(evaluation(bare, voices, theta=None), title="bare"))
     assert len(page.named("button", **{"class": "play"})) == 2
-    assert page.named("section", id="plots") == page.named("section", id="differences") == page.named("section", id="degradations") == []
+    assert (
+        page.named("section", id="plots")
+        == page.named("section", id="differences")
+        == page.named("section", id="degradations")
+        == []
+    )
     assert "θ = " not in page.text and "None" not in page.text and "nan" not in page.text
 
 
@@ -255,10 +294,17 @@ def test_numbers_and_scales():
     assert shown("F0 deviation source", 12.34) == f"12.3{NBSP}Hz"
     assert shown("consistency control", 0.12345) == "0.123"
     assert shown("naturalness", 3.456, True) == "+3.46"
-    pitch = {"F0 deviation": Figure(20.0, 5, 10.0, 30.0), "F0 deviation source": Figure(50.0, 5, 40.0, 60.0), "MOS": Figure(3.0, 5, 2.0, 5.0)}
+    pitch = {
+        "F0 deviation": Figure(20.0, 5, 10.0, 30.0),
+        "F0 deviation source": Figure(50.0, 5, 40.0, 60.0),
+        "MOS": Figure(3.0, 5, 2.0, 5.0),
+    }
     table = page_module._make_table("", {"a": pitch, "b": {"SHO": Figure(0.5, 1, None, None)}}, METRICS)
     bars = {row.name: [cell and cell.bar for cell in row.cells] for row in table.rows}
-    assert bars["F0 deviation"] == [(pytest.approx(100 / 6), pytest.approx(100 / 3), pytest.approx(100 / 3)), None]  # of 60 Hz, as is its baseline
+    assert bars["F0 deviation"] == [
+        (pytest.approx(100 / 6), pytest.approx(100 / 3), pytest.approx(100 / 3)),
+        None,
+    ]  # of 60 Hz, as is its baseline
     assert bars["F0 deviation source"][0] == (pytest.approx(200 / 3), pytest.approx(100 / 3), pytest.approx(500 / 6))
     assert bars["MOS"][0] == (25.0, 75.0, 50.0)
     assert bars["SHO"] == [None, None]
@@ -267,8 +313,12 @@ def test_numbers_and_scales():
 
 def test_the_file_is_whole_or_not_there(tmp_path):
     found, voices = rows(tmp_path, images=1)
-    odd = [replace(c, source_id="bad\udcff", face="bad\udcff.png") if c.source_id == "s1" else c for c in found]  # names that are not UTF-8
-    write_page(evaluation(odd, voices), tmp_path / "new" / "report.html", title="t", grid=2, addresses=tmp_path / "gone")
+    odd = [
+        replace(c, source_id="bad\udcff", face="bad\udcff.png") if c.source_id == "s1" else c for c in found
+    ]  # names that are not UTF-8
+    write_page(
+        evaluation(odd, voices), tmp_path / "new" / "report.html", title="t", grid=2, addresses=tmp_path / "gone"
+    )
     assert "bad?" in (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FaceVCError, match="could not be written"):

@@ -27,14 +27,17 @@ from facevc_cli.evaluation.report.svg import open_figure, shorten_label, to_svg
 def texts(svg: str | None) -> list[str]:
     """What is written in a drawing; that it is well-formed goes with it."""
     assert svg is not None
-    return ["".join(node.itertext()).strip() for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}text")]
+    return [
+        "".join(node.itertext()).strip() for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}text")
+    ]
 
 
 def test_similarities_by_kind_are_those_of_the_world(tmp_path):
     found, voices = rows(tmp_path)
     kinds = plots._measure_similarities(found, voices)
     sizes_and_means = {kind: (len(values), round(float(values.mean()), 6)) for kind, values in kinds.items()}
-    # two sources; four people with two images: 4 same pairs a source, C(8, 2) - 4 = 24 different ones, of which 2 * 4 in a gender
+    # two sources; four people with two images: 4 same pairs a source, C(8, 2) - 4 = 24 different ones, of which 2 * 4
+    # in a gender
     assert sizes_and_means == {
         "same person, other image": (8, 1.0),
         "other person, same gender": (16, 0.36),
@@ -52,7 +55,12 @@ def test_the_identity_map_is_sorted_by_gender_and_counts_who_is_nearest(tmp_path
     written = texts(draw_identity_map(evaluation(found, voices)))
     assert "own real voice nearest: 4 of 4 (by chance 1)" in written
     order = [text for text in written if text in ("anna", "carl", "dave") or text.startswith("<script")]
-    assert order[:4] == [shorten_label(HOSTILE, 16), "anna", "carl", "dave"]  # '<' comes before letters, women before men
+    assert order[:4] == [
+        shorten_label(HOSTILE, 16),
+        "anna",
+        "carl",
+        "dave",
+    ]  # '<' comes before letters, women before men
     assert (written.count(".80"), written.count(".00")) == (4, 12)
 
 
@@ -77,10 +85,17 @@ def test_f0_medians_by_gender(tmp_path):
 
 def test_a_face_stands_where_its_address_says(tmp_path, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(plots, "_draw_faces", lambda axes, points, genders, size: drawn.update(points=points, genders=genders))
-    slots = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32)  # axes of the plane: the first, then the second
+    monkeypatch.setattr(
+        plots, "_draw_faces", lambda axes, points, genders, size: drawn.update(points=points, genders=genders)
+    )
+    slots = np.array(
+        [[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32
+    )  # axes of the plane: the first, then the second
     address = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0.5, 0, 0.5, 0]], np.float32)
-    assert draw_address_map(Addresses(("m.png", "f.png", "x.png"), address, slots), {"m.png": "male", "f.png": "female"}) is not None
+    assert (
+        draw_address_map(Addresses(("m.png", "f.png", "x.png"), address, slots), {"m.png": "male", "f.png": "female"})
+        is not None
+    )
     assert drawn["genders"] == ["female", "male", ""]
     assert np.abs(drawn["points"]) == pytest.approx(np.array([[3, 0], [3, 0], [1.5, 0.5]]), abs=1e-6)
     assert drawn["points"][0, 0] == -drawn["points"][1, 0]
@@ -118,7 +133,12 @@ def test_missing_material_gives_no_plot(tmp_path):
     assert draw_f0_scatter(evaluation(found, silent)) is None
     only_baselines = evaluation([replace(c, baseline="mean-face") for c in found], voices)
     assert select_plain_systems(only_baselines) == {}
-    assert draw_similarities(only_baselines) is draw_identity_map(only_baselines) is draw_f0_scatter(only_baselines) is None
+    assert (
+        draw_similarities(only_baselines)
+        is draw_identity_map(only_baselines)
+        is draw_f0_scatter(only_baselines)
+        is None
+    )
 
 
 def test_plain_systems_stand_side_by_side_and_no_more_than_three(tmp_path):

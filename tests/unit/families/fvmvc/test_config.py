@@ -17,8 +17,15 @@ from facevc_cli.families.presets import list_presets, load_config
 def test_defaults_are_the_papers():
     config = load_config("fvmvc")
     assert config == Config()
-    written = yaml.safe_load(files("facevc_cli.presets").joinpath("fvmvc.yaml").read_text())  # a reader of the paper opens that file
-    assert {"slots", "temperature", "z_dim", "face_dim"} <= written["model"].keys() and {"cpc", "vq", "mi_steps", "optimiser"} <= written["pretrain"].keys()
+    written = yaml.safe_load(
+        files("facevc_cli.presets").joinpath("fvmvc.yaml").read_text()
+    )  # a reader of the paper opens that file
+    assert {"slots", "temperature", "z_dim", "face_dim"} <= written["model"].keys() and {
+        "cpc",
+        "vq",
+        "mi_steps",
+        "optimiser",
+    } <= written["pretrain"].keys()
     assert {"recall", "address", "inter_speaker", "reconstruction", "optimiser"} <= written["train"].keys()
     assert (config.model.slots, config.model.temperature, config.model.content_encoder.codes) == (96, 1.0, 512)
     assert (config.pretrain.steps, config.train.optimiser.milestones) == (100_000, (0.4, 0.6, 0.8))
@@ -33,7 +40,9 @@ def test_every_preset_loads_and_survives_yaml():
 
 
 def test_flag_over_file_over_preset(tmp_path):
-    (tmp_path / "c.yaml").write_text("model: {slots: 5, temperature: 2}\npretrain: {optimiser: {learning_rate: 1e-4}}\n")
+    (tmp_path / "c.yaml").write_text(
+        "model: {slots: 5, temperature: 2}\npretrain: {optimiser: {learning_rate: 1e-4}}\n"
+    )
     flags = ("model.slots=7", "train.optimiser.gradient_clip=null", "train.optimiser.milestones=[0.5]")
     config = load_config("toy", tmp_path / "c.yaml", flags)
     assert (config.model.slots, config.model.temperature, config.model.face_dim) == (7, 2.0, 128)
@@ -63,15 +72,27 @@ def test_bad_settings_are_named(override, fault):
 
 
 WRONG = [
-    ("pretrain.optimiser.schedule", "cosin", "schedule 'cosin': expected one of milestones, cosine. Did you mean 'cosine'?"),
+    (
+        "pretrain.optimiser.schedule",
+        "cosin",
+        "schedule 'cosin': expected one of milestones, cosine. Did you mean 'cosine'?",
+    ),
     ("train.optimiser.schedule", "3", "schedule 3: expected one of milestones, cosine."),
     ("pretrain.reconstruction", "l2", "reconstruction 'l2': expected one of mse_l1, l1_delta."),
     ("train.init_memory", "kmean", "init_memory 'kmean': expected one of random, kmeans. Did you mean 'kmeans'?"),
     ("model.mel", "hifi", "mel 'hifi': expected one of fvmvc, hifigan. Did you mean 'hifigan'?"),
     ("model.pitch", "null", "pitch None: expected one of normalised, comb."),
-    ("model.speaker_encoder", "dvectors", "'dvectors': expected one of dvector, mel, identity. Did you mean 'dvector'?"),
+    (
+        "model.speaker_encoder",
+        "dvectors",
+        "'dvectors': expected one of dvector, mel, identity. Did you mean 'dvector'?",
+    ),
     ("model.content_encoder.kind", "[vq]", "kind ['vq']: expected one of vq, distilled."),
-    ("model.decoder.kind", "recurent", "'recurent': expected one of recurrent, convolutional. Did you mean 'recurrent'?"),
+    (
+        "model.decoder.kind",
+        "recurent",
+        "'recurent': expected one of recurrent, convolutional. Did you mean 'recurrent'?",
+    ),
     ("pretrain.steps", "-5", "steps: expected a number from 1 to 2.14748e+09, found -5."),
     ("pretrain.cpc_steps", "0", "cpc_steps: expected a number from 1 to 2.14748e+09, found 0."),
     ("pretrain.optimiser.learning_rate", "0", "learning_rate: expected a number above 0, found 0.0."),
@@ -100,7 +121,14 @@ def test_values_that_no_training_can_use(tmp_path, key, value, fault):
 
 def test_every_weight_and_every_literal_is_checked():
     config = Config()
-    for group in (config.pretrain, config.train, config.model, config.model.decoder, config.model.content_encoder, config.train.optimiser):
+    for group in (
+        config.pretrain,
+        config.train,
+        config.model,
+        config.model.decoder,
+        config.model.content_encoder,
+        config.train.optimiser,
+    ):
         for name, hint in typing.get_type_hints(type(group)).items():
             assert hint is not str, name  # a setting with few values is a Literal
             if hint is float and type(group) is not ModelConfig:
@@ -113,7 +141,11 @@ def test_unknown_preset_and_unusable_files(tmp_path):
         load_config("../toy")
     with pytest.raises(FaceVCError, match="cannot be read"):
         load_config("toy", tmp_path / "absent.yaml")
-    for text, fault in (("- 1\n", "expected a YAML mapping"), ("a: [", "not YAML"), ("model:\n  slot: 1\n", "Did you mean 'slots'")):
+    for text, fault in (
+        ("- 1\n", "expected a YAML mapping"),
+        ("a: [", "not YAML"),
+        ("model:\n  slot: 1\n", "Did you mean 'slots'"),
+    ):
         (tmp_path / "c.yaml").write_text(text)
         with pytest.raises(FaceVCError, match=fault):
             load_config("toy", tmp_path / "c.yaml")

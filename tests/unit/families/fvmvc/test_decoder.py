@@ -46,9 +46,10 @@ def test_default_size_is_the_papers():
 def inputs(frames, faces=2):
     draw = torch.Generator().manual_seed(frames)
     return (
-        torch.randn(faces, (frames + 1) // 2, 8, generator=draw), torch.randn(faces, frames, 12, generator=draw),
+        torch.randn(faces, (frames + 1) // 2, 8, generator=draw),
+        torch.randn(faces, frames, 12, generator=draw),
         torch.nn.functional.normalize(torch.randn(faces, 16, generator=draw)),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -71,7 +72,9 @@ def test_decoding_in_windows_is_decoding_the_whole(decoder, frames, monkeypatch)
         parts, _ = decoder(*given)
     assert whole.shape == parts.shape == (2, frames, 10) and whole.std() > 0.1
     assert (whole - parts).abs().max() < 1e-5
-    assert len(sizes) == (1 if frames <= 150 else -(-(frames - 2 * 31) // (150 - 2 * 31))) and set(sizes) == {min(frames, 150)}
+    assert len(sizes) == (1 if frames <= 150 else -(-(frames - 2 * 31) // (150 - 2 * 31))) and set(sizes) == {
+        min(frames, 150)
+    }
 
 
 def test_the_decoders_stated_context_is_its_reach(decoder):

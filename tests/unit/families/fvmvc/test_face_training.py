@@ -37,8 +37,12 @@ def _only(*terms: str) -> dict[str, float]:
 def _task(stores: Stores, run: Path, **settings) -> tuple[TrainTask, dict[str, Tensor]]:
     """A task on top of a pretraining, in training mode, and its first batch."""
     pretrained = load_checkpoint(run)
-    config: Config = dataclasses.replace(pretrained.config, train=dataclasses.replace(pretrained.config.train, **settings))
-    inputs = read_inputs(Store(stores.features), Store(stores.voices), config, config.train, 0, faces=FacePairs(Store(stores.faces)))
+    config: Config = dataclasses.replace(
+        pretrained.config, train=dataclasses.replace(pretrained.config.train, **settings)
+    )
+    inputs = read_inputs(
+        Store(stores.features), Store(stores.voices), config, config.train, 0, faces=FacePairs(Store(stores.faces))
+    )
     task = TrainTask(pretrained.model, config, 0)
     task.prepare(make_accelerator("cpu", "no"))
     task.model.train()
@@ -52,7 +56,9 @@ def _task(stores: Stores, run: Path, **settings) -> tuple[TrainTask, dict[str, T
 def test_faces_of_another_size(toy_stores: Stores, toy_run: Path, tmp_path: Path):
     other = make_stores(tmp_path, face_dim=FACE_DIM + 3)
     mixed = Stores(toy_stores.features, toy_stores.voices, other.faces)
-    with pytest.raises(FaceVCError, match=rf"have {FACE_DIM + 3} numbers.*face_dim {FACE_DIM}.*--set model.face_dim={FACE_DIM + 3}"):
+    with pytest.raises(
+        FaceVCError, match=rf"have {FACE_DIM + 3} numbers.*face_dim {FACE_DIM}.*--set model.face_dim={FACE_DIM + 3}"
+    ):
         train(mixed, toy_run, tmp_path / "run")
     train(mixed, toy_run, tmp_path / "run", f"model.face_dim={FACE_DIM + 3}", stop_at=1)  # the advice works
 
@@ -143,11 +149,19 @@ def test_the_loss_is_the_weighted_sum(toy_stores: Stores, toy_run: Path):
     figures = task.step(batch, 3)
     assert figures["loss"].item() == pytest.approx(sum(w * figures[n].item() for n, w in share.items()), rel=1e-5)
     task, batch = _task(toy_stores, toy_run, **_only("recall"))
-    assert set(task.step(batch, 3)) == {"loss", "recall", "address", "voice_entropy", "face_entropy"}  # nothing was decoded
+    assert set(task.step(batch, 3)) == {
+        "loss",
+        "recall",
+        "address",
+        "voice_entropy",
+        "face_entropy",
+    }  # nothing was decoded
 
 
 def test_the_teacher_speaks_in_the_other_voice(toy_stores: Stores, toy_run: Path, tmp_path: Path):
-    """With either speaker encoder, the inter-speaker target depends on the other's voice and not on the speaker's own."""
+    """With either speaker encoder, the inter-speaker target depends on the other's voice and not on the
+    speaker's own.
+    """
     pretrain(toy_stores, tmp_path / "mel", "toy", "model.speaker_encoder=mel", stop_at=1)
     for run, other in [(toy_run, "other_dvector"), (tmp_path / "mel", "other_mel")]:
         task, batch = _task(toy_stores, run, **_only("inter_speaker"))
@@ -164,11 +178,25 @@ def test_the_teacher_speaks_in_the_other_voice(toy_stores: Stores, toy_run: Path
 
 @pytest.mark.parametrize("preset", ["toy", "starter"])
 @pytest.mark.parametrize("freeze_decoder", [False, True])
-def test_frozen_parts_are_equal_after_a_hundred_steps(preset: str, freeze_decoder: bool, request: pytest.FixtureRequest, tmp_path: Path):
+def test_frozen_parts_are_equal_after_a_hundred_steps(
+    preset: str, freeze_decoder: bool, request: pytest.FixtureRequest, tmp_path: Path
+):
     """Code book, counts and BatchNorm statistics included: in the published code they drift."""
     stores, run = request.getfixturevalue(f"{preset}_stores"), request.getfixturevalue(f"{preset}_run")
-    every = ("train.steps=100", "train.checkpoint_every=100", "train.validate_every=50", "train.log_every=50", "train.batch_size=2")
-    settings = ("pitch_level=1", "init_memory=random", "reconstruction=1", "inter_speaker=0.2", f"freeze_decoder={str(freeze_decoder).lower()}")
+    every = (
+        "train.steps=100",
+        "train.checkpoint_every=100",
+        "train.validate_every=50",
+        "train.log_every=50",
+        "train.batch_size=2",
+    )
+    settings = (
+        "pitch_level=1",
+        "init_memory=random",
+        "reconstruction=1",
+        "inter_speaker=0.2",
+        f"freeze_decoder={str(freeze_decoder).lower()}",
+    )
     train(stores, run, tmp_path, *every, *(f"train.{s}" for s in settings))
     before, last = weights(run / "checkpoints" / "best"), tmp_path / "checkpoints" / "last"
     after, teacher = weights(last), load_file(last / "training" / "auxiliary.safetensors")
@@ -180,7 +208,9 @@ def test_frozen_parts_are_equal_after_a_hundred_steps(preset: str, freeze_decode
     if preset == "toy":
         assert {"content_encoder.quantizer.embedding", "content_encoder.quantizer.counts"} <= set(frozen)
         assert any(k.endswith("running_mean") for k in taught)
-    moved = {k for k in before if k in after and before[k].shape == after[k].shape and not torch.equal(before[k], after[k])}
+    moved = {
+        k for k in before if k in after and before[k].shape == after[k].shape and not torch.equal(before[k], after[k])
+    }
     assert {"memory.keys", "memory.values", "face_encoder.value.weight"} <= moved
     assert any(k.startswith("decoder.") for k in moved) != freeze_decoder
     if preset == "toy" and not freeze_decoder:
@@ -236,7 +266,9 @@ def test_faces_are_standardised_by_the_training_faces(toy_stores: Stores, toy_ru
     train(toy_stores, toy_run, tmp_path, "train.standardise_faces=true", stop_at=2)
     model = load_checkpoint(tmp_path).model
     with Store(toy_stores.faces) as faces:
-        training = torch.from_numpy(faces.read_vectors("embedding")[[i for i, s in enumerate(faces.speakers) if s != "vera"]])
+        training = torch.from_numpy(
+            faces.read_vectors("embedding")[[i for i, s in enumerate(faces.speakers) if s != "vera"]]
+        )
     assert torch.allclose(model.face_mean, training.mean(0), atol=1e-6)
     assert torch.allclose(model.face_std, training.std(0, unbiased=False), atol=1e-6)
     plain = load_checkpoint(toy_run).model

@@ -14,11 +14,15 @@ def test_reconstruction_adds_mse_and_l1_twice():
 def test_address_kl_is_zero_on_itself_and_directed():
     voice, face = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
     assert losses.compute_address_kl(voice, voice).item() == pytest.approx(0, abs=1e-7)
-    assert losses.compute_address_kl(voice, face).item() == pytest.approx(0.9 * math.log(1.8) + 0.1 * math.log(0.2), rel=1e-5)
+    assert losses.compute_address_kl(voice, face).item() == pytest.approx(
+        0.9 * math.log(1.8) + 0.1 * math.log(0.2), rel=1e-5
+    )
 
 
 def test_entropy_of_a_uniform_address():
-    assert losses.compute_address_entropy(torch.zeros(3, 96).log_softmax(-1)).item() == pytest.approx(math.log(96), rel=1e-5)
+    assert losses.compute_address_entropy(torch.zeros(3, 96).log_softmax(-1)).item() == pytest.approx(
+        math.log(96), rel=1e-5
+    )
 
 
 def test_upper_bound_by_hand():
@@ -30,7 +34,9 @@ def test_upper_bound_by_hand():
 
 @pytest.mark.parametrize("frames", [1, 2])
 def test_cpc_on_too_few_frames_is_zero(frames):
-    loss, accuracy = losses.compute_cpc_loss([torch.randn(2, frames, 4)] * 3, torch.randn(2, frames, 4, requires_grad=True))
+    loss, accuracy = losses.compute_cpc_loss(
+        [torch.randn(2, frames, 4)] * 3, torch.randn(2, frames, 4, requires_grad=True)
+    )
     assert loss.item() == 0
     assert accuracy.tolist() == [0, 0, 0]
     loss.backward()

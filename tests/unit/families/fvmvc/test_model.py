@@ -12,7 +12,10 @@ from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.presets import list_presets, load_config
 
-SMALL = {"toy": TOY, "starter": (*STARTER, "model.unit_recall=false", "model.face_contrast=1")}  # those two: test_cross_voice.py
+SMALL = {
+    "toy": TOY,
+    "starter": (*STARTER, "model.unit_recall=false", "model.face_contrast=1"),
+}  # those two: test_cross_voice.py
 
 
 def _model(preset: str = "toy", *overrides: str) -> FaceVC:
@@ -138,7 +141,9 @@ def test_the_address_at_the_start_is_almost_uniform_without_a_temperature():
     entropies = {}
     for temperature in (1.0, 0.1):
         torch.manual_seed(0)
-        config = load_config("fvmvc", overrides=("model.decoder={channels: 8, recurrent_dim: 8, postnet_channels: 8}",)).model
+        config = load_config(
+            "fvmvc", overrides=("model.decoder={channels: 8, recurrent_dim: 8, postnet_channels: 8}",)
+        ).model
         model = FaceVC(config).eval()
         address = model.recall_face(torch.nn.functional.normalize(torch.randn(8, 512), dim=1), temperature)[1]
         entropies[temperature] = -(address * address.log()).sum(1).mean().item() / math.log(config.slots)
@@ -173,7 +178,9 @@ def test_distilled_content_does_not_depend_on_the_batch():
 
 
 def test_the_papers_size():
-    sizes = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in FaceVC(load_config("fvmvc").model).named_children()}
+    sizes = {
+        n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in FaceVC(load_config("fvmvc").model).named_children()
+    }
     assert round(sizes["content_encoder"], 2) == 1.58
     assert round(sizes["decoder"], 1) == 24.8
     assert sizes["memory"] * 1e6 == 2 * 96 * 256

@@ -1,4 +1,6 @@
-"""Pretraining: which term moves what, what switched-off terms cost, corpora of awkward sizes, and stores that do not fit."""
+"""Pretraining: which term moves what, what switched-off terms cost, corpora of awkward sizes, and stores that do not
+fit.
+"""
 
 import math
 from pathlib import Path
@@ -28,7 +30,9 @@ def _estimators(task: PretrainTask) -> set[str]:
     return {name for name, _ in task.auxiliary["estimators"].named_children()}
 
 
-def _reach(task: PretrainTask, batch: dict[str, Tensor], hear_student: bool = False, adversarial: float = 1.0) -> dict[str, set[str]]:
+def _reach(
+    task: PretrainTask, batch: dict[str, Tensor], hear_student: bool = False, adversarial: float = 1.0
+) -> dict[str, set[str]]:
     """term -> the parts that its gradient reaches."""
     reconstruction = task.auxiliary["reconstruction"]
     terms = task._compute_terms(batch, reconstruction(batch, hear_student), 3, adversarial)
@@ -71,7 +75,9 @@ def test_no_teacher_or_another(starter_stores: Stores, tmp_path: Path):
     plain = make_stores(tmp_path / "plain", "hifigan")
     with pytest.raises(FaceVCError, match=r"no teacher's content.*--teacher FOLDER.*--set pretrain.distillation=0"):
         pretrain(plain, tmp_path / "run", "starter")
-    with pytest.raises(FaceVCError, match=rf"teacher's content have {TEACHER_DIM} numbers.*teacher_dim 7.*--set model.content_encoder"):
+    with pytest.raises(
+        FaceVCError, match=rf"teacher's content have {TEACHER_DIM} numbers.*teacher_dim 7.*--set model.content_encoder"
+    ):
         pretrain(starter_stores, tmp_path / "run", "starter", "model.content_encoder.teacher_dim=7")
 
 
@@ -128,7 +134,10 @@ def test_a_step_moves_all_but_the_face_side(preset: str, request: pytest.Fixture
     for step in range(2, 5):
         task.step(batch, step)
     moved = _moved(before, task.model)
-    parts = {"toy": {"content_encoder", "speaker_encoder", "decoder"}, "starter": {"content_encoder", "decoder", "pitch_level"}}
+    parts = {
+        "toy": {"content_encoder", "speaker_encoder", "decoder"},
+        "starter": {"content_encoder", "decoder", "pitch_level"},
+    }
     beside = {"toy": {"reconstruction", "estimators"}, "starter": {"reconstruction", "discriminator"}}
     assert moved == parts[preset] and _moved(helpers, task.auxiliary) == beside[preset]
     if preset == "toy":
@@ -204,7 +213,11 @@ def test_learning_rates():
     assert rates == pytest.approx([1e-6, 5.005e-4, 1e-3, 1e-3, 5e-4, 2.5e-4, 2.5e-4])
     cosine = OptimiserConfig(learning_rate=1e-3, warmup_steps=10, schedule="cosine")
     rates = [compute_learning_rate(cosine, s, 100) for s in range(101)]
-    assert max(rates) == pytest.approx(1e-3, rel=0.05) and rates[-1] == pytest.approx(2e-5) and rates[0] == pytest.approx(1e-4)
+    assert (
+        max(rates) == pytest.approx(1e-3, rel=0.05)
+        and rates[-1] == pytest.approx(2e-5)
+        and rates[0] == pytest.approx(1e-4)
+    )
 
 
 # ---- awkward corpora
@@ -229,7 +242,9 @@ def test_every_speaker_encoder_trains(toy_stores: Stores, tmp_path: Path, speake
 @pytest.mark.parametrize("preset", ["toy", "starter"])
 def test_small_corpora_train(tmp_path: Path, preset: str, utterances: dict):
     stores = make_stores(tmp_path, {"toy": "fvmvc", "starter": "hifigan"}[preset], utterances, teacher_dim=TEACHER_DIM)
-    losses = pretrain(stores, tmp_path / "run", preset, "pretrain.batch_size=5", "pretrain.crop_frames=17", stop_at=2).losses
+    losses = pretrain(
+        stores, tmp_path / "run", preset, "pretrain.batch_size=5", "pretrain.crop_frames=17", stop_at=2
+    ).losses
     assert len(losses) == 2 and all(map(math.isfinite, losses.values()))
 
 
@@ -251,8 +266,15 @@ def test_without_a_validation_split(tmp_path: Path):
 
 
 def test_it_learns(toy_stores: Stores, tmp_path: Path):
-    """Thirty steps on four utterances of noise bring the loss down by a tenth at least: all is wired to the optimiser."""
-    fast = ("pretrain.steps=30", "pretrain.validate_every=30", "pretrain.checkpoint_every=30", "pretrain.optimiser.learning_rate=0.01")
+    """Thirty steps on four utterances of noise bring the loss down by a tenth at least: all is wired to the
+    optimiser.
+    """
+    fast = (
+        "pretrain.steps=30",
+        "pretrain.validate_every=30",
+        "pretrain.checkpoint_every=30",
+        "pretrain.optimiser.learning_rate=0.01",
+    )
     losses = list(pretrain(toy_stores, tmp_path, "toy", *OFF, *fast).losses.values())
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
 

@@ -37,7 +37,9 @@ def test_weights_of_another_network(starter_stores: Stores, tmp_path: Path):
 
 def test_a_run_with_a_verifier(starter_stores: Stores, tmp_path: Path):
     save_file(CAMPlusPlus().state_dict(), tmp_path / "verifier.safetensors")
-    pretrain(starter_stores, tmp_path / "run", "starter", *VERIFY, verifier=tmp_path / "verifier.safetensors", stop_at=2)
+    pretrain(
+        starter_stores, tmp_path / "run", "starter", *VERIFY, verifier=tmp_path / "verifier.safetensors", stop_at=2
+    )
     assert "verify_voice" in (tmp_path / "run" / "losses.csv").read_text().splitlines()[0]
 
 
@@ -49,10 +51,17 @@ def test_the_verifier_is_frozen_and_the_decoder_alone_moves(starter_stores: Stor
     term = task._compute_terms(batch, reconstruction(batch, True), 3, 1.0)["verify_voice"][1]
     named = list(reconstruction.named_parameters())
     grads = torch.autograd.grad(term, [p for _, p in named], retain_graph=True, allow_unused=True)
-    moved = {n.removeprefix("model.").split(".")[0] for (n, _), g in zip(named, grads, strict=True) if g is not None and bool(g.abs().sum() > 0)}
+    moved = {
+        n.removeprefix("model.").split(".")[0]
+        for (n, _), g in zip(named, grads, strict=True)
+        if g is not None and bool(g.abs().sum() > 0)
+    }
     assert moved == {"decoder"}
     assert math.isfinite(task.step(batch, 3)["verify_voice"])
-    assert all(torch.equal(before[name], tensor) for name, tensor in verifier.state_dict().items()) and not verifier.training
+    assert (
+        all(torch.equal(before[name], tensor) for name, tensor in verifier.state_dict().items())
+        and not verifier.training
+    )
 
 
 def test_the_terms_value(starter_stores: Stores):

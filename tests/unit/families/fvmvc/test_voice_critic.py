@@ -1,4 +1,6 @@
-"""Refining a pretraining: decoding in another's voice, the critic that hears it, and starting from another run's weights."""
+"""Refining a pretraining: decoding in another's voice, the critic that hears it, and starting from another run's
+weights.
+"""
 
 import math
 from pathlib import Path
@@ -21,9 +23,17 @@ from facevc_cli.families.presets import load_config
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 CROSS = (
-    "pretrain.cross_voice=0.1", "pretrain.cross_content=1", "pretrain.back_conversion=0.5", "pretrain.perturb_voice=0.8", "pretrain.critic_batch=4",
-)  # fmt: skip
-ONLY = {"cross_voice": "pretrain.cross_voice", "cross_content": "pretrain.cross_content", "back_conversion": "pretrain.back_conversion"}
+    "pretrain.cross_voice=0.1",
+    "pretrain.cross_content=1",
+    "pretrain.back_conversion=0.5",
+    "pretrain.perturb_voice=0.8",
+    "pretrain.critic_batch=4",
+)
+ONLY = {
+    "cross_voice": "pretrain.cross_voice",
+    "cross_content": "pretrain.cross_content",
+    "back_conversion": "pretrain.back_conversion",
+}
 
 
 def _task(stores: Stores, *overrides: str) -> tuple[PretrainTask, dict[str, torch.Tensor]]:
@@ -87,20 +97,26 @@ def test_crossed_speech_moves_the_decoder_and_nobody_else(starter_stores: Stores
     named += [(n.split(".")[0], p) for n, p in task.auxiliary.named_parameters() if not n.startswith("reconstruction")]
     for term in ("cross_voice", "cross_content", "crossed_adversarial"):
         grads = torch.autograd.grad(terms[term][1], [p for _, p in named], retain_graph=True, allow_unused=True)
-        assert {n for (n, _), g in zip(named, grads, strict=True) if g is not None and bool(g.abs().sum() > 0)} == {"decoder"}
+        assert {n for (n, _), g in zip(named, grads, strict=True) if g is not None and bool(g.abs().sum() > 0)} == {
+            "decoder"
+        }
 
 
 def test_crossed_speech_has_the_others_voice_and_level(starter_stores: Stores):
     task, batch = _task(starter_stores)
     out = task.auxiliary["reconstruction"](batch, True)
-    assert torch.equal(out["crossed_voice"], batch["dvector"].roll(1, 0)) and torch.equal(out["crossed_from"], batch["dvector"])
+    assert torch.equal(out["crossed_voice"], batch["dvector"].roll(1, 0)) and torch.equal(
+        out["crossed_from"], batch["dvector"]
+    )
     level = (batch["level"][:, 0].roll(1, 0), batch["level"][:, 1])
     expected = task.model.decode(out["z"], batch["lf0"], batch["dvector"].roll(1, 0), level)
     torch.testing.assert_close(out["crossed"], expected)
 
 
 def test_a_critic_needs_voices_that_stand_still(toy_stores: Stores, tmp_path: Path):
-    with pytest.raises(FaceVCError, match=r"cross_voice needs a fixed voice embedding. Set model.speaker_encoder=identity"):
+    with pytest.raises(
+        FaceVCError, match=r"cross_voice needs a fixed voice embedding. Set model.speaker_encoder=identity"
+    ):
         pretrain(toy_stores, tmp_path, "toy", "pretrain.cross_voice=0.1")
 
 
@@ -118,7 +134,9 @@ def test_back_in_the_own_voice_from_the_content_of_the_crossed_speech(starter_st
     content = task.model.content_encoder(out["crossed"].transpose(1, 2)).z
     expected = task.model.decode(content, batch["lf0"], batch["dvector"], (batch["level"][:, 0], batch["level"][:, 1]))
     torch.testing.assert_close(out["returned"], expected)
-    assert torch.autograd.grad(out["returned"].sum(), out["crossed"], allow_unused=True) == (None,)  # nothing to be hidden there
+    assert torch.autograd.grad(out["returned"].sum(), out["crossed"], allow_unused=True) == (
+        None,
+    )  # nothing to be hidden there
 
 
 # ---- disguised voices
@@ -171,7 +189,10 @@ def test_init_starts_from_the_other_runs_weights_and_helpers(starter_stores: Sto
     assert list(recorder.losses) == ["step 1"]
     before, after = weights(last), weights(tmp_path / "second" / "checkpoints" / "last")
     assert all(torch.equal(before[k], after[k]) for k in before)
-    helpers = [load_file(run / "checkpoints" / "last" / "training" / "auxiliary.safetensors") for run in (tmp_path / "first", tmp_path / "second")]
+    helpers = [
+        load_file(run / "checkpoints" / "last" / "training" / "auxiliary.safetensors")
+        for run in (tmp_path / "first", tmp_path / "second")
+    ]
     shared = set(helpers[0]) & set(helpers[1])
     assert {name.split(".")[0] for name in shared} == {"reconstruction", "discriminator"}
     assert all(torch.equal(helpers[0][k], helpers[1][k]) for k in shared if k.startswith("reconstruction"))

@@ -1,6 +1,5 @@
 """voices/teachers/campplus.py: shapes of the published weights, and what it must not hear."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -22,12 +21,18 @@ def test_the_names_and_shapes_of_the_published_weights():
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     assert len(shapes) == 937
     for name, shape in {
-        "head.conv1.weight": (32, 1, 3, 3), "head.layer1.0.shortcut.0.weight": (32, 32, 1, 1), "xvector.tdnn.linear.weight": (128, 320, 5),
-        "xvector.block1.tdnnd1.linear1.weight": (128, 128, 1), "xvector.block3.tdnnd16.cam_layer.linear_local.weight": (32, 128, 3),
-        "xvector.block3.tdnnd16.cam_layer.linear2.bias": (32,), "xvector.transit3.nonlinear.batchnorm.weight": (1024,),
-        "xvector.transit3.linear.weight": (512, 1024, 1), "xvector.out_nonlinear.batchnorm.bias": (512,), "xvector.dense.linear.weight": (192, 1024, 1),
+        "head.conv1.weight": (32, 1, 3, 3),
+        "head.layer1.0.shortcut.0.weight": (32, 32, 1, 1),
+        "xvector.tdnn.linear.weight": (128, 320, 5),
+        "xvector.block1.tdnnd1.linear1.weight": (128, 128, 1),
+        "xvector.block3.tdnnd16.cam_layer.linear_local.weight": (32, 128, 3),
+        "xvector.block3.tdnnd16.cam_layer.linear2.bias": (32,),
+        "xvector.transit3.nonlinear.batchnorm.weight": (1024,),
+        "xvector.transit3.linear.weight": (512, 1024, 1),
+        "xvector.out_nonlinear.batchnorm.bias": (512,),
+        "xvector.dense.linear.weight": (192, 1024, 1),
         "xvector.dense.nonlinear.batchnorm.running_mean": (192,),
-    }.items():  # fmt: skip
+    }.items():
         assert shapes[name] == shape, name
     assert "xvector.dense.nonlinear.batchnorm.weight" not in shapes and "xvector.transit1.linear.bias" not in shapes
 
