@@ -1,6 +1,5 @@
 """benchmark/labels.py: what tables say of people and sources."""
 
-
 import pytest
 from helpers.folders import NFC, NFD
 from helpers.reporters import Notes

@@ -1,6 +1,5 @@
 """evaluation/patterns.py: what the names of another system's files say."""
 
-
 from helpers.folders import NFC, NFD, touch
 
 from facevc_cli.evaluation.patterns import read_by_pattern
