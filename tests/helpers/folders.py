@@ -1,6 +1,9 @@
-"""Files in folders."""
+"""Files in folders, and a name that may be written in two ways."""
 
+import unicodedata
 from pathlib import Path
+
+NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
 
 
 def touch(*paths: Path) -> None:

@@ -18,6 +18,10 @@ def buzz(seconds: float, rate: int = 16000, f0_hz: float = 120.0, level: float =
     return (level * np.asarray(tone) / 2 * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t))).astype(np.float32)
 
 
+def rms(wav: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(wav, dtype=np.float64))))
+
+
 def make_tone(seconds: float, rate: int, hz: float = 440.0) -> np.ndarray:
     """(n,) float32: a sine of half of full scale."""
     return (0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)

@@ -1,18 +1,15 @@
 """Pairs by paths, accents and blanks; targets out of folders as people have them: what `convert` plans."""
 
-import unicodedata
 from pathlib import Path
 
 import pytest
-from helpers.folders import touch
+from helpers.folders import NFC, NFD, touch
 from helpers.reporters import Notes
 
 from facevc_cli.batch.jobs import Naming, Row
 from facevc_cli.batch.plan import plan_conversions
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError
-
-NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 """benchmark/labels.py: what tables say of people and sources."""
 
-import unicodedata
-
 import pytest
+from helpers.folders import NFC, NFD
 from helpers.reporters import Notes
 
 from facevc_cli.benchmark.labels import describe_sources, describe_targets
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.tables import read_table
-
-NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
 
 
 def test_labels_know_people_whichever_way_they_are_written(tmp_path):

@@ -13,7 +13,7 @@ import yaml
 from helpers.checkpoints import checkpoint
 from helpers.networks import make_converter
 from helpers.pictures import draw_face, noise
-from helpers.sounds import buzz, recording
+from helpers.sounds import buzz, recording, rms
 from safetensors.torch import load_file, save_file
 
 import facevc_cli
@@ -52,10 +52,6 @@ def converter(request, converters):
 
 
 FACE = np.full((40, 40, 3), 90, np.uint8)
-
-
-def rms(wav):
-    return float(np.sqrt(np.mean(np.square(wav, dtype=np.float64))))
 
 
 @pytest.mark.parametrize("given", [{}, {"face": FACE, "voice": (buzz(1), 16000)}])

@@ -1,18 +1,16 @@
 """Which faces go with which utterances."""
 
-import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.folders import NFC, NFD
 from helpers.stores import FACE_DIM, Stores, make_faces
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
-
-NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
 
 ROWS = np.arange(4)
 

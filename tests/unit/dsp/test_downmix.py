@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import pytest
+from helpers.sounds import rms
 
 from facevc_cli.dsp import downmix
 from facevc_cli.dsp.downmix import ChannelLevels, choose_weights, mix_channels, remove_drift
@@ -50,10 +51,6 @@ def test_channels_may_change_in_number():
         block = np.ones((10, channels), np.float32)
         levels.add(block, block[:, 0])
     assert len(levels.powers) == 3 and levels.finite
-
-
-def rms(wav):
-    return float(np.sqrt(np.mean(np.square(wav, dtype=np.float64))))
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 48000])

@@ -1,12 +1,8 @@
 """evaluation/patterns.py: what the names of another system's files say."""
 
-import unicodedata
-
-from helpers.folders import touch
+from helpers.folders import NFC, NFD, touch
 
 from facevc_cli.evaluation.patterns import read_by_pattern
-
-NFC, NFD = (unicodedata.normalize(form, "zoé") for form in ("NFC", "NFD"))
 
 
 def test_names_of_another_system(tmp_path):
