@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from facevc_cli.conversion.converter import Recording
+from facevc_cli.conversion.recordings import Recording
 from facevc_cli.files.hashes import hash_readable_file
 
 

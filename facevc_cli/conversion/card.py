@@ -6,8 +6,9 @@ the settings.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.parsing import parse_json
 from facevc_cli.files.atomic import atomic_path
@@ -42,6 +44,31 @@ class VoiceCard:
     origin: tuple[Mapping[str, str], ...]
     made: str  # date, ISO 8601
     facevc: str  # the package's version
+
+    @classmethod
+    def make(
+        cls,
+        speaker: np.ndarray,
+        address: np.ndarray,
+        model: str,
+        weights_sha256: str,
+        temperature: float,
+        origin: Sequence[Mapping[str, str]],
+    ) -> "VoiceCard":
+        """Makes a card of today."""
+        today = date.today().isoformat()
+        digits = weights_sha256[:WEIGHTS_DIGITS]
+        return cls(speaker, address, model, digits, temperature, tuple(origin), today, __version__)
+
+    def check_model(self, model: str, weights_sha256: str, memory_shape: tuple[int, int], where: str) -> None:
+        """FaceVCError if another model made the card. memory_shape: (slots, voice_dim)."""
+        own = weights_sha256[:WEIGHTS_DIGITS]
+        if self.weights_sha256 != own or (len(self.address), len(self.speaker)) != memory_shape:
+            raise FaceVCError(
+                f"{where}: this voice was recalled by the model {self.model!r} with the weights {self.weights_sha256}, "
+                f"but this model is {model!r} with {own}. A card works only with its own model. "
+                "Pass that model as --checkpoint, or make the card again with 'facevc voice-card'."
+            )
 
 
 def save_card(path: Path, card: VoiceCard) -> None:

@@ -3,15 +3,13 @@
     from facevc_cli import Converter
     wav, rate = Converter().convert("speech.wav", face="face.jpg")
 
-A conversion needs a `Source` (the content and the pitch movement) and a `Target` (the voice). Both can be kept and used
-again.
+A conversion needs a `Source` (the content and the pitch movement) and a `Target` (the voice). Both can be used again.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -20,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facevc_cli import __version__
-from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, load_card
+from facevc_cli.conversion.card import CARD_SUFFIX, VoiceCard, load_card
+from facevc_cli.conversion.recordings import Recording, load_recording, name_in_errors, place_in_silence
 from facevc_cli.conversion.speech import Source, SpeechFeatures
 from facevc_cli.conversion.transfer.bands import BandStatistics, match
 from facevc_cli.conversion.transfer.guidance import guide
@@ -31,13 +29,12 @@ from facevc_cli.conversion.voice import Target
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
-from facevc_cli.dsp.downmix import mix_array
 from facevc_cli.dsp.level import match_loudness, measure_rms
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, match_range, normalise_log_f0
 from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability, ConversionModel, MemoryModel
 from facevc_cli.families.checkpoint import load_checkpoint
-from facevc_cli.files.audio import load_audio, resample
+from facevc_cli.files.audio import resample
 from facevc_cli.vocoders import vocode_many
 from facevc_cli.vocoders.load import load_vocoder
 from facevc_cli.voices.dvector import VOICE_RATE
@@ -46,7 +43,6 @@ if TYPE_CHECKING:
     from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation
     from facevc_cli.voices.dvector import VoiceEmbedder
 
-Recording = Path | str | tuple[np.ndarray, int]  # a file, or (wav (n,) or (n, channels), rate in Hz)
 Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
 GUIDING_S = 60  # this much of a source is used for its own voice embedding
 RETRIEVED_S = 120  # this much of a target's recording is used for content retrieval
@@ -54,9 +50,7 @@ RANGE_S = 1.0  # a recording with less voiced speech gives no pitch range
 
 
 class Converter:
-    """Loads a checkpoint (None: the bundled starter) and a vocoder once, and the face and voice networks when first
-    needed.
-    """
+    """Loads a checkpoint (None: the bundled starter) and a vocoder. Other networks are loaded when first needed."""
 
     def __init__(
         self,
@@ -74,9 +68,8 @@ class Converter:
         self.frontend, self.style = self.checkpoint.frontend, self.checkpoint.config.conversion
         self.vocoder = load_vocoder(vocoder, self.frontend.mel, self.device, reporter)
         self.rate = self.frontend.definition.rate
-        self.guidance = (
-            self.style.voice_guidance if guidance is None else guidance
-        )  # strength of the move away from the source's voice; 0 is off
+        # strength of the move away from the source's voice; 0 is off
+        self.guidance = self.style.voice_guidance if guidance is None else guidance
         self.on_many = on_many
         self.timings: dict[str, float] = {}  # seconds by step, summed
         self._faces: FaceAnalyser | None = None
@@ -110,8 +103,7 @@ class Converter:
         temperature: float | None = None,
         pitch: str = "auto",
     ) -> tuple[np.ndarray, int]:
-        """Speaks the source's words in the voice that fits the face, or in the given voice: (wav (n,) float32, rate in
-        Hz).
+        """Speaks the source's words in the face's or the given voice: (wav (n,) float32, rate in Hz).
 
         The result is as long and as loud as the source. Give exactly one of `face` and `voice`. A face may be the path
         of a voice card. pitch: auto, keep, semitones such as "+3", or a median such as "180hz". FaceVCError if the
@@ -119,7 +111,10 @@ class Converter:
         """
         if (face is None) == (voice is None):
             raise FaceVCError("convert needs a face or a voice, and not both.")
-        target = self.target_from_face(face, temperature) if face is not None else self.target_from_voice(voice)  # type: ignore[arg-type]
+        if voice is not None:
+            target = self.target_from_voice(voice)
+        else:
+            target = self.target_from_face(cast(Picture, face), temperature)
         return self.speak(self.analyse(source), self.apply_pitch_rule(target, PitchRule.parse(pitch))), self.rate
 
     def analyse(self, source: Recording, statistics: Statistics = WHOLE) -> Source:
@@ -184,25 +179,21 @@ class Converter:
     @torch.inference_mode()
     def target_from_voice(self, voice: Recording) -> Target:
         """Measures the voice of a recording: embedding, mean pitch, pitch range, band statistics and content frames."""
-        with self._time_step("voice"), _name_in_errors(voice):
+        with self._time_step("voice"), name_in_errors(voice):
             mel, f0 = self.frontend.extract_features(self.frontend.prepare(self._load_wav(voice)))
             normalised = self.model.normalise(torch.from_numpy(mel).to(self.device))
             if self.model.needs_dvector:
-                given = torch.from_numpy(self._load_voice_embedder().embed(_load(voice, VOICE_RATE))).to(self.device)
+                dvector = self._load_voice_embedder().embed(load_recording(voice, VOICE_RATE))
+                given = torch.from_numpy(dvector).to(self.device)
             else:
                 given = normalised.T
             beginning = normalised[: round(RETRIEVED_S * self.frontend.definition.frame_rate)]
             content = self.model.hear_content(beginning.T[None])[0] if self.style.content_retrieval else None
             pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
             std = pitch.std if voiced >= RANGE_S * self.frontend.definition.frame_rate else None
-            bands = BandStatistics.measure(normalised)
-            return Target(
-                self.model.embed_voice(given[None]),
-                pitch.mean if voiced else None,
-                content=content,
-                bands=bands,
-                log_f0_std=std,
-            )
+            bands, speaker = BandStatistics.measure(normalised), self.model.embed_voice(given[None])
+            mean = pitch.mean if voiced else None
+            return Target(speaker, mean, content=content, bands=bands, log_f0_std=std)
 
     @torch.inference_mode()
     def target_from_mix(
@@ -226,14 +217,8 @@ class Converter:
         """Returns the voice that a card keeps. FaceVCError if the card is damaged, or another model made it."""
         path = "the voice card" if isinstance(card, VoiceCard) else card
         card = card if isinstance(card, VoiceCard) else load_card(Path(card))
-        own = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
-        shapes = (len(card.speaker), len(card.address))
-        if card.weights_sha256 != own or shapes != self.memory.get_slot_values().shape[::-1]:
-            raise FaceVCError(
-                f"{path}: this voice was recalled by the model {card.model!r} with the weights {card.weights_sha256}, "
-                f"but this model is {self.checkpoint.config.name!r} with {own}. A card works only with its own model. "
-                "Pass that model as --checkpoint, or make the card again with 'facevc voice-card'."
-            )
+        checkpoint, shape = self.checkpoint, self.memory.get_slot_values().shape
+        card.check_model(checkpoint.config.name, checkpoint.weights_sha256, (shape[0], shape[1]), str(path))
         speaker, address = (torch.from_numpy(vector).to(self.device)[None] for vector in (card.speaker, card.address))
         return Target(speaker, None, address)
 
@@ -246,17 +231,8 @@ class Converter:
             raise FaceVCError("make_card needs a target with an address, found none.")
         speaker, address = (vector[0].float().cpu().numpy() for vector in (target.speaker, target.address))
         scale = memory.temperature if temperature is None else temperature
-        weights = self.checkpoint.weights_sha256[:WEIGHTS_DIGITS]
-        return VoiceCard(
-            speaker,
-            address,
-            self.checkpoint.config.name,
-            weights,
-            scale,
-            tuple(origin),
-            date.today().isoformat(),
-            __version__,
-        )
+        name, weights = self.checkpoint.config.name, self.checkpoint.weights_sha256
+        return VoiceCard.make(speaker, address, name, weights, scale, origin)
 
     def apply_pitch_rule(self, target: Target, rule: PitchRule) -> Target:
         """Returns the target with this pitch rule. FaceVCError as in `check_pitch`."""
@@ -285,14 +261,11 @@ class Converter:
         return float(predicted[0])
 
     def choose_pitch(self, source: Source, target: Target) -> PitchStatistics:
-        """Chooses mean and deviation of ln F0 for the source in the target's voice, by the target's rule.
-
-        A recalled voice gets the source's range.
-        """
+        """Chooses mean and deviation of ln F0 by the target's rule. A recalled voice gets the source's range."""
         std, share = source.pitch.std, self.style.pitch_range_matching
-        own = PitchStatistics(
-            self.find_log_f0(target), std if target.log_f0_std is None else match_range(std, target.log_f0_std, share)
-        )
+        if target.log_f0_std is not None:
+            std = match_range(std, target.log_f0_std, share)
+        own = PitchStatistics(self.find_log_f0(target), std)
         return target.pitch.choose_statistics(own, source.pitch, source.lf0[0].cpu().numpy())
 
     def speak(self, source: Source, target: Target) -> np.ndarray:
@@ -301,8 +274,7 @@ class Converter:
 
     @torch.inference_mode()
     def speak_many(self, pairs: Sequence[tuple[Source, Target]]) -> list[np.ndarray]:
-        """Does `speak` for each pair, with the network in batches. The sound is the same; it is faster if the device
-        has room. Nothing is padded.
+        """Does `speak` for each pair, with the network in batches. The sound is the same. Nothing is padded.
 
         All log-mels are in memory at once. Put the pairs of one source next to each other, so that their shared work is
         done once.
@@ -318,7 +290,7 @@ class Converter:
     def _finish_sound(self, wav: np.ndarray, source: Source) -> np.ndarray:
         """Makes a result as loud and as long as its source."""
         measured = source.statistics.gather("result", wav)
-        return _place_in_silence(match_loudness(wav, source.rms, measured), source, self.rate)
+        return place_in_silence(match_loudness(wav, source.rms, measured), source, self.rate)
 
     def _decode_voices(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
         """Decodes one source in the voices of its targets: raw log-mels (T, n_mels)."""
@@ -355,17 +327,12 @@ class Converter:
         return self._load_voice_embedder().embed(resample(beginning, self.rate, VOICE_RATE))
 
     def _embed_source_voice(self, heard: SpeechFeatures, mel: Tensor) -> Tensor | None:
-        """Embeds the voice of a source: (1, voice_dim).
-
-        None without guidance. mel: its normalised log-mel (T, n_mels).
-        """
+        """Embeds the voice of a source: (1, voice_dim). None without guidance. mel: normalised (T, n_mels)."""
         if self.guidance and not self.model.needs_dvector:
             return self.model.embed_voice(mel[: round(GUIDING_S * self.frontend.definition.frame_rate)].T[None])
-        return (
-            None
-            if heard.dvector is None
-            else self.model.embed_voice(torch.from_numpy(heard.dvector).to(self.device)[None])
-        )
+        if heard.dvector is None:
+            return None
+        return self.model.embed_voice(torch.from_numpy(heard.dvector).to(self.device)[None])
 
     def embed_face(self, face: Picture) -> np.ndarray:
         """Embeds a face with the embedder that this model was trained with: (face_dim,) float32."""
@@ -374,7 +341,7 @@ class Converter:
     def find_face(self, face: Picture) -> "FaceObservation":
         """Finds the face in a picture: its box, crop and embedding. FaceVCError if there is none."""
         analyser = self._load_face_analyser()
-        with self._time_step("face"), _name_in_errors(face):
+        with self._time_step("face"), name_in_errors(face):
             if isinstance(face, np.ndarray):
                 image = face
             else:
@@ -397,7 +364,7 @@ class Converter:
 
     def _load_wav(self, recording: Recording) -> np.ndarray:
         """Loads a recording: (n,) float32 at the model's rate, at least one sample."""
-        wav = _load(recording, self.rate)
+        wav = load_recording(recording, self.rate)
         return wav if len(wav) else np.zeros(1, np.float32)
 
     def _load_face_analyser(self) -> "FaceAnalyser":
@@ -429,43 +396,3 @@ class Converter:
                 torch.cuda.synchronize(self.device)
         finally:
             self.timings[step] = self.timings.get(step, 0.0) + time.perf_counter() - started
-
-
-@contextmanager
-def _name_in_errors(given: object) -> Iterator[None]:
-    """Adds the file's name to errors of code that sees only arrays."""
-    try:
-        yield
-    except FaceVCError as error:
-        if isinstance(given, str | Path) and str(given) not in str(error):
-            raise type(error)(f"{given}: {error}") from error
-        raise
-
-
-def _load(recording: Recording, to_rate: int) -> np.ndarray:
-    """Loads a recording as mono (n,) float32 at `to_rate` Hz. Integer samples are scaled to [-1, 1]."""
-    if not isinstance(recording, tuple):
-        return load_audio(recording, to_rate)[0]
-    wav, rate = np.asarray(recording[0]), recording[1]
-    usable = (
-        wav.size > 0 and (wav.ndim == 1 or (wav.ndim == 2 and wav.shape[0] >= wav.shape[1])) and wav.dtype.kind in "fiu"
-    )
-    if not usable or not np.isfinite(wav).all() or rate <= 0:
-        raise FaceVCError(
-            "a recording as an array must be (samples, rate in Hz). The samples must be (n,) or (n, channels), "
-            f"finite floats or integers; found the shape {wav.shape}, {wav.dtype}, rate {rate}."
-        )
-    if wav.dtype.kind in "iu":
-        limits = np.iinfo(wav.dtype)
-        half = (float(limits.max) - float(limits.min) + 1) / 2
-        wav = (wav - (float(limits.min) + half)) / half
-    return resample(mix_array(wav if wav.ndim == 2 else wav[:, None], int(rate)), int(rate), to_rate)
-
-
-def _place_in_silence(wav: np.ndarray, source: Source, rate: int) -> np.ndarray:
-    """Puts speech at its old place into silence as long as the recording."""
-    whole = np.zeros(round(source.seconds * rate), np.float32)
-    start = round(source.start_s * rate)
-    count = min(len(wav), len(whole) - start)
-    whole[start : start + count] = wav[:count]
-    return whole

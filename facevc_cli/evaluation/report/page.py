@@ -12,6 +12,7 @@ from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.evaluation import Evaluation
 from facevc_cli.evaluation.metrics.metric import Metric, Scale
 from facevc_cli.evaluation.report import plots
+from facevc_cli.evaluation.report.addresses import read_addresses
 from facevc_cli.evaluation.report.grid import SOURCE, list_clean_labels, make_grid
 from facevc_cli.evaluation.report.media import MediaTable
 from facevc_cli.evaluation.results import FALLING
@@ -278,7 +279,7 @@ def _list_shown(systems: Iterable[Mapping[str, Figure]], metrics: Mapping[str, M
 def _draw_plots(evaluation: Evaluation, addresses: Path | None) -> list[tuple[str, str, str]]:
     if not plots.are_plots_available():
         return []
-    memory = plots.read_addresses(addresses)
+    memory = read_addresses(addresses)
     genders = {c.face: c.gender for c in evaluation.conversions}
     if memory and addresses:  # it names faces as the manifest does, relative to its folder
         genders |= {face: genders.get(resolve(face, addresses), genders.get(face, "")) for face in memory.faces}

@@ -90,13 +90,13 @@ def test_the_centre_of_5_1_counts_one_among_others(tmp_path):
 
 
 def test_arrays_are_mixed_by_the_same_rules():
-    from facevc_cli.conversion.converter import _load
+    from facevc_cli.conversion.recordings import load_recording
 
     wav = speech()
-    assert level_db(_load((np.stack([wav, -wav], 1), RATE), RATE), wav) == pytest.approx(0, abs=0.01)
-    assert level_db(_load((0.5 * wav + 0.4, RATE), RATE), 0.5 * wav) == pytest.approx(0, abs=0.05)
+    assert level_db(load_recording((np.stack([wav, -wav], 1), RATE), RATE), wav) == pytest.approx(0, abs=0.01)
+    assert level_db(load_recording((0.5 * wav + 0.4, RATE), RATE), 0.5 * wav) == pytest.approx(0, abs=0.05)
     stereo = np.stack([wav, 0.5 * wav], 1)
-    assert np.array_equal(_load((stereo, RATE), RATE), stereo.mean(axis=1))
+    assert np.array_equal(load_recording((stereo, RATE), RATE), stereo.mean(axis=1))
 
 
 # --- offsets

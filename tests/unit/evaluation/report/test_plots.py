@@ -12,13 +12,12 @@ from helpers.small_evaluation import HOSTILE, PEOPLE, evaluation, full_evaluatio
 from safetensors.numpy import save_file
 
 from facevc_cli.evaluation.report import plots
+from facevc_cli.evaluation.report.addresses import Addresses, read_addresses
 from facevc_cli.evaluation.report.plots import (
-    Addresses,
     draw_address_map,
     draw_f0_scatter,
     draw_identity_map,
     draw_similarities,
-    read_addresses,
     select_plain_systems,
 )
 from facevc_cli.evaluation.report.svg import open_figure, shorten_label, to_svg
