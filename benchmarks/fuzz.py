@@ -1,5 +1,6 @@
-"""Damage every kind of file that facevc reads, in seeded ways, and read it. Bad input must give one clear error and
-nothing else.
+"""Damage every kind of file that facevc reads, in seeded ways, and read it.
+
+Bad input must give one clear error and nothing else.
 
 A case is `read`, `refused` (a FaceVCError), or bad: TRACEBACK (any other error), OPENED (a playlist or a program's file
 was opened as a medium), CRASH (the process died), HANG (over 10 s), FAT (over 2 GB of memory). The exit code is 1 if

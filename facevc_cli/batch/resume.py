@@ -14,8 +14,9 @@ from facevc_cli.provenance.metadata import describe_provenance, name_sidecar, re
 def select_waiting(
     jobs: Sequence[Job], keys: Mapping[Job, str], checkpoint: Path, manifest: Manifest, overwrite: bool
 ) -> dict[Job, None]:
-    """Selects the jobs that are not done. FaceVCError if a file differs from the requested one and may not be
-    overwritten.
+    """Selects the jobs that are not done.
+
+    FaceVCError if a file differs from the requested one and may not be overwritten.
 
     Each file says what it was made from. After a kill a finished file may lack its row. It is then made again.
     """

@@ -38,8 +38,9 @@ class Somebody:
 def plan_baselines(
     names: Sequence[str], rows: Sequence[Row], naming: Naming, about: About, seed: int = 0, reporter: Reporter = SILENT
 ) -> list[Row]:
-    """Plans one row per baseline for each of the system's own rows whose target is a person. Files that the system
-    makes anyway are shared.
+    """Plans one row per baseline for each of the system's own rows whose target is a person.
+
+    Files that the system makes anyway are shared.
 
     about: has `gender` for shuffled-within-gender, and `references` (separated by |) for voice.
     UsageError if a name is unknown, if the output is a single file, or if no row is left. FaceVCError if the data do

@@ -120,8 +120,9 @@ def draw(
     about_targets: Sequence[Row],
     seed: int,
 ) -> tuple[list[Named], list[Named]]:
-    """Draws the sources and the faces of a protocol, in the order of their ids. Nobody is both a source speaker and a
-    target.
+    """Draws the sources and the faces of a protocol, in the order of their ids.
+
+    Nobody is both a source speaker and a target.
 
     about_sources: rows with source_id, gender and speaker. A source without a speaker counts as its own speaker.
     about_targets: rows with target, gender and references (separated by |).

@@ -30,8 +30,9 @@ _TEXTS = ("kind", "format", "model", "weights_sha256", "temperature", "origin", 
 
 @dataclass(frozen=True)
 class VoiceCard:
-    """A recalled voice. speaker: (voice_dim,) float32, for the decoder; address: (slots,) float32, sums to 1, for
-    mixes.
+    """A recalled voice.
+
+    speaker: (voice_dim,) float32, for the decoder; address: (slots,) float32, sums to 1, for mixes.
 
     origin: one mapping per file that it was recalled from: `file` (name without folder), `sha256` and `share`.
     """
@@ -139,8 +140,9 @@ def load_card(path: Path) -> VoiceCard:
 
 
 def describe_address(address: np.ndarray) -> dict[str, Any]:
-    """Returns an address's entropy in bits, its count of slots, and the `top_slots` with the largest shares. address:
-    (slots,).
+    """Returns an address's entropy in bits, its count of slots, and the `top_slots` with the largest shares.
+
+    address: (slots,).
     """
     shares = np.asarray(address, np.float64)
     entropy = max(0.0, -float((shares * np.log2(np.maximum(shares, 1e-30))).sum()))

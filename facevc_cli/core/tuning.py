@@ -15,8 +15,9 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep the memory of freed large tensors instead of returning it to the system. False if the C library is
-    not glibc.
+    """Let glibc keep the memory of freed large tensors instead of returning it to the system.
+
+    False if the C library is not glibc.
 
     Training allocates tensors of tens of megabytes again and again, and page faults took half of its time. Conversion
     works in windows and does not gain.
@@ -39,8 +40,9 @@ def collect_garbage_rarely() -> None:
 
 
 def single_threaded_pool(count: int, name: str) -> ThreadPoolExecutor:
-    """Make a pool of `count` threads that each run their tensor work on one CPU. Other threads keep their OpenMP
-    threads.
+    """Make a pool of `count` threads that each run their tensor work on one CPU.
+
+    Other threads keep their OpenMP threads.
 
     The pool does as much as one team of OpenMP threads, but its threads do not wait for each other after every layer.
     If another process occupies one of two CPUs, a team takes three times as long. Two teams are no alternative: with

@@ -98,8 +98,9 @@ def _start_worker(threads: int, stopping: Any) -> None:
 
 
 class Workers:
-    """Processes that stay between calls of `map`, so that they load a model once. Close it, or use it in a `with`
-    block.
+    """Processes that stay between calls of `map`, so that they load a model once.
+
+    Close it, or use it in a `with` block.
 
     jobs: number of processes; with 1 this process does the work. threads: per process.
     """
@@ -135,8 +136,9 @@ class Workers:
     def map(
         self, function: Callable[[T], R], items: Sequence[T], outlive: bool = False
     ) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
-        """Apply `function` to `items`. Yield (item, result, error) as each is done. Errors are FaceVCErrors, also if
-        memory runs out.
+        """Apply `function` to `items`. Yield (item, result, error) as each is done.
+
+        Errors are FaceVCErrors, also if memory runs out.
 
         At most four results per process wait for the reader, so memory stays bounded. A process that dies is an error.
         With `outlive` the items in hand at that moment are tried one by one, and only an item that kills its process

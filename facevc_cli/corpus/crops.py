@@ -112,8 +112,9 @@ def _tile_frames(frames: np.ndarray, count: int) -> np.ndarray:
 
 
 class CropBatches(Dataset):
-    """`self[step]` is the batch of that step. Utterances are drawn by weight. With faces, each also gets one of its
-    faces, and another speaker's voice.
+    """`self[step]` is the batch of that step. Utterances are drawn by weight.
+
+    With faces, each also gets one of its faces, and another speaker's voice.
 
     other_mel: also reads that speaker's log-mel, for a speaker encoder that needs it. more: number of additional crops
     with log-mel and d-vector only. frames: False reads only vectors, for trainings that decode nothing.

@@ -60,8 +60,9 @@ def extract_into_store(
     finish: Callable[[list[Store]], Finish] | None = None,
     finish_settings: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """Runs `extract` on the inputs that are not done, and merges the store. If an input is bad, it is listed, and the
-    others are done.
+    """Runs `extract` on the inputs that are not done, and merges the store.
+
+    If an input is bad, it is listed, and the others are done.
 
     corpus/origins.py decides which inputs are done. FaceVCError, before any work, if the store holds an id of another
     file. `extract` must be picklable, because it runs in worker processes. finish_settings: the settings that `finish`

@@ -1,5 +1,6 @@
-"""Checks the sizes of HDF5's global heap collections, which hold texts. The HDF5 library reads a damaged one without
-end.
+"""Checks the sizes of HDF5's global heap collections, which hold texts.
+
+The HDF5 library reads a damaged one without end.
 
 A collection (HDF5 file format, III.E): "GCOL", version 1, 3 bytes, its size (8 bytes), objects. An object: index (2),
 references (2), 4 bytes, size (8), then its data in steps of 8 bytes. Index 0 is the free rest. Its size includes its

@@ -29,8 +29,9 @@ class Origin:
 
     @classmethod
     def of(cls, source: Input, folder: Path) -> "Origin":
-        """Describes the file as it is now. Call it before the file is decoded. If the file changes during decoding, the
-        item then counts as outdated.
+        """Describes the file as it is now. Call it before the file is decoded.
+
+        If the file changes during decoding, the item then counts as outdated.
         """
         stamp = stamp_file(source.path)
         return cls(

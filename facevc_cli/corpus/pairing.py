@@ -15,8 +15,9 @@ from facevc_cli.files.names import normalise_name
 def pair_faces(
     features: Store, rows: np.ndarray, faces: Store, table: Sequence[Mapping[str, str]] | None
 ) -> dict[int, np.ndarray]:
-    """Returns row of the features store -> rows of the faces store, at least one. Utterances without a face are left
-    out.
+    """Returns row of the features store -> rows of the faces store, at least one.
+
+    Utterances without a face are left out.
 
     table: rows with `face` (a face's id or person) and `utterance` or `speaker`. Without a table, a face belongs to the
     utterance with the same id, else to all utterances of the same person. FaceVCError if no pair is found.

@@ -73,8 +73,9 @@ class Frontend:
         return self.match_peak(wav[start:end])
 
     def match_peak(self, wav: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
-        """Scales a trimmed wav (n,) to the peak level: (n,) float32. heard: the sound whose own peak
-        counts; None: wav.
+        """Scales a trimmed wav (n,) to the peak level: (n,) float32.
+
+        heard: the sound whose own peak counts; None: wav.
         """
         if self.peak is not None:
             loudest = float(np.abs(wav if heard is None else heard).max(initial=0.0))

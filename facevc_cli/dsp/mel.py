@@ -56,8 +56,9 @@ def _convert_slaney_to_hz(mel: np.ndarray) -> np.ndarray:
 
 @lru_cache
 def make_mel_filters(definition: MelDefinition) -> np.ndarray:
-    """Returns Slaney mel filters (n_mels, 1 + n_fft / 2) float32: triangles of equal area. A test compares them with
-    librosa.filters.mel.
+    """Returns Slaney mel filters (n_mels, 1 + n_fft / 2) float32: triangles of equal area.
+
+    A test compares them with librosa.filters.mel.
 
     librosa is not used here, because training machines do without it and it starts slowly.
     """
@@ -75,8 +76,9 @@ def find_band_centres_hz(definition: MelDefinition) -> np.ndarray:
 
 
 def locate_in_bands(definition: MelDefinition, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Locates frequencies of any shape among the bands. Returns the lower neighbour, and the distance from it towards
-    the next, 0 to 1 (float32).
+    """Locates frequencies of any shape among the bands.
+
+    Returns the lower neighbour, and the distance from it towards the next, 0 to 1 (float32).
     """
     centres = find_band_centres_hz(definition)
     place = np.interp(hz, centres, np.arange(len(centres)))

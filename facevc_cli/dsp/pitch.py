@@ -130,8 +130,9 @@ class PitchRule:
         return cls("semitones", value) if value else cls()
 
     def choose_statistics(self, voice: PitchStatistics, source: PitchStatistics, lf0: np.ndarray) -> PitchStatistics:
-        """Returns the statistics to speak with. voice: the voice's own. lf0: the source's (T,), normalised, 0 in
-        unvoiced frames.
+        """Returns the statistics to speak with.
+
+        voice: the voice's own. lf0: the source's (T,), normalised, 0 in unvoiced frames.
         """
         if self.kind == "keep":
             return source

@@ -120,8 +120,9 @@ def estimate_figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure |
 
 
 def estimate_difference(a: Terms, b: Terms, seed: int = 0, draws: int = DRAWS) -> Figure | None:
-    """Estimate the mean of `a` minus that of `b` over the terms that both have, with its interval. None if they share
-    no term.
+    """Estimate the mean of `a` minus that of `b` over the terms that both have, with its interval.
+
+    None if they share no term.
 
     A term's key is the source, target and face of its conversions. Two systems may name images differently: if no face
     has the same name in both, the key is source and target alone. Several terms with one key count as their mean. Both

@@ -112,8 +112,9 @@ def name_speaker_judge(name: str) -> str:
 
 
 def choose_judges(speaker: str, recogniser: str, language: str | None, naturalness: bool, notes: list[str]) -> Judges:
-    """Choose and load the judges. One that the user named must load. A default one that does not load is left out, with
-    a note.
+    """Choose and load the judges. One that the user named must load.
+
+    A default one that does not load is left out, with a note.
 
     recogniser: auto (the packaged one, if installed), none, a CTranslate2 Whisper folder, or a model's name.
     """

@@ -100,8 +100,9 @@ def _answer(ask: Callable[[Any, Any], np.ndarray], judge: Any, what: str, asked:
 
 
 class JudgeAnswers:
-    """The judges' answers about files, by path. A file that fails is reported once to the tally and then left out
-    everywhere.
+    """The judges' answers about files, by path.
+
+    A file that fails is reported once to the tally and then left out everywhere.
 
     jobs: number of processes, 0 for one per CPU. They share the CPUs, and each loads the judge once. A judge that
     cannot be made in another process (see `lending`) is asked in this one.

@@ -80,8 +80,9 @@ class Embedder(Protocol):
 
 
 class FaceAnalyser:
-    """Finds a face, cuts it out and embeds it. It loads its networks once. It cannot be pickled, so make one in each
-    process.
+    """Finds a face, cuts it out and embeds it. It loads its networks once.
+
+    It cannot be pickled, so make one in each process.
 
     detector: one of DETECTORS.
     embedder: one of EMBEDDERS, or an entry point of the group facevc.face_embedders.
@@ -256,8 +257,9 @@ class PackagedEmbedder:
 
 
 def level_crop(image: np.ndarray, box: np.ndarray, side_px: int = DLIB_CROP_PX, padding: float = 0.25) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks. padding: a share of the face,
-    on every side.
+    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks.
+
+    padding: a share of the face, on every side.
     """
     return _level(image, box, _landmarks_once(), side_px, padding)
 

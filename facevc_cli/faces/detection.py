@@ -33,8 +33,9 @@ DLIB_WEIGHTS = {
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """One face. box: (4,) float32 left, top, right, bottom in pixels, in the given picture. score: comparable only
-    within one detector.
+    """One face. box: (4,) float32 left, top, right, bottom in pixels, in the given picture.
+
+    score: comparable only within one detector.
 
     turns: the number of quarter turns counter-clockwise (numpy.rot90) that bring the face upright.
     """
@@ -85,8 +86,9 @@ class DlibDetector:
         ]
 
     def _find_turned_faces(self, image: np.ndarray, scale: float, found: list[Detection]) -> list[Detection]:
-        """Returns the faces that HOG finds in the best of the other three directions. Returns [] unless they are
-        clearly better than `found` and the network agrees.
+        """Returns the faces that HOG finds in the best of the other three directions.
+
+        Returns [] unless they are clearly better than `found` and the network agrees.
         """
         best: list[Detection] = []
         for turns in (1, 2, 3):

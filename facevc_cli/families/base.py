@@ -169,8 +169,9 @@ class Training(Protocol):
         """The front-end that made the features."""
 
     def make_task(self, resume: bool) -> Task:
-        """Builds the model and the task that trains it. resume: the loop will load the weights from the run's own
-        checkpoint.
+        """Builds the model and the task that trains it.
+
+        resume: the loop will load the weights from the run's own checkpoint.
         """
 
 

@@ -60,8 +60,9 @@ def check_file(path: Path, what: str = "file") -> None:
 
 @contextmanager
 def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> Iterator[Any]:
-    """Opens the container of a file, with `patches` in place of some of its bytes. FaceVCError if FFmpeg cannot read
-    it.
+    """Opens the container of a file, with `patches` in place of some of its bytes.
+
+    FaceVCError if FFmpeg cannot read it.
 
     FFmpeg gets bytes and no path. So it cannot mistake a name for an address (`12:30.mp4`), and cannot open other
     files.

@@ -35,8 +35,9 @@ COARSEST_CLOCK_S = 2.0  # the steps of some file systems' times
 
 
 def stamp_file(path: Path) -> str:
-    """Returns the size and times of a file as text. Equal stamps mean equal contents, so a large file need not be read
-    again.
+    """Returns the size and times of a file as text.
+
+    Equal stamps mean equal contents, so a large file need not be read again.
 
     The stamp includes the time of the inode's last change, which no program can set back. It is empty if the times
     prove nothing: on Windows, and for a file that changed a moment ago, because it may change again within one step of

@@ -205,8 +205,9 @@ def _count_wavelet_halvings(size: tuple[int, int], halvings: int) -> int:
 
 
 def _rescue_part(path: Path, image: Any, halvings: int) -> Any:
-    """Returns the remaining part of a JPEG or PNG that was cut short. None if too much is missing. Picture viewers show
-    it, too.
+    """Returns the remaining part of a JPEG or PNG that was cut short. None if too much is missing.
+
+    Picture viewers show it, too.
 
     Pillow's own switch, ImageFile.LOAD_TRUNCATED_IMAGES, would change the whole process.
     """

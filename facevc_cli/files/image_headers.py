@@ -77,8 +77,9 @@ def is_costly_exif(exif: bytes) -> bool:
 def check_scans(
     path: Path, width: int, height: int, samplings: Sequence[tuple[int, int]], progressive: bool
 ) -> tuple[int, int]:
-    """Returns (scans, bytes that libjpeg keeps until the last scan) of a JPEG. FaceVCError if decoding would take too
-    long.
+    """Returns (scans, bytes that libjpeg keeps until the last scan) of a JPEG.
+
+    FaceVCError if decoding would take too long.
 
     samplings: horizontal and vertical, per channel. Each scan of a progressive JPEG covers the whole picture, but an
     empty scan needs only a few bytes.

@@ -22,8 +22,9 @@ NOTE = ".json"  # beside the lock: who holds it
 
 @contextmanager
 def exclusive_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
-    """Holds a lock file during the block. Other processes wait, or without `wait` get a FaceVCError that names the
-    holder.
+    """Holds a lock file during the block.
+
+    Other processes wait, or without `wait` get a FaceVCError that names the holder.
 
     what: the locked output, for the error message. The lock file is removed at the end. If the folder is not writable,
     or its file system has no locks, nothing is locked. Writing then reports the problem.

@@ -16,8 +16,10 @@ def normalise_name(text: str) -> str:
 
 
 def index_by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
-    """Builds name -> value. A name with blanks around it is also found without them, unless another name is equal to
-    that. Of equal names the last counts.
+    """Builds name -> value.
+
+    A name with blanks around it is also found without them, unless another name is equal to that. Of equal names the
+    last counts.
     """
     named = [(normalise_name(name), value) for name, value in pairs]
     return {name.strip(): value for name, value in named} | dict(named)

@@ -181,8 +181,9 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Seque
 
 
 def make_relative_path(folder: Path, file: Path | str) -> str:
-    """Returns a file's path relative to `folder`, for a table in it. So the table shows no home folder, and may move
-    with its files.
+    """Returns a file's path relative to `folder`, for a table in it.
+
+    So the table shows no home folder, and may move with its files.
 
     The path is absolute only if there is no relative one, for example between two drives.
     """

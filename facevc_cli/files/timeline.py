@@ -69,8 +69,9 @@ class Timeline:
 
 
 def _read_duration_s(stream: Any) -> float:
-    """Returns a stream's duration, or 0 if it is unknown. The container's duration is not used, because wrong time
-    stamps of the sound make it too long.
+    """Returns a stream's duration, or 0 if it is unknown.
+
+    The container's duration is not used, because wrong time stamps of the sound make it too long.
     """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)

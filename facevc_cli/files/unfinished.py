@@ -10,8 +10,9 @@ _OGG_HEADER = 27
 
 
 def find_length_patches(path: Path) -> dict[int, bytes]:
-    """Returns replacement bytes by position, so that the header says that the sound continues to the end. None if the
-    header is right.
+    """Returns replacement bytes by position, so that the header says that the sound continues to the end.
+
+    None if the header is right.
 
     It knows RIFF, RF64 and Sun's AU.
     """

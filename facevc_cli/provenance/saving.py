@@ -13,6 +13,7 @@ def save_converted(
     path: Path, wav: np.ndarray, rate: int, made: Provenance, source: str, target: str, *, sidecar: bool = False
 ) -> None:
     """Writes a conversion (n,) with its watermark (unless `made` says none), its comment and, if asked, its sidecar.
+
     FaceVCError if that fails.
 
     source, target: names for people, such as "a.wav" and "face b.png".

@@ -1,5 +1,6 @@
-"""An inaudible mark in converted speech, found again after MP3, resampling and cropping. It says "made by facevc" and
-nothing else.
+"""An inaudible mark in converted speech, found again after MP3, resampling and cropping.
+
+It says "made by facevc" and nothing else.
 
 Spread spectrum in the log spectrum, after Kirovski and Malvar, "Spread-spectrum watermarking of audio signals" (IEEE
 Trans. Signal Processing 51(4), 2003). The spectrum between 300 and 7000 Hz is divided into cells of 24 ms by 100 Hz.

@@ -36,8 +36,9 @@ CACHE_FOLDER = ".facevc-cache"
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """manifest: the file, or the folder of a manifest.csv. With `pattern` it is a folder of files that are described by
-    their names.
+    """manifest: the file, or the folder of a manifest.csv.
+
+    With `pattern` it is a folder of files that are described by their names.
 
     recogniser: auto (the packaged one if it is installed), none, the folder of a CTranslate2 Whisper model, or a
     model's name.
@@ -66,8 +67,9 @@ class EvaluateConfig:
 
 
 def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | None = None) -> Summary:
-    """Measures every system of the manifest. Writes metrics.json, metrics.csv and report.html into the output folder,
-    if there is one.
+    """Measures every system of the manifest.
+
+    Writes metrics.json, metrics.csv and report.html into the output folder, if there is one.
 
     judges: used instead of the judges that the config names.
     Summary.data has the content of metrics.json: the result of `evaluation.results.to_json`, `speaker_judge` and

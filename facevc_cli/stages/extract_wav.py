@@ -64,8 +64,9 @@ class ExtractWavConfig(ExtractionConfig):
 
 
 def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
-    """Writes `<output>/<id>.wav` for every input, and `<output>/manifest.csv` (COLUMNS). The manifest is complete also
-    after a resumed run.
+    """Writes `<output>/<id>.wav` for every input, and `<output>/manifest.csv` (COLUMNS).
+
+    The manifest is complete also after a resumed run.
 
     Rows of earlier runs stay as long as their files exist. An input without sound is a failure.
     """

@@ -94,8 +94,9 @@ def describe_installation() -> dict[str, Any]:
 
 
 def describe(path: Path, model: Callable[[], Converter | None] = lambda: _load_model(None)) -> dict[str, Any]:
-    """Describes a store or a voice card (files), or a checkpoint or run (a folder). FaceVCError if the path is none of
-    them.
+    """Describes a store or a voice card (files), or a checkpoint or run (a folder).
+
+    FaceVCError if the path is none of them.
 
     model: loads the model that a card is compared with. It is only called for cards.
     """

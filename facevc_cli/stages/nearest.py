@@ -37,8 +37,9 @@ class NearestConfig:
 
 
 def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
-    """Summary.data: `ranking`, best first: rank, id, file, score (-1 to 1). A candidate that cannot be used is a
-    failure.
+    """Summary.data: `ranking`, best first: rank, id, file, score (-1 to 1).
+
+    A candidate that cannot be used is a failure.
 
     FaceVCError if the query itself cannot be used.
     """

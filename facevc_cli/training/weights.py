@@ -18,8 +18,9 @@ WEIGHTS, CONFIG, METRICS, TRAINING = (
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str, *, assign: bool = False) -> None:
-    """Loads exactly these weights into a module. FaceVCError names tensors that are missing, unknown or of another
-    shape.
+    """Loads exactly these weights into a module.
+
+    FaceVCError names tensors that are missing, unknown or of another shape.
 
     assign: replaces the module's own tensors instead of copying into them. Nothing else may hold those yet.
     """

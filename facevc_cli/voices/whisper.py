@@ -32,8 +32,9 @@ def make_sinusoids(length: int, channels: int) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention of (B, heads, T, dim). On a CPU the fused kernel is fast forwards, but its gradient takes four
-    times as long as this one's.
+    """Softmax attention of (B, heads, T, dim).
+
+    On a CPU the fused kernel is fast forwards, but its gradient takes four times as long as this one's.
     """
     if query.requires_grad and query.device.type == "cpu":
         return (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1) @ value

@@ -53,8 +53,9 @@ def make_syllables(seconds: float, rate: int = 22050, seed: int = 0) -> np.ndarr
 def mux(
     path: Path, tracks, codec: str = "pcm_s16le", *, picture_s: float = 0.0, drop=(), stamp=None, rate: int = RATE
 ) -> Path:
-    """A container of PyAV's. tracks: ((samples (channels, n), start in s), ...); drop: spans in s whose frames are left
-    out.
+    """A container of PyAV's.
+
+    tracks: ((samples (channels, n), start in s), ...); drop: spans in s whose frames are left out.
     """
     import av
 

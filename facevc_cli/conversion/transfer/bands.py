@@ -20,8 +20,9 @@ LEAST_DEVIATION, MOST_CHANGE = 1e-2, 2.0
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """Mean and standard deviation (n_mels,) of each band over the speech of a normalised log-mel. frames: count of
-    speech frames.
+    """Mean and standard deviation (n_mels,) of each band over the speech of a normalised log-mel.
+
+    frames: count of speech frames.
     """
 
     mean: Tensor

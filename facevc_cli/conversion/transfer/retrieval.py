@@ -1,5 +1,6 @@
-"""Moves content frames towards similar frames of the target's recording. This replaces what they still hold of the
-source's speaker.
+"""Moves content frames towards similar frames of the target's recording.
+
+This replaces what they still hold of the source's speaker.
 
 After Baas, van Niekerk and Kamper, "Voice Conversion With Just Nearest Neighbors", 2023, who replace every frame. Here
 a frame moves by a share towards its neighbours. It is unchanged if the recording has no similar frame, because short

@@ -7,8 +7,9 @@ from facevc_cli.dsp.statistics import WHOLE, Statistics
 
 
 def scale_variance(mel: Tensor, scale: float, statistics: Statistics = WHOLE) -> Tensor:
-    """Multiplies each band's deviations from its mean over the utterance by `scale`. Log-mels (B, T, n_mels). Above 1
-    speech sounds clearer.
+    """Multiplies each band's deviations from its mean over the utterance by `scale`. Log-mels (B, T, n_mels).
+
+    Above 1 speech sounds clearer.
 
     Silen, Helander, Nurminen and Gabbouj, "Ways to Implement Global Variance in Statistical Speech Synthesis", 2012;
     here by one factor.

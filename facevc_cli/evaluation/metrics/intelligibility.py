@@ -96,8 +96,9 @@ class WhisperRecogniser:
             )
 
     def transcribe(self, wav: np.ndarray, language: str | None = None) -> Transcript:
-        """Transcribe with a beam of five at temperature 0, without conditioning on earlier text. So the same sound
-        gives the same words.
+        """Transcribe with a beam of five at temperature 0, without conditioning on earlier text.
+
+        So the same sound gives the same words.
 
         A recording that fits Whisper's window is read without timestamps. With them Whisper may stop after a heading
         ("Chapter 11.") and skip the rest of the window. If the text is still too short for the sound, Whisper continues

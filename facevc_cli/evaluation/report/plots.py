@@ -137,8 +137,9 @@ def draw_identity_map(evaluation: "Evaluation") -> str | None:
 
 
 def draw_address_map(addresses: Addresses | None, genders: Mapping[str, str]) -> str | None:
-    """Draw the memory's slots and the faces in two dimensions, and the faces' addresses. genders: by face, as
-    `addresses` names it.
+    """Draw the memory's slots and the faces in two dimensions, and the faces' addresses.
+
+    genders: by face, as `addresses` names it.
 
     The plane is that of the first two principal components of the slots' values. A face is at its address-weighted
     mean.

@@ -56,8 +56,9 @@ class VQContentEncoder(nn.Module):
         self.context = nn.LSTM(z_dim, context_dim, batch_first=True)
 
     def forward(self, mel: Tensor, statistics: Statistics = WHOLE) -> ContentOutput:
-        """Encode `mel` (B, n_mels, T), normalised log-mel. If T is odd, the last frame is repeated, so that no frame is
-        lost.
+        """Encode `mel` (B, n_mels, T), normalised log-mel.
+
+        If T is odd, the last frame is repeated, so that no frame is lost.
 
         statistics: not used, because codes are not normalised over time.
         """

@@ -53,8 +53,9 @@ class VoiceMemory(nn.Module):
 
     @staticmethod
     def mix(log_addresses: Tensor, weights: Tensor) -> Tensor:
-        """Log of the weighted mean of several addresses: (K, slots), (K,) -> (1, slots). Weights are scaled to sum to
-        1.
+        """Log of the weighted mean of several addresses: (K, slots), (K,) -> (1, slots).
+
+        Weights are scaled to sum to 1.
 
         Raises FaceVCError on negative weights, weights that are all zero, or another number of them.
         """
@@ -69,8 +70,9 @@ class VoiceMemory(nn.Module):
 
     @torch.no_grad()
     def initialise_values(self, vectors: Tensor, seed: int = 0) -> None:
-        """Set the values to k-means centres of voice embeddings `vectors` (n, voice_dim) plus slight noise. Redraw the
-        keys.
+        """Set the values to k-means centres of voice embeddings `vectors` (n, voice_dim) plus slight noise.
+
+        Redraw the keys.
 
         With fewer vectors than slots some centres repeat. Then only the noise makes them differ.
         """

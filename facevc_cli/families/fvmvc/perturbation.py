@@ -1,5 +1,6 @@
-"""Disguises voices for the content encoder. If content holds less of the speaker, the decoder must use the voice
-embedding.
+"""Disguises voices for the content encoder.
+
+If content holds less of the speaker, the decoder must use the voice embedding.
 
 NANSY (Choi et al., 2021) keeps the words and disguises the speaker. Here this is done on the log-mel. Stretching the
 frequency axis moves formants and harmonics. A smooth curve over the bands imitates another vocal tract and microphone.

@@ -62,8 +62,9 @@ _RULES: dict[str, Rules] = {
 
 
 def read_published(path: str | Path) -> dict[str, StateDict]:
-    """Reads the state dicts of a published checkpoint by scope, on the CPU. Entries that are no state dicts are
-    skipped.
+    """Reads the state dicts of a published checkpoint by scope, on the CPU.
+
+    Entries that are no state dicts are skipped.
 
     Raises FaceVCError if the file is missing, is no torch file of plain tensors, or holds no state dicts.
     """

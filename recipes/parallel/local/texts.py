@@ -19,8 +19,9 @@ MOST_LETTERS = 230
 
 
 def normalise(text: str) -> str:
-    """Normalise a text to one line that ends like a sentence. Empty if it has digits or symbols, which are not spelled
-    out here.
+    """Normalise a text to one line that ends like a sentence.
+
+    Empty if it has digits or symbols, which are not spelled out here.
 
     A text in capitals becomes lower case with one capital, because capitals would be spelled as letters.
     """

