@@ -368,8 +368,8 @@ def test_what_is_done_with_is_let_go(inputs, go, monkeypatch):
     for name in ("hear", "encode", "speak_many"):
         method = getattr(Converter, name)
 
-        def noting(self, given, method=method):
-            made = method(self, given)
+        def noting(self, *given, method=method):
+            made = method(self, *given)
             kept.extend(map(weakref.ref, made if isinstance(made, list) else [made]))
             return made
 
