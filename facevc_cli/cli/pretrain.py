@@ -42,6 +42,14 @@ def pretrain(
             help="Weights of CAM++ (safetensors), which judges the voice for pretrain.verify_voice.",
         ),
     ] = None,
+    aligned: Annotated[
+        Path | None,
+        typer.Option(
+            "--aligned",
+            metavar="TABLE",
+            help="Table (utterance, text_id): utterances of one text have the same words in the same frames.",
+        ),
+    ] = None,
     sampling_weights: opt.SamplingWeights = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "no",
@@ -72,6 +80,7 @@ def pretrain(
         encoder_init=encoder_init,
         init=init,
         verifier=verifier,
+        aligned=aligned,
         sampling_weights=sampling_weights,
         device=device,
         precision=precision,

@@ -74,23 +74,29 @@ class CropReader:
 
     def read_mel(self, row: int, rng: np.random.Generator) -> np.ndarray:
         """(crop, n_mels) normalised."""
-        return self._read_mel(row, self._draw_first(row, rng))
+        return self.read_mel_at(row, self.draw_first(row, rng))
 
-    def _draw_first(self, row: int, rng: np.random.Generator) -> int:
+    def draw_first(self, row: int, rng: np.random.Generator) -> int:
+        """Draws the first frame of a crop."""
         return int(rng.integers(0, max(1, int(self.lengths[row]) - self.crop + 1)))
 
-    def _read_mel(self, row: int, first: int) -> np.ndarray:
+    def read_mel_at(self, row: int, first: int) -> np.ndarray:
+        """(crop, n_mels) normalised, from frame `first`."""
         mel = _tile_frames(self.store.read_frames("mel", row, first, first + self.crop), self.crop)
         return ((mel - self.mean) / self.std).astype(np.float32)
 
     def read(self, row: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """`read_at` from a drawn frame."""
+        return self.read_at(row, self.draw_first(row, rng))
+
+    def read_at(self, row: int, first: int) -> dict[str, np.ndarray]:
         """mel (crop, n_mels) normalised, lf0 (crop,) normalised, level (2,), with a teacher content (crop at 50 Hz,
         dim).
         """
-        length, first = int(self.lengths[row]), self._draw_first(row, rng)
+        length = int(self.lengths[row])
         f0 = _tile_frames(self.store.read_frames("f0", row, first, first + self.crop), self.crop)
         lf0 = normalise_log_f0(f0, PitchStatistics(*map(float, self.level[row])))
-        item = {"mel": self._read_mel(row, first), "lf0": lf0, "level": self.level[row]}
+        item = {"mel": self.read_mel_at(row, first), "lf0": lf0, "level": self.level[row]}
         if self.teacher:
             start, count = (
                 round(first / self.frame_rate * CONTENT_RATE),
@@ -117,7 +123,9 @@ class CropBatches(Dataset):
     With faces, each also gets one of its faces, and another speaker's voice.
 
     other_mel: also reads that speaker's log-mel, for a speaker encoder that needs it. more: number of additional crops
-    with log-mel and d-vector only. frames: False reads only vectors, for trainings that decode nothing.
+    with log-mel and d-vector only. frames: False reads only vectors, for trainings that decode nothing. partners: rows
+    of the features store that are aligned with a row (corpus/aligned.py). One of them gives `aligned_mel` (crop,
+    n_mels) of the same frames, `aligned_dvector` and `aligned_level`; `aligned` is 0 for utterances without any.
     """
 
     def __init__(
@@ -133,6 +141,7 @@ class CropBatches(Dataset):
         other_mel: bool = False,
         frames: bool = True,
         more: int = 0,
+        partners: Mapping[int, np.ndarray] | None = None,
         rank: int = 0,
     ):
         self.reader, self.voices, self.batch_size, self.seed, self.rank = reader, voices, batch_size, seed, rank
@@ -144,6 +153,8 @@ class CropBatches(Dataset):
             frames,
             more,
         )
+        self.partners = partners
+        self.places = {int(row): i for i, row in enumerate(voices.rows)}
 
     def __len__(self) -> int:
         return 2**31
@@ -169,8 +180,15 @@ class CropBatches(Dataset):
 
     def _make_item(self, i: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         row = int(self.voices.rows[i])
-        item = self.reader.read(row, rng) if self.frames else {"level": self.reader.level[row]}
+        first = self.reader.draw_first(row, rng) if self.frames else 0
+        item = self.reader.read_at(row, first) if self.frames else {"level": self.reader.level[row]}
         item["dvector"] = self.voices.dvectors[i]
+        if self.partners is not None:
+            partner = int(rng.choice(self.partners[row])) if row in self.partners else row
+            item["aligned_mel"] = self.reader.read_mel_at(partner, first)
+            item["aligned_dvector"] = self.voices.dvectors[self.places[partner]]
+            item["aligned_level"] = self.reader.level[partner]
+            item["aligned"] = np.array(partner != row, np.float32)
         if self.faces is not None and self.face_embeddings is not None:
             other = self._draw_other(i, rng)
             item["face"] = self.face_embeddings[rng.choice(self.faces[i])]

@@ -146,6 +146,7 @@ FREE = {
     "--encoder-init",
     "--init",
     "--verifier",
+    "--aligned",
     "--sampling-weights",
     "--pairs",
     "--stats",

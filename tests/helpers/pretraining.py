@@ -1,5 +1,7 @@
 """A pretraining's task, ready to step, and what a step changes."""
 
+from pathlib import Path
+
 import torch
 from helpers.stores import STARTER, TOY, Stores
 from torch import Tensor
@@ -14,7 +16,7 @@ from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 
 def make_task(
-    stores: Stores, preset: str, *overrides: str, verifier: VoiceVerifier | None = None
+    stores: Stores, preset: str, *overrides: str, verifier: VoiceVerifier | None = None, aligned: Path | None = None
 ) -> tuple[PretrainTask, dict[str, Tensor]]:
     """A task on the shrunken preset, and its first batch."""
     config = load_config(preset, overrides=(*{"toy": TOY, "starter": STARTER}[preset], *overrides))
@@ -27,6 +29,7 @@ def make_task(
         0,
         teacher=settings.distillation > 0,
         more=settings.critic_batch if settings.cross_voice > 0 else 0,
+        aligned=aligned,
     )
     torch.manual_seed(0)
     task = PretrainTask(FaceVC(config.model), config, 0, verifier)

@@ -93,6 +93,8 @@ class PretrainConfig(RunConfig):
     verify_crops: int = 4  # crops per batch for the verifier, because it costs as much as everything else
     cross_content: float = 0.0  # the content encoder must find the same content in the converted speech
     back_conversion: float = 0.0  # converting back to the own voice must give the original log-mel
+    aligned_voice: float = 0.0  # content heard in one voice, decoded in another, against that voice's aligned utterance
+    aligned_content: float = 0.0  # aligned utterances must have the same content
     perturb_voice: float = 0.0  # share of the crops that the content encoder gets in a disguised voice
 
 
@@ -145,8 +147,11 @@ LIMITS: Mapping[str, Limits] = {
     # the weights of the terms
     **dict.fromkeys(("cpc", "vq", "mi_content_voice", "mi_content_pitch", "mi_pitch_voice", "distillation"), (0, None)),
     **dict.fromkeys(("adversarial", "feature_matching", "pitch_level", "cross_voice", "verify_voice"), (0, None)),
-    **dict.fromkeys(("cross_content", "back_conversion", "reconstruction", "recall", "address"), (0, None)),
-    **dict.fromkeys(("inter_speaker", "voice_reconstruction"), (0, None)),
+    **dict.fromkeys(
+        ("cross_content", "back_conversion", "reconstruction", "recall", "address"),
+        (0, None),
+    ),
+    **dict.fromkeys(("inter_speaker", "voice_reconstruction", "aligned_voice", "aligned_content"), (0, None)),
 }
 
 

@@ -17,8 +17,8 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.crops import Batch
 from facevc_cli.families.fvmvc import losses
 from facevc_cli.families.fvmvc.config import Config, TrainConfig
+from facevc_cli.families.fvmvc.losses import compute_reconstruction_loss
 from facevc_cli.families.fvmvc.model import FaceVC
-from facevc_cli.families.fvmvc.pretraining import compute_reconstruction_loss
 from facevc_cli.training.task import Figures, compute_learning_rate, freeze, make_generator, set_learning_rate
 
 if TYPE_CHECKING:

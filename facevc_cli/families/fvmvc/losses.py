@@ -76,3 +76,15 @@ def compute_cpc_loss(
         accuracies.append((logits.argmax(dim=1) == 0).float().mean())
     accuracy = F.pad(torch.stack(accuracies), (0, len(predictions) - steps))
     return torch.stack(losses).mean(), accuracy
+
+
+def compute_content_distance(z: Tensor, wanted: Tensor) -> Tensor:
+    """Smooth L1 + 1 - cosine of two contents (B, T / 2, z_dim)."""
+    return F.smooth_l1_loss(z, wanted, beta=0.3) + 1 - F.cosine_similarity(z, wanted, dim=-1).mean()
+
+
+def compute_reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:
+    """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + 0.5 L1 of differences over time."""
+    if kind == "mse_l1":
+        return compute_reconstruction(before, after, mel)
+    return F.l1_loss(after, mel) + 0.5 * F.l1_loss(after.diff(dim=1), mel.diff(dim=1))

@@ -16,6 +16,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.crops import Batch
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.families.fvmvc import losses
+from facevc_cli.families.fvmvc.aligned_terms import compute_aligned_terms
 from facevc_cli.families.fvmvc.config import Config
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput
 from facevc_cli.families.fvmvc.cpc import CPCPredictor
@@ -58,6 +59,7 @@ class Reconstruction(nn.Module):
         self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
         self.crosses = max(p.cross_voice, p.verify_voice, p.cross_content, p.back_conversion) > 0
         self.cycles, self.returns = p.cross_content > 0 or p.back_conversion > 0, p.back_conversion > 0
+        self.aligns = max(p.aligned_voice, p.aligned_content) > 0
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
 
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
@@ -83,11 +85,21 @@ class Reconstruction(nn.Module):
         out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
         if self.crosses:
             out |= self._decode_in_other_voices(heard.detach(), batch["lf0"], speaker.detach(), level)
+        if self.aligns and "aligned_mel" in batch:
+            out |= self._decode_in_aligned_voices(heard, batch)
         if self.cpc is not None:
             out |= {f"cpc_{k}": prediction for k, prediction in enumerate(self.cpc(content.context))}
         if self.model.pitch_level is not None:
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
         return out
+
+    def _decode_in_aligned_voices(self, heard: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Speaks the content in the voice of the aligned utterance, and encodes that utterance's own content."""
+        mel = batch["aligned_mel"].transpose(1, 2)
+        voice = self.model.embed_voice(mel if not self.model.needs_dvector else batch["aligned_dvector"])
+        level = (batch["aligned_level"][:, 0], batch["aligned_level"][:, 1])
+        made = self.model.decode(heard, batch["lf0"], voice, level)
+        return {"aligned": made, "aligned_z": self.model.content_encoder(mel).z}
 
     def _decode_in_other_voices(
         self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]
@@ -295,9 +307,8 @@ class PretrainTask:
     ) -> dict[str, tuple[float, Tensor]]:
         """Returns the loss terms by name: (weight, value)."""
         p, mel = self.p, batch["mel"]
-        terms = {
-            "reconstruction": (1.0, compute_reconstruction_loss(p.reconstruction, out["before"], out["after"], mel))
-        }
+        own = losses.compute_reconstruction_loss(p.reconstruction, out["before"], out["after"], mel)
+        terms = {"reconstruction": (1.0, own)}
         if p.vq > 0:
             terms["vq"] = (p.vq, out["vq"])
         if p.cpc > 0:
@@ -311,7 +322,7 @@ class PretrainTask:
                 bound = self.club[name].estimate_mi(x, y, generator=make_generator(self.seed, step, salt))
                 terms[f"mi_{name}"] = (self._get_mi_weight(name), bound)
         if p.distillation > 0:
-            terms["distillation"] = (p.distillation, compute_content_distance(out["z"], out["taught"].detach()))
+            terms["distillation"] = (p.distillation, losses.compute_content_distance(out["z"], out["taught"].detach()))
         if p.pitch_level > 0 and "level_mean" in out:
             distance = F.smooth_l1_loss(out["level_mean"], batch["level"][:, 0], beta=0.1) + F.smooth_l1_loss(
                 out["level_std"], batch["level"][:, 1], beta=0.1
@@ -327,11 +338,13 @@ class PretrainTask:
         if p.verify_voice > 0:
             terms["verify_voice"] = (p.verify_voice, self._measure_verification(out["crossed"], mel))
         if p.cross_content > 0:
-            terms["cross_content"] = (p.cross_content, compute_content_distance(out["cycled"], out["crossed_content"]))
+            distance = losses.compute_content_distance(out["cycled"], out["crossed_content"])
+            terms["cross_content"] = (p.cross_content, distance)
+        terms |= compute_aligned_terms(p, batch, out)
         if p.back_conversion > 0:
             terms["back_conversion"] = (
                 p.back_conversion,
-                compute_reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel),
+                losses.compute_reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel),
             )
         if adversarial > 0 and "discriminator" in self.auxiliary:
             terms |= self._compute_adversarial_terms(mel, out["after"], adversarial)
@@ -383,15 +396,3 @@ class PretrainTask:
         if "taught" in out:
             figures["content_cosine"] = F.cosine_similarity(out["z"], out["taught"], dim=-1).mean().detach()
         return figures
-
-
-def compute_content_distance(z: Tensor, wanted: Tensor) -> Tensor:
-    """Smooth L1 + 1 - cosine of two contents (B, T / 2, z_dim)."""
-    return F.smooth_l1_loss(z, wanted, beta=0.3) + 1 - F.cosine_similarity(z, wanted, dim=-1).mean()
-
-
-def compute_reconstruction_loss(kind: str, before: Tensor, after: Tensor, mel: Tensor) -> Tensor:
-    """`mse_l1`: the paper's, before and after the postnet; `l1_delta`: L1 + 0.5 L1 of differences over time."""
-    if kind == "mse_l1":
-        return losses.compute_reconstruction(before, after, mel)
-    return F.l1_loss(after, mel) + 0.5 * F.l1_loss(after.diff(dim=1), mel.diff(dim=1))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.aligned import find_partners
 from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, read_utterance_weights
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Store
@@ -46,12 +47,14 @@ def read_inputs(
     weights: Path | None = None,
     more: int = 0,
     faces: FacePairs | None = None,
+    aligned: Path | None = None,
     rank: int = 0,
     processes: int = 1,
 ) -> TrainingInputs:
     """Joins the stores and checks that they fit the configuration. FaceVCError names what does not.
 
-    more: extra crops per training batch, with mel and d-vector only.
+    more: extra crops per training batch, with mel and d-vector only. aligned: table (utterance, text_id) of the
+    utterances that say the same words at the same moments.
     """
     frontend = Frontend.from_settings(features.settings, str(features.path))
     if frontend.mel != config.model.mel:
@@ -77,6 +80,7 @@ def read_inputs(
         _check_size(faces.store, "face embeddings", faces.store.read_vectors("embedding"), "model.face_dim", config)
     reader = CropReader(features, run.crop_frames, teacher)
     table = read_table(faces.table, ("face",)) if faces is not None and faces.table else None
+    texts = read_table(aligned, ("utterance", "text_id")) if aligned else []
     training = join_voices(features, voices, "train")
     share = -(-run.batch_size // processes)
     hears_mel = config.model.speaker_encoder == "mel"
@@ -106,6 +110,7 @@ def read_inputs(
             other_mel=hears_mel,
             frames=frames,
             more=more if weighted else 0,
+            partners=find_partners(texts, features, chosen.rows, aligned) if weighted and aligned else None,
             rank=rank,
         )
 

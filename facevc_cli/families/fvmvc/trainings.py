@@ -35,6 +35,12 @@ class Pretraining:
     def __init__(self, request: TrainingRequest):
         self.request, self.run = request, request.config.pretrain
         p = self.run
+        aligned = request.files.get("aligned") if max(p.aligned_voice, p.aligned_content) > 0 else None
+        if aligned is None and max(p.aligned_voice, p.aligned_content) > 0:
+            raise FaceVCError(
+                "pretrain.aligned_voice and pretrain.aligned_content need aligned utterances. Pass --aligned TABLE, or "
+                "set both to 0."
+            )
         inputs = read_inputs(
             request.features,
             request.voices,
@@ -44,6 +50,7 @@ class Pretraining:
             teacher=p.distillation > 0,
             weights=request.sampling_weights,
             more=p.critic_batch if p.cross_voice > 0 else 0,
+            aligned=aligned,
             rank=request.rank,
             processes=request.processes,
         )

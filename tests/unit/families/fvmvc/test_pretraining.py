@@ -14,6 +14,7 @@ from torch import Tensor
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
 from facevc_cli.families.presets import load_config
+from facevc_cli.files.tables import write_table
 from facevc_cli.training.config import OptimiserConfig, RunConfig
 from facevc_cli.training.task import compute_learning_rate, ramp_up
 
@@ -283,3 +284,30 @@ def test_bf16_with_distillation_and_discriminator(starter_stores: Stores, tmp_pa
     losses = pretrain(starter_stores, tmp_path, "starter", precision="bf16", stop_at=4).losses
     assert all(map(math.isfinite, losses.values()))
     assert {v.dtype for v in weights(tmp_path / "checkpoints" / "last").values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("preset", "term"), [("toy", "aligned_voice"), ("starter", "aligned_voice"), ("starter", "aligned_content")]
+)
+def test_an_aligned_term_alone_moves_what_it_should(tmp_path, preset, term):
+    """Speech asked for in another voice moves content and decoder; equal content moves the content alone."""
+    utterances = {f"{who}/{text}": (who, "train", 60) for who in "ab" for text in "12"}
+    mel, teacher = ("hifigan", TEACHER_DIM) if preset == "starter" else ("fvmvc", None)
+    stores = make_stores(tmp_path / "s", mel, utterances, teacher_dim=teacher)
+    write_table(tmp_path / "aligned.csv", [{"utterance": name, "text_id": name[-1]} for name in utterances])
+    task, batch = make_task(stores, preset, f"pretrain.{term}=2", aligned=tmp_path / "aligned.csv")
+    assert batch["aligned"].all()
+    out = task.auxiliary["reconstruction"](batch, True)
+    weight, value = task._compute_terms(batch, out, 0, 0.0)[term]
+    assert weight == 2 and value > 0
+    value.backward()
+    moved = {name.partition(".")[0] for name, p in task.model.named_parameters() if p.grad is not None and p.grad.any()}
+    assert ("decoder" in moved) is (term == "aligned_voice") and "content_encoder" in moved
+    assert not {"memory", "face_encoder"} & moved
+    without = task._compute_terms({**batch, "aligned": torch.zeros(len(batch["aligned"]))}, out, 0, 0.0)
+    assert term not in without  # nobody has a partner
+
+
+def test_aligned_terms_want_a_table(toy_stores, tmp_path):
+    with pytest.raises(FaceVCError, match="--aligned TABLE"):
+        pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.aligned_voice=1")
