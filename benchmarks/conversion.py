@@ -274,9 +274,8 @@ def time_long(args, checkpoint: Path, folder: Path) -> dict:
     started = time.perf_counter()
     subprocess.run(command, check=True, env=os.environ)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (
-        2**20 if sys.platform == "darwin" else 2**10
-    )  # of the largest child
+    # of the largest child
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {
         "step": f"{args.long:g} minutes, whole process",
         "seconds": seconds,

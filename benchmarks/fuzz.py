@@ -29,10 +29,8 @@ from typing import Any
 OUTCOMES = ("read", "refused", "TRACEBACK", "OPENED", "CRASH", "HANG", "FAT")
 LONGEST_S, GRACE_S, START_S = 10, 3, 300  # for a case; until the parent ends it; for imports
 FATTEST = 2 << 30  # bytes resident
-KILL_AT, ROOM = (
-    3 << 30,
-    8 << 30,
-)  # bytes: the parent kills a process above the first; no process can allocate more than the second
+# bytes: the parent kills a process above the first; no process can allocate more than the second
+KILL_AT, ROOM = 3 << 30, 8 << 30
 
 
 class Hang(BaseException):

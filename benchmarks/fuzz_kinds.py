@@ -33,9 +33,8 @@ class Kind:
     file: str
     format: str
     read: Callable[[Path], None]
-    repair: Callable[[Path], None] | None = (
-        None  # runs after the damage; corrects checksums that a reader would refuse at once
-    )
+    # runs after the damage; corrects checksums that a reader would refuse at once
+    repair: Callable[[Path], None] | None = None
 
 
 def attempt(*reads: Callable[[], Any]) -> None:

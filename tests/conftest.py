@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-os.environ["OMP_NUM_THREADS"] = (
-    "1"  # tests run side by side, and tiny models are quicker on one thread; read as torch is imported
-)
+# tests run side by side, and tiny models are quicker on one thread; read as torch is imported
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from helpers.checkpoints import checkpoint
 from helpers.networks import FakeAnalyser, FakeEmbedder, replace_face_analyser, replace_voice_embedder

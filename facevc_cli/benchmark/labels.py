@@ -8,11 +8,8 @@ from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.tables import resolve
 from facevc_cli.manifest.contract import SEPARATOR, split_files
 
-TAKEN = {
-    "gender": "source_gender",
-    "speaker": "source_speaker",
-    "transcript": "transcript",
-}  # column of the sources' table -> column of the manifest
+# column of the sources' table -> column of the manifest
+TAKEN = {"gender": "source_gender", "speaker": "source_speaker", "transcript": "transcript"}
 Columns = dict[str, str]
 Found = Sequence[Mapping[str, str]]  # a table's rows
 

@@ -25,9 +25,8 @@ class BenchmarkConfig:
     degrade: tuple[str, ...] = ()  # conditions in faces/degradation.py; each text may hold several, separated by commas
     labels: Path | None = None  # table: target, gender, references, and any other columns about targets
     sources_table: Path | None = None  # table: source_id, gender, speaker, transcript
-    protocol: str | None = (
-        None  # a name or YAML file, read by benchmark/protocol.py; it draws from the sources and faces that were found
-    )
+    # a name or YAML file, read by benchmark/protocol.py; it draws from the sources and faces that were found
+    protocol: str | None = None
     system: str | None = None  # the system's name in the manifest; None: the model's name
     seed: int = 0  # of all random draws
 

@@ -23,9 +23,8 @@ def pair_faces(
     utterance with the same id, else to all utterances of the same person. FaceVCError if no pair is found.
     """
     of_person: dict[str, list[int]] = defaultdict(list)
-    of_clip: dict[str, list[int]] = defaultdict(
-        list
-    )  # ids that are unique only with their suffix: a live photo's picture and film
+    # ids that are unique only with their suffix: a live photo's picture and film
+    of_clip: dict[str, list[int]] = defaultdict(list)
     for i, (face, person) in enumerate(zip(faces.ids, faces.speakers, strict=True)):
         of_person[person].append(i)
         if PurePosixPath(face).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:

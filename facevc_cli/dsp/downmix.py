@@ -170,8 +170,7 @@ def mix_array(wav: np.ndarray, rate: int) -> np.ndarray:
         levels = ChannelLevels()
         levels.add(mixed[:, None], mixed)
     offset = levels.find_offset(rate)
-    mono = (mixed - offset if offset else mixed).astype(
-        np.float32
-    )  # a copy in any case: the caller's samples stay as they are
+    # a copy in any case: the caller's samples stay as they are
+    mono = (mixed - offset if offset else mixed).astype(np.float32)
     remove_drift(mono, rate)
     return mono

@@ -9,14 +9,11 @@ import numpy as np
 from facevc_cli.core.errors import UsageError
 from facevc_cli.dsp.windows import place_windows
 
-F0_FLOOR_HZ = (
-    71.0  # WORLD's default; at 50 Hz DIO takes mains hum and subharmonics for voices, in a third of some women's frames
-)
+# WORLD's default; at 50 Hz DIO takes mains hum and subharmonics for voices, in a third of some women's frames
+F0_FLOOR_HZ = 71.0
 F0_CEIL_HZ = 800.0
-F0_WINDOW_S, F0_OVERLAP_S = (
-    120.0,
-    5.0,
-)  # longer recordings are cut into windows that overlap by this much, because DIO's memory grows with the length
+# longer recordings are cut into windows that overlap by this much, because DIO's memory grows with the length
+F0_WINDOW_S, F0_OVERLAP_S = 120.0, 5.0
 MEAN_ADULT_F0_HZ = 150.0  # assumed for an utterance without voiced frames
 SMALLEST_LOG_F0_STD = 0.01  # a monotone must not blow rounding errors up
 SEMITONE = math.log(2) / 12  # in natural log F0

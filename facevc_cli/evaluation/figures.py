@@ -13,15 +13,8 @@ from facevc_cli.manifest.contract import GENDERS
 from facevc_cli.manifest.conversion import Conversion
 
 GENDER_PAIRS = {f"{a[0].upper()}>{b[0].upper()}": (a, b) for a in GENDERS for b in GENDERS}
-KNOWN_COLUMNS = (
-    "source_id",
-    "target",
-    "gender",
-    "source_gender",
-    "source_speaker",
-    "face",
-    "driver",
-)  # fields of a conversion; they give slices too
+# fields of a conversion; they give slices too
+KNOWN_COLUMNS = ("source_id", "target", "gender", "source_gender", "source_speaker", "face", "driver")
 
 
 def measure_terms(

@@ -58,9 +58,8 @@ def _blur(picture: Image.Image, deviation_px: float) -> Image.Image:
 def _occlude(picture: Image.Image, share: float) -> Image.Image:
     width_px, height_px = picture.size
     area_px = share * width_px * height_px
-    covered_width = min(
-        width_px, max(math.sqrt(area_px), area_px / height_px)
-    )  # a square, or as near to one as fits into the picture
+    # a square, or as near to one as fits into the picture
+    covered_width = min(width_px, max(math.sqrt(area_px), area_px / height_px))
     size = max(1, round(covered_width)), max(1, round(area_px / covered_width))
     covered = picture.copy()
     covered.paste(

@@ -37,9 +37,8 @@ class ConversionConfig:
     """The settings that only conversion uses. Weights do not depend on them."""
 
     voice_guidance: float = 0.0  # moves the log-mel away from what the source's own voice would give; 0 is off
-    content_retrieval: float = (
-        0.0  # moves content frames towards the most similar frames of the target's recording; 0 to 1
-    )
+    # moves content frames towards the most similar frames of the target's recording; 0 to 1
+    content_retrieval: float = 0.0
     spectrum_matching: float = 0.0  # moves each band's mean over speech towards the recording's; 0 to 1
     deviation_matching: float = 0.0  # moves each band's deviation over speech towards the recording's; 0 to 1
     pitch_range_matching: float = 0.0  # moves the deviation of ln F0 towards the recording's; 0 to 1

@@ -29,13 +29,8 @@ from facevc_cli.files.hashes import hash_file
 from facevc_cli.training.weights import CONFIG, METRICS, TRAINING, WEIGHTS, load_weights, read_tensors
 
 FORMAT = 1
-HEADER = {
-    "stage": str,
-    "step": int,
-    "weights_sha256": str,
-    "frontend": dict,
-    "config": dict,
-}  # required keys of config.yaml
+# required keys of config.yaml
+HEADER = {"stage": str, "step": int, "weights_sha256": str, "frontend": dict, "config": dict}
 OPTIONAL = {"embedders": dict, "origin": str, "family": str}
 FIRST_FAMILY = "fvmvc"  # the family of checkpoints that name none, because earlier versions had only one
 

@@ -161,9 +161,8 @@ def _check_size(path: Path, image: Any, most_pixels: int) -> int:
         needed = DECODER_BYTES["JPEG2000"] * pixels / 4 ** _count_wavelet_halvings(image.size, halvings)
     else:
         filled = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(image.mode, 4)
-        copies = (
-            2 if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1 else 1
-        )  # Pillow turns a TIFF as a whole
+        # Pillow turns a TIFF as a whole
+        copies = 2 if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1 else 1
         needed = DECODER_BYTES.get(image.format, filled * copies) * pixels
     if needed > LARGEST_DECODED_BYTES:
         raise _make_size_error(path, f"{found} ({image.format})", int(pixels * LARGEST_DECODED_BYTES / needed))

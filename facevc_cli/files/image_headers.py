@@ -8,12 +8,10 @@ from typing import BinaryIO
 from facevc_cli.core.errors import FaceVCError
 
 LARGEST_EXIF_BYTES = 1 << 20  # a camera writes at most 64 kB
-LARGEST_TAGS_BYTES = (
-    64 << 20
-)  # all values of one directory; entries may share one long value, which is read for each of them
-MOST_VALUES = (
-    200_000  # values of one TIFF tag; each strip of the picture has an offset, and each offset becomes an object
-)
+# all values of one directory; entries may share one long value, which is read for each of them
+LARGEST_TAGS_BYTES = 64 << 20
+# values of one TIFF tag; each strip of the picture has an offset, and each offset becomes an object
+MOST_VALUES = 200_000
 LARGEST_TILE_PIXELS = 1 << 24
 LARGEST_COMMENT_BYTES = 1 << 20  # Pillow joins the parts of a GIF's comment one by one, in quadratic time
 MOST_SCAN_PIXELS = 2_000_000_000  # scans of a progressive JPEG times its pixels; a camera's has about ten scans

@@ -4,9 +4,8 @@ import re
 from typing import Any
 
 GAP_S = 0.05  # time stamps that jump less are inexact; one lost packet is shorter, several add up
-DISCONTINUITY_S = (
-    10.0  # in a broadcast's stream a longer jump is a new beginning of its clock (FFmpeg's dts_delta_threshold)
-)
+# in a broadcast's stream a longer jump is a new beginning of its clock (FFmpeg's dts_delta_threshold)
+DISCONTINUITY_S = 10.0
 UNTOLD_GAP_S = 60.0  # longest gap that is believed if the picture's length is unknown
 OVERLAP_S = 1.0  # a longer jump back is a new beginning too
 MOST_CUT = 0.05  # share of the sound; time stamps that would cut more are wrong

@@ -23,9 +23,8 @@ class PretrainStageConfig:
     preset: str = "fvmvc"
     config_file: Path | None = None
     overrides: tuple[str, ...] = ()
-    encoder_init: Path | None = (
-        None  # folder of a CTranslate2 Whisper model; the distilled encoder starts from its first layers
-    )
+    # folder of a CTranslate2 Whisper model; the distilled encoder starts from its first layers
+    encoder_init: Path | None = None
     init: Path | None = None  # a run or checkpoint of this stage; training starts from its weights
     verifier: Path | None = None  # safetensors of a CAM++ network
     aligned: Path | None = None  # table: utterance, text_id; utterances of one text are aligned frame by frame

@@ -44,9 +44,8 @@ class Progress:
     step: int = 0
     best_loss: float = float("inf")
     validation: dict[str, float] = field(default_factory=dict)
-    meter: dict[str, Any] = field(
-        default_factory=dict
-    )  # sums since the last line of losses.csv, as of `_Meter.describe_state`
+    # sums since the last line of losses.csv, as of `_Meter.describe_state`
+    meter: dict[str, Any] = field(default_factory=dict)
 
 
 class Loop:

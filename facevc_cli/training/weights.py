@@ -9,12 +9,8 @@ from torch import Tensor, nn
 
 from facevc_cli.core.errors import FaceVCError
 
-WEIGHTS, CONFIG, METRICS, TRAINING = (
-    "model.safetensors",
-    "config.yaml",
-    "metrics.json",
-    "training",
-)  # names in a checkpoint's folder
+# names in a checkpoint's folder
+WEIGHTS, CONFIG, METRICS, TRAINING = "model.safetensors", "config.yaml", "metrics.json", "training"
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str, *, assign: bool = False) -> None:

@@ -29,9 +29,8 @@ _AUDIO = {
     "fmin": "fmin_hz",
     "fmax": "fmax_hz",
 }
-BFLOAT16_WINDOW = (
-    128  # frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
-)
+# frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
+BFLOAT16_WINDOW = 128
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 

@@ -71,9 +71,8 @@ class SmoothedRepeat(nn.Module):
         total = c.new_zeros(())
         for band, weights in enumerate(phases):
             shifted = padded[:, band : band + n_mels]
-            total = total + weights @ torch.stack(
-                [shifted[:-2], shifted[1:-1], shifted[2:]], dim=1
-            )  # (T, rate, n_mels)
+            # (T, rate, n_mels)
+            total = total + weights @ torch.stack([shifted[:-2], shifted[1:-1], shifted[2:]], dim=1)
         return total.reshape(-1, n_mels)
 
 

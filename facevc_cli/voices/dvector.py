@@ -10,10 +10,8 @@ from facevc_cli.dsp.mel import MelDefinition, make_mel_filters
 VOICE_RATE = 16000  # Hz
 VOICE_DIM = 256
 EMBEDDER_VERSION = "0.1.4"  # version of Resemblyzer that the weights come from; stores and checkpoints name it
-WINDOW_FRAMES, WINDOW_STEP = (
-    160,
-    77,
-)  # Resemblyzer's windows: 1.6 s long, 1.3 per second; shorter clips are repeated to fill one
+# Resemblyzer's windows: 1.6 s long, 1.3 per second; shorter clips are repeated to fill one
+WINDOW_FRAMES, WINDOW_STEP = 160, 77
 LEAST_COVERAGE = 0.75  # share of the last window that must be covered
 WINDOWS_AT_ONCE = 64  # memory: an hour has 4,700
 # Resemblyzer takes the POWER in 40 Slaney bands, without a logarithm

@@ -6,9 +6,8 @@ from torch.nn.functional import normalize, relu
 from facevc_cli.core.tuning import skip_weight_init
 from facevc_cli.files.packaged import find_packaged_file
 
-WEIGHTS = (
-    "assets/voice_encoder/model.safetensors"  # `model_state` of Resemblyzer 0.1.4's pretrained.pt, float32, unchanged
-)
+# `model_state` of Resemblyzer 0.1.4's pretrained.pt, float32, unchanged
+WEIGHTS = "assets/voice_encoder/model.safetensors"
 WEIGHTS_SHA256 = "7dee9568049e4297fd6b228c9808bb4c38ed3d9bad3106bc50d8b93ae9a23c9b"
 BANDS, WIDTH, LAYERS = 40, 256, 3
 

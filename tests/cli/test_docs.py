@@ -39,15 +39,8 @@ PAGES = [
 ]
 PAGES = list(dict.fromkeys(PAGES))
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
-OTHERS = {
-    "--no-compile",
-    "--multi_gpu",
-    "--no_python",
-    "--out",
-    "--stage",
-    "--stop-stage",
-    "--check",
-}  # of pip, accelerate, recipes, docs/make_*.py
+# of pip, accelerate, recipes, docs/make_*.py
+OTHERS = {"--no-compile", "--multi_gpu", "--no_python", "--out", "--stage", "--stop-stage", "--check"}
 
 make_cli, make_metrics = (load_script(ROOT / "docs" / f"{name}.py") for name in ("make_cli", "make_metrics"))
 
@@ -109,11 +102,8 @@ def headings(text: str) -> set[str]:
     }
 
 
-LINKS = (
-    r"(?<!`)\[[^]]*\]\(([^)\s]+)[^)]*\)",
-    r"^\[[^]]+\]: *(\S+)",
-    r"<[^>]+\b(?:href|src)=\"([^\"]+)\"",
-)  # inline, by reference, HTML
+# inline, by reference, HTML
+LINKS = (r"(?<!`)\[[^]]*\]\(([^)\s]+)[^)]*\)", r"^\[[^]]+\]: *(\S+)", r"<[^>]+\b(?:href|src)=\"([^\"]+)\"")
 
 
 def links_of(page: Path) -> list[str]:

@@ -55,12 +55,8 @@ def test_the_document_has_a_row_for_every_package_and_extra():
     assert set(project["optional-dependencies"]) <= rows
 
 
-MODULES = {
-    "pyyaml": "yaml",
-    "pyworld-prebuilt": "pyworld",
-    "dlib-bin": "dlib",
-    "pillow": "PIL",
-}  # the others are named alike
+# the others are named alike
+MODULES = {"pyyaml": "yaml", "pyworld-prebuilt": "pyworld", "dlib-bin": "dlib", "pillow": "PIL"}
 BROUGHT = {"fastapi": "gradio", "uvicorn": "gradio", "markupsafe": "jinja2"}  # module -> the package that requires it
 # module of an extra -> the only folders or files that may import it, so that no other command comes to need it
 USERS = {

@@ -59,12 +59,8 @@ EACH = 4  # people of a gender
 GENDERED = 0.3  # a^2
 
 # Sound: four people and two sources of two formants each.
-PEOPLE = {
-    "ada": (220, 500, 2600),
-    "eva": (200, 900, 1700),
-    "ole": (120, 350, 2000),
-    "tom": (105, 700, 1300),
-}  # F0, formants in Hz
+# F0, formants in Hz
+PEOPLE = {"ada": (220, 500, 2600), "eva": (200, 900, 1700), "ole": (120, 350, 2000), "tom": (105, 700, 1300)}
 SPEAKERS = {"low": (110, 500, 1500), "high": (230, 600, 2200)}
 
 

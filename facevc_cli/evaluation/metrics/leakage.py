@@ -36,9 +36,8 @@ def draw_control_sources(
 
     The seed fixes the draw.
     """
-    known = {
-        c.source_id: c for c in conversions if c.source_gender and c.source in voices
-    }  # by id, because a draw by path would depend on the folder
+    # by id, because a draw by path would depend on the folder
+    known = {c.source_id: c for c in conversions if c.source_gender and c.source in voices}
     chosen = {}
     for name, own in sorted(known.items()):
         others = sorted(

@@ -87,9 +87,8 @@ class DNSMOS:
         weights = Path(dnsmos.__file__).parent / "dnsmos_models"
         self._model = dnsmos.DNSMOS(str(weights / "sig_bak_ovr.onnx"), str(weights / "model_v8.onnx"))
         alone = SessionOptions()
-        alone.intra_op_num_threads = (
-            1  # the default pins a thread to each core and hangs if another process holds a core
-        )
+        # the default pins a thread to each core and hangs if another process holds a core
+        alone.intra_op_num_threads = 1
         self._model.onnx_sess = InferenceSession(weights / "sig_bak_ovr.onnx", alone)
         self._model.p808_onnx_sess = InferenceSession(weights / "model_v8.onnx", alone)
 

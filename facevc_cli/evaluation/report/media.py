@@ -83,9 +83,8 @@ class MediaTable:
             try:
                 self._known[name] = encode()
             except FaceVCError as error:
-                self.missing[path] = (
-                    str(error).replace(path, Path(path).name) if path else str(error)
-                )  # no folders, because pages are shared
+                # no folders, because pages are shared
+                self.missing[path] = str(error).replace(path, Path(path).name) if path else str(error)
                 self._known[name] = ""
         return self._known[name]
 

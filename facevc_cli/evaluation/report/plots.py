@@ -267,9 +267,8 @@ def _draw_ridge(axes: "Axes", values: np.ndarray, height: int, colour: str, limi
         axes.plot(values, np.full(len(values), height + 0.06), "|", color=colour, markersize=12)
     else:
         counts, edges = np.histogram(values, BINS, limits)
-        spread = max(
-            1.0, 1.06 * float(values.std()) * len(values) ** -0.2 / float(edges[1] - edges[0])
-        )  # Silverman's width, in bins
+        # Silverman's width, in bins
+        spread = max(1.0, 1.06 * float(values.std()) * len(values) ** -0.2 / float(edges[1] - edges[0]))
         curve = gaussian_filter1d(counts.astype(float), spread, mode="constant")
         middle = (edges[1:] + edges[:-1]) / 2
         axes.fill_between(middle, height, height + 0.82 * curve / curve.max(), color=colour, alpha=0.45, linewidth=0)

@@ -26,9 +26,8 @@ class ContentEncoderConfig:
     decay: float = 0.999  # vq: decay of the code book's moving averages
     heads: int = 8  # distilled
     window_s: float = 1.0  # distilled: longer input is encoded in windows of this length
-    context_s: float = (
-        0.5  # distilled: each window also sees this much on both sides; window and context fit into a training crop
-    )
+    # distilled: each window also sees this much on both sides; window and context fit into a training crop
+    context_s: float = 0.5
     teacher_dim: int = 512  # distilled: size of frames/content in the features store
 
 
@@ -76,9 +75,8 @@ class PretrainConfig(RunConfig):
     mi_steps: int = 5  # estimator steps per model step
     mi_learning_rate: float = 3e-4
     distillation: float = 0.0  # distance of the content to the teacher's bottleneck; needs a store with a teacher
-    distilled_from: float = (
-        0.6  # from this share of the run, the decoder gets the encoder's content instead of the teacher's
-    )
+    # from this share of the run, the decoder gets the encoder's content instead of the teacher's
+    distilled_from: float = 0.6
     content_learning_rate: float = 3e-4  # learning rate of a distilled content encoder
     adversarial: float = 0.0  # mel discriminator, least squares
     feature_matching: float = 0.0
@@ -87,9 +85,8 @@ class PretrainConfig(RunConfig):
     cross_voice: float = 0.0  # speech decoded in another voice: a voice critic must recognise that voice
     critic_batch: int = 32  # extra crops per step that only the critic gets
     critic_ahead: int = 0  # number of first steps in which only the critic learns
-    verify_voice: float = (
-        0.0  # a frozen verifier (--verifier), trained on thousands of voices, must recognise the other voice
-    )
+    # a frozen verifier (--verifier), trained on thousands of voices, must recognise the other voice
+    verify_voice: float = 0.0
     verify_crops: int = 4  # crops per batch for the verifier, because it costs as much as everything else
     cross_content: float = 0.0  # the content encoder must find the same content in the converted speech
     back_conversion: float = 0.0  # converting back to the own voice must give the original log-mel
@@ -103,24 +100,20 @@ class TrainConfig(RunConfig):
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(learning_rate=2.5e-4, milestones=(0.4, 0.6, 0.8), gradient_clip=1.0)
     )
-    reconstruction: float = (
-        1.0  # error of speech in the voice recalled for the face; a weight of 0 switches any term off
-    )
+    # error of speech in the voice recalled for the face; a weight of 0 switches any term off
+    reconstruction: float = 1.0
     recall: float = 1.0  # MSE of the voice embedding against its recall
     address: float = 10.0  # KL(voice address || face address)
-    inter_speaker: float = (
-        0.2  # student with another speaker's face against the frozen teacher with that speaker's voice
-    )
+    # student with another speaker's face against the frozen teacher with that speaker's voice
+    inter_speaker: float = 0.2
     voice_reconstruction: float = 0.0  # error of speech in the voice embedding itself; keeps the decoder able to use it
     pitch_level: float = 0.0  # error of the log-F0 mean predicted from the voice recalled for the face
     freeze_decoder: bool = False
     standardise_faces: bool = False  # scales face embeddings to zero mean and unit deviation over the training faces
-    face_noise: float = (
-        0.0  # deviation of the noise on standardised face embeddings; prevents overfitting to the training faces
-    )
-    init_memory: Literal["random", "kmeans"] = (
-        "random"  # kmeans: values start at k-means centres of the training voices
-    )
+    # deviation of the noise on standardised face embeddings; prevents overfitting to the training faces
+    face_noise: float = 0.0
+    # kmeans: values start at k-means centres of the training voices
+    init_memory: Literal["random", "kmeans"] = "random"
 
     @property
     def decodes(self) -> bool:

@@ -50,14 +50,12 @@ class ConvolutionalDecoder(nn.Module):
         self.input = nn.Conv1d(z_dim + pitch_dim, channels, END_KERNEL, padding=END_KERNEL // 2)
         dilations = [DILATIONS[i % 4] for i in range(blocks)]
         self.blocks = nn.ModuleList(ConditionedBlock(channels, dilation, speaker_dim) for dilation in dilations)
-        self.output_norm = nn.LayerNorm(
-            channels
-        )  # normalises each frame alone, so the utterance's length has no effect
+        # normalises each frame alone, so the utterance's length has no effect
+        self.output_norm = nn.LayerNorm(channels)
         self.output = nn.Conv1d(channels, n_mels, END_KERNEL, padding=END_KERNEL // 2)
         self.comb_path = nn.Conv1d(n_mels, n_mels, 1, groups=n_mels) if pitch_dim > n_mels else None
-        self.context_frames = 2 * (END_KERNEL // 2) + BLOCK_KERNEL // 2 * sum(
-            dilations
-        )  # frames on each side that affect a frame
+        # frames on each side that affect a frame
+        self.context_frames = 2 * (END_KERNEL // 2) + BLOCK_KERNEL // 2 * sum(dilations)
 
     def forward(self, z: Tensor, pitch: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
         """z: (B, T/2 rounded up, z_dim), pitch: (B, T, pitch_dim), speaker: (B, speaker_dim) -> the log-mel (B, T,

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.windows import place_windows
 
-FRAMES_AT_ONCE = (
-    4096  # without gradients, longer utterances are decoded in parts; an hour of hidden frames would take gigabytes
-)
+# without gradients, longer utterances are decoded in parts; an hour of hidden frames would take gigabytes
+FRAMES_AT_ONCE = 4096
 
 
 class ConvNorm(nn.Module):

@@ -21,12 +21,8 @@ from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 HELPERS = "auxiliary.safetensors"
 FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # parts that pretraining does not train
-FREE = (
-    "slots",
-    "temperature",
-    "face_dim",
-    "face_contrast",
-)  # model settings that may differ between `train` and `pretrain`
+# model settings that may differ between `train` and `pretrain`
+FREE = ("slots", "temperature", "face_dim", "face_contrast")
 
 
 class Pretraining:

@@ -20,9 +20,8 @@ CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "common
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
 HELD_OUT_FACES = 40  # of each race and gender, as labelled
-LISTED = (
-    Path(__file__).parent.parent / "held_out_faces.txt"
-)  # FairFace's: a fixed draw and the faces of examples/, whatever the table's order
+# FairFace's: a fixed draw and the faces of examples/, whatever the table's order
+LISTED = Path(__file__).parent.parent / "held_out_faces.txt"
 
 
 def find_age_bin(age: str) -> str:
@@ -86,10 +85,8 @@ def main(data: Path, out: Path) -> None:
         drawn = rng.sample(sorted(speakers), k=min(len(speakers), HELD_OUT.get(corpus, 0) + VALIDATION.get(corpus, 0)))
         split |= {s: "test" if i < HELD_OUT.get(corpus, 0) else "valid" for i, s in enumerate(drawn)}
     seen: Counter[str] = Counter()
-    used, more = (
-        [],
-        [],
-    )  # shuffled separately, because the draw of faces below depends on the number of earlier shuffles
+    # shuffled separately, because the draw of faces below depends on the number of earlier shuffles
+    used, more = [], []
     for row in speech:
         seen[row["speaker"]] += 1
         repeated = {"commonvoice": seen[row["speaker"]] > 1, "speechocean762": seen[row["speaker"]] % 2 == 1}.get(

@@ -82,9 +82,8 @@ def _make_unvoiced(noisy: np.ndarray, centre_hz: np.ndarray, rng: np.random.Gene
     frames = np.arange(len(noisy)) * HOP_S
     spectrum = np.fft.rfft(rng.normal(size=len(samples)))
     hz = np.fft.rfftfreq(len(samples), 1 / RATE)
-    low = np.fft.irfft(
-        spectrum * (np.abs(hz) < 700), len(samples)
-    )  # narrow noise, which a carrier moves up to the centre
+    # narrow noise, which a carrier moves up to the centre
+    low = np.fft.irfft(spectrum * (np.abs(hz) < 700), len(samples))
     carrier = np.cos(2 * np.pi * np.cumsum(np.interp(samples, frames, centre_hz)) / RATE)
     return np.interp(samples, frames, noisy) * low * carrier
 

@@ -151,10 +151,8 @@ def test_words_of_an_unquoted_mix(tmp_path, monkeypatch):
 
 
 def test_pitch_rules_by_hand():
-    source, lf0 = (
-        PitchStatistics(math.log(100), 0.2),
-        np.array([0.0, 1.5, -0.5, -1.0, 0.0], np.float32),
-    )  # the median of the voiced is -.5
+    # the median of the voiced is -.5
+    source, lf0 = PitchStatistics(math.log(100), 0.2), np.array([0.0, 1.5, -0.5, -1.0, 0.0], np.float32)
     voice = PitchStatistics(math.log(200), 0.3)
     spoken = {
         text: PitchRule.parse(text).choose_statistics(voice, source, lf0)

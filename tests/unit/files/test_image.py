@@ -277,9 +277,8 @@ def test_large_chunks_of_a_png(tmp_path):
 @pytest.mark.parametrize("value, shape", [(0, (24, 40)), (6, (40, 24)), (9, (24, 40)), (65535, (24, 40))])
 def test_broken_orientations_and_circles_in_exif(tmp_path, value, shape):
     entries = struct.pack(">HHLL", 0x0112, 3, 1, value << 16) + struct.pack(">HHLL", 0x8769, 4, 1, 8)
-    block = (
-        b"MM\0*" + struct.pack(">LH", 8, 2) + entries + struct.pack(">L", 8)
-    )  # the EXIF directory and the next are this one
+    # the EXIF directory and the next are this one
+    block = b"MM\0*" + struct.pack(">LH", 8, 2) + entries + struct.pack(">L", 8)
     (tmp_path / "a.jpg").write_bytes(_with_exif(_coded(_two_colours(), "JPEG"), block))
     assert load_image(tmp_path / "a.jpg").shape == (*shape, 3)
 

@@ -78,9 +78,8 @@ def test_inaudible_in_figures(speech, marked):
     change = 10 * np.log10(np.mean(speech**2) / np.mean((marked - speech) ** 2))
     assert 18 < change < 30
     assert abs(10 * np.log10(np.mean(marked**2) / np.mean(speech**2))) < 0.2
-    below = np.abs(np.fft.rfft(marked - speech))[
-        : 6 * 200
-    ]  # bins of 1/6 Hz: the mark leaves all below 200 Hz as it was
+    # bins of 1/6 Hz: the mark leaves all below 200 Hz as it was
+    below = np.abs(np.fft.rfft(marked - speech))[: 6 * 200]
     assert below.max() < 0.01 * np.abs(np.fft.rfft(speech)).max()
 
 

@@ -427,9 +427,8 @@ def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_vo
             return np.array([1, 0, 0], np.float32)
 
     monkeypatch.setattr(listening, "load_speaker_judge", lambda name: Dvectors())
-    weights = LinearGenderJudge(
-        np.array([-1000.0, 0, 0, 0]), 0.0, "first of three"
-    )  # a man's voice, whatever the pitch
+    # a man's voice, whatever the pitch
+    weights = LinearGenderJudge(np.array([-1000.0, 0, 0, 0]), 0.0, "first of three")
     summary = run(EvaluateConfig(manifest=planted, limit=6, html=False), judges=replace(judges(), gender=weights))
     assert summary.data["systems"]["perfect"]["GA"] | {"low": 0, "high": 0} == {
         "value": 1 / 3,

@@ -60,9 +60,8 @@ def test_from_recordings_to_figures_the_perfect_system_beats_the_source(sounds):
 
 def test_what_was_heard_is_remembered_by_content_wherever_the_files_lie(sounds, tmp_path):
     first, _ = evaluate(sounds)
-    moved = Path(
-        shutil.copytree(sounds, tmp_path / "elsewhere", copy_function=shutil.copyfile)
-    )  # with its cache, with new times
+    # with its cache, with new times
+    moved = Path(shutil.copytree(sounds, tmp_path / "elsewhere", copy_function=shutil.copyfile))
     again, calls = evaluate(moved)
     assert calls == 0 and again.data["systems"] == first.data["systems"]
     save_audio(moved / "perfect" / "low-ada-1.wav", vowel(*PEOPLE["ole"], 3), RATE)  # another content under an old name

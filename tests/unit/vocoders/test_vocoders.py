@@ -218,9 +218,8 @@ def test_hifigan_without_paired_convolutions(tmp_path: Path) -> None:
     sizes = HifiganSizes(
         channels=16, rates=(8, 8, 4), kernels=(16, 16, 8), block_kernels=(3, 5), block_dilations=dilations, paired=False
     )
-    state = {
-        key.replace(".convs1.", ".convs."): value for key, value in tiny_state(sizes).items()
-    }  # as its repository names them
+    # as its repository names them
+    state = {key.replace(".convs1.", ".convs."): value for key, value in tiny_state(sizes).items()}
     path = write_hifigan(tmp_path, resblock="2", resblock_dilation_sizes=[[1, 2], [2, 6]])
     torch.save({"generator": state}, path)
     assert load_vocoder(tmp_path, "hifigan")(torch.randn(7, 80)).shape == (7 * 256,)

@@ -162,9 +162,8 @@ def test_leakage_control_is_the_cosine_to_other_speakers_of_the_sources_gender()
     strangers = [replace(row, source_speaker="") for row in rows]
     terms = measure_terms(strangers, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     assert terms.values.tolist() == pytest.approx([(0.96 + 0.6) / 2, (0.8 + 0.6) / 2, (0.8 + 0.96) / 2], abs=EDGE)
-    driven = [
-        replace(row, driver="s3", references=("s3",)) for row in rows
-    ]  # the target's own recordings are no strangers'
+    # the target's own recordings are no strangers'
+    driven = [replace(row, driver="s3", references=("s3",)) for row in rows]
     terms = measure_terms(driven, Evidence(voices, 0.7, PitchGenderJudge()))["leakage control"]
     assert terms.values.tolist() == pytest.approx([against_one], abs=EDGE) and terms.rows[0].source == "s3"
     alone = estimate_figures(
@@ -288,9 +287,8 @@ def test_random_voices_land_at_chance(planted):
     assert 0.8 < below < 0.87
     assert found["SHR"].value == pytest.approx(1 - below, abs=4 * sqrt(below * (1 - below) / found["SHR"].n))
     assert found["SDR"].value == pytest.approx(below, abs=4 * sqrt(below * (1 - below) / found["SDR"].n))
-    rank = {
-        gender: (count + 1) / (12 * (count - 1)) for gender, count in COUNTS.items()
-    }  # variance of a uniform rank's share
+    # variance of a uniform rank's share
+    rank = {gender: (count + 1) / (12 * (count - 1)) for gender, count in COUNTS.items()}
     variance = sum(rank[gender] * count for gender, count in COUNTS.items()) / sum(COUNTS.values())
     assert found["matching"].value == pytest.approx(0.5, abs=4 * sqrt(variance / found["matching"].n))
     assert found["GA"].value == pytest.approx(0.5, abs=4 * 0.5 / sqrt(found["GA"].n))
@@ -375,10 +373,8 @@ def test_partly_swapped_genders_lower_ga_and_widen_the_gap_to_the_control(swappe
     """
     right, wrong = measure_gendered(), measure_gendered(swapped)
     assert wrong["GA"].value == 1 - swapped / EACH
-    stayed, left = (
-        (EACH - swapped - 1) - swapped,
-        (swapped - 1) - (EACH - swapped),
-    )  # others of the own gender less those of the other
+    # others of the own gender less those of the other
+    stayed, left = (EACH - swapped - 1) - swapped, (swapped - 1) - (EACH - swapped)
     mean_sign = ((EACH - swapped) * stayed + swapped * left) / (EACH * (EACH - 1))
     assert wrong["consistency control"].value == pytest.approx(GENDERED * mean_sign, abs=EDGE)
     assert wrong["consistency"].value == pytest.approx(1.0, abs=EDGE)

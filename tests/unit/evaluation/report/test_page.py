@@ -313,9 +313,8 @@ def test_numbers_and_scales():
 
 def test_the_file_is_whole_or_not_there(tmp_path):
     found, voices = rows(tmp_path, images=1)
-    odd = [
-        replace(c, source_id="bad\udcff", face="bad\udcff.png") if c.source_id == "s1" else c for c in found
-    ]  # names that are not UTF-8
+    # names that are not UTF-8
+    odd = [replace(c, source_id="bad\udcff", face="bad\udcff.png") if c.source_id == "s1" else c for c in found]
     write_page(
         evaluation(odd, voices), tmp_path / "new" / "report.html", title="t", grid=2, addresses=tmp_path / "gone"
     )

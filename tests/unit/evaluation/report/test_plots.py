@@ -87,9 +87,8 @@ def test_a_face_stands_where_its_address_says(tmp_path, monkeypatch):
     monkeypatch.setattr(
         plots, "_draw_faces", lambda axes, points, genders, size: drawn.update(points=points, genders=genders)
     )
-    slots = np.array(
-        [[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32
-    )  # axes of the plane: the first, then the second
+    # axes of the plane: the first, then the second
+    slots = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32)
     address = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0.5, 0, 0.5, 0]], np.float32)
     assert (
         draw_address_map(Addresses(("m.png", "f.png", "x.png"), address, slots), {"m.png": "male", "f.png": "female"})

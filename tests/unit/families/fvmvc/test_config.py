@@ -17,9 +17,8 @@ from facevc_cli.families.presets import list_presets, load_config
 def test_defaults_are_the_papers():
     config = load_config("fvmvc")
     assert config == Config()
-    written = yaml.safe_load(
-        files("facevc_cli.presets").joinpath("fvmvc.yaml").read_text()
-    )  # a reader of the paper opens that file
+    # a reader of the paper opens that file
+    written = yaml.safe_load(files("facevc_cli.presets").joinpath("fvmvc.yaml").read_text())
     assert {"slots", "temperature", "z_dim", "face_dim"} <= written["model"].keys() and {
         "cpc",
         "vq",

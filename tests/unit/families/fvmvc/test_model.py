@@ -12,10 +12,8 @@ from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.presets import list_presets, load_config
 
-SMALL = {
-    "toy": TOY,
-    "starter": (*STARTER, "model.unit_recall=false", "model.face_contrast=1"),
-}  # those two: test_cross_voice.py
+# those two: test_cross_voice.py
+SMALL = {"toy": TOY, "starter": (*STARTER, "model.unit_recall=false", "model.face_contrast=1")}
 
 
 def _model(preset: str = "toy", *overrides: str) -> FaceVC:
