@@ -25,7 +25,7 @@ Batch = dict[str, Tensor]
 class Voices:
     """The d-vector (256,) and the speaker of every usable utterance, by its row in the features store."""
 
-    rows: np.ndarray  # (n,) rows of the features store
+    rows: np.ndarray  # (n,) rows of the features store, ascending
     dvectors: np.ndarray  # (n, 256)
     speakers: np.ndarray  # (n,) integers
 
@@ -154,7 +154,6 @@ class CropBatches(Dataset):
             more,
         )
         self.partners = partners
-        self.places = {int(row): i for i, row in enumerate(voices.rows)}
 
     def __len__(self) -> int:
         return 2**31
@@ -186,7 +185,7 @@ class CropBatches(Dataset):
         if self.partners is not None:
             partner = int(rng.choice(self.partners[row])) if row in self.partners else row
             item["aligned_mel"] = self.reader.read_mel_at(partner, first)
-            item["aligned_dvector"] = self.voices.dvectors[self.places[partner]]
+            item["aligned_dvector"] = self.voices.dvectors[np.searchsorted(self.voices.rows, partner)]
             item["aligned_level"] = self.reader.level[partner]
             item["aligned"] = np.array(partner != row, np.float32)
         if self.faces is not None and self.face_embeddings is not None:

@@ -53,7 +53,7 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             files={name: path for name, path in files.items() if path is not None},
         )
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
-        hashes |= hash_tables(weights=stage.sampling_weights)
+        hashes |= hash_tables(weights=stage.sampling_weights, aligned=stage.aligned)
         options = RunOptions(
             stage=STAGE,
             output=stage.output,

@@ -20,7 +20,7 @@ def compute_aligned_terms(
     `aligned` (B, T, n_mels), the utterance in the partner's voice; `z` and `aligned_z`, both contents.
     """
     terms: dict[str, tuple[float, Tensor]] = {}
-    if "aligned" not in out or not (chosen := batch["aligned"] > 0).any():
+    if "aligned" not in batch or not (chosen := batch["aligned"] > 0).any():
         return terms
     if settings.aligned_voice > 0:
         made, wanted = out["aligned"][chosen], batch["aligned_mel"][chosen]

@@ -94,6 +94,11 @@ class PretrainConfig(RunConfig):
     aligned_content: float = 0.0  # aligned utterances must have the same content
     perturb_voice: float = 0.0  # share of the crops that the content encoder gets in a disguised voice
 
+    @property
+    def aligns(self) -> bool:
+        """True if any weighted term needs aligned utterances."""
+        return self.aligned_voice + self.aligned_content > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):

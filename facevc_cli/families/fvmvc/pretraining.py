@@ -59,15 +59,13 @@ class Reconstruction(nn.Module):
         self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
         self.crosses = max(p.cross_voice, p.verify_voice, p.cross_content, p.back_conversion) > 0
         self.cycles, self.returns = p.cross_content > 0 or p.back_conversion > 0, p.back_conversion > 0
-        self.aligns = max(p.aligned_voice, p.aligned_content) > 0
+        self.aligned_voice, self.aligned_content = p.aligned_voice > 0, p.aligned_content > 0
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
 
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
         """Returns the tensors that the losses need, by name."""
         mel = batch["mel"].transpose(1, 2)
-        content: ContentOutput = self.model.content_encoder(
-            batch["disguised"].transpose(1, 2) if "disguised" in batch else mel
-        )
+        content: ContentOutput = self.model.content_encoder(batch.get("disguised", batch["mel"]).transpose(1, 2))
         speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
         out = {
             "z": content.z,
@@ -85,21 +83,24 @@ class Reconstruction(nn.Module):
         out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
         if self.crosses:
             out |= self._decode_in_other_voices(heard.detach(), batch["lf0"], speaker.detach(), level)
-        if self.aligns and "aligned_mel" in batch:
-            out |= self._decode_in_aligned_voices(heard, batch)
+        if "aligned_mel" in batch:
+            out |= self._hear_aligned_utterances(heard, batch)
         if self.cpc is not None:
             out |= {f"cpc_{k}": prediction for k, prediction in enumerate(self.cpc(content.context))}
         if self.model.pitch_level is not None:
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
         return out
 
-    def _decode_in_aligned_voices(self, heard: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _hear_aligned_utterances(self, heard: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Speaks the content in the voice of the aligned utterance, and encodes that utterance's own content."""
-        mel = batch["aligned_mel"].transpose(1, 2)
-        voice = self.model.embed_voice(mel if not self.model.needs_dvector else batch["aligned_dvector"])
-        level = (batch["aligned_level"][:, 0], batch["aligned_level"][:, 1])
-        made = self.model.decode(heard, batch["lf0"], voice, level)
-        return {"aligned": made, "aligned_z": self.model.content_encoder(mel).z}
+        out, mel = {}, batch["aligned_mel"].transpose(1, 2)
+        if self.aligned_voice:
+            voice = self.model.embed_voice(batch["aligned_dvector"] if self.model.needs_dvector else mel)
+            level = (batch["aligned_level"][:, 0], batch["aligned_level"][:, 1])
+            out["aligned"] = self.model.decode(heard, batch["lf0"], voice, level)
+        if self.aligned_content:
+            out["aligned_z"] = self.model.content_encoder(mel).z
+        return out
 
     def _decode_in_other_voices(
         self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]

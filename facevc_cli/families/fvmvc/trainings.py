@@ -31,8 +31,8 @@ class Pretraining:
     def __init__(self, request: TrainingRequest):
         self.request, self.run = request, request.config.pretrain
         p = self.run
-        aligned = request.files.get("aligned") if max(p.aligned_voice, p.aligned_content) > 0 else None
-        if aligned is None and max(p.aligned_voice, p.aligned_content) > 0:
+        aligned = request.files.get("aligned") if p.aligns else None
+        if aligned is None and p.aligns:
             raise FaceVCError(
                 "pretrain.aligned_voice and pretrain.aligned_content need aligned utterances. Pass --aligned TABLE, or "
                 "set both to 0."

@@ -111,6 +111,12 @@ def test_another_table_is_not_resumed(toy_stores: Stores, tmp_path: Path):
     table.write_text("utterance,weight\nbert/b 1,3\n")
     with pytest.raises(FaceVCError, match=r"inputs.weights"):
         pretrain(toy_stores, tmp_path / "run", sampling_weights=table)
+    texts = tmp_path / "aligned.csv"
+    texts.write_text("utterance,text_id\nbert/b 1,1\n")
+    pretrain(toy_stores, tmp_path / "aligned", aligned=texts, stop_at=1)
+    texts.write_text("utterance,text_id\nbert/b 1,2\n")
+    with pytest.raises(FaceVCError, match=r"inputs.aligned"):
+        pretrain(toy_stores, tmp_path / "aligned", aligned=texts)
 
 
 @pytest.mark.slow

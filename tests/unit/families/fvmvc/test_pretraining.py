@@ -298,6 +298,9 @@ def test_an_aligned_term_alone_moves_what_it_should(tmp_path, preset, term):
     task, batch = make_task(stores, preset, f"pretrain.{term}=2", aligned=tmp_path / "aligned.csv")
     assert batch["aligned"].all()
     out = task.auxiliary["reconstruction"](batch, True)
+    assert {"aligned", "aligned_z"} & set(out) == {
+        "aligned" if term == "aligned_voice" else "aligned_z"
+    }  # no more work
     weight, value = task._compute_terms(batch, out, 0, 0.0)[term]
     assert weight == 2 and value > 0
     value.backward()
