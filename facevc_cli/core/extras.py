@@ -1,6 +1,7 @@
 """The packages that only some commands need: which extra installs each, and what it is for."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,11 @@ OPTIONAL = (
     *_list_packages(("facenet",), ("facenet-pytorch", "facenet_pytorch", "--embedder facenet, --detector mtcnn")),
     *_list_packages(("resemblyzer",), ("resemblyzer", "resemblyzer", "a comparison with our d-vectors")),
 )
+
+
+def are_installed(*modules: str) -> bool:
+    """Whether all of these modules can be imported. Imports none."""
+    return all(find_spec(module) is not None for module in modules)
 
 
 def install_command(extra: str) -> str:

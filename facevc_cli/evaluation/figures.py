@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.extras import install_command
@@ -40,11 +41,7 @@ def estimate_figures(
 
 def slice_by_gender(terms: Mapping[str, Terms], seed: int = 0) -> dict[str, dict[str, Figure]]:
     """Estimate figures by gender pair, source > target. Both targets of an SDO pair must have the gender."""
-    slices = {
-        name: estimate_figures(terms, lambda c, wanted=wanted: (c.source_gender, c.gender) == wanted, seed)  # type: ignore[misc]
-        for name, wanted in GENDER_PAIRS.items()
-    }
-    return {name: found for name, found in slices.items() if found}
+    return _slice(terms, {name: partial(_has_genders, pair) for name, pair in GENDER_PAIRS.items()}, seed)
 
 
 def slice_by_columns(terms: Mapping[str, Terms], columns: Sequence[str], seed: int = 0) -> dict[str, dict[str, Figure]]:
@@ -53,17 +50,28 @@ def slice_by_columns(terms: Mapping[str, Terms], columns: Sequence[str], seed: i
     Both conversions of a pair must have the value. Empty values give no slice.
     """
     rows = {id(row): row for part in terms.values() for row in part.rows}.values()
-    slices = {}
-    for column in columns:
-        for wanted in sorted({read_column(row, column) for row in rows} - {""}):
+    slices = {
+        f"{column}={value}": partial(_has_value, column, value)
+        for column in columns
+        for value in sorted({read_column(row, column) for row in rows} - {""})
+    }
+    return _slice(terms, slices, seed)
 
-            def belongs(row: Conversion, column: str = column, wanted: str = wanted) -> bool:
-                return read_column(row, column) == wanted
 
-            found = estimate_figures(terms, belongs, seed)
-            if found:
-                slices[f"{column}={wanted}"] = found
-    return slices
+def _slice(
+    terms: Mapping[str, Terms], slices: Mapping[str, Callable[[Conversion], bool]], seed: int
+) -> dict[str, dict[str, Figure]]:
+    """Estimate figures of each slice. Slices without figures are left out."""
+    found = {name: estimate_figures(terms, keep, seed) for name, keep in slices.items()}
+    return {name: figures for name, figures in found.items() if figures}
+
+
+def _has_genders(pair: tuple[str, str], row: Conversion) -> bool:
+    return (row.source_gender, row.gender) == pair
+
+
+def _has_value(column: str, value: str, row: Conversion) -> bool:
+    return read_column(row, column) == value
 
 
 def read_column(conversion: Conversion, column: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from facevc_cli.core.choices import name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.core.extras import install_command
+from facevc_cli.core.extras import are_installed, install_command
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import (
@@ -135,7 +135,7 @@ def _check_model(model: str) -> None:
 
 def is_whisper_packaged() -> bool:
     """Whether faster-whisper, rapidfuzz and both packages with Whisper base are installed."""
-    return all(find_spec(name) is not None for name in ("faster_whisper", "rapidfuzz", *PARTS))
+    return are_installed("faster_whisper", "rapidfuzz", *PARTS)
 
 
 def join_packaged_whisper() -> Path:

@@ -1,10 +1,10 @@
 """MCD: how far the spectral envelope is from that of the target's own recording of the same words, in dB."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 
 import numpy as np
 
+from facevc_cli.core.extras import are_installed
 from facevc_cli.dsp.pitch import extract_f0
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.metric import DECIBEL, Metric
@@ -21,7 +21,7 @@ DB = 10 / np.log(10)
 
 def is_distortion_available() -> bool:
     """Whether librosa, which aligns two recordings, and scipy are installed."""
-    return find_spec("librosa") is not None and find_spec("scipy") is not None
+    return are_installed("librosa", "scipy")
 
 
 def compute_mel_cepstrum(wav: np.ndarray) -> np.ndarray:

@@ -5,14 +5,13 @@ import io
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.core.extras import install_command
+from facevc_cli.core.extras import are_installed, install_command
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.metric import OPINION, Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
@@ -66,7 +65,7 @@ class DistillMOS:
 
 def is_distillmos_installed() -> bool:
     """Whether DistillMOS is installed."""
-    return find_spec("distillmos") is not None and find_spec("xls_r_sqa") is not None
+    return are_installed("distillmos", "xls_r_sqa")
 
 
 class DNSMOS:
@@ -98,7 +97,7 @@ class DNSMOS:
 
 def is_dnsmos_installed() -> bool:
     """Whether speechmos and its dependencies are installed."""
-    return all(find_spec(name) is not None for name in ("speechmos", "onnxruntime", "requests"))
+    return are_installed("speechmos", "onnxruntime", "requests")
 
 
 def measure_naturalness(

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facevc_cli.core.extras import are_installed
 from facevc_cli.evaluation.metrics import pairs
 from facevc_cli.evaluation.metrics.people import average_voices, find_real_voices
 from facevc_cli.evaluation.metrics.voices import HeardVoice
@@ -42,7 +42,7 @@ GENDER_ORDER = {FEMALE: 0, MALE: 1, "": 2}
 
 def are_plots_available() -> bool:
     """Whether what draws them, matplotlib and scipy, is installed."""
-    return find_spec("matplotlib") is not None and find_spec("scipy") is not None
+    return are_installed("matplotlib", "scipy")
 
 
 def select_plain_systems(evaluation: "Evaluation") -> dict[str, list[Conversion]]:

@@ -387,7 +387,7 @@ def test_without_librosa_the_distortion_is_off_and_a_note_says_what_to_install(p
 
 
 def test_without_matplotlib_the_page_has_no_plots_and_a_note_says_what_to_install(planted, tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    monkeypatch.setattr(plots, "are_installed", lambda *names: False)
     data = run(EvaluateConfig(manifest=planted, output=tmp_path / "out"), judges=judges()).data
     note = "the page has no plots: they need matplotlib and scipy. Install them with 'pip install \"facevc[eval]\"'"
     assert data["notes"].count(note) == 1
