@@ -10,8 +10,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -26,6 +24,7 @@ import pytest
 import soundfile
 import typer
 from helpers.checkpoints import checkpoint
+from helpers.commands import start_serving
 from helpers.folders import list_names
 from helpers.networks import FakeAnalyser, make_converter
 from helpers.pictures import save_grey
@@ -584,22 +583,7 @@ def test_both_signals_end_it(number, studio, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c_leaves_nothing(model, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "facevc_cli",
-        "serve",
-        "--port",
-        "0",
-        "--checkpoint",
-        str(model),
-        "--vocoder",
-        "griffin-lim",
-        "--json",
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
-    )
+    process = start_serving(model, tmp_path, "--json")
     try:
         said = process.stderr.readline()
         assert "The page is at http://127.0.0.1:" in said

@@ -8,8 +8,6 @@ import importlib.util
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from filelock import FileLock
+from helpers.commands import start_serving
 from helpers.folders import list_names
 from helpers.networks import FakeAnalyser, replace_face_analyser
 from helpers.pictures import save_grey
@@ -839,26 +838,8 @@ def test_unfinished_uploads_are_told_from_finished_ones(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_a_killed_server_leaves_nothing_for_long(model, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "facevc_cli",
-        "serve",
-        "--port",
-        "0",
-        "--checkpoint",
-        str(model),
-        "--vocoder",
-        "griffin-lim",
-    ]
     for number, left in ((signal.SIGKILL, 1), (signal.SIGINT, 0)):
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"TMPDIR": str(tmp_path)},
-        )
+        process = start_serving(model, tmp_path)
         try:
             assert "The page is at http://127.0.0.1:" in (said := process.stderr.readline())
             assert len(list(tmp_path.iterdir())) == 1
