@@ -34,14 +34,6 @@ def pretrain(
             help="A pretraining run or checkpoint whose weights to start from, with other settings.",
         ),
     ] = None,
-    verifier: Annotated[
-        Path | None,
-        typer.Option(
-            "--verifier",
-            metavar="FILE",
-            help="Weights of CAM++ (safetensors), which judges the voice for pretrain.verify_voice.",
-        ),
-    ] = None,
     aligned: Annotated[
         Path | None,
         typer.Option(
@@ -79,7 +71,6 @@ def pretrain(
         overrides=tuple(settings or ()),
         encoder_init=encoder_init,
         init=init,
-        verifier=verifier,
         aligned=aligned,
         sampling_weights=sampling_weights,
         device=device,

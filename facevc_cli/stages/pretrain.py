@@ -26,7 +26,6 @@ class PretrainStageConfig:
     # folder of a CTranslate2 Whisper model; the distilled encoder starts from its first layers
     encoder_init: Path | None = None
     init: Path | None = None  # a run or checkpoint of this stage; training starts from its weights
-    verifier: Path | None = None  # safetensors of a CAM++ network
     aligned: Path | None = None  # table: utterance, text_id; utterances of one text are aligned frame by frame
     sampling_weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
@@ -40,7 +39,7 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     """Starts or resumes the run in `output`. Writes losses.csv, losses.png and checkpoints."""
     resolve_device(stage.device)  # reports a wrong value before files are read
     config, family = load_config(stage.preset, stage.config_file, stage.overrides), find_preset_family(stage.preset)
-    files = {"encoder-init": stage.encoder_init, "verifier": stage.verifier, "aligned": stage.aligned}
+    files = {"encoder-init": stage.encoder_init, "aligned": stage.aligned}
     tally = Tally(reporter)
     with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
         request = TrainingRequest(

@@ -30,6 +30,8 @@ class RunConfig:
     validate_every: int = 1000
     validation_batches: int = 8
     keep_best: bool = True  # also keeps the checkpoint with the lowest validation loss and uses it as the run's result
+    # decay of the moving average of the weights, which are the run's result; 0: the result are the last step's weights
+    average_decay: float = 0.0
     log_every: int = 20
     workers: int = 2  # processes that read crops ahead
 
@@ -40,6 +42,7 @@ RUN_LIMITS: Mapping[str, Limits] = {
     **dict.fromkeys(("steps", "checkpoint_every", "validate_every", "validation_batches", "log_every"), _COUNT),
     **dict.fromkeys(("batch_size", "crop_frames"), (1, 2**20)),
     "workers": (0, 1024),
+    "average_decay": (0, 0.999999),
     "learning_rate": (ABOVE_ZERO, None),
     "weight_decay": (0, None),
     "gradient_clip": (1e-9, None),

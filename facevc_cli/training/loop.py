@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -31,10 +31,13 @@ from facevc_cli.core.stopping import check_stop, hold, stop_requested
 from facevc_cli.core.tuning import keep_freed_memory
 from facevc_cli.core.workers import block_child_signals, leave_signals_to_parent
 from facevc_cli.corpus.crops import Batch
+from facevc_cli.training.average import WeightAverage
 from facevc_cli.training.config import RunConfig
 from facevc_cli.training.run_folder import RunDirectory
 from facevc_cli.training.task import Checkpoints, Figures, Task
 from facevc_cli.training.weights import METRICS, TRAINING, WEIGHTS, load_weights, read_tensors
+
+OWN_WEIGHTS = "own_weights"  # of the last step, saved beside the average
 
 
 @dataclass
@@ -65,6 +68,7 @@ class Loop:
         self.folder, self.checkpoints, self.accelerator = folder, checkpoints, accelerator
         self.progress, self.meter = Progress(), _Meter()
         task.prepare(accelerator)
+        self.average: WeightAverage | None = None
 
     def fit(self, tally: Tally, resume: bool, stop_at: int | None = None) -> Progress:
         """Trains from the run's current step to its end (or `stop_at`); logs, validates and saves during the run.
@@ -72,6 +76,8 @@ class Loop:
         After Ctrl-C or a termination the current step is finished and saved, then Interrupted is raised. With several
         processes the run stops at once, because each process would stop at a different step.
         """
+        if self.run.average_decay > 0:
+            self.average = WeightAverage(self.accelerator.unwrap_model(self.task.model), self.run.average_decay)
         if resume:
             self._load()
             tally.reporter.note(f"resumed at step {self.progress.step}")
@@ -92,6 +98,8 @@ class Loop:
             batch = meter.wait_for_batch(batches)
             with explain_precision_errors():
                 figures = self.task.step(self._move_to_device(batch), step)
+            if self.average is not None:
+                self.average.update(step)
             meter.add_step(figures)
             self.progress.step = step + 1
             tally.complete(f"step {step + 1}", **({} if (step + 1) % self.run.log_every else meter.average_loss()))
@@ -144,9 +152,11 @@ class Loop:
         self.task.auxiliary.eval()
         self.task.model.eval()
         totals: dict[str, float] = {}
-        for i in range(self.run.validation_batches):
-            for name, value in self.task.validate(self._move_to_device(self.validation[i]), self.progress.step).items():
-                totals[name] = totals.get(name, 0.0) + float(value) / self.run.validation_batches
+        with self._use_average():
+            for i in range(self.run.validation_batches):
+                batch = self._move_to_device(self.validation[i])
+                for name, value in self.task.validate(batch, self.progress.step).items():
+                    totals[name] = totals.get(name, 0.0) + float(value) / self.run.validation_batches
         self.task.auxiliary.train()
         self.task.model.train()
         if (
@@ -181,12 +191,18 @@ class Loop:
         }
         model = self.accelerator.unwrap_model(self.task.model)
         training = self._collect_training_state() if name == "last" else None
-        self.checkpoints.save_step(self.folder.checkpoints / name, model, self.progress.step, metrics, training)
+        with self._use_average():
+            self.checkpoints.save_step(self.folder.checkpoints / name, model, self.progress.step, metrics, training)
+
+    def _use_average(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.average is None else self.average.apply()
 
     def _collect_training_state(self) -> dict[str, dict[str, Tensor]]:
         auxiliary = {k: v for k, v in self._collect_auxiliary_state().items() if ".model." not in k}
+        own = {} if self.average is None else {OWN_WEIGHTS: self.average.copy_own_weights()}
         return {
             "auxiliary": auxiliary,
+            **own,
             **{f"optimiser_{n}": flatten_optimiser(o) for n, o in self.task.optimisers.items()},
         }
 
@@ -201,6 +217,8 @@ class Loop:
         )
         saved = read_tensors(folder / TRAINING / "auxiliary.safetensors")
         try:
+            if self.average is not None:
+                self.average.load(read_tensors(folder / TRAINING / f"{OWN_WEIGHTS}.safetensors"))
             with torch.no_grad():
                 for name, tensor in self._collect_auxiliary_state().items():
                     if name in saved:

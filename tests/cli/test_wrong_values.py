@@ -145,7 +145,6 @@ FREE = {
     "--config",
     "--encoder-init",
     "--init",
-    "--verifier",
     "--aligned",
     "--sampling-weights",
     "--pairs",

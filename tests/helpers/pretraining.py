@@ -12,11 +12,10 @@ from facevc_cli.families.fvmvc.pretraining import PretrainTask
 from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.families.presets import load_config
 from facevc_cli.training.loop import make_accelerator
-from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 
 def make_task(
-    stores: Stores, preset: str, *overrides: str, verifier: VoiceVerifier | None = None, aligned: Path | None = None
+    stores: Stores, preset: str, *overrides: str, aligned: Path | None = None
 ) -> tuple[PretrainTask, dict[str, Tensor]]:
     """A task on the shrunken preset, and its first batch."""
     config = load_config(preset, overrides=(*{"toy": TOY, "starter": STARTER}[preset], *overrides))
@@ -32,7 +31,7 @@ def make_task(
         aligned=aligned,
     )
     torch.manual_seed(0)
-    task = PretrainTask(FaceVC(config.model), config, 0, verifier)
+    task = PretrainTask(FaceVC(config.model), config, 0)
     task.prepare(make_accelerator("cpu", "no"))
     return task, inputs.training[0]
 

@@ -85,14 +85,9 @@ class PretrainConfig(RunConfig):
     cross_voice: float = 0.0  # speech decoded in another voice: a voice critic must recognise that voice
     critic_batch: int = 32  # extra crops per step that only the critic gets
     critic_ahead: int = 0  # number of first steps in which only the critic learns
-    # a frozen verifier (--verifier), trained on thousands of voices, must recognise the other voice
-    verify_voice: float = 0.0
-    verify_crops: int = 4  # crops per batch for the verifier, because it costs as much as everything else
     cross_content: float = 0.0  # the content encoder must find the same content in the converted speech
-    back_conversion: float = 0.0  # converting back to the own voice must give the original log-mel
     aligned_voice: float = 0.0  # content heard in one voice, decoded in another, against that voice's aligned utterance
     aligned_content: float = 0.0  # aligned utterances must have the same content
-    perturb_voice: float = 0.0  # share of the crops that the content encoder gets in a disguised voice
 
     @property
     def aligns(self) -> bool:
@@ -136,7 +131,7 @@ LIMITS: Mapping[str, Limits] = {
     ),
     **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
     **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
-    **dict.fromkeys(("decay", "distilled_from", "perturb_voice"), _SHARE),
+    **dict.fromkeys(("decay", "distilled_from"), _SHARE),
     "adversarial_from": (-1, 1),  # at -1 the ramp ends before the run begins
     **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
     **dict.fromkeys(("temperature", "window_s"), _POSITIVE),
@@ -144,11 +139,8 @@ LIMITS: Mapping[str, Limits] = {
     **dict.fromkeys(("context_s", "face_noise", "face_contrast", "commitment"), (0, None)),
     # the weights of the terms
     **dict.fromkeys(("cpc", "vq", "mi_content_voice", "mi_content_pitch", "mi_pitch_voice", "distillation"), (0, None)),
-    **dict.fromkeys(("adversarial", "feature_matching", "pitch_level", "cross_voice", "verify_voice"), (0, None)),
-    **dict.fromkeys(
-        ("cross_content", "back_conversion", "reconstruction", "recall", "address"),
-        (0, None),
-    ),
+    **dict.fromkeys(("adversarial", "feature_matching", "pitch_level", "cross_voice"), (0, None)),
+    **dict.fromkeys(("cross_content", "reconstruction", "recall", "address"), (0, None)),
     **dict.fromkeys(("inter_speaker", "voice_reconstruction", "aligned_voice", "aligned_content"), (0, None)),
 }
 
@@ -165,8 +157,17 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
+REMOVED = ("verify_voice", "verify_crops", "back_conversion", "perturb_voice")  # terms of earlier pretrainings
+
+
 def upgrade_settings(tree: dict[str, Any]) -> dict[str, Any]:
-    """Moves conversion settings from `model`, where earlier versions wrote them, to `conversion`."""
+    """Moves conversion settings from `model`, where earlier versions wrote them, to `conversion`.
+
+    Drops pretraining terms that no longer exist.
+    """
+    pretrain = tree.get("pretrain")
+    if isinstance(pretrain, Mapping):
+        tree = {**tree, "pretrain": {key: value for key, value in pretrain.items() if key not in REMOVED}}
     model = tree.get("model")
     moved = {field.name for field in fields(ConversionConfig)}
     if not isinstance(model, Mapping) or not moved & model.keys():

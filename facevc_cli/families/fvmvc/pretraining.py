@@ -14,7 +14,6 @@ from torch.optim import AdamW, Optimizer
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.crops import Batch
-from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.families.fvmvc import losses
 from facevc_cli.families.fvmvc.aligned_terms import compute_aligned_terms
 from facevc_cli.families.fvmvc.config import Config
@@ -24,26 +23,21 @@ from facevc_cli.families.fvmvc.discriminator import MelDiscriminator
 from facevc_cli.families.fvmvc.distilled_content import TeacherBottleneck
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, halve_rate
-from facevc_cli.families.fvmvc.perturbation import VoicePerturbation
 from facevc_cli.families.fvmvc.voice_critic import VoiceCritic
 from facevc_cli.training.task import (
     Figures,
     compute_learning_rate,
-    freeze,
     freeze_during,
     make_generator,
     ramp_up,
     set_learning_rate,
 )
-from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
 DISCRIMINATOR_RATE = 0.4  # times the model's learning rate
-CONVERTED = ("crossed", "returned")  # outputs that are decoded in another voice, or from content heard in such speech
-DISGUISE_SALT = 7  # for the step's generator; the mutual-information terms use 0 to 3
 CRITIC_RATE = 5e-4  # learning rate of the voice critic's own optimiser
 
 
@@ -57,15 +51,14 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.model, p, m = model, config.pretrain, config.model
         self.bottleneck = TeacherBottleneck(m.content_encoder.teacher_dim, m.z_dim) if p.distillation > 0 else None
-        self.crosses = max(p.cross_voice, p.verify_voice, p.cross_content, p.back_conversion) > 0
-        self.cycles, self.returns = p.cross_content > 0 or p.back_conversion > 0, p.back_conversion > 0
+        self.crosses, self.cycles = max(p.cross_voice, p.cross_content) > 0, p.cross_content > 0
         self.aligned_voice, self.aligned_content = p.aligned_voice > 0, p.aligned_content > 0
         self.cpc = CPCPredictor(m.content_encoder.context_dim, m.z_dim, p.cpc_steps) if p.cpc > 0 else None
 
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
         """Returns the tensors that the losses need, by name."""
         mel = batch["mel"].transpose(1, 2)
-        content: ContentOutput = self.model.content_encoder(batch.get("disguised", batch["mel"]).transpose(1, 2))
+        content: ContentOutput = self.model.content_encoder(mel)
         speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
         out = {
             "z": content.z,
@@ -114,13 +107,11 @@ class Reconstruction(nn.Module):
                 [self.model.content_encoder]
             ):  # the decoder must become clearer; the encoder must not adapt to it
                 out["cycled"] = self.model.content_encoder(mel.transpose(1, 2)).z
-        if self.returns:  # detached; else the decoder would learn to hide the first voice in the second
-            out["returned"] = self.model.decode(out["cycled"].detach(), lf0, speaker, level)
         return out
 
 
 class PretrainTask:
-    def __init__(self, model: FaceVC, config: Config, seed: int, verifier: VoiceVerifier | None = None):
+    def __init__(self, model: FaceVC, config: Config, seed: int):
         self.model, self.config, self.p, self.seed = model, config, config.pretrain, seed
         p, m = config.pretrain, config.model
         reconstruction = Reconstruction(model, config)
@@ -134,7 +125,6 @@ class PretrainTask:
             if self._get_mi_weight(name) > 0:
                 self.club[name] = CLUBEstimator(*sizes[name])
         self.estimators = nn.ModuleDict(self.club)
-        self.perturbation = VoicePerturbation(MEL_DEFINITIONS[m.mel]) if p.perturb_voice > 0 else None
         self.auxiliary = nn.ModuleDict({"reconstruction": reconstruction, "estimators": self.estimators})
         if p.adversarial > 0 or p.feature_matching > 0:
             self.auxiliary["discriminator"] = MelDiscriminator()
@@ -145,13 +135,6 @@ class PretrainTask:
                     "it to 0."
                 )
             self.auxiliary["critic"] = VoiceCritic(m.n_mels, m.voice_dim)
-        self.verifier = verifier
-        if verifier is not None:
-            freeze(verifier)
-        elif p.verify_voice > 0:
-            raise FaceVCError(
-                "pretrain.verify_voice needs a voice verifier. Pass --verifier FILE, or set pretrain.verify_voice to 0."
-            )
         self.optimisers = self._make_optimisers()
 
     def _make_optimisers(self) -> dict[str, Optimizer]:
@@ -198,8 +181,6 @@ class PretrainTask:
             if name != "estimators":
                 self.auxiliary[name] = accelerator.prepare(self.auxiliary[name])
         self.estimators.to(accelerator.device)
-        if self.verifier is not None:
-            self.verifier.to(accelerator.device)
         self.optimisers = {name: accelerator.prepare(o) for name, o in self.optimisers.items()}
 
     def step(self, batch: Batch, step: int) -> Figures:
@@ -208,13 +189,13 @@ class PretrainTask:
             critic = self._train_critic(batch)
             return {"loss": critic, "critic": critic}
         set_learning_rate(self.optimisers["model"], compute_learning_rate(p.optimiser, step, p.steps))
-        out = self.auxiliary["reconstruction"](self._disguise_voices(batch, step), self._hears_student(step))
+        out = self.auxiliary["reconstruction"](batch, self._hears_student(step))
         figures: Figures = {}
         if "estimators" in self.optimisers:
             figures |= self._train_estimators(self._pair_mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
         adversarial = ramp_up(step, p, p.adversarial_from)
         if "discriminator" in self.optimisers and adversarial > 0:
-            fakes = [out[name].detach() for name in ("after", *CONVERTED) if name in out]
+            fakes = [out[name].detach() for name in ("after", "crossed") if name in out]
             figures["discriminator"] = self._train_discriminator(batch["mel"], fakes)
         if "critic" in self.optimisers:
             figures["critic"] = self._train_critic(batch)
@@ -241,15 +222,6 @@ class PretrainTask:
         step.
         """
         return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
-
-    def _disguise_voices(self, batch: Batch, step: int) -> Batch:
-        """Adds the mel with disguised voices for the content encoder, if voices are perturbed."""
-        if self.perturbation is None:
-            return batch
-        draw, mel = make_generator(self.seed, step, DISGUISE_SALT), batch["mel"]
-        disguised = self.model.normalise(self.perturbation(self.model.denormalise(mel), draw))
-        chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.perturb_voice
-        return batch | {"disguised": torch.where(chosen[:, None, None], disguised, mel)}
 
     def _get_mi_weight(self, name: str) -> float:
         return float(getattr(self.p, f"mi_{name}"))
@@ -336,45 +308,18 @@ class PretrainTask:
                     p.cross_voice,
                     critic.compute_loss(out["crossed"], out["crossed_voice"], out["crossed_from"]),
                 )
-        if p.verify_voice > 0:
-            terms["verify_voice"] = (p.verify_voice, self._measure_verification(out["crossed"], mel))
         if p.cross_content > 0:
             distance = losses.compute_content_distance(out["cycled"], out["crossed_content"])
             terms["cross_content"] = (p.cross_content, distance)
         terms |= compute_aligned_terms(p, batch, out)
-        if p.back_conversion > 0:
-            terms["back_conversion"] = (
-                p.back_conversion,
-                losses.compute_reconstruction_loss(p.reconstruction, out["returned"], out["returned"], mel),
-            )
         if adversarial > 0 and "discriminator" in self.auxiliary:
             terms |= self._compute_adversarial_terms(mel, out["after"], adversarial)
             judge = self.accelerator.unwrap_model(self.auxiliary["discriminator"])
-            for name in CONVERTED:
-                if name in out:
-                    with freeze_during([judge]):
-                        terms[f"{name}_adversarial"] = (
-                            p.adversarial * adversarial,
-                            ((judge(out[name])[0] - 1) ** 2).mean(),
-                        )
+            if "crossed" in out:
+                with freeze_during([judge]):
+                    score = ((judge(out["crossed"])[0] - 1) ** 2).mean()
+                terms["crossed_adversarial"] = (p.adversarial * adversarial, score)
         return terms
-
-    def _measure_verification(self, crossed: Tensor, mel: Tensor) -> Tensor:
-        """1 - cosine to a real crop of the wanted voice, + 0.5 * relu(cosine to the source's speaker - that of the
-        wanted voice).
-        """
-        if self.verifier is None:
-            raise RuntimeError("PretrainTask was made without a verifier")
-        crops = self.p.verify_crops
-        with torch.no_grad():
-            real = self.verifier(self.model.denormalise(mel))
-        heard, wanted, speaker = (
-            self.verifier(self.model.denormalise(crossed[:crops])),
-            real.roll(1, 0)[:crops],
-            real[:crops],
-        )
-        left = (heard * speaker).sum(-1) - (wanted * speaker).sum(-1)
-        return (1 - (heard * wanted).sum(-1) + 0.5 * left.relu()).mean()
 
     def _compute_adversarial_terms(
         self, real: Tensor, fake: Tensor, strength: float

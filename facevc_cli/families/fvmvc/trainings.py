@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.families.base import TrainingRequest
 from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate
 from facevc_cli.families.fvmvc.config import Config
@@ -17,7 +16,6 @@ from facevc_cli.families.fvmvc.pretraining import PretrainTask
 from facevc_cli.families.fvmvc.training_inputs import FacePairs, read_inputs
 from facevc_cli.training.weights import TRAINING, load_weights, read_tensors
 from facevc_cli.voices.ctranslate2 import read_ctranslate2
-from facevc_cli.voices.teachers.campplus import VoiceVerifier
 
 HELPERS = "auxiliary.safetensors"
 FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # parts that pretraining does not train
@@ -54,14 +52,13 @@ class Pretraining:
         self.statistics = inputs.statistics
 
     def make_task(self, resume: bool) -> PretrainTask:
-        request, p = self.request, self.run
+        request = self.request
         model = build_model(request.config.model, "the settings")
         model.set_statistics(*map(torch.from_numpy, self.statistics))
-        encoder, verifier = request.files.get("encoder-init"), request.files.get("verifier")
+        encoder = request.files.get("encoder-init")
         if encoder is not None and not resume:
             _start_from_whisper(model, encoder)
-        judge = _load_verifier(verifier, model) if p.verify_voice > 0 and verifier is not None else None
-        task = PretrainTask(model, request.config, request.seed, judge)
+        task = PretrainTask(model, request.config, request.seed)
         if request.init_path is not None and not resume:
             self._start_from_run(task, request.init_path)
         return task
@@ -146,12 +143,6 @@ def _check_model(config: Config, pretrained: Checkpoint, init: Path | None) -> N
             f"{init} was pretrained with another model than preset {config.name!r} and --config/--set say. Leave the "
             f"model settings alone but for {', '.join(FREE)}, or pretrain again."
         )
-
-
-def _load_verifier(path: Path, model: FaceVC) -> VoiceVerifier:
-    verifier = VoiceVerifier(MEL_DEFINITIONS[model.config.mel])
-    load_weights(verifier.network, read_tensors(path), f"--verifier {path}")
-    return verifier
 
 
 def _start_from_whisper(model: FaceVC, folder: Path) -> None:

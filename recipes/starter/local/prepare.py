@@ -1,10 +1,13 @@
-"""prepare.py DATA OUT: make the starter recipe's tables from DATA/speech.csv and DATA/faces.csv.
+"""prepare.py DATA OUT [PARALLEL]: make the starter recipe's tables.
 
-The script writes speech.txt (files to use), few_speech.txt (the same without second and later utterances of most
-speakers), speakers.csv, splits.csv (24 English speakers, 12 of each gender, are held out for testing, 12 more for
-validation), weights.csv (how often an utterance is drawn), faces.txt and people.csv (gender and age bin of speakers and
-faces, by which `train` joins them), held_out_faces.csv (faces of each race and gender that are kept for testing). The
-same input gives the same tables.
+DATA holds speech.csv and faces.csv, and speech_more.csv if there is more speech to train on. PARALLEL is the output of
+recipes/parallel, made at least to its tables.
+
+The script writes speech.txt (files to use), few_speech.txt (one or two utterances of most speakers), speakers.csv,
+splits.csv (24 English speakers, 12 of each gender, are held out for testing, 12 more for validation), weights.csv (how
+often an utterance is drawn), aligned.csv (which utterances say the same words at the same moments; only with PARALLEL),
+faces.txt and people.csv (gender and age bin of speakers and faces, by which `train` joins them), held_out_faces.csv
+(faces of each race and gender that are kept for testing). The same input gives the same tables.
 """
 
 import csv
@@ -16,7 +19,7 @@ from pathlib import Path
 HELD_OUT = {"librispeech": 7, "vctk": 2, "speechocean762": 3}  # speakers of each gender kept for testing
 VALIDATION = {"librispeech": 4, "speechocean762": 2}
 # Clean, native speech counts more: Common Voice is noisy, speechocean762 one accent.
-CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "commonvoice": 0.4}
+CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "commonvoice": 0.4, "parallel": 1.0}
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
 HELD_OUT_FACES = 40  # of each race and gender, as labelled
@@ -72,7 +75,31 @@ def draw_faces(faces: list[dict[str, str]]) -> set[str]:
     return drawn
 
 
-def main(data: Path, out: Path) -> None:
+def read_more(data: Path) -> list[dict[str, str]]:
+    """Read speech_more.csv, if it is there. Its speakers are for training only."""
+    path = data / "speech_more.csv"
+    return read(path) if path.is_file() else []
+
+
+def read_parallel(folder: Path) -> list[dict[str, str]]:
+    """Read the recordings of recipes/parallel as rows of speech.csv, with text_id and split."""
+    splits = {row["utterance"]: row["split"] for row in read(folder / "splits.csv")}
+    return [
+        {
+            "utterance": row["utterance"],
+            "path": str((folder / row["file"]).resolve()),
+            "corpus": "parallel",
+            "speaker": f"kokoro-{row['timbre']}",
+            "seconds": row["seconds"],
+            "text": row["text"],
+            "text_id": row["text_id"],
+            "split": splits[row["utterance"]],
+        }
+        for row in read(folder / "index.csv")
+    ]
+
+
+def main(data: Path, out: Path, parallel: Path | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(0)
     speech = read(data / "speech.csv")
@@ -95,16 +122,26 @@ def main(data: Path, out: Path) -> None:
         if SHORTEST_S < float(row["seconds"]) < LONGEST_S:
             (more if repeated and row["speaker"] not in split else used).append(row)
     rng.shuffle(used)
+    more += [row for row in read_more(data) if SHORTEST_S < float(row["seconds"]) < LONGEST_S]
     random.Random(1).shuffle(more)
     write_paths(out / "few_speech.txt", data, used)
     used += more
-    write_paths(out / "speech.txt", data, used)
-    write(out / "speakers.csv", [{"utterance": Path(r["path"]).stem, "speaker": r["speaker"]} for r in used])
+    joined = {row["speaker"] for row in speech}  # only these are joined with faces
+    spoken = read_parallel(parallel) if parallel else []
+    heard = used + spoken
+    write_paths(out / "speech.txt", data, heard)
+    write(out / "speakers.csv", [{"utterance": Path(r["path"]).stem, "speaker": r["speaker"]} for r in heard])
     write(
         out / "splits.csv",
-        [{"speaker": s, "split": split.get(s, "train")} for s in dict.fromkeys(r["speaker"] for r in used)],
+        [
+            {"speaker": s, "utterance": "", "split": split.get(s, "train")}
+            for s in dict.fromkeys(r["speaker"] for r in used)
+        ]
+        + [{"speaker": "", "utterance": r["utterance"], "split": r["split"]} for r in spoken],
     )
-    weights = {r["path"]: CORPUS_WEIGHT[r["corpus"]] * min(float(r["seconds"]), LONGEST_CROP_S) for r in used}
+    if spoken:
+        write(out / "aligned.csv", [{"utterance": r["utterance"], "text_id": r["text_id"]} for r in spoken])
+    weights = {r["path"]: CORPUS_WEIGHT[r["corpus"]] * min(float(r["seconds"]), LONGEST_CROP_S) for r in heard}
     write(
         out / "weights.csv",
         [{"utterance": Path(path).stem, "weight": f"{weight:.3f}"} for path, weight in weights.items()],
@@ -135,6 +172,7 @@ def main(data: Path, out: Path) -> None:
             "age": find_age_bin(r["age"]),
         }
         for r in used
+        if r["speaker"] in joined
     }
     shown = [
         {
@@ -150,4 +188,4 @@ def main(data: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -13,10 +13,8 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.families.fvmvc.memory import VoiceMemory
 from facevc_cli.families.fvmvc.model import FaceVC
-from facevc_cli.families.fvmvc.perturbation import VoicePerturbation
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
 from facevc_cli.families.fvmvc.voice_critic import REMEMBERED, VoiceCritic
 from facevc_cli.families.presets import load_config
@@ -25,14 +23,11 @@ pytestmark = pytest.mark.usefixtures("no_plots")
 CROSS = (
     "pretrain.cross_voice=0.1",
     "pretrain.cross_content=1",
-    "pretrain.back_conversion=0.5",
-    "pretrain.perturb_voice=0.8",
     "pretrain.critic_batch=4",
 )
 ONLY = {
     "cross_voice": "pretrain.cross_voice",
     "cross_content": "pretrain.cross_content",
-    "back_conversion": "pretrain.back_conversion",
 }
 
 
@@ -126,39 +121,6 @@ def test_each_term_alone(starter_stores: Stores, term: str):
     figures = task.step(batch, 3)
     assert set(ONLY) & set(figures) == {term} and all(map(math.isfinite, figures.values()))
     assert ("critic" in task.optimisers) == (term == "cross_voice")
-
-
-def test_back_in_the_own_voice_from_the_content_of_the_crossed_speech(starter_stores: Stores):
-    task, batch = _task(starter_stores)
-    out = task.auxiliary["reconstruction"](batch, True)
-    content = task.model.content_encoder(out["crossed"].transpose(1, 2)).z
-    expected = task.model.decode(content, batch["lf0"], batch["dvector"], (batch["level"][:, 0], batch["level"][:, 1]))
-    torch.testing.assert_close(out["returned"], expected)
-    assert torch.autograd.grad(out["returned"].sum(), out["crossed"], allow_unused=True) == (
-        None,
-    )  # nothing to be hidden there
-
-
-# ---- disguised voices
-
-
-def test_a_disguise_is_drawn_for_every_crop_and_stands_still_in_it():
-    perturbation = VoicePerturbation(MEL_DEFINITIONS["hifigan"])
-    mel = torch.randn(1, 5, 80).expand(3, 5, 80)
-    first, again = (perturbation(mel, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert torch.equal(first, again) and not torch.allclose(first[0], first[1])
-    flat = perturbation(torch.zeros(2, 5, 80), torch.Generator().manual_seed(1))
-    assert torch.equal(flat[:, :1].expand_as(flat), flat) and 0.1 < float(flat.std()) < 1.0
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_only_the_content_encoder_hears_disguised_voices(starter_stores: Stores, share: float):
-    task, batch = _task(starter_stores, f"pretrain.perturb_voice={share}")
-    heard = task._disguise_voices(batch, 3)
-    assert torch.equal(heard["mel"], batch["mel"]) and ("disguised" in heard) == (share > 0)
-    reconstruction = task.auxiliary["reconstruction"]
-    plain, out = reconstruction(batch, True), reconstruction(heard, True)
-    assert torch.equal(plain["taught"], out["taught"]) and torch.equal(plain["z"], out["z"]) == (share == 0)
 
 
 def test_at_first_the_critic_learns_alone_and_on_more_crops(starter_stores: Stores):
