@@ -40,6 +40,7 @@ class DecoderConfig:
     recurrent_dim: int = 1024  # recurrent
     postnet_channels: int = 512  # recurrent
     blocks: int = 8  # convolutional
+    voice_tokens: int = 0  # convolutional: number of tokens that the voice becomes and frames attend to; 0: none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,9 @@ class PretrainConfig(RunConfig):
     cross_content: float = 0.0  # the content encoder must find the same content in the converted speech
     aligned_voice: float = 0.0  # content heard in one voice, decoded in another, against that voice's aligned utterance
     aligned_content: float = 0.0  # aligned utterances must have the same content
+    degrade_recordings: float = (
+        0.0  # share of the crops that the content encoder hears with a room, noise, a microphone
+    )
 
     @property
     def aligns(self) -> bool:
@@ -131,9 +135,10 @@ LIMITS: Mapping[str, Limits] = {
     ),
     **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
     **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
-    **dict.fromkeys(("decay", "distilled_from"), _SHARE),
+    **dict.fromkeys(("decay", "distilled_from", "degrade_recordings"), _SHARE),
     "adversarial_from": (-1, 1),  # at -1 the ramp ends before the run begins
     **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
+    "voice_tokens": (0, 1024),
     **dict.fromkeys(("temperature", "window_s"), _POSITIVE),
     **dict.fromkeys(("mi_learning_rate", "content_learning_rate"), (ABOVE_ZERO, None)),
     **dict.fromkeys(("context_s", "face_noise", "face_contrast", "commitment"), (0, None)),

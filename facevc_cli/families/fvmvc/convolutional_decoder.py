@@ -1,6 +1,11 @@
-"""Convolutional decoder: ConvNeXt-like blocks. The voice scales and shifts their norms."""
+"""Convolutional decoder: ConvNeXt-like blocks. The voice scales and shifts their norms.
 
-from torch import Tensor, cat, full, nn
+With timbre tokens, as MeanVC 2 has them, each frame also asks the voice for what it needs: it attends to key-value
+tokens that are made from the voice embedding. So a vowel and a fricative of one voice get different answers. FVMVC's
+memory is the same read-out with one answer per utterance.
+"""
+
+from torch import Tensor, cat, full, nn, randn
 from torch.nn import functional as F
 
 from facevc_cli.dsp.windows import place_windows
@@ -9,6 +14,7 @@ from facevc_cli.families.fvmvc.distilled_content import resample_frames
 DILATIONS = (1, 2, 4, 1)
 VOICE_GAIN = 4.0  # the entries of a unit vector are smaller than the first layer's initialisation expects
 BLOCK_KERNEL, END_KERNEL = 7, 5
+TOKEN_DIM, TOKEN_HEADS = 128, 4
 FRAMES_AT_ONCE = 2048  # longer utterances are decoded in windows, which limits memory
 
 
@@ -32,6 +38,40 @@ class ConditionedBlock(nn.Module):
         return x + (self.layer_scale * self.down(F.gelu(self.up(y * (1 + gain) + shift)))).transpose(1, 2)
 
 
+class TimbreTokens(nn.Module):
+    """Makes key-value tokens from a voice: (B, voice_dim) -> (B, count, TOKEN_DIM)."""
+
+    def __init__(self, count: int, voice_dim: int):
+        super().__init__()
+        self.own = nn.Parameter(randn(count, TOKEN_DIM))  # what a token is asked for, whatever the voice
+        self.made = nn.Linear(voice_dim, count * TOKEN_DIM)
+
+    def forward(self, voice: Tensor) -> Tensor:
+        return self.own + self.made(voice).unflatten(-1, self.own.shape)
+
+
+class TokenAttention(nn.Module):
+    """Each frame attends to the voice's tokens; layer scale, residual."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm, self.query = nn.LayerNorm(channels), nn.Linear(channels, channels)
+        self.key_value, self.output = nn.Linear(TOKEN_DIM, 2 * channels), nn.Linear(channels, channels)
+        self.layer_scale = nn.Parameter(full((channels,), 0.1))
+
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """x: (B, channels, T), tokens: (B, count, TOKEN_DIM) -> (B, channels, T)."""
+        query = self._split(self.query(self.norm(x.transpose(1, 2))))
+        key, value = map(self._split, self.key_value(tokens).chunk(2, -1))
+        heard = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        return x + (self.layer_scale * self.output(heard)).transpose(1, 2)
+
+    @staticmethod
+    def _split(x: Tensor) -> Tensor:
+        """(B, n, channels) -> (B, TOKEN_HEADS, n, channels / TOKEN_HEADS)."""
+        return x.unflatten(-1, (TOKEN_HEADS, -1)).transpose(1, 2)
+
+
 class ConvolutionalDecoder(nn.Module):
     """Content, pitch and voice -> normalised log-mel. With comb pitch, the scaled comb is added to the output."""
 
@@ -43,6 +83,7 @@ class ConvolutionalDecoder(nn.Module):
         n_mels: int = 80,
         channels: int = 256,
         blocks: int = 8,
+        voice_tokens: int = 0,
     ):
         super().__init__()
         self.n_mels = n_mels
@@ -50,6 +91,9 @@ class ConvolutionalDecoder(nn.Module):
         self.input = nn.Conv1d(z_dim + pitch_dim, channels, END_KERNEL, padding=END_KERNEL // 2)
         dilations = [DILATIONS[i % 4] for i in range(blocks)]
         self.blocks = nn.ModuleList(ConditionedBlock(channels, dilation, speaker_dim) for dilation in dilations)
+        self.tokens = TimbreTokens(voice_tokens, speaker_dim) if voice_tokens else None
+        # before every second block
+        self.attentions = nn.ModuleList(TokenAttention(channels) for _ in range(0, blocks, 2) if voice_tokens)
         # normalises each frame alone, so the utterance's length has no effect
         self.output_norm = nn.LayerNorm(channels)
         self.output = nn.Conv1d(channels, n_mels, END_KERNEL, padding=END_KERNEL // 2)
@@ -77,7 +121,10 @@ class ConvolutionalDecoder(nn.Module):
     def _decode(self, z: Tensor, pitch: Tensor, condition: Tensor) -> Tensor:
         """z: (B, T, z_dim), pitch: (B, T, pitch_dim), condition: (B, speaker_dim) -> (B, T, n_mels)."""
         x = self.input(cat([z, pitch], -1).transpose(1, 2))
-        for block in self.blocks:
+        tokens = None if self.tokens is None else self.tokens(condition)
+        for i, block in enumerate(self.blocks):
+            if tokens is not None and i % 2 == 0:
+                x = self.attentions[i // 2](x, tokens)
             x = block(x, condition)
         mel = self.output(self.output_norm(x.transpose(1, 2)).transpose(1, 2))
         if self.comb_path is not None:

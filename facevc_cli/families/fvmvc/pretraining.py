@@ -14,6 +14,7 @@ from torch.optim import AdamW, Optimizer
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.crops import Batch
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.families.fvmvc import losses
 from facevc_cli.families.fvmvc.aligned_terms import compute_aligned_terms
 from facevc_cli.families.fvmvc.config import Config
@@ -23,6 +24,7 @@ from facevc_cli.families.fvmvc.discriminator import MelDiscriminator
 from facevc_cli.families.fvmvc.distilled_content import TeacherBottleneck
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, halve_rate
+from facevc_cli.families.fvmvc.recording_conditions import RecordingConditions
 from facevc_cli.families.fvmvc.voice_critic import VoiceCritic
 from facevc_cli.training.task import (
     Figures,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
+CONDITIONS_SALT = 7  # for the step's generator; the mutual-information terms use 0 to 3
 DISCRIMINATOR_RATE = 0.4  # times the model's learning rate
 CRITIC_RATE = 5e-4  # learning rate of the voice critic's own optimiser
 
@@ -58,7 +61,7 @@ class Reconstruction(nn.Module):
     def forward(self, batch: Batch, hear_student: bool) -> dict[str, Tensor]:
         """Returns the tensors that the losses need, by name."""
         mel = batch["mel"].transpose(1, 2)
-        content: ContentOutput = self.model.content_encoder(mel)
+        content: ContentOutput = self.model.content_encoder(batch.get("degraded", batch["mel"]).transpose(1, 2))
         speaker = self.model.embed_voice(mel if self.model.config.speaker_encoder == "mel" else batch["dvector"])
         out = {
             "z": content.z,
@@ -125,6 +128,7 @@ class PretrainTask:
             if self._get_mi_weight(name) > 0:
                 self.club[name] = CLUBEstimator(*sizes[name])
         self.estimators = nn.ModuleDict(self.club)
+        self.conditions = RecordingConditions(MEL_DEFINITIONS[m.mel]) if p.degrade_recordings > 0 else None
         self.auxiliary = nn.ModuleDict({"reconstruction": reconstruction, "estimators": self.estimators})
         if p.adversarial > 0 or p.feature_matching > 0:
             self.auxiliary["discriminator"] = MelDiscriminator()
@@ -189,7 +193,7 @@ class PretrainTask:
             critic = self._train_critic(batch)
             return {"loss": critic, "critic": critic}
         set_learning_rate(self.optimisers["model"], compute_learning_rate(p.optimiser, step, p.steps))
-        out = self.auxiliary["reconstruction"](batch, self._hears_student(step))
+        out = self.auxiliary["reconstruction"](self._degrade_recordings(batch, step), self._hears_student(step))
         figures: Figures = {}
         if "estimators" in self.optimisers:
             figures |= self._train_estimators(self._pair_mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
@@ -222,6 +226,15 @@ class PretrainTask:
         step.
         """
         return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
+
+    def _degrade_recordings(self, batch: Batch, step: int) -> Batch:
+        """Adds the log-mels that the content encoder hears, if recordings are degraded."""
+        if self.conditions is None:
+            return batch
+        draw, mel = make_generator(self.seed, step, CONDITIONS_SALT), batch["mel"]
+        degraded = self.model.normalise(self.conditions(self.model.denormalise(mel), draw))
+        chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.degrade_recordings
+        return batch | {"degraded": torch.where(chosen[:, None, None], degraded, mel)}
 
     def _get_mi_weight(self, name: str) -> float:
         return float(getattr(self.p, f"mi_{name}"))

@@ -52,11 +52,12 @@ def inputs(frames, faces=2):
     )
 
 
-@pytest.fixture
-def decoder():
+@pytest.fixture(params=[0, 6])
+def decoder(request: pytest.FixtureRequest):
+    """Without timbre tokens, and with six."""
     torch.manual_seed(0)
-    made = ConvolutionalDecoder(8, 12, 16, 10, channels=16, blocks=5).eval()
-    for block in made.blocks:
+    made = ConvolutionalDecoder(8, 12, 16, 10, channels=16, blocks=5, voice_tokens=request.param).eval()
+    for block in [*made.blocks, *made.attentions]:
         torch.nn.init.constant_(block.layer_scale, 1.0)  # so that what lies far counts
     return made
 
@@ -112,3 +113,25 @@ def test_the_recurrent_decoder_in_stretches(frames, monkeypatch):
         assert expected.shape == found.shape and expected.std() > 0.01 and (expected - found).abs().max() < 1e-5
     decoder(z, pitch, voice)[1].sum().backward()  # with gradients it goes whole
     assert lengths[-1] == frames
+
+
+def test_a_frame_attends_to_tokens_by_what_it_asks():
+    """One head of two channels by hand: softmax(q k / sqrt(2)) v, scaled and added."""
+    attention = convolutional_decoder.TokenAttention(8).double()
+    x, tokens = torch.randn(1, 8, 3).double(), torch.randn(1, 5, 128).double()
+    heard = attention(x, tokens)
+    y = attention.norm(x.transpose(1, 2))[0] @ attention.query.weight.T + attention.query.bias
+    key, value = (tokens[0] @ attention.key_value.weight.T + attention.key_value.bias).chunk(2, -1)
+    heads = []
+    for head in range(4):
+        part = slice(2 * head, 2 * head + 2)
+        heads.append((y[:, part] @ key[:, part].T / 2**0.5).softmax(-1) @ value[:, part])
+    expected = torch.cat(heads, -1) @ attention.output.weight.T + attention.output.bias
+    torch.testing.assert_close(heard[0], x[0] + 0.1 * expected.T)
+
+
+def test_without_tokens_the_weights_are_those_of_earlier_versions():
+    names = ConvolutionalDecoder(8, 12, 16, 10, channels=16, blocks=2).state_dict()
+    assert not any("token" in name or "attention" in name for name in names)
+    with_tokens = ConvolutionalDecoder(8, 12, 16, 10, channels=16, blocks=3, voice_tokens=4)
+    assert len(with_tokens.attentions) == 2 and with_tokens.tokens(torch.randn(2, 16)).shape == (2, 4, 128)

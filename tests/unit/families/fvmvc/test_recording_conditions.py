@@ -1,0 +1,67 @@
+"""families/fvmvc/recording_conditions.py: rooms and noise on log-mels, and who hears them in training."""
+
+import math
+
+import pytest
+import torch
+from helpers.pretraining import make_task
+from helpers.stores import Stores
+
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.families.fvmvc import recording_conditions
+from facevc_cli.families.fvmvc.recording_conditions import RecordingConditions, add_reverberation, scale_to_snr
+
+pytestmark = pytest.mark.usefixtures("no_plots")
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_each_crop_gets_conditions_of_its_own_and_a_seed_gives_them_again():
+    conditions = RecordingConditions(MEL_DEFINITIONS["hifigan"])
+    mel = torch.randn(1, 40, 80, generator=draw()).expand(3, 40, 80)
+    first, again, other = (conditions(mel, draw(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert not torch.allclose(first[0], first[1]) and torch.isfinite(first).all()
+
+
+def test_a_click_in_a_room_decays_by_60_db():
+    power = torch.zeros(2, 50, 3)
+    power[:, 10] = 1.0
+    heard = add_reverberation(power, torch.tensor([20.0, 30.0]), torch.tensor([0.5, 2.0]))
+    assert torch.equal(heard[:, :11], power[:, :11])  # nothing before the click
+    assert heard[0, 11:, 0].sum().item() == pytest.approx(0.5, rel=0.05)
+    for row, decay in ((0, 20), (1, 30)):
+        fall_db = 10 * math.log10(heard[row, 11, 0] / heard[row, 11 + 6, 0])
+        assert fall_db == pytest.approx(60 * 6 / decay, rel=1e-4)
+
+
+def test_noise_has_the_asked_level():
+    power, noise = torch.rand(2, 9, 4, generator=draw(0)), torch.rand(2, 9, 4, generator=draw(1))
+    scaled = scale_to_snr(noise, power, torch.tensor([0.0, 20.0]))
+    ratio = power.mean((1, 2)) / scaled.mean((1, 2))
+    assert ratio.tolist() == pytest.approx([1.0, 100.0], rel=1e-5)
+
+
+def test_without_conditions_the_log_mel_stays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(recording_conditions, "SHARES", dict.fromkeys(recording_conditions.SHARES, 0.0))
+    for name in ("hifigan", "fvmvc"):
+        mel = torch.randn(2, 12, 80, generator=draw()).clamp(min=-3)
+        torch.testing.assert_close(RecordingConditions(MEL_DEFINITIONS[name])(mel, draw()), mel)
+
+
+def test_silence_stays_finite():
+    mel = torch.full((2, 12, 80), math.log(1e-5))
+    assert torch.isfinite(RecordingConditions(MEL_DEFINITIONS["hifigan"])(mel, draw())).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_only_the_content_encoder_hears_degraded_recordings(starter_stores: Stores, share: float):
+    task, batch = make_task(starter_stores, "starter", f"pretrain.degrade_recordings={share}")
+    heard = task._degrade_recordings(batch, 3)
+    assert torch.equal(heard["mel"], batch["mel"]) and ("degraded" in heard) == (share > 0)
+    reconstruction = task.auxiliary["reconstruction"]
+    plain, out = reconstruction(batch, True), reconstruction(heard, True)
+    assert torch.equal(plain["taught"], out["taught"]) and torch.equal(plain["z"], out["z"]) == (share == 0)
+    assert all(math.isfinite(value) for value in task.step(batch, 3).values())
