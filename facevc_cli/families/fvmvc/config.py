@@ -89,9 +89,8 @@ class PretrainConfig(RunConfig):
     cross_content: float = 0.0  # the content encoder must find the same content in the converted speech
     aligned_voice: float = 0.0  # content heard in one voice, decoded in another, against that voice's aligned utterance
     aligned_content: float = 0.0  # aligned utterances must have the same content
-    degrade_recordings: float = (
-        0.0  # share of the crops that the content encoder hears with a room, noise, a microphone
-    )
+    # share of the crops that the content encoder hears with another room, noise and microphone
+    degrade_recordings: float = 0.0
 
     @property
     def aligns(self) -> bool:

@@ -16,10 +16,7 @@ from facevc_cli.dsp.mel import MelDefinition
 DECAY_S = (0.2, 0.9)  # time in which a room's reverberation falls by 60 dB
 REVERBERATION_DB = (-15.0, 3.0)  # power of the reverberation against the direct sound
 CURVE_POINTS, CURVE_DB = 6, 4.0  # a microphone's response: a smooth curve, deviation of its points
-NOISE_CURVE_DB = (
-    8.0  # the same for the spectrum of noise, around a fall of SLOPE_DB from the lowest band to the highest
-)
-SLOPE_DB = 20.0
+NOISE_CURVE_DB, SLOPE_DB = 8.0, 20.0  # the same for the spectrum of noise; its fall from the lowest to the highest band
 NOISE_SNR_DB, SPEECH_SNR_DB = (0.0, 30.0), (5.0, 25.0)  # of steady noise; of other people behind
 FLUCTUATION = 4.0  # shape of the gamma distribution of a noise's power in one band and frame
 SHARES = {"room": 0.5, "microphone": 0.7, "noise": 0.6, "speech": 0.2}  # of the degraded crops
