@@ -17,6 +17,8 @@
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --count N          test sources, and test faces (12)
+#   --pack DIR         after stage 6, write to DIR what stages 7 to 9 need, in files of at most 60 MB, for another machine
+#   --unpack DIR       before stage 7, read such a folder: --out is then made from it (--stage 7)
 #   --steps N          every training ends after N steps: a rehearsal on some of the data, before hours go into all of it
 #
 #   1 parallel speech, tables   2 Whisper   3 extract-features   4 extract-spkemb   5 extract-face   6 pair faces with voices
@@ -25,7 +27,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="data out parallel hours stage stop_stage teacher precision device jobs count steps"
+options="data out parallel hours stage stop_stage teacher precision device jobs count pack unpack steps"
 data=""
 out=exp/starter
 parallel=""
@@ -37,6 +39,8 @@ precision=no
 device=auto
 jobs=0
 count=12
+pack=""
+unpack=""
 steps=""
 # shellcheck source=recipes/common/options.sh
 . "$here/../common/options.sh"
@@ -89,6 +93,9 @@ fi
 if stage_is 6 "which face goes with which voice"; then
     python3 "$here/local/pair.py" "$out/faces.h5" "$out/few_voices.h5" "$out/people.csv" "$out/pairs.csv"
 fi
+
+if [ -n "$pack" ]; then python3 "$here/local/pack.py" "$out" "$pack" --teacher "$teacher"; fi
+if [ -n "$unpack" ]; then python3 "$here/local/pack.py" --unpack "$unpack" "$out"; fi
 
 # pretrain_into FOLDER OPTION...: what stages 7 and 8 have in common.
 pretrain_into() {
