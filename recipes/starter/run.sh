@@ -69,6 +69,7 @@ if stage_is 1 "parallel speech, and tables of speech, faces and people"; then
     tables=("$data" "$out" "${parallel:-$out/parallel}")
     if [ "$parallel" = none ]; then tables=("$data" "$out"); fi
     python3 "$here/local/prepare.py" "${tables[@]}"
+    python3 "$here/local/whispers.py" "$out"
 fi
 
 if stage_is 2 "the teacher"; then
@@ -82,7 +83,7 @@ if stage_is 3 "log-mel, F0 and the teacher's content"; then
 fi
 
 if stage_is 4 "d-vectors"; then
-    some_may_fail "$out/voices.h5" facevc extract-spkemb "@$out/speech.txt" -o "$out/voices.h5" --speakers "$out/speakers.csv" --jobs "$jobs"
+    some_may_fail "$out/voices.h5" facevc extract-spkemb "@$out/voices.txt" -o "$out/voices.h5" --speakers "$out/speakers.csv" --jobs "$jobs"
     some_may_fail "$out/few_voices.h5" facevc extract-spkemb "@$out/few_speech.txt" -o "$out/few_voices.h5" --speakers "$out/speakers.csv" --jobs "$jobs"
 fi
 

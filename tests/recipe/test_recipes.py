@@ -11,7 +11,9 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import typer
 from helpers.recipes import FAKE, list_stages, run_recipe, table
 from helpers.repository import RECIPES
@@ -249,10 +251,13 @@ def test_lrs3_runs_in_miniature(tmp_path: Path) -> None:
 @pytest.fixture
 def starter_data(tmp_path: Path) -> Path:
     """Tables of 40 English speakers (prepare.py holds some out), one of Common Voice, 3,100 faces, 32 people in the
-    wild with two pictures each; no files.
+    wild with two pictures each; no files but short noise for the English speech, which is whispered.
     """
     data = tmp_path / "data"
-    data.mkdir()
+    (data / "speech").mkdir(parents=True)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(1600)
+    for i in range(40):
+        soundfile.write(data / "speech" / f"u{i}.opus", noise, 16000, format="OGG", subtype="OPUS")
     with open(data / "speech.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["utterance", "path", "corpus", "speaker", "gender", "age", "language", "seconds", "text"])
@@ -363,8 +368,12 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, s
     ]
     log = (tmp_path / "log").read_text()
     assert f"import-checkpoint {out}/train -o" in log
+    whispered = table(out / "whispers.csv")
+    assert {Path(row["path"]).parent for row in whispered} == {starter_data / "speech"}
+    for row in whispered:
+        assert soundfile.info(out / "whispers" / f"{row['utterance']}.flac").frames == 1600
     few, all_of_them = ((out / name).read_text().splitlines() for name in ("few_speech.txt", "speech.txt"))
-    assert set(few) < set(all_of_them) and len(few) == 41 and len(all_of_them) == 46
+    assert set(few) < set(all_of_them) and len(few) == 41 and len(all_of_them) == 46 + len(whispered)
     aligned = table(out / "aligned.csv")
     assert {row["text_id"] for row in aligned} == {"en00000", "en00019"} and f"--aligned {out}/aligned.csv" in log
     assert {row["utterance"] for row in aligned} <= {Path(line).stem for line in all_of_them}

@@ -5,7 +5,8 @@ recipes/parallel, made at least to its tables.
 
 The script writes speech.txt (files to use), few_speech.txt (one or two utterances of most speakers), speakers.csv,
 splits.csv (24 English speakers, 12 of each gender, are held out for testing, 12 more for validation), weights.csv (how
-often an utterance is drawn), aligned.csv (which utterances say the same words at the same moments; only with PARALLEL),
+often an utterance is drawn), voices.txt (the files from which the voices are taken), whispers.csv (recordings of which
+whispered copies are made), aligned.csv (which utterances say the same words at the same moments; only with PARALLEL),
 faces.txt and people.csv (gender and age bin of speakers and faces, by which `train` joins them), held_out_faces.csv
 (faces of each race and gender that are kept for testing). The same input gives the same tables.
 """
@@ -21,6 +22,7 @@ VALIDATION = {"librispeech": 4, "speechocean762": 2}
 # Clean, native speech counts more: Common Voice is noisy, speechocean762 one accent.
 CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "commonvoice": 0.4, "parallel": 1.0}
 SHORTEST_S, LONGEST_S = 1.5, 16.1
+WHISPERS = 300  # recordings of the clean corpora that are also whispered
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
 HELD_OUT_FACES = 40  # of each race and gender, as labelled
 # FairFace's: a fixed draw and the faces of examples/, whatever the table's order
@@ -99,6 +101,21 @@ def read_parallel(folder: Path) -> list[dict[str, str]]:
     ]
 
 
+def draw_whispers(rows: list[dict[str, str]], data: Path, out: Path) -> list[dict[str, str]]:
+    """Draw recordings to whisper: rows as of speech.csv, with the original's path in `original`."""
+    clean = [row for row in rows if row["corpus"] != "commonvoice"]
+    drawn = random.Random(2).sample(clean, min(WHISPERS, len(clean)))
+    return [
+        row
+        | {
+            "utterance": f"{Path(row['path']).stem}-whispered",
+            "path": str((out / "whispers" / f"{Path(row['path']).stem}-whispered.flac").resolve()),
+            "original": str((data / row["path"]).resolve()),
+        }
+        for row in drawn
+    ]
+
+
 def main(data: Path, out: Path, parallel: Path | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(0)
@@ -128,8 +145,13 @@ def main(data: Path, out: Path, parallel: Path | None = None) -> None:
     used += more
     joined = {row["speaker"] for row in speech}  # only these are joined with faces
     spoken = read_parallel(parallel) if parallel else []
-    heard = used + spoken
+    whispers = draw_whispers([r for r in used if r["speaker"] not in split], data, out)
+    write(out / "whispers.csv", [{"utterance": r["utterance"], "path": r["original"]} for r in whispers])
+    heard = used + spoken + whispers
     write_paths(out / "speech.txt", data, heard)
+    links = [out / "whispered_by" / f"{r['utterance']}{Path(r['original']).suffix}" for r in whispers]
+    voices = [*((data / r["path"]).resolve() for r in used + spoken), *(link.absolute() for link in links)]
+    (out / "voices.txt").write_text("".join(f"{path}\n" for path in voices), encoding="utf-8")
     write(out / "speakers.csv", [{"utterance": Path(r["path"]).stem, "speaker": r["speaker"]} for r in heard])
     write(
         out / "splits.csv",
