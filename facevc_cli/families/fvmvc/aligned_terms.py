@@ -16,17 +16,18 @@ def compute_aligned_terms(
 ) -> dict[str, tuple[float, Tensor]]:
     """Returns the terms by name: (weight, value). Empty if no utterance of the batch has a partner.
 
-    batch: `aligned` (B,) is 0 for utterances without a partner; `aligned_mel` (B, T, n_mels) is the partner's. out:
-    `aligned` (B, T, n_mels), the utterance in the partner's voice; `z` and `aligned_z`, both contents.
+    batch: `aligned` (B,) is 0 for utterances without a partner; `aligned_mel` (B, T, n_mels) is the partner's. out: `z`,
+    the contents; and of the utterances that have a partner `aligned` (A, T, n_mels), spoken in its voice, and
+    `aligned_z`, its content.
     """
     terms: dict[str, tuple[float, Tensor]] = {}
     if "aligned" not in batch or not (chosen := batch["aligned"] > 0).any():
         return terms
     if settings.aligned_voice > 0:
-        made, wanted = out["aligned"][chosen], batch["aligned_mel"][chosen]
+        made, wanted = out["aligned"], batch["aligned_mel"][chosen]
         error = losses.compute_reconstruction_loss(settings.reconstruction, made, made, wanted)
         terms["aligned_voice"] = (settings.aligned_voice, error)
     if settings.aligned_content > 0:
-        distance = losses.compute_content_distance(out["z"][chosen], out["aligned_z"][chosen])
+        distance = losses.compute_content_distance(out["z"][chosen], out["aligned_z"])
         terms["aligned_content"] = (settings.aligned_content, distance)
     return terms

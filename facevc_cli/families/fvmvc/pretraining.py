@@ -88,12 +88,18 @@ class Reconstruction(nn.Module):
         return out
 
     def _hear_aligned_utterances(self, heard: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Speaks the content in the voice of the aligned utterance, and encodes that utterance's own content."""
-        out, mel = {}, batch["aligned_mel"].transpose(1, 2)
+        """Speaks the content in the voice of the aligned utterance, and encodes that utterance's own content.
+
+        Only for the utterances that have one; nothing if there are none.
+        """
+        chosen = batch["aligned"] > 0
+        if not chosen.any():
+            return {}
+        out, mel = {}, batch["aligned_mel"][chosen].transpose(1, 2)
         if self.aligned_voice:
-            voice = self.model.embed_voice(batch["aligned_dvector"] if self.model.needs_dvector else mel)
-            level = (batch["aligned_level"][:, 0], batch["aligned_level"][:, 1])
-            out["aligned"] = self.model.decode(heard, batch["lf0"], voice, level)
+            voice = self.model.embed_voice(batch["aligned_dvector"][chosen] if self.model.needs_dvector else mel)
+            level = batch["aligned_level"][chosen].unbind(1)
+            out["aligned"] = self.model.decode(heard[chosen], batch["lf0"][chosen], voice, (level[0], level[1]))
         if self.aligned_content:
             out["aligned_z"] = self.model.content_encoder(mel).z
         return out
