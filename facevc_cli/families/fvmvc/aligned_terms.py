@@ -16,9 +16,9 @@ def compute_aligned_terms(
 ) -> dict[str, tuple[float, Tensor]]:
     """Returns the terms by name: (weight, value). Empty if no utterance of the batch has a partner.
 
-    batch: `aligned` (B,) is 0 for utterances without a partner; `aligned_mel` (B, T, n_mels) is the partner's. out: `z`,
-    the contents; and of the utterances that have a partner `aligned` (A, T, n_mels), spoken in its voice, and
-    `aligned_z`, its content.
+    batch: `aligned` (B,) is 0 for utterances without a partner; `aligned_mel` (B, T, n_mels) is the partner's. out: `z`
+    holds the contents. For the A utterances that have a partner, `aligned` (A, T, n_mels) is spoken in its voice, and
+    `aligned_z` is its content.
     """
     terms: dict[str, tuple[float, Tensor]] = {}
     if "aligned" not in batch or not (chosen := batch["aligned"] > 0).any():
