@@ -4,7 +4,7 @@ Layout of a store (schema 1):
 
 | place | content |
 | --- | --- |
-| attributes | schema, stage, version, settings (JSON), settings_hash, and attributes of the stage |
+| attributes | schema, stage, version, settings (JSON), settings_hash, content_sha256, and attributes of the stage |
 | index/id, index/speaker, index/<column> | one value per item |
 | index/offset/<frames>, index/length/<frames> | first row, and number of rows, of each item in frames/<frames> |
 | frames/<name> | (sum of lengths, ...), contiguous, so that a crop is one read |
@@ -84,6 +84,11 @@ class Store:
         self._columns: dict[str, list[Any]] = {}
         self._datasets: dict[str, h5py.Dataset] = {}  # looking one up costs more than a crop's read
         self._extents = self._checked.extents
+
+    @property
+    def content_sha256(self) -> str:
+        """The hash of all items in their order. Empty in stores of earlier versions."""
+        return str(self.attributes.get("content_sha256", ""))
 
     def __len__(self) -> int:
         return len(self.ids)

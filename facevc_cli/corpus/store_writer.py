@@ -1,5 +1,6 @@
 """Writes a store. Items are collected in shards, which are merged into one file at the end."""
 
+import hashlib
 import json
 import shutil
 import time
@@ -173,6 +174,7 @@ class StoreWriter:
                     writer.add(item)
                     disk.check()
                 writer.finish()
+                file.attrs["content_sha256"] = writer.digest.hexdigest()
                 for name, array in (statistics or {}).items():
                     file[f"statistics/{name}"] = array
             disk.sync()
@@ -191,8 +193,14 @@ class _ItemsWriter:
         self.lengths: dict[str, list[int]] = {}
         self.vectors: dict[str, list[np.ndarray]] = {}
         self.count = 0
+        self.digest = hashlib.sha256()  # of all items in their order
 
     def add(self, item: Item) -> None:
+        self.digest.update(json.dumps([item.id, item.speaker, item.columns], sort_keys=True, default=float).encode())
+        for group in (item.frames, item.vectors):
+            for name, array in sorted(group.items()):
+                self.digest.update(f"{name} {array.dtype} {array.shape}".encode())
+                self.digest.update(np.ascontiguousarray(array).data)
         self.index["id"].append(item.id)
         self.index["speaker"].append(item.speaker)
         for name, value in item.columns.items():

@@ -31,7 +31,7 @@ from facevc_cli.training.weights import CONFIG, METRICS, TRAINING, WEIGHTS, load
 FORMAT = 1
 # required keys of config.yaml
 HEADER = {"stage": str, "step": int, "weights_sha256": str, "frontend": dict, "config": dict}
-OPTIONAL = {"embedders": dict, "origin": str, "family": str}
+OPTIONAL = {"embedders": dict, "origin": str, "family": str, "made_from": dict}
 FIRST_FAMILY = "fvmvc"  # the family of checkpoints that name none, because earlier versions had only one
 
 
@@ -48,6 +48,7 @@ class Checkpoint:
     metrics: dict[str, Any] = field(default_factory=dict)
     origin: str = ""  # one line for people: what it was trained on
     weights_sha256: str = ""  # of the weights file that was loaded
+    made_from: dict[str, Any] = field(default_factory=dict)  # the seed, and the sha256 of each input of the training
 
     @property
     def family(self) -> Family:
@@ -119,6 +120,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
         read_json(metrics_file) if metrics_file.is_file() else {},
         header.get("origin", ""),
         header["weights_sha256"],
+        header.get("made_from", {}),
     )
 
 
@@ -131,6 +133,11 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             "changed. Copy it again."
         )
     return read_tensors(folder / WEIGHTS)
+
+
+def read_weights_hash(folder: Path | str) -> str:
+    """Reads the sha256 of a checkpoint's or a run's weights from its config.yaml."""
+    return str(_read_header(locate(folder))["weights_sha256"])
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -182,6 +189,7 @@ def save_checkpoint(
                 "weights_sha256": hash_file(temporary / WEIGHTS),
                 "frontend": checkpoint.frontend.as_settings(),
                 "embedders": checkpoint.embedders,
+                "made_from": checkpoint.made_from,
                 "config": to_dict(checkpoint.config),
             }
             (temporary / CONFIG).write_text(dump_yaml(header), encoding="utf-8")

@@ -12,7 +12,8 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Tally
 from facevc_cli.core.settings import to_dict
 from facevc_cli.families.base import Family, TrainingRequest
-from facevc_cli.families.checkpoint import Checkpoint
+from facevc_cli.families.checkpoint import Checkpoint, read_weights_hash
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.training.loop import Loop, Progress, make_accelerator
 from facevc_cli.training.run_folder import RunDirectory
 
@@ -59,10 +60,31 @@ def run_training(family: Family, request: TrainingRequest, options: RunOptions, 
             folder.describe(request.seed, str(accelerator.device))
         task = training.make_task(resume)
         checkpoint = Checkpoint(
-            task.model, request.config, training.frontend, options.stage, embedders=_collect_embedders(request)
+            task.model,
+            request.config,
+            training.frontend,
+            options.stage,
+            embedders=_collect_embedders(request),
+            made_from=_hash_inputs(request) if main else {},
         )
         loop = Loop(task, training.run, training.training, training.validation, folder, checkpoint, accelerator)
         return loop.fit(tally, resume, options.stop_at)
+
+
+def _hash_inputs(request: TrainingRequest) -> dict[str, Any]:
+    """Returns the seed, and the sha256 of each store's content, each table and file, and the initial weights."""
+    stores = {"features": request.features, "voices": request.voices, "faces": request.faces}
+    files = {"pairs": request.pairs, "sampling-weights": request.sampling_weights, **request.files}
+    hashes = {name: store.content_sha256 for name, store in stores.items() if store is not None}
+    hashes |= {name: _hash_file_or_model(path) for name, path in files.items() if path is not None}
+    if request.init_path is not None:
+        hashes["init"] = read_weights_hash(request.init_path)
+    return {"seed": request.seed, **hashes}
+
+
+def _hash_file_or_model(path: Path) -> str:
+    """Hashes a file, or the weights in a folder of CTranslate2."""
+    return hash_file(path / "model.bin" if path.is_dir() else path)
 
 
 def _collect_embedders(request: TrainingRequest) -> dict[str, Any]:

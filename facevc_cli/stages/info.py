@@ -198,6 +198,7 @@ def _describe_header(checkpoint: Checkpoint) -> dict[str, Any]:
         "stage": checkpoint.stage,
         "step": checkpoint.step,
         "origin": checkpoint.origin,
+        "made_from": checkpoint.made_from,
         "preset": checkpoint.config.name,
         "family": checkpoint.config.family,
         "model": asdict(checkpoint.config.model),

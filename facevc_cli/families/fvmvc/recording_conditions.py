@@ -1,8 +1,9 @@
-"""Degrades log-mels as rooms, microphones and noise degrade recordings.
+"""Degrades log-mels as rooms, microphones, noise and other vocal tracts change recordings.
 
 The content encoder hears the degraded log-mel, and its teacher has heard the original. So the encoder learns to ignore
-how a source was recorded. Everything is done on band powers: powers of independent sounds add up, a room smears them
-over time with an exponential decay, and a microphone multiplies them.
+how a source was recorded, and how long its speaker's vocal tract is. Everything is done on band powers. Powers of
+independent sounds add up, a room smears them over time with an exponential decay, a microphone multiplies them, and a
+vocal tract stretches their frequency axis.
 """
 
 import math
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facevc_cli.dsp.mel import MelDefinition
+from facevc_cli.dsp.mel import MelDefinition, find_band_centres_hz, locate_in_bands
 
 DECAY_S = (0.2, 0.9)  # time in which a room's reverberation falls by 60 dB
 REVERBERATION_DB = (-15.0, 3.0)  # power of the reverberation against the direct sound
@@ -19,15 +20,17 @@ CURVE_POINTS, CURVE_DB = 6, 4.0  # a microphone's response: a smooth curve, devi
 NOISE_CURVE_DB, SLOPE_DB = 8.0, 20.0  # the same for the spectrum of noise; its fall from the lowest to the highest band
 NOISE_SNR_DB, SPEECH_SNR_DB = (0.0, 30.0), (5.0, 25.0)  # of steady noise; of other people behind
 FLUCTUATION = 4.0  # shape of the gamma distribution of a noise's power in one band and frame
-SHARES = {"room": 0.5, "microphone": 0.7, "noise": 0.6, "speech": 0.2}  # of the degraded crops
+STRETCH = 1.2  # largest factor of the frequency axis, up or down
+SHARES = {"tract": 0.5, "room": 0.5, "microphone": 0.7, "noise": 0.6, "speech": 0.2}  # of the degraded crops
 TO_LN = {"ln": 1.0, "log10": math.log(10)}  # factor from the log-mel's unit to nepers
 FLOOR = 1e-5  # of a band's magnitude, as in the log-mel
 
 
 class RecordingConditions:
-    """Gives each crop its own room, microphone and noise."""
+    """Gives each crop its own vocal tract, room, microphone and noise."""
 
     def __init__(self, definition: MelDefinition):
+        self.definition = definition
         self.to_ln, self.frame_rate = TO_LN[definition.log], float(definition.frame_rate)
 
     def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
@@ -36,6 +39,8 @@ class RecordingConditions:
         power = (2 * self.to_ln * mel).exp()
         applied = {name: torch.rand(size, generator=generator) < share for name, share in SHARES.items()}
         behind = power.roll(1, 0)  # of the crop before; not yet degraded
+        stretch = STRETCH ** _draw_uniform(size, (-1.0, 1.0), generator)
+        power = _choose(applied["tract"], self._stretch_bands(power, stretch), power)
         reverberant = add_reverberation(power, *self._draw_room(size, generator))
         power = _choose(applied["room"], reverberant, power)
         response = _draw_curve(size, mel.shape[2], CURVE_DB, generator).to(mel)
@@ -45,6 +50,13 @@ class RecordingConditions:
             snr_db = _draw_uniform(size, limits, generator).to(mel)
             power = _choose(applied[name], power + scale_to_snr(added, power, snr_db), power)
         return power.clamp(min=FLOOR**2).log() / (2 * self.to_ln)
+
+    def _stretch_bands(self, power: Tensor, factor: Tensor) -> Tensor:
+        """Moves the power of each band to its frequency times `factor` (B,)."""
+        centres = find_band_centres_hz(self.definition)
+        places = locate_in_bands(self.definition, centres / factor[:, None].numpy())
+        low, share = (torch.from_numpy(array).to(power.device)[:, None].expand(power.shape) for array in places)
+        return torch.lerp(power.gather(2, low), power.gather(2, low + 1), share)
 
     def _draw_room(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Frames in which the reverberation falls by 60 dB, and its power against the direct sound; (size,) each."""

@@ -215,3 +215,17 @@ def test_full_disk_while_renaming_keeps_what_was_there(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert StoreWriter(path, "x", SETTINGS).done == {"a/0"}
     assert [p.name for p in tmp_path.iterdir()] == ["s.h5.parts"]
+
+
+def test_the_content_hash_depends_on_the_items_and_not_on_the_shards(tmp_path):
+    def write(name: str, shard_items: int, change: float = 0.0, order: tuple[int, ...] = (0, 1, 2)) -> str:
+        with StoreWriter(tmp_path / name, "stage", {}, shard_items=shard_items) as writer:
+            for i in range(3):
+                frames = {"mel": np.full((i + 1, 2), i + change * (i == 2), np.float32)}
+                writer.add(Item(f"u{i}", "s", frames, {"d": np.ones(3, np.float32)}, {"seconds": np.float32(i)}))
+            writer.merge([f"u{i}" for i in order])
+        return Store(tmp_path / name).content_sha256
+
+    whole = write("a.h5", 64)
+    assert len(whole) == 64 and write("b.h5", 1) == whole
+    assert write("c.h5", 64, change=1e-6) != whole and write("d.h5", 64, order=(1, 0, 2)) != whole

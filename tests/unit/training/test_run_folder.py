@@ -9,7 +9,10 @@ from helpers.stores import Stores, pretrain
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.settings import to_dict
+from facevc_cli.corpus.store import Store
+from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.families.presets import load_config
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.run_folder import RunDirectory, hash_tables
 
@@ -143,3 +146,28 @@ def test_curves_as_table_and_picture(tmp_path: Path, toy_stores: Stores):
     assert all(0 <= float(r["data_wait"]) <= 1 for r in training)
     assert (tmp_path / "run" / "losses.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_a_checkpoint_says_what_it_was_made_from(starter_stores: Stores, tmp_path: Path):
+    """The stores' contents, tables, the weights to begin from, and the seed; kept through train and import."""
+    weights = tmp_path / "weights.csv"
+    weights.write_text("utterance,weight\nanna/a_1,2\n")
+    pretrain(starter_stores, tmp_path / "first", "starter", stop_at=1)
+    pretrain(
+        starter_stores,
+        tmp_path / "run",
+        "starter",
+        stop_at=1,
+        init=tmp_path / "first",
+        sampling_weights=weights,
+        seed=7,
+    )
+    made_from = load_checkpoint(tmp_path / "run" / "checkpoints" / "last").made_from
+    assert made_from == {
+        "seed": 7,
+        "features": Store(starter_stores.features).content_sha256,
+        "voices": Store(starter_stores.voices).content_sha256,
+        "sampling-weights": hash_file(weights),
+        "init": hash_file(tmp_path / "first" / "checkpoints" / "last" / "model.safetensors"),
+    }
+    assert all(len(value) == 64 for name, value in made_from.items() if name != "seed")

@@ -7,7 +7,7 @@ import torch
 from helpers.pretraining import make_task
 from helpers.stores import Stores
 
-from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, find_band_centres_hz
 from facevc_cli.families.fvmvc import recording_conditions
 from facevc_cli.families.fvmvc.recording_conditions import RecordingConditions, add_reverberation, scale_to_snr
 
@@ -35,6 +35,17 @@ def test_a_click_in_a_room_decays_by_60_db():
     for row, decay in ((0, 20), (1, 30)):
         fall_db = 10 * math.log10(heard[row, 11, 0] / heard[row, 11 + 6, 0])
         assert fall_db == pytest.approx(60 * 6 / decay, rel=1e-4)
+
+
+def test_a_shorter_vocal_tract_moves_a_formant_up():
+    definition = MEL_DEFINITIONS["hifigan"]
+    centres = find_band_centres_hz(definition)
+    power = torch.zeros(3, 2, 80)
+    power[..., 30] = 1.0
+    moved = RecordingConditions(definition)._stretch_bands(power, torch.tensor([1.0, 1.2, 1 / 1.2]))
+    assert torch.equal(moved[0], power[0])
+    for row, factor in ((1, 1.2), (2, 1 / 1.2)):
+        assert centres[int(moved[row, 0].argmax())] == pytest.approx(factor * centres[30], rel=0.03)
 
 
 def test_noise_has_the_asked_level():
