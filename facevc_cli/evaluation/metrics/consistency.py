@@ -79,11 +79,18 @@ def measure_ceiling(conversions: Sequence[Conversion], recordings: Mapping[str, 
 
 
 def measure_driver(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> Terms:
-    """Cosine to the recording of the target that drove the conversion, if it is not among the references."""
+    """Cosine to the recording of the target that drove the conversion.
+
+    Conversions that a face or another person's voice drove do not count.
+    """
     place = lru_cache(maxsize=None)(os.path.realpath)
     terms = []
     for c in conversions:
-        own = [name for name in c.driving if c.driver and name in voices and place(name) == place(c.driver)]
+        own = [
+            name
+            for name in (*c.references, *c.driving)
+            if c.driver and name in voices and place(name) == place(c.driver)
+        ]
         if own:
             terms.append((measure_cosine(voices[c.converted], voices[own[0]]), c))
     return Terms.of(terms)
@@ -124,8 +131,8 @@ METRICS = (
     Metric(
         name="consistency driver",
         better="",
-        definition="Mean cosine to the recording of the target that drove the conversion. It is not among the "
-        "recordings of consistency.",
+        definition="Mean cosine to the recording of the target that drove the conversion. Consistency leaves it out "
+        "if the target has others.",
         measure=lambda conversions, evidence: measure_driver(conversions, evidence.voices),
         beside="consistency",
     ),

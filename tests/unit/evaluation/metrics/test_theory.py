@@ -201,8 +201,8 @@ def test_the_ceiling_takes_what_drove_conversions_and_consistency_does_not():
     found = measure_terms(rows, Evidence(voices, 0.7, PitchGenderJudge()))
     assert found["consistency"].values.tolist() == pytest.approx([(0.96 + 0.6) / 2, 0.96, 0.96, 0.8], abs=EDGE)
     assert found["consistency ceiling"].values.tolist() == pytest.approx([(0.6 + 0 + 0.8) / 3, 0.6], abs=EDGE)
-    assert found["consistency driver"].values.tolist() == pytest.approx([0.8], abs=EDGE)
-    assert [row.target for row in found["consistency driver"].rows] == ["t"]
+    assert found["consistency driver"].values.tolist() == pytest.approx([0.8, 0.8], abs=EDGE)
+    assert [row.target for row in found["consistency driver"].rows] == ["t", "w"]  # r1 did not drive v's
 
 
 def test_an_independent_judge_has_the_same_metrics_under_its_name():
