@@ -38,6 +38,7 @@ class VoiceFilterJudge:
         alone = SessionOptions()
         # the default pins a thread to each core and hangs if another process holds a core
         alone.intra_op_num_threads = 1
+        alone.enable_cpu_mem_arena = False  # it would keep 150 MB after a long recording
         self._session = InferenceSession(path, alone, providers=["CPUExecutionProvider"])
 
     @staticmethod
