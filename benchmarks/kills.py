@@ -117,7 +117,10 @@ class Bench:
                 "--device",
                 "cpu",
             ],
-            "evaluate": [o, "-o", o / "evaluation", "--recogniser", "none", "--no-naturalness", "--jobs", 2],
+            "evaluate": [
+                *(o, "-o", o / "evaluation", "--recogniser", "none", "--no-naturalness", "--no-independent-judges"),
+                *("--jobs", 2),
+            ],
         }
         return [sys.executable, "-m", "facevc_cli", stage, *map(str, arguments[stage])]
 

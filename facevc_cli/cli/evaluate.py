@@ -18,7 +18,8 @@ TABLE, TEST = "TABLE.csv", "FILE.html"
 ABOUT_TARGETS = (
     "About targets: target, gender, references (recordings separated by |), parallel (of the source's words)."
 )
-JUDGE = "Whose voice embeddings are compared: resemblyzer, or the name of an installed package's judge."
+JUDGE = "Whose voice embeddings are compared: resemblyzer, voicefilter, campplus, or an installed package's judge."
+OTHERS = "Compare voices also by voicefilter and campplus, if installed. They trained no model of facevc."
 METRIC = "Also measure this metric of an installed package. May be repeated."
 ANSWERS = "Answers to a listening test, for MOS and CPR. May be repeated."
 
@@ -58,6 +59,7 @@ def evaluate(
         _judged("--by", metavar="COLUMN", help="Also give the figures for each value of this column. May be repeated."),
     ] = None,
     speaker_judge: Annotated[str, _judged(help=JUDGE)] = "resemblyzer",
+    independent_judges: Annotated[bool, _judged("--independent-judges/--no-independent-judges", help=OTHERS)] = True,
     metric: Annotated[list[str] | None, _judged("--metric", metavar="NAME", help=METRIC)] = None,
     recogniser: Annotated[
         str, _judged(help="The recogniser for WER and CER: auto, none, or a CTranslate2 Whisper folder or name.")
@@ -107,6 +109,7 @@ def evaluate(
         recogniser=recogniser,
         language=language,
         naturalness=naturalness,
+        independent_judges=independent_judges,
         calibrate=calibrate,
         seed=seed,
         jobs=jobs,

@@ -38,7 +38,8 @@ def show(results: Results, summary: Summary) -> None:
         results.write_line(
             f"threshold {threshold['theta']:.3f}, equal error {threshold['eer']:.1%}: {threshold['origin']}"
         )
-    results.write_line(f"gender heard by {data['gender_judge']}; voices compared by {data['speaker_judge']}")
+    compared = ", ".join([data["speaker_judge"], *data["independent_judges"]])
+    results.write_line(f"gender heard by {data['gender_judge']}; voices compared by {compared}")
 
 
 def _show_side_by_side(results: Results, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:

@@ -1,9 +1,9 @@
-"""The judges: the speaker judge, and the ones that need an installed package."""
+"""The judges: the speaker judges, and the ones that need an installed package."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 import numpy as np
@@ -21,11 +21,13 @@ from facevc_cli.evaluation.metrics.naturalness import (
     is_dnsmos_installed,
 )
 from facevc_cli.evaluation.metrics.voices import Embedder
+from facevc_cli.evaluation.speaker_judges.registry import INDEPENDENT
 from facevc_cli.evaluation.threshold import Threshold, load_packaged_threshold
 from facevc_cli.voices.dvector import EMBEDDER_VERSION, VoiceEmbedder
 
 RESEMBLYZER = "resemblyzer"
-PLUGINS = Plugins("facevc.speaker_judges", "--speaker-judge", "speaker judge", (RESEMBLYZER,))
+OWN_JUDGES = (RESEMBLYZER, *INDEPENDENT)
+PLUGINS = Plugins("facevc.speaker_judges", "--speaker-judge", "speaker judge", OWN_JUDGES)
 Judge = TypeVar("Judge")
 EVAL_EXTRA = install_command("eval")
 
@@ -34,6 +36,8 @@ EVAL_EXTRA = install_command("eval")
 class Judges:
     """The judges of an evaluation. If embedder is None, each process loads the speaker judge called `speaker`.
 
+    independent: further speaker judges by name, which trained no model here. They hear the same files. If a value is
+    None, each process loads that judge.
     name: the speaker judge's name in the cache. threshold: the cosine from which it takes two voices for one person;
     None if unknown.
     """
@@ -46,6 +50,7 @@ class Judges:
     dnsmos: NaturalnessJudge | None = None
     speaker: str = RESEMBLYZER
     threshold: Threshold | None = field(default_factory=load_packaged_threshold)
+    independent: Mapping[str, Embedder | None] = field(default_factory=dict)
 
     @property
     def gender_needs_dvectors(self) -> bool:
@@ -80,9 +85,9 @@ class _CheckedJudge:
         return vector / np.linalg.norm(vector)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def load_speaker_judge(name: str) -> Embedder:
-    """Load a speaker judge by name, once per process: Resemblyzer, or an entry point of the group
+    """Load a speaker judge by name, once per process: one of OWN_JUDGES, or an entry point of the group
     facevc.speaker_judges.
 
     The entry point's object is called without arguments. It returns an object with embed(wav (n,) float32 at 16 kHz) ->
@@ -91,16 +96,20 @@ def load_speaker_judge(name: str) -> Embedder:
     """
     if name == RESEMBLYZER:
         return VoiceEmbedder("cpu")
+    if name in INDEPENDENT:
+        return INDEPENDENT[name]()
     return _CheckedJudge(name, PLUGINS.make(name))
 
 
 def name_speaker_judge(name: str) -> str:
     """Make the speaker judge's name in the cache.
 
-    It includes the package's version, and the judge's own `name` if it has one.
+    It includes the package's version or the weights' sha256, and the judge's own `name` if it has one.
     """
     if name == RESEMBLYZER:
         return f"{RESEMBLYZER}-{EMBEDDER_VERSION}"
+    if name in INDEPENDENT:
+        return INDEPENDENT[name].name
     judge = load_speaker_judge(name)
     package = PLUGINS.find(name).dist
     parts = [
@@ -111,12 +120,15 @@ def name_speaker_judge(name: str) -> str:
     return re.sub(r"[^\w.]+", "-", "-".join(part for part in dict.fromkeys(parts) if part))
 
 
-def choose_judges(speaker: str, recogniser: str, language: str | None, naturalness: bool, notes: list[str]) -> Judges:
+def choose_judges(
+    speaker: str, recogniser: str, language: str | None, naturalness: bool, independent: bool, notes: list[str]
+) -> Judges:
     """Choose and load the judges. One that the user named must load.
 
     A default one that does not load is left out, with a note.
 
     recogniser: auto (the packaged one, if installed), none, a CTranslate2 Whisper folder, or a model's name.
+    independent: whether the independent speaker judges hear the files too.
     """
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
         raise UsageError(f"--language {language!r}: expected the code of a language, such as en.")
@@ -125,6 +137,10 @@ def choose_judges(speaker: str, recogniser: str, language: str | None, naturalne
         if speaker == RESEMBLYZER
         else Judges(name=name_speaker_judge(speaker), speaker=speaker, threshold=None)
     )
+    if speaker in INDEPENDENT:
+        load_speaker_judge(speaker)
+    if independent:
+        judges = replace(judges, independent=_choose_independent(speaker, notes))
     if recogniser == "auto" and not is_whisper_packaged():
         notes.append(
             f"WER and CER are off: no recogniser is installed ({EVAL_EXTRA}, then --recogniser FOLDER or base)"
@@ -146,6 +162,20 @@ def choose_judges(speaker: str, recogniser: str, language: str | None, naturalne
         return replace(judges, dnsmos=_load_or_note(DNSMOS, "DNSMOS is off", notes))
     notes.append(f"DNSMOS is off: speechmos is not installed ({EVAL_EXTRA})")
     return judges
+
+
+def _choose_independent(speaker: str, notes: list[str]) -> dict[str, Embedder | None]:
+    """Choose the independent judges that are installed and load. A note names each other one."""
+    chosen: dict[str, Embedder | None] = {}
+    for name, judge in INDEPENDENT.items():
+        off = f"similarities by {name} are off"
+        if name == speaker:
+            continue
+        if not judge.is_installed():
+            notes.append(f"{off}: {judge.package} is not installed ({judge.install_command})")
+        elif _load_or_note(partial(load_speaker_judge, name), off, notes):
+            chosen[name] = None
+    return chosen
 
 
 def _load_or_note(load: Callable[[], Judge], off: str, notes: list[str]) -> Judge | None:

@@ -4,7 +4,7 @@ Each content is judged once and cached, in several processes. A bad file is list
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from facevc_cli.core.progress import Tally
 from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.core.workers import Workers
 from facevc_cli.evaluation.cache import Cache
-from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, load_speaker_judge, name_speaker_judge
+from facevc_cli.evaluation.judges import OWN_JUDGES, RESEMBLYZER, Judges, load_speaker_judge, name_speaker_judge
 from facevc_cli.evaluation.lending import borrow, lend, uses_accelerator
 from facevc_cli.evaluation.metrics.intelligibility import Recogniser, Transcript
 from facevc_cli.evaluation.metrics.mel_cepstral_distortion import (
@@ -25,7 +25,7 @@ from facevc_cli.evaluation.metrics.mel_cepstral_distortion import (
     is_distortion_available,
 )
 from facevc_cli.evaluation.metrics.naturalness import NaturalnessJudge
-from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, HeardVoice, listen
+from facevc_cli.evaluation.metrics.voices import JUDGE_RATE, Embedder, HeardVoice, listen
 from facevc_cli.files.audio import load_audio
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.manifest.conversion import Conversion
@@ -54,7 +54,9 @@ class _Question:
         """What other processes get in place of the judge. None if it must stay in this process."""
         if isinstance(self.judge, str):  # a name: each process loads the judge itself
             return (
-                None if self.judge != RESEMBLYZER and uses_accelerator(load_speaker_judge(self.judge)) else self.judge
+                None
+                if self.judge not in OWN_JUDGES and uses_accelerator(load_speaker_judge(self.judge))
+                else self.judge
             )
         return lend(self.judge)
 
@@ -72,9 +74,15 @@ class _Distortions:
 
 
 def _hear(judge: Any, path: str) -> np.ndarray:
-    return listen(
-        load_audio(path, JUDGE_RATE)[0], load_speaker_judge(judge) if isinstance(judge, str) else borrow(judge)
-    ).to_row()
+    return listen(load_audio(path, JUDGE_RATE)[0], _borrow_speaker_judge(judge)).to_row()
+
+
+def _embed(judge: Any, path: str) -> np.ndarray:
+    return np.asarray(_borrow_speaker_judge(judge).embed(load_audio(path, JUDGE_RATE)[0]), np.float32)
+
+
+def _borrow_speaker_judge(judge: Any) -> Embedder:
+    return load_speaker_judge(judge) if isinstance(judge, str) else borrow(judge)
 
 
 def _score(judge: Any, path: str) -> np.ndarray:
@@ -115,20 +123,51 @@ class JudgeAnswers:
 
     def hear_voices(self, paths: Sequence[str]) -> dict[str, HeardVoice]:
         """Hear every readable file with the speaker judge: embedding and pitch by path."""
-        judge = self._judges.speaker if self._judges.embedder is None else self._judges.embedder
-        return self._hear_voices(paths, self._judges.name, judge, self._tally)
+        question = self._ask_speaker_judge()
+        with self._make_workers(question, len(paths)) as workers:
+            return self._hear_voices(paths, question, workers, self._tally)
+
+    def hear_all_voices(self, paths: Sequence[str]) -> tuple[dict[str, HeardVoice], dict[str, dict[str, HeardVoice]]]:
+        """Hear every readable file with the speaker judge, then with the independent ones, in the same processes.
+
+        Returns voices by path, and by judge and path. The pitch is measured once.
+        """
+        question = self._ask_speaker_judge()
+        with self._make_workers(question, len(paths)) as workers:
+            voices = self._hear_voices(paths, question, workers, self._tally)
+            independent = {}
+            for name, judge in self._judges.independent.items():
+                question = _Question(
+                    f"embeddings-{name_speaker_judge(name)}",
+                    f"listening by {name}",
+                    _embed,
+                    name if judge is None else judge,
+                    self._hash,
+                )
+                rows = self._ask_each({path: path for path in voices}, question, workers)
+                independent[name] = {path: replace(voices[path], embedding=row) for path, row in rows.items()}
+        return voices, independent
 
     def hear_dvectors(self, paths: Sequence[str]) -> dict[str, HeardVoice]:
         """Hear files with Resemblyzer, whatever the speaker judge is.
 
         They were heard before, so the tally does not count them again.
         """
-        return self._hear_voices(paths, name_speaker_judge(RESEMBLYZER), RESEMBLYZER, Tally(self._tally.reporter))
-
-    def _hear_voices(self, paths: Sequence[str], name: str, judge: Any, tally: Tally) -> dict[str, HeardVoice]:
-        question = _Question(f"voices-{name}", "listening", _hear, judge, self._hash)
+        question = self._ask_voices(name_speaker_judge(RESEMBLYZER), RESEMBLYZER)
         with self._make_workers(question, len(paths)) as workers:
-            rows = self._ask_each({path: path for path in paths}, question, workers, tally)
+            return self._hear_voices(paths, question, workers, Tally(self._tally.reporter))
+
+    def _ask_speaker_judge(self) -> _Question:
+        judges = self._judges
+        return self._ask_voices(judges.name, judges.speaker if judges.embedder is None else judges.embedder)
+
+    def _ask_voices(self, name: str, judge: Any) -> _Question:
+        return _Question(f"voices-{name}", "listening", _hear, judge, self._hash)
+
+    def _hear_voices(
+        self, paths: Sequence[str], question: _Question, workers: Workers, tally: Tally
+    ) -> dict[str, HeardVoice]:
+        rows = self._ask_each({path: path for path in paths}, question, workers, tally)
         return {path: HeardVoice.from_row(row) for path, row in rows.items()}
 
     def score_naturalness(self, paths: Sequence[str], judge: NaturalnessJudge) -> dict[str, float]:
@@ -200,10 +239,10 @@ class JudgeAnswers:
             else:
                 rows[name] = row
                 skip(name)
-        few = len(waiting) <= FEW_FILES or workers.jobs == 1
-        answer = partial(_answer, question.ask, question.judge if few else question.lend(), question.what)
+        lent = None if len(waiting) <= FEW_FILES or workers.jobs == 1 else question.lend()
+        answer = partial(_answer, question.ask, question.judge if lent is None else lent, question.what)
         try:
-            found = (Workers(1) if few else workers).map(
+            found = (Workers(1) if lent is None else workers).map(
                 answer, [(key, asked[alike[0]]) for key, alike in waiting.items()], outlive=True
             )
             for (key, _), row, problem in found:

@@ -177,7 +177,7 @@ def _collect_about(row: Row, people: _Table, spoken: _Table) -> dict[str, str]:
 
 
 def _drop_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], list[str]]:
-    """Drop a target's driving recordings from its references, if others remain. Return notes too."""
+    """Move a target's driving recordings out of its references, if others remain. Return notes too."""
     place = lru_cache(maxsize=None)(os.path.realpath)
     driving: dict[str, set[str]] = {}
     for c in conversions:
@@ -185,13 +185,14 @@ def _drop_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], 
             driving.setdefault(c.target, set()).add(place(c.driver))
     dropped: set[str] = set()
     only: set[str] = set()
-    left: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+    left: dict[tuple[str, tuple[str, ...]], tuple[tuple[str, ...], tuple[str, ...]]] = {}  # references, driving
     for c in conversions:
         if c.target in driving and (c.target, c.references) not in left:
             kept = tuple(name for name in c.references if place(name) not in driving[c.target])
             if len(kept) < len(c.references):
                 (dropped if kept else only).add(c.target)
-            left[c.target, c.references] = kept or c.references
+            gone = tuple(name for name in c.references if name not in kept)
+            left[c.target, c.references] = (kept, gone) if kept else (c.references, ())
     notes = []
     if dropped:
         notes.append(
@@ -203,7 +204,10 @@ def _drop_drivers(conversions: Sequence[Conversion]) -> tuple[list[Conversion], 
             f"the only reference is the recording that drove the conversion for {len(only)} targets, so their "
             f"consistency flatters voice-driven systems: {_join_names(sorted(only))}"
         )
-    return [replace(c, references=left.get((c.target, c.references), c.references)) for c in conversions], notes
+    parted = [left.get((c.target, c.references), (c.references, ())) for c in conversions]
+    return [
+        replace(c, references=kept, driving=gone) for c, (kept, gone) in zip(conversions, parted, strict=True)
+    ], notes
 
 
 def _find_parallel(target: str, source_id: str, people: _Table) -> str:

@@ -13,7 +13,8 @@ class Conversion:
     identity. face: the image or recording that was asked for. driver: the file that the voice really came from.
     Genders: "male", "female" or "".
     source_speaker: who speaks in the source. references: recordings of the target's real voice. parallel: the target's
-    own recording of the same words. about: every other column.
+    own recording of the same words. driving: further recordings of the target's real voice, which drove conversions and
+    are therefore not compared with them. about: every other column.
     """
 
     system: str
@@ -32,6 +33,7 @@ class Conversion:
     driver: str = ""
     parallel: str = ""
     source_speaker: str = ""
+    driving: tuple[str, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:

@@ -51,6 +51,7 @@ class EvaluateConfig:
     recogniser: str = "auto"
     language: str | None = None  # the spoken language, such as "en"; None: recognised for each source
     naturalness: bool = True
+    independent_judges: bool = True  # also compare voices by the judges that trained no model here, if installed
     calibrate: Path | None = None
     seed: int = 0
     jobs: int = 0  # processes; 0: one per CPU
@@ -72,17 +73,24 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     Writes metrics.json, metrics.csv and report.html into the output folder, if there is one.
 
     judges: used instead of the judges that the config names.
-    Summary.data has the content of metrics.json: the result of `evaluation.results.to_json`, `speaker_judge` and
-    `excluded`. If there are answers of listeners, it also has `listening` (label -> MOS, CPR). A file that cannot be
-    read is a failure. Its conversions do not count.
+    Summary.data has the content of metrics.json: the result of `evaluation.results.to_json`, `speaker_judge`,
+    `independent_judges` and `excluded`. If there are answers of listeners, it also has `listening` (label -> MOS, CPR).
+    A file that cannot be read is a failure. Its conversions do not count.
     """
     added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
     if judges is None:
-        judges = choose_judges(config.speaker_judge, config.recogniser, config.language, config.naturalness, notes)
+        judges = choose_judges(
+            config.speaker_judge,
+            config.recogniser,
+            config.language,
+            config.naturalness,
+            config.independent_judges,
+            notes,
+        )
     listening = JudgeAnswers(judges, _choose_cache_folder(config), tally, config.jobs)
-    voices = listening.hear_voices(_list_files(found.conversions))
+    voices, independent = listening.hear_all_voices(_list_files(found.conversions))
     heard = [c for c in found.conversions if c.converted in voices]
     if not heard:
         raise FaceVCError(
@@ -94,7 +102,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
         notes.append(
             f"SHR and SDR are off: no threshold is known for {judges.name} (pass real recordings with --calibrate)"
         )
-    evidence = _gather_evidence(heard, voices, threshold, listening, judges)
+    evidence = replace(_gather_evidence(heard, voices, threshold, listening, judges), independent=independent)
     evaluation = measure(
         heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed
     )
@@ -110,7 +118,12 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     evaluation = replace(evaluation, systems=_join_answers(evaluation, answers))
     for note in evaluation.notes:
         reporter.note(note)
-    data = {**to_json(evaluation), "speaker_judge": judges.name, "excluded": found.excluded}
+    data = {
+        **to_json(evaluation),
+        "speaker_judge": judges.name,
+        "independent_judges": list(independent),
+        "excluded": found.excluded,
+    }
     if answers:
         data["listening"] = {
             label: {name: figure.to_json() for name, figure in figures.items()} for label, figures in answers.items()
@@ -143,7 +156,7 @@ def _gather_evidence(
 def _list_files(conversions: Sequence[Conversion]) -> list[str]:
     """Lists every file that the judges hear, once: conversions, then sources, then real recordings of the targets."""
     names = [c.converted for c in conversions] + [c.source for c in conversions if c.source]
-    return list(dict.fromkeys(names + [name for c in conversions for name in c.references]))
+    return list(dict.fromkeys(names + [name for c in conversions for name in (*c.references, *c.driving)]))
 
 
 def _find_threshold(config: EvaluateConfig, listening: JudgeAnswers, judges: Judges) -> Threshold | None:

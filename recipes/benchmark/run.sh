@@ -20,7 +20,7 @@
 #   --degrade SPECS        worse images beside it, such as "blur=4 jpeg=10"
 #   --others TABLES        other systems' conversions to measure with it: CSV tables as README.md says
 #   --by COLUMNS           of --labels, such as "age_bin group": figures of each of their values
-#   --judges NAME          light, or all: a recogniser for WER and CER and predicted MOS too, with the extra [eval] (all)
+#   --judges NAME          light, or all: a recogniser for WER and CER, predicted MOS and further speaker judges too, with the extra [eval] (all)
 #   --language NAME        spoken in the sources, such as en; by default recognised
 #   --listening-test FILE  an HTML page for people to judge by, too
 #   --device NAME          (auto)

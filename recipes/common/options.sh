@@ -42,11 +42,11 @@ needs() {
         die "stages $1 to $2 need the package $3, which is not installed: pip install 'facevc[$4]'"
 }
 
-# --judges light|all -> $heard, options of `facevc evaluate`: without the recogniser and the MOS predictor it takes seconds.
+# --judges light|all -> $heard, options of `facevc evaluate`: without the recogniser, the MOS predictors and the independent judges it takes seconds.
 # shellcheck disable=SC2034  # run.sh uses it
 set_judges() {
     case "${judges:?}" in
-        light) heard=(--recogniser none --no-naturalness) ;;
+        light) heard=(--recogniser none --no-naturalness --no-independent-judges) ;;
         all) heard=() ;;
         *) die "--judges '$judges': expected light or all" ;;
     esac

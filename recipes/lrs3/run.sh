@@ -21,7 +21,7 @@
 #   --vocoder PATH     a Parallel WaveGAN checkpoint trained on this log-mel, as the paper's; else Griffin-Lim (auto)
 #   --device NAME      (auto)
 #   --precision NAME   of the trainings: no or bf16 (no)
-#   --judges NAME      of the figures: light, or all: a recogniser for CER and predicted MOS too, with the extra [eval] (all)
+#   --judges NAME      of the figures: light, or all: a recogniser for CER, predicted MOS and further speaker judges too, with the extra [eval] (all)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #
 #   0 choose clips   1 extract-wav   2 extract-features   3 extract-face   4 extract-spkemb   5 pretrain   6 train

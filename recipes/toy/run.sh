@@ -12,7 +12,7 @@
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --vocoder NAME     of stage 7 (griffin-lim)
 #   --device NAME      of the trainings and of stage 7 (cpu)
-#   --judges NAME      of stage 8: light, or all: a recogniser for CER and predicted MOS too, with the extra [eval] (light)
+#   --judges NAME      of stage 8: light, or all: a recogniser for CER, predicted MOS and further speaker judges too, with the extra [eval] (light)
 #
 #   1 extract-wav   2 extract-features   3 extract-face   4 extract-spkemb   5 pretrain   6 train   7 convert   8 evaluate
 set -euo pipefail

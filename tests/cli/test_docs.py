@@ -454,7 +454,7 @@ def test_the_additions_of_contributing_work(folder, monkeypatch):
     ]
     recording(folder / "second.wav", 0.7)
     write_table(folder / "real.csv", [*rows, {"file": "second.wav", "speaker": "a"}])
-    quick = ["--recogniser", "none", "--no-naturalness", "--no-html", "--json"]
+    quick = ["--recogniser", "none", "--no-naturalness", "--no-independent-judges", "--no-html", "--json"]
     found = call(
         "evaluate", "converted", "--metric", metric, "--speaker-judge", judge, "--calibrate", "real.csv", *quick
     ).stdout

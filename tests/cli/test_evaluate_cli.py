@@ -8,13 +8,13 @@ import typer
 from typer.testing import CliRunner
 
 from facevc_cli.cli.evaluate import evaluate
-from facevc_cli.evaluation import listening
+from facevc_cli.evaluation import judges, listening
 from facevc_cli.files.audio import save_audio
 from facevc_cli.files.tables import write_table
 
 app = typer.Typer()
 app.command()(evaluate)
-QUICK = ["--recogniser", "none", "--no-naturalness", "--no-html"]
+QUICK = ["--recogniser", "none", "--no-naturalness", "--no-independent-judges", "--no-html"]
 
 
 class Bands:
@@ -57,7 +57,7 @@ def call(tmp_path, monkeypatch):
 
     def run(*arguments: str, columns: int | None = 220):
         """columns: None leaves the width to the stream, which is a pipe here."""
-        return CliRunner().invoke(app, [*arguments, *QUICK], env={"COLUMNS": columns and str(columns)})
+        return CliRunner().invoke(app, [*QUICK, *arguments], env={"COLUMNS": columns and str(columns)})
 
     return run
 
@@ -110,6 +110,22 @@ def test_tables_are_all_that_is_on_stdout(call, quiet):
         and "gender heard by" not in told
         and ("done, " in told and "SHO and SHR are off" in told) == (not quiet)
     )
+
+
+def test_independent_judges_hear_too_unless_switched_off(call, monkeypatch):
+    class Taken:
+        name = package = "taken"
+        is_installed = staticmethod(lambda: True)
+
+        def embed(self, wav: np.ndarray) -> np.ndarray:
+            return np.array([1.0, 0], np.float32)
+
+    monkeypatch.setattr(judges, "INDEPENDENT", {"campplus": Taken})
+    judges.load_speaker_judge.cache_clear()
+    found = call("manifest.csv", "--independent-judges", "--json")
+    judges.load_speaker_judge.cache_clear()
+    assert json.loads(found.stdout)["independent_judges"] == ["campplus"], found.output
+    assert call("manifest.csv").stdout.splitlines()[-1].endswith("voices compared by resemblyzer-0.1.4")
 
 
 def test_a_folder_by_the_names_of_its_files(call):

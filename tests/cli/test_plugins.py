@@ -329,7 +329,8 @@ def table(tmp_path, monkeypatch):
                 }
             )
     write_table(tmp_path / "manifest.csv", rows)
-    return ["evaluate", tmp_path / "manifest.csv", "-o", tmp_path / "out", "--recogniser", "none", "--no-naturalness"]
+    quick = ["--recogniser", "none", "--no-naturalness", "--no-independent-judges"]
+    return ["evaluate", tmp_path / "manifest.csv", "-o", tmp_path / "out", *quick]
 
 
 def test_evaluate_with_a_metric_of_another_package(table, tmp_path):

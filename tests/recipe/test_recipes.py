@@ -424,7 +424,18 @@ CARD = {
         ("starter", "M>M", "SDO", 0.84, 10, "", ""),
         ("starter", "F>F", "SHO", 0.95, 2, "", ""),
     ],
-    "voices": [("starter", "all", "naturalness", 4.0249, 8, 3.9, 4.1)],
+    "voices": [
+        ("starter", "all", "naturalness", 4.0249, 8, 3.9, 4.1),
+        ("starter", "all", "consistency", 0.75, 8, "", ""),
+        ("starter", "all", "consistency driver", 0.8, 8, "", ""),
+        ("starter", "all", "voicefilter consistency driver", 0.7, 8, "", ""),
+        ("starter", "all", "voicefilter consistency source", 0.355, 8, "", ""),
+        ("starter", "recordings=2", "voicefilter consistency", 0.68, 4, "", ""),
+        ("starter", "all", "voicefilter consistency", 0.72, 8, "", ""),
+        ("starter", "recordings=2", "voicefilter consistency ceiling", 0.8, 4, 0.7, 0.9),
+        ("starter", "all", "voicefilter consistency ceiling", 0.8, 4, 0.7, 0.9),
+        ("starter", "all", "campplus leakage strangers", 0.08, 8, "", ""),
+    ],
 }
 
 
@@ -432,6 +443,12 @@ def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(
     tmp_path: Path, starter_data: Path, stand_in: Path
 ) -> None:
     out = tmp_path / "out"
+    with open(starter_data / "speech.csv", "a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(  # of each fourth speaker two more; one of them is too long
+            [f"u{i}-{k}", f"speech/u{i}-{k}.opus", "librispeech", f"s{i}", "female", "", "en", seconds, "words of more"]
+            for i in range(0, 40, 4)
+            for k, seconds in ((1, "15.0"), (2, "6.0"))
+        )
     for name, rows in CARD.items():
         (out / "evaluation" / name).mkdir(parents=True)
         with open(out / "evaluation" / name / "metrics.csv", "w", newline="", encoding="utf-8") as file:
@@ -463,6 +480,15 @@ def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(
     assert all(len(row["references"].split("|")) == 2 and row["age_bin"] for row in labels)
     assert {path.name for path in (out / "card" / "faces").glob("*/*")} == {"1.jpg"}
     assert len(list((out / "card" / "images").glob("*/*"))) == 48 and len(list((out / "card" / "two").iterdir())) == 2
+    voices = {row["target"]: row for row in table(out / "card" / "voices.csv")}
+    assert set(voices) == {row["source_id"] for row in sources} and {row["recordings"] for row in voices.values()} == {
+        "1",
+        "2",
+    }
+    for name, row in voices.items():
+        known = [f"{name}.opus", f"{name}-2.opus"][: 2 if int(name[1:]) % 4 == 0 else 1]
+        assert [Path(path).name for path in row["references"].split("|")] == known
+        assert row["recordings"] == str(len(known))
     assert len(pairs) == 3 * len(sources) and all(row["source"] != row["voice"] for row in pairs)
 
     card = (out / "card.md").read_text(encoding="utf-8")
@@ -476,6 +502,12 @@ def test_the_model_cards_tables_are_made_of_held_out_people_and_the_figures(
         "| F0 deviation, Hz | 34 (22 to 49) |  |  |  |  |",
         "| predicted MOS (DistillMOS) | 4.02 (3.90 to 4.10) |  |  |  |  |",
         "| between the genders | 0.360 |",
+        "| cosine to the recording | .800 |  |  |  |  |",
+        "| cosine to the recording, by voicefilter | .700 |  |  |  |  |",
+        "| ... of the unchanged source | .355 |  |  |  |  |",
+        "| ... of the source to those speakers (two strangers) | .080 |  |  |  |  |",
+        "| cosine to another recording of the speaker, by voicefilter | .680 |",
+        "| ... between both recordings (ceiling) | .800 (.700 to .900) |",
         "| within one | 0.120 |",
         "| F>F | 0.150 |",
     ):

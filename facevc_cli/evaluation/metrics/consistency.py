@@ -1,13 +1,18 @@
-"""Consistency: how close a conversion is to the target's real voice; the control is other people of that gender."""
+"""Consistency: how close a conversion is to the target's real voice.
 
+The control is other people of that gender. The ceiling is two real recordings of the target.
+"""
+
+import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source, make_source_baseline
 from facevc_cli.evaluation.metrics.people import average_voices
-from facevc_cli.evaluation.metrics.voices import HeardVoice
+from facevc_cli.evaluation.metrics.voices import HeardVoice, measure_cosine
 from facevc_cli.manifest.conversion import Conversion
 
 
@@ -59,6 +64,38 @@ def measure_control(
     )
 
 
+def measure_ceiling(conversions: Sequence[Conversion], recordings: Mapping[str, Sequence[HeardVoice]]) -> Terms:
+    """Mean cosine between two real recordings of the target, over all pairs. Targets with one recording do not count.
+
+    recordings: the target's references, and what drove conversions to it.
+    """
+    alike = {}
+    for target, heard in recordings.items():
+        n = len(heard)
+        if n > 1:
+            cosines = (stacked := np.stack([voice.embedding for voice in heard]).astype(np.float64)) @ stacked.T
+            alike[target] = float((cosines.sum() - np.trace(cosines)) / (n * (n - 1)))
+    return Terms.of([(alike[c.target], c) for c in conversions if c.target in alike])
+
+
+def measure_driver(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> Terms:
+    """Cosine to the recording of the target that drove the conversion.
+
+    Conversions that a face or another person's voice drove do not count.
+    """
+    place = lru_cache(maxsize=None)(os.path.realpath)
+    terms = []
+    for c in conversions:
+        own = [
+            name
+            for name in (*c.references, *c.driving)
+            if c.driver and name in voices and place(name) == place(c.driver)
+        ]
+        if own:
+            terms.append((measure_cosine(voices[c.converted], voices[own[0]]), c))
+    return Terms.of(terms)
+
+
 METRICS = (
     Metric(
         name="consistency",
@@ -82,6 +119,22 @@ METRICS = (
         ),
         beside="consistency",
         needs="the consistency control and matching are off: no two targets of one known gender have real recordings",
+    ),
+    Metric(
+        name="consistency ceiling",
+        better="",
+        definition="Mean cosine between two real recordings of the target, among them those that drove a conversion.",
+        measure=lambda conversions, evidence: measure_ceiling(conversions, evidence.recordings),
+        beside="consistency",
+        needs="the consistency ceiling is off: no target has two real recordings",
+    ),
+    Metric(
+        name="consistency driver",
+        better="",
+        definition="Mean cosine to the recording of the target that drove the conversion. Consistency leaves it out "
+        "if the target has others.",
+        measure=lambda conversions, evidence: measure_driver(conversions, evidence.voices),
+        beside="consistency",
     ),
     make_source_baseline(
         "consistency",

@@ -1,7 +1,7 @@
 """Evidence: the judges' answers, which are all that a metric knows besides the conversions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ class Evidence:
     voices: embedding and pitch of every recording. theta: the cosine from which two voices count as one; None if
     unknown.
     gender_voices: what the gender judge hears, if it needs other embeddings. distortions: dB by (converted, parallel).
+    independent: by name of an independent speaker judge, what it hears in every recording.
     everyone: the conversions of all systems. Control people are drawn from them by `seed`, so each system has the same
     ones.
     """
@@ -35,11 +36,22 @@ class Evidence:
     gender_voices: Mapping[str, HeardVoice] | None = None
     everyone: Sequence[Conversion] = ()
     seed: int = 0
+    independent: Mapping[str, Mapping[str, HeardVoice]] = field(default_factory=dict)
 
     @cached_property
     def real(self) -> dict[str, list[HeardVoice]]:
         """Real utterances by target."""
         return find_real_voices(self.everyone, self.voices)
+
+    @cached_property
+    def recordings(self) -> dict[str, list[HeardVoice]]:
+        """Real utterances by target, and the recordings that drove conversions."""
+        return find_real_voices(self.everyone, self.voices, driving=True)
+
+    @cached_property
+    def by_judge(self) -> "dict[str, Evidence]":
+        """The evidence with the voices of each independent judge."""
+        return {name: replace(self, voices=voices, independent={}) for name, voices in self.independent.items()}
 
     @cached_property
     def others(self) -> dict[str, list[str]]:

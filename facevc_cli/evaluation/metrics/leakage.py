@@ -51,19 +51,22 @@ def draw_control_sources(
 
 
 def measure_control(
-    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], others: Mapping[str, list[str]]
+    conversions: Sequence[Conversion],
+    voices: Mapping[str, HeardVoice],
+    others: Mapping[str, list[str]],
+    part: Part = get_converted,
 ) -> Terms:
     """Mean cosine to other speakers' source utterances, without recordings of the target.
 
-    Leakage has this value if only the gender remains.
+    Leakage has this value if only the gender remains. With `part` = get_source: the cosine of two strangers.
     """
     place = lru_cache(maxsize=None)(os.path.realpath)
     terms = []
     for c in conversions:
-        targets = {place(name) for name in (c.driver, *c.references) if name}
+        targets = {place(name) for name in (c.driver, *c.references, *c.driving) if name}
         strangers = [voices[name].embedding for name in others.get(c.source_id, ()) if place(name) not in targets]
-        if strangers:
-            terms.append((float(voices[c.converted].embedding @ np.mean(strangers, axis=0, dtype=np.float64)), c))
+        if strangers and part(c) in voices:
+            terms.append((float(voices[part(c)].embedding @ np.mean(strangers, axis=0, dtype=np.float64)), c))
     return Terms.of(terms)
 
 
@@ -88,6 +91,19 @@ METRICS = (
             "the leakage control is off: no two speakers of one known gender among the sources (gender and speaker "
             "in --sources)"
         ),
+    ),
+    Metric(
+        name="leakage strangers",
+        better="",
+        definition="Mean cosine between the source recording and those other speakers' sources: two strangers of one "
+        "gender.",
+        measure=lambda conversions, evidence: measure_control(
+            conversions,
+            evidence.voices,
+            draw_control_sources(evidence.everyone, evidence.voices, evidence.seed),
+            get_source,
+        ),
+        beside="leakage",
     ),
     make_source_baseline(
         "leakage", lambda conversions, evidence: measure_leakage(conversions, evidence.voices, get_source)

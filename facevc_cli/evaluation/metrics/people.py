@@ -13,12 +13,17 @@ OTHERS = 10  # most other people in a control
 
 
 def find_real_voices(
-    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], *, driving: bool = False
 ) -> dict[str, list[HeardVoice]]:
-    """Find up to ten real utterances of each target. Targets without any are left out."""
+    """Find up to ten real utterances of each target. Targets without any are left out.
+
+    driving: whether recordings that drove conversions count too, after the others.
+    """
     names: dict[str, dict[str, None]] = {}
     for conversion in conversions:
         names.setdefault(conversion.target, {}).update(dict.fromkeys(conversion.references))
+    for conversion in conversions if driving else ():
+        names[conversion.target].update(dict.fromkeys(conversion.driving))
     people = {
         target: [voices[name] for name in files if name in voices][:UTTERANCES] for target, files in names.items()
     }

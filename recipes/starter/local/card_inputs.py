@@ -7,9 +7,11 @@ input gives the same draw. It writes below OUT/card:
 
     sources/ sources.csv        one utterance of each held-out speaker: source_id, gender, speaker, corpus, transcript
     faces/ labels.csv           PERSON/1.jpg of PEOPLE of each gender: target, gender, age_bin, references (real
-    recordings, between |) images/ two/                PERSON/1.jpg, 2.jpg, ... of the same people, and two of the
-    sources, a woman's and a man's voices.csv pairs.csv        the sources as voices to convert to (target, gender,
-    references), and each source with VOICES others
+                                recordings, between |)
+    images/ two/                PERSON/1.jpg, 2.jpg, ... of the same people, and two of the sources, a woman's and a
+                                man's
+    voices.csv pairs.csv        the sources as voices to convert to: target, gender, recordings (how many are known of
+                                this speaker, 1 or 2), references; and each source with VOICES others
 """
 
 import random
@@ -17,12 +19,13 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from held_out import find_first_utterances, link, read, write
+from held_out import find_utterances, link, read, write
 
 PEOPLE = 12  # of each gender
 IMAGES = 4  # most pictures per person
 LEAST_SURE = 95  # percent: confidence in the gender in every picture
 VOICES = 3
+RECORDINGS = 2  # most of a held-out speaker: the second is what the conversions are compared with
 SEED = 2
 DECADES = (20, 30, 40, 50, 60)
 
@@ -57,7 +60,8 @@ def find_age_bin(years: str) -> str:
 
 def main(data: Path, out: Path) -> None:
     rng, card = random.Random(SEED), out / "card"
-    spoken = sorted(find_first_utterances(data, out).values(), key=lambda row: (row["gender"], row["utterance"]))
+    found = find_utterances(data, out)
+    spoken = sorted((rows[0] for rows in found.values()), key=lambda row: (row["gender"], row["utterance"]))
     shown = draw_people(data, rng)
 
     for row in spoken:
@@ -81,8 +85,12 @@ def main(data: Path, out: Path) -> None:
         labels.append([person, rows[0]["face_gender_estimate"], find_age_bin(rows[0]["face_age_estimate"]), recordings])
     write(card / "labels.csv", ["target", "gender", "age_bin", "references"], labels)
 
-    voices = {row["utterance"]: [row["gender"], str((data / row["path"]).resolve())] for row in spoken}
-    write(card / "voices.csv", ["target", "gender", "references"], [[name, *about] for name, about in voices.items()])
+    voices = {}
+    for row in spoken:  # what drives a conversion, and another recording of that speaker if there is one
+        recordings = [str((data / other["path"]).resolve()) for other in found[row["speaker"]][:RECORDINGS]]
+        voices[row["utterance"]] = [row["gender"], str(len(recordings)), "|".join(recordings)]
+    columns = ["target", "gender", "recordings", "references"]
+    write(card / "voices.csv", columns, [[name, *about] for name, about in voices.items()])
     pairs = [
         [source, voice]
         for source in voices

@@ -10,6 +10,27 @@ from held_out import read
 PAIRS = ("F>F", "F>M", "M>F", "M>M")
 ALL = "all"
 TWO_DIGITS, HERTZ = ("naturalness", "DNSMOS"), ("F0 deviation",)
+JUDGES = ("voicefilter", "campplus")  # trained nothing here
+SIMILARITIES = {
+    "consistency": "cosine to the person's real voice",
+    "consistency control": "... to other people of the same gender (control)",
+    "consistency ceiling": "... between two recordings of the person (ceiling)",
+    "consistency source": "... of the unchanged source",
+    "leakage": "leakage: cosine to the source",
+    "leakage control": "... to other speakers of the source's gender (control)",
+    "leakage strangers": "... of the source to those speakers (two strangers)",
+}
+
+
+def add_judges(similarities: dict[str, str]) -> dict[str, str]:
+    """Add the same rows by each independent judge."""
+    return similarities | {
+        f"{judge} {metric}": title if title.startswith("...") else f"{title}, by {judge}"
+        for judge in JUDGES
+        for metric, title in similarities.items()
+    }
+
+
 FACES = {
     "naturalness": "predicted MOS (DistillMOS)",
     "naturalness source": "... of the sources",
@@ -18,35 +39,27 @@ FACES = {
     "CER": "CER against the transcript, or Whisper-base's text of the source",
     "WER": "WER, the same",
     "GA": "gender accuracy",
-    "consistency": "cosine to the person's real voice",
-    "consistency control": "... to other people of the same gender (control)",
-    "consistency source": "... of the unchanged source",
     "matching": "1:2 matching to the real voice, chance .5",
     "F0 deviation": "F0 deviation, Hz",
     "F0 deviation source": "... of the unchanged source",
-    "leakage": "leakage: cosine to the source",
-    "leakage control": "... to other speakers of the source's gender (control)",
     "SDO": "SDO: cosine between different people's",
-}
+} | add_judges(SIMILARITIES)
 IMAGES = {"SHO": "SHO: cosine between another image of the same person's", "SHR": "SHR", "SDO": "SDO on those"}
 VOICES = {
-    name: FACES[name]
-    for name in (
-        "naturalness",
-        "CER",
-        "WER",
-        "GA",
-        "consistency",
-        "consistency control",
-        "matching",
-        "F0 deviation",
-        "leakage",
-    )
-} | {
-    "consistency": "cosine to the recording",
-    "consistency control": "... to others of its gender",
-    "leakage control": "... to other speakers of the source's gender",
-}
+    name: FACES[name] for name in ("naturalness", "DNSMOS", "CER", "WER", "GA", "matching", "F0 deviation")
+} | add_judges(
+    {"consistency driver": "cosine to the recording"}
+    | {name: title for name, title in SIMILARITIES.items() if name != "consistency"}
+)
+# of the speakers of whom another recording is known
+OTHER_RECORDING = add_judges(
+    {
+        "consistency": "cosine to another recording of the speaker",
+        "consistency driver": "... to the recording that drove the conversion",
+        "consistency control": "... to other people of the same gender (control)",
+        "consistency ceiling": "... between both recordings (ceiling)",
+    }
+)
 BASELINES = ("GA", "consistency", "matching", "leakage")
 
 Figures = dict[tuple[str, str, str], dict[str, str]]  # (system, slice, metric) -> a row of metrics.csv
@@ -137,6 +150,8 @@ def main(evaluation: Path) -> None:
     print_nearness(images)
     print("Driven by a voice\n")
     print_table(voices, VOICES, (ALL, *PAIRS))
+    print("Driven by a voice, speakers with two recordings\n")
+    print_table(voices, OTHER_RECORDING, ("recordings=2",))
 
 
 if __name__ == "__main__":

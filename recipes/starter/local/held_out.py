@@ -35,21 +35,21 @@ def link(original: Path, folder: Path, name: str) -> None:
     path.symlink_to(original.resolve())
 
 
-def find_first_utterances(data: Path, out: Path, corpora: Collection[str] = ()) -> dict[str, dict[str, str]]:
-    """Find for each held-out speaker the row of the first utterance of suitable length.
+def find_utterances(data: Path, out: Path, corpora: Collection[str] = ()) -> dict[str, list[dict[str, str]]]:
+    """Find for each held-out speaker the rows of the utterances of suitable length.
 
     corpora: only these, if any are named.
     """
     tested = {row["speaker"] for row in read(out / "splits.csv") if row["split"] == "test"}
-    first: dict[str, dict[str, str]] = {}
+    found: dict[str, list[dict[str, str]]] = {}
     for row in read(data / "speech.csv"):
         if (
             row["speaker"] in tested
             and (not corpora or row["corpus"] in corpora)
             and SHORTEST_S <= float(row["seconds"]) <= LONGEST_S
         ):
-            first.setdefault(row["speaker"], row)
-    return first
+            found.setdefault(row["speaker"], []).append(row)
+    return found
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = random.Random(SEED)
     trained_on = {Path(line).stem for line in (given.out / "faces.txt").read_text(encoding="utf-8").splitlines()}
-    of_speaker = find_first_utterances(given.data, given.out, CLEAN)
+    of_speaker = find_utterances(given.data, given.out, CLEAN)
     pictures = [
         f for f in read(given.data / "faces.csv") if Path(f["path"]).stem not in trained_on and f["age_bin"] in AGES
     ]
@@ -68,7 +68,7 @@ def main() -> None:
     sources: list[list[str]] = []
     targets: list[list[str]] = []
     for gender in ("female", "male"):
-        spoken = [row for _, row in sorted(of_speaker.items()) if row["gender"] == gender]
+        spoken = [rows[0] for _, rows in sorted(of_speaker.items()) if rows[0]["gender"] == gender]
         for row in rng.sample(spoken, min(given.count // 2, len(spoken))):
             link(given.data / row["path"], test / "sources", row["utterance"])
             sources.append([row["utterance"], gender, row["text"]])

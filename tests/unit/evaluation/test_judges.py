@@ -57,13 +57,15 @@ def plugin(tmp_path, monkeypatch):
 def test_a_judge_of_another_package_is_found_named_and_normalised(plugin):
     assert load_speaker_judge("loudness").embed(np.ones(2000, np.float32)) == pytest.approx([0.6, 0.8])
     assert name_speaker_judge("loudness") == "loudness-2.5-loud-clear"
-    found = choose_judges("loudness", "none", None, False, [])
+    found = choose_judges("loudness", "none", None, False, False, [])
     assert found.threshold is None and found.gender_needs_dvectors and not Judges().gender_needs_dvectors
 
 
 def test_what_is_wrong_with_a_judge_is_said(plugin):
     with pytest.raises(
-        UsageError, match="--speaker-judge ecapa: .*There are: resemblyzer, broken, gone, loudness, shapeless"
+        UsageError,
+        match="--speaker-judge ecapa: .*There are: resemblyzer, voicefilter, campplus, broken, gone, loudness, "
+        "shapeless",
     ):
         load_speaker_judge("ecapa")
     with pytest.raises(FaceVCError, match="does not load .*weights are gone"):
@@ -72,6 +74,51 @@ def test_what_is_wrong_with_a_judge_is_said(plugin):
         load_speaker_judge("broken").embed(np.ones(9, np.float32))
     with pytest.raises(FaceVCError, match="found shape \\(2, 2\\) of zeros"):
         load_speaker_judge("shapeless").embed(np.ones(9, np.float32))
+
+
+class Taken:
+    """Stands in for an independent judge."""
+
+    package, install_command, name = "some-package", "'pip install some-package'", "taken-1"
+    installed, broken = True, ""
+
+    def __init__(self) -> None:
+        if self.broken:
+            raise FaceVCError(self.broken)
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        return cls.installed
+
+
+@pytest.fixture
+def independent(monkeypatch):
+    """Two of them."""
+    made = {name: type(name, (Taken,), {"name": f"{name}-1"}) for name in ("voicefilter", "campplus")}
+    monkeypatch.setattr(judges, "INDEPENDENT", made)
+    judges.load_speaker_judge.cache_clear()
+    yield made
+    judges.load_speaker_judge.cache_clear()
+
+
+def test_an_independent_judge_that_is_missing_or_damaged_is_left_out_and_said_once(independent):
+    independent["voicefilter"].installed, independent["campplus"].broken = False, "weights are damaged"
+    notes: list[str] = []
+    assert not choose_judges("resemblyzer", "none", None, False, True, notes).independent
+    assert notes == [
+        "similarities by voicefilter are off: some-package is not installed ('pip install some-package')",
+        "similarities by campplus are off: weights are damaged",
+    ]
+    with pytest.raises(FaceVCError, match="weights are damaged"):
+        choose_judges("campplus", "none", None, False, False, [])
+
+
+def test_independent_judges_hear_beside_the_main_one_unless_not_wanted(independent):
+    assert list(choose_judges("resemblyzer", "none", None, False, True, []).independent) == ["voicefilter", "campplus"]
+    found = choose_judges("campplus", "none", None, False, True, [])
+    assert list(found.independent) == ["voicefilter"] and found.name == "campplus-1" and found.threshold is None
+    assert found.gender_needs_dvectors
+    assert not choose_judges("resemblyzer", "none", None, False, False, []).independent
 
 
 @pytest.mark.parametrize("files", [2, FEW_FILES + 1])
@@ -91,12 +138,12 @@ def test_judges_that_are_not_installed_are_said_once(monkeypatch):
     for name in ("is_whisper_packaged", "is_distillmos_installed", "is_dnsmos_installed"):
         monkeypatch.setattr(judges, name, lambda: False)
     notes: list[str] = []
-    found = choose_judges("resemblyzer", "auto", None, True, notes)
+    found = choose_judges("resemblyzer", "auto", None, True, False, notes)
     assert (
         found.recogniser is None and found.naturalness is None and found.dnsmos is None and found.threshold is not None
     )
     assert [note.split(" off:")[0] for note in notes] == ["WER and CER are", "naturalness is", "DNSMOS is"]
-    choose_judges("resemblyzer", "none", None, False, notes)
+    choose_judges("resemblyzer", "none", None, False, False, notes)
     assert len(notes) == 3
 
 
@@ -108,7 +155,7 @@ def test_a_judge_that_does_not_load_is_left_out_with_its_reason(monkeypatch):
     monkeypatch.setattr(judges, "DistillMOS", fail)
     monkeypatch.setattr(judges, "is_dnsmos_installed", lambda: False)
     notes: list[str] = []
-    assert choose_judges("resemblyzer", "none", None, True, notes).naturalness is None
+    assert choose_judges("resemblyzer", "none", None, True, False, notes).naturalness is None
     assert notes[0] == "naturalness is off: weights are damaged"
 
 

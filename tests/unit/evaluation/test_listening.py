@@ -171,9 +171,42 @@ def test_a_lent_judge_is_made_once_a_process(tmp_path):
     assert len(noted(tmp_path / "log")) == 2 and borrow(lent).bad == 1
 
 
+class Level:
+    """A speaker judge: the number that a file was written with, as a direction."""
+
+    made_with = ()
+
+    def __init__(self, bad: int = 0):
+        self.made_with, self.bad = (bad,), bad
+
+    def embed(self, wav: np.ndarray) -> np.ndarray:
+        if level(wav) == self.bad:
+            raise ValueError("no such voice")
+        return np.array([level(wav), 1], np.float32) / np.hypot(level(wav), 1)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_independent_judges_hear_what_the_first_one_heard_and_remember_it(paths, tmp_path, jobs):
+    gone = str(tmp_path / "gone.wav")
+    judges = Judges(Level(), "level", independent={"voicefilter": Level(bad=3), "campplus": Level()})
+    tally = Tally(SILENT)
+    voices, independent = JudgeAnswers(judges, tmp_path / "cache", tally, jobs).hear_all_voices([*paths, gone])
+    assert list(voices) == paths and list(independent) == ["voicefilter", "campplus"]
+    assert list(independent["campplus"]) == paths and set(paths) - set(independent["voicefilter"]) == {paths[2]}
+    heard = independent["campplus"][paths[1]]
+    assert heard.embedding.tolist() == pytest.approx([2 / 5**0.5, 1 / 5**0.5], abs=1e-6)
+    assert heard.mean_log_f0 == voices[paths[1]].mean_log_f0
+    assert [Path(name).name for name, _ in tally.failures] == ["gone.wav", "03.wav"]
+    assert tally.failures[1][1] == "listening by voicefilter failed on this recording (ValueError: no such voice)."
+    names = {path.name.split("-")[0] for path in (tmp_path / "cache").glob("*.npz")}
+    assert names == {"voices", "embeddings"} and len(list((tmp_path / "cache").glob("*.npz"))) == 3
+    again = JudgeAnswers(Judges(Level(1), "level", independent={"campplus": Level(1)}), tmp_path / "cache", tally, jobs)
+    assert again.hear_all_voices(paths)[1]["campplus"][paths[0]].embedding.tolist() == pytest.approx([0.5**0.5] * 2)
+
+
 @pytest.mark.skipif(not is_distillmos_installed(), reason="DistillMOS is not installed")
 def test_the_judges_that_come_with_it_can_be_lent():
-    judge = choose_judges("resemblyzer", "none", None, True, []).naturalness
+    judge = choose_judges("resemblyzer", "none", None, True, False, []).naturalness
     other = borrow(lend(judge))
     wav = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
     assert other is not judge and other.score(wav) == pytest.approx(judge.score(wav), abs=1e-4)

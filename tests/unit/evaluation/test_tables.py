@@ -104,6 +104,8 @@ def test_what_drove_a_conversion_is_no_reference_in_any_system(tmp_path):
     found = read_conversions(tmp_path)
     names = [[name.rsplit("/")[-1] for name in c.references] for c in found.conversions]
     assert names == [["r2.wav"], ["r2.wav"], ["only.wav"], ["r2.wav"], ["r1.wav"]]
+    driving = [[name.rsplit("/")[-1] for name in c.driving] for c in found.conversions]
+    assert driving == [["r1.wav"], ["r1.wav"], [], ["r1.wav"], []]
     assert [note.split(" is ")[0] for note in found.notes] == [
         "recordings that drove a conversion are not used as references of its target, in any system (1 targets)",
         "the only reference",

@@ -439,6 +439,30 @@ def test_the_packaged_gender_judge_gets_resemblyzers_vectors_whoever_compares_vo
     assert len(asked) == 6 and summary.data["systems"]["perfect"]["consistency"]["value"] > 0.9
 
 
+class Blind:
+    """Hears one voice in everything."""
+
+    def embed(self, wav: np.ndarray) -> np.ndarray:
+        return np.array([0.6, 0.8], np.float32)
+
+
+def test_independent_judges_stand_beside_the_first_in_every_file(planted, tmp_path):
+    heard = judges(independent={"voicefilter": SpectrumEmbedder(), "campplus": Blind()})
+    data = run(EvaluateConfig(manifest=planted, output=tmp_path), judges=heard).data
+    assert data["independent_judges"] == ["voicefilter", "campplus"]
+    found = data["systems"]["perfect"]
+    for name in ("consistency", "consistency control", "consistency ceiling", "consistency source", "leakage"):
+        assert found[f"voicefilter {name}"]["value"] == pytest.approx(found[name]["value"], abs=1e-6)
+        assert found[f"campplus {name}"]["value"] == pytest.approx(1, abs=1e-6)
+    assert 0.9 < found["consistency ceiling"]["value"] <= 1 and "campplus leakage source" not in found
+    assert data["better"]["campplus leakage"] == "lower" and data["better"]["campplus consistency ceiling"] == ""
+    assert data["differences"]["perfect - random"]["campplus consistency"]["value"] == pytest.approx(0, abs=1e-6)
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        assert {"voicefilter consistency", "campplus leakage"} <= {row["metric"] for row in csv.DictReader(file)}
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "voicefilter consistency ceiling" in page and "As leakage, by the judge campplus." in page
+
+
 def test_answers_join_the_figures_and_the_test_is_written(planted, tmp_path, monkeypatch):
     from facevc_cli.evaluation import listening_study as asking
 

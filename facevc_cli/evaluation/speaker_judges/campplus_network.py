@@ -1,27 +1,20 @@
-"""CAM++ (Wang et al., "CAM++: A fast and efficient network for speaker verification using context-aware masking",
-Interspeech 2023).
+"""The network of CAM++ (Wang et al., "CAM++: A fast and efficient network for speaker verification using context-aware
+masking", Interspeech 2023).
 
-A frozen network that recognises voices, only used in training. Its filter bank is interpolated from our own log-mel.
 Modules have the names of the published weights (3D-Speaker, Apache-2.0).
 """
 
 from collections import OrderedDict
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facevc_cli.dsp.frames import resample_frames
-from facevc_cli.dsp.mel import MelDefinition, locate_in_bands
-
-BANDS, FRAME_RATE = 80, 100  # the filter bank that it was trained on: log power, 25 ms every 10 ms at 16 kHz
-LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
+BANDS = 80
 CHANNELS, GROWTH, BOTTLENECK = 32, 32, 128
 SEGMENT = 100  # number of frames of a segment that has its own mean in the masks
 DENSE_BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers, dilation
 EMBEDDING_DIM = 192
-POWER_OF = {"ln": 2.0, "log10": 2.0 * float(np.log(10))}  # a log magnitude's factor to ln power
 
 
 class ResidualBlock(nn.Module):
@@ -144,32 +137,3 @@ class CAMPlusPlus(nn.Module):
         normalised.
         """
         return self.xvector(self.head(features.transpose(1, 2)))[..., 0]
-
-
-class VoiceVerifier(nn.Module):
-    """Describes the voice of a log-mel by CAM++."""
-
-    def __init__(self, definition: MelDefinition):
-        super().__init__()
-        self.network = CAMPlusPlus()
-        low, share = (torch.from_numpy(array) for array in locate_in_bands(definition, filter_bank_centres_hz()))
-        self.register_buffer("low", low)
-        self.register_buffer("share", share)
-        self.low: Tensor
-        self.share: Tensor
-        self.power, self.frames = POWER_OF[definition.log], FRAME_RATE / float(definition.frame_rate)
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """mel: (B, T, n_mels) raw log-mel -> (B, 192), of unit length.
-
-        The width of a band is a constant factor. Subtracting the mean over time removes it.
-        """
-        bands = torch.lerp(mel[..., self.low], mel[..., self.low + 1], self.share) * self.power
-        features = resample_frames(bands, max(2, round(mel.shape[1] * self.frames)))
-        return F.normalize(self.network(features - features.mean(1, keepdim=True)), dim=-1)
-
-
-def filter_bank_centres_hz() -> np.ndarray:
-    """(80,) of Kaldi's filter bank: equal steps on the scale 1127 ln(1 + f / 700)."""
-    lowest, highest = (1127 * np.log1p(hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
-    return 700 * np.expm1(np.linspace(lowest, highest, BANDS + 2)[1:-1] / 1127)

@@ -1,1 +1,0 @@
-"""Networks that judge voices in training only."""
