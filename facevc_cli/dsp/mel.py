@@ -70,6 +70,22 @@ def make_mel_filters(definition: MelDefinition) -> np.ndarray:
     return np.asarray(triangles * (2 / (edges[2:] - edges[:-2]))[:, None], np.float32)
 
 
+def find_band_centres_hz(definition: MelDefinition) -> np.ndarray:
+    """Returns the frequency of each band's peak in Hz, (n_mels,)."""
+    return _find_band_edges_hz(definition)[1:-1]
+
+
+def locate_in_bands(definition: MelDefinition, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Locates frequencies of any shape among the bands.
+
+    Returns the lower neighbour, and the distance from it towards the next, 0 to 1 (float32).
+    """
+    centres = find_band_centres_hz(definition)
+    place = np.interp(hz, centres, np.arange(len(centres)))
+    low = np.minimum(place.astype(np.int64), len(centres) - 2)
+    return low, (place - low).astype(np.float32)
+
+
 def _find_band_edges_hz(d: MelDefinition) -> np.ndarray:
     """(n_mels + 2,): band i rises from edge i to edge i + 1 and falls to edge i + 2."""
     lowest, highest = _convert_hz_to_slaney(np.array([d.fmin_hz, d.fmax_hz]))

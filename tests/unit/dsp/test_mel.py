@@ -12,7 +12,9 @@ from facevc_cli.dsp.mel import (
     MEL_DEFINITIONS,
     compute_log_mel,
     compute_whisper_mel_power,
+    find_band_centres_hz,
     find_sound_bounds,
+    locate_in_bands,
     make_mel_filters,
 )
 
@@ -121,3 +123,15 @@ def test_mel_and_f0_have_the_same_frames(definition, samples):
 
 def test_whispers_mel_has_even_frames():
     assert [compute_whisper_mel_power(speech_like(n, 16000)).shape for n in (16000, 16160)] == [(80, 100), (80, 102)]
+
+
+def test_frequencies_find_their_place_among_the_bands():
+    definition = MEL_DEFINITIONS["hifigan"]
+    centres = find_band_centres_hz(definition)
+    hz = np.stack([centres, centres * 1.25, centres / 1.25])
+    low, share = locate_in_bands(definition, hz)
+    found = centres[low] + share * (centres[low + 1] - centres[low])
+    np.testing.assert_allclose(found, np.clip(hz, centres[0], centres[-1]), rtol=1e-5)  # nothing is known beyond
+    assert low.max() == len(centres) - 2 and share.min() >= 0 and share.max() <= 1
+    peaks = np.fft.rfftfreq(definition.n_fft, 1 / definition.rate)[make_mel_filters(definition).argmax(1)]
+    assert np.abs(peaks - centres).max() <= definition.rate / definition.n_fft
