@@ -12,7 +12,8 @@ The first recording of each is the reference. Each further one is measured in th
 | same corpus | content of one speaker, voice of another of the same gender and corpus |
 | other corpus | the same with a voice of another corpus, so another accent |
 
-Columns: cosine by each judge to the reference of the voice, and to the source's own recording; CER against the text.
+Columns: cosine by each judge to the reference of the voice, and to the source's own recording; CER against the text,
+or against the words heard in the recording if the table has no text.
 """
 
 import argparse
@@ -97,6 +98,7 @@ def main(data: Path, out: Path, checkpoint: Path | None, utterances: int, speake
         for row in rows[1:]:
             recording = load_audio(data / row["path"], JUDGE_RATE)[0]
             source = embed(recording)
+            text = row["text"] or recogniser.transcribe(recording).text
             analysed = converter.analyse(data / row["path"])
             forms: dict[str, tuple[np.ndarray, str]] = {
                 "recording": (recording, speaker),
@@ -111,7 +113,7 @@ def main(data: Path, out: Path, checkpoint: Path | None, utterances: int, speake
                 cosines = {f"{name} target": float(heard[name] @ voices[voice][name]) for name in judges}
                 if voice != speaker:
                     cosines |= {f"{name} source": float(heard[name] @ source[name]) for name in judges}
-                sums.add((about["corpus"], form), cosines, row["text"], recogniser.transcribe(wav).text)
+                sums.add((about["corpus"], form), cosines, text, recogniser.transcribe(wav).text)
     sums.show()
 
 
