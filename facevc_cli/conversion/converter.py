@@ -19,12 +19,10 @@ import torch
 from torch import Tensor
 
 from facevc_cli.conversion.card import CARD_SUFFIX, VoiceCard, load_card
+from facevc_cli.conversion.decoding import decode_voices, describe_recording
 from facevc_cli.conversion.recordings import Recording, load_recording, name_in_errors, place_in_silence
 from facevc_cli.conversion.speech import Source, SpeechFeatures
-from facevc_cli.conversion.transfer.bands import BandStatistics, match
-from facevc_cli.conversion.transfer.guidance import guide
-from facevc_cli.conversion.transfer.retrieval import retrieve
-from facevc_cli.conversion.transfer.variance import scale_variance
+from facevc_cli.conversion.transfer.bands import BandStatistics
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
 
 Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
 GUIDING_S = 60  # this much of a source is used for its own voice embedding
-RETRIEVED_S = 120  # this much of a target's recording is used for content retrieval
+RETRIEVED_S = 120  # this much of a recording is used for content retrieval and what the model takes besides
 RANGE_S = 1.0  # a recording with less voiced speech gives no pitch range
 
 
@@ -149,7 +147,8 @@ class Converter:
         pitch = PitchStatistics.of(heard.statistics.gather("pitch", heard.f0))
         lf0 = torch.from_numpy(normalise_log_f0(heard.f0, pitch)).to(self.device)[None]
         speaker = self._embed_source_voice(heard, normalised)
-        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, speaker, heard.statistics)
+        recording = None if speaker is None else describe_recording(self.model, self._take_beginning(normalised))
+        return Source(z, lf0, pitch, heard.rms, heard.start_s, heard.seconds, speaker, heard.statistics, recording)
 
     def target_from_face(self, face: Picture, temperature: float | None = None) -> Target:
         """Recalls the voice for a face, or reads it from a voice card. For a card `temperature` has no effect.
@@ -187,13 +186,14 @@ class Converter:
                 given = torch.from_numpy(dvector).to(self.device)
             else:
                 given = normalised.T
-            beginning = normalised[: round(RETRIEVED_S * self.frontend.definition.frame_rate)]
+            beginning = self._take_beginning(normalised)
             content = self.model.hear_content(beginning.T[None])[0] if self.style.content_retrieval else None
             pitch, voiced = PitchStatistics.of(f0), int((f0 > 0).sum())
             std = pitch.std if voiced >= RANGE_S * self.frontend.definition.frame_rate else None
             bands, speaker = BandStatistics.measure(normalised), self.model.embed_voice(given[None])
             mean = pitch.mean if voiced else None
-            return Target(speaker, mean, content=content, bands=bands, log_f0_std=std)
+            recording = describe_recording(self.model, beginning)
+            return Target(speaker, mean, content=content, bands=bands, log_f0_std=std, recording=recording)
 
     @torch.inference_mode()
     def target_from_mix(
@@ -294,27 +294,9 @@ class Converter:
 
     def _decode_voices(self, pairs: Sequence[tuple[Source, Target]]) -> list[Tensor]:
         """Decodes one source in the voices of its targets: raw log-mels (T, n_mels)."""
-        source = pairs[0][0]
-        spoken = [self.choose_pitch(source, target) for _, target in pairs]
-        mean, std = torch.tensor(
-            [(pitch.mean, pitch.std) for pitch in spoken], device=self.device, dtype=torch.float32
-        ).unbind(1)
-        level = mean, std
-        speakers = torch.cat([target.speaker for _, target in pairs])
-        settings = self.style
-        z = torch.cat(
-            [retrieve(source.z, target.content, settings.content_retrieval, source.statistics) for _, target in pairs]
-        )
-        lf0 = source.lf0.expand(len(pairs), -1)
-        mels = self.model.decode(z, lf0, speakers, level)
-        if source.speaker is not None:
-            mels = guide(mels, self.model.decode(z, lf0, source.speaker.expand_as(speakers), level), self.guidance)
-        shares = settings.spectrum_matching, settings.deviation_matching
-        scaled = scale_variance(mels, settings.variance_scale, source.statistics)
-        matched = (
-            match(mel, target.bands, *shares, source.statistics) for mel, (_, target) in zip(scaled, pairs, strict=True)
-        )
-        return [self.model.denormalise(mel).float() for mel in matched]
+        source, targets = pairs[0][0], [target for _, target in pairs]
+        pitches = [self.choose_pitch(source, target) for target in targets]
+        return decode_voices(self.model, self.style, self.guidance, source, targets, pitches)
 
     def _embed_source_dvector(self, wav: np.ndarray) -> np.ndarray | None:
         """Embeds the beginning of a trimmed source at the model's rate: (256,).
@@ -361,6 +343,10 @@ class Converter:
         """Starts to compile the vocoder's kernels, if it has any. The first result then comes half a second sooner."""
         if self.vocoder.steady:
             self.vocoder.compile_ahead()
+
+    def _take_beginning(self, mel: Tensor) -> Tensor:
+        """Returns as much of a recording's log-mel (T, n_mels) as is used besides its voice embedding."""
+        return mel[: round(RETRIEVED_S * self.frontend.definition.frame_rate)]
 
     def _load_wav(self, recording: Recording) -> np.ndarray:
         """Loads a recording: (n,) float32 at the model's rate, at least one sample."""

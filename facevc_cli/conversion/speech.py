@@ -15,6 +15,7 @@ class Source:
     recording.
 
     speaker: its own voice embedding (1, voice_dim), if guidance moves the result away from it.
+    recording: what a model with the capability RECORDING takes from it for that voice.
     statistics: what the later steps measure, as in `Converter.hear`.
     """
 
@@ -26,6 +27,7 @@ class Source:
     seconds: float  # length of the whole recording
     speaker: Tensor | None = None
     statistics: Statistics = WHOLE
+    recording: Tensor | None = None
 
 
 @dataclass(frozen=True)

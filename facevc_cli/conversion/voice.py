@@ -13,8 +13,8 @@ class Target:
     """A voice to speak in: its embedding (1, voice_dim), the mean of its ln F0 if known, its address (1, slots) if
     recalled, and its pitch rule.
 
-    From a recording of it come `content` (n, z_dim) if the model uses content retrieval, the bands, and the deviation
-    of ln F0.
+    From a recording of it come `content` (n, z_dim) if the model uses content retrieval, the bands, the deviation of ln
+    F0, and `recording`, what a model with the capability RECORDING takes from it.
     """
 
     speaker: Tensor
@@ -24,3 +24,4 @@ class Target:
     content: Tensor | None = None
     bands: BandStatistics | None = None
     log_f0_std: float | None = None
+    recording: Tensor | None = None

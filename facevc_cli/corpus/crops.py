@@ -126,6 +126,8 @@ class CropBatches(Dataset):
     with log-mel and d-vector only. frames: False reads only vectors, for trainings that decode nothing. partners: rows
     of the features store that are aligned with a row (corpus/aligned.py). One of them gives `aligned_mel` (crop,
     n_mels) of the same frames, `aligned_dvector` and `aligned_level`; `aligned` is 0 for utterances without any.
+    references: also read `reference_mel` (crop, n_mels), another crop of the speaker, and with partners
+    `aligned_reference_mel` of the partner's speaker.
     """
 
     def __init__(
@@ -142,6 +144,7 @@ class CropBatches(Dataset):
         frames: bool = True,
         more: int = 0,
         partners: Mapping[int, np.ndarray] | None = None,
+        references: bool = False,
         rank: int = 0,
     ):
         self.reader, self.voices, self.batch_size, self.seed, self.rank = reader, voices, batch_size, seed, rank
@@ -153,7 +156,7 @@ class CropBatches(Dataset):
             frames,
             more,
         )
-        self.partners = partners
+        self.partners, self.references = partners, references
 
     def __len__(self) -> int:
         return 2**31
@@ -182,10 +185,15 @@ class CropBatches(Dataset):
         first = self.reader.draw_first(row, rng) if self.frames else 0
         item = self.reader.read_at(row, first) if self.frames else {"level": self.reader.level[row]}
         item["dvector"] = self.voices.dvectors[i]
+        if self.references:
+            item["reference_mel"] = self._read_reference(i, rng)
         if self.partners is not None:
             partner = int(rng.choice(self.partners[row])) if row in self.partners else row
             item["aligned_mel"] = self.reader.read_mel_at(partner, first)
-            item["aligned_dvector"] = self.voices.dvectors[np.searchsorted(self.voices.rows, partner)]
+            place = int(np.searchsorted(self.voices.rows, partner))
+            item["aligned_dvector"] = self.voices.dvectors[place]
+            if self.references:
+                item["aligned_reference_mel"] = self._read_reference(place, rng)
             item["aligned_level"] = self.reader.level[partner]
             item["aligned"] = np.array(partner != row, np.float32)
         if self.faces is not None and self.face_embeddings is not None:
@@ -197,6 +205,11 @@ class CropBatches(Dataset):
             if self.other_mel:
                 item["other_mel"] = self.reader.read(int(self.voices.rows[other]), rng)["mel"]
         return item
+
+    def _read_reference(self, i: int, rng: np.random.Generator) -> np.ndarray:
+        """Reads a crop of the utterance, or of any utterance of its speaker, by turns of chance."""
+        own = np.flatnonzero(self.voices.speakers == self.voices.speakers[i]) if rng.random() < 0.5 else [i]
+        return self.reader.read_mel(int(self.voices.rows[rng.choice(own)]), rng)
 
     def _draw_other(self, i: int, rng: np.random.Generator) -> int:
         """Draws an utterance of another speaker, or of the same speaker if there is only one."""

@@ -30,6 +30,7 @@ class Capability(StrEnum):
 
     MEMORY = "memory"  # faces and voices have addresses: mixes, voice cards and rankings
     PITCH = "pitch"  # the model is given the pitch level to speak at
+    RECORDING = "recording"  # the model takes more from a recording of the voice than its embedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,16 @@ class MemoryModel(ConversionModel, Protocol):
 
     def predict_pitch_at(self, log_address: Tensor) -> tuple[Tensor, Tensor]:
         """`predict_pitch` of the voices at log-addresses (B, S)."""
+
+
+class RecordingModel(ConversionModel, Protocol):
+    """A model with `RECORDING`. Its `decode` takes a further argument `recording`: one description for each voice."""
+
+    def describe_recording(self, mel: Tensor) -> Tensor:
+        """Normalised log-mels (B, n_mels, T) of recordings -> descriptions (B, any shape)."""
+
+    def describe_no_recording(self) -> Tensor:
+        """Returns the description (1, any shape) of a voice that comes from no recording, such as a face's."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ def make_task(
         teacher=settings.distillation > 0,
         more=settings.critic_batch if settings.cross_voice > 0 else 0,
         aligned=aligned,
+        references=config.model.decoder.recording_tokens > 0,
     )
     torch.manual_seed(0)
     task = PretrainTask(FaceVC(config.model), config, 0)

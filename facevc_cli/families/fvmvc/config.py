@@ -41,6 +41,7 @@ class DecoderConfig:
     postnet_channels: int = 512  # recurrent
     blocks: int = 8  # convolutional
     voice_tokens: int = 0  # convolutional: number of tokens that the voice becomes and frames attend to; 0: none
+    recording_tokens: int = 0  # convolutional: number of further tokens from a recording of the voice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,8 @@ class PretrainConfig(RunConfig):
     aligned_content: float = 0.0  # aligned utterances must have the same content
     # share of the crops that the content encoder hears with another room, noise and microphone
     degrade_recordings: float = 0.0
+    # share of the crops whose decoder gets no tokens of a recording, as if the voice came from a face
+    drop_recording: float = 0.5
 
     @property
     def aligns(self) -> bool:
@@ -134,10 +137,10 @@ LIMITS: Mapping[str, Limits] = {
     ),
     **dict.fromkeys(("voice_dim", "dvector_dim", "face_dim", "slots"), _WIDTH),
     **dict.fromkeys(("layers", "heads", "blocks"), _DEPTH),
-    **dict.fromkeys(("decay", "distilled_from", "degrade_recordings"), _SHARE),
+    **dict.fromkeys(("decay", "distilled_from", "degrade_recordings", "drop_recording"), _SHARE),
     "adversarial_from": (-1, 1),  # at -1 the ramp ends before the run begins
     **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
-    "voice_tokens": (0, 1024),
+    **dict.fromkeys(("voice_tokens", "recording_tokens"), (0, 1024)),
     **dict.fromkeys(("temperature", "window_s"), _POSITIVE),
     **dict.fromkeys(("mi_learning_rate", "content_learning_rate"), (ABOVE_ZERO, None)),
     **dict.fromkeys(("context_s", "face_noise", "face_contrast", "commitment"), (0, None)),

@@ -2,7 +2,8 @@
 
 With timbre tokens, as MeanVC 2 has them, each frame also asks the voice for what it needs: it attends to key-value
 tokens that are made from the voice embedding. So a vowel and a fricative of one voice get different answers. FVMVC's
-memory is the same read-out with one answer per utterance.
+memory is the same read-out with one answer per utterance. A recording of the voice gives further tokens, because a
+voice embedding does not hold all that is heard in it.
 """
 
 from torch import Tensor, cat, full, nn, randn
@@ -15,6 +16,7 @@ DILATIONS = (1, 2, 4, 1)
 VOICE_GAIN = 4.0  # the entries of a unit vector are smaller than the first layer's initialisation expects
 BLOCK_KERNEL, END_KERNEL = 7, 5
 TOKEN_DIM, TOKEN_HEADS = 128, 4
+RECORDING_CHANNELS = 192
 FRAMES_AT_ONCE = 2048  # longer utterances are decoded in windows, which limits memory
 
 
@@ -48,6 +50,48 @@ class TimbreTokens(nn.Module):
 
     def forward(self, voice: Tensor) -> Tensor:
         return self.own + self.made(voice).unflatten(-1, self.own.shape)
+
+
+class RecordingTokens(nn.Module):
+    """Makes tokens from a recording of the voice: each asks all frames of the log-mel for something else."""
+
+    def __init__(self, count: int, n_mels: int):
+        super().__init__()
+        self.input = nn.Conv1d(n_mels, RECORDING_CHANNELS, END_KERNEL, stride=2, padding=END_KERNEL // 2)
+        self.blocks = nn.ModuleList(PlainBlock(RECORDING_CHANNELS, dilation) for dilation in DILATIONS[:3])
+        self.norm = nn.LayerNorm(RECORDING_CHANNELS)
+        self.asked = nn.Parameter(randn(count, RECORDING_CHANNELS))
+        self.key_value = nn.Linear(RECORDING_CHANNELS, RECORDING_CHANNELS + TOKEN_DIM)
+        self.none = nn.Parameter(randn(count, TOKEN_DIM))  # the tokens of a voice without a recording
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """mel: (B, n_mels, T) normalised -> (B, count, TOKEN_DIM)."""
+        x = self.input(mel)
+        for block in self.blocks:
+            x = block(x)
+        key, value = self.key_value(self.norm(x.transpose(1, 2))).split([RECORDING_CHANNELS, TOKEN_DIM], -1)
+        asked = self.asked.expand(len(mel), -1, -1)
+        return F.scaled_dot_product_attention(asked, key, value)
+
+
+class PlainBlock(nn.Module):
+    """ConditionedBlock without a condition."""
+
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        padding = BLOCK_KERNEL // 2 * dilation
+        self.depthwise = nn.Conv1d(
+            channels, channels, BLOCK_KERNEL, padding=padding, dilation=dilation, groups=channels
+        )
+        self.norm, self.up, self.down = (
+            nn.LayerNorm(channels),
+            nn.Linear(channels, 2 * channels),
+            nn.Linear(2 * channels, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, T) -> the same."""
+        return x + self.down(F.gelu(self.up(self.norm(self.depthwise(x).transpose(1, 2))))).transpose(1, 2)
 
 
 class TokenAttention(nn.Module):
@@ -84,6 +128,7 @@ class ConvolutionalDecoder(nn.Module):
         channels: int = 256,
         blocks: int = 8,
         voice_tokens: int = 0,
+        recording_tokens: int = 0,
     ):
         super().__init__()
         self.n_mels = n_mels
@@ -93,7 +138,9 @@ class ConvolutionalDecoder(nn.Module):
         self.blocks = nn.ModuleList(ConditionedBlock(channels, dilation, speaker_dim) for dilation in dilations)
         self.tokens = TimbreTokens(voice_tokens, speaker_dim) if voice_tokens else None
         # before every second block
-        self.attentions = nn.ModuleList(TokenAttention(channels) for _ in range(0, blocks, 2) if voice_tokens)
+        with_tokens = voice_tokens + recording_tokens > 0
+        self.attentions = nn.ModuleList(TokenAttention(channels) for _ in range(0, blocks, 2) if with_tokens)
+        self.recording = RecordingTokens(recording_tokens, n_mels) if recording_tokens else None
         # normalises each frame alone, so the utterance's length has no effect
         self.output_norm = nn.LayerNorm(channels)
         self.output = nn.Conv1d(channels, n_mels, END_KERNEL, padding=END_KERNEL // 2)
@@ -101,27 +148,37 @@ class ConvolutionalDecoder(nn.Module):
         # frames on each side that affect a frame
         self.context_frames = 2 * (END_KERNEL // 2) + BLOCK_KERNEL // 2 * sum(dilations)
 
-    def forward(self, z: Tensor, pitch: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, z: Tensor, pitch: Tensor, speaker: Tensor, recording: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """z: (B, T/2 rounded up, z_dim), pitch: (B, T, pitch_dim), speaker: (B, speaker_dim) -> the log-mel (B, T,
         n_mels).
 
-        Returns it twice because there is no postnet. More than FRAMES_AT_ONCE frames are decoded in windows; the result
-        is the same.
+        recording: (B, recording_tokens, TOKEN_DIM) from `self.recording`; None: the voice comes from no recording.
+        Returns the log-mel twice because there is no postnet. More than FRAMES_AT_ONCE frames are decoded in windows;
+        the result is the same.
         """
         total = pitch.shape[1]
         z, condition = resample_frames(z, total), self.voice(VOICE_GAIN * speaker)
+        tokens = self._collect_tokens(condition, recording)
         size = max(FRAMES_AT_ONCE, 4 * self.context_frames)
         parts = []
         for first, start, end in place_windows(total, size, self.context_frames):
             piece = slice(first, first + size)
-            parts.append(self._decode(z[:, piece], pitch[:, piece], condition)[:, start - first : end - first])
+            parts.append(self._decode(z[:, piece], pitch[:, piece], condition, tokens)[:, start - first : end - first])
         mel = parts[0] if len(parts) == 1 else cat(parts, 1)
         return mel, mel
 
-    def _decode(self, z: Tensor, pitch: Tensor, condition: Tensor) -> Tensor:
+    def _collect_tokens(self, condition: Tensor, recording: Tensor | None) -> Tensor | None:
+        """The tokens of the voice, then those of its recording: (B, count, TOKEN_DIM). None if the decoder has none."""
+        parts = [] if self.tokens is None else [self.tokens(condition)]
+        if self.recording is not None:
+            parts.append(self.recording.none.expand(len(condition), -1, -1) if recording is None else recording)
+        return cat(parts, 1) if parts else None
+
+    def _decode(self, z: Tensor, pitch: Tensor, condition: Tensor, tokens: Tensor | None) -> Tensor:
         """z: (B, T, z_dim), pitch: (B, T, pitch_dim), condition: (B, speaker_dim) -> (B, T, n_mels)."""
         x = self.input(cat([z, pitch], -1).transpose(1, 2))
-        tokens = None if self.tokens is None else self.tokens(condition)
         for i, block in enumerate(self.blocks):
             if tokens is not None and i % 2 == 0:
                 x = self.attentions[i // 2](x, tokens)

@@ -14,7 +14,7 @@ from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability
 from facevc_cli.families.fvmvc.config import ModelConfig
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput, VQContentEncoder
-from facevc_cli.families.fvmvc.convolutional_decoder import ConvolutionalDecoder
+from facevc_cli.families.fvmvc.convolutional_decoder import ConvolutionalDecoder, RecordingTokens
 from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
 from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
 from facevc_cli.families.fvmvc.face_encoder import FaceEncoder
@@ -68,7 +68,9 @@ class FaceVC(nn.Module):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return frozenset({Capability.MEMORY} if self.pitch_level is None else {Capability.MEMORY, Capability.PITCH})
+        with_pitch, with_recording = self.pitch_level is not None, self.config.decoder.recording_tokens > 0
+        found = {Capability.MEMORY: True, Capability.PITCH: with_pitch, Capability.RECORDING: with_recording}
+        return frozenset(capability for capability, has in found.items() if has)
 
     @property
     def needs_dvector(self) -> bool:
@@ -193,21 +195,48 @@ class FaceVC(nn.Module):
         """
         return self.predict_pitch(self.memory.recall(log_address))
 
-    def decode(self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def describe_recording(self, mel: Tensor) -> Tensor:
+        """Normalised log-mels (B, n_mels, T) of recordings -> their tokens (B, count, dim)."""
+        return self._get_recording_tokens()(mel)
+
+    def describe_no_recording(self) -> Tensor:
+        """Returns the tokens (1, count, dim) of a voice that comes from no recording."""
+        return self._get_recording_tokens().none[None]
+
+    def _get_recording_tokens(self) -> RecordingTokens:
+        tokens = getattr(self.decoder, "recording", None)
+        if tokens is None:
+            raise FaceVCError("this model takes nothing from a recording but its voice embedding.")
+        return tokens
+
+    def decode(
+        self,
+        z: Tensor,
+        lf0: Tensor,
+        speaker: Tensor,
+        level: tuple[Tensor, Tensor] | None = None,
+        recording: Tensor | None = None,
+    ) -> Tensor:
         """z (B, ceil(T / 2), z_dim), normalised ln F0 (B, T), voices (B, voice_dim) -> normalised log-mel (B, T,
         n_mels).
 
         level: mean and deviation (B,) of ln F0 (Hz), which a comb needs. None: they are predicted from the voice
-        embedding.
+        embedding. recording: what `describe_recording` returned for each voice, with recording tokens only.
         """
-        return self.decode_both(z, lf0, speaker, level)[1]
+        return self.decode_both(z, lf0, speaker, level, recording)[1]
 
     def decode_both(
-        self, z: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor] | None = None
+        self,
+        z: Tensor,
+        lf0: Tensor,
+        speaker: Tensor,
+        level: tuple[Tensor, Tensor] | None = None,
+        recording: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """`decode` before and after the postnet. Without a postnet both are the same."""
         mean, std = level if level is not None else self.predict_pitch(speaker)
-        return self.decoder(z, self.pitch(lf0, mean, std), speaker)
+        further = () if recording is None else (recording,)
+        return self.decoder(z, self.pitch(lf0, mean, std), speaker, *further)
 
 
 def _find_definition(config: ModelConfig) -> MelDefinition:
@@ -240,7 +269,9 @@ def _build_recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:
 
 def _build_convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
     d = c.decoder
-    return ConvolutionalDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.blocks, d.voice_tokens)
+    return ConvolutionalDecoder(
+        c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.blocks, d.voice_tokens, d.recording_tokens
+    )
 
 
 def _build_identity(c: ModelConfig) -> nn.Module:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 MI_TERMS = ("content_voice", "content_pitch", "pitch_voice")
-CONDITIONS_SALT = 7  # for the step's generator; the mutual-information terms use 0 to 3
+CONDITIONS_SALT, LEFT_OUT_SALT = 7, 6  # for the step's generator; the mutual-information terms use 0 to 3
 DISCRIMINATOR_RATE = 0.4  # times the model's learning rate
 CRITIC_RATE = 5e-4  # learning rate of the voice critic's own optimiser
 
@@ -76,9 +76,10 @@ class Reconstruction(nn.Module):
             if not hear_student:
                 heard = out["taught"]
         level = (batch["level"][:, 0], batch["level"][:, 1])
-        out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level)
+        recording = self._describe_recordings(batch, "reference_mel")
+        out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level, recording)
         if self.crosses:
-            out |= self._decode_in_other_voices(heard.detach(), batch["lf0"], speaker.detach(), level)
+            out |= self._decode_in_other_voices(heard.detach(), batch["lf0"], speaker.detach(), level, recording)
         if "aligned_mel" in batch:
             out |= self._hear_aligned_utterances(heard, batch)
         if self.cpc is not None:
@@ -86,6 +87,15 @@ class Reconstruction(nn.Module):
         if self.model.pitch_level is not None:
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
         return out
+
+    def _describe_recordings(self, batch: Batch, name: str) -> Tensor | None:
+        """Describes the recordings of the voices (batch[name]) for the decoder, but for those that are left out."""
+        if name not in batch:
+            return None
+        described = self.model.describe_recording(batch[name].transpose(1, 2))
+        if "left_out" not in batch:
+            return described
+        return torch.where(batch["left_out"][:, None, None], self.model.describe_no_recording(), described)
 
     def _hear_aligned_utterances(self, heard: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Speaks the content in the voice of the aligned utterance, and encodes that utterance's own content.
@@ -98,18 +108,26 @@ class Reconstruction(nn.Module):
         out, mel = {}, batch["aligned_mel"][chosen].transpose(1, 2)
         if self.aligned_voice:
             voice = self.model.embed_voice(batch["aligned_dvector"][chosen] if self.model.needs_dvector else mel)
-            level = batch["aligned_level"][chosen].unbind(1)
-            out["aligned"] = self.model.decode(heard[chosen], batch["lf0"][chosen], voice, (level[0], level[1]))
+            mean, std = batch["aligned_level"][chosen].unbind(1)
+            recording = self._describe_recordings(batch, "aligned_reference_mel")
+            recording = None if recording is None else recording[chosen]
+            out["aligned"] = self.model.decode(heard[chosen], batch["lf0"][chosen], voice, (mean, std), recording)
         if self.aligned_content:
             out["aligned_z"] = self.model.content_encoder(mel).z
         return out
 
     def _decode_in_other_voices(
-        self, heard: Tensor, lf0: Tensor, speaker: Tensor, level: tuple[Tensor, Tensor]
+        self,
+        heard: Tensor,
+        lf0: Tensor,
+        speaker: Tensor,
+        level: tuple[Tensor, Tensor],
+        recording: Tensor | None,
     ) -> dict[str, Tensor]:
         """Converts each utterance to the voice of the next one in the batch, and encodes the content of the result."""
         voice = speaker.roll(1, 0)
-        mel = self.model.decode(heard, lf0, voice, (level[0].roll(1, 0), level[1]))
+        recording = None if recording is None else recording.roll(1, 0)
+        mel = self.model.decode(heard, lf0, voice, (level[0].roll(1, 0), level[1]), recording)
         out = {"crossed": mel, "crossed_voice": voice, "crossed_from": speaker, "crossed_content": heard}
         if self.cycles:
             with freeze_during(
@@ -199,7 +217,8 @@ class PretrainTask:
             critic = self._train_critic(batch)
             return {"loss": critic, "critic": critic}
         set_learning_rate(self.optimisers["model"], compute_learning_rate(p.optimiser, step, p.steps))
-        out = self.auxiliary["reconstruction"](self._degrade_recordings(batch, step), self._hears_student(step))
+        given = self._leave_recordings_out(self._degrade_recordings(batch, step), step)
+        out = self.auxiliary["reconstruction"](given, self._hears_student(step))
         figures: Figures = {}
         if "estimators" in self.optimisers:
             figures |= self._train_estimators(self._pair_mi_inputs(batch, {k: v.detach() for k, v in out.items()}))
@@ -241,6 +260,14 @@ class PretrainTask:
         degraded = self.model.normalise(self.conditions(self.model.denormalise(mel), draw))
         chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.degrade_recordings
         return batch | {"degraded": torch.where(chosen[:, None, None], degraded, mel)}
+
+    def _leave_recordings_out(self, batch: Batch, step: int) -> Batch:
+        """Chooses the crops whose decoder gets no recording of the voice."""
+        if "reference_mel" not in batch:
+            return batch
+        mel = batch["mel"]
+        draw = make_generator(self.seed, step, LEFT_OUT_SALT)
+        return batch | {"left_out": (torch.rand(len(mel), generator=draw) < self.p.drop_recording).to(mel.device)}
 
     def _get_mi_weight(self, name: str) -> float:
         return float(getattr(self.p, f"mi_{name}"))

@@ -48,13 +48,14 @@ def read_inputs(
     more: int = 0,
     faces: FacePairs | None = None,
     aligned: Path | None = None,
+    references: bool = False,
     rank: int = 0,
     processes: int = 1,
 ) -> TrainingInputs:
     """Joins the stores and checks that they fit the configuration. FaceVCError names what does not.
 
     more: extra crops per training batch, with mel and d-vector only. aligned: table (utterance, text_id) of the
-    utterances that say the same words at the same moments.
+    utterances that say the same words at the same moments. references: as in CropBatches.
     """
     frontend = Frontend.from_settings(features.settings, str(features.path))
     if frontend.mel != config.model.mel:
@@ -111,6 +112,7 @@ def read_inputs(
             frames=frames,
             more=more if weighted else 0,
             partners=find_partners(texts, features, chosen.rows, aligned) if weighted and aligned else None,
+            references=references,
             rank=rank,
         )
 

@@ -45,6 +45,7 @@ class Pretraining:
             weights=request.sampling_weights,
             more=p.critic_batch if p.cross_voice > 0 else 0,
             aligned=aligned,
+            references=request.config.model.decoder.recording_tokens > 0,
             rank=request.rank,
             processes=request.processes,
         )

@@ -52,11 +52,14 @@ def inputs(frames, faces=2):
     )
 
 
-@pytest.fixture(params=[0, 6])
+@pytest.fixture(params=[(0, 0), (6, 0), (6, 4)])
 def decoder(request: pytest.FixtureRequest):
-    """Without timbre tokens, and with six."""
+    """Without timbre tokens, with six of the voice, and with four of a recording besides."""
+    voice, recording = request.param
     torch.manual_seed(0)
-    made = ConvolutionalDecoder(8, 12, 16, 10, channels=16, blocks=5, voice_tokens=request.param).eval()
+    made = ConvolutionalDecoder(
+        8, 12, 16, 10, channels=16, blocks=5, voice_tokens=voice, recording_tokens=recording
+    ).eval()
     for block in [*made.blocks, *made.attentions]:
         torch.nn.init.constant_(block.layer_scale, 1.0)  # so that what lies far counts
     return made
@@ -135,3 +138,26 @@ def test_without_tokens_the_weights_are_those_of_earlier_versions():
     assert not any("token" in name or "attention" in name for name in names)
     with_tokens = ConvolutionalDecoder(8, 12, 16, 10, channels=16, blocks=3, voice_tokens=4)
     assert len(with_tokens.attentions) == 2 and with_tokens.tokens(torch.randn(2, 16)).shape == (2, 4, 128)
+
+
+def test_a_recordings_tokens_are_what_each_of_them_asks_for():
+    """softmax(asked k / sqrt(channels)) v over the frames."""
+    tokens = convolutional_decoder.RecordingTokens(3, 10).double()
+    mel = torch.randn(2, 10, 21).double()
+    x = tokens.input(mel)
+    for block in tokens.blocks:
+        x = block(x)
+    frames = tokens.norm(x.transpose(1, 2)) @ tokens.key_value.weight.T + tokens.key_value.bias
+    key, value = frames[..., :192], frames[..., 192:]
+    expected = (tokens.asked @ key.transpose(1, 2) / 192**0.5).softmax(-1) @ value
+    assert expected.shape == (2, 3, 128)
+    torch.testing.assert_close(tokens(mel), expected)
+
+
+def test_a_decoder_without_a_recording_hears_the_tokens_for_none():
+    decoder = ConvolutionalDecoder(8, 12, 16, 10, channels=16, blocks=2, recording_tokens=4).eval()
+    given = inputs(30)
+    none = decoder.recording.none.expand(2, -1, -1)
+    with torch.inference_mode():
+        assert torch.equal(decoder(*given)[0], decoder(*given, none)[0])
+        assert not torch.allclose(decoder(*given)[0], decoder(*given, decoder.recording(torch.randn(2, 10, 50)))[0])

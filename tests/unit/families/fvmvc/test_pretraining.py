@@ -314,3 +314,33 @@ def test_an_aligned_term_alone_moves_what_it_should(tmp_path, preset, term):
 def test_aligned_terms_want_a_table(toy_stores, tmp_path):
     with pytest.raises(FaceVCError, match="--aligned TABLE"):
         pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.aligned_voice=1")
+
+
+RECORDED = ("model.decoder.recording_tokens=3", "pretrain.cross_content=1", "pretrain.adversarial=0")
+
+
+def test_the_decoder_learns_from_a_recording_of_the_voice(starter_stores):
+    task, batch = make_task(starter_stores, "starter", *RECORDED, "pretrain.drop_recording=0")
+    assert batch["reference_mel"].shape == batch["mel"].shape
+    reconstruction = task.auxiliary["reconstruction"]
+    out = reconstruction(batch, True)
+    described = task.model.describe_recording(batch["reference_mel"].transpose(1, 2))
+    level = (batch["level"][:, 0], batch["level"][:, 1])
+    expected = task.model.decode(out["z"], batch["lf0"], batch["dvector"], level, described)
+    torch.testing.assert_close(out["after"], expected)
+    rolled = (level[0].roll(1, 0), level[1])
+    crossed = task.model.decode(out["z"], batch["lf0"], batch["dvector"].roll(1, 0), rolled, described.roll(1, 0))
+    torch.testing.assert_close(out["crossed"], crossed)
+    assert torch.autograd.grad(out["after"].sum(), task.model.decoder.recording.asked)[0].abs().sum() > 0
+    assert all(math.isfinite(value) for value in task.step(batch, 3).values())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_some_crops_get_no_recording(starter_stores, share):
+    task, batch = make_task(starter_stores, "starter", *RECORDED, f"pretrain.drop_recording={share}")
+    given = [task._leave_recordings_out(batch, step) for step in range(20)]
+    found = torch.stack([step["left_out"] for step in given]).float().mean()
+    assert abs(float(found) - share) < 0.2
+    if share == 1:
+        described = task.auxiliary["reconstruction"]._describe_recordings(given[0], "reference_mel")
+        assert torch.equal(described, task.model.describe_no_recording().expand_as(described))
