@@ -267,6 +267,7 @@ def test_processes_agree_on_the_best(tmp_path: Path):
         run=RunConfig(validation_batches=2),
         validation=[{}, {}],
         folder=RunDirectory(tmp_path),
+        average=None,
     )
     loop.progress = Progress(step=3, best_loss=2.0)
     saved: list[str] = []
