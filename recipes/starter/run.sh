@@ -100,18 +100,18 @@ if [ -n "$unpack" ]; then python3 "$here/local/pack.py" --unpack "$unpack" "$out
 
 # pretrain_into FOLDER OPTION...: what stages 7 and 8 have in common.
 pretrain_into() {
+    local aligned=(--set pretrain.aligned_voice=0 --set pretrain.aligned_content=0)
+    if [ -f "$out/aligned.csv" ]; then aligned=(--aligned "$out/aligned.csv"); fi
     facevc pretrain "$out/features.h5" --voices "$out/voices.h5" -o "$out/$1" --preset starter --sampling-weights "$out/weights.csv" \
-        --precision "$precision" --device "$device" "${@:2}" "${shortened[@]}"
+        --precision "$precision" --device "$device" "${aligned[@]}" "${@:2}" "${shortened[@]}"
 }
 
 if stage_is 7 "pretraining, voice to voice"; then
-    pretrain_into pretrain --encoder-init "$teacher"
+    pretrain_into pretrain --encoder-init "$teacher" --config "$here/conf/pretrain.yaml"
 fi
 
 if stage_is 8 "pretraining, others' voices"; then
-    aligned=(--set pretrain.aligned_voice=0 --set pretrain.aligned_content=0)
-    if [ -f "$out/aligned.csv" ]; then aligned=(--aligned "$out/aligned.csv"); fi
-    pretrain_into refine --init "$out/pretrain" --config "$here/conf/refine.yaml" "${aligned[@]}"
+    pretrain_into refine --init "$out/pretrain" --config "$here/conf/refine.yaml"
 fi
 
 if stage_is 9 "training, face to voice"; then
