@@ -27,8 +27,7 @@ from facevc_cli.evaluation.metrics.gender import PitchGenderJudge, load_packaged
 from facevc_cli.evaluation.metrics.intelligibility import (
     Recogniser,
     WhisperRecogniser,
-    measure_edit_distance,
-    normalise,
+    count_errors,
 )
 from facevc_cli.evaluation.metrics.voices import JUDGE_HOP_SAMPLES, JUDGE_RATE, listen
 from facevc_cli.files.audio import load_audio, resample, save_audio
@@ -110,11 +109,12 @@ def widen(voiced: np.ndarray, frames: int = 3) -> np.ndarray:
 
 
 def transcribe(recogniser: Recogniser | None, wav: np.ndarray) -> str:
-    return normalise(recogniser.transcribe(wav).text).replace(" ", "") if recogniser else ""
+    return recogniser.transcribe(wav).text if recogniser else ""
 
 
 def measure_cer(words: str, heard: str) -> float:
-    return measure_edit_distance(words, heard) / max(1, len(words))
+    errors, letters = count_errors(words, heard, "character")
+    return errors / max(1, letters)
 
 
 if __name__ == "__main__":

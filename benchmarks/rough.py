@@ -23,8 +23,7 @@ from facevc_cli.evaluation.judges import load_speaker_judge
 from facevc_cli.evaluation.metrics.intelligibility import (
     Recogniser,
     WhisperRecogniser,
-    measure_edit_distance,
-    normalise,
+    count_errors,
 )
 from facevc_cli.evaluation.metrics.naturalness import DistillMOS
 from facevc_cli.files.audio import load_audio, resample
@@ -41,7 +40,7 @@ class Judges:
         self.mos, self.speakers = DistillMOS(), {name: load_speaker_judge(name) for name in JUDGES}
 
     def hear_words(self, wav: np.ndarray) -> str:
-        return normalise(self.recogniser.transcribe(wav).text).replace(" ", "")
+        return self.recogniser.transcribe(wav).text
 
     def embed(self, wav: np.ndarray) -> dict[str, np.ndarray]:
         return {name: judge.embed(wav) for name, judge in self.speakers.items()}
@@ -79,7 +78,8 @@ def measure(converter: Converter, judges: Judges, wavs: Sequence[np.ndarray], ro
             other = (i + 1) % len(wavs)
             target = converter.target_from_voice((references[other], RATE))
             spoken = resample(converter.speak(converter.analyse((source, RATE)), target), converter.rate, RATE)
-            found["CER"].append(measure_edit_distance(words[i], judges.hear_words(spoken)) / max(1, len(words[i])))
+            errors, letters = count_errors(words[i], judges.hear_words(spoken), "character")
+            found["CER"].append(errors / max(1, letters))
             found["MOS"].append(judges.mos.score(spoken))
             found["noise"].append(measure_noise_db(spoken))
             for judge, heard in judges.embed(spoken).items():

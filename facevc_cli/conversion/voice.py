@@ -13,8 +13,8 @@ class Target:
     """A voice to speak in: its embedding (1, voice_dim), the mean of its ln F0 if known, its address (1, slots) if
     recalled, and its pitch rule.
 
-    From a recording of it come `content` (n, z_dim) if the model uses content retrieval, the bands, the deviation of ln
-    F0, and `recording`, what a model with the capability RECORDING takes from it.
+    From a recording of it come the bands and the deviation of ln F0. If the model uses content retrieval, so does
+    `content` (n, z_dim). `recording` is what a model with the capability RECORDING takes from it.
     """
 
     speaker: Tensor

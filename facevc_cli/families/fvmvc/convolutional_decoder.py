@@ -20,15 +20,18 @@ RECORDING_CHANNELS = 192
 FRAMES_AT_ONCE = 2048  # longer utterances are decoded in windows, which limits memory
 
 
+def make_depthwise(channels: int, dilation: int) -> nn.Conv1d:
+    """A convolution of each channel alone that keeps the length."""
+    padding = BLOCK_KERNEL // 2 * dilation
+    return nn.Conv1d(channels, channels, BLOCK_KERNEL, padding=padding, dilation=dilation, groups=channels)
+
+
 class ConditionedBlock(nn.Module):
     """Depthwise Conv7, LayerNorm with the voice's scale and shift, three-fold expansion, layer scale, residual."""
 
     def __init__(self, channels: int, dilation: int, condition_dim: int):
         super().__init__()
-        padding = BLOCK_KERNEL // 2 * dilation
-        self.depthwise = nn.Conv1d(
-            channels, channels, BLOCK_KERNEL, padding=padding, dilation=dilation, groups=channels
-        )
+        self.depthwise = make_depthwise(channels, dilation)
         self.norm, self.condition = nn.LayerNorm(channels), nn.Linear(condition_dim, 2 * channels)
         self.up, self.down = nn.Linear(channels, 3 * channels), nn.Linear(3 * channels, channels)
         self.layer_scale = nn.Parameter(full((channels,), 0.1))
@@ -75,19 +78,13 @@ class RecordingTokens(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """ConditionedBlock without a condition."""
+    """Depthwise Conv7, LayerNorm, two-fold expansion, residual."""
 
     def __init__(self, channels: int, dilation: int):
         super().__init__()
-        padding = BLOCK_KERNEL // 2 * dilation
-        self.depthwise = nn.Conv1d(
-            channels, channels, BLOCK_KERNEL, padding=padding, dilation=dilation, groups=channels
-        )
-        self.norm, self.up, self.down = (
-            nn.LayerNorm(channels),
-            nn.Linear(channels, 2 * channels),
-            nn.Linear(2 * channels, channels),
-        )
+        self.depthwise = make_depthwise(channels, dilation)
+        self.norm = nn.LayerNorm(channels)
+        self.up, self.down = nn.Linear(channels, 2 * channels), nn.Linear(2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, T) -> the same."""

@@ -76,7 +76,7 @@ class Reconstruction(nn.Module):
             if not hear_student:
                 heard = out["taught"]
         level = (batch["level"][:, 0], batch["level"][:, 1])
-        recording = self._describe_recordings(batch, "reference_mel")
+        recording = self._describe_recordings(batch.get("reference_mel"), batch.get("left_out"))
         out["before"], out["after"] = self.model.decode_both(heard, batch["lf0"], speaker, level, recording)
         if self.crosses:
             out |= self._decode_in_other_voices(heard.detach(), batch["lf0"], speaker.detach(), level, recording)
@@ -88,14 +88,14 @@ class Reconstruction(nn.Module):
             out["level_mean"], out["level_std"] = self.model.pitch_level(speaker.detach())
         return out
 
-    def _describe_recordings(self, batch: Batch, name: str) -> Tensor | None:
-        """Describes the recordings of the voices (batch[name]) for the decoder, but for those that are left out."""
-        if name not in batch:
+    def _describe_recordings(self, mel: Tensor | None, left_out: Tensor | None) -> Tensor | None:
+        """Describes recordings of the voices (B, T, n_mels) for the decoder, but for those that are left out (B,)."""
+        if mel is None:
             return None
-        described = self.model.describe_recording(batch[name].transpose(1, 2))
-        if "left_out" not in batch:
+        described = self.model.describe_recording(mel.transpose(1, 2))
+        if left_out is None:
             return described
-        return torch.where(batch["left_out"][:, None, None], self.model.describe_no_recording(), described)
+        return torch.where(left_out[:, None, None], self.model.describe_no_recording(), described)
 
     def _hear_aligned_utterances(self, heard: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Speaks the content in the voice of the aligned utterance, and encodes that utterance's own content.
@@ -109,8 +109,8 @@ class Reconstruction(nn.Module):
         if self.aligned_voice:
             voice = self.model.embed_voice(batch["aligned_dvector"][chosen] if self.model.needs_dvector else mel)
             mean, std = batch["aligned_level"][chosen].unbind(1)
-            recording = self._describe_recordings(batch, "aligned_reference_mel")
-            recording = None if recording is None else recording[chosen]
+            given = {name: batch[name][chosen] for name in ("aligned_reference_mel", "left_out") if name in batch}
+            recording = self._describe_recordings(given.get("aligned_reference_mel"), given.get("left_out"))
             out["aligned"] = self.model.decode(heard[chosen], batch["lf0"][chosen], voice, (mean, std), recording)
         if self.aligned_content:
             out["aligned_z"] = self.model.content_encoder(mel).z

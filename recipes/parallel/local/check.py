@@ -22,7 +22,7 @@ from timbres import pairwise_cosines, summarise
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.pitch import extract_f0
-from facevc_cli.evaluation.metrics.intelligibility import WhisperRecogniser, measure_edit_distance, normalise
+from facevc_cli.evaluation.metrics.intelligibility import WhisperRecogniser, count_errors
 from facevc_cli.evaluation.metrics.naturalness import DistillMOS
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.audio import load_audio
@@ -82,8 +82,8 @@ def prosody_kind(row: Row) -> str:
 
 def character_error_rate(text: str, found: str) -> float:
     """Spaces and punctuation do not count, as in `facevc evaluate`."""
-    expected, heard = (normalise(words).replace(" ", "") for words in (text, found))
-    return measure_edit_distance(expected, heard) / max(1, len(expected))
+    errors, letters = count_errors(text, found, "character")
+    return errors / max(1, letters)
 
 
 def measure_words(out: Path, rows: list[Row]) -> None:

@@ -22,16 +22,15 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import torch
+from copy_synthesis import vocode
 from held_out import read
 
 from facevc_cli import Converter
 from facevc_cli.conversion.voice import Target
 from facevc_cli.evaluation.judges import load_speaker_judge
-from facevc_cli.evaluation.metrics.intelligibility import WhisperRecogniser, measure_edit_distance, normalise
+from facevc_cli.evaluation.metrics.intelligibility import WhisperRecogniser, count_errors
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.audio import load_audio, resample
-from facevc_cli.vocoders import vocode_long
 
 JUDGES = ("resemblyzer", "voicefilter", "campplus")
 FORMS = ("recording", "vocoded", "own voice", "same corpus", "other corpus")
@@ -49,9 +48,9 @@ class Sums:
     def add(self, key: tuple[str, str], cosines: dict[str, float], text: str, heard: str) -> None:
         for name, value in cosines.items():
             self.cosines[key][name].append(value)
-        expected, found = (normalise(words).replace(" ", "") for words in (text, heard))
-        self.letters[key][0] += measure_edit_distance(expected, found)
-        self.letters[key][1] += len(expected)
+        errors, letters = count_errors(text, heard, "character")
+        self.letters[key][0] += errors
+        self.letters[key][1] += letters
 
     def show(self) -> None:
         columns = [f"{judge} {to}" for judge in JUDGES for to in ("target", "source")]
@@ -99,28 +98,23 @@ def main(data: Path, out: Path, checkpoint: Path | None, utterances: int, speake
             recording = load_audio(data / row["path"], JUDGE_RATE)[0]
             source = embed(recording)
             text = row["text"] or recogniser.transcribe(recording).text
-            analysed = converter.analyse(data / row["path"])
+            heard = converter.hear(data / row["path"])
+            analysed = converter.encode(heard)
             forms: dict[str, tuple[np.ndarray, str]] = {
                 "recording": (recording, speaker),
-                "vocoded": (vocode(converter, data / row["path"]), speaker),
+                "vocoded": (resample(vocode(converter, heard), converter.rate, JUDGE_RATE), speaker),
             }
             for form, voice in (("own voice", speaker), ("same corpus", near), ("other corpus", far)):
                 if voice:
                     target: Target = targets[voice]
                     forms[form] = resample(converter.speak(analysed, target), converter.rate, JUDGE_RATE), voice
             for form, (wav, voice) in forms.items():
-                heard = embed(wav)
-                cosines = {f"{name} target": float(heard[name] @ voices[voice][name]) for name in judges}
+                embedded = embed(wav)
+                cosines = {f"{name} target": float(embedded[name] @ voices[voice][name]) for name in judges}
                 if voice != speaker:
-                    cosines |= {f"{name} source": float(heard[name] @ source[name]) for name in judges}
+                    cosines |= {f"{name} source": float(embedded[name] @ source[name]) for name in judges}
                 sums.add((about["corpus"], form), cosines, text, recogniser.transcribe(wav).text)
     sums.show()
-
-
-def vocode(converter: Converter, path: Path) -> np.ndarray:
-    with torch.inference_mode():
-        wav = vocode_long(converter.vocoder, torch.from_numpy(converter.hear(path).mel).to(converter.device))
-    return resample(wav.numpy(), converter.rate, JUDGE_RATE)
 
 
 def choose_other(found: dict[str, list[dict[str, str]]], speaker: str, number: int, same: bool) -> str:
