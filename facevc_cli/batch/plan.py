@@ -8,6 +8,7 @@ from pathlib import Path
 from facevc_cli.batch.jobs import Naming, Row
 from facevc_cli.batch.pairs import read_pairs
 from facevc_cli.batch.utterance import RecordingFile, Utterance
+from facevc_cli.conversion.traits import AUTO_TRAITS
 from facevc_cli.conversion.voice_request import (
     FACE_SUFFIXES,
     MIX_EXAMPLE,
@@ -50,6 +51,11 @@ def plan_conversions(
             "pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER."
         )
     voice_options.check()
+    if voices and voice_options.parse_traits() != AUTO_TRAITS:
+        raise UsageError(
+            "--register and --age change the voice of a face, a mix or a voice card. The voice of a recording is taken "
+            "as it is. Leave out --voice, or --register and --age."
+        )
     loose = [str(word) for word in sources if is_mix_word(str(word))] if voice_options.mixes else []
     if loose:
         count = len(voice_options.mixes)

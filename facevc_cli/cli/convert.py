@@ -64,6 +64,8 @@ def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", R
                 sweep=options.sweep,
                 pitch=options.pitch,
                 guidance=options.guidance,
+                register=options.register,
+                age=options.age,
             ),
             batch_size=options.batch_size,
             watermark=options.watermark,

@@ -21,6 +21,11 @@ MIX = (
 )
 SWEEP = "Write N steps of a mix of two instead of the mix, from all of the first to all of the second."
 PITCH = "auto (the voice's), keep (the source's), semitones from auto such as +3, or a median such as 180hz."
+REGISTER = (
+    "auto (as the face is read), masculine, feminine, or a number from 0 (masculine) to 1 (feminine). For faces, mixes "
+    "and voice cards."
+)
+AGE = "auto (as the face is read), or the age in years that the voice should sound like."
 PAIRS = "Convert only the pairs of this table: columns source and face (or voice)."
 VOCODER = (
     "auto, hifigan, griffin-lim, a Parallel WaveGAN or HiFi-GAN checkpoint, or the name of an installed "
@@ -41,6 +46,8 @@ _one_of_many = partial(Option, "--on-many", metavar="largest|skip", parser=make_
 OnMany = Annotated[
     choices.OnMany, _one_of_many(help="Several faces in an image: take the largest, or skip it.", rich_help_panel=WORK)
 ]
+Register = Annotated[str, Option("--register", metavar="auto|masculine|feminine|0..1", help=REGISTER)]
+Age = Annotated[str, Option("--age", metavar="auto|YEARS", help=AGE)]
 Vocoder = Annotated[str | None, Option("--vocoder", help=VOCODER, rich_help_panel=MODEL)]
 Guidance = Annotated[float | None, Option("--guidance", help=GUIDANCE, rich_help_panel=MODEL)]
 Temperature = Annotated[float | None, Option("--temperature", help=TEMPERATURE, rich_help_panel=MODEL)]
@@ -57,6 +64,8 @@ class ConvertOptions:
     sweep: Annotated[int | None, Option("--sweep", metavar="N", help=SWEEP)] = None
     voices: Annotated[list[str] | None, Option("--voice", metavar="WAV_OR_FOLDER", help=VOICE)] = None
     pitch: Annotated[str, Option("--pitch", metavar="auto|keep|SEMITONES|HZ", help=PITCH)] = "auto"
+    register: Register = "auto"
+    age: Age = "auto"
     pairs: Annotated[Path | None, Option("--pairs", metavar="TABLE.csv", help=PAIRS)] = None
     name: Annotated[str, Option("--name", help=NAME)] = "{source}__{target}.wav"
     checkpoint: opt.Checkpoint = None

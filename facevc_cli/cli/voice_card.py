@@ -21,6 +21,8 @@ def voice_card(
         list[str] | None, typer.Argument(help="Pictures of ONE person, or a folder of them.", show_default=False)
     ] = None,
     mix: Annotated[str | None, typer.Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)] = None,
+    register: own.Register = "auto",
+    age: own.Age = "auto",
     checkpoint: opt.Checkpoint = None,
     temperature: own.Temperature = None,
     on_many: own.OnMany = "largest",
@@ -50,6 +52,8 @@ def voice_card(
         faces=tuple(pictures),
         output=output,
         mix=mixes[0] if mixes else None,
+        register=register,
+        age=age,
         checkpoint=checkpoint,
         temperature=temperature,
         on_many=on_many,
@@ -64,6 +68,8 @@ def _show(results: Results, summary: Summary) -> None:
     pitch = f"{found['pitch_hz']:.0f} Hz" if found["pitch_hz"] else "not predicted by this model"
     top = ", ".join(f"{one['slot']} ({one['share']:.2f})" for one in found["top_slots"])
     results.write_line(f"median pitch   {pitch}")
+    if "register" in found:
+        results.write_line(f"register       {found['register']} (0 masculine, 1 feminine), age {found['age']}")
     results.write_line(
         f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of "
         f"{found['slots']} voices"
