@@ -68,7 +68,6 @@ class Converter:
         self.frontend, self.style = self.checkpoint.frontend, self.checkpoint.config.conversion
         self.vocoder = load_vocoder(vocoder, self.frontend.mel, self.device, reporter)
         self.rate = self.frontend.definition.rate
-        # strength of the move away from the source's voice; 0 is off
         self.guidance = self.style.voice_guidance if guidance is None else guidance
         self.on_many = on_many
         self.timings: dict[str, float] = {}  # seconds by step, summed
@@ -121,7 +120,7 @@ class Converter:
         return self.speak(self.analyse(source), self.apply_pitch_rule(target, PitchRule.parse(pitch))), self.rate
 
     def analyse(self, source: Recording, statistics: Statistics = WHOLE) -> Source:
-        """Extracts what conversion needs from an utterance. statistics: as in `hear`."""
+        """Extracts what conversion needs. statistics: as in `hear`."""
         return self.encode(self.hear(source, statistics))
 
     def hear(self, source: Recording, statistics: Statistics = WHOLE) -> SpeechFeatures:
@@ -274,7 +273,7 @@ class Converter:
         return float(predicted[0])
 
     def find_median_hz(self, target: Target) -> float | None:
-        """Returns the pitch that the model predicts for a voice, to .1 Hz. None if it predicts none."""
+        """Returns a voice's pitch to .1 Hz. None if the model predicts none."""
         return round(math.exp(self.find_log_f0(target)), 1) if self.predicts_pitch else None
 
     def choose_pitch(self, source: Source, target: Target) -> PitchStatistics:

@@ -36,14 +36,15 @@ class VoiceResolver:
         self.converter, self.temperature, self.addresses = converter, temperature, addresses
         self.reporter, self.pitch, self.traits = reporter, pitch, traits
         self._targets: dict[VoiceSpec, Target | FaceVCError] = {}  # before the rules
-        self._steered: dict[VoiceSpec, Target] = {}
+        self._finished: dict[VoiceSpec, Target] = {}
         self._embeddings: dict[tuple[Path, str], np.ndarray | FaceVCError] = {}  # by file and degradation
 
     def resolve(self, spec: VoiceSpec) -> Target:
         """Returns the voice. FaceVCError if a file cannot be used, or none of a person's pictures can."""
-        if spec not in self._steered:
-            self._steered[spec] = self.converter.apply_trait_rule(self._find_target(spec), self.traits)
-        return self.converter.apply_pitch_rule(self._steered[spec], self.pitch)
+        if spec not in self._finished:
+            steered = self.converter.apply_trait_rule(self._find_target(spec), self.traits)
+            self._finished[spec] = self.converter.apply_pitch_rule(steered, self.pitch)
+        return self._finished[spec]
 
     def read_face(self, spec: VoiceSpec) -> FaceReading | None:
         """Reads what the voice sounds like before the rules. None unless it comes from a picture. Errors as in
@@ -99,7 +100,7 @@ class VoiceResolver:
         """Forgets other files, and all voices of pictures and mixes, because these are quickly made again."""
         kept = set(files)
         self._embeddings = {place: found for place, found in self._embeddings.items() if place[0] in kept}
-        self._steered = {}
+        self._finished = {}
         self._targets = {
             spec: found
             for spec, found in self._targets.items()

@@ -14,6 +14,7 @@ import numpy as np
 from facevc_cli import __version__
 from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, describe_address, load_card
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.face_description import describe_face
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import OPTIONAL, OptionalPackage
@@ -26,7 +27,6 @@ from facevc_cli.families.checkpoint import Checkpoint, find_bundled_checkpoint, 
 from facevc_cli.families.presets import list_presets
 from facevc_cli.files.inputs import IMAGE_SUFFIXES
 from facevc_cli.files.tables import read_table
-from facevc_cli.stages.describe_face import describe_face
 from facevc_cli.training.weights import CONFIG, WEIGHTS
 
 STAGE = "info"
