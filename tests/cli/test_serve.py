@@ -690,6 +690,10 @@ def test_from_upload_to_audible_result(tab, starter_page, tmp_path):
     give(tab, "#face-0", EXAMPLES / "face.jpg", EXAMPLES / "face_woman.jpg")
     tab.wait_for_selector("#heard :text('3.0 s of sound')")
     tab.wait_for_selector("#seen-0 :text('2 photos, one voice')")
+    tab.wait_for_selector("#reading :text('Read as a feminine voice')")
+    assert tab.input_value("#register input[type=number]") == "1"
+    tab.fill("#register input[type=number]", "0.8")
+    tab.keyboard.press("Tab")
     tab.click("#convert")
     tab.wait_for_selector("#told :text('3.0 s of synthetic speech')")
     address = tab.get_attribute("#result a[download='speech__face.wav']", "href")
