@@ -1,24 +1,18 @@
 """What the page does: keep the uploads of each open page, and convert. This module does not import Gradio."""
 
 import hashlib
-import re
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import numpy as np
-import soundfile
-
 from facevc_cli.conversion.card import CARD_SUFFIX, save_card
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.speech import Source
 from facevc_cli.conversion.traits import FaceReading, TraitRule
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
@@ -27,63 +21,27 @@ from facevc_cli.dsp.pitch import PitchRule
 from facevc_cli.files.audio import LONGEST_S, load_audio
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.page.people import MOST_PHOTOS, Card, Person, Photo, UploadResolver, name_in_errors
+from facevc_cli.page.session import Converted, PageSession, Speech
+from facevc_cli.page.uploads import (
+    Stamp,
+    Upload,
+    delete_files,
+    find_path,
+    make_stem,
+    name_upload,
+    read_announced_s,
+    read_stamp,
+)
 from facevc_cli.provenance.metadata import describe_provenance
 from facevc_cli.provenance.saving import save_converted
 
 T = TypeVar("T")
 P = ParamSpec("P")
 FIRST, SECOND = 0, 1  # the two people of a mix
-Upload = Mapping[str, Any] | None  # path: on this machine; orig_name: the name that the person gave the file
-Stamp = tuple[int, int]  # identifies one version of a file
-LONGEST_STEM = 40
-LONGEST_NAME = 100
+MIXED = (FIRST, SECOND)
 MOST_PAGES = 32  # open pages that are kept at once; a further one replaces the page that was silent longest
 FORGOTTEN_PAGES = 1000  # the last pages that were replaced; they get an error that says so
 STOPPED = "facevc serve was stopped. Start it again."
-
-
-@dataclass
-class Speech:
-    """A readable recording. wav: (n,) float32; rate: Hz; source: the model's analysis, once it is made."""
-
-    name: str
-    sha256: str
-    wav: np.ndarray
-    rate: int
-    source: Source | None = None
-
-    @property
-    def seconds(self) -> float:
-        return len(self.wav) / self.rate
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A finished file, its length, and the time that the conversion took."""
-
-    path: Path
-    seconds: float
-    took_s: float
-
-
-@dataclass
-class PageSession:
-    """The uploads and results of one open page. Errors are kept too, so that the button reports them again."""
-
-    resolver: UploadResolver
-    speech: Speech | FaceVCError | None = None
-    people: dict[int, Person | FaceVCError] = field(default_factory=dict)
-    faces: dict[int, tuple[Path, ...]] = field(default_factory=dict)  # what a face field holds
-    uploads: dict[Path, Stamp] = field(default_factory=dict)
-    result: dict[Path, Stamp] = field(default_factory=dict)
-    card: dict[Path, Stamp] = field(default_factory=dict)
-    reading: FaceReading | None = None  # what the sliders of register and age began at
-    called_s: float = 0.0  # when the page called last, by the monotonic clock
-
-    @property
-    def shown(self) -> set[Path]:
-        """The files of all face fields."""
-        return {path for files in self.faces.values() for path in files}
 
 
 def _run_in_turn(call: "Callable[Concatenate[Studio, P], T]") -> "Callable[Concatenate[Studio, P], T]":
@@ -135,7 +93,7 @@ class Studio:
         try:
             path, name = self._receive(session, upload)
             with name_in_errors(path, name):
-                self._check_length(name, _read_announced_s(path))
+                self._check_length(name, read_announced_s(path))
                 (wav, rate), digest = load_audio(path, longest_s=min(self.max_seconds, LONGEST_S)), hash_file(path)
             self._check_length(name, len(wav) / rate)
             session.speech = Speech(name, digest, wav, rate)
@@ -151,7 +109,7 @@ class Studio:
         FaceVCError if no face can be used.
         """
         session = self._find_session(page)
-        before, given = session.faces.get(who, ()), {_find_path(upload): upload for upload in uploads}
+        before, given = session.faces.get(who, ()), {find_path(upload): upload for upload in uploads}
         taken, over = list(given)[:MOST_PHOTOS], list(given.values())[MOST_PHOTOS:]
         session.faces[who] = tuple(taken)
         session.people.pop(who, None)
@@ -170,17 +128,23 @@ class Studio:
             session.people[who] = error
         kept = session.shown
         session.resolver.keep_only(kept)
-        _delete({path: session.uploads.pop(path) for path in before if path not in kept and path in session.uploads})
+        delete_files(
+            {path: session.uploads.pop(path) for path in before if path not in kept and path in session.uploads}
+        )
         return _check_usable(session.people.get(who))
 
     @_run_in_turn
-    def read(self, page: str, share: float = 0.5) -> FaceReading | None:
-        """Read what the voice of the page's people sounds like. None if there is nobody yet, or nothing can be read."""
+    def read(self, page: str, share: float = 0.5, people: tuple[int, ...] = MIXED) -> FaceReading | None:
+        """Read what the voice of these people of a page sounds like.
+
+        None if there is nobody yet, or nothing can be read.
+        """
         session = self._find_session(page)
-        session.reading = None
+        session.readings[people] = None
         with suppress(FaceVCError):  # reported already, beside the face
-            session.reading = self.converter.read_face(session.resolver.resolve(_mix_people(session, share)))
-        return session.reading
+            target = session.resolver.resolve(_mix_people(session, share, people))
+            session.readings[people] = self.converter.read_face(target)
+        return session.readings[people]
 
     @_run_in_turn
     def convert(
@@ -205,16 +169,16 @@ class Studio:
         target, files = session.resolver.resolve(spec), session.resolver.weigh_shown(spec)
         if speech.source is None:
             speech.source = self.converter.analyse((speech.wav, speech.rate))
-        traits = TraitRule.from_sliders(session.reading, register, age_years)
+        traits = TraitRule.from_sliders(session.readings.get(MIXED), register, age_years)
         steered = self.converter.apply_trait_rule(target, traits)
         wav = self.converter.speak(speech.source, self.converter.apply_pitch_rule(steered, pitch))
         key, model = self._make_key(speech, files, pitch, traits), self.converter.checkpoint
         digests = [file.sha256 for file, _ in files]
         made = describe_provenance(key, model.config.name, model.weights_sha256, speech.sha256, digests)
-        path = self._choose_path(f"{_make_stem(speech.name)}__{_name_result(session, spec)}.wav")
+        path = self._choose_path(f"{make_stem(speech.name)}__{_name_result(session, spec)}.wav")
         save_converted(path, wav, self.converter.rate, made, speech.name, spec.describe(session.resolver.name_file))
         self._keep_result(page, session, session.result, path)
-        _delete(session.uploads)
+        delete_files(session.uploads)
         self.conversions += 1
         return Converted(path, len(wav) / self.converter.rate, time.perf_counter() - started)
 
@@ -231,10 +195,10 @@ class Studio:
             raise FaceVCError(f"{files[0][0].name} is a voice card already. Give photos, or mix it with a second face.")
         origin = [{"file": file.name, "sha256": file.sha256, "share": f"{weight:.4f}"} for file, weight in files]
         path = self._choose_path(f"{_name_result(session, spec)}{CARD_SUFFIX}")
-        traits = TraitRule.from_sliders(session.reading, register, age_years)
+        traits = TraitRule.from_sliders(session.readings.get(MIXED), register, age_years)
         save_card(path, self.converter.make_card(self.converter.apply_trait_rule(target, traits), origin))
         self._keep_result(page, session, session.card, path)
-        _delete({path: session.uploads.pop(path) for path in session.shown if path in session.uploads})
+        delete_files({path: session.uploads.pop(path) for path in session.shown if path in session.uploads})
         return path
 
     def leave(self, page: str) -> None:
@@ -242,7 +206,7 @@ class Studio:
         session = self._sessions.pop(page, None)
         if session is not None:
             for files in (session.uploads, session.result, session.card):
-                _delete(files)
+                delete_files(files)
 
     @property
     def busy(self) -> bool:
@@ -272,12 +236,12 @@ class Studio:
 
     def _take(self, session: PageSession, path: Path, upload: Mapping[str, Any]) -> None:
         """Read a file of a face field, once. It is deleted after a conversion, but the field still names it."""
-        if session.resolver.knows(path) and (not path.is_file() or session.uploads.get(path) == _read_stamp(path)):
+        if session.resolver.knows(path) and (not path.is_file() or session.uploads.get(path) == read_stamp(path)):
             return
         try:
             _, name = self._receive(session, upload)
         except FaceVCError as error:
-            session.resolver.take(path, _name_upload(upload), error)
+            session.resolver.take(path, name_upload(upload), error)
         else:
             session.resolver.take(path, name)
 
@@ -286,13 +250,13 @@ class Studio:
 
         Only files in our own folder are read, whatever the request says.
         """
-        path = _find_path(upload)
-        name = _name_upload(upload)
+        path = find_path(upload)
+        name = name_upload(upload)
         if not path.is_relative_to(self.folder) or not path.is_file():
             raise FaceVCError(
                 f"{name or 'the upload'}: the file is no longer here. Uploads are deleted after use. Upload it again."
             )
-        session.uploads[path] = _read_stamp(path)
+        session.uploads[path] = read_stamp(path)
         return path, name
 
     def _choose_path(self, name: str) -> Path:
@@ -300,10 +264,10 @@ class Studio:
 
     def _keep_result(self, page: str, session: PageSession, kept: dict[Path, Stamp], path: Path) -> None:
         """Keep a new file in place of the last of its kind. FaceVCError if the page was closed in the meantime."""
-        _delete(kept)
-        kept[path] = _read_stamp(path)
+        delete_files(kept)
+        kept[path] = read_stamp(path)
         if self._sessions.get(page) is not session:
-            _delete(kept)
+            delete_files(kept)
             raise FaceVCError("the page was closed before this was done.")
 
     def _check_length(self, name: str, seconds: float) -> None:
@@ -329,29 +293,15 @@ class Studio:
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
-def _find_path(upload: Mapping[str, Any]) -> Path:
-    try:
-        return Path(str(upload.get("path") or "")).resolve()
-    except (OSError, RuntimeError, ValueError):  # not a path
-        return Path()
-
-
-def _name_upload(upload: Mapping[str, Any]) -> str:
-    """The name of an upload as the page shows it: one line, not too long, with its suffix."""
-    name = Path(str(upload.get("orig_name") or _find_path(upload).name)).name
-    line = "".join(character if character.isprintable() else " " for character in name)
-    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 10]}…{line[-9:]}"
-
-
 def _check_usable(given: T | FaceVCError) -> T:
     if isinstance(given, FaceVCError):
         raise FaceVCError(str(given)) from given
     return given
 
 
-def _mix_people(session: PageSession, share: float) -> VoiceSpec:
-    """Make the voice spec that a page asks for now. FaceVCError if it has nobody, or a person who cannot be used."""
-    people = {who: person for who, given in sorted(session.people.items()) if (person := _check_usable(given))}
+def _mix_people(session: PageSession, share: float, whose: tuple[int, ...] = MIXED) -> VoiceSpec:
+    """Make the voice spec of these people of a page. FaceVCError if there is nobody, or one cannot be used."""
+    people = {who: person for who in whose if who in session.people and (person := _check_usable(session.people[who]))}
     if not people:
         raise FaceVCError("There is no face yet. Take a photo, or drop one into the second field.")
     weights = {FIRST: 1 - share, SECOND: share} if len(people) == 2 else dict.fromkeys(people, 1.0)
@@ -363,36 +313,4 @@ def _mix_people(session: PageSession, share: float) -> VoiceSpec:
 def _name_result(session: PageSession, spec: VoiceSpec) -> str:
     """Make the stem of a result's name from the first file of each person."""
     people = [part for part, _ in spec.parts] or [spec]
-    return "_".join(_make_stem(session.resolver.name_file(person.files[0])) for person in people)
-
-
-def _read_announced_s(path: Path) -> float:
-    """Read the duration from the file's header, before decoding. 0 if the header does not say."""
-    try:
-        return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, OSError, TypeError):  # TypeError: the suffix .raw
-        return 0.0
-
-
-def _make_stem(name: str) -> str:
-    """Make a safe stem for a file name: letters, digits and little else."""
-    return re.sub(r"[^\w-]+", "_", Path(name).stem)[:LONGEST_STEM] or "unnamed"
-
-
-def _read_stamp(path: Path) -> Stamp:
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns
-
-
-def _delete(files: dict[Path, Stamp]) -> None:
-    """Delete the files, and their folders if they are then empty.
-
-    Keep files that arrived again: Gradio stores equal files of two pages in one place, and the other page must still
-    read its own.
-    """
-    for path, stamp in list(files.items()):  # a copy: `leave` may come in between
-        with suppress(OSError):
-            if _read_stamp(path) == stamp:
-                path.unlink()
-                path.parent.rmdir()
-    files.clear()
+    return "_".join(make_stem(session.resolver.name_file(person.files[0])) for person in people)

@@ -41,8 +41,8 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Summary
 from facevc_cli.dsp.pitch import PitchRule
 from facevc_cli.files.hashes import hash_file
+from facevc_cli.page import fields, views
 from facevc_cli.page import page as page_module
-from facevc_cli.page import views
 from facevc_cli.page.folder import open_upload_folder
 from facevc_cli.page.people import MOST_PHOTOS
 from facevc_cli.page.server import bind, is_loopback
@@ -369,7 +369,7 @@ def test_several_photos_are_one_voice(studio, monkeypatch):
         and len(person.left_out) == 1
         and "dark.png: expected a face" in person.left_out[0]
     )
-    html = page_module.render_person(person)
+    html = fields.render_person(person)
     assert html.count("data:image/jpeg") == 4 and "2 photos, one voice" in html and "Left out: dark.png" in html
     made = studio.convert(A).path
     np.testing.assert_allclose(targets[0].speaker, expected.speaker, rtol=1e-5)
@@ -469,7 +469,7 @@ def test_a_mix_is_kept_as_the_slider_has_it(studio):
     studio.look(A, FIRST, [photo(studio, 90, "a.png")])
     card = card_upload(studio, A)
     person = studio.look(A, SECOND, [card])
-    html = page_module.render_person(person)
+    html = fields.render_person(person)
     assert "Voice card of a.png, made on 20" in html and "median pitch" in html and "data:image" not in html
     studio.look(A, FIRST, [photo(studio, 30, "b.png")])
     parts = load_card(studio.make_card(A, 0.25))

@@ -27,9 +27,8 @@ from helpers.sounds import recording
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.page import fields, views
 from facevc_cli.page import folder as folder_module
-from facevc_cli.page import page as page_module
-from facevc_cli.page import views
 from facevc_cli.page.folder import (
     OWNER,
     PREFIX,
@@ -49,8 +48,8 @@ SECRET = b"what nobody else may read"
 TAG = '<img src=x onerror="alert(1)">'
 META = {"_type": "gradio.FileData"}
 MAX_MB = 1
-HEAR, LOOK, CONVERT, KEEP = 0, 1, 3, 4  # numbers of the page's calls
-SHARE, PITCH = 6, 7  # of those that do not wait
+HEAR, LOOK, CONVERT, KEEP = 0, 1, 5, 6  # numbers of the page's calls
+SHARE, PITCH = 8, 9  # of those that do not wait
 
 
 class Client:
@@ -182,7 +181,7 @@ def test_a_conversion_over_http(client, page, sound, photo):
         )[0]
     )
     assert "face that was taken" in client.call(LOOK, [client.give("b.png", photo)], None)[0]
-    made, told = client.call(CONVERT, 50, "The voice's own", 0)
+    made, told = client.call(CONVERT, 50, "The voice's own", 0, 0, 0)
     status, content, headers = client.ask("GET", FILE + quote(made["path"]))
     assert (
         (status, content[:4]) == (200, b"RIFF")
@@ -233,7 +232,7 @@ def test_an_event_that_names_a_file_of_the_computer_is_refused(client, page, sec
 
 @pytest.mark.parametrize("path", [PREDICT, JOIN])
 def test_calls_that_do_not_wait_are_refused_as_well(client, page, secret, path):
-    for number in (SHARE, PITCH, HEAR, 5, 8, 99, -1):
+    for number in (SHARE, PITCH, HEAR, 7, 10, 99, -1):
         body = {"data": [[file(secret)], None], "fn_index": number, "session_hash": "abc"}
         assert client.status("POST", path, body) == 403
     assert list_names(page.studio.folder) == []
@@ -691,7 +690,7 @@ def test_odd_names_of_uploads_are_shown_as_text(client, page, name):
 def test_an_error_that_pops_up_shows_a_name_as_text(client, page):
     """Gradio shows such a message as HTML."""
     client.call(HEAR, client.give("a.wav", b"no sound at all " * 20) | {"orig_name": f"{TAG}.wav"})
-    said = client.call(CONVERT, 50, "The voice's own", 0)
+    said = client.call(CONVERT, 50, "The voice's own", 0, 0, 0)
     assert "&lt;img src=x" in said and "<img" not in said
     page.studio.leave("abc")
 
@@ -703,7 +702,7 @@ def test_a_card_that_was_made_by_another_is_shown_as_text(page, tmp_path, photo)
     folder.mkdir()
     (folder / "f.png").write_bytes(photo)
     person = studio.look("abc", FIRST, [{"path": str(folder / "f.png"), "orig_name": f"{TAG}.png"}])
-    assert "<img src=x" not in page_module.render_person(person)
+    assert "<img src=x" not in fields.render_person(person)
     made = folder / "c.safetensors"
     content = studio.make_card("abc").read_bytes()
     folder.mkdir()  # it went with the photo
@@ -712,7 +711,7 @@ def test_a_card_that_was_made_by_another_is_shown_as_text(page, tmp_path, photo)
     try:
         card = studio.look("abc", FIRST, [{"path": str(evil), "orig_name": f"{TAG}.safetensors"}])
         assert isinstance(card.files[0], Card)
-        html = page_module.render_person(card)
+        html = fields.render_person(card)
     except FaceVCError as error:
         html = views.render_failure(str(error))
     assert "<img" not in html and "&lt;img" in html

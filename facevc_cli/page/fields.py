@@ -1,0 +1,130 @@
+"""Fields that several tabs have: a person's photos, the sliders of a voice, and how they are told of in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from facevc_cli.conversion.card import CARD_SUFFIX
+from facevc_cli.conversion.traits import OLDEST, YOUNGEST, FaceReading
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.page import views
+from facevc_cli.page.people import Card, Person, Photo
+from facevc_cli.page.studio import Studio
+from facevc_cli.page.tabs.tab import ALONE, RAW, read_page_id
+from facevc_cli.page.uploads import Upload
+
+
+@dataclass(frozen=True)
+class PersonField:
+    """files, camera: where photos come from; seen: what was found in them."""
+
+    files: Any
+    camera: Any
+    seen: Any
+
+
+@dataclass(frozen=True)
+class VoiceSliders:
+    """register, age: they begin at what the face is read as, which `told` says in words."""
+
+    register: Any
+    age: Any
+    told: Any
+
+
+def add_person_field(who: int, label: str) -> PersonField:
+    """Adds the field of one person, with a camera below it. who: the person's number in the studio."""
+    import gradio as gr
+
+    files = gr.File(
+        label=label,
+        file_count="multiple",
+        file_types=["image", CARD_SUFFIX],
+        height=224,
+        elem_id=f"face-{who}",
+        elem_classes="facevc-given",
+    )
+    with gr.Accordion("Take a photo", open=False, elem_id=f"take-{who}"):
+        camera = gr.Image(
+            show_label=False,
+            sources=["webcam"],
+            type="filepath",
+            image_mode=None,
+            height=240,
+            elem_id=f"camera-{who}",
+        )
+    return PersonField(files, camera, gr.HTML(elem_id=f"seen-{who}"))
+
+
+def add_voice_sliders(name: str = "") -> VoiceSliders:
+    """Adds the sliders of register and age. They are hidden until there is a face. name: begins the elements' ids."""
+    import gradio as gr
+
+    register = gr.Slider(
+        0, 1, 0.5, step=0.05, label="Register: 0 masculine, 1 feminine", visible=False, elem_id=f"{name}register"
+    )
+    age = gr.Slider(YOUNGEST, OLDEST, 40, step=1, label="Age of the voice, years", visible=False, elem_id=f"{name}age")
+    return VoiceSliders(register, age, gr.HTML(elem_id=f"{name}reading"))
+
+
+def watch_person(
+    studio: Studio, who: int, field: PersonField, sliders: VoiceSliders, people: tuple[int, ...], share: Any = None
+) -> None:
+    """Looks at the photos when they change, then sets the sliders to what the voice of these people is read as.
+
+    share: the slider of the second person's share in percent, if two are mixed.
+    """
+    import gradio as gr
+
+    def look(files: list[Upload] | None, photo: Upload, request: gr.Request) -> str:
+        try:
+            person = studio.look(read_page_id(request), who, [upload for upload in (*(files or ()), photo) if upload])
+        except FaceVCError as error:
+            return views.render_failure(str(error))
+        return render_person(person) if person else ""
+
+    def read(percent: float, request: gr.Request) -> tuple[Any, Any, str]:
+        try:
+            reading = studio.read(read_page_id(request), percent / 100, people)
+        except FaceVCError:  # said beside the face already
+            reading = None
+        if reading is None:
+            return gr.update(visible=False), gr.update(visible=False), ""
+        return (
+            gr.update(visible=True, value=reading.slider_register),
+            gr.update(visible=True, value=reading.slider_age),
+            render_reading(reading),
+        )
+
+    looked = gr.on([field.files.change, field.camera.change], look, [field.files, field.camera], field.seen, **RAW)
+    shown = [sliders.register, sliders.age, sliders.told]
+    looked.then(read, share or gr.State(0.0), shown, show_progress="hidden", **ALONE)
+
+
+def render_person(person: Person) -> str:
+    """Describe in HTML who was found."""
+    if isinstance(card := person.files[0], Card):
+        pitch = f", median pitch {card.pitch_hz:.0f} Hz" if card.pitch_hz else ""
+        origin = " and ".join(str(part.get("file", "?")) for part in card.card.origin)
+        return views.render_note(f"Voice card of {origin}, made on {card.card.made}{pitch}.")
+    photos = [photo for photo in person.files if isinstance(photo, Photo)]
+    left_out = "".join(views.render_failure(f"Left out: {reason}") for reason in person.left_out)
+    shown = views.render_photos([(photo.shown, photo.face.crop) for photo in photos])
+    return f"{shown}{views.render_note(_describe_photos(photos))}{left_out}"
+
+
+def render_reading(reading: FaceReading) -> str:
+    """Say in HTML what the face is read as, and what to do if that is wrong."""
+    told = f"Read as a {reading.word} voice, certainty {reading.certainty:.2f}. Move a slider if it does not fit."
+    return views.render_failure(told) if reading.is_doubtful else views.render_note(told)
+
+
+def _describe_photos(photos: Sequence[Photo]) -> str:
+    if len(photos) > 1:
+        several = (
+            " In some, the largest of several faces was taken." if any(photo.face.faces > 1 for photo in photos) else ""
+        )
+        return f"{len(photos)} photos, one voice: that of their mean face.{several}"
+    found = photos[0].face
+    taken = f"The face that was taken is {found.box[2] - found.box[0]:.0f} px wide"
+    return f"{taken}." if found.faces == 1 else f"{taken}: the largest of {found.faces}."

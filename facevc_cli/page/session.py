@@ -1,0 +1,57 @@
+"""What the studio keeps of one open page."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.conversion.speech import Source
+from facevc_cli.conversion.traits import FaceReading
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.page.people import Person, UploadResolver
+from facevc_cli.page.uploads import Stamp
+
+
+@dataclass
+class Speech:
+    """A readable recording. wav: (n,) float32; rate: Hz; source: the model's analysis, once it is made."""
+
+    name: str
+    sha256: str
+    wav: np.ndarray
+    rate: int
+    source: Source | None = None
+
+    @property
+    def seconds(self) -> float:
+        return len(self.wav) / self.rate
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A finished file, its length, and the time that the conversion took."""
+
+    path: Path
+    seconds: float
+    took_s: float
+
+
+@dataclass
+class PageSession:
+    """The uploads and results of one open page. Errors are kept too, so that the button reports them again."""
+
+    resolver: UploadResolver
+    speech: Speech | FaceVCError | None = None
+    people: dict[int, Person | FaceVCError] = field(default_factory=dict)
+    faces: dict[int, tuple[Path, ...]] = field(default_factory=dict)  # what a face field holds
+    uploads: dict[Path, Stamp] = field(default_factory=dict)
+    result: dict[Path, Stamp] = field(default_factory=dict)
+    card: dict[Path, Stamp] = field(default_factory=dict)
+    # what the sliders of register and age of these people began at
+    readings: dict[tuple[int, ...], FaceReading | None] = field(default_factory=dict)
+    called_s: float = 0.0  # when the page called last, by the monotonic clock
+
+    @property
+    def shown(self) -> set[Path]:
+        """The files of all face fields."""
+        return {path for files in self.faces.values() for path in files}

@@ -1,0 +1,110 @@
+"""The tab "Convert": speech and a face in, the same words in the face's voice out."""
+
+from typing import Any
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.pitch import PitchRule
+from facevc_cli.page import views
+from facevc_cli.page.fields import add_person_field, add_voice_sliders, watch_person
+from facevc_cli.page.studio import FIRST, MIXED, SECOND
+from facevc_cli.page.tabs.tab import (
+    ALONE,
+    AT_ONCE,
+    DOWNLOAD,
+    KEPT_S,
+    NOTICE,
+    RAW,
+    PageContext,
+    make_toast,
+    read_page_id,
+    register_tab,
+)
+from facevc_cli.page.uploads import Upload
+
+SEMITONES = 12
+PITCHES = {"The voice's own": "auto", "As in the recording": "keep", "The voice's own, shifted": "shift"}
+
+
+@register_tab("Convert", 10)
+def build(context: PageContext) -> None:
+    """Adds the fields and buttons."""
+    import gradio as gr
+
+    studio = context.studio
+
+    def hear(upload: Upload, request: gr.Request) -> str:
+        try:
+            speech = studio.hear(read_page_id(request), upload)
+        except FaceVCError as error:
+            return views.render_failure(str(error))
+        return views.render_note(f"{speech.seconds:.1f} s of sound.") if speech else ""
+
+    def convert(
+        percent: float, pitch: str, semitones: float, register: float, age: float, request: gr.Request
+    ) -> tuple[str, str]:
+        try:
+            rule = PitchRule.parse(f"{semitones:+g}" if PITCHES[pitch] == "shift" else PITCHES[pitch])
+            made = studio.convert(read_page_id(request), percent / 100, rule, register, age)
+        except FaceVCError as error:
+            raise make_toast(error) from error
+        told = (
+            f"{made.seconds:.1f} s of synthetic speech, made in {made.took_s:.1f} s. Kept here for {KEPT_S // 60} "
+            "minutes."
+        )
+        return str(made.path), views.render_note(told)
+
+    def keep(percent: float, register: float, age: float, request: gr.Request) -> str:
+        try:
+            return str(studio.make_card(read_page_id(request), percent / 100, register, age))
+        except FaceVCError as error:
+            raise make_toast(error) from error
+
+    with gr.Row():
+        with gr.Column():
+            speech = gr.Audio(
+                label="1. Speech",
+                sources=["upload", "microphone"],
+                type="filepath",
+                buttons=["download"],
+                elem_id="speech",
+            )
+            heard = gr.HTML(elem_id="heard")
+        with gr.Column():
+            first = add_person_field(FIRST, "2. Face: photos or a voice card")
+        with gr.Column():
+            second = add_person_field(SECOND, "A second person (optional)")
+            share = gr.Slider(0, 100, 50, step=5, label="Share of this person, %", visible=False, elem_id="share")
+    pitch = gr.Radio(list(PITCHES), value=next(iter(PITCHES)), label="Pitch", visible=studio.pitched, elem_id="pitch")
+    semitones = gr.Slider(-SEMITONES, SEMITONES, 0, step=1, label="Semitones", visible=False, elem_id="semitones")
+    sliders = add_voice_sliders()
+    gr.Markdown(NOTICE, elem_id="notice")
+    with gr.Row():
+        press = gr.Button("Convert", variant="primary", scale=3, elem_id="convert")
+        wish = gr.Button("Keep this voice as a card", elem_id="keep")
+    card = gr.File(visible=False)
+    result = gr.Audio(
+        label="Result (synthetic speech)",
+        type="filepath",
+        interactive=False,
+        buttons=["download"],
+        elem_id="result",
+    )
+    told = gr.HTML(views.render_note(f"Model: {context.model}."), elem_id="told")
+
+    speech.change(hear, speech, heard, **RAW)
+    for who, field in ((FIRST, first), (SECOND, second)):
+        watch_person(studio, who, field, sliders, MIXED, share)
+    asked: list[Any] = [share, pitch, semitones, sliders.register, sliders.age]
+    press.click(convert, asked, [result, told], show_progress_on=result, **ALONE)
+    wish.click(keep, [share, sliders.register, sliders.age], card, show_progress_on=wish, **ALONE).success(
+        None, card, js=DOWNLOAD, api_visibility="private"
+    )
+    gr.on(
+        [second.files.change, second.camera.change],
+        lambda files, photo: gr.update(visible=bool(files or photo)),
+        [second.files, second.camera],
+        share,
+        preprocess=False,
+        **AT_ONCE,
+    )
+    pitch.change(lambda chosen: gr.update(visible=PITCHES[chosen] == "shift"), pitch, semitones, **AT_ONCE)
