@@ -181,7 +181,7 @@ def test_a_conversion_over_http(client, page, sound, photo):
         )[0]
     )
     assert "face that was taken" in client.call(LOOK, [client.give("b.png", photo)], None)[0]
-    made, told = client.call(CONVERT, 50, "The voice's own", 0, 0, 0)
+    made, told = client.call(CONVERT, 50, "The voice's own", 0, 0.5, 40)
     status, content, headers = client.ask("GET", FILE + quote(made["path"]))
     assert (
         (status, content[:4]) == (200, b"RIFF")
@@ -192,10 +192,10 @@ def test_a_conversion_over_http(client, page, sound, photo):
     page.studio.leave("abc")
 
 
-@pytest.mark.parametrize("call", [HEAR, LOOK, 2, CONVERT, KEEP])
+@pytest.mark.parametrize("call", [HEAR, LOOK, 3, CONVERT, KEEP])
 def test_an_event_that_names_a_file_of_the_computer_is_refused(client, page, secret, call):
     """The five requests that gave away any file: join, data, deep_link, config, file."""
-    inputs = {HEAR: 1, LOOK: 2, 2: 2, CONVERT: 3, KEEP: 1}[call]
+    inputs = {HEAR: 1, LOOK: 2, 3: 2, CONVERT: 5, KEEP: 3}[call]
     link = os.path.join(page.studio.folder.parent, "..", secret)
     for value in (
         file(secret),
@@ -690,7 +690,7 @@ def test_odd_names_of_uploads_are_shown_as_text(client, page, name):
 def test_an_error_that_pops_up_shows_a_name_as_text(client, page):
     """Gradio shows such a message as HTML."""
     client.call(HEAR, client.give("a.wav", b"no sound at all " * 20) | {"orig_name": f"{TAG}.wav"})
-    said = client.call(CONVERT, 50, "The voice's own", 0, 0, 0)
+    said = client.call(CONVERT, 50, "The voice's own", 0, 0.5, 40)
     assert "&lt;img src=x" in said and "<img" not in said
     page.studio.leave("abc")
 
