@@ -62,7 +62,7 @@ class FaceObservation:
 
     box: (4,) float32, left, top, right, bottom in pixels, within the given image. score: the detector's score. faces:
     the number of faces found. embedding: (D,) float32, from the network. crop: (side, side, 3) uint8, the network's
-    input (dlib: 150, facenet: 128). turns: quarter turns counter-clockwise that turned the picture upright.
+    input (dlib, fused: 150, facenet: 128). turns: quarter turns counter-clockwise that turned the picture upright.
     """
 
     box: np.ndarray

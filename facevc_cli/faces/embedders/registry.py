@@ -4,10 +4,15 @@ from facevc_cli.core.plugins import Plugins
 from facevc_cli.faces.embedders.base import Embedder
 from facevc_cli.faces.embedders.dlib import DlibEmbedder
 from facevc_cli.faces.embedders.facenet import FacenetEmbedder
+from facevc_cli.faces.embedders.fused import FusedEmbedder
 from facevc_cli.faces.embedders.packaged import PackagedEmbedder
 
 # Each class takes the device of its torch networks.
-_OWN: dict[str, type[DlibEmbedder] | type[FacenetEmbedder]] = {"dlib": DlibEmbedder, "facenet": FacenetEmbedder}
+_OWN: dict[str, type[DlibEmbedder] | type[FacenetEmbedder] | type[FusedEmbedder]] = {
+    "dlib": DlibEmbedder,
+    "fused": FusedEmbedder,
+    "facenet": FacenetEmbedder,
+}
 EMBEDDERS = tuple(_OWN)
 PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDDERS)
 

@@ -44,7 +44,7 @@ def test_arrays_that_are_no_rgb_image(analyser, image):
 
 def test_unknown_choices():
     for arguments in ({"detector": "haar"}, {"embedder": "arcface"}, {"on_many": "all"}):
-        with pytest.raises(UsageError, match="expected|There are: dlib, facenet"):
+        with pytest.raises(UsageError, match="expected|There are: dlib, fused, facenet"):
             FaceAnalyser(**arguments)
 
 
