@@ -27,8 +27,8 @@ def extract_face(
         typer.Option(
             "--embedder",
             help=(
-                "dlib (128 numbers), facenet (512, the paper's, an extra), or the name of an installed package's "
-                "embedder."
+                "dlib (128 numbers), fused (162: dlib's, and what two more networks see), facenet (512, the paper's, "
+                "an extra), or the name of an installed package's embedder."
             ),
         ),
     ] = "dlib",

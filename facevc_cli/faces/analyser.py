@@ -1,51 +1,51 @@
-"""Detects, aligns and embeds faces: arrays in, arrays out.
-
-Network weights come from packages and are checked before use.
-"""
+"""Detects, aligns and embeds faces: arrays in, arrays out."""
 
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import numpy as np
-from PIL import Image
 
 from facevc_cli.core.choices import DetectorName, OnMany, name_allowed
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.extras import install_command
-from facevc_cli.core.plugins import Plugins
+from facevc_cli.faces.crops import level_crop, margin_crop
 from facevc_cli.faces.detection import (
-    DLIB_WEIGHTS,
     Detection,
     Detector,
     DlibDetector,
     MtcnnDetector,
     SfdDetector,
     TurningDetector,
-    download_weights,
-    find_weights,
-    import_package,
-    load_dlib,
-    resolve_torch_device,
     turn_box,
     turn_image,
 )
+from facevc_cli.faces.embedders.registry import EMBEDDERS, PLUGINS, describe_weights, make_embedder
+
+__all__ = [  # packages that add an embedder import the two crops from here
+    "DETECTORS",
+    "EMBEDDERS",
+    "ON_MANY",
+    "FaceAnalyser",
+    "FaceObservation",
+    "ManyFacesError",
+    "NoFaceError",
+    "check_choices",
+    "level_crop",
+    "make_analyser",
+    "make_settings",
+    "margin_crop",
+]
 
 DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
-EMBEDDERS = ("dlib", "facenet")
 ON_MANY: tuple[OnMany, ...] = get_args(OnMany)
-PLUGINS = Plugins("facevc.face_embedders", "--embedder", "face embedder", EMBEDDERS)
 
 SMALLEST_FACE_PX = 24  # a smaller box has too few pixels to tell people apart
 SMALLEST_IMAGE_PX = 32
 # a detection scored below this share of the best is a badge or a folded sleeve, however large; one real face in thirty
 # scores below .1
 DOUBTFUL = 0.1
-DLIB_CROP_PX = 150
-FACENET_CROP_PX = 128  # the paper's
-FACENET_MARGIN_PX = 50  # the margin of the crop around the box, both sides together
 
 
 class NoFaceError(FaceVCError):
@@ -62,7 +62,7 @@ class FaceObservation:
 
     box: (4,) float32, left, top, right, bottom in pixels, within the given image. score: the detector's score. faces:
     the number of faces found. embedding: (D,) float32, from the network. crop: (side, side, 3) uint8, the network's
-    input (dlib: 150, facenet: 128). turns: quarter turns counter-clockwise that turned the picture upright.
+    input (dlib, fused: 150, facenet: 128). turns: quarter turns counter-clockwise that turned the picture upright.
     """
 
     box: np.ndarray
@@ -71,12 +71,6 @@ class FaceObservation:
     embedding: np.ndarray
     crop: np.ndarray
     turns: int = 0
-
-
-class Embedder(Protocol):
-    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """image: (H, W, 3) uint8, box: (4,) -> embedding (D,) float32, crop (side, side, 3) uint8."""
-        ...
 
 
 class FaceAnalyser:
@@ -99,11 +93,7 @@ class FaceAnalyser:
             "mtcnn": lambda: TurningDetector(MtcnnDetector(device)),
         }
         self._detect: Detector = makers[detector]()
-        embedders: dict[str, Callable[[], Embedder]] = {
-            "dlib": DlibEmbedder,
-            "facenet": lambda: FacenetEmbedder(device),
-        }
-        self._embed = embedders[embedder]() if embedder in embedders else PackagedEmbedder(embedder)
+        self._embed = make_embedder(embedder, device)
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """(H, W, 3) uint8 RGB -> its faces, largest first.
@@ -158,18 +148,14 @@ def check_choices(detector: str, embedder: str, on_many: str) -> None:
 
 
 def make_settings(detector: str, embedder: str, on_many: str) -> dict[str, str]:
-    """Returns the settings that embeddings depend on. dlib's weights are given by their hash, other packages' by their
-    own text.
-    """
-    own = {"dlib": DLIB_WEIGHTS["dlib_face_recognition_resnet_model_v1.dat"][:16], "facenet": "vggface2"}
-    weights = own[embedder] if embedder in own else PackagedEmbedder(embedder).weights
-    return {"detector": detector, "embedder": embedder, "weights": weights, "on_many": on_many}
+    """Returns the settings that embeddings depend on. `weights` is the embedder's own text."""
+    return {"detector": detector, "embedder": embedder, "weights": describe_weights(embedder), "on_many": on_many}
 
 
 def make_analyser(settings: Mapping[str, Any], on_many: str = "largest") -> FaceAnalyser:
     """Makes the analyser for a store with these settings.
 
-    FaceVCError if its package is missing or has other weights.
+    FaceVCError if its package is missing, or if the embedder has other weights.
     """
     embedder, weights = settings["embedder"], settings.get("weights")
     if embedder not in (*EMBEDDERS, *PLUGINS.find_installed()):
@@ -178,114 +164,16 @@ def make_analyser(settings: Mapping[str, Any], on_many: str = "largest") -> Face
             "brings. Install the one that does."
         )
     analyser = FaceAnalyser(settings.get("detector", "dlib"), embedder, on_many)
-    if isinstance(analyser._embed, PackagedEmbedder) and analyser._embed.weights != weights:
+    found = analyser._embed.weights
+    if weights is None and embedder in EMBEDDERS:  # stores of early versions name no weights of ours
+        return analyser
+    if weights != found:
+        whose = "facevc" if embedder in EMBEDDERS else "the package"
         raise FaceVCError(
             f"this model was trained on faces embedded by {embedder!r} with the weights {weights!r}; installed are "
-            f"{analyser._embed.weights!r}, which put every face elsewhere. Install the version of the package that it "
-            "was trained with."
+            f"{found!r}, which put every face elsewhere. Install the version of {whose} that it was trained with."
         )
     return analyser
-
-
-class DlibEmbedder:
-    """Five landmarks -> a level 150 px chip -> dlib's 128-D descriptor (same person: distance below about .6)."""
-
-    def __init__(self) -> None:
-        self._landmarks = _load_landmark_predictor()
-        self._network = load_dlib().face_recognition_model_v1(find_weights("dlib_face_recognition_resnet_model_v1.dat"))
-
-    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        crop = _level(image, box, self._landmarks, DLIB_CROP_PX)
-        # no jitter: its random shifts would make two runs differ
-        return np.asarray(self._network.compute_face_descriptor(crop, 0), dtype=np.float32), crop
-
-
-class FacenetEmbedder:
-    """A 128 px crop with margin -> the 512-D embedding of InceptionResnetV1 (VGGFace2); downloads its weights at first
-    use.
-    """
-
-    def __init__(self, device: str):
-        facenet = import_package("facenet_pytorch", "--embedder facenet", "facenet")
-        self._device = resolve_torch_device(device)
-        self._network = (
-            download_weights(lambda: facenet.InceptionResnetV1(pretrained="vggface2"), "--embedder facenet")
-            .eval()
-            .to(self._device)
-        )
-
-    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        import torch
-
-        crop = margin_crop(image, box, FACENET_CROP_PX, FACENET_MARGIN_PX)
-        pixels = torch.from_numpy(crop.astype(np.float32).transpose(2, 0, 1)[None]).to(self._device)
-        with torch.inference_mode():
-            embedding = self._network((pixels - 127.5) / 128.0)[0]  # the scale the network was trained at
-        return embedding.float().cpu().numpy(), crop
-
-
-class PackagedEmbedder:
-    """A face embedder of another package, from the entry points facevc.face_embedders.
-
-    The package's object has embed(crop (side, side, 3) uint8 RGB) -> (D,). It may have two more attributes:
-    crop(image (H, W, 3) uint8, box (4,) px) makes the crop, in place of a level face of 150 px.
-    weights is a text that identifies the network, in place of the package's name and version. A model finds its
-    embedder by it.
-    """
-
-    def __init__(self, name: str):
-        self._name, self._made = name, PLUGINS.make(name)
-        self._crop = getattr(self._made, "crop", level_crop)
-        self.weights = str(getattr(self._made, "weights", "") or PLUGINS.describe_release(name))
-
-    def __call__(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        try:
-            crop = np.asarray(self._crop(image, box))
-            embedding = np.asarray(self._made.embed(crop), dtype=np.float32)
-        except FaceVCError:
-            raise
-        except Exception as error:  # any error of another package about one picture must not end the run
-            raise FaceVCError(
-                f"the face embedder {self._name} failed on this face ({type(error).__name__}: {error})."
-            ) from error
-        if embedding.ndim != 1 or not embedding.size or not np.isfinite(embedding).all():
-            raise FaceVCError(
-                f"the face embedder {self._name}: expected one embedding (D,) of finite numbers, found the shape "
-                f"{embedding.shape}{'' if np.isfinite(embedding).all() else ' with NaN or infinity'}."
-            )
-        return embedding, crop
-
-
-def level_crop(image: np.ndarray, box: np.ndarray, side_px: int = DLIB_CROP_PX, padding: float = 0.25) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the face turned level by five landmarks.
-
-    padding: a share of the face, on every side.
-    """
-    return _level(image, box, _landmarks_once(), side_px, padding)
-
-
-def _level(image: np.ndarray, box: np.ndarray, landmarks: Any, side_px: int, padding: float = 0.25) -> np.ndarray:
-    points = landmarks(image, load_dlib().rectangle(*(round(float(v)) for v in box)))
-    return np.asarray(load_dlib().get_face_chip(image, points, side_px, padding))
-
-
-def _load_landmark_predictor() -> Any:
-    return load_dlib().shape_predictor(find_weights("shape_predictor_5_face_landmarks.dat"))
-
-
-_landmarks_once = lru_cache(maxsize=1)(_load_landmark_predictor)
-
-
-def margin_crop(image: np.ndarray, box: np.ndarray, side_px: int, margin_px: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8: the box with a margin, cut to the image.
-
-    The box fills side - margin pixels of the crop.
-    """
-    half = np.array([box[2] - box[0], box[3] - box[1]]) * margin_px / (side_px - margin_px) / 2
-    left, top = np.maximum(np.floor(box[:2] - half), 0)
-    right, bottom = np.minimum(np.ceil(box[2:] + half), (image.shape[1], image.shape[0]))
-    area = (float(left), float(top), float(right), float(bottom))
-    return np.asarray(Image.fromarray(image).resize((side_px, side_px), Image.Resampling.BILINEAR, box=area))
 
 
 def _check_image(image: np.ndarray) -> np.ndarray:

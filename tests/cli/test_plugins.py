@@ -278,8 +278,8 @@ def test_an_embedder_may_cut_out_what_it_wants(tmp_path, monkeypatch):
         (
             "patchse",
             2,
-            "--embedder patchse: no face embedder of this name is installed. There are: dlib, facenet, boxes, broken, "
-            "endless, patches.",
+            "--embedder patchse: no face embedder of this name is installed. There are: dlib, fused, facenet, boxes, "
+            "broken, endless, patches.",
         ),
         ("broken", 1, "the face embedder broken failed on this face (RuntimeError: no such thing)"),
         ("endless", 1, "expected one embedding (D,) of finite numbers, found the shape (1,) with NaN or infinity"),

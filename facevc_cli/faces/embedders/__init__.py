@@ -1,0 +1,1 @@
+"""The networks that describe a face with numbers, by the name that `--embedder` takes."""

@@ -1,0 +1,1 @@
+"""The two small networks beside dlib's that look at a face."""
