@@ -19,6 +19,7 @@ from facevc_cli.synthesis.kokoro.model import (
     split_phonemes,
 )
 from facevc_cli.synthesis.kokoro.phonemes import find_foreign_words, find_language, load_phonemiser
+from facevc_cli.synthesis.kokoro.timbre import choose_prosody, fit_timbre
 from facevc_cli.synthesis.kokoro.voices import KNOTS, choose_style
 from facevc_cli.synthesis.synthesiser import Manner
 from facevc_cli.voices.traits import VoiceTraits
@@ -38,10 +39,11 @@ class KokoroSynthesiser:
 
     def check(self, manner: Manner) -> None:
         find_language(manner.language)
-        choose_style(self.name_voice(manner), 0)
+        choose_style(manner.voice or find_language(manner.language).voice, 0)
 
     def name_voice(self, manner: Manner) -> str:
-        return manner.voice or find_language(manner.language).voice
+        own = manner.voice or find_language(manner.language).voice
+        return f"{manner.voice or 'neutral'}, near the voice" if manner.matched else own
 
     def find_unsayable(self, text: str, language: str) -> Collection[str]:
         return find_foreign_words(text, language)
@@ -55,8 +57,12 @@ class KokoroSynthesiser:
         return np.concatenate(spoken), RATE_HZ
 
     def _speak(self, phonemes: str, manner: Manner, traits: VoiceTraits | None) -> np.ndarray:
-        style = choose_style(self.name_voice(manner), len(find_tokens(phonemes)))
-        return self._model.speak(phonemes, style, manner.speed)
+        tokens = len(find_tokens(phonemes))
+        if not manner.matched or traits is None:
+            voice = manner.voice or find_language(manner.language).voice
+            return self._model.speak(phonemes, choose_style(voice, tokens), manner.speed)
+        style = choose_style(manner.voice or choose_prosody(manner.language, traits), tokens)
+        return self._model.speak(phonemes, fit_timbre(style, traits), manner.speed)
 
     @cached_property
     def _model(self) -> KokoroModel:
