@@ -11,7 +11,7 @@ from facevc_cli.core.choices import How
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.files.audio import resample
 from facevc_cli.synthesis.registry import load_synthesiser
-from facevc_cli.synthesis.synthesiser import FASTEST, SLOWEST, Manner, Synthesiser
+from facevc_cli.synthesis.synthesiser import FASTEST, SLOWEST, Manner, Synthesiser, fits_timbre
 from facevc_cli.synthesis.text.sentences import PAUSE_S, SplitText, split_text
 from facevc_cli.voices.traits import VoiceTraits
 
@@ -79,6 +79,11 @@ class Narrator:
     def check(self) -> None:
         """UsageError or FaceVCError if the engine cannot speak in this manner."""
         self.settings.check()
+        if self.settings.manner.matched and not fits_timbre(self.engine):
+            raise UsageError(
+                f"--how {self.settings.how}: the engine {self.engine.name} has no timbre of its own for a face. Choose "
+                "--how convert, or --engine kokoro."
+            )
         self.engine.check(self.settings.manner)
 
     def fingerprint(self, cues: Sequence[Cue]) -> str:

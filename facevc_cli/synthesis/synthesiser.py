@@ -28,7 +28,10 @@ class Manner:
 
 @runtime_checkable
 class Synthesiser(Protocol):
-    """An engine that turns one sentence at a time into sound. Several threads may call it."""
+    """An engine that turns one sentence at a time into sound. Several threads may call it.
+
+    One that can choose its own timbre for a voice has the attribute `fits_timbre = True`, too.
+    """
 
     @property
     def name(self) -> str:
@@ -51,3 +54,8 @@ class Synthesiser(Protocol):
 
         traits: of the voice that the speech is for, if `manner` says that the timbre is matched.
         """
+
+
+def fits_timbre(engine: Synthesiser) -> bool:
+    """Whether an engine can choose its own timbre for a voice."""
+    return bool(getattr(engine, "fits_timbre", False))

@@ -18,6 +18,7 @@ class FakeSynthesiser:
     """Counts what it says. It cannot say 'xyzzy', and has no German."""
 
     name = "fake"
+    fits_timbre = True
 
     def __init__(self) -> None:
         self.said: list[str] = []

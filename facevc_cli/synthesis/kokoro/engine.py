@@ -29,6 +29,7 @@ class KokoroSynthesiser:
     """Kokoro-82M. The network is loaded when the first sentence is spoken."""
 
     name = "kokoro"
+    fits_timbre = True
 
     def __init__(self) -> None:
         check_installed()

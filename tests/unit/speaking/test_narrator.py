@@ -37,6 +37,13 @@ def test_wrong_settings(engine, settings, said):
         make(**settings).check()
 
 
+def test_an_engine_without_a_timbre_for_a_face(engine):
+    engine.fits_timbre = False
+    with pytest.raises(UsageError, match="--how both: the engine fake has no timbre of its own for a face"):
+        make(how="both").check()
+    make(how="convert").check()
+
+
 def test_a_text_without_words(engine):
     with pytest.raises(FaceVCError, match="'你好': nothing in this text can be said in the language en-us"):
         make().narrate([Cue("你好")])
