@@ -46,7 +46,8 @@ class NamedText:
 
     @classmethod
     def from_words(cls, text: str, taken: Sequence[str] = ()) -> "NamedText":
-        """Names a text by its first words."""
+        """Names a text by its first words. Bytes of a command line that are not UTF-8 become question marks."""
+        text = text.encode("utf-8", "replace").decode()
         words = re.sub(r"[^\w]+", "-", text.lower()).strip("-")
         short = words[:LONGEST_ID].rsplit("-", 1)[0] if len(words) > LONGEST_ID else words
         identifier, number = normalise_name(short) or "text", 2

@@ -98,9 +98,10 @@ def _choose_pairs(
     """Pairs a text with its own faces; a text without any with all targets of the command line."""
     pairs = set()
     for source, text in zip(sources, texts, strict=True):
+        own = {path for path, _ in _find(text.faces)}
         for target in targets:
             is_file = target.kind in ("face", "card")
-            if target.path in text.faces if text.faces else not is_file or target.path in common:
+            if is_file and target.path in own if own else not is_file or target.path in common:
                 pairs.add((source, target))
     return pairs
 

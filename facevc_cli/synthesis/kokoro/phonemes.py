@@ -17,7 +17,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.synthesis.kokoro import spanish
 
 Phonemise = Callable[[str], str]
-GIVEN_AS = {"O": "Q", "T": "t", "ᵻ": "ɪ", "ɹ": "ɹ"}  # symbols of the American network that British voices lack
+GIVEN_AS = {"O": "Q", "T": "t", "ᵻ": "ɪ"}  # symbols of the American network that British voices lack
 UNSUPPORTED = {
     "fr": "French",
     "hi": "Hindi",

@@ -75,5 +75,6 @@ def test_texts_are_named_by_their_words():
     assert NamedText.from_words("Hi, the weather!").id == "hi-the-weather"
     assert NamedText.from_words("Hi.", ["hi", "hi-2"]).id == "hi-3"
     assert NamedText.from_words("?!").id == "text"
+    assert NamedText.from_words("a\udcff").cues == (Cue("a?"),)
     long = NamedText.from_words("one two three four five six seven eight nine ten").id
     assert long == "one-two-three-four-five-six-seven-eight"

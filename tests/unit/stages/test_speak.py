@@ -112,6 +112,11 @@ def test_a_table_gives_each_text_its_face(speak, folder):
     (folder / "lines.csv").write_text("id,text,face\none,Hi.,bert.jpg\ntwo,Ho.,\n")
     assert speak(files=("lines.csv",)).done == 2
     assert sorted(rows_of(folder)) == ["one__bert.wav", "two__anna.wav"]
+    (folder / "both").mkdir()
+    for i in range(2):
+        save_image(folder / f"both/{i}.jpg", draw_face(i))
+    (folder / "folders.csv").write_text("id,text,face\none,Hi.,both\n")
+    assert len(speak(files=("folders.csv",), dry_run=True, output="c").data["planned"]) == 2
     (folder / "own.csv").write_text("id,text,face\none,Hi.,bert.jpg\ntwo,Ho.,anna.jpg\n")
     planned = speak(files=("own.csv",), faces=(), dry_run=True, output="b").data["planned"]
     assert [(job["source"], job["target"].rsplit("/", 1)[1]) for job in planned] == [
