@@ -12,7 +12,8 @@ FACES is a table with the columns path and gender; paths start from its folder. 
 | over faces | cosine between two faces of one text |
 
 A second table has times: the first sound and the whole of a text of about 5 s, in a new process (cold) and in this one
-(warm), and the largest resident memory. RTF is the time divided by the length of the sound.
+(warm), and the largest resident memory. RTF is the time divided by the length of the sound. CPU is the time of all
+cores, which a busy machine does not change much.
 """
 
 import csv
@@ -139,22 +140,27 @@ def measure_time(converter: Converter, engine: str, face: Path) -> list[Figures]
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "facevc_cli", *words], check=True)
     cold_s = time.perf_counter() - started
-    memory_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cold_cpu_s, memory_mb = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     speaker, target = Speaker(converter, engine=engine), converter.target_from_face(face)
     speaker.speak("Hi.", voice=target)
-    started = time.perf_counter()
+    started, cpu_s = time.perf_counter(), time.process_time()
     wav, rate = speaker.speak(TIMED, voice=target)
-    warm_s, length_s = time.perf_counter() - started, len(wav) / rate
-    started = time.perf_counter()
+    warm_s, warm_cpu_s, length_s = time.perf_counter() - started, time.process_time() - cpu_s, len(wav) / rate
+    started, cpu_s = time.perf_counter(), time.process_time()
     next(speaker.speak_sentences(TIMED, voice=target))
-    first_s = time.perf_counter() - started
+    first_s, first_cpu_s = time.perf_counter() - started, time.process_time() - cpu_s
     return [
         {"what": "the sound, s", "figure": round(length_s, 2)},
-        {"what": "cold, the whole process, s", "figure": round(cold_s, 2), "RTF": round(cold_s / length_s, 2)},
-        {"what": "warm, s", "figure": round(warm_s, 2), "RTF": round(warm_s / length_s, 2)},
-        {"what": "warm, first sentence, s", "figure": round(first_s, 2)},
+        describe("cold, the whole process, s", cold_s, cold_cpu_s, length_s),
+        describe("warm, s", warm_s, warm_cpu_s, length_s),
+        describe("warm, first sentence, s", first_s, first_cpu_s, length_s),
         {"what": "largest memory of the process, MB", "figure": round(memory_mb)},
     ]
+
+
+def describe(what: str, seconds: float, cpu_s: float, length_s: float) -> Figures:
+    return {"what": what, "figure": round(seconds, 2), "CPU": round(cpu_s, 2), "RTF": round(seconds / length_s, 2)}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -81,8 +81,19 @@ def describe_provenance(
         hashes = (hashlib.sha256(",".join(sorted(hashes)).encode()).hexdigest()[:SHORT],)
     faces, voices = ((), hashes) if by == "voice" else (hashes, ())
     today = date.today().isoformat()
-    made = Provenance(key, model, model_sha256[:SHORT], _hash_short(source), faces, voices, watermark, today)
-    return replace(made, **about)
+    return Provenance(
+        key,
+        model,
+        model_sha256[:SHORT],
+        _hash_short(source),
+        faces,
+        voices,
+        watermark,
+        today,
+        about.get("text_sha256", ""),
+        about.get("engine", ""),
+        about.get("engine_voice", ""),
+    )
 
 
 def format_comment(made: Provenance, source: str, target: str) -> str:
