@@ -30,7 +30,7 @@ import common
 import numpy as np
 
 from facevc_cli import Converter, FaceVCError, Speaker
-from facevc_cli.conversion.traits import describe_traits
+from facevc_cli.conversion.sketch import sketch_voice
 from facevc_cli.dsp.pitch import extract_f0
 from facevc_cli.evaluation.metrics.gender import load_packaged_judge
 from facevc_cli.evaluation.metrics.intelligibility import Unit, WhisperRecogniser, count_errors
@@ -126,7 +126,7 @@ def judge_way(converter: Converter, engine: str, how: str, faces: Faces, texts: 
         except FaceVCError as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
-        recalled = describe_traits(converter, target).dvector
+        recalled = sketch_voice(converter, target).dvector
         for text in texts:
             said = converter.speak(sources[text], target) if how == "convert" else speaker.speak(text, voice=target)[0]
             judges.judge(resample(said, converter.rate, RATE), text, face, gender, recalled)

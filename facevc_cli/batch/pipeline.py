@@ -16,8 +16,8 @@ from facevc_cli.batch.utterance import FittedUtterance
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.recordings import Recording, load_recording
 from facevc_cli.conversion.resolver import VoiceResolver
+from facevc_cli.conversion.sketch import sketch_voice
 from facevc_cli.conversion.speech import Source, SpeechFeatures
-from facevc_cli.conversion.traits import describe_traits
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.memory import report_memory_errors
@@ -95,13 +95,13 @@ def _choose_loading(job: Job, analyse: Analyse, converter: Converter, resolver: 
     if not isinstance(source, FittedUtterance):
         return str(source), lambda: analyse(source.load())
     try:
-        traits = describe_traits(converter, resolver.resolve(job.voice_spec))
+        sketch = sketch_voice(converter, resolver.resolve(job.voice_spec))
     except FaceVCError as error:
         failure = error
         return str(source), lambda: failure
     if source.is_finished:
-        return str(source), lambda: load_recording(source.load_for(traits), converter.rate)
-    return str(source), lambda: analyse(source.load_for(traits))
+        return str(source), lambda: load_recording(source.load_for(sketch), converter.rate)
+    return str(source), lambda: analyse(source.load_for(sketch))
 
 
 def _prepare_jobs(

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from facevc_cli.conversion.recordings import Recording
 from facevc_cli.files.hashes import hash_readable_file
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 
 class Utterance(Protocol):
@@ -50,7 +50,7 @@ class FittedUtterance(Utterance, Protocol):
     def is_finished(self) -> bool:
         """Whether the speech has that voice already. It is the result then, and is not converted."""
 
-    def load_for(self, traits: VoiceTraits) -> Recording:
+    def load_for(self, sketch: VoiceSketch) -> Recording:
         """As `load`, for one voice."""
 
 

@@ -13,7 +13,7 @@ from facevc_cli.files.audio import resample
 from facevc_cli.synthesis.registry import load_synthesiser
 from facevc_cli.synthesis.synthesiser import FASTEST, SLOWEST, Manner, Synthesiser, fits_timbre
 from facevc_cli.synthesis.text.sentences import PAUSE_S, SplitText, split_text
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 LONGEST_PAUSE_S = 10.0
 SILENT_DB = -45.0  # quieter than the sentence's peak by this: the engine's own silence at both ends
@@ -100,7 +100,7 @@ class Narrator:
         ]
         return SplitText(found.sentences, tuple(dict.fromkeys([*found.left_out, *unsayable])))
 
-    def speak_sentences(self, text: str, traits: VoiceTraits | None = None) -> Iterator[tuple[np.ndarray, int]]:
+    def speak_sentences(self, text: str, sketch: VoiceSketch | None = None) -> Iterator[tuple[np.ndarray, int]]:
         """Yields each sentence with the pause after it: (n,) float32, and its rate in Hz.
 
         FaceVCError if there is nothing to say, or the engine fails.
@@ -112,16 +112,16 @@ class Narrator:
                 f"{self.settings.manner.language}. Write words, or choose another --language."
             )
         for sentence in sentences:
-            wav, rate = self.engine.synthesise(sentence.text, self.settings.manner, traits)
+            wav, rate = self.engine.synthesise(sentence.text, self.settings.manner, sketch)
             pause = np.zeros(round(sentence.pause_s * rate), np.float32)
             yield np.concatenate([trim_silence(wav, rate), pause]), rate
 
-    def narrate(self, cues: Sequence[Cue], traits: VoiceTraits | None = None) -> tuple[np.ndarray, int]:
+    def narrate(self, cues: Sequence[Cue], sketch: VoiceSketch | None = None) -> tuple[np.ndarray, int]:
         """Speaks all parts of a text: (n,) float32, and its rate in Hz. A part that is late begins at once."""
         sounds: list[np.ndarray] = []
         count = rate = 0
         for cue in cues:
-            for wav, own_rate in self.speak_sentences(cue.text, traits):
+            for wav, own_rate in self.speak_sentences(cue.text, sketch):
                 rate = rate or own_rate
                 if cue.start_s is not None and (wait := round(cue.start_s * rate) - count) > 0:
                     sounds.append(np.zeros(wait, np.float32))

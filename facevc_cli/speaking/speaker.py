@@ -12,13 +12,13 @@ import numpy as np
 
 from facevc_cli.conversion.converter import Converter, Picture
 from facevc_cli.conversion.recordings import Recording, load_recording
-from facevc_cli.conversion.traits import describe_traits
+from facevc_cli.conversion.sketch import sketch_voice
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.pitch import PitchRule
 from facevc_cli.dsp.statistics import RunningStatistics
 from facevc_cli.speaking.narrator import Cue, Narrator, NarratorSettings
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 REMEMBERED = 8  # sentences over which level and pitch are measured, while a text is spoken sentence by sentence
 
@@ -80,5 +80,5 @@ class Speaker:
             target = self.converter.target_from_face(cast(Path, face))
         return self.converter.apply_pitch_rule(target, PitchRule.parse(pitch))
 
-    def _describe(self, target: Target) -> VoiceTraits | None:
-        return describe_traits(self.converter, target) if self.narrator.settings.manner.matched else None
+    def _describe(self, target: Target) -> VoiceSketch | None:
+        return sketch_voice(self.converter, target) if self.narrator.settings.manner.matched else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from facevc_cli.conversion.recordings import Recording
 from facevc_cli.speaking.narrator import Cue, Narrator
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class FittedText(SpokenText):
     def is_finished(self) -> bool:
         return self.narrator.settings.how == "timbre"
 
-    def load_for(self, traits: VoiceTraits) -> Recording:
-        return self.narrator.narrate(self.cues, traits)
+    def load_for(self, sketch: VoiceSketch) -> Recording:
+        return self.narrator.narrate(self.cues, sketch)
 
 
 def make_spoken_text(identifier: str, name: str, cues: tuple[Cue, ...], narrator: Narrator) -> SpokenText:

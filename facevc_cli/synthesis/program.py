@@ -12,7 +12,7 @@ import numpy as np
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.synthesis.synthesiser import Manner
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 LONGEST_S = 300.0  # a program that takes longer for one sentence hangs
 ESPEAK_PROGRAMS = ("espeak-ng", "espeak")
@@ -44,7 +44,7 @@ class ProgramSynthesiser:
     def find_unsayable(self, text: str, language: str) -> Collection[str]:
         return ()
 
-    def synthesise(self, text: str, manner: Manner, traits: VoiceTraits | None = None) -> tuple[np.ndarray, int]:
+    def synthesise(self, text: str, manner: Manner, sketch: VoiceSketch | None = None) -> tuple[np.ndarray, int]:
         arguments = self.make_arguments(manner)
         if shutil.which(arguments[0]) is None:
             raise FaceVCError(

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 SLOWEST, FASTEST = 0.5, 2.0
 ENGLISH = ("en-us", "en-gb")
@@ -49,10 +49,10 @@ class Synthesiser(Protocol):
     def find_unsayable(self, text: str, language: str) -> Collection[str]:
         """Finds the words or characters of a text that it would leave out."""
 
-    def synthesise(self, text: str, manner: Manner, traits: VoiceTraits | None = None) -> tuple[np.ndarray, int]:
+    def synthesise(self, text: str, manner: Manner, sketch: VoiceSketch | None = None) -> tuple[np.ndarray, int]:
         """Speaks a sentence: (n,) float32 between -1 and 1, and its rate in Hz. FaceVCError if that fails.
 
-        traits: of the voice that the speech is for, if `manner` says that the timbre is matched.
+        sketch: of the voice that the speech is for, if `manner` says that the timbre is matched.
         """
 
 

@@ -8,7 +8,7 @@ from helpers.sounds import buzz
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.synthesis.synthesiser import Manner
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 RATE = 16000
 LETTERS_PER_SECOND = 20
@@ -22,7 +22,7 @@ class FakeSynthesiser:
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.traits: list[VoiceTraits | None] = []
+        self.sketch: list[VoiceSketch | None] = []
 
     def fingerprint(self) -> str:
         return "fake 1"
@@ -37,13 +37,13 @@ class FakeSynthesiser:
     def find_unsayable(self, text: str, language: str) -> Collection[str]:
         return [word for word in text.split() if word == "xyzzy"]
 
-    def synthesise(self, text: str, manner: Manner, traits: VoiceTraits | None = None) -> tuple[np.ndarray, int]:
+    def synthesise(self, text: str, manner: Manner, sketch: VoiceSketch | None = None) -> tuple[np.ndarray, int]:
         if "crash" in text:
             raise FaceVCError(f"the engine fake cannot say {text!r}.")
         self.said.append(text)
-        self.traits.append(traits)
+        self.sketch.append(sketch)
         silence = np.zeros(RATE // 10, np.float32)
-        f0_hz = traits.f0_hz if traits else 120.0
+        f0_hz = sketch.f0_hz if sketch else 120.0
         seconds = len(text) / LETTERS_PER_SECOND / manner.speed
         return np.concatenate([silence, buzz(seconds, RATE, f0_hz), silence]), RATE
 

@@ -22,7 +22,7 @@ from facevc_cli.synthesis.kokoro.phonemes import find_foreign_words, find_langua
 from facevc_cli.synthesis.kokoro.timbre import choose_prosody, fit_timbre
 from facevc_cli.synthesis.kokoro.voices import KNOTS, choose_style
 from facevc_cli.synthesis.synthesiser import Manner
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 
 class KokoroSynthesiser:
@@ -49,21 +49,21 @@ class KokoroSynthesiser:
     def find_unsayable(self, text: str, language: str) -> Collection[str]:
         return find_foreign_words(text, language)
 
-    def synthesise(self, text: str, manner: Manner, traits: VoiceTraits | None = None) -> tuple[np.ndarray, int]:
+    def synthesise(self, text: str, manner: Manner, sketch: VoiceSketch | None = None) -> tuple[np.ndarray, int]:
         pieces = split_phonemes(load_phonemiser(manner.language)(text))
         if not pieces:
             raise FaceVCError(f"the engine kokoro finds nothing to say in {text[:60]!r}. Write it in words.")
         with self._lock:
-            spoken = [self._speak(piece, manner, traits) for piece in pieces]
+            spoken = [self._speak(piece, manner, sketch) for piece in pieces]
         return np.concatenate(spoken), RATE_HZ
 
-    def _speak(self, phonemes: str, manner: Manner, traits: VoiceTraits | None) -> np.ndarray:
+    def _speak(self, phonemes: str, manner: Manner, sketch: VoiceSketch | None) -> np.ndarray:
         tokens = len(find_tokens(phonemes))
-        if not manner.matched or traits is None:
+        if not manner.matched or sketch is None:
             voice = manner.voice or find_language(manner.language).voice
             return self._model.speak(phonemes, choose_style(voice, tokens), manner.speed)
-        style = choose_style(manner.voice or choose_prosody(manner.language, traits), tokens)
-        return self._model.speak(phonemes, fit_timbre(style, traits), manner.speed)
+        style = choose_style(manner.voice or choose_prosody(manner.language, sketch), tokens)
+        return self._model.speak(phonemes, fit_timbre(style, sketch), manner.speed)
 
     @cached_property
     def _model(self) -> KokoroModel:

@@ -10,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 
 from facevc_cli.synthesis.kokoro.model import ASSETS, TIMBRE_DIM
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 # Neutral voices by language, with the median F0 of their speech in Hz.
 PROSODIES = {
@@ -20,18 +20,18 @@ PROSODIES = {
 }
 
 
-def choose_prosody(language: str, traits: VoiceTraits) -> str:
+def choose_prosody(language: str, sketch: VoiceSketch) -> str:
     """Returns the neutral voice of a language whose pitch is nearest to the voice's, in semitones."""
     voices = PROSODIES[language]
-    return min(voices, key=lambda name: abs(float(np.log(voices[name] / traits.f0_hz))))
+    return min(voices, key=lambda name: abs(float(np.log(voices[name] / sketch.f0_hz))))
 
 
-def fit_timbre(style: np.ndarray, traits: VoiceTraits) -> np.ndarray:
+def fit_timbre(style: np.ndarray, sketch: VoiceSketch) -> np.ndarray:
     """Returns a style (256,) with the timbre that is nearest to a voice. Without a d-vector it stays as it is."""
-    if traits.dvector is None:
+    if sketch.dvector is None:
         return style
     middle, weight, usual = load_map()
-    dvector = traits.dvector / max(1e-9, float(np.linalg.norm(traits.dvector)))
+    dvector = sketch.dvector / max(1e-9, float(np.linalg.norm(sketch.dvector)))
     return np.concatenate([(dvector - middle) @ weight + usual, style[TIMBRE_DIM:]]).astype(np.float32)
 
 

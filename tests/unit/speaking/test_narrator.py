@@ -7,7 +7,7 @@ from helpers.speech_engines import LETTERS_PER_SECOND, RATE, replace_engine
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.speaking.narrator import MARGIN_S, Cue, Narrator, NarratorSettings, trim_silence
 from facevc_cli.speaking.spoken_text import FittedText, make_spoken_text
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 
 @pytest.fixture
@@ -83,11 +83,11 @@ def test_the_fingerprint_changes_with_all_that_is_heard(engine):
 
 
 def test_a_text_for_one_voice(engine):
-    traits = VoiceTraits(200.0)
+    sketch = VoiceSketch(200.0)
     text = make_spoken_text("a", "a.txt", (Cue("Hi."),), make(how="timbre"))
     assert isinstance(text, FittedText) and text.is_finished
-    text.load_for(traits)
-    assert engine.traits == [traits]
+    text.load_for(sketch)
+    assert engine.sketch == [sketch]
     both = make_spoken_text("a", "a.txt", (Cue("Hi."),), make(how="both"))
     assert isinstance(both, FittedText) and not both.is_finished
     plain = make_spoken_text("a", "a.txt", (Cue("Hi."),), make())

@@ -136,7 +136,7 @@ def test_subtitles_begin_at_their_times(speak, folder):
 def test_the_engines_timbre_is_for_one_voice(speak, folder, engine):
     faces = ("anna.jpg", "bert.jpg")
     assert speak("Hi, you.", faces=faces, narrator={"how": "timbre"}).done == 2
-    assert len(engine.said) == 2 and all(traits.f0_hz > 50 for traits in engine.traits)
+    assert len(engine.said) == 2 and all(sketch.f0_hz > 50 for sketch in engine.sketch)
     assert rows_of(folder)["hi-you__anna.wav"]["how"] == "timbre"
     assert speak("Hi, you.", faces=faces, narrator={"how": "both"}, output="both").done == 2
     plain, _ = soundfile.read(folder / "out/hi-you__anna.wav")

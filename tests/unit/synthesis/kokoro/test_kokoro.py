@@ -12,7 +12,7 @@ from facevc_cli.synthesis.kokoro.phonemes import find_foreign_words, find_langua
 from facevc_cli.synthesis.kokoro.timbre import PROSODIES, choose_prosody, fit_timbre, load_map
 from facevc_cli.synthesis.kokoro.voices import KNOTS, choose_style, get_gender, interpolate, load_styles
 from facevc_cli.synthesis.synthesiser import Manner, Synthesiser
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 needs_kokoro = pytest.mark.skipif(not are_installed(*NEEDED), reason="needs the extra speak")
 
@@ -55,14 +55,14 @@ def test_phonemes_are_split_behind_marks_and_between_words():
 
 
 def test_the_prosody_follows_the_pitch_and_the_timbre_the_dvector():
-    high, low = VoiceTraits(220.0), VoiceTraits(110.0)
+    high, low = VoiceSketch(220.0), VoiceSketch(110.0)
     assert (choose_prosody("en-us", high), choose_prosody("en-us", low)) == ("af_heart", "am_michael")
     style = choose_style("af_heart", 30)
     np.testing.assert_array_equal(fit_timbre(style, high), style)  # no d-vector: the voice's own timbre
     middle, weight, usual = load_map()
     dvector = np.zeros(256, np.float32)
     dvector[3] = 2.0  # only its direction counts
-    fitted = fit_timbre(style, VoiceTraits(220.0, dvector))
+    fitted = fit_timbre(style, VoiceSketch(220.0, dvector))
     np.testing.assert_array_equal(fitted[128:], style[128:])
     np.testing.assert_allclose(fitted[:128], (np.eye(256)[3] - middle) @ weight + usual, rtol=1e-4, atol=1e-4)
 

@@ -4,10 +4,10 @@ import math
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.voice import Target
-from facevc_cli.voices.traits import VoiceTraits
+from facevc_cli.voices.sketch import VoiceSketch
 
 
-def describe_traits(converter: Converter, target: Target) -> VoiceTraits:
+def sketch_voice(converter: Converter, target: Target) -> VoiceSketch:
     """Returns the mean F0 of the target's voice, and its d-vector if that is what the decoder takes."""
     dvector = target.speaker[0].float().cpu().numpy() if converter.model.needs_dvector else None
-    return VoiceTraits(math.exp(converter.find_log_f0(target)), dvector)
+    return VoiceSketch(math.exp(converter.find_log_f0(target)), dvector)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class VoiceTraits:
+class VoiceSketch:
     """f0_hz: the mean F0. dvector: (256,) float32, or None if the model does not know it."""
 
     f0_hz: float
