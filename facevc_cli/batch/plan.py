@@ -8,6 +8,7 @@ from pathlib import Path
 from facevc_cli.batch.jobs import Naming, Row
 from facevc_cli.batch.pairs import read_pairs
 from facevc_cli.batch.utterance import RecordingFile, Utterance
+from facevc_cli.conversion.traits import AUTO_TRAITS
 from facevc_cli.conversion.voice_request import (
     FACE_SUFFIXES,
     MIX_EXAMPLE,
@@ -74,7 +75,17 @@ def check_targets(faces: Sequence[str | Path], voices: Sequence[str | Path], voi
             "A conversion needs a face or a voice: "
             "pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER."
         )
+    check_voice_options(voices, voice_options)
+
+
+def check_voice_options(voices: Sequence[str | Path], voice_options: VoiceOptions) -> None:
+    """UsageError if options of voices do not go together, or a value is wrong."""
     voice_options.check()
+    if voices and voice_options.parse_traits() != AUTO_TRAITS:
+        raise UsageError(
+            "--register and --age change the voice of a face, a mix or a voice card. The voice of a recording is taken "
+            "as it is. Leave out --voice, or --register and --age."
+        )
 
 
 def note_old_fields(naming: Naming, reporter: Reporter) -> None:

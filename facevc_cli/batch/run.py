@@ -13,12 +13,15 @@ from facevc_cli.batch.plan import Draw, Plan, plan_conversions
 from facevc_cli.batch.resume import add_sidecar, select_waiting
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.resolver import VoiceResolver
+from facevc_cli.conversion.traits import check_traits
 from facevc_cli.conversion.voice_request import VoiceOptions
+from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
 from facevc_cli.files.atomic import check_writable, remove_left
+from facevc_cli.manifest.contract import READING_COLUMNS
 from facevc_cli.manifest.manifest import Addresses, Line, Manifest, make_line_key, pick_file_columns
 from facevc_cli.provenance.metadata import describe_provenance
 from facevc_cli.provenance.saving import save_converted
@@ -145,6 +148,7 @@ def _prepare_converter(config: ConvertConfig, waiting: Mapping[Job, None], repor
     if any(job.voice_spec.has_pictures for job in waiting):
         converter.prepare_faces()
     converter.check_pitch(config.voice_options.parse_pitch())
+    check_traits(converter.model, config.voice_options.parse_traits(), converter.checkpoint.config.name)
     converter.prepare_speech()
     model, vocoder = converter.checkpoint.config.name, converter.vocoder.name
     reporter.note(f"model {model}, vocoder {vocoder}, on {converter.device}")
@@ -202,9 +206,20 @@ def _convert_waiting(
     tally: Tally,
 ) -> None:
     """Makes the file of each job, and puts all of its rows into the manifest."""
-    pitch = config.voice_options.parse_pitch()
-    resolver = VoiceResolver(converter, config.temperature, addresses, tally.reporter, pitch)
+    pitch, traits = config.voice_options.parse_pitch(), config.voice_options.parse_traits()
+    resolver = VoiceResolver(converter, config.temperature, addresses, tally.reporter, pitch, traits)
     model = converter.checkpoint
+    told: set[VoiceSpec] = set()
+
+    def describe_reading(spec: VoiceSpec) -> dict[str, str]:
+        """Describes what the face is read as. Tells the user once about each face that is hard to read."""
+        reading = resolver.read_face(spec)
+        if reading is None:
+            return {}
+        if reading.is_doubtful and traits.register is None and spec not in told:
+            told.add(spec)
+            tally.reporter.note(reading.advise(str(spec)))
+        return reading.describe()
 
     def save(job: Job, wav: np.ndarray) -> None:
         source, spec = job.source, job.voice_spec
@@ -225,7 +240,7 @@ def _convert_waiting(
         if error:
             columns |= {"status": "failed", "reason": str(error)}
         else:
-            columns |= {"status": "done", "seconds": f"{seconds:.3f}"}
+            columns |= {"status": "done", "seconds": f"{seconds:.3f}", **describe_reading(job.voice_spec)}
         for line in jobs[job]:
             manifest.put(line | pick_file_columns(columns))
         if manifest.is_due():
@@ -247,7 +262,8 @@ def _make_record(job: Job, columns: Mapping[str, str]) -> dict[str, str]:
     target = str(job.voice_spec.file or job.voice_spec)
     record = {"type": "item", "converted": str(job.output), "source": str(job.source), "target": target}
     record["status"] = columns["status"]
-    return record | ({"reason": columns["reason"]} if columns.get("reason") else {})
+    further = ("reason", *READING_COLUMNS)
+    return record | {column: columns[column] for column in further if columns.get(column)}
 
 
 def _describe_job(job: Job) -> dict[str, str]:

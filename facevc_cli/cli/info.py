@@ -16,19 +16,28 @@ def info(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Stores, checkpoints, runs or voice cards. Without any: this installation.", show_default=False
+            help="Stores, checkpoints, runs, voice cards or pictures of a face. Without any: this installation.",
+            show_default=False,
         ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            "--checkpoint", metavar="FOLDER", help="The model that made the voice cards; default: the bundled starter."
+            "--checkpoint",
+            metavar="FOLDER",
+            help="The model that made the voice cards, or reads the faces. Default: the bundled one.",
         ),
+    ] = None,
+    crops: Annotated[
+        Path | None, typer.Option("--crops", metavar="FOLDER", help="Save the cut-out faces here, as PNG.")
     ] = None,
     json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
     """Show what is installed and which device would be used, or what a store, checkpoint, run or voice card holds.
+
+    For a picture it shows what the model reads in the face: where it is, its register, its age, how certain that is,
+    and which voices of the memory it recalls.
 
     Examples:
 
@@ -37,10 +46,12 @@ def info(
         facevc info features.h5 runs/train --json
 
         facevc info anna.safetensors
+
+        facevc info examples/face.jpg
     """
     from facevc_cli.stages.info import InfoConfig, run
 
-    config = InfoConfig(paths=tuple(paths or ()), checkpoint=checkpoint)
+    config = InfoConfig(paths=tuple(paths or ()), checkpoint=checkpoint, crops=crops)
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=True, debug=debug, show=_show)
 
 

@@ -9,6 +9,7 @@ from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import Results, run_stage
+from facevc_cli.cli.voice_options import Age, Register
 from facevc_cli.core.progress import Summary
 
 MIX = "A mix instead of faces: pictures or voice cards with weights, such as 'a.jpg=.6 b.safetensors=.4'."
@@ -21,6 +22,8 @@ def voice_card(
         list[str] | None, typer.Argument(help="Pictures of ONE person, or a folder of them.", show_default=False)
     ] = None,
     mix: Annotated[str | None, typer.Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)] = None,
+    register: Register = "auto",
+    age: Age = "auto",
     checkpoint: opt.Checkpoint = None,
     temperature: own.Temperature = None,
     on_many: own.OnMany = "largest",
@@ -50,6 +53,8 @@ def voice_card(
         faces=tuple(pictures),
         output=output,
         mix=mixes[0] if mixes else None,
+        register=register,
+        age=age,
         checkpoint=checkpoint,
         temperature=temperature,
         on_many=on_many,
@@ -64,6 +69,8 @@ def _show(results: Results, summary: Summary) -> None:
     pitch = f"{found['pitch_hz']:.0f} Hz" if found["pitch_hz"] else "not predicted by this model"
     top = ", ".join(f"{one['slot']} ({one['share']:.2f})" for one in found["top_slots"])
     results.write_line(f"median pitch   {pitch}")
+    if "register" in found:
+        results.write_line(f"register       {found['register']} (0 masculine, 1 feminine), age {found['age']}")
     results.write_line(
         f"address        {found['address_entropy_bits']:.2f} bits, as of {2 ** found['address_entropy_bits']:.1f} of "
         f"{found['slots']} voices"

@@ -6,6 +6,7 @@
 A conversion needs a `Source` (the content and the pitch movement) and a `Target` (the voice). Both can be used again.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from facevc_cli.conversion.card import CARD_SUFFIX, VoiceCard, load_card
 from facevc_cli.conversion.decoding import decode_voices, describe_recording
 from facevc_cli.conversion.recordings import Recording, load_recording, name_in_errors, place_in_silence
 from facevc_cli.conversion.speech import Source, SpeechFeatures
+from facevc_cli.conversion.traits import FaceReading, TraitRule, read_target, steer_target
 from facevc_cli.conversion.transfer.bands import BandStatistics
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.devices import resolve_device
@@ -66,7 +68,6 @@ class Converter:
         self.frontend, self.style = self.checkpoint.frontend, self.checkpoint.config.conversion
         self.vocoder = load_vocoder(vocoder, self.frontend.mel, self.device, reporter)
         self.rate = self.frontend.definition.rate
-        # strength of the move away from the source's voice; 0 is off
         self.guidance = self.style.voice_guidance if guidance is None else guidance
         self.on_many = on_many
         self.timings: dict[str, float] = {}  # seconds by step, summed
@@ -89,8 +90,7 @@ class Converter:
 
     def slot_values(self) -> np.ndarray | None:
         """Returns the voices of the model's memory (slots, voice_dim), or None if it has no memory."""
-        has_memory = Capability.MEMORY in self.model.capabilities
-        return self.memory.get_slot_values().cpu().numpy() if has_memory else None
+        return self.memory.get_slot_values().cpu().numpy() if Capability.MEMORY in self.model.capabilities else None
 
     def convert(
         self,
@@ -100,23 +100,27 @@ class Converter:
         *,
         temperature: float | None = None,
         pitch: str = "auto",
+        register: str | float = "auto",
+        age: str | float = "auto",
     ) -> tuple[np.ndarray, int]:
         """Speaks the source's words in the face's or the given voice: (wav (n,) float32, rate in Hz).
 
         The result is as long and as loud as the source. Give exactly one of `face` and `voice`. A face may be the path
-        of a voice card. pitch: auto, keep, semitones such as "+3", or a median such as "180hz". FaceVCError if the
-        recording or the picture cannot be used.
+        of a voice card. pitch, register and age: as the options of `facevc convert`; the last two are for faces only.
+        FaceVCError if the recording or the picture cannot be used.
         """
+        traits = TraitRule.parse(str(register), str(age))
         if (face is None) == (voice is None):
             raise FaceVCError("convert needs a face or a voice, and not both.")
         if voice is not None:
             target = self.target_from_voice(voice)
         else:
             target = self.target_from_face(cast(Picture, face), temperature)
+        target = self.apply_trait_rule(target, traits)
         return self.speak(self.analyse(source), self.apply_pitch_rule(target, PitchRule.parse(pitch))), self.rate
 
     def analyse(self, source: Recording, statistics: Statistics = WHOLE) -> Source:
-        """Extracts what conversion needs from an utterance. statistics: as in `hear`."""
+        """Extracts what conversion needs. statistics: as in `hear`."""
         return self.encode(self.hear(source, statistics))
 
     def hear(self, source: Recording, statistics: Statistics = WHOLE) -> SpeechFeatures:
@@ -239,6 +243,14 @@ class Converter:
         self.check_pitch(rule)
         return replace(target, pitch=rule)
 
+    def apply_trait_rule(self, target: Target, rule: TraitRule) -> Target:
+        """Moves a recalled voice to the register and the age of the rule. FaceVCError as in `steer_target`."""
+        return steer_target(self.model, target, rule, self.checkpoint.config.name)
+
+    def read_face(self, target: Target) -> FaceReading | None:
+        """Reads what a recalled voice sounds like. None for a recording's voice, or if the model cannot tell."""
+        return read_target(self.model, target, self.style.register_evidence)
+
     def check_pitch(self, rule: PitchRule) -> None:
         """Raises FaceVCError if the rule is not auto and the model takes no pitch level."""
         if rule != AUTO_PITCH and not self.predicts_pitch:
@@ -259,6 +271,10 @@ class Converter:
             else self.memory.predict_pitch_at(target.address.log())
         )
         return float(predicted[0])
+
+    def find_median_hz(self, target: Target) -> float | None:
+        """Returns a voice's pitch to .1 Hz. None if the model predicts none."""
+        return round(math.exp(self.find_log_f0(target)), 1) if self.predicts_pitch else None
 
     def choose_pitch(self, source: Source, target: Target) -> PitchStatistics:
         """Chooses mean and deviation of ln F0 by the target's rule. A recalled voice gets the source's range."""

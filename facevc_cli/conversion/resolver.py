@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.traits import AUTO_TRAITS, FaceReading, TraitRule
 from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
@@ -30,17 +31,31 @@ class VoiceResolver:
         addresses: Addresses | None = None,
         reporter: Reporter = SILENT,
         pitch: PitchRule = AUTO_PITCH,
+        traits: TraitRule = AUTO_TRAITS,
     ):
         self.converter, self.temperature, self.addresses = converter, temperature, addresses
-        self.reporter, self.pitch = reporter, pitch
-        self._targets: dict[VoiceSpec, Target | FaceVCError] = {}
+        self.reporter, self.pitch, self.traits = reporter, pitch, traits
+        self._targets: dict[VoiceSpec, Target | FaceVCError] = {}  # before the rules
+        self._finished: dict[VoiceSpec, Target] = {}
         self._embeddings: dict[tuple[Path, str], np.ndarray | FaceVCError] = {}  # by file and degradation
 
     def resolve(self, spec: VoiceSpec) -> Target:
         """Returns the voice. FaceVCError if a file cannot be used, or none of a person's pictures can."""
+        if spec not in self._finished:
+            steered = self.converter.apply_trait_rule(self._find_target(spec), self.traits)
+            self._finished[spec] = self.converter.apply_pitch_rule(steered, self.pitch)
+        return self._finished[spec]
+
+    def read_face(self, spec: VoiceSpec) -> FaceReading | None:
+        """Reads what the voice sounds like before the rules. None unless it comes from a picture. Errors as in
+        `resolve`.
+        """
+        return self.converter.read_face(self._find_target(spec)) if spec.has_pictures else None
+
+    def _find_target(self, spec: VoiceSpec) -> Target:
         if spec not in self._targets:
             try:
-                self._targets[spec] = self.converter.apply_pitch_rule(self._make_target(spec), self.pitch)
+                self._targets[spec] = self._make_target(spec)
             except FaceVCError as error:
                 self._targets[spec] = error
         found = self._targets[spec]
@@ -85,6 +100,7 @@ class VoiceResolver:
         """Forgets other files, and all voices of pictures and mixes, because these are quickly made again."""
         kept = set(files)
         self._embeddings = {place: found for place, found in self._embeddings.items() if place[0] in kept}
+        self._finished = {}
         self._targets = {
             spec: found
             for spec, found in self._targets.items()
@@ -111,7 +127,7 @@ class VoiceResolver:
     def _make_target(self, spec: VoiceSpec) -> Target:
         if spec.kind == "mix":
             parts, shares = zip(*spec.parts, strict=True)
-            return self.converter.target_from_mix([self.resolve(part) for part in parts], shares, self.temperature)
+            return self.converter.target_from_mix([self._find_target(part) for part in parts], shares, self.temperature)
         if spec.kind == "card":
             return self.read_card(spec.files[0])
         if spec.kind == "voice":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from facevc_cli.conversion.card import CARD_SUFFIX
+from facevc_cli.conversion.traits import TraitRule
 from facevc_cli.conversion.voice_spec import VoiceKind, VoiceSpec, is_card, refuse_cards
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
@@ -47,10 +48,13 @@ class VoiceOptions:
     sweep: int | None = None  # count of steps from only the first part of a mix to only the second
     pitch: str = "auto"  # as in PitchRule.parse
     guidance: float | None = None  # strength of the move away from the source's voice; None: the model's setting
+    register: str = "auto"  # as in TraitRule.parse
+    age: str = "auto"
 
     def check(self) -> None:
         """UsageError if options do not go together or a value is wrong."""
         self.parse_pitch()
+        self.parse_traits()
         if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
             raise UsageError(
                 f"--guidance {self.guidance}: expected a number from 0 (off) to {MOST_GUIDANCE:g}. Above 1 the sound "
@@ -67,12 +71,15 @@ class VoiceOptions:
     def parse_pitch(self) -> PitchRule:
         return PitchRule.parse(self.pitch)
 
+    def parse_traits(self) -> TraitRule:
+        return TraitRule.parse(self.register, self.age)
+
     @property
     def settings(self) -> tuple[str, ...]:
         """Options that change every result, as texts. Empty if all have their defaults."""
         rule = self.parse_pitch()
         guidance = () if self.guidance is None else (f"guidance {self.guidance:g}",)
-        return (*(() if rule == AUTO_PITCH else (f"pitch {rule}",)), *guidance)
+        return (*(() if rule == AUTO_PITCH else (f"pitch {rule}",)), *guidance, *self.parse_traits().settings)
 
     def find_targets(self, reporter: Reporter = SILENT) -> list[TargetRequest]:
         """Returns the people and mixes. FaceVCError if a file is missing, or two targets have the same name."""

@@ -31,6 +31,7 @@ class Capability(StrEnum):
     MEMORY = "memory"  # faces and voices have addresses: mixes, voice cards and rankings
     PITCH = "pitch"  # the model is given the pitch level to speak at
     RECORDING = "recording"  # the model takes more from a recording of the voice than its embedding
+    DVECTOR = "dvector"  # voice embeddings are d-vectors, so the register and the age of a voice can be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,8 @@ class ConversionConfig:
     deviation_matching: float = 0.0  # moves each band's deviation over speech towards the recording's; 0 to 1
     pitch_range_matching: float = 0.0  # moves the deviation of ln F0 towards the recording's; 0 to 1
     variance_scale: float = 1.0  # multiplies each band's deviations from its mean over the utterance
+    # log-odds that a face's register is read right, for each unit of distance from the middle register
+    register_evidence: float = 6.0
 
 
 class FamilyConfig(Protocol):

@@ -2,6 +2,8 @@
 
 MANIFEST = "manifest.csv"
 ADDRESSES = "addresses.safetensors"
+# what the face is read as: its register from 0 (masculine) to 1 (feminine), its age in years, .5 to 1
+READING_COLUMNS = ("register", "age", "certainty")
 COLUMNS = (
     "converted",
     "status",
@@ -20,6 +22,7 @@ COLUMNS = (
     "seconds",
     "model",
     "vocoder",
+    *READING_COLUMNS,
     "key",
     "reason",
 )

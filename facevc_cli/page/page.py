@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facevc_cli.conversion.card import CARD_SUFFIX
+from facevc_cli.conversion.traits import OLDEST, YOUNGEST, FaceReading
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import install_command
 from facevc_cli.dsp.pitch import PitchRule
@@ -73,10 +74,25 @@ def build(studio: Studio, model: str) -> Any:
 
         return look
 
-    def convert(percent: float, pitch: str, semitones: float, request: gr.Request) -> tuple[str, str]:
+    def read(percent: float, request: gr.Request) -> tuple[Any, Any, str]:
+        try:
+            reading = studio.read(_read_page_id(request), percent / 100)
+        except FaceVCError:  # said beside the face already
+            reading = None
+        if reading is None:
+            return gr.update(visible=False), gr.update(visible=False), ""
+        return (
+            gr.update(visible=True, value=reading.slider_register),
+            gr.update(visible=True, value=reading.slider_age),
+            render_reading(reading),
+        )
+
+    def convert(
+        percent: float, pitch: str, semitones: float, register: float, age: float, request: gr.Request
+    ) -> tuple[str, str]:
         try:
             rule = PitchRule.parse(f"{semitones:+g}" if PITCHES[pitch] == "shift" else PITCHES[pitch])
-            made = studio.convert(_read_page_id(request), percent / 100, rule)
+            made = studio.convert(_read_page_id(request), percent / 100, rule, register, age)
         except FaceVCError as error:
             raise _make_toast(error) from error
         told = (
@@ -85,9 +101,9 @@ def build(studio: Studio, model: str) -> Any:
         )
         return str(made.path), views.render_note(told)
 
-    def keep(percent: float, request: gr.Request) -> str:
+    def keep(percent: float, register: float, age: float, request: gr.Request) -> str:
         try:
-            return str(studio.make_card(_read_page_id(request), percent / 100))
+            return str(studio.make_card(_read_page_id(request), percent / 100, register, age))
         except FaceVCError as error:
             raise _make_toast(error) from error
 
@@ -137,6 +153,11 @@ def build(studio: Studio, model: str) -> Any:
             list(PITCHES), value=next(iter(PITCHES)), label="Pitch", visible=studio.pitched, elem_id="pitch"
         )
         semitones = gr.Slider(-SEMITONES, SEMITONES, 0, step=1, label="Semitones", visible=False, elem_id="semitones")
+        register = gr.Slider(
+            0, 1, 0.5, step=0.05, label="Register: 0 masculine, 1 feminine", visible=False, elem_id="register"
+        )
+        age = gr.Slider(YOUNGEST, OLDEST, 40, step=1, label="Age of the voice, years", visible=False, elem_id="age")
+        reading = gr.HTML(elem_id="reading")
         gr.Markdown(NOTICE, elem_id="notice")
         with gr.Row():
             press = gr.Button("Convert", variant="primary", scale=3, elem_id="convert")
@@ -164,9 +185,9 @@ def build(studio: Studio, model: str) -> Any:
                 preprocess=False,
                 show_progress="minimal",
                 **alone,
-            )
-        press.click(convert, [share, pitch, semitones], [result, told], show_progress_on=result, **alone)
-        wish.click(keep, share, card, show_progress_on=wish, **alone).success(
+            ).then(read, share, [register, age, reading], show_progress="hidden", **alone)
+        press.click(convert, [share, pitch, semitones, register, age], [result, told], show_progress_on=result, **alone)
+        wish.click(keep, [share, register, age], card, show_progress_on=wish, **alone).success(
             None, card, js=DOWNLOAD, api_visibility="private"
         )
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -195,6 +216,12 @@ def render_person(person: Person) -> str:
     left_out = "".join(views.render_failure(f"Left out: {reason}") for reason in person.left_out)
     shown = views.render_photos([(photo.shown, photo.face.crop) for photo in photos])
     return f"{shown}{views.render_note(_describe_photos(photos))}{left_out}"
+
+
+def render_reading(reading: FaceReading) -> str:
+    """Say in HTML what the face is read as, and what to do if that is wrong."""
+    told = f"Read as a {reading.word} voice, certainty {reading.certainty:.2f}. Move a slider if it does not fit."
+    return views.render_failure(told) if reading.is_doubtful else views.render_note(told)
 
 
 def _describe_photos(photos: Sequence[Photo]) -> str:

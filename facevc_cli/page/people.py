@@ -4,7 +4,6 @@ The command line's resolver finds the voice. This module adds what only a page n
 their files, the pixel limit, and the pictures to show.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -130,9 +129,7 @@ class UploadResolver(VoiceResolver):
         with name_in_errors(file, name):
             card, digest = load_card(file), hash_file(file)
             target = self.converter.target_from_card(file)
-        predicts = self.converter.predicts_pitch
-        pitch_hz = math.exp(self.converter.find_log_f0(target)) if predicts else None
-        self._shown[file] = Card(name, digest, card, pitch_hz)
+        self._shown[file] = Card(name, digest, card, self.converter.find_median_hz(target))
         return target
 
     def name_file(self, file: Path) -> str:

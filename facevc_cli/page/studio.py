@@ -19,6 +19,7 @@ import soundfile
 from facevc_cli.conversion.card import CARD_SUFFIX, save_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.speech import Source
+from facevc_cli.conversion.traits import FaceReading, TraitRule
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.memory import report_memory_errors
@@ -76,6 +77,7 @@ class PageSession:
     uploads: dict[Path, Stamp] = field(default_factory=dict)
     result: dict[Path, Stamp] = field(default_factory=dict)
     card: dict[Path, Stamp] = field(default_factory=dict)
+    reading: FaceReading | None = None  # what the sliders of register and age began at
     called_s: float = 0.0  # when the page called last, by the monotonic clock
 
     @property
@@ -172,10 +174,27 @@ class Studio:
         return _check_usable(session.people.get(who))
 
     @_run_in_turn
-    def convert(self, page: str, share: float = 0.5, pitch: PitchRule = PitchRule()) -> Converted:
+    def read(self, page: str, share: float = 0.5) -> FaceReading | None:
+        """Read what the voice of the page's people sounds like. None if there is nobody yet, or nothing can be read."""
+        session = self._find_session(page)
+        session.reading = None
+        with suppress(FaceVCError):  # reported already, beside the face
+            session.reading = self.converter.read_face(session.resolver.resolve(_mix_people(session, share)))
+        return session.reading
+
+    @_run_in_turn
+    def convert(
+        self,
+        page: str,
+        share: float = 0.5,
+        pitch: PitchRule = PitchRule(),
+        register: float = 0.0,
+        age_years: float = 0.0,
+    ) -> Converted:
         """Convert the page's speech to the voice of its people, then delete the uploads.
 
-        share: of the second person in a mix, 0 to 1.
+        share: of the second person in a mix, 0 to 1. register, age_years: as the sliders say; they count if they were
+        moved from what `read` returned.
         """
         started = time.perf_counter()
         session = self._find_session(page)
@@ -186,8 +205,10 @@ class Studio:
         target, files = session.resolver.resolve(spec), session.resolver.weigh_shown(spec)
         if speech.source is None:
             speech.source = self.converter.analyse((speech.wav, speech.rate))
-        wav = self.converter.speak(speech.source, self.converter.apply_pitch_rule(target, pitch))
-        key, model = self._make_key(speech, files, pitch), self.converter.checkpoint
+        traits = TraitRule.from_sliders(session.reading, register, age_years)
+        steered = self.converter.apply_trait_rule(target, traits)
+        wav = self.converter.speak(speech.source, self.converter.apply_pitch_rule(steered, pitch))
+        key, model = self._make_key(speech, files, pitch, traits), self.converter.checkpoint
         digests = [file.sha256 for file, _ in files]
         made = describe_provenance(key, model.config.name, model.weights_sha256, speech.sha256, digests)
         path = self._choose_path(f"{_make_stem(speech.name)}__{_name_result(session, spec)}.wav")
@@ -198,10 +219,10 @@ class Studio:
         return Converted(path, len(wav) / self.converter.rate, time.perf_counter() - started)
 
     @_run_in_turn
-    def make_card(self, page: str, share: float = 0.5) -> Path:
+    def make_card(self, page: str, share: float = 0.5, register: float = 0.0, age_years: float = 0.0) -> Path:
         """Save the voice of the page's people as a voice card, then delete their photos.
 
-        FaceVCError if there is nobody, or only a card.
+        The sliders count as in `convert`. FaceVCError if there is nobody, or only a card.
         """
         session = self._find_session(page)
         spec = _mix_people(session, share)
@@ -210,7 +231,8 @@ class Studio:
             raise FaceVCError(f"{files[0][0].name} is a voice card already. Give photos, or mix it with a second face.")
         origin = [{"file": file.name, "sha256": file.sha256, "share": f"{weight:.4f}"} for file, weight in files]
         path = self._choose_path(f"{_name_result(session, spec)}{CARD_SUFFIX}")
-        save_card(path, self.converter.make_card(target, origin))
+        traits = TraitRule.from_sliders(session.reading, register, age_years)
+        save_card(path, self.converter.make_card(self.converter.apply_trait_rule(target, traits), origin))
         self._keep_result(page, session, session.card, path)
         _delete({path: session.uploads.pop(path) for path in session.shown if path in session.uploads})
         return path
@@ -291,13 +313,16 @@ class Studio:
                 "scissors below the recording, or convert it with 'facevc convert', which has no such limit."
             )
 
-    def _make_key(self, speech: Speech, files: Sequence[tuple[Photo | Card, float]], pitch: PitchRule) -> str:
+    def _make_key(
+        self, speech: Speech, files: Sequence[tuple[Photo | Card, float]], pitch: PitchRule, traits: TraitRule
+    ) -> str:
         """Make a key of 16 hex digits from everything that a result depends on."""
         given = [f"{file.sha256}={weight:g}" for file, weight in files]
         parts = (
             self.converter.checkpoint.weights_sha256,
             self.converter.vocoder.name,
             str(pitch),
+            *traits.settings,
             speech.sha256,
             *given,
         )

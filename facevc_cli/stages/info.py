@@ -1,7 +1,6 @@
-"""`info`: describes this installation, or stores, checkpoints, runs and voice cards."""
+"""`info`: describes this installation, or stores, checkpoints, runs, voice cards and faces."""
 
 import importlib.util
-import math
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from facevc_cli import __version__
 from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, describe_address, load_card
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.face_description import describe_face
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import OPTIONAL, OptionalPackage
@@ -25,6 +25,7 @@ from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.checkpoint import Checkpoint, find_bundled_checkpoint, load_checkpoint, locate
 from facevc_cli.families.presets import list_presets
+from facevc_cli.files.inputs import IMAGE_SUFFIXES
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.weights import CONFIG, WEIGHTS
 
@@ -52,8 +53,9 @@ REQUIRED = (
 
 @dataclass(frozen=True, kw_only=True)
 class InfoConfig:
-    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards; empty: the installation
-    checkpoint: Path | None = None  # the model that cards are compared with; None: the bundled one
+    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards, pictures; empty: the installation
+    checkpoint: Path | None = None  # the model that cards are compared with, or reads faces; None: the bundled one
+    crops: Path | None = None  # a folder for the cut-out faces
 
 
 def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
@@ -68,7 +70,7 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     for path in config.paths:
         try:
             with report_memory_errors(str(path)):
-                items.append(describe(path, model))
+                items.append(describe(path, model, config.crops))
             tally.complete(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
@@ -93,12 +95,14 @@ def describe_installation() -> dict[str, Any]:
     }
 
 
-def describe(path: Path, model: Callable[[], Converter | None] = lambda: _load_model(None)) -> dict[str, Any]:
-    """Describes a store or a voice card (files), or a checkpoint or run (a folder).
+def describe(
+    path: Path, model: Callable[[], Converter | None] = lambda: _load_model(None), crops: Path | None = None
+) -> dict[str, Any]:
+    """Describes a store, a voice card or a picture (files), or a checkpoint or run (a folder).
 
     FaceVCError if the path is none of them.
 
-    model: loads the model that a card is compared with. It is only called for cards.
+    model: loads the model that a card is compared with, or that reads a face. It is only called for these.
     """
     if path.is_dir():
         return {"path": str(path), **_describe_checkpoint(path)}
@@ -108,6 +112,8 @@ def describe(path: Path, model: Callable[[], Converter | None] = lambda: _load_m
                 f"{path}: these are the weights of a checkpoint. Name its folder, {path.parent}, instead."
             )
         return {"path": str(path), **_describe_card(load_card(path), model())}
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return {"path": str(path), **describe_face(path, model() or Converter(None), crops)}
     with Store(path) as store:
         return {"path": str(path), **_describe_store(store)}
 
@@ -138,7 +144,7 @@ def _describe_card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
     target = model.target_from_card(card)
     if not model.predicts_pitch:
         return {**described, "note": "this model predicts no pitch"}
-    return {**described, "pitch_hz": round(math.exp(model.find_log_f0(target)), 1)}
+    return {**described, "pitch_hz": model.find_median_hz(target)}
 
 
 def _load_model(checkpoint: Path | None) -> Converter | None:

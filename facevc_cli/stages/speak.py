@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facevc_cli.batch.plan import Plan, check_targets, note_old_fields, pair_all, request_targets
+from facevc_cli.batch.plan import Plan, check_targets, check_voice_options, note_old_fields, pair_all, request_targets
 from facevc_cli.batch.run import ConvertConfig, make_conversions
 from facevc_cli.conversion.voice_request import FACE_SUFFIXES, TargetRequest
 from facevc_cli.core.errors import FaceVCError, UsageError
@@ -44,7 +44,7 @@ def plan_speech(config: SpeakConfig, reporter: Reporter = SILENT) -> Plan:
     if any(not text.faces for text in named) or not own:
         check_targets(given.faces, given.voices, given.voice_options)
     else:
-        given.voice_options.check()
+        check_voice_options(given.voices, given.voice_options)
     narrator = Narrator(config.narrator)
     narrator.check()
     pictures = find_files([*given.faces, *own], FACE_SUFFIXES, reporter) if given.faces or own else []
@@ -67,10 +67,12 @@ def _check(config: SpeakConfig) -> None:
     if given.temperature is not None and not given.temperature > 0:
         raise UsageError(f"--temperature {given.temperature}: expected a number above 0.")
     config.narrator.check()
-    if config.narrator.how == "timbre" and given.voice_options.settings:
+    options = given.voice_options
+    needed = "--pitch" if options.pitch != "auto" else "--guidance" if options.guidance is not None else ""
+    if config.narrator.how == "timbre" and needed:
         raise UsageError(
-            f"--how timbre does without the conversion, which {given.voice_options.settings[0]!r} needs. Leave one of "
-            "the two out, or choose --how both."
+            f"--how timbre does without the conversion, which {needed} needs. Leave one of the two out, or choose "
+            "--how both."
         )
 
 

@@ -1,6 +1,5 @@
 """`voice-card`: saves the voice that is recalled for a face. The card can be used and mixed without the picture."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from facevc_cli.conversion.card import CARD_SUFFIX, describe_address, save_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.resolver import VoiceResolver
+from facevc_cli.conversion.traits import TraitRule, check_traits
 from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_request import MIX_EXAMPLE, find_mix, parse_mix
 from facevc_cli.conversion.voice_spec import VoiceSpec, is_card
@@ -25,6 +25,8 @@ class VoiceCardConfig:
     faces: tuple[str | Path, ...]  # pictures or folders of ONE person
     output: Path
     mix: str | None = None  # used instead of faces; parse_mix reads it
+    register: str = "auto"  # as in TraitRule.parse
+    age: str = "auto"
     checkpoint: Path | None = None
     temperature: float | None = None
     on_many: OnMany = "largest"
@@ -43,16 +45,20 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
         )
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
+    traits = TraitRule.parse(config.register, config.age)
     spec = _find_spec(config, reporter)
     if config.output.exists() and not config.overwrite:
         raise FaceVCError(f"{config.output} exists already. Pass --overwrite to replace it, or choose another output.")
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if spec.has_pictures:
         converter.prepare_faces()
-    resolver = VoiceResolver(converter, config.temperature, reporter=reporter)
+    resolver = VoiceResolver(converter, config.temperature, reporter=reporter, traits=traits)
+    check_traits(converter.model, traits, converter.checkpoint.config.name)
     tally = Tally(reporter)
     reporter.begin(1, "cards", STAGE)
-    target = resolver.resolve(spec)
+    target, reading = resolver.resolve(spec), resolver.read_face(spec)
+    if reading is not None and reading.is_doubtful and traits.register is None:
+        reporter.note(reading.advise(str(spec)))
     save_card(config.output, converter.make_card(target, _list_origin(spec, resolver), config.temperature))
     tally.complete(config.output.name)
     return tally.summarise(
@@ -66,12 +72,16 @@ def describe_voice(converter: Converter, target: Target) -> dict[str, Any]:
     """Describes a recalled voice: its address's entropy in bits, the slots with the largest weights, and its predicted
     median F0.
 
-    pitch_hz: None if the model predicts no pitch.
+    pitch_hz: None if the model predicts no pitch. Register, age and certainty are left out if the model cannot tell.
     """
     if target.address is None:
         raise FaceVCError("describe_voice needs a target with an address, found none.")
-    median_hz = math.exp(converter.find_log_f0(target)) if converter.predicts_pitch else None
-    return {"pitch_hz": median_hz and round(median_hz, 1), **describe_address(target.address[0].float().cpu().numpy())}
+    reading = converter.read_face(target)
+    return {
+        "pitch_hz": converter.find_median_hz(target),
+        **(reading.describe() if reading else {}),
+        **describe_address(target.address[0].float().cpu().numpy()),
+    }
 
 
 def _find_spec(config: VoiceCardConfig, reporter: Reporter) -> VoiceSpec:

@@ -285,6 +285,29 @@ def test_the_slider_mixes_addresses(studio, monkeypatch):
     np.testing.assert_array_equal(targets[-1].address, second)
 
 
+def test_sliders_begin_at_the_reading_and_count_once_moved(studio, monkeypatch):
+    spoken = []
+    speak = studio.converter.speak
+    monkeypatch.setattr(
+        studio.converter, "speak", lambda source, target: (spoken.append(target), speak(source, target))[1]
+    )
+    assert studio.read(A) is None
+    studio.hear(A, sound(studio))
+    studio.look(A, FIRST, [photo(studio, 90)])
+    reading = studio.read(A)
+    keys = set()
+    for register in (reading.slider_register, 0.45, 0.55):
+        made = studio.convert(A, register=register, age_years=reading.slider_age)
+        keys.add(read_provenance(made.path).key)
+    assert len(keys) == 3
+    still, lower, higher = (studio.converter.read_face(target).register for target in spoken)
+    assert still == reading.register and lower < higher
+    card = load_card(studio.make_card(A, register=0.55, age_years=reading.slider_age))
+    np.testing.assert_array_equal(card.address, spoken[2].address[0])
+    studio.look(A, FIRST)
+    assert studio.read(A) is None  # nobody is there any more
+
+
 def test_pitch_is_passed_on(studio, monkeypatch):
     rules = []
     speak = studio.converter.speak
@@ -667,6 +690,10 @@ def test_from_upload_to_audible_result(tab, starter_page, tmp_path):
     give(tab, "#face-0", EXAMPLES / "face.jpg", EXAMPLES / "face_woman.jpg")
     tab.wait_for_selector("#heard :text('3.0 s of sound')")
     tab.wait_for_selector("#seen-0 :text('2 photos, one voice')")
+    tab.wait_for_selector("#reading :text('Read as a feminine voice')")
+    assert tab.input_value("#register input[type=number]") == "1"
+    tab.fill("#register input[type=number]", "0.8")
+    tab.keyboard.press("Tab")
     tab.click("#convert")
     tab.wait_for_selector("#told :text('3.0 s of synthetic speech')")
     address = tab.get_attribute("#result a[download='speech__face.wav']", "href")

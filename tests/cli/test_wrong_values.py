@@ -79,11 +79,15 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--on-many": ("all", "Largest"),
         "--pitch": ("high", "5hz", "+99"),
         "--name": ("{who}.wav", "{source}{face}.xyz", "../{source}{face}.wav", "/tmp/{source}{face}.wav"),
+        "--register": ("high", "2", "nan"),
+        "--age": ("old", "5", "nan"),
         "--sweep": ("1", "3"),
         "--mix": ("face.png=1", "face.png=.5 face.png=x"),
     },
     "voice-card": {
         "--out": ("card.txt",),
+        "--register": ("high",),
+        "--age": ("old",),
         "--temperature": ("0", "nan"),
         "--on-many": ("all",),
         "--device": ("gpu",),
@@ -169,6 +173,7 @@ FREE = {
     "--calibrate",
     "--answers",
     "--listening-test",
+    "--crops",
     "--engine-voice",
     "--text",
 }

@@ -69,7 +69,12 @@ class FaceVC(nn.Module):
     @property
     def capabilities(self) -> frozenset[Capability]:
         with_pitch, with_recording = self.pitch_level is not None, self.config.decoder.recording_tokens > 0
-        found = {Capability.MEMORY: True, Capability.PITCH: with_pitch, Capability.RECORDING: with_recording}
+        found = {
+            Capability.MEMORY: True,
+            Capability.PITCH: with_pitch,
+            Capability.RECORDING: with_recording,
+            Capability.DVECTOR: self.config.speaker_encoder == "identity",
+        }
         return frozenset(capability for capability, has in found.items() if has)
 
     @property

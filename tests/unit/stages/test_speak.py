@@ -67,7 +67,7 @@ def test_what_is_refused(speak, folder):
         speak("Hi.", narrator={"speed": 3.0})
     with pytest.raises(UsageError, match="--temperature -1"):
         speak("Hi.", temperature=-1.0)
-    with pytest.raises(UsageError, match=r"--how timbre does without the conversion, which 'pitch \+2' needs"):
+    with pytest.raises(UsageError, match="--how timbre does without the conversion, which --pitch needs"):
         speak("Hi.", narrator={"how": "timbre"}, voice_options=VoiceOptions(pitch="+2"))
     (folder / "a.txt").write_text("Hi.")
     (folder / "a.md").write_text("Ho.")
@@ -188,3 +188,12 @@ def test_a_speaker_takes_a_recording_or_a_target(speaker, folder):
     one, path = speaker(), recording(folder / "v.wav", 0.4, f0_hz=210)
     target = one.converter.target_from_voice(path)
     np.testing.assert_allclose(one.speak("Hi.", voice=target)[0], one.speak("Hi.", voice=path)[0], atol=1e-5)
+
+
+def test_register_and_age_reach_the_voice(speak, folder, engine):
+    with pytest.raises(UsageError, match="--register and --age change the voice of a face"):
+        speak("Hi.", voices=(recording(folder / "v.wav", 0.4),), voice_options=VoiceOptions(register="feminine"))
+    assert speak("Hi.", narrator={"how": "timbre"}).done == 1
+    feminine = VoiceOptions(register="feminine", age="30")
+    assert speak("Hi.", narrator={"how": "timbre"}, voice_options=feminine, output="other").done == 1
+    assert not np.array_equal(engine.sketch[0].dvector, engine.sketch[1].dvector)
