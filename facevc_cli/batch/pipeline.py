@@ -12,9 +12,11 @@ from itertools import groupby
 import numpy as np
 
 from facevc_cli.batch.jobs import Job
-from facevc_cli.batch.utterance import Utterance
+from facevc_cli.batch.utterance import FittedUtterance
 from facevc_cli.conversion.converter import Converter
+from facevc_cli.conversion.recordings import Recording, load_recording
 from facevc_cli.conversion.resolver import VoiceResolver
+from facevc_cli.conversion.sketch import sketch_voice
 from facevc_cli.conversion.speech import Source, SpeechFeatures
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
@@ -28,10 +30,12 @@ BATCH_FRAMES = 30_000  # most frames of log-mel in a batch after its first item:
 WRITES_AHEAD, WRITES_AHEAD_S = 4, 600.0  # most results that wait for the disk, and their seconds of sound
 
 Save = Callable[[Job, np.ndarray], None]  # writes wav (n,) to the job's file
-Analysed = SpeechFeatures | Source | FaceVCError
-Analyse = Callable[[Utterance], SpeechFeatures | Source]
+Analysed = SpeechFeatures | Source | np.ndarray | FaceVCError  # an array is a finished result (n,)
+Analyse = Callable[[Recording], SpeechFeatures | Source]
 Finish = Callable[[Job, float, FaceVCError | None], None]  # gets the seconds of sound, and the error if there is one
-_Prepared = tuple[Job, tuple[Source, Target] | FaceVCError]
+_Inputs = tuple[Source, Target] | np.ndarray | FaceVCError
+_Prepared = tuple[Job, _Inputs]
+_Loading = tuple[str, Callable[[], Analysed]]  # what is loaded, for messages, and a function that does it
 
 
 def convert_jobs(
@@ -49,7 +53,7 @@ def convert_jobs(
     the first Ctrl-C. The second Ctrl-C drops them.
     """
     on_cpu = converter.device.type == "cpu"
-    groups = [(source, list(same)) for source, same in groupby(jobs, key=lambda job: job.source)]
+    groups = [list(same) for _, same in groupby(jobs, key=_choose_group)]
     windows_in_parallel = converter.vocoder.side_by_side > 1  # they use all CPUs without a team of threads
     with use_one_thread() if windows_in_parallel else nullcontext(), _open_pool(1, "write") as writer:
         pending = _AsyncWriter(writer, save, finish, converter.rate)
@@ -60,9 +64,9 @@ def convert_jobs(
         def count_in_hand() -> int:
             return len(speaking) + len(pending.waiting)
 
-        sources = [source for source, _ in groups]
+        loadings = (_choose_loading(jobs[0], analyse, converter, resolver) for jobs in groups)
         with (
-            _prefetch(lambda source: analyse(source.load()), sources, loaders) as analysed,
+            _prefetch(loadings, loaders) as analysed,
             finish_in_hand(count_in_hand),
         ):
             try:
@@ -80,14 +84,34 @@ def convert_jobs(
                 raise
 
 
+def _choose_group(job: Job) -> tuple[object, ...]:
+    """Returns what the jobs of one loading have in common: the source, and the voice if it decides the sound."""
+    return (job.source, job.voice_spec) if isinstance(job.source, FittedUtterance) else (job.source,)
+
+
+def _choose_loading(job: Job, analyse: Analyse, converter: Converter, resolver: VoiceResolver) -> _Loading:
+    """Chooses how the source of a job is loaded. For a source that is made for one voice, the voice is resolved now."""
+    source = job.source
+    if not isinstance(source, FittedUtterance):
+        return str(source), lambda: analyse(source.load())
+    try:
+        sketch = sketch_voice(converter, resolver.resolve(job.voice_spec))
+    except FaceVCError as error:
+        failure = error
+        return str(source), lambda: failure
+    if source.is_finished:
+        return str(source), lambda: load_recording(source.load_for(sketch), converter.rate)
+    return str(source), lambda: analyse(source.load_for(sketch))
+
+
 def _prepare_jobs(
-    groups: Sequence[tuple[Utterance, list[Job]]],
+    groups: Sequence[Sequence[Job]],
     analysed: Iterator[Analysed],
     converter: Converter,
     resolver: VoiceResolver,
 ) -> Iterator[_Prepared]:
-    """Yields each job with its source and its target, or with the error of one of them."""
-    for (_, jobs), heard in zip(groups, analysed, strict=True):
+    """Yields each job with its source and its target, with its finished result, or with an error."""
+    for jobs, heard in zip(groups, analysed, strict=True):
         source: Source | None = None
         for job in jobs:
             try:
@@ -95,6 +119,9 @@ def _prepare_jobs(
                     target = resolver.resolve(job.voice_spec)
                     if isinstance(heard, FaceVCError):
                         raise heard
+                    if isinstance(heard, np.ndarray):
+                        yield job, heard
+                        continue
                     source = source or (heard if isinstance(heard, Source) else converter.encode(heard))
             except FaceVCError as error:
                 yield job, error
@@ -103,17 +130,17 @@ def _prepare_jobs(
 
 
 def _make_batches(prepared: Iterable[_Prepared], size: int) -> Iterator[list[_Prepared]]:
-    """Groups up to `size` convertible jobs, fewer if they are long. Failed jobs stay at their place in the order."""
+    """Groups up to `size` convertible jobs, fewer if they are long. Failed and finished jobs stay at their place."""
     batch: list[_Prepared] = []
     count = frames = 0
     for job, inputs in prepared:
-        job_frames = 0 if isinstance(inputs, FaceVCError) else inputs[0].lf0.shape[1]
+        job_frames = inputs[0].lf0.shape[1] if isinstance(inputs, tuple) else 0
         if count and frames + job_frames > BATCH_FRAMES:
             yield batch
             batch, count, frames = [], 0, 0
         batch.append((job, inputs))
         count, frames = count + bool(job_frames), frames + job_frames
-        if count in (0, size):  # a failed job is reported at once if no job waits before it
+        if count in (0, size):  # a failed or finished job is reported at once if no job waits before it
             yield batch
             batch, count, frames = [], 0, 0
     if batch:
@@ -121,14 +148,14 @@ def _make_batches(prepared: Iterable[_Prepared], size: int) -> Iterator[list[_Pr
 
 
 def _speak_batch(batch: Sequence[_Prepared], converter: Converter) -> Iterator[tuple[Job, np.ndarray | FaceVCError]]:
-    pairs = [inputs for _, inputs in batch if not isinstance(inputs, FaceVCError)]
+    pairs = [inputs for _, inputs in batch if isinstance(inputs, tuple)]
     try:
         with report_memory_errors():
             wavs: Iterator[np.ndarray | FaceVCError] = iter(converter.speak_many(pairs) if pairs else [])
     except FaceVCError:  # one of them failed: speak each alone to find out which
         wavs = (_speak_alone(converter, *pair) for pair in pairs)
     for job, inputs in batch:
-        yield job, inputs if isinstance(inputs, FaceVCError) else next(wavs)
+        yield job, next(wavs) if isinstance(inputs, tuple) else inputs
 
 
 def _speak_alone(converter: Converter, source: Source, target: Target) -> np.ndarray | FaceVCError:
@@ -140,27 +167,28 @@ def _speak_alone(converter: Converter, source: Source, target: Target) -> np.nda
 
 
 @contextmanager
-def _prefetch(analyse: Analyse, sources: Sequence[Utterance], threads: int) -> Iterator[Iterator[Analysed]]:
-    """Analyses the sources in order, ahead of their use. Each thread keeps one source ahead."""
+def _prefetch(loadings: Iterable[_Loading], threads: int) -> Iterator[Iterator[Analysed]]:
+    """Loads in order, ahead of the use. Each thread keeps one loading ahead."""
 
-    def attempt(source: Utterance) -> Analysed:
+    def attempt(loading: _Loading) -> Analysed:
+        name, load = loading
         try:
-            with report_memory_errors(str(source)):
-                return analyse(source)
+            with report_memory_errors(name):
+                return load()
         except FaceVCError as error:
             return error
 
     def yield_results() -> Iterator[Analysed]:
         waiting: deque[Future[Analysed]] = deque()
-        following = iter(sources)
+        following = iter(loadings)
         while True:
-            while len(waiting) < threads and (source := next(following, None)) is not None:
-                waiting.append(pool.submit(attempt, source))
+            while len(waiting) < threads and (loading := next(following, None)) is not None:
+                waiting.append(pool.submit(attempt, loading))
             if not waiting:
                 return
             done = waiting.popleft().result()
-            if (source := next(following, None)) is not None:
-                waiting.append(pool.submit(attempt, source))
+            if (loading := next(following, None)) is not None:
+                waiting.append(pool.submit(attempt, loading))
             yield done
 
     with _open_pool(threads, "hear") as pool:

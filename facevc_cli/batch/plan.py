@@ -1,6 +1,6 @@
 """Finds sources and targets, pairs them, and describes each pair as a row of the manifest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -45,17 +45,7 @@ def plan_conversions(
 
     FaceVCError if an input is missing, or a name leaves the output folder.
     """
-    if not (faces or voices or voice_options.persons or voice_options.mixes):
-        raise UsageError(
-            "A conversion needs a face or a voice: "
-            "pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER."
-        )
-    voice_options.check()
-    if voices and voice_options.parse_traits() != AUTO_TRAITS:
-        raise UsageError(
-            "--register and --age change the voice of a face, a mix or a voice card. The voice of a recording is taken "
-            "as it is. Leave out --voice, or --register and --age."
-        )
+    check_targets(faces, voices, voice_options)
     loose = [str(word) for word in sources if is_mix_word(str(word))] if voice_options.mixes else []
     if loose:
         count = len(voice_options.mixes)
@@ -63,29 +53,66 @@ def plan_conversions(
     if not sources:
         raise UsageError("A conversion needs a source: name recordings or a folder before the options.")
     naming.check()
-    for old in [] if naming.single else naming.old_fields:
-        reporter.note(describe_renaming(f"{{{old}}} in --name", "{target}"))
+    note_old_fields(naming, reporter)
     recordings = find_files(sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
     pictures = find_files(faces, FACE_SUFFIXES, reporter) if faces else []
     if draw is not None:
         recordings, pictures = draw(recordings, pictures)
+    targets = request_targets(pictures, voices, voice_options, reporter)
+    utterances = [RecordingFile(path, name) for path, name in recordings]
+    rows = pair_all(utterances, targets, naming, read_pairs(pairs, utterances, targets) if pairs else None, limit)
+    if not rows:
+        raise FaceVCError(
+            f"{pairs}: the table has no rows, so there is nothing to convert. Add pairs, or leave --pairs out."
+        )
+    return rows
+
+
+def check_targets(faces: Sequence[str | Path], voices: Sequence[str | Path], voice_options: VoiceOptions) -> None:
+    """UsageError if there is no target, or options do not go together."""
+    if not (faces or voices or voice_options.persons or voice_options.mixes):
+        raise UsageError(
+            "A conversion needs a face or a voice: "
+            "pass --face IMAGE_OR_FOLDER, --person, --mix or --voice WAV_OR_FOLDER."
+        )
+    check_voice_options(voices, voice_options)
+
+
+def check_voice_options(voices: Sequence[str | Path], voice_options: VoiceOptions) -> None:
+    """UsageError if options of voices do not go together, or a value is wrong."""
+    voice_options.check()
+    if voices and voice_options.parse_traits() != AUTO_TRAITS:
+        raise UsageError(
+            "--register and --age change the voice of a face, a mix or a voice card. The voice of a recording is taken "
+            "as it is. Leave out --voice, or --register and --age."
+        )
+
+
+def note_old_fields(naming: Naming, reporter: Reporter) -> None:
+    """Notes the old names of the target in --name."""
+    for old in [] if naming.single else naming.old_fields:
+        reporter.note(describe_renaming(f"{{{old}}} in --name", "{target}"))
+
+
+def request_targets(
+    pictures: Sequence[Named], voices: Sequence[str | Path], voice_options: VoiceOptions, reporter: Reporter = SILENT
+) -> list[TargetRequest]:
+    """Lists all targets: the found pictures, people, mixes, and recordings. FaceVCError if an input is missing."""
     references = find_files(voices, AUDIO_SUFFIXES, reporter) if voices else []
-    targets = [*request_faces(pictures), *voice_options.find_targets(reporter), *request_recordings(references)]
-    return pair_all([RecordingFile(path, name) for path, name in recordings], targets, naming, pairs, limit)
+    return [*request_faces(pictures), *voice_options.find_targets(reporter), *request_recordings(references)]
 
 
 def pair_all(
     sources: Sequence[Utterance],
     targets: Sequence[TargetRequest],
     naming: Naming,
-    pairs: Path | None = None,
+    wanted: Collection[tuple[Utterance, TargetRequest]] | None = None,
     limit: int | None = None,
 ) -> list[Row]:
-    """Pairs every source with every target, or as a table says. Rows of one source follow each other.
+    """Pairs every source with every target, or only the wanted pairs. Rows of one source follow each other.
 
-    limit: the most rows to return. FaceVCError if the table has no usable row, or a name leaves the output folder.
+    limit: the most rows to return. FaceVCError if a name leaves the output folder.
     """
-    wanted = read_pairs(pairs, sources, targets) if pairs else None
     rows: list[Row] = []
     for source in sources:
         for target in targets:
@@ -95,10 +122,6 @@ def pair_all(
                 break
             job = naming.make_job(source, target.voice_spec, target.id)
             rows.append(Row(source, target.kind, target.path, target.id, job, who=target.who))
-    if not rows:
-        raise FaceVCError(
-            f"{pairs}: the table has no rows, so there is nothing to convert. Add pairs, or leave --pairs out."
-        )
     return rows
 
 

@@ -26,8 +26,6 @@ from facevc_cli.manifest.manifest import Addresses, Line, Manifest, make_line_ke
 from facevc_cli.provenance.metadata import describe_provenance
 from facevc_cli.provenance.saving import save_converted
 
-STAGE = "convert"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertConfig:
@@ -79,11 +77,16 @@ def plan_rows(config: ConvertConfig, draw: Draw | None = None, reporter: Reporte
 
 
 def make_conversions(
-    plan: Plan, config: ConvertConfig, reporter: Reporter = SILENT, *, system: str | None = None
+    plan: Plan,
+    config: ConvertConfig,
+    reporter: Reporter = SILENT,
+    *,
+    system: str | None = None,
+    stage: str = "convert",
 ) -> Summary:
     """Makes the files. A folder also gets `manifest.csv`, with all rows of the plan, and `addresses.safetensors`.
 
-    system: its name in the manifest; None: the model's name.
+    system: its name in the manifest; None: the model's name. stage: what the progress is called.
     """
     naming = config.naming
     rows, jobs = plan.rows, collect_jobs(plan.rows, naming)
@@ -100,7 +103,7 @@ def make_conversions(
         _choose_system_name(system, rows, waiting, converter, manifest), folder or config.output.parent
     )
     _put_finished_rows(rows, lines, keys, waiting, manifest)
-    reporter.begin(len(jobs), "files", STAGE)
+    reporter.begin(len(jobs), "files", stage)
     for job in jobs:
         if job not in waiting:
             if config.sidecar:
@@ -228,6 +231,7 @@ def _convert_waiting(
             resolver.used_files(spec),
             spec.kind,
             watermark=config.watermark,
+            about=source.about,
         )
         save_converted(job.output, wav, converter.rate, made, source.name, str(spec), sidecar=config.sidecar)
 

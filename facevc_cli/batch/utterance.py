@@ -1,11 +1,13 @@
 """The speech that a job converts: where it comes from, and what tells two pieces of speech apart."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from facevc_cli.conversion.recordings import Recording
 from facevc_cli.files.hashes import hash_readable_file
+from facevc_cli.voices.sketch import VoiceSketch
 
 
 class Utterance(Protocol):
@@ -26,6 +28,10 @@ class Utterance(Protocol):
     def file(self) -> Path | None:
         """The file that holds the speech, or None if there is none."""
 
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What the metadata of a result say about its source besides its hash: fields of `Provenance`."""
+
     def fingerprint(self) -> str:
         """Hashes everything that decides the speech (sha256, 64 hex digits).
 
@@ -34,6 +40,18 @@ class Utterance(Protocol):
 
     def load(self) -> Recording:
         """Returns the speech as a converter takes it. Another thread may call it. FaceVCError if there is none."""
+
+
+@runtime_checkable
+class FittedUtterance(Utterance, Protocol):
+    """Speech that is made anew for each voice that it is converted to."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the speech has that voice already. It is the result then, and is not converted."""
+
+    def load_for(self, sketch: VoiceSketch) -> Recording:
+        """As `load`, for one voice."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,10 @@ class RecordingFile:
     @property
     def file(self) -> Path:
         return self.path
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        return {}
 
     def fingerprint(self) -> str:
         return hash_readable_file(self.path)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facevc_cli.cli.commands import register_command
-from facevc_cli.cli.convert_options import ConvertOptions
+from facevc_cli.cli.convert_options import ConvertOptions, OutputOptionFields
 from facevc_cli.cli.option_fields import takes_fields_of
-from facevc_cli.cli.pipes import spool_pipes
+from facevc_cli.cli.pipes import spool_output, spool_sources
 from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Reporter, Summary
 
@@ -37,50 +38,26 @@ def convert(options: ConvertOptions) -> None:
 
 def run_conversions(options: ConvertOptions, stage: Callable[["ConvertConfig", Reporter], Summary]) -> None:
     """Runs a stage with the given options. A source `-` is stdin, and the output `-` is stdout."""
-    from facevc_cli.batch.run import ConvertConfig
-    from facevc_cli.conversion.voice_request import VoiceOptions, take_mix_words
+    from facevc_cli.conversion.voice_request import take_mix_words
 
     words, mixes = take_mix_words(options.sources, options.mixes or ())
-    with spool_pipes(words, options.output) as (sources, output):
-        config = ConvertConfig(
-            sources=tuple(sources),
-            output=output,
-            faces=tuple(options.faces or ()),
-            voices=tuple(options.voices or ()),
-            pairs=options.pairs,
-            checkpoint=options.checkpoint,
-            vocoder=options.vocoder,
-            name=options.name,
-            temperature=options.temperature,
-            on_many=options.on_many,
-            device=options.device,
-            limit=options.limit,
-            overwrite=options.overwrite,
-            dry_run=options.dry_run,
-            fail_fast=options.fail_fast,
-            voice_options=VoiceOptions(
-                persons=tuple(options.persons or ()),
-                mixes=tuple(mixes),
-                sweep=options.sweep,
-                pitch=options.pitch,
-                guidance=options.guidance,
-                register=options.register,
-                age=options.age,
-            ),
-            batch_size=options.batch_size,
-            watermark=options.watermark,
-            sidecar=options.sidecar,
-        )
-        shown = options.output if output is options.output else None  # the file behind a pipe is nobody's business
-        run_stage(
-            lambda reporter: replace(stage(config, reporter), output=shown),
-            show=_list_planned,
-            json_out=options.json and shown is not None,
-            json_lines=True,
-            quiet=options.quiet,
-            verbose=options.verbose,
-            debug=options.debug,
-        )
+    with spool_sources(words) as sources, spool_output(options.output) as output:
+        config = options.make_config(output, mixes, sources, options.pairs)
+        run_batch(options, output, lambda reporter: stage(config, reporter))
+
+
+def run_batch(options: OutputOptionFields, output: Path, stage: Callable[[Reporter], Summary]) -> None:
+    """Runs a stage that writes many files, and reports as the options say. output: the file behind a pipe, if any."""
+    shown = options.output if output is options.output else None  # the file behind a pipe is nobody's business
+    run_stage(
+        lambda reporter: replace(stage(reporter), output=shown),
+        show=_list_planned,
+        json_out=options.json and shown is not None,
+        json_lines=True,
+        quiet=options.quiet,
+        verbose=options.verbose,
+        debug=options.debug,
+    )
 
 
 def _list_planned(results: Results, summary: Summary) -> None:

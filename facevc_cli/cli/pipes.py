@@ -12,18 +12,38 @@ from facevc_cli.core.errors import UsageError
 
 
 @contextmanager
-def spool_pipes(sources: Sequence[str], output: Path) -> Iterator[tuple[list[str], Path]]:
-    """Yield sources and output to work with. At the end, also after a failure, write the output to stdout."""
+def spool_sources(sources: Sequence[str]) -> Iterator[list[str]]:
+    """Yield sources to work with: each once, and a file with what came from stdin."""
     with tempfile.TemporaryDirectory() as temporary:
-        named = [_read_stdin(Path(temporary)) if source == "-" else source for source in dict.fromkeys(sources)]
-        out = Path(temporary) / "converted.wav" if str(output) == "-" else output
+        yield [_read_stdin(Path(temporary)) if source == "-" else source for source in dict.fromkeys(sources)]
+
+
+@contextmanager
+def spool_output(output: Path) -> Iterator[Path]:
+    """Yield an output to work with. At the end, also after a failure, write it to stdout if that is the output."""
+    if str(output) != "-":
+        yield output
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary) / "converted.wav"
         try:
-            yield named, out
+            yield out
         finally:
-            if out is not output and out.exists():
+            if out.exists():
                 with open(out, "rb") as file:
                     while block := file.read(1 << 20):
                         write_out(block)
+
+
+def read_text_from_stdin() -> str:
+    """UsageError if there is no text in UTF-8."""
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"-: expected a text in UTF-8 on stdin, found other bytes ({error.reason}).") from error
+    if not text.strip():
+        raise UsageError("-: expected a text on stdin, found nothing. Send one, as in 'facevc speak - ... < text.txt'.")
+    return text
 
 
 def _read_stdin(folder: Path) -> str:

@@ -9,6 +9,7 @@ from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import Results, run_stage
+from facevc_cli.cli.voice_options import Age, Register
 from facevc_cli.core.progress import Summary
 
 MIX = "A mix instead of faces: pictures or voice cards with weights, such as 'a.jpg=.6 b.safetensors=.4'."
@@ -21,8 +22,8 @@ def voice_card(
         list[str] | None, typer.Argument(help="Pictures of ONE person, or a folder of them.", show_default=False)
     ] = None,
     mix: Annotated[str | None, typer.Option("--mix", metavar="FACE=WEIGHT ...", help=MIX)] = None,
-    register: own.Register = "auto",
-    age: own.Age = "auto",
+    register: Register = "auto",
+    age: Age = "auto",
     checkpoint: opt.Checkpoint = None,
     temperature: own.Temperature = None,
     on_many: own.OnMany = "largest",

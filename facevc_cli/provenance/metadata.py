@@ -12,11 +12,12 @@ remove it.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from facevc_cli import __version__
@@ -25,6 +26,7 @@ from facevc_cli.files.hashes import hash_file
 
 SHORT = 16  # hexadecimal digits kept of a sha256
 NAMED = 8  # most faces or voices that are listed one by one; more get one common hash
+OF_TEXTS = ("text_sha256", "engine", "engine_voice")  # fields of speech that was made from a text
 LONGEST_NAME = 100
 LONGEST_COMMENT = 8192  # a longer one is not ours
 _COMMENT = re.compile(r"synthetic speech: [^{]*(\{.*\})\s*", re.DOTALL)
@@ -42,16 +44,19 @@ class Provenance:
     voice_sha256: tuple[str, ...] = ()
     watermark: bool = True
     date: str = ""
+    text_sha256: str = ""  # these three only if the speech was made from a text
+    engine: str = ""
+    engine_voice: str = ""
     version: str = __version__
     tool: str = "facevc"
     synthetic: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the content of the JSON, without the kinds of target that are not used."""
+        """Returns the content of the JSON, without the kinds of target and source that are not used."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
-            if value != ()
+            if value != () and (value or name not in OF_TEXTS)
         }
 
 
@@ -64,25 +69,39 @@ def describe_provenance(
     by: str = "face",
     *,
     watermark: bool = True,
+    about: Mapping[str, str] = MappingProxyType({}),
 ) -> Provenance:
     """Describes one conversion made today. FaceVCError if a file cannot be read.
 
-    source: a file, or a sha256. targets: the same for the faces or voices, as `by` says.
+    source: a file, or a sha256. targets: the same for the faces or voices, as `by` says. about: the source's fields of
+    OF_TEXTS, if it was made from a text.
     """
     hashes = tuple(_hash_short(target) for target in targets)
     if len(hashes) > NAMED:
         hashes = (hashlib.sha256(",".join(sorted(hashes)).encode()).hexdigest()[:SHORT],)
     faces, voices = ((), hashes) if by == "voice" else (hashes, ())
+    today = date.today().isoformat()
     return Provenance(
-        key, model, model_sha256[:SHORT], _hash_short(source), faces, voices, watermark, date.today().isoformat()
+        key,
+        model,
+        model_sha256[:SHORT],
+        _hash_short(source),
+        faces,
+        voices,
+        watermark,
+        today,
+        about.get("text_sha256", ""),
+        about.get("engine", ""),
+        about.get("engine_voice", ""),
     )
 
 
 def format_comment(made: Provenance, source: str, target: str) -> str:
     """Returns the comment of a converted file. target: for example "face b.png" or "mean of 4 faces"."""
+    what, how = ("made from text", "in the voice of") if made.text_sha256 else ("voice converted", "to")
     said = (
-        f"synthetic speech: voice converted by {made.tool} {made.version} on {made.date} from "
-        f"{_make_plain(source)} to the {_make_plain(target)}"
+        f"synthetic speech: {what} by {made.tool} {made.version} on {made.date} from "
+        f"{_make_plain(source)} {how} the {_make_plain(target)}"
     )
     return f"{said} {json.dumps(made.as_dict())}"
 
@@ -103,6 +122,7 @@ def parse_comment(text: str) -> Provenance | None:
     texts: dict[str, Any] = {
         name: said.get(name) for name in ("key", "model", "model_sha256", "source_sha256", "date", "version", "tool")
     }
+    texts |= {name: said.get(name, "") for name in OF_TEXTS}
     lists: dict[str, Any] = {name: said.get(name, []) for name in ("face_sha256", "voice_sha256")}
     watermark, items = (
         said.get("watermark"),

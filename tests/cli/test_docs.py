@@ -19,6 +19,7 @@ from helpers.pictures import draw_face
 from helpers.plugins import install
 from helpers.repository import ROOT, load_script
 from helpers.sounds import recording
+from helpers.speech_engines import replace_engine
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -327,13 +328,21 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_the_python_snippets_run(folder, capsys):
+def test_the_python_snippets_run(folder, capsys, monkeypatch):
+    replace_engine(monkeypatch)
     names: dict[str, object] = {}
     for block in blocks("docs/python.md", "python"):
         exec(compile(block, "docs/python.md", "exec"), names)
     said = capsys.readouterr().out
     assert "nobody.jpg" in said and said.strip().endswith("1")
-    assert {p.name for p in folder.glob("*.wav")} == {"speech.wav", "out.wav", "anna.wav", "bert.wav", "between.wav"}
+    assert {p.name for p in folder.glob("*.wav")} == {
+        "speech.wav",
+        "out.wav",
+        "anna.wav",
+        "bert.wav",
+        "between.wav",
+        "said.wav",
+    }
     crop, mel = names["crop"], names["mel"]
     assert (
         isinstance(crop, np.ndarray)
@@ -358,10 +367,10 @@ def light(folder, analyser, voice_embedder, monkeypatch) -> Path:
     return folder
 
 
-def test_the_converting_page_runs(light):
-    """Its bash blocks from top to bottom, with the exit codes that they name, and the files that the page shows."""
+def run_page(page: str) -> int:
+    """Runs the bash blocks of a page from top to bottom, with the exit codes that they name. Returns their number."""
     count = 0
-    for block in blocks("docs/converting.md", "bash"):
+    for block in blocks(page, "bash"):
         for line in block.splitlines():
             if line.startswith("pip ") or line == "facevc serve":
                 continue
@@ -381,10 +390,24 @@ def test_the_converting_page_runs(light):
             if write:
                 Path(write[1]).write_bytes(result.stdout_bytes)
             count += 1
-    assert count > 20
-    shown = [
-        name for block in blocks("docs/converting.md", "") for name in re.findall(r"^(\w+/\S+)", block, flags=re.M)
-    ]
+    return count
+
+
+def shown_files(page: str) -> list[str]:
+    return [name for block in blocks(page, "") for name in re.findall(r"^(\w+/\S+)", block, flags=re.M)]
+
+
+def test_the_speaking_page_runs(light, monkeypatch):
+    replace_engine(monkeypatch)
+    assert run_page("docs/speaking.md") == 9
+    shown = shown_files("docs/speaking.md")
+    assert len(shown) == 7 and [name for name in shown if not Path(name).is_file()] == []
+
+
+def test_the_converting_page_runs(light):
+    """Also the files that the page shows are there."""
+    assert run_page("docs/converting.md") > 20
+    shown = shown_files("docs/converting.md")
     shown = [name for name in shown if name.partition("/")[0] not in ("wavs", "flac")]  # a dry run writes nothing
     assert len(shown) > 6 and [name for name in shown if not Path(name).is_file()] == []
 
@@ -407,6 +430,9 @@ def test_the_store_is_as_described(folder):
     assert all(f"`{name}`" in described for name in [*store.columns, *store.statistics_names, *store.frame_names])
 
 
+KINDS = ("face_embedders", "vocoders", "metrics", "speaker_judges", "synthesisers")
+
+
 def test_the_additions_of_contributing_work(folder, monkeypatch):
     """CONTRIBUTING's own files, each with its one entry point, installed, through the commands that it shows."""
     (toml,) = blocks("CONTRIBUTING.md", "toml")
@@ -414,14 +440,11 @@ def test_the_additions_of_contributing_work(folder, monkeypatch):
     names = {
         group: {name: target.partition(":")[2] for name, target in found.items()} for group, found in groups.items()
     }
-    assert (
-        list(groups) == [f"facevc.{kind}" for kind in ("face_embedders", "vocoders", "metrics", "speaker_judges")]
-        and len(files) == 4
-    )
+    assert list(groups) == [f"facevc.{kind}" for kind in KINDS] and len(files) == len(KINDS)
     for i, ((group, found), code) in enumerate(zip(names.items(), files, strict=True)):
         assert code.startswith("# facevc_additions.py\n") and len(found) == 1
         install(folder / f"site{i}", monkeypatch, f"additions_{i}", code, group, found)
-    embedder, vocoder, metric, judge = (next(iter(found)) for found in names.values())
+    embedder, vocoder, metric, judge, engine = (next(iter(found)) for found in names.values())
 
     def call(*arguments: str):
         found = CliRunner().invoke(app, [*arguments])
@@ -458,6 +481,9 @@ def test_the_additions_of_contributing_work(folder, monkeypatch):
     found = call(
         "evaluate", "converted", "--metric", metric, "--speaker-judge", judge, "--calibrate", "real.csv", *quick
     ).stdout
+    spoken = ("--engine", engine, "--checkpoint", "runs/train", "--vocoder", vocoder)
+    call("speak", "one two", "--face", "face.jpg", "-o", "said.wav", *spoken)
+    assert Path("said.wav").is_file()
     assert '"speaking time": {"value"' in found and '"speaker_judge": "spectrum-1.0"' in found
 
 

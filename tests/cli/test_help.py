@@ -24,6 +24,7 @@ COMMANDS = [
     "train",
     "import-checkpoint",
     "convert",
+    "speak",
     "voice-card",
     "nearest",
     "serve",
@@ -32,6 +33,7 @@ COMMANDS = [
     "verify",
     "info",
 ]
+MAKERS = {"convert", "speak", "benchmark"}
 # What ARCHITECTURE calls the same names everywhere: option -> commands that must have it
 SHARED = {
     "--out": set(COMMANDS) - {"info", "serve", "nearest", "verify"},
@@ -39,9 +41,9 @@ SHARED = {
     "--debug": set(COMMANDS),
     "--quiet": set(COMMANDS) - {"info"},
     "--overwrite": set(COMMANDS) - {"info", "serve", "evaluate", "nearest", "verify"},
-    "--limit": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "benchmark"},
-    "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "benchmark"},
-    "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "benchmark"},
+    "--limit": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
+    "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
+    "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
     "--shard": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
     "--jobs": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
     "--device": {
@@ -49,11 +51,10 @@ SHARED = {
         "extract-face",
         "pretrain",
         "train",
-        "convert",
         "serve",
         "voice-card",
         "nearest",
-        "benchmark",
+        *MAKERS,
     },
     "--seed": {"extract-features", "pretrain", "train", "benchmark"},
 }

@@ -78,7 +78,8 @@ def test_a_sweep_and_a_person(call, tmp_path):
 def test_a_card_is_made_and_used(call, tmp_path):
     result = call("voice-card", "anna", "-o", "anna.safetensors")
     assert result.exit_code == 0 and "next: facevc convert SPEECH.wav --face anna.safetensors" in result.stderr
-    pitch, address, slots = result.stdout.splitlines()
+    pitch, register, address, slots = result.stdout.splitlines()
+    assert register.startswith("register ")
     assert (
         pitch.startswith("median pitch")
         and pitch.endswith(" Hz")

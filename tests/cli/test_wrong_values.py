@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from helpers.checkpoints import checkpoint
+from helpers.speech_engines import replace_engine
 from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -29,6 +30,7 @@ REST = {
     "import-checkpoint": "published.pt --stats stats.npy -o model",
     "benchmark": "speech.wav --face face.png -o out",
     "convert": "speech.wav --face face.png -o out",
+    "speak": "Hi. --face face.png -o out",
     "voice-card": "face.png -o card.safetensors",
     "nearest": "face.png --voice speech.wav",
     "serve": "--no-browser",
@@ -77,11 +79,15 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--on-many": ("all", "Largest"),
         "--pitch": ("high", "5hz", "+99"),
         "--name": ("{who}.wav", "{source}{face}.xyz", "../{source}{face}.wav", "/tmp/{source}{face}.wav"),
+        "--register": ("high", "2", "nan"),
+        "--age": ("old", "5", "nan"),
         "--sweep": ("1", "3"),
         "--mix": ("face.png=1", "face.png=.5 face.png=x"),
     },
     "voice-card": {
         "--out": ("card.txt",),
+        "--register": ("high",),
+        "--age": ("old",),
         "--temperature": ("0", "nan"),
         "--on-many": ("all",),
         "--device": ("gpu",),
@@ -127,6 +133,13 @@ WRONG["extract-face"] |= {
 }
 WRONG["extract-spkemb"] |= {"--device": ("gpu", "cuda:99")}
 WRONG["benchmark"] = WRONG["convert"] | WRONG["benchmark"]
+WRONG["speak"] = WRONG["convert"] | {
+    "--engine": ("nobody", "command:"),
+    "--language": ("de",),
+    "--speed": ("0.4", "9", "nan", "fast"),
+    "--pause": ("-1", "nan", "99"),
+    "--how": ("magic", "Both"),
+}
 CASES = [
     (command, option, value)
     for command, options in WRONG.items()
@@ -160,6 +173,9 @@ FREE = {
     "--calibrate",
     "--answers",
     "--listening-test",
+    "--crops",
+    "--engine-voice",
+    "--text",
 }
 
 
@@ -185,6 +201,8 @@ def test_a_wrong_value_is_a_wrong_command_line(
 ):
     if option == "--recogniser":
         pytest.importorskip("faster_whisper")
+    if command == "speak" and option != "--engine":
+        replace_engine(monkeypatch)
     monkeypatch.chdir(folder)
     before = set(folder.iterdir())
     known = COMMANDS[command].split()

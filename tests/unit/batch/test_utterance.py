@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ class Hum:
     f0_hz: float
     name: str = "a hum"
     file: Path | None = None
+    about = MappingProxyType({})
 
     def fingerprint(self):
         return hashlib.sha256(f"hum {self.f0_hz}".encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Texts spoken in the voices of faces."""

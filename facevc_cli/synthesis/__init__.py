@@ -1,0 +1,1 @@
+"""Text to speech: engines, and the text that they get."""

@@ -1,0 +1,1 @@
+"""Kokoro-82M, a network that speaks phonemes in a style."""
