@@ -150,7 +150,7 @@ class MatchingModel(Protocol):
     def capabilities(self) -> frozenset[Capability]: ...
 
     def place_faces(self, embedding: Tensor) -> Tensor:
-        """Face embeddings (B, face_dim) -> places (B, D) of unit length. A high cosine to a voice means that they fit."""
+        """Face embeddings (B, face_dim) -> places (B, D) of unit length, near the places of voices that fit."""
 
     def place_voices(self, dvector: Tensor) -> Tensor:
         """d-vectors (B, 256) -> places (B, D) of unit length."""

@@ -116,6 +116,12 @@ def locate(folder: Path | str | None) -> Path:
     )
 
 
+def find_checkpoint_family(folder: Path | str | None = None) -> Family:
+    """Returns the family of a checkpoint's or run's model. Errors as in `load_checkpoint`."""
+    folder = locate(folder)
+    return find_family(_read_header(folder).get("family", FIRST_FAMILY), str(folder / CONFIG))
+
+
 def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Checkpoint:
     """Reads and verifies a checkpoint; the model is in eval mode. FaceVCError names what does not fit."""
     folder = locate(folder)

@@ -40,7 +40,7 @@ class TrainConfig(RunConfig):
     dropout: float = 0.2  # share of the hidden numbers that a step leaves out
     face_noise: float = 0.5  # deviation of the noise on standardised face embeddings
     voice_noise: float = 0.5  # the same for d-vectors
-    validation_share: float = 0.1  # share of the speakers that only validate
+    validation_share: float = 0.15  # share of the speakers, and of the faces, that only validate
 
 
 _WIDTH, _SHARE = (1, 8192), (0, 1)

@@ -12,7 +12,6 @@ from facevc_cli.corpus.crops import Batch, read_utterance_weights
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.base import TrainingRequest
-from facevc_cli.families.cmpc.config import Config
 from facevc_cli.files.tables import read_table
 
 VALIDATION_SEED = 999_983  # draws the same validation batches in every run
@@ -72,11 +71,11 @@ class PairBatches(Dataset):
 @dataclass(frozen=True)
 class PairInputs:
     training: PairBatches
-    validation: PairBatches | None  # None if no speaker is held out
+    validation: PairBatches | None  # None if no pair is held out
 
 
 def read_pairs(request: TrainingRequest) -> PairInputs:
-    """Joins the stores, and holds some speakers out with their faces. FaceVCError names what does not fit."""
+    """Joins the stores, and holds some speakers and some faces out. FaceVCError names what does not fit."""
     faces, voices, config = request.faces, request.voices, request.config
     if faces is None:
         raise FaceVCError("this training needs a store of faces.")
@@ -90,40 +89,45 @@ def read_pairs(request: TrainingRequest) -> PairInputs:
         listed = read_table(request.sampling_weights, ("utterance", "weight"))
         weights = read_utterance_weights(listed, voices, rows, request.sampling_weights)
     numbers = {name: n for n, name in enumerate(sorted(set(voices.speakers)))}
-    held_out = [is_held_out(speaker, config.train.validation_share) for speaker in voices.speakers]
+    apart = config.train.validation_share
+    held_voices = [is_held_out(speaker, apart) for speaker in voices.speakers]
+    held_faces = np.array([is_held_out(person, apart) for person in faces.speakers])
 
-    def select(chosen: list[int], banned: set[int]) -> Pairs | None:
-        """Selects these voices, and their faces but the banned ones."""
-        kept = {row: [int(face) for face in joined[row] if int(face) not in banned] for row in chosen}
-        kept = {row: found for row, found in kept.items() if found}
-        if not kept or not weights[list(kept)].sum() > 0:
+    def select(held_out: bool) -> Pairs | None:
+        """Selects the pairs whose face and whose voice are both held out, or both not."""
+        kept = {row: found[held_faces[found] == held_out] for row, found in joined.items()}
+        own = [row for row, found in kept.items() if len(found) and held_voices[row] == held_out]
+        if not own or not weights[own].sum() > 0:
             return None
-        used = sorted({face for found in kept.values() for face in found})
-        place = {face: i for i, face in enumerate(used)}
-        own = list(kept)
+        used = np.unique(np.concatenate([kept[row] for row in own]))
         return Pairs(
             dvectors[own],
             embeddings[used],
-            [np.array([place[face] for face in found]) for found in kept.values()],
+            [np.searchsorted(used, kept[row]) for row in own],
             np.array([numbers[voices.speakers[row]] for row in own]),
             weights[own],
         )
 
-    training = select([row for row in joined if not held_out[row]], set())
-    _check_people(training, voices, config)
-    trained_on = {int(face) for row in joined if not held_out[row] for face in joined[row]}
-    validation = select([row for row in joined if held_out[row]], trained_on)
+    training, validation = select(False), select(True)
+    if training is None or len(set(training.people.tolist())) < 2:
+        raise FaceVCError(
+            f"{voices.path} and {faces.path}: expected at least 2 people with faces and voices to learn from, found "
+            f"{0 if training is None else 1} ({len(set(voices.speakers))} speakers; train.validation_share {apart} of "
+            "the speakers and of the faces only validate). Pass stores with more people, --pairs with more rows, or a "
+            "smaller --set train.validation_share."
+        )
     share = -(-config.train.batch_size // request.processes)
-    few = validation is None or len(set(validation.people.tolist())) < 2
+    if validation is not None and len(set(validation.people.tolist())) < 2:
+        validation = None
     return PairInputs(
-        PairBatches(training, share, request.seed, request.rank),  # type: ignore[arg-type]  # checked above
-        None if few else PairBatches(validation, share, VALIDATION_SEED, request.rank),  # type: ignore[arg-type]
+        PairBatches(training, share, request.seed, request.rank),
+        None if validation is None else PairBatches(validation, share, VALIDATION_SEED, request.rank),
     )
 
 
-def is_held_out(speaker: str, share: float) -> bool:
-    """Whether a speaker is among the share that only validates. It depends on the name alone."""
-    return int(hashlib.sha256(speaker.encode()).hexdigest()[:8], 16) < share * 2**32
+def is_held_out(person: str, share: float) -> bool:
+    """Whether a person is among the share that only validates. It depends on the name alone."""
+    return int(hashlib.sha256(person.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
 def _read_vectors(store: Store, name: str, what: str, setting: str, wanted: int) -> np.ndarray:
@@ -134,14 +138,3 @@ def _read_vectors(store: Store, name: str, what: str, setting: str, wanted: int)
             f"Pass --set {setting}={found.shape[1]}, or extract again with the extractor that the model was made for."
         )
     return found
-
-
-def _check_people(training: Pairs | None, voices: Store, config: Config) -> None:
-    people = 0 if training is None else len(set(training.people.tolist()))
-    if people < 2:
-        raise FaceVCError(
-            f"{voices.path}: expected at least 2 people with faces to learn from, found {people} "
-            f"({len(set(voices.speakers))} speakers; train.validation_share {config.train.validation_share} of them "
-            "only validate). Pass stores with more people, --pairs with more rows, or a smaller "
-            "--set train.validation_share."
-        )

@@ -19,6 +19,7 @@ class PrototypeBank(nn.Module):
     """Places (n, D) of all items of one modality, and per granularity the cluster of each item and the centres."""
 
     places: Tensor
+    clustered: Tensor
 
     def __init__(self, places: Tensor, clusters: Sequence[int], temperature: float):
         """places: (n, D) of unit length, as the model places the items before training.

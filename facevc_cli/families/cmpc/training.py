@@ -1,5 +1,6 @@
 """The training of this family: places faces and voices by stored embeddings, with the three terms of CMPC."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +11,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.corpus.crops import Batch
 from facevc_cli.families.base import TrainingRequest
 from facevc_cli.families.cmpc.config import Config, TrainConfig
-from facevc_cli.families.cmpc.model import FaceVoiceEncoders
+from facevc_cli.families.cmpc.model import FaceVoiceEncoders, Head
 from facevc_cli.families.cmpc.pairs import read_pairs
 from facevc_cli.families.cmpc.prototypes import PrototypeBank
 from facevc_cli.families.cmpc.terms import InstanceTerm, InstanceWeights, PlacedPairs, PrototypeTerm
@@ -66,7 +67,7 @@ class PlacePairs(nn.Module):
         face = self._place(self.model.face, batch["face"], self.train_config.face_noise)
         return face, self._place(self.model.voice, batch["dvector"], self.train_config.voice_noise)
 
-    def _place(self, head: nn.Module, embedding: Tensor, deviation: float) -> Tensor:
+    def _place(self, head: Head, embedding: Tensor, deviation: float) -> Tensor:
         if not self.training:
             return head(embedding)
         noise = deviation * torch.randn(embedding.shape, generator=self.drawn).to(embedding)
@@ -186,5 +187,5 @@ def measure_matching(pairs: PlacedPairs) -> Tensor:
 
 
 @torch.no_grad()
-def _place_all(place, embeddings: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+def _place_all(place: Callable[[Tensor], Tensor], embeddings: Tensor) -> Tensor:
     return torch.cat([place(block) for block in embeddings.split(PLACED_AT_ONCE)])
