@@ -30,20 +30,22 @@ class _FaceQuestion:
     settings: tuple[tuple[str, Any], ...]
 
     def __call__(self, path: str) -> np.ndarray:
-        return _load_analyser(self.settings).analyse(load_image(path)).embedding
+        return load_analyser(self.settings).analyse(load_image(path)).embedding
 
 
 def _embed_voice(path: str) -> np.ndarray:
-    return _load_voice_embedder().embed(load_audio(path, VOICE_RATE)[0])
+    return load_voice_embedder().embed(load_audio(path, VOICE_RATE)[0])
 
 
 @lru_cache(maxsize=2)
-def _load_analyser(settings: tuple[tuple[str, Any], ...]) -> FaceAnalyser:
+def load_analyser(settings: tuple[tuple[str, Any], ...]) -> FaceAnalyser:
+    """Loads the networks that look at faces, once in each process."""
     return make_analyser(dict(settings))
 
 
 @lru_cache(maxsize=1)
-def _load_voice_embedder() -> VoiceEmbedder:
+def load_voice_embedder() -> VoiceEmbedder:
+    """Loads the network that hears voices, once in each process."""
     return VoiceEmbedder("cpu")
 
 

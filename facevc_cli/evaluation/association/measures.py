@@ -8,7 +8,6 @@
 | mAP | mean average precision of the ranked gallery; equal scores share their ranks | about ln(n) / n |
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +17,6 @@ from facevc_cli.evaluation.association.protocols import Matching, Retrieval, Ver
 from facevc_cli.evaluation.bootstrap import DRAWS, Figure, draw_counts, find_interval
 
 BETTER = {"AUC": "higher", "EER": "lower"}
-DRAWS_AT_ONCE = 50
 
 
 class Scorer(Protocol):
@@ -90,31 +88,25 @@ def measure_verification(pairs: Verification, scorer: Scorer, seed: int = 0, dra
     if pairs.same.all() or not pairs.same.any():
         return {}
     scores = scorer.score(pairs.faces, pairs.voices)
-    _, level = np.unique(scores, return_inverse=True)
+    level = np.unique(scores, return_inverse=True)[1]
     present, person = np.unique(pairs.people, return_inverse=True)
     person = person.reshape(pairs.people.shape)
-    value = next(_count_by_level(level, pairs.same, np.ones((1, len(scores)))))
-    counts = draw_counts(len(present), seed, draws)
+    size, (alike, others) = int(level.max()) + 1, (pairs.same, ~pairs.same)
+    levels, owner, two = (level[alike], level[others]), person[alike, 0], (person[others, 0], person[others, 1])
+    values = _measure_errors(*(np.bincount(found, minlength=size).astype(float) for found in levels))
     drawn = []
-    for start in range(0, len(counts), DRAWS_AT_ONCE):
-        block = counts[start : start + DRAWS_AT_ONCE]
-        weights = np.where(pairs.same, block[:, person[:, 0]], block[:, person[:, 0]] * block[:, person[:, 1]])
-        drawn += [(compute_auc(*sides), compute_eer(*sides)) for sides in _count_by_level(level, pairs.same, weights)]
+    for counts in draw_counts(len(present), seed, draws):
+        same = np.bincount(levels[0], counts[owner], size)
+        drawn.append(_measure_errors(same, np.bincount(levels[1], counts[two[0]] * counts[two[1]], size)))
     intervals = [find_interval(np.array(column), len(present), True) for column in zip(*drawn, strict=True)]
-    values = (compute_auc(*value), compute_eer(*value))
     return {
         name: Figure(found, len(scores), *interval)
         for name, found, interval in zip(BETTER, values, intervals, strict=True)
     }
 
 
-def _count_by_level(
-    level: np.ndarray, same: np.ndarray, weights: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Per draw, the weights of the pairs of one person and of two people at each score, from low to high."""
-    size = int(level.max()) + 1
-    for row in weights:
-        yield tuple(np.bincount(level[kind], row[kind], size) for kind in (same, ~same))  # type: ignore[misc]
+def _measure_errors(same: np.ndarray, different: np.ndarray) -> tuple[float, float]:
+    return compute_auc(same, different), compute_eer(same, different)
 
 
 def compute_auc(same: np.ndarray, different: np.ndarray) -> float:

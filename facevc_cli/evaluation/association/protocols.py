@@ -11,7 +11,7 @@ import numpy as np
 
 from facevc_cli.evaluation.association.lists import AssociationList, Person
 
-MOST_WRONG = 100  # wrong candidates, or sets of them, for each pair of a probe and a right answer
+MOST_WRONG = 50  # wrong candidates, or sets of them, for each pair of a probe and a right answer
 CHOICES = (2, 10)  # of 1:N matching
 TO_FACE, TO_VOICE = "voice to face", "face to voice"
 GROUPS: dict[str, Callable[[Person], tuple[str, ...]]] = {
