@@ -1,13 +1,17 @@
-"""pair.py FACES.h5 VOICES.h5 PEOPLE.csv OUT.csv [--voices-each N] [--seed N]: pseudo-pairs of faces and voices.
+"""pair.py FACES.h5 VOICES.h5 PEOPLE.csv PAIRS.csv WEIGHTS.csv [--voices-each N] [--seed N]: pseudo-pairs.
 
 The faces and the voices belong to different people. PEOPLE.csv (kind: face or voice, name, gender, age) says their
 gender and, for some, a range of ages. Each face gets N speakers of its gender, drawn at random: of its own range of
 ages if there are any, else of any or an unknown age. So a model can learn gender and age, and nothing else.
+
+WEIGHTS.csv says how often each utterance is drawn. Speakers count equally, and a group of n speakers of one gender and
+range of ages counts as the root of n. Otherwise nearly all would be young adults, and age would hardly be learnt.
 """
 
 import argparse
 import csv
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +41,23 @@ def draw_pairs(
     return rows
 
 
+def weigh_utterances(
+    utterances: list[tuple[str, str]], people: dict[tuple[str, str], dict[str, str]]
+) -> list[dict[str, str]]:
+    """utterances: (id, speaker). Returns rows with `utterance` and `weight`."""
+    spoken = Counter(speaker for _, speaker in utterances)
+    about = {speaker: people.get(("voice", speaker), {}) for speaker in spoken}
+    group = {speaker: (found.get("gender", ""), found.get("age", "")) for speaker, found in about.items()}
+    sizes = Counter(group.values())
+    return [
+        {"utterance": utterance, "weight": f"{100 / spoken[speaker] / math.sqrt(sizes[group[speaker]]):.4f}"}
+        for utterance, speaker in utterances
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("faces", "voices", "people", "out"):
+    for name in ("faces", "voices", "people", "pairs", "weights"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--voices-each", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
@@ -49,10 +67,16 @@ def main() -> None:
     with Store(options.faces, "extract-face") as faces, Store(options.voices, "extract-spkemb") as voices:
         speakers = sorted(set(voices.speakers))
         rows = draw_pairs(list(faces.ids), speakers, people, options.voices_each, options.seed)
+        weights = weigh_utterances(list(zip(voices.ids, voices.speakers, strict=True)), people)
     if not rows:
         raise SystemExit(f"{options.people}: no face and no voice of one gender. Check the names and the genders.")
-    with open(options.out, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["speaker", "face"], lineterminator="\n")
+    write(options.pairs, rows)
+    write(options.weights, weights)
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
