@@ -6,7 +6,8 @@
 #
 #   --faces FILE       a store of `facevc extract-face`
 #   --voices FILE      a store of `facevc extract-spkemb`
-#   --people FILE      kind (face or voice), name, gender, age: pseudo-pairs of different people are made from it
+#   --people FILE      kind (face or voice), name, corpus, gender, age: pseudo-pairs of different people are made from it
+#   --splits FILE      speaker, split: pseudo-pairs leave out speakers of other splits than train
 #   --pairs FILE       speaker, face: pseudo-pairs that exist already
 #   --real yes         both stores are of the same people
 #   --test FILE        face, voice, person and optional gender, age: real pairs to measure on
@@ -20,10 +21,11 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="faces voices people pairs real test out stage stop_stage device steps"
+options="faces voices people splits pairs real test out stage stop_stage device steps"
 faces=""
 voices=""
 people=""
+splits=""
 pairs=""
 real=no
 test=""
@@ -46,7 +48,7 @@ mkdir -p "$out"
 
 if stage_is 1 "which face goes with which voice, and how often each voice is drawn"; then
     if [ "$real" = no ] && [ -f "$people" ]; then
-        python3 "$here/local/pair.py" "$faces" "$voices" "$people" "$out/pairs.csv" "$out/weights.csv"
+        python3 "$here/local/pair.py" "$faces" "$voices" "$people" "$out/pairs.csv" "$out/weights.csv" ${splits:+--splits "$splits"}
     fi
 fi
 

@@ -22,7 +22,7 @@ from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store
 
 MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"
-NAMES = ("toy", "lrs3", "starter", "benchmark", "parallel")
+NAMES = ("toy", "lrs3", "starter", "benchmark", "parallel", "cmpc")
 
 
 def make_clips(out: Path, *options: object) -> None:
@@ -62,7 +62,9 @@ def test_help_says_cost_and_options(name: str) -> None:
     assert "set -e" not in run.stdout
 
 
-@pytest.mark.parametrize(("name", "option"), [("lrs3", "--lrs3"), ("starter", "--data"), ("benchmark", "--sources")])
+@pytest.mark.parametrize(
+    ("name", "option"), [("lrs3", "--lrs3"), ("starter", "--data"), ("benchmark", "--sources"), ("cmpc", "--faces")]
+)
 @pytest.mark.parametrize("given", [False, True])
 def test_missing_data_is_a_usage_error(name: str, option: str, given: bool, tmp_path: Path) -> None:
     run = run_recipe(name, "--out", tmp_path / "out", *((option, "/nowhere") if given else ()))

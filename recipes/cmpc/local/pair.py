@@ -1,11 +1,12 @@
 """pair.py FACES.h5 VOICES.h5 PEOPLE.csv PAIRS.csv WEIGHTS.csv [--voices-each N] [--seed N]: pseudo-pairs.
 
-The faces and the voices belong to different people. PEOPLE.csv (kind: face or voice, name, gender, age) says their
-gender and, for some, a range of ages. Each face gets N speakers of its gender, drawn at random: of its own range of
-ages if there are any, else of any or an unknown age. So a model can learn gender and age, and nothing else.
+The faces and the voices belong to different people. PEOPLE.csv (kind: face or voice, name, corpus, gender, age) says
+their gender and, for some, a range of ages. Each face gets N speakers of its gender and its range of ages, and N of its
+gender and of unknown age, drawn at random. So a model can learn gender and age, and nothing else. A table with the
+columns speaker and split (--splits) leaves the speakers of other splits than train out.
 
-WEIGHTS.csv says how often each utterance is drawn. Speakers count equally, and a group of n speakers of one gender and
-range of ages counts as the root of n. Otherwise nearly all would be young adults, and age would hardly be learnt.
+WEIGHTS.csv says how often each utterance is drawn. Speakers count equally, and a group of n speakers of one corpus,
+gender and range of ages counts as the root of n. Otherwise nearly all would be young adults of one corpus.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from facevc_cli.corpus.store import Store
 def draw_pairs(
     faces: list[str], speakers: list[str], people: dict[tuple[str, str], dict[str, str]], count: int, seed: int
 ) -> list[dict[str, str]]:
-    """Returns rows with `speaker` and `face`: `count` for each face whose gender is known."""
+    """Returns rows with `speaker` and `face`, for each face whose gender is known."""
     rng = np.random.default_rng(seed)
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for speaker in speakers:
@@ -32,12 +33,10 @@ def draw_pairs(
     for face in faces:
         about = people.get(("face", face), {})
         gender, age = about.get("gender", ""), about.get("age", "")
-        fitting = groups[gender, age] if age else []
-        if not fitting:
-            fitting = [speaker for (own, _), found in sorted(groups.items()) if own == gender for speaker in found]
-        if gender and fitting:
-            drawn = rng.choice(fitting, min(count, len(fitting)), replace=False)
-            rows += [{"speaker": str(speaker), "face": face} for speaker in drawn]
+        for fitting, wanted in ((groups[gender, age], count if age else 0), (groups[gender, ""], count)):
+            if gender and fitting:
+                drawn = rng.choice(fitting, min(wanted, len(fitting)), replace=False)
+                rows += [{"speaker": str(speaker), "face": face} for speaker in drawn]
     return rows
 
 
@@ -47,7 +46,9 @@ def weigh_utterances(
     """utterances: (id, speaker). Returns rows with `utterance` and `weight`."""
     spoken = Counter(speaker for _, speaker in utterances)
     about = {speaker: people.get(("voice", speaker), {}) for speaker in spoken}
-    group = {speaker: (found.get("gender", ""), found.get("age", "")) for speaker, found in about.items()}
+    group = {
+        speaker: tuple(found.get(name, "") for name in ("corpus", "gender", "age")) for speaker, found in about.items()
+    }
     sizes = Counter(group.values())
     return [
         {"utterance": utterance, "weight": f"{100 / spoken[speaker] / math.sqrt(sizes[group[speaker]]):.4f}"}
@@ -60,18 +61,27 @@ def main() -> None:
     for name in ("faces", "voices", "people", "pairs", "weights"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--voices-each", type=int, default=4)
+    parser.add_argument("--splits", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with open(options.people, newline="", encoding="utf-8") as file:
         people = {(row["kind"], row["name"]): row for row in csv.DictReader(file)}
     with Store(options.faces, "extract-face") as faces, Store(options.voices, "extract-spkemb") as voices:
-        speakers = sorted(set(voices.speakers))
+        speakers = sorted(set(voices.speakers) - find_held_out(options.splits))
         rows = draw_pairs(list(faces.ids), speakers, people, options.voices_each, options.seed)
         weights = weigh_utterances(list(zip(voices.ids, voices.speakers, strict=True)), people)
     if not rows:
         raise SystemExit(f"{options.people}: no face and no voice of one gender. Check the names and the genders.")
     write(options.pairs, rows)
     write(options.weights, weights)
+
+
+def find_held_out(splits: Path | None) -> set[str]:
+    """The speakers of other splits than train."""
+    if splits is None:
+        return set()
+    with open(splits, newline="", encoding="utf-8") as file:
+        return {row["speaker"] for row in csv.DictReader(file) if row["split"] != "train"}
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:
