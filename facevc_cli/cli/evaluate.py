@@ -59,8 +59,10 @@ def evaluate(
         if association is not None:
             unused = {"MANIFEST": manifest, "--labels": labels, "--sources": sources, "--pattern": pattern}
             return _measure_association(association, system or (), output, seed, jobs, unused, reporter)
-        if manifest is None or system:
-            raise UsageError("evaluate needs a MANIFEST of conversions, or --association PAIRS.csv with any --system.")
+        if system:
+            raise UsageError("--system names a model for --association PAIRS.csv. Pass both, or leave --system out.")
+        if manifest is None:
+            raise UsageError("evaluate needs a MANIFEST of conversions, or --association PAIRS.csv.")
         from facevc_cli.stages.evaluate import EvaluateConfig, run
 
         config = EvaluateConfig(

@@ -17,6 +17,7 @@ from facevc_cli.evaluation.association.protocols import Matching, Retrieval, Ver
 from facevc_cli.evaluation.bootstrap import DRAWS, Figure, draw_counts, find_interval
 
 BETTER = {"AUC": "higher", "EER": "lower"}
+LEVELS = 2048  # the intervals of AUC and EER tell so many scores apart; the values tell all apart
 
 
 class Scorer(Protocol):
@@ -92,8 +93,10 @@ def measure_verification(pairs: Verification, scorer: Scorer, seed: int = 0, dra
     present, person = np.unique(pairs.people, return_inverse=True)
     person = person.reshape(pairs.people.shape)
     size, (alike, others) = int(level.max()) + 1, (pairs.same, ~pairs.same)
+    values = _measure_errors(*(np.bincount(level[kind], minlength=size).astype(float) for kind in (alike, others)))
+    if size > LEVELS:
+        level, size = level * LEVELS // size, LEVELS
     levels, owner, two = (level[alike], level[others]), person[alike, 0], (person[others, 0], person[others, 1])
-    values = _measure_errors(*(np.bincount(found, minlength=size).astype(float) for found in levels))
     drawn = []
     for counts in draw_counts(len(present), seed, draws):
         same = np.bincount(levels[0], counts[owner], size)

@@ -1,12 +1,15 @@
 """What gives scores to faces and voices: a model's places, and two controls."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import numpy as np
 
 from facevc_cli.evaluation.association.lists import AssociationList
 from facevc_cli.evaluation.association.protocols import NumberedFiles
 
+MOST_COSINES = 30_000_000  # 120 MB
 SHUFFLED, GENDER_ALONE = "shuffled", "gender alone"
 
 
@@ -18,7 +21,15 @@ class PlacesScorer:
     voices: np.ndarray
 
     def score(self, faces: np.ndarray, voices: np.ndarray) -> np.ndarray:
-        return np.einsum("...d,...d->...", self.faces[faces], self.voices[voices])
+        if self._cosines is not None:
+            return cast(np.ndarray, self._cosines[faces, voices])
+        return cast(np.ndarray, np.einsum("...d,...d->...", self.faces[faces], self.voices[voices]))
+
+    @cached_property
+    def _cosines(self) -> np.ndarray | None:
+        """The cosines of all faces with all voices, (F, V), if they fit into memory."""
+        small = len(self.faces) * len(self.voices) <= MOST_COSINES
+        return self.faces @ self.voices.T if small else None
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,12 @@ def test_one_person_is_not_enough(table, heard, tmp_path):
 def test_options_of_conversions_are_refused(table, tmp_path):
     found = call("evaluate", tmp_path, "--association", table)
     assert found.exit_code == 2 and "Leave MANIFEST out" in found.stderr
-    found = call("evaluate", "--system", "a=b")
-    assert found.exit_code == 2 and "needs a MANIFEST" in " ".join(found.stderr.split())
+    for given, reason in (
+        (("--jobs", "1"), "needs a MANIFEST"),
+        (("--system", "a=b"), "names a model for --association"),
+    ):
+        found = call("evaluate", *given)
+        assert found.exit_code == 2 and reason in " ".join(found.stderr.split())
 
 
 # what is measured

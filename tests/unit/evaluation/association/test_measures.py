@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from facevc_cli.evaluation.association import systems
 from facevc_cli.evaluation.association.lists import AssociationList, Person, Trial
 from facevc_cli.evaluation.association.measures import (
     average,
@@ -88,6 +89,24 @@ def test_the_interval_of_a_perfect_system_is_narrow_and_draws_are_over_people():
     found = measure_verification(pairs, Given(*np.eye(size)), draws=50)
     assert (found["AUC"].value, found["AUC"].low, found["AUC"].high) == (1.0, 1.0, 1.0)
     assert (found["EER"].value, found["EER"].high) == (0.0, 0.0)
+
+
+def test_many_scores_are_told_apart_in_the_value_and_nearly_in_the_interval():
+    """2,500 scores, a perfect order: the value is exact, the interval as near as its levels allow."""
+    size = 50
+    face, voice = (grid.ravel() for grid in np.meshgrid(np.arange(size), np.arange(size)))
+    pairs = Verification(face, voice, face == voice, np.column_stack([face, voice]))
+    scores = np.arange(size * size, dtype=float).reshape(size, size) / size**2 + 2 * np.eye(size)
+    found = measure_verification(pairs, Given(*scores), draws=20)["AUC"]
+    assert found.value == 1.0 and 0.999 < found.low <= found.high <= 1.0
+
+
+def test_cosines_of_many_places_are_the_same_without_a_table(monkeypatch):
+    places = PlacesScorer(np.eye(3)[[0, 1]], np.array([[0.6, 0.8, 0], [0, 1, 0]]))
+    monkeypatch.setattr(systems, "MOST_COSINES", 0)
+    large = PlacesScorer(places.faces, places.voices)
+    rows = np.array([[0, 1], [1, 1]]), np.array([[0, 0], [1, 0]])
+    assert places.score(*rows).tolist() == large.score(*rows).tolist() == [[0.6, 0.8], [1.0, 0.8]]
 
 
 # choices

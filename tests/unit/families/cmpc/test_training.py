@@ -137,6 +137,7 @@ def test_it_learns_what_faces_and_voices_share(stores, tmp_path):
         "train.validate_every=50",
         "train.face_noise=1",
         "train.voice_noise=1",
+        "train.optimiser={learning_rate: 0.01, warmup_steps: 5, schedule: cosine}",
     )
     _, summary = train(stores, tmp_path / "run", *settings)
     assert summary.next_command.startswith("facevc nearest")
