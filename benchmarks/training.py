@@ -63,7 +63,7 @@ def time_train(args, paths: dict[str, Path], init: Path, output: Path) -> dict:
     from facevc_cli.stages.train import TrainStageConfig, run
 
     stage = TrainStageConfig(
-        features=paths["features"],
+        stores=(paths["features"],),
         faces=paths["faces"],
         voices=paths["voices"],
         init=init,

@@ -42,6 +42,16 @@ def show(results: Results, summary: Summary) -> None:
     results.write_line(f"gender heard by {data['gender_judge']}; voices compared by {compared}")
 
 
+def show_association(results: Results, summary: Summary) -> None:
+    """Print the figures of every group of trials, with the systems and the controls side by side."""
+    data = summary.data
+    groups = dict.fromkeys(group for found in data["systems"].values() for group in found)
+    for group in groups:
+        columns = {name: found[group] for name, found in data["systems"].items()}
+        _show_side_by_side(results, f"face and voice, {group}", columns, data["better"])
+    results.write_line(f"{data['faces']} faces and {data['voices']} voices of {data['people']} people")
+
+
 def _show_side_by_side(results: Results, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:
     """Shows one row per metric, and one column per system, slice or difference.
 

@@ -12,13 +12,23 @@ from facevc_cli.cli.report import run_stage
 
 @register_command("Learn", 20)
 def train(
-    features: Annotated[Path, typer.Argument(help="The store of extract-features.", show_default=False)],
-    faces: Annotated[Path, typer.Option("--faces", help="The store of extract-face.")],
-    voices: Annotated[Path, typer.Option("--voices", help="The store of extract-spkemb.")],
-    init: Annotated[
-        Path, typer.Option("--init", metavar="RUN", help="The pretraining run, or one of its checkpoints.")
+    stores: Annotated[
+        list[Path],
+        typer.Argument(
+            help="The store of extract-features; those of extract-face and extract-spkemb too, unless the options "
+            "below name them.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
+    faces: Annotated[Path | None, typer.Option("--faces", help="The store of extract-face.")] = None,
+    voices: Annotated[Path | None, typer.Option("--voices", help="The store of extract-spkemb.")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            "--init", metavar="RUN", help="The pretraining run, or one of its checkpoints. Preset cmpc needs none."
+        ),
+    ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -42,18 +52,23 @@ def train(
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Train the memory-based face-voice model with mixed supervision. The same command resumes a run.
+    """Train the link from faces to voices. The same command resumes a run.
+
+    With --init it is the memory of a pretrained model, for conversion. With --preset cmpc it is a small model that
+    ranks faces and voices for 'nearest'; it needs no features.
 
     Examples:
 
         facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o runs/train
 
         facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o out --pairs pairs.csv
+
+        facevc train faces.h5 voices.h5 --preset cmpc -o runs/cmpc
     """
     from facevc_cli.stages.train import TrainStageConfig, run
 
     stage = TrainStageConfig(
-        features=features,
+        stores=tuple(stores),
         faces=faces,
         voices=voices,
         init=init,

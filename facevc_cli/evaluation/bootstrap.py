@@ -115,7 +115,7 @@ def estimate_figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure |
         return None
     names = _list_targets(terms)
     cells = _Cells.of(terms, names)
-    low, high = _find_interval(cells.resample(_draw_counts(len(names), seed, draws)), len(names), cells.has_pairs)
+    low, high = find_interval(cells.resample(draw_counts(len(names), seed, draws)), len(names), cells.has_pairs)
     return Figure(cells.mean, len(terms), low, high)
 
 
@@ -143,8 +143,8 @@ def estimate_difference(a: Terms, b: Terms, seed: int = 0, draws: int = DRAWS) -
         return None
     names = _list_targets(sides[0])
     first, second = (_Cells.of(side, names) for side in sides)
-    counts = _draw_counts(len(names), seed, draws)
-    low, high = _find_interval(first.resample(counts) - second.resample(counts), len(names), first.has_pairs)
+    counts = draw_counts(len(names), seed, draws)
+    low, high = find_interval(first.resample(counts) - second.resample(counts), len(names), first.has_pairs)
     return Figure(first.mean - second.mean, len(shared), low, high)
 
 
@@ -187,7 +187,7 @@ def _number_identities(terms: Terms, names: Sequence[str]) -> tuple[np.ndarray, 
 
 
 @lru_cache(maxsize=64)
-def _draw_counts(size: int, seed: int, draws: int) -> np.ndarray:
+def draw_counts(size: int, seed: int, draws: int) -> np.ndarray:
     """Draw how often each of `size` identities counts: (draws, size) float.
 
     All metrics with as many identities share the draws.
@@ -197,7 +197,7 @@ def _draw_counts(size: int, seed: int, draws: int) -> np.ndarray:
     return counts
 
 
-def _find_interval(drawn: np.ndarray, identities: int, has_pairs: bool) -> tuple[float | None, float | None]:
+def find_interval(drawn: np.ndarray, identities: int, has_pairs: bool) -> tuple[float | None, float | None]:
     found = drawn[np.isfinite(drawn)]
     if identities < (3 if has_pairs else 2) or not len(found):
         return None, None

@@ -1,5 +1,6 @@
 """Cache of the judges' answers, keyed by file content. A second run over the same files takes seconds."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.locks import exclusive_lock
 
 SAVE_EVERY = 100  # new rows
+CACHE_FOLDER = ".facevc-cache"
 
 
 class Cache:
@@ -68,3 +70,14 @@ class Cache:
     def _write(self, path: Path) -> None:
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, keys=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
+
+
+def choose_cache_folder(table: Path, output: Path | None) -> Path | None:
+    """Returns a folder beside a table, or in it if it is a folder itself.
+
+    If that is not writable, returns one in the output folder, or None without one.
+    """
+    home = table if table.is_dir() else table.parent
+    if os.access(home, os.W_OK):
+        return home / CACHE_FOLDER
+    return output / CACHE_FOLDER if output else None

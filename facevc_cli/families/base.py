@@ -32,6 +32,7 @@ class Capability(StrEnum):
     PITCH = "pitch"  # the model is given the pitch level to speak at
     RECORDING = "recording"  # the model takes more from a recording of the voice than its embedding
     DVECTOR = "dvector"  # voice embeddings are d-vectors, so the register and the age of a voice can be read
+    MATCHING = "matching"  # faces and voices have places in one space, and those that fit each other are near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,14 +146,27 @@ class RecordingModel(ConversionModel, Protocol):
         """Returns the description (1, any shape) of a voice that comes from no recording, such as a face's."""
 
 
+class MatchingModel(Protocol):
+    """A torch module with `MATCHING`. B: batch, D: size of the space. It need not be a `ConversionModel`."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]: ...
+
+    def place_faces(self, embedding: Tensor) -> Tensor:
+        """Face embeddings (B, face_dim) -> places (B, D) of unit length, near the places of voices that fit."""
+
+    def place_voices(self, dvector: Tensor) -> Tensor:
+        """d-vectors (B, 256) -> places (B, D) of unit length."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """The inputs of a training command. Its stores are open."""
+    """The inputs of a training command. Its stores are open. A training refuses a request that lacks what it needs."""
 
     config: Any  # of the family's class
     seed: int
-    features: Store
     voices: Store
+    features: Store | None = None
     faces: Store | None = None
     pairs: Path | None = None  # table: utterance or speaker, face
     sampling_weights: Path | None = None  # table: utterance, weight
@@ -178,8 +192,8 @@ class Training(Protocol):
         """The validation batches. None if the stores have no validation split."""
 
     @property
-    def frontend(self) -> Frontend:
-        """The front-end that made the features."""
+    def frontend(self) -> Frontend | None:
+        """The front-end that made the features. None if the family does not convert."""
 
     def make_task(self, resume: bool) -> Task:
         """Builds the model and the task that trains it.
@@ -199,11 +213,13 @@ class PublishedCheckpoint(Protocol):
 class Family:
     name: str
     config: type[Any]  # a FamilyConfig
-    build: Callable[[Any, str], nn.Module]  # (`model` settings, their origin for error messages) -> a ConversionModel
+    # (`model` settings, their origin for error messages) -> a ConversionModel, or a MatchingModel if it cannot convert
+    build: Callable[[Any, str], nn.Module]
     trainings: Mapping[
         str, Callable[[TrainingRequest], Training]
     ]  # by name; a training, its command and its group of settings have the same name
     presets: Mapping[str, str]  # name -> YAML text; the first is used if a model's name is no preset
+    converts: bool = True  # False: its models only place faces and voices, and cannot make speech
     limits: Mapping[str, Limits] = field(default_factory=lambda: NO_LIMITS)
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict  # settings of earlier versions -> current settings
     # Opens a checkpoint that others published. FaceVCError if the file has another format. None if the family imports

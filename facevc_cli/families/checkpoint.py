@@ -39,9 +39,9 @@ FIRST_FAMILY = "fvmvc"  # the family of checkpoints that name none, because earl
 class Checkpoint:
     """A model with everything that is needed to use it."""
 
-    model: Any  # a torch module that is a ConversionModel of its family
+    model: Any  # a torch module that is a ConversionModel or a MatchingModel of its family
     config: FamilyConfig
-    frontend: Frontend
+    own_frontend: Frontend | None  # the front-end of a model that converts, else None
     stage: str  # "pretrain", "train" or "import-checkpoint"
     step: int = 0
     embedders: dict[str, Any] = field(default_factory=dict)  # settings of the voices and faces stores
@@ -53,6 +53,17 @@ class Checkpoint:
     @property
     def family(self) -> Family:
         return find_family(self.config.family, self.config.name)
+
+    @property
+    def frontend(self) -> Frontend:
+        """The front-end of the model. FaceVCError if the model does not convert speech."""
+        if self.own_frontend is None:
+            raise FaceVCError(
+                f"the model {self.config.name!r} of the family {self.config.family} ranks faces and voices. It cannot "
+                "convert speech. Use it with 'facevc nearest' or 'facevc evaluate --association', or choose another "
+                "checkpoint."
+            )
+        return self.own_frontend
 
     def save_step(
         self,
@@ -84,6 +95,12 @@ def find_bundled_checkpoint() -> Path:
     return folder
 
 
+def find_bundled_matcher() -> Path | None:
+    """Returns the folder of the bundled model that ranks faces and voices, or None if this installation has none."""
+    folder = Path(__file__).resolve().parent.parent / "assets" / "matcher"
+    return folder if (folder / WEIGHTS).is_file() else None
+
+
 def locate(folder: Path | str | None) -> Path:
     """Returns the folder of a checkpoint: of itself, of a run (its best, else its last), or the bundled one (None)."""
     if folder is None:
@@ -97,6 +114,12 @@ def locate(folder: Path | str | None) -> Path:
         f"{folder}: expected a checkpoint ({WEIGHTS} beside {CONFIG}) or a run folder with one in checkpoints/, found "
         "neither. Check the path; convert a published .pt file with 'facevc import-checkpoint' first."
     )
+
+
+def find_checkpoint_family(folder: Path | str | None = None) -> Family:
+    """Returns the family of a checkpoint's or run's model. Errors as in `load_checkpoint`."""
+    folder = locate(folder)
+    return find_family(_read_header(folder).get("family", FIRST_FAMILY), str(folder / CONFIG))
 
 
 def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Checkpoint:
@@ -113,7 +136,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
     return Checkpoint(
         model.to(device).eval(),
         config,
-        Frontend.from_settings(header["frontend"], str(folder / CONFIG)),
+        Frontend.from_settings(header["frontend"], str(folder / CONFIG)) if family.converts else None,
         header["stage"],
         header["step"],
         header.get("embedders", {}),
@@ -187,7 +210,7 @@ def save_checkpoint(
                 "step": checkpoint.step,
                 "origin": checkpoint.origin,
                 "weights_sha256": hash_file(temporary / WEIGHTS),
-                "frontend": checkpoint.frontend.as_settings(),
+                "frontend": {} if checkpoint.own_frontend is None else checkpoint.own_frontend.as_settings(),
                 "embedders": checkpoint.embedders,
                 "made_from": checkpoint.made_from,
                 "config": to_dict(checkpoint.config),

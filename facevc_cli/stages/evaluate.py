@@ -4,7 +4,6 @@ Writes every metric with its interval, and a page with players.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import install_command
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.evaluation.bootstrap import Figure
+from facevc_cli.evaluation.cache import choose_cache_folder
 from facevc_cli.evaluation.evaluation import Evaluation, measure
 from facevc_cli.evaluation.figures import check_columns, explain_missing
 from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, choose_judges
@@ -30,8 +30,6 @@ from facevc_cli.files.atomic import write_text
 from facevc_cli.files.tables import read_table, resolve, write_table
 from facevc_cli.manifest.contract import ADDRESSES
 from facevc_cli.manifest.conversion import Conversion
-
-CACHE_FOLDER = ".facevc-cache"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +87,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
             config.independent_judges,
             notes,
         )
-    listening = JudgeAnswers(judges, _choose_cache_folder(config), tally, config.jobs)
+    listening = JudgeAnswers(judges, choose_cache_folder(config.manifest, config.output), tally, config.jobs)
     voices, independent = listening.hear_all_voices(_list_files(found.conversions))
     heard = [c for c in found.conversions if c.converted in voices]
     if not heard:
@@ -213,14 +211,3 @@ def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporte
             evaluation, config.listening_test, items=config.listening_items, seed=config.seed
         ):
             reporter.note(note)
-
-
-def _choose_cache_folder(config: EvaluateConfig) -> Path | None:
-    """Returns a folder beside the manifest.
-
-    If that is not writable, returns one in the output folder, or None without one.
-    """
-    home = config.manifest if config.manifest.is_dir() else config.manifest.parent
-    if os.access(home, os.W_OK):
-        return home / CACHE_FOLDER
-    return config.output / CACHE_FOLDER if config.output else None

@@ -63,9 +63,12 @@ def run(config: ImportCheckpointConfig, reporter: Reporter = SILENT) -> Summary:
         save_checkpoint(output, checkpoint, dtype=torch.float16 if config.half else torch.float32)
         tally.complete(str(config.source))
     target = "--face FACE.jpg" if "face" in checkpoint.embedders else "--voice VOICE.wav"
+    following = f"facevc convert SOURCE.wav {target} --checkpoint {config.output} -o out.wav"
+    if not checkpoint.family.converts:
+        following = f"facevc nearest --face FACE.jpg RECORDINGS/ --checkpoint {config.output}"
     return tally.summarise(
         config.output,
-        f"facevc convert SOURCE.wav {target} --checkpoint {config.output} -o out.wav",
+        following,
         parameters=sum(p.numel() for p in checkpoint.model.parameters()),
         bytes=(output / WEIGHTS).stat().st_size,
         origin=checkpoint.origin,

@@ -199,6 +199,10 @@ def _describe_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def _describe_header(checkpoint: Checkpoint) -> dict[str, Any]:
+    speech = {}
+    if checkpoint.family.converts:
+        speech["conversion"] = asdict(checkpoint.config.conversion)
+        speech["frontend"] = checkpoint.frontend.as_settings()
     parts = {name: sum(p.numel() for p in part.parameters()) for name, part in checkpoint.model.named_children()}
     return {
         "stage": checkpoint.stage,
@@ -208,8 +212,7 @@ def _describe_header(checkpoint: Checkpoint) -> dict[str, Any]:
         "preset": checkpoint.config.name,
         "family": checkpoint.config.family,
         "model": asdict(checkpoint.config.model),
-        "conversion": asdict(checkpoint.config.conversion),
-        "frontend": checkpoint.frontend.as_settings(),
+        **speech,
         "parameters": {"all": sum(parts.values()), **{k: v for k, v in parts.items() if v}},
         "embedders": checkpoint.embedders,
         "metrics": checkpoint.metrics,

@@ -1,14 +1,14 @@
 """`nearest`: ranks faces by how well they fit a voice, or voices by how well they fit a face.
 
-The score is the cosine of the two voices that the memory recalls. The mean of the slots is subtracted from both.
-Otherwise a face with an average voice would be near every voice.
+The score is the cosine of two places in a space of faces and voices (families/matching.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch.nn.functional as F
+import numpy as np
+import torch
 from torch import Tensor
 
 from facevc_cli.conversion.converter import Converter
@@ -20,6 +20,8 @@ from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.families.checkpoint import find_bundled_matcher, find_checkpoint_family
+from facevc_cli.families.matching import Matcher, place_recalled
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, find_files
 
 STAGE = "nearest"
@@ -46,17 +48,14 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
     if (config.voice is None) == (config.face is None):
         raise UsageError("nearest needs either --voice WAV, to rank faces, or --face IMAGE_OR_CARD, to rank voices.")
     query, candidates = _find_query(config), _find_candidates(config, reporter)
-    converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
-    if query.has_pictures or any(asked.voice_spec.has_pictures for asked in candidates):
-        converter.prepare_faces()
-    resolver = VoiceResolver(converter, reporter=reporter)
-    asked_about = locate_voice(converter, resolver.resolve(query))
+    place = _make_placer(config, [query, *(asked.voice_spec for asked in candidates)], reporter)
+    asked_about = place(query)
     tally, found = Tally(reporter), []
     reporter.begin(len(candidates), "candidates", STAGE)
     for asked in candidates:
         try:
             with report_memory_errors(str(asked.path)):
-                found.append((float(asked_about @ locate_voice(converter, resolver.resolve(asked.voice_spec))), asked))
+                found.append((float(asked_about @ place(asked.voice_spec)), asked))
             tally.complete(asked.id)
         except FaceVCError as error:
             tally.fail(asked.id, str(error))
@@ -70,9 +69,42 @@ def run(config: NearestConfig, reporter: Reporter = SILENT) -> Summary:
 
 def locate_voice(converter: Converter, target: Target) -> Tensor:
     """Returns the direction of a target's recalled voice from the mean of the slots: (voice_dim,), of unit length."""
-    recalled = converter.target_from_mix([target], [1.0]).speaker[0]
-    middle = F.normalize(converter.memory.get_slot_values(), dim=-1).mean(0)
-    return F.normalize(F.normalize(recalled, dim=-1) - middle, dim=-1)
+    recalled = converter.target_from_mix([target], [1.0]).speaker
+    return place_recalled(converter.memory, recalled)[0]
+
+
+def _make_placer(
+    config: NearestConfig, specs: Sequence[VoiceSpec], reporter: Reporter
+) -> Callable[[VoiceSpec], Tensor]:
+    """Loads the model, and the face networks if there are pictures. Returns what places a voice spec: (D,)."""
+    folder, has_pictures = config.checkpoint, any(spec.has_pictures for spec in specs)
+    if folder is None and not any(spec.kind == "card" for spec in specs):
+        folder = find_bundled_matcher()
+    if find_checkpoint_family(folder).converts:
+        converter = Converter(folder, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
+        if has_pictures:
+            converter.prepare_faces()
+        resolver = VoiceResolver(converter, reporter=reporter)
+        return lambda spec: locate_voice(converter, resolver.resolve(spec))
+    matcher = Matcher(folder, config.device, config.on_many)
+    if has_pictures:
+        matcher.prepare_faces()
+    return lambda spec: _place_file(matcher, spec)
+
+
+def _place_file(matcher: Matcher, spec: VoiceSpec) -> Tensor:
+    path = spec.files[0]
+    if spec.kind == "card":
+        raise FaceVCError(
+            f"{path}: a voice card fits only the model that made it, and {matcher.checkpoint.config.name!r} makes "
+            "none. Pass the picture, or the card's model as --checkpoint."
+        )
+    embed, place = (
+        (matcher.embed_voice, matcher.place_voices)
+        if spec.kind == "voice"
+        else (matcher.embed_face, matcher.place_faces)
+    )
+    return torch.from_numpy(place(np.asarray(embed(path))[None])[0])
 
 
 def _find_query(config: NearestConfig) -> VoiceSpec:

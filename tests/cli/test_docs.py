@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from facevc_cli import __version__
 from facevc_cli.cli.app import app
+from facevc_cli.families.cmpc.config import Config as MatcherConfig
 from facevc_cli.families.fvmvc.config import Config
 from facevc_cli.files.image import save_image
 from facevc_cli.files.inputs import SpeakerRule
@@ -249,10 +250,10 @@ def test_command_lines_are_complete(page):
 
 def test_an_incomplete_line_is_found():
     text = "`facevc convert a.wav` `facevc convert` `facevc evaluate a --seed x`\n\n"
-    text += "```bash\nfacevc train f.h5 -o runs  # comment\nfacevc convert a -o b | facevc info\n```\n"
+    text += "```bash\nfacevc pretrain f.h5 -o runs  # comment\nfacevc convert a -o b | facevc info\n```\n"
     found = list(unparsed(text))
     assert [line.partition(":")[0] for line in found] == [
-        "facevc train f.h5 -o runs  # comment",
+        "facevc pretrain f.h5 -o runs  # comment",
         "",
         "",
         "facevc convert a.wav",
@@ -266,7 +267,10 @@ def test_an_incomplete_line_is_found():
 
 def setting_exists(name: str) -> bool:
     """Whether model.slots and the like are settings."""
-    kind: object = Config()
+    return any(has_setting(config, name) for config in (Config(), MatcherConfig()))
+
+
+def has_setting(kind: object, name: str) -> bool:
     for part in name.split("."):
         if not hasattr(kind, part):
             return False

@@ -114,6 +114,7 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--seed": ODD_SEEDS,
         "--jobs": ("-1",),
         "--limit": ("0",),
+        "--system": ("=runs/a",),
     },
 }
 WRONG["extract-wav"] |= {"--rate": ("10", "fast")}
@@ -160,6 +161,7 @@ FREE = {
     "--init",
     "--aligned",
     "--sampling-weights",
+    "--association",
     "--pairs",
     "--stats",
     "--origin",

@@ -138,7 +138,7 @@ def train(stores: Stores, init: Path, output: Path, *overrides: str, **stage: An
     stage = {"device": "cpu", **stage}
     run(
         TrainStageConfig(
-            features=stores.features,
+            stores=(stores.features,),
             faces=stores.faces,
             voices=stores.voices,
             init=init,

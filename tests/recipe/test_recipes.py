@@ -22,7 +22,7 @@ from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store
 
 MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"
-NAMES = ("toy", "lrs3", "starter", "benchmark", "parallel", "faces")
+NAMES = ("toy", "lrs3", "starter", "benchmark", "parallel", "faces", "cmpc")
 
 
 def make_clips(out: Path, *options: object) -> None:
@@ -63,7 +63,14 @@ def test_help_says_cost_and_options(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "option"), [("lrs3", "--lrs3"), ("starter", "--data"), ("benchmark", "--sources"), ("faces", "--data")]
+    ("name", "option"),
+    [
+        ("lrs3", "--lrs3"),
+        ("starter", "--data"),
+        ("benchmark", "--sources"),
+        ("faces", "--data"),
+        ("cmpc", "--faces"),
+    ],
 )
 @pytest.mark.parametrize("given", [False, True])
 def test_missing_data_is_a_usage_error(name: str, option: str, given: bool, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.families.base import TrainingRequest
 from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate
 from facevc_cli.families.fvmvc.config import Config
@@ -27,6 +27,8 @@ class Pretraining:
     """Trains the voice-to-voice model on a features store and a voices store."""
 
     def __init__(self, request: TrainingRequest):
+        if request.features is None:
+            raise UsageError("pretrain needs a store of extract-features.")
         self.request, self.run = request, request.config.pretrain
         p = self.run
         aligned = request.files.get("aligned") if p.aligns else None
@@ -86,8 +88,13 @@ class FaceTraining:
     """Trains the face-voice memory of a pretrained model on features, faces and voices stores."""
 
     def __init__(self, request: TrainingRequest):
-        if request.init is None or request.faces is None:
-            raise FaceVCError("train needs a pretrained model and a store of faces: pass --init RUN and --faces STORE.")
+        given = {"features.h5": request.features, "--faces STORE": request.faces, "--init RUN": request.init}
+        if request.features is None or request.faces is None or request.init is None:
+            missing = [name for name, found in given.items() if found is None]
+            raise UsageError(
+                f"preset {request.config.name!r} trains on a pretrained model, with stores of features, faces and "
+                f"voices. Missing: {', '.join(missing)}. Presets of the family cmpc need no features and no --init."
+            )
         self.request, self.pretrained, self.run = request, request.init, request.config.train
         _check_model(request.config, self.pretrained, request.init_path)
         inputs = read_inputs(

@@ -10,13 +10,14 @@ import pytest
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.evaluation import figures, listening
 from facevc_cli.evaluation.bootstrap import Figure
+from facevc_cli.evaluation.cache import CACHE_FOLDER
 from facevc_cli.evaluation.listening import Judges
 from facevc_cli.evaluation.metrics.gender import LinearGenderJudge, PitchGenderJudge
 from facevc_cli.evaluation.metrics.intelligibility import Transcript
 from facevc_cli.evaluation.report import plots
 from facevc_cli.files.audio import save_audio
 from facevc_cli.files.tables import read_table, write_table
-from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
+from facevc_cli.stages.evaluate import EvaluateConfig, run
 
 RATE = 16000
 TARGETS = {"anna": "female", "berta": "female", "carl": "male", "dora": "female", "emil": "male", "fritz": "male"}

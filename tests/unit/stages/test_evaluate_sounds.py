@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from helpers.planted_voices import PEOPLE, RATE, SPEAKERS, EnvelopeEmbedder, plant_sounds, vowel
 
+from facevc_cli.evaluation.cache import CACHE_FOLDER
 from facevc_cli.evaluation.listening import Judges
 from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
 from facevc_cli.files.audio import save_audio
-from facevc_cli.stages.evaluate import CACHE_FOLDER, EvaluateConfig, run
+from facevc_cli.stages.evaluate import EvaluateConfig, run
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Which faces and which voices belong to one person: protocols, figures and controls."""

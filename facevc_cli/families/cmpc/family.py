@@ -1,0 +1,18 @@
+"""The `Family` object of this family, which commands and checkpoints use."""
+
+from importlib.resources import files
+
+from facevc_cli.families.base import Family
+from facevc_cli.families.cmpc.config import LIMITS, Config
+from facevc_cli.families.cmpc.model import build_model
+from facevc_cli.families.cmpc.training import PairTraining
+
+FAMILY = Family(
+    name="cmpc",
+    config=Config,
+    build=build_model,
+    trainings={"train": PairTraining},
+    presets={"cmpc": (files("facevc_cli.families.cmpc") / "cmpc.yaml").read_text(encoding="utf-8")},
+    converts=False,
+    limits=LIMITS,
+)
