@@ -213,7 +213,7 @@ def _convert_waiting(
 
     def describe_reading(spec: VoiceSpec) -> dict[str, str]:
         """Describes what the face is read as. Tells the user once about each face that is hard to read."""
-        reading = resolver.read_face(spec)
+        reading = resolver.read_voice(spec)
         if reading is None:
             return {}
         if reading.is_doubtful and traits.register is None and spec not in told:

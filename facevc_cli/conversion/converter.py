@@ -21,17 +21,20 @@ from torch import Tensor
 
 from facevc_cli.conversion.card import CARD_SUFFIX, VoiceCard, load_card
 from facevc_cli.conversion.decoding import decode_voices, describe_recording
+from facevc_cli.conversion.pitch_level import choose_pitch, find_log_f0
 from facevc_cli.conversion.recordings import Recording, load_recording, name_in_errors, place_in_silence
 from facevc_cli.conversion.speech import Source, SpeechFeatures
-from facevc_cli.conversion.traits import FaceReading, TraitRule, read_target, steer_target
+from facevc_cli.conversion.traits import TraitRule, follow_face, steer_target
 from facevc_cli.conversion.transfer.bands import BandStatistics
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_reading import VoiceReading, read_target
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.dsp.level import match_loudness, measure_rms
-from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, match_range, normalise_log_f0
+from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, normalise_log_f0
 from facevc_cli.dsp.statistics import WHOLE, Statistics
+from facevc_cli.faces.reading import read_fused
 from facevc_cli.families.base import Capability, ConversionModel, MemoryModel
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.files.audio import resample
@@ -175,9 +178,10 @@ class Converter:
     @torch.inference_mode()
     def target_from_embedding(self, embedding: np.ndarray, temperature: float | None = None) -> Target:
         """Recalls the voice for a face embedding (face_dim,) from `embed_face`, or for a mean of several."""
-        given = torch.from_numpy(np.asarray(embedding, dtype=np.float32)).to(self.device)[None]
-        recalled, address = self.model.recall_face(given, temperature)
-        return Target(recalled, None, address)
+        given = torch.from_numpy(np.asarray(embedding, dtype=np.float32)).to(self.device)
+        recalled, address = self.model.recall_face(given[None], temperature)
+        face = read_fused(self.checkpoint.embedders.get("face"), embedding)
+        return follow_face(self.model, Target(recalled, None, address), face)
 
     @torch.inference_mode()
     def target_from_voice(self, voice: Recording) -> Target:
@@ -247,7 +251,7 @@ class Converter:
         """Moves a recalled voice to the register and the age of the rule. FaceVCError as in `steer_target`."""
         return steer_target(self.model, target, rule, self.checkpoint.config.name)
 
-    def read_face(self, target: Target) -> FaceReading | None:
+    def read_voice(self, target: Target) -> VoiceReading | None:
         """Reads what a recalled voice sounds like. None for a recording's voice, or if the model cannot tell."""
         return read_target(self.model, target, self.style.register_evidence)
 
@@ -260,17 +264,9 @@ class Converter:
                 "level, such as the bundled one (model.pitch 'comb')."
             )
 
-    @torch.inference_mode()
     def find_log_f0(self, target: Target) -> float:
         """Returns the mean ln F0 (Hz) of the target's own voice: measured if possible, else predicted by the model."""
-        if target.log_f0_mean is not None:
-            return target.log_f0_mean
-        predicted = (
-            self.model.predict_pitch(target.speaker)
-            if target.address is None
-            else self.memory.predict_pitch_at(target.address.log())
-        )
-        return float(predicted[0])
+        return find_log_f0(self.model, target)
 
     def find_median_hz(self, target: Target) -> float | None:
         """Returns a voice's pitch to .1 Hz. None if the model predicts none."""
@@ -278,11 +274,7 @@ class Converter:
 
     def choose_pitch(self, source: Source, target: Target) -> PitchStatistics:
         """Chooses mean and deviation of ln F0 by the target's rule. A recalled voice gets the source's range."""
-        std, share = source.pitch.std, self.style.pitch_range_matching
-        if target.log_f0_std is not None:
-            std = match_range(std, target.log_f0_std, share)
-        own = PitchStatistics(self.find_log_f0(target), std)
-        return target.pitch.choose_statistics(own, source.pitch, source.lf0[0].cpu().numpy())
+        return choose_pitch(self.model, source, target, self.style.pitch_range_matching)
 
     def speak(self, source: Source, target: Target) -> np.ndarray:
         """Speaks the source in the target's voice: (n,) float32 at `self.rate`, as long and as loud as the source."""

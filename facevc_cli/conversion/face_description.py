@@ -31,7 +31,7 @@ def describe_face(path: Path, converter: Converter, crops: Path | None = None) -
         described["quarter_turns"] = face.turns
     if crops is not None:
         described["crop"] = str(_save_crop(crops / f"{path.stem}.png", face.crop))
-    reading = converter.read_face(target)
+    reading = converter.read_voice(target)
     if reading is not None:
         described |= {
             "register": round(reading.register, 2),
@@ -39,6 +39,8 @@ def describe_face(path: Path, converter: Converter, crops: Path | None = None) -
             "age": round(reading.age_years),
             "certainty": round(reading.certainty, 2),
         }
+        if target.face is not None:
+            described["face"] = {"feminine": round(target.face.feminine, 3), "age": round(target.face.age_years)}
         if reading.is_doubtful:
             described["note"] = reading.advise(path.name)
     described["pitch_hz"] = converter.find_median_hz(target)

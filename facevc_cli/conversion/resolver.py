@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.traits import AUTO_TRAITS, FaceReading, TraitRule
+from facevc_cli.conversion.traits import AUTO_TRAITS, TraitRule
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_reading import VoiceReading
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
@@ -46,11 +47,11 @@ class VoiceResolver:
             self._finished[spec] = self.converter.apply_pitch_rule(steered, self.pitch)
         return self._finished[spec]
 
-    def read_face(self, spec: VoiceSpec) -> FaceReading | None:
+    def read_voice(self, spec: VoiceSpec) -> VoiceReading | None:
         """Reads what the voice sounds like before the rules. None unless it comes from a picture. Errors as in
         `resolve`.
         """
-        return self.converter.read_face(self._find_target(spec)) if spec.has_pictures else None
+        return self.converter.read_voice(self._find_target(spec)) if spec.has_pictures else None
 
     def _find_target(self, spec: VoiceSpec) -> Target:
         if spec not in self._targets:

@@ -1,4 +1,4 @@
-"""Reads the register and the age of a voice, and moves a recalled voice to the ones that a user asks for.
+"""Moves a recalled voice to the register and the age that a face shows, or that a user asks for.
 
 A recalled voice is moved by its address: `a'(slot) = a(slot) exp(b . t(slot))`, where t are the slot's standardised
 traits. Of all addresses whose mean traits are as asked, this one is nearest to the face's own (it has the least
@@ -13,17 +13,24 @@ import torch
 from torch import Tensor
 
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_reading import (
+    FEMININE,
+    MASCULINE,
+    MIDDLE,
+    OLDEST,
+    YOUNGEST,
+    VoiceReading,
+    can_read,
+    is_feminine,
+)
 from facevc_cli.core.errors import FaceVCError, UsageError
-from facevc_cli.families.base import Capability, ConversionModel, MemoryModel
-from facevc_cli.voices.traits import TraitReader, VoiceTraits, load_trait_reader
+from facevc_cli.faces.reading import FaceReading
+from facevc_cli.families.base import ConversionModel, MemoryModel
+from facevc_cli.voices.traits import TraitReader, load_trait_reader
 
 AUTO = "auto"
 REGISTER, AGE = 0, 1  # places in the array of traits
-MASCULINE, FEMININE = 0.0, 1.0
-MIDDLE = 0.5
-DOUBTFUL_BELOW = 0.75  # certainty below which the user is told
 REGISTERS = {"masculine": MASCULINE, "feminine": FEMININE}
-YOUNGEST, OLDEST = 15.0, 90.0  # the speakers whose ages were known are of these ages
 MOST_TILT = 6.0  # largest |b| per trait: beyond it one slot remains, and single slots are no voices
 ROUNDS = 20
 STEP = 1e-2  # of the finite differences
@@ -56,7 +63,7 @@ class TraitRule:
         return own if self.register is None else self.register
 
     @classmethod
-    def from_sliders(cls, shown: "FaceReading | None", register: float, age_years: float) -> "TraitRule":
+    def from_sliders(cls, shown: VoiceReading | None, register: float, age_years: float) -> "TraitRule":
         """Makes the rule of two sliders that began at what a face is read as. One that was not moved is auto."""
         if shown is None:
             return cls()
@@ -75,68 +82,29 @@ class TraitRule:
 AUTO_TRAITS = TraitRule()
 
 
-@dataclass(frozen=True)
-class FaceReading:
-    """What a face's recalled voice sounds like.
-
-    certainty: .5 to 1, how likely it is that the register fits the face. It was measured on labelled faces.
-    """
-
-    register: float
-    age_years: float
-    certainty: float
-
-    @classmethod
-    def from_traits(cls, traits: VoiceTraits, evidence: float) -> "FaceReading":
-        """evidence: as in ConversionConfig.register_evidence."""
-        distance = abs(traits.register - MIDDLE)
-        return cls(traits.register, traits.age_years, 1 / (1 + math.exp(-evidence * distance)))
-
-    @property
-    def slider_register(self) -> float:
-        """The register on a scale from 0 to 1, to .05."""
-        return round(round(min(max(self.register, MASCULINE), FEMININE) * 20) / 20, 2)
-
-    @property
-    def slider_age(self) -> float:
-        """The age in years on the scale of --age, to a year."""
-        return float(round(min(max(self.age_years, YOUNGEST), OLDEST)))
-
-    @property
-    def word(self) -> str:
-        return "feminine" if self.register > MIDDLE else "masculine"
-
-    @property
-    def is_doubtful(self) -> bool:
-        return self.certainty < DOUBTFUL_BELOW
-
-    def describe(self) -> dict[str, str]:
-        """Returns the columns of the manifest."""
-        return {
-            "register": f"{self.register:.2f}",
-            "age": f"{self.age_years:.0f}",
-            "certainty": f"{self.certainty:.2f}",
-        }
-
-    def advise(self, what: str) -> str:
-        """Says how sure the reading is, and which option changes it."""
-        other = "masculine" if self.word == "feminine" else "feminine"
-        return (
-            f"{what}: the face is read as {self.word} with a certainty of only {self.certainty:.2f}. If that is wrong, "
-            f"pass --register {other}."
-        )
-
-
 def check_traits(model: ConversionModel, rule: TraitRule, name: str) -> None:
     """Raises FaceVCError if the rule asks for something, and the register of the model's voices cannot be read.
 
     name: of the model, for the message.
     """
-    if rule != AUTO_TRAITS and not _can_read(model):
+    if rule != AUTO_TRAITS and not can_read(model):
         raise FaceVCError(
             "--register and --age need a model with a memory whose voice embeddings are d-vectors. The model "
             f"{name!r} is none. Leave them out, or choose another --checkpoint, such as the bundled one."
         )
+
+
+def follow_face(model: ConversionModel, target: Target, face: FaceReading | None) -> Target:
+    """Moves a recalled voice to what was read in the face: its age, and its register if the voice has the other one.
+
+    None: nothing was read, so the voice stays as it is.
+    """
+    if face is None or not can_read(model):
+        return target
+    heard = load_trait_reader().read(target.speaker[0])
+    agrees = is_feminine(heard.register) == (face.feminine > MIDDLE)
+    rule = TraitRule(None if agrees else face.feminine, min(max(face.age_years, YOUNGEST), OLDEST))
+    return replace(steer_target(model, target, rule, ""), face=face)
 
 
 @torch.inference_mode()
@@ -156,18 +124,6 @@ def steer_target(model: ConversionModel, target: Target, rule: TraitRule, name: 
     memory = cast(MemoryModel, model)
     log_address = steer_address(memory, load_trait_reader(), target.address.log(), rule)
     return replace(target, speaker=memory.recall_address(log_address), address=log_address.exp())
-
-
-@torch.inference_mode()
-def read_target(model: ConversionModel, target: Target, evidence: float) -> FaceReading | None:
-    """Reads what a recalled voice sounds like. None for a recording's voice, or if the model cannot tell.
-
-    evidence: as in ConversionConfig.register_evidence.
-    """
-    if target.address is None or not _can_read(model):
-        return None
-    traits = load_trait_reader().read(target.speaker[0])
-    return FaceReading.from_traits(traits, evidence)
 
 
 def steer_address(memory: MemoryModel, reader: TraitReader, log_address: Tensor, rule: TraitRule) -> Tensor:
@@ -208,10 +164,6 @@ def steer_address(memory: MemoryModel, reader: TraitReader, log_address: Tensor,
         if float(error.norm()) < 1e-3:
             break
     return move(best)
-
-
-def _can_read(model: ConversionModel) -> bool:
-    return {Capability.MEMORY, Capability.DVECTOR} <= model.capabilities
 
 
 def _parse_register(text: str) -> float | None:

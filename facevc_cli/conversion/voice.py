@@ -6,6 +6,7 @@ from torch import Tensor
 
 from facevc_cli.conversion.transfer.bands import BandStatistics
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule
+from facevc_cli.faces.reading import FaceReading
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Target:
 
     From a recording of it come the bands and the deviation of ln F0. If the model uses content retrieval, so does
     `content` (n, z_dim). `recording` is what a model with the capability RECORDING takes from it.
+    `face` is what was read in the face that the voice was recalled for, if the model's face embedder can read it.
     """
 
     speaker: Tensor
@@ -25,3 +27,4 @@ class Target:
     bands: BandStatistics | None = None
     log_f0_std: float | None = None
     recording: Tensor | None = None
+    face: FaceReading | None = None

@@ -3,7 +3,9 @@
 The last two numbers of its embedding hold both. They are scaled so that they vary about as much as dlib's numbers do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,11 @@ class FaceReading:
 def read_face(embedding: np.ndarray) -> FaceReading:
     """(FUSED_DIM,) of `fused` -> its reading. FaceVCError for an embedding of another size."""
     return FaceReading(float(read_register(embedding)), float(read_age(embedding)))
+
+
+def read_fused(settings: Mapping[str, Any] | None, embedding: np.ndarray) -> FaceReading | None:
+    """Reads an embedding of an embedder with these settings. None if it is another embedder than `fused`."""
+    return read_face(embedding) if settings is not None and settings.get("embedder") == "fused" else None
 
 
 def read_register(embedding: np.ndarray) -> np.ndarray:

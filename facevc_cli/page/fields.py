@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facevc_cli.conversion.card import CARD_SUFFIX
-from facevc_cli.conversion.traits import OLDEST, YOUNGEST, FaceReading
+from facevc_cli.conversion.voice_reading import OLDEST, YOUNGEST, VoiceReading
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.page import views
 from facevc_cli.page.people import Card, Person, Photo
@@ -113,7 +113,7 @@ def render_person(person: Person) -> str:
     return f"{shown}{views.render_note(_describe_photos(photos))}{left_out}"
 
 
-def render_reading(reading: FaceReading) -> str:
+def render_reading(reading: VoiceReading) -> str:
     """Say in HTML what the face is read as, and what to do if that is wrong."""
     told = f"Read as a {reading.word} voice, certainty {reading.certainty:.2f}. Move a slider if it does not fit."
     return views.render_failure(told) if reading.is_doubtful else views.render_note(told)

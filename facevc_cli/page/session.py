@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.conversion.speech import Source
-from facevc_cli.conversion.traits import FaceReading
+from facevc_cli.conversion.voice_reading import VoiceReading
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.page.people import Person, UploadResolver
 from facevc_cli.page.uploads import Stamp
@@ -48,7 +48,7 @@ class PageSession:
     result: dict[Path, Stamp] = field(default_factory=dict)
     card: dict[Path, Stamp] = field(default_factory=dict)
     # what the sliders of register and age of these people began at
-    readings: dict[tuple[int, ...], FaceReading | None] = field(default_factory=dict)
+    readings: dict[tuple[int, ...], VoiceReading | None] = field(default_factory=dict)
     called_s: float = 0.0  # when the page called last, by the monotonic clock
 
     @property

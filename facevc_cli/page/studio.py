@@ -13,7 +13,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from facevc_cli.conversion.card import CARD_SUFFIX, save_card
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.traits import FaceReading, TraitRule
+from facevc_cli.conversion.traits import TraitRule
+from facevc_cli.conversion.voice_reading import VoiceReading
 from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.memory import report_memory_errors
@@ -134,7 +135,7 @@ class Studio:
         return _check_usable(session.people.get(who))
 
     @_run_in_turn
-    def read(self, page: str, share: float = 0.5, people: tuple[int, ...] = MIXED) -> FaceReading | None:
+    def read(self, page: str, share: float = 0.5, people: tuple[int, ...] = MIXED) -> VoiceReading | None:
         """Read what the voice of these people of a page sounds like.
 
         None if there is nobody yet, or nothing can be read.
@@ -143,7 +144,7 @@ class Studio:
         session.readings[people] = None
         with suppress(FaceVCError):  # reported already, beside the face
             target = session.resolver.resolve(_mix_people(session, share, people))
-            session.readings[people] = self.converter.read_face(target)
+            session.readings[people] = self.converter.read_voice(target)
         return session.readings[people]
 
     @_run_in_turn

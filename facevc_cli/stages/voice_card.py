@@ -56,7 +56,7 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
     check_traits(converter.model, traits, converter.checkpoint.config.name)
     tally = Tally(reporter)
     reporter.begin(1, "cards", STAGE)
-    target, reading = resolver.resolve(spec), resolver.read_face(spec)
+    target, reading = resolver.resolve(spec), resolver.read_voice(spec)
     if reading is not None and reading.is_doubtful and traits.register is None:
         reporter.note(reading.advise(str(spec)))
     save_card(config.output, converter.make_card(target, _list_origin(spec, resolver), config.temperature))
@@ -76,7 +76,7 @@ def describe_voice(converter: Converter, target: Target) -> dict[str, Any]:
     """
     if target.address is None:
         raise FaceVCError("describe_voice needs a target with an address, found none.")
-    reading = converter.read_face(target)
+    reading = converter.read_voice(target)
     return {
         "pitch_hz": converter.find_median_hz(target),
         **(reading.describe() if reading else {}),

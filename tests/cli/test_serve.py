@@ -300,7 +300,7 @@ def test_sliders_begin_at_the_reading_and_count_once_moved(studio, monkeypatch):
         made = studio.convert(A, register=register, age_years=reading.slider_age)
         keys.add(read_provenance(made.path).key)
     assert len(keys) == 3
-    still, lower, higher = (studio.converter.read_face(target).register for target in spoken)
+    still, lower, higher = (studio.converter.read_voice(target).register for target in spoken)
     assert still == reading.register and lower < higher
     card = load_card(studio.make_card(A, register=0.55, age_years=reading.slider_age))
     np.testing.assert_array_equal(card.address, spoken[2].address[0])

@@ -15,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from facevc_cli import Converter
-from facevc_cli.conversion.traits import DOUBTFUL_BELOW, MIDDLE
+from facevc_cli.conversion.voice_reading import DOUBTFUL_BELOW, MIDDLE
 from facevc_cli.core.errors import FaceVCError
 
 BETWEEN_HZ = 160.0
@@ -61,7 +61,7 @@ def main(table: Path, data: Path, checkpoint: str | None = None) -> None:
         except FaceVCError:
             missed += 1
             continue
-        reading = converter.read_face(target)
+        reading = converter.read_voice(target)
         if reading is None:
             same = (math.exp(converter.find_log_f0(target)) > BETWEEN_HZ) == (row["gender"] == "female")
         else:

@@ -1,6 +1,7 @@
 """What a user asks of a recalled voice: values of the options, and the move of the address."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,9 +9,18 @@ from helpers.checkpoints import checkpoint
 from helpers.networks import make_converter
 from torch.nn import functional as F
 
-from facevc_cli.conversion.traits import AUTO_TRAITS, FaceReading, TraitRule, check_traits, steer_address, steer_target
+from facevc_cli.conversion.traits import (
+    AUTO_TRAITS,
+    TraitRule,
+    check_traits,
+    follow_face,
+    steer_address,
+    steer_target,
+)
 from facevc_cli.conversion.voice import Target
+from facevc_cli.conversion.voice_reading import VoiceReading, read_target
 from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.faces.reading import FaceReading
 from facevc_cli.families.checkpoint import load_checkpoint
 from facevc_cli.voices.traits import TraitReader, VoiceTraits
 
@@ -103,18 +113,43 @@ def test_what_no_mix_of_the_voices_reaches_ends_at_the_nearest():
     assert math.fsum(moved) == pytest.approx(1)
 
 
-def test_certainty_by_hand():
-    reading = FaceReading.from_traits(VoiceTraits(0.75, 41.0), evidence=6.0)
+def test_certainty_by_hand(tmp_path, monkeypatch):
+    model = load_checkpoint(checkpoint(tmp_path / "starter", "starter"), "cpu").model
+    target = Target(torch.zeros(1, 256), address=torch.full((1, 8), 0.125))
+    heard = VoiceTraits(0.75, 41.0)
+    monkeypatch.setattr(TraitReader, "read", lambda self, dvector: heard)
+    reading = read_target(model, target, evidence=6.0)
     assert reading.certainty == pytest.approx(1 / (1 + math.exp(-1.5)))  # .818
     assert reading.word == "feminine" and not reading.is_doubtful
-    assert FaceReading.from_traits(VoiceTraits(0.25, 41.0), 6.0).certainty == pytest.approx(reading.certainty)
-    doubtful = FaceReading.from_traits(VoiceTraits(0.4, 41.0), 6.0)
-    assert doubtful.is_doubtful and "--register feminine" in doubtful.advise("a.jpg")
     assert reading.describe() == {"register": "0.75", "age": "41", "certainty": "0.82"}
+    # a face that was read itself says how certain it is, also that the voice is the wrong one
+    assert read_target(model, replace(target, face=FaceReading(0.9, 30.0)), 6.0).certainty == pytest.approx(0.9)
+    wrong = read_target(model, replace(target, face=FaceReading(0.3, 30.0)), 6.0)
+    assert wrong.certainty == pytest.approx(0.3) and wrong.is_doubtful
+    heard = VoiceTraits(0.4, 41.0)
+    doubtful = read_target(model, target, 6.0)
+    assert doubtful.certainty == pytest.approx(1 / (1 + math.exp(-0.6)))  # .646
+    assert doubtful.is_doubtful and "--register feminine" in doubtful.advise("a.jpg")
+    assert read_target(model, Target(torch.zeros(1, 256)), 6.0) is None  # a recording's voice
+
+
+def test_a_voice_follows_the_face_that_was_read(tmp_path):
+    converter = make_converter(checkpoint(tmp_path / "starter", "starter"))
+    target = converter.target_from_embedding(torch.randn(128, generator=torch.Generator().manual_seed(0)).numpy())
+    before = converter.read_voice(target)
+    assert follow_face(converter.model, target, None) is target
+    same = float(before.register > 0.5)
+    agreeing = converter.read_voice(follow_face(converter.model, target, FaceReading(same, before.age_years)))
+    assert agreeing.register == pytest.approx(before.register, abs=0.02)  # the same register is left as it is
+    other = converter.read_voice(follow_face(converter.model, target, FaceReading(1 - same, before.age_years)))
+    assert abs(other.register - (1 - same)) < abs(before.register - (1 - same))
+    older = converter.read_voice(follow_face(converter.model, target, FaceReading(same, 90.0)))
+    younger = converter.read_voice(follow_face(converter.model, target, FaceReading(same, 15.0)))
+    assert younger.age_years < older.age_years
 
 
 def test_sliders_that_were_not_moved_are_auto():
-    reading = FaceReading(1.23, 7.4, 0.98)
+    reading = VoiceReading(1.23, 7.4, 0.98)
     assert (reading.slider_register, reading.slider_age) == (1.0, 15.0)
     assert TraitRule.from_sliders(reading, 1.0, 15.0) == AUTO_TRAITS
     assert TraitRule.from_sliders(reading, 0.95, 15.0) == TraitRule(register=0.95)
@@ -124,12 +159,12 @@ def test_sliders_that_were_not_moved_are_auto():
 def test_a_target_keeps_what_belongs_to_it(tmp_path):
     converter = make_converter(checkpoint(tmp_path / "starter", "starter"))
     target = converter.target_from_embedding(torch.randn(128, generator=torch.Generator().manual_seed(0)).numpy())
-    before = converter.read_face(target)
+    before = converter.read_voice(target)
     asked = before.register + 0.05
     moved = converter.apply_trait_rule(target, TraitRule(register=asked))
     assert moved.pitch == target.pitch and moved.address is not None
     assert float(moved.address.sum()) == pytest.approx(1, abs=1e-5)
     assert float(moved.speaker.norm()) == pytest.approx(1, abs=1e-5)  # this preset recalls unit vectors
-    assert abs(converter.read_face(moved).register - asked) <= abs(before.register - asked)
+    assert abs(converter.read_voice(moved).register - asked) <= abs(before.register - asked)
     recalled = F.normalize(moved.address @ converter.memory.get_slot_values(), dim=-1)
     assert torch.allclose(moved.speaker, recalled, atol=1e-5)

@@ -9,7 +9,7 @@ from helpers.pictures import save_grey
 from helpers.reporters import Notes
 from helpers.sounds import recording
 
-from facevc_cli.conversion.traits import FaceReading
+from facevc_cli.conversion.voice_reading import VoiceReading
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.files.audio import load_audio
@@ -58,8 +58,8 @@ def test_the_manifest_says_what_was_read_and_a_rule_makes_new_files(inputs, mode
 
 
 def test_a_doubtful_face_is_told_once_unless_the_user_decided(inputs, model, monkeypatch):
-    doubtful = FaceReading(0.55, 40.0, 0.57)
-    monkeypatch.setattr("facevc_cli.conversion.converter.Converter.read_face", lambda self, target: doubtful)
+    doubtful = VoiceReading(0.55, 40.0, 0.57)
+    monkeypatch.setattr("facevc_cli.conversion.converter.Converter.read_voice", lambda self, target: doubtful)
     recording(inputs / "wavs" / "two.wav", 0.3)
     notes = Notes()
     convert.run(config(inputs, model), notes)
