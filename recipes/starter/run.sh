@@ -88,7 +88,7 @@ if stage_is 4 "d-vectors"; then
 fi
 
 if stage_is 5 "faces"; then
-    some_may_fail "$out/faces.h5" facevc extract-face "@$out/faces.txt" -o "$out/faces.h5" --jobs "$jobs"
+    some_may_fail "$out/faces.h5" facevc extract-face "@$out/faces.txt" -o "$out/faces.h5" --embedder fused --jobs "$jobs"
 fi
 
 if stage_is 6 "which face goes with which voice"; then
@@ -116,7 +116,7 @@ fi
 
 if stage_is 9 "training, face to voice"; then
     facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/few_voices.h5" --init "$out/refine" -o "$out/train" \
-        --preset starter --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
+        --preset starter --set model.face_dim=162 --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 10 "the folder to bundle"; then
