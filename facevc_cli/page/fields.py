@@ -97,7 +97,7 @@ def add_examples(
         return fill
 
     with gr.Row(elem_classes="facevc-examples"):
-        gr.HTML(views.render_note("Try an example:"), min_width=0)
+        gr.HTML(views.render_note("Try an example:"), padding=False)
         for number, (label, values) in enumerate(examples.items()):
             button = gr.Button(label, size="sm", min_width=0, elem_id=f"{name}-{number}")
             button.click(make_filler(values), None, [*fields, *cleared], show_progress="hidden", **ALONE)

@@ -105,7 +105,9 @@ def build(context: PageContext) -> None:
         buttons=["download"],
         elem_id="speak-result",
     )
-    told = gr.HTML(views.render_note(f"Model: {context.model}. Engine: kokoro."), elem_id="speak-told")
+    told = gr.HTML(
+        views.render_note(f"Model: {context.model}. Engine: {speech.narrator.engine.name}."), elem_id="speak-told"
+    )
 
     watch_person(studio, WHO, person, sliders, VOICE)
     asked: list[Any] = [text, language, speed, sliders.register, sliders.age]
