@@ -26,6 +26,7 @@ CSS = """
 .facevc-spoken img { max-height: 96px; border-radius: 4px; }
 .facevc-spoken blockquote { margin: 0; overflow-wrap: anywhere; max-height: 12em; overflow-y: auto; }
 .facevc-examples { align-items: center; gap: .5rem; flex-wrap: wrap; }
+.facevc-examples .html-container { padding: 0; }
 .facevc-examples > * { flex: 0 0 auto !important; width: auto !important; }
 .facevc-faces.several img { max-height: 72px; max-width: none; }
 """

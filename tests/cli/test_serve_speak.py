@@ -247,7 +247,7 @@ def test_the_examples_are_bundled_small_and_those_of_the_documentation():
     origins = (folder / "README.md").read_text(encoding="utf-8")
     for name in list_example_files():
         assert f"`{name}`" in origins
-        if name != "face_astronaut.jpg":  # a smaller version of face.jpg
+        if name != "face_astronaut.jpg":  # a part of face.jpg
             assert (folder / name).read_bytes() == (EXAMPLES / name).read_bytes()
 
 
