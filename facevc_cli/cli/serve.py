@@ -20,7 +20,12 @@ Port = Annotated[
         "--port", min=0, max=65535, help="Port. If it is taken, the next free one. 0 takes any.", rich_help_panel=PAGE
     ),
 ]
-MaxSeconds = Annotated[float, Option("--max-seconds", help="Longest speech, in seconds.", rich_help_panel=PAGE)]
+MaxSeconds = Annotated[
+    float,
+    Option(
+        "--max-seconds", help="Longest speech, in seconds. The limit of a text follows from it.", rich_help_panel=PAGE
+    ),
+]
 MaxMb = Annotated[
     float,
     Option(
@@ -44,10 +49,10 @@ def serve(
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Convert in the browser: record or drop speech, take or drop a photo, listen, mix two people. Ctrl-C ends it.
+    """Convert in the browser: give speech or a text, take or drop a photo, listen, mix two people. Ctrl-C ends it.
 
     Only this machine can reach the page, unless --host says otherwise. The page asks no other host, and deletes uploads
-    after use. It needs 'pip install "facevc[page]"'.
+    after use. It needs 'pip install "facevc[page]"', and 'pip install "facevc[page,speak]"' to speak texts.
 
     Examples:
 

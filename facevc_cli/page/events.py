@@ -16,9 +16,9 @@ FILE_META = {"_type": "gradio.FileData"}
 
 @dataclass(frozen=True)
 class Call:
-    """A call that the page may make: its number of inputs, and whether it waits in the queue."""
+    """A call that the page may make: the most characters of each input, and whether it waits in the queue."""
 
-    inputs: int
+    longest: tuple[int, ...]
     queued: bool
 
 
@@ -27,9 +27,13 @@ class RefusedEventError(ValueError):
 
 
 def list_calls(config: Mapping[str, Any]) -> dict[int, Call]:
-    """List the calls of a page's buttons and fields, by number. config: that of a gradio.Blocks."""
+    """List the calls of a page's buttons and fields, by number. config: that of a gradio.Blocks.
+
+    A text has at most 200 characters, unless its field says another limit.
+    """
+    fields = {field["id"]: field["props"].get("max_length") or LONGEST_TEXT for field in config["components"]}
     return {
-        call["id"]: Call(len(call["inputs"]), call["queue"] is not False)
+        call["id"]: Call(tuple(fields[field] for field in call["inputs"]), call["queue"] is not False)
         for call in config["dependencies"]
         if call["backend_fn"] and not any(event == "unload" for _, event in call["targets"])
     }
@@ -52,9 +56,9 @@ def clean_event(body: bytes, calls: Mapping[int, Call], folder: Path, queued: bo
         raise RefusedEventError("this page has no such call")
     if not isinstance(session, str) or not SESSION.fullmatch(session):
         raise RefusedEventError("expected a session_hash of letters and digits")
-    if not isinstance(data, list) or len(data) != call.inputs:
-        raise RefusedEventError(f"expected a list of {call.inputs} inputs")
-    cleaned = [_clean_input(value, folder) for value in data]
+    if not isinstance(data, list) or len(data) != len(call.longest):
+        raise RefusedEventError(f"expected a list of {len(call.longest)} inputs")
+    cleaned = [_clean_input(value, folder, longest) for value, longest in zip(data, call.longest, strict=True)]
     kept = {
         "data": cleaned,
         "fn_index": number,
@@ -81,15 +85,15 @@ def find_file_inside(folder: Path, name: object) -> Path | None:
     return path if folder in path.parent.parents else None
 
 
-def _clean_input(value: object, folder: Path) -> object:
+def _clean_input(value: object, folder: Path, longest: int) -> object:
     if isinstance(value, list):
         if len(value) > MOST_FILES:
             raise RefusedEventError(f"expected at most {MOST_FILES} files")
         return [_clean_file(file, folder) for file in value]
     if isinstance(value, dict):
         return _clean_file(value, folder)
-    if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        raise RefusedEventError(f"expected at most {LONGEST_TEXT} characters")
+    if isinstance(value, str) and len(value) > longest:
+        raise RefusedEventError(f"expected at most {longest} characters")
     if isinstance(value, (int, float)) and abs(value) > LARGEST_NUMBER:
         raise RefusedEventError("expected a smaller number")
     return value

@@ -1,16 +1,18 @@
 """Fields that several tabs have: a person's photos, the sliders of a voice, and how they are told of in words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from facevc_cli.conversion.card import CARD_SUFFIX
 from facevc_cli.conversion.voice_reading import OLDEST, YOUNGEST, VoiceReading
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.page import views
+from facevc_cli.page.examples import copy_example
 from facevc_cli.page.people import Card, Person, Photo
 from facevc_cli.page.studio import Studio
-from facevc_cli.page.tabs.tab import ALONE, RAW, read_page_id
+from facevc_cli.page.tabs.tab import ALONE, RAW, make_toast, read_page_id
 from facevc_cli.page.uploads import Upload
 
 
@@ -41,6 +43,7 @@ def add_person_field(who: int, label: str) -> PersonField:
         file_count="multiple",
         file_types=["image", CARD_SUFFIX],
         height=224,
+        interactive=True,
         elem_id=f"face-{who}",
         elem_classes="facevc-given",
     )
@@ -51,6 +54,7 @@ def add_person_field(who: int, label: str) -> PersonField:
             type="filepath",
             image_mode=None,
             height=240,
+            interactive=True,
             elem_id=f"camera-{who}",
         )
     return PersonField(files, camera, gr.HTML(elem_id=f"seen-{who}"))
@@ -65,6 +69,38 @@ def add_voice_sliders(name: str = "") -> VoiceSliders:
     )
     age = gr.Slider(YOUNGEST, OLDEST, 40, step=1, label="Age of the voice, years", visible=False, elem_id=f"{name}age")
     return VoiceSliders(register, age, gr.HTML(elem_id=f"{name}reading"))
+
+
+def add_examples(
+    studio: Studio, name: str, examples: Mapping[str, Sequence[object]], fields: Sequence[Any], cleared: Sequence[Any]
+) -> None:
+    """Adds a button for each example, which fills the fields. A path is the name of a bundled file.
+
+    name: begins the buttons' ids. cleared: the fields that are emptied.
+    """
+    import gradio as gr
+
+    def copy_files(page: str, value: object) -> object:
+        if isinstance(value, list):
+            return [copy_files(page, one) for one in value]
+        return str(copy_example(studio, page, value.name)) if isinstance(value, Path) else value
+
+    def make_filler(values: Sequence[object]) -> Callable[[Any], list[Any]]:
+        def fill(request: gr.Request) -> list[Any]:
+            page = read_page_id(request)
+            try:
+                given = [copy_files(page, value) for value in values]
+            except FaceVCError as error:
+                raise make_toast(error) from error
+            return [*given, *[None] * len(cleared)]
+
+        return fill
+
+    with gr.Row(elem_classes="facevc-examples"):
+        gr.HTML(views.render_note("Try an example:"), padding=False)
+        for number, (label, values) in enumerate(examples.items()):
+            button = gr.Button(label, size="sm", min_width=0, elem_id=f"{name}-{number}")
+            button.click(make_filler(values), None, [*fields, *cleared], show_progress="hidden", **ALONE)
 
 
 def watch_person(

@@ -22,7 +22,7 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 INTRODUCTION = """# facevc
-Speech in, a face in: the same words in the voice that fits the face."""
+Give speech or a text, and a face. You hear the words in a voice that fits the face."""
 
 
 def prepare(folder: Path) -> None:

@@ -28,6 +28,14 @@ class Speech:
 
 
 @dataclass(frozen=True)
+class ReadText:
+    """A text as the engine spoke it last, so that another face needs no new synthesis. fingerprint: of all settings."""
+
+    fingerprint: str
+    source: Source
+
+
+@dataclass(frozen=True)
 class Converted:
     """A finished file, its length, and the time that the conversion took."""
 
@@ -42,11 +50,14 @@ class PageSession:
 
     resolver: UploadResolver
     speech: Speech | FaceVCError | None = None
+    read_aloud: ReadText | None = None
     people: dict[int, Person | FaceVCError] = field(default_factory=dict)
     faces: dict[int, tuple[Path, ...]] = field(default_factory=dict)  # what a face field holds
     uploads: dict[Path, Stamp] = field(default_factory=dict)
     result: dict[Path, Stamp] = field(default_factory=dict)
+    spoken: dict[Path, Stamp] = field(default_factory=dict)  # the result of a text
     card: dict[Path, Stamp] = field(default_factory=dict)
+    examples: dict[str, Path] = field(default_factory=dict)  # the last copies of bundled files
     # what the sliders of register and age of these people began at
     readings: dict[tuple[int, ...], VoiceReading | None] = field(default_factory=dict)
     called_s: float = 0.0  # when the page called last, by the monotonic clock
@@ -55,3 +66,8 @@ class PageSession:
     def shown(self) -> set[Path]:
         """The files of all face fields."""
         return {path for files in self.faces.values() for path in files}
+
+    @property
+    def files(self) -> tuple[dict[Path, Stamp], ...]:
+        """All files that are kept for the page."""
+        return self.uploads, self.result, self.spoken, self.card

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from facevc_cli.conversion.card import CARD_SUFFIX, save_card
@@ -33,7 +34,7 @@ from facevc_cli.page.uploads import (
     read_announced_s,
     read_stamp,
 )
-from facevc_cli.provenance.metadata import describe_provenance
+from facevc_cli.provenance.metadata import Provenance, describe_provenance
 from facevc_cli.provenance.saving import save_converted
 
 T = TypeVar("T")
@@ -45,22 +46,12 @@ FORGOTTEN_PAGES = 1000  # the last pages that were replaced; they get an error t
 STOPPED = "facevc serve was stopped. Start it again."
 
 
-def _run_in_turn(call: "Callable[Concatenate[Studio, P], T]") -> "Callable[Concatenate[Studio, P], T]":
-    """Make a call run in the studio's worker thread, after all earlier calls.
-
-    FaceVCError if the studio closes first.
-    """
+def _take_turn(call: "Callable[Concatenate[Studio, P], T]") -> "Callable[Concatenate[Studio, P], T]":
+    """Make a method run as `Studio.run_in_turn` does."""
 
     @wraps(call)
     def run(self: "Studio", *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            self._last = done = self._worker.submit(report_memory_errors()(call), self, *args, **kwargs)
-        except RuntimeError as error:
-            raise FaceVCError(STOPPED) from error
-        try:
-            return done.result()
-        except CancelledError as error:
-            raise FaceVCError(STOPPED) from error
+        return self.run_in_turn(call, self, *args, **kwargs)
 
     return run
 
@@ -84,10 +75,21 @@ class Studio:
         self._forgotten: deque[str] = deque(maxlen=FORGOTTEN_PAGES)
         self._last: Future[Any] | None = None  # the last of the calls, which run in their order
 
-    @_run_in_turn
+    def run_in_turn(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a call in the worker thread, after all earlier calls. FaceVCError if the studio closes first."""
+        try:
+            self._last = done = self._worker.submit(report_memory_errors()(call), *args, **kwargs)
+        except RuntimeError as error:
+            raise FaceVCError(STOPPED) from error
+        try:
+            return done.result()
+        except CancelledError as error:
+            raise FaceVCError(STOPPED) from error
+
+    @_take_turn
     def hear(self, page: str, upload: Upload) -> Speech | None:
         """Take the recording of a page, or forget it (None). FaceVCError if it has no sound or is too long."""
-        session = self._find_session(page)
+        session = self.find_session(page)
         session.speech = None
         if upload is None:
             return None
@@ -103,13 +105,13 @@ class Studio:
             raise
         return session.speech
 
-    @_run_in_turn
+    @_take_turn
     def look(self, page: str, who: int, uploads: Sequence[Mapping[str, Any]] = ()) -> Person | None:
         """Take the files of a page's face field and return who was found; forget the person if there are none.
 
         FaceVCError if no face can be used.
         """
-        session = self._find_session(page)
+        session = self.find_session(page)
         before, given = session.faces.get(who, ()), {find_path(upload): upload for upload in uploads}
         taken, over = list(given)[:MOST_PHOTOS], list(given.values())[MOST_PHOTOS:]
         session.faces[who] = tuple(taken)
@@ -132,22 +134,22 @@ class Studio:
         delete_files(
             {path: session.uploads.pop(path) for path in before if path not in kept and path in session.uploads}
         )
-        return _check_usable(session.people.get(who))
+        return check_usable(session.people.get(who))
 
-    @_run_in_turn
+    @_take_turn
     def read(self, page: str, share: float = 0.5, people: tuple[int, ...] = MIXED) -> VoiceReading | None:
         """Read what the voice of these people of a page sounds like.
 
         None if there is nobody yet, or nothing can be read.
         """
-        session = self._find_session(page)
+        session = self.find_session(page)
         session.readings[people] = None
         with suppress(FaceVCError):  # reported already, beside the face
-            target = session.resolver.resolve(_mix_people(session, share, people))
+            target = session.resolver.resolve(mix_people(session, share, people))
             session.readings[people] = self.converter.read_voice(target)
         return session.readings[people]
 
-    @_run_in_turn
+    @_take_turn
     def convert(
         self,
         page: str,
@@ -162,43 +164,48 @@ class Studio:
         moved from what `read` returned.
         """
         started = time.perf_counter()
-        session = self._find_session(page)
-        speech = _check_usable(session.speech)
+        session = self.find_session(page)
+        speech = check_usable(session.speech)
         if speech is None:
             raise FaceVCError("There is no speech yet. Record some, or drop a sound file into the first field.")
-        spec = _mix_people(session, share)
+        spec = mix_people(session, share)
         target, files = session.resolver.resolve(spec), session.resolver.weigh_shown(spec)
         if speech.source is None:
             speech.source = self.converter.analyse((speech.wav, speech.rate))
         traits = TraitRule.from_sliders(session.readings.get(MIXED), register, age_years)
         steered = self.converter.apply_trait_rule(target, traits)
         wav = self.converter.speak(speech.source, self.converter.apply_pitch_rule(steered, pitch))
-        key, model = self._make_key(speech, files, pitch, traits), self.converter.checkpoint
-        digests = [file.sha256 for file, _ in files]
-        made = describe_provenance(key, model.config.name, model.weights_sha256, speech.sha256, digests)
-        path = self._choose_path(f"{make_stem(speech.name)}__{_name_result(session, spec)}.wav")
+        made = self.describe_result(speech.sha256, files, pitch, traits)
+        path = self.choose_path(f"{make_stem(speech.name)}__{name_result(session, spec)}.wav")
         save_converted(path, wav, self.converter.rate, made, speech.name, spec.describe(session.resolver.name_file))
-        self._keep_result(page, session, session.result, path)
+        self.keep_result(page, session, session.result, path)
         delete_files(session.uploads)
         self.conversions += 1
         return Converted(path, len(wav) / self.converter.rate, time.perf_counter() - started)
 
-    @_run_in_turn
-    def make_card(self, page: str, share: float = 0.5, register: float = 0.0, age_years: float = 0.0) -> Path:
-        """Save the voice of the page's people as a voice card, then delete their photos.
+    @_take_turn
+    def make_card(
+        self,
+        page: str,
+        share: float = 0.5,
+        register: float = 0.0,
+        age_years: float = 0.0,
+        people: tuple[int, ...] = MIXED,
+    ) -> Path:
+        """Save the voice of these people of a page as a voice card, then delete their photos.
 
         The sliders count as in `convert`. FaceVCError if there is nobody, or only a card.
         """
-        session = self._find_session(page)
-        spec = _mix_people(session, share)
+        session = self.find_session(page)
+        spec = mix_people(session, share, people)
         target, files = session.resolver.resolve(spec), session.resolver.weigh_shown(spec)
         if len(files) == 1 and isinstance(files[0][0], Card):
             raise FaceVCError(f"{files[0][0].name} is a voice card already. Give photos, or mix it with a second face.")
         origin = [{"file": file.name, "sha256": file.sha256, "share": f"{weight:.4f}"} for file, weight in files]
-        path = self._choose_path(f"{_name_result(session, spec)}{CARD_SUFFIX}")
-        traits = TraitRule.from_sliders(session.readings.get(MIXED), register, age_years)
+        path = self.choose_path(f"{name_result(session, spec)}{CARD_SUFFIX}")
+        traits = TraitRule.from_sliders(session.readings.get(people), register, age_years)
         save_card(path, self.converter.make_card(self.converter.apply_trait_rule(target, traits), origin))
-        self._keep_result(page, session, session.card, path)
+        self.keep_result(page, session, session.card, path)
         delete_files({path: session.uploads.pop(path) for path in session.shown if path in session.uploads})
         return path
 
@@ -206,7 +213,7 @@ class Studio:
         """Forget a page, and delete its files."""
         session = self._sessions.pop(page, None)
         if session is not None:
-            for files in (session.uploads, session.result, session.card):
+            for files in session.files:
                 delete_files(files)
 
     @property
@@ -220,7 +227,7 @@ class Studio:
         """
         self._worker.shutdown(cancel_futures=True)
 
-    def _find_session(self, page: str) -> PageSession:
+    def find_session(self, page: str) -> PageSession:
         """Find the session of a page. FaceVCError if it was replaced by others: its fields still show deleted files."""
         if page in self._forgotten:
             raise FaceVCError(
@@ -260,15 +267,22 @@ class Studio:
         session.uploads[path] = read_stamp(path)
         return path, name
 
-    def _choose_path(self, name: str) -> Path:
+    def choose_path(self, name: str) -> Path:
         return self.folder / "results" / uuid.uuid4().hex / name
 
-    def _keep_result(self, page: str, session: PageSession, kept: dict[Path, Stamp], path: Path) -> None:
+    def keep_result(self, page: str, session: PageSession, kept: dict[Path, Stamp], path: Path) -> None:
         """Keep a new file in place of the last of its kind. FaceVCError if the page was closed in the meantime."""
         delete_files(kept)
         kept[path] = read_stamp(path)
-        if self._sessions.get(page) is not session:
+        try:
+            self.check_open(page, session)
+        except FaceVCError:
             delete_files(kept)
+            raise
+
+    def check_open(self, page: str, session: PageSession) -> None:
+        """FaceVCError if the page was closed in the meantime."""
+        if self._sessions.get(page) is not session:
             raise FaceVCError("the page was closed before this was done.")
 
     def _check_length(self, name: str, seconds: float) -> None:
@@ -278,31 +292,38 @@ class Studio:
                 "scissors below the recording, or convert it with 'facevc convert', which has no such limit."
             )
 
-    def _make_key(
-        self, speech: Speech, files: Sequence[tuple[Photo | Card, float]], pitch: PitchRule, traits: TraitRule
-    ) -> str:
-        """Make a key of 16 hex digits from everything that a result depends on."""
-        given = [f"{file.sha256}={weight:g}" for file, weight in files]
+    def describe_result(
+        self,
+        source_sha256: str,
+        files: Sequence[tuple[Photo | Card, float]],
+        pitch: PitchRule,
+        traits: TraitRule,
+        about: Mapping[str, str] = MappingProxyType({}),
+    ) -> Provenance:
+        """Describe a result for its metadata. about: as in `describe_provenance`."""
+        model, given = self.converter.checkpoint, [f"{file.sha256}={weight:g}" for file, weight in files]
         parts = (
-            self.converter.checkpoint.weights_sha256,
+            model.weights_sha256,
             self.converter.vocoder.name,
             str(pitch),
             *traits.settings,
-            speech.sha256,
+            source_sha256,
             *given,
         )
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+        key = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+        digests = [file.sha256 for file, _ in files]
+        return describe_provenance(key, model.config.name, model.weights_sha256, source_sha256, digests, about=about)
 
 
-def _check_usable(given: T | FaceVCError) -> T:
+def check_usable(given: T | FaceVCError) -> T:
     if isinstance(given, FaceVCError):
         raise FaceVCError(str(given)) from given
     return given
 
 
-def _mix_people(session: PageSession, share: float, whose: tuple[int, ...] = MIXED) -> VoiceSpec:
+def mix_people(session: PageSession, share: float, whose: tuple[int, ...] = MIXED) -> VoiceSpec:
     """Make the voice spec of these people of a page. FaceVCError if there is nobody, or one cannot be used."""
-    people = {who: person for who in whose if who in session.people and (person := _check_usable(session.people[who]))}
+    people = {who: person for who in whose if who in session.people and (person := check_usable(session.people[who]))}
     if not people:
         raise FaceVCError("There is no face yet. Take a photo, or drop one into the second field.")
     weights = {FIRST: 1 - share, SECOND: share} if len(people) == 2 else dict.fromkeys(people, 1.0)
@@ -311,7 +332,7 @@ def _mix_people(session: PageSession, share: float, whose: tuple[int, ...] = MIX
     return weighing[0][0] if len(weighing) == 1 else VoiceSpec.from_mix(weighing)
 
 
-def _name_result(session: PageSession, spec: VoiceSpec) -> str:
+def name_result(session: PageSession, spec: VoiceSpec) -> str:
     """Make the stem of a result's name from the first file of each person."""
     people = [part for part, _ in spec.parts] or [spec]
     return "_".join(make_stem(session.resolver.name_file(person.files[0])) for person in people)

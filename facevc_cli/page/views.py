@@ -22,6 +22,12 @@ CSS = """
 .facevc-given td.download { display: none; } /* a link to what is deleted after use */
 .facevc-faces { display: flex; flex-wrap: wrap; gap: .75rem; }
 .facevc-faces.several .facevc-face { gap: .25rem; }
+.facevc-spoken { display: flex; gap: .75rem; align-items: flex-start; margin: 0; }
+.facevc-spoken img { max-height: 96px; border-radius: 4px; }
+.facevc-spoken blockquote { margin: 0; overflow-wrap: anywhere; max-height: 12em; overflow-y: auto; }
+.facevc-examples { align-items: center; gap: .5rem; flex-wrap: wrap; }
+.facevc-examples .html-container { padding: 0; }
+.facevc-examples > * { flex: 0 0 auto !important; width: auto !important; }
 .facevc-faces.several img { max-height: 72px; max-width: none; }
 """
 
@@ -46,6 +52,12 @@ def render_photos(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
         )
         drawn.append(f'<figure class="facevc-face">{images}</figure>')
     return f'<div class="facevc-faces{" several" if len(drawn) > 1 else ""}">{"".join(drawn)}</div>'
+
+
+def render_spoken(text: str, faces: Sequence[np.ndarray]) -> str:
+    """Show a text that was spoken, beside the face that it was spoken for: the first of several."""
+    image = f'<img src="{_make_data_url(Image.fromarray(faces[0]))}" alt="The face">' if len(faces) else ""
+    return f'<figure class="facevc-spoken">{image}<blockquote>{escape(text)}</blockquote></figure>'
 
 
 def draw_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -63,13 +63,17 @@ class NarratorSettings:
 
 @dataclass(frozen=True)
 class Narrator:
-    """An engine with its settings. It loads the engine at first use. Several threads may use it."""
+    """An engine with its settings. It loads the engine at first use. Several threads may use it.
+
+    loaded: the engine, if it is loaded already.
+    """
 
     settings: NarratorSettings
+    loaded: Synthesiser | None = field(default=None, compare=False)
 
     @cached_property
     def engine(self) -> Synthesiser:
-        return load_synthesiser(self.settings.engine)
+        return self.loaded or load_synthesiser(self.settings.engine)
 
     @cached_property
     def voice(self) -> str:

@@ -3,7 +3,6 @@ result.
 """
 
 import hashlib
-import importlib.util
 import io
 import os
 import shutil
@@ -27,7 +26,7 @@ from helpers.checkpoints import checkpoint
 from helpers.commands import start_serving
 from helpers.folders import list_names
 from helpers.networks import FakeAnalyser, make_converter
-from helpers.pictures import save_grey
+from helpers.pages import add_photo, add_sound, give, needs_browser, needs_gradio, open_chromium
 from helpers.repository import EXAMPLES
 from helpers.sounds import buzz, recording
 from typer.testing import CliRunner
@@ -52,11 +51,6 @@ from facevc_cli.provenance.watermark import detect
 from facevc_cli.stages import serve as stage
 from facevc_cli.stages.serve import ServeConfig, ServedPage, serve_in_background
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_gradio = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra page")
-needs_browser = pytest.mark.skipif(
-    not CHROMIUM or importlib.util.find_spec("playwright") is None, reason="needs Chromium and the package playwright"
-)
 A, B = "page a", "page b"
 
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,20 +70,6 @@ def converter(model, analyser):
 @pytest.fixture
 def studio(converter, tmp_path):
     return Studio(lambda: converter, tmp_path, max_seconds=1.0)
-
-
-def sound(studio: Studio, seconds: float = 0.4, name: str = "s.wav", f0_hz: float = 120.0) -> dict[str, str]:
-    """An upload as Gradio leaves one: in a folder of its own."""
-    folder = studio.folder / uuid.uuid4().hex
-    folder.mkdir()
-    return {"path": str(recording(folder / name, seconds, 16000, f0_hz)), "orig_name": name}
-
-
-def photo(studio: Studio, grey: int, name: str = "f.png") -> dict[str, str]:
-    folder = studio.folder / uuid.uuid4().hex
-    folder.mkdir()
-    save_grey(folder / name, grey)
-    return {"path": str(folder / name), "orig_name": name}
 
 
 # what is refused
@@ -175,20 +155,20 @@ def test_the_folder_is_private_and_goes():
 def test_nothing_given_is_said(studio):
     with pytest.raises(FaceVCError, match="no speech yet"):
         studio.convert(A)
-    studio.hear(A, sound(studio))
+    studio.hear(A, add_sound(studio))
     with pytest.raises(FaceVCError, match="no face yet"):
         studio.convert(A)
 
 
 def test_what_cannot_be_used_is_named_and_said_again(studio):
-    text = sound(studio, name="notes.wav")
+    text = add_sound(studio, name="notes.wav")
     Path(text["path"]).write_text("not a sound at all " * 20)
     for call in (lambda: studio.hear(A, text), lambda: studio.convert(A)):
         with pytest.raises(FaceVCError, match=r"notes\.wav") as told:
             call()
         assert str(studio.folder) not in str(told.value)
-    studio.hear(A, sound(studio))
-    for call in (lambda: studio.look(A, FIRST, [photo(studio, 0, "dark.png")]), lambda: studio.convert(A)):
+    studio.hear(A, add_sound(studio))
+    for call in (lambda: studio.look(A, FIRST, [add_photo(studio, 0, "dark.png")]), lambda: studio.convert(A)):
         with pytest.raises(FaceVCError, match=r"dark\.png: expected a face"):
             call()
     assert studio.look(A, FIRST) is None
@@ -197,10 +177,10 @@ def test_what_cannot_be_used_is_named_and_said_again(studio):
 
 
 def test_a_long_recording_is_refused_before_it_is_decoded(studio, monkeypatch):
-    assert studio.hear(A, sound(studio, 1.0)).seconds == 1.0
+    assert studio.hear(A, add_sound(studio, 1.0)).seconds == 1.0
     monkeypatch.setattr("facevc_cli.page.studio.load_audio", lambda path: pytest.fail("decoded"))
     with pytest.raises(FaceVCError, match=r"long\.wav: expected at most 1 s of speech, found 2 s"):
-        studio.hear(A, sound(studio, 1.6, "long.wav"))
+        studio.hear(A, add_sound(studio, 1.6, "long.wav"))
 
 
 def test_only_our_own_folder_is_read_and_emptied(studio, tmp_path_factory):
@@ -219,7 +199,7 @@ def test_only_our_own_folder_is_read_and_emptied(studio, tmp_path_factory):
 
 
 def test_uploads_go_after_a_conversion_and_another_needs_none(studio):
-    given = [sound(studio), photo(studio, 90)]
+    given = [add_sound(studio), add_photo(studio, 90)]
     digests = [hashlib.sha256(Path(upload["path"]).read_bytes()).hexdigest() for upload in given]
     studio.hear(A, given[0])
     studio.look(A, FIRST, given[1:])
@@ -235,15 +215,15 @@ def test_uploads_go_after_a_conversion_and_another_needs_none(studio):
     assert made and made.watermark and [made.source_sha256, *made.face_sha256] == [digest[:16] for digest in digests]
     again = studio.convert(A)
     assert not first.path.exists() and np.array_equal(soundfile.read(again.path)[0], heard) and studio.conversions == 2
-    studio.look(A, FIRST, [photo(studio, 30)])
+    studio.look(A, FIRST, [add_photo(studio, 30)])
     assert not np.array_equal(soundfile.read(studio.convert(A).path)[0], heard)
 
 
 def test_leaving_deletes_and_forgets_one_page(studio):
     for page in (A, B):
-        studio.hear(page, sound(studio))
-        studio.look(page, FIRST, [photo(studio, 90)])
-    result, waiting = studio.convert(A).path, sound(studio)
+        studio.hear(page, add_sound(studio))
+        studio.look(page, FIRST, [add_photo(studio, 90)])
+    result, waiting = studio.convert(A).path, add_sound(studio)
     studio.hear(A, waiting)
     studio.leave(A)
     assert not result.exists() and not Path(waiting["path"]).exists()
@@ -254,8 +234,8 @@ def test_leaving_deletes_and_forgets_one_page(studio):
 
 
 def test_a_page_closed_on_the_way_leaves_no_result(studio, monkeypatch):
-    studio.hear(A, sound(studio))
-    studio.look(A, FIRST, [photo(studio, 90)])
+    studio.hear(A, add_sound(studio))
+    studio.look(A, FIRST, [add_photo(studio, 90)])
     speak = studio.converter.speak
     monkeypatch.setattr(studio.converter, "speak", lambda *given: (studio.leave(A), speak(*given))[1])
     with pytest.raises(FaceVCError, match="closed"):
@@ -269,9 +249,9 @@ def test_the_slider_mixes_addresses(studio, monkeypatch):
     monkeypatch.setattr(
         studio.converter, "speak", lambda source, target: (targets.append(target), speak(source, target))[1]
     )
-    studio.hear(A, sound(studio))
-    studio.look(A, FIRST, [photo(studio, 90, "a.png")])
-    studio.look(A, SECOND, [photo(studio, 30, "b.png")])
+    studio.hear(A, add_sound(studio))
+    studio.look(A, FIRST, [add_photo(studio, 90, "a.png")])
+    studio.look(A, SECOND, [add_photo(studio, 30, "b.png")])
     names = [studio.convert(A, share).path.name for share in (0.0, 1.0)]
     last = studio.convert(A, 0.25).path
     comment = soundfile.SoundFile(last).comment
@@ -292,8 +272,8 @@ def test_sliders_begin_at_the_reading_and_count_once_moved(studio, monkeypatch):
         studio.converter, "speak", lambda source, target: (spoken.append(target), speak(source, target))[1]
     )
     assert studio.read(A) is None
-    studio.hear(A, sound(studio))
-    studio.look(A, FIRST, [photo(studio, 90)])
+    studio.hear(A, add_sound(studio))
+    studio.look(A, FIRST, [add_photo(studio, 90)])
     reading = studio.read(A)
     keys = set()
     for register in (reading.slider_register, 0.45, 0.55):
@@ -314,16 +294,16 @@ def test_pitch_is_passed_on(studio, monkeypatch):
     monkeypatch.setattr(
         studio.converter, "speak", lambda source, target: (rules.append(target.pitch), speak(source, target))[1]
     )
-    studio.hear(A, sound(studio))
-    studio.look(A, FIRST, [photo(studio, 90)])
+    studio.hear(A, add_sound(studio))
+    studio.look(A, FIRST, [add_photo(studio, 90)])
     for rule in (PitchRule("keep"), PitchRule("semitones", 3.0)):
         studio.convert(A, 0.5, rule)
     assert rules == [PitchRule("keep"), PitchRule("semitones", 3.0)] and studio.pitched
 
 
 def test_names_become_safe_file_names(studio):
-    studio.hear(A, sound(studio) | {"orig_name": "../../étude <b>1</b> " + "x" * 80 + ".wav"})
-    studio.look(A, FIRST, [photo(studio, 90) | {"orig_name": "...png"}])
+    studio.hear(A, add_sound(studio) | {"orig_name": "../../étude <b>1</b> " + "x" * 80 + ".wav"})
+    studio.look(A, FIRST, [add_photo(studio, 90) | {"orig_name": "...png"}])
     path = studio.convert(A).path
     assert (
         path.is_relative_to(studio.folder)
@@ -360,10 +340,10 @@ def spoken_to(studio: Studio, monkeypatch) -> list:
 
 def test_several_photos_are_one_voice(studio, monkeypatch):
     targets = spoken_to(studio, monkeypatch)
-    given = [photo(studio, grey, f"{grey}.png") for grey in (90, 30)]
+    given = [add_photo(studio, grey, f"{grey}.png") for grey in (90, 30)]
     expected = studio.converter.target_from_faces([Path(upload["path"]) for upload in given])
-    studio.hear(A, sound(studio))
-    person = studio.look(A, FIRST, [given[0], photo(studio, 0, "dark.png"), given[1]])
+    studio.hear(A, add_sound(studio))
+    person = studio.look(A, FIRST, [given[0], add_photo(studio, 0, "dark.png"), given[1]])
     assert (
         str(person) == "person 90 (2 pictures)"
         and len(person.left_out) == 1
@@ -379,16 +359,16 @@ def test_several_photos_are_one_voice(studio, monkeypatch):
         FaceVCError,
         match=r"^person dark \(2 pictures\): none of them can be used, the first: dark\.png: expected a face",
     ):
-        studio.look(A, FIRST, [photo(studio, 0, "dark.png"), photo(studio, 0, "black.png")])
+        studio.look(A, FIRST, [add_photo(studio, 0, "dark.png"), add_photo(studio, 0, "black.png")])
 
 
 def test_a_photo_is_looked_at_once_and_may_be_gone_by_then(studio, analyser):
-    studio.hear(A, sound(studio))
-    first, asked = photo(studio, 90), analyser.asked
+    studio.hear(A, add_sound(studio))
+    first, asked = add_photo(studio, 90), analyser.asked
     studio.look(A, FIRST, [first])
     studio.convert(A)
     assert not Path(first["path"]).exists()
-    assert len(studio.look(A, FIRST, [first, photo(studio, 30)]).files) == 2  # the field names both
+    assert len(studio.look(A, FIRST, [first, add_photo(studio, 30)]).files) == 2  # the field names both
     assert analyser.asked == asked + 2
     studio.look(A, FIRST)
     with pytest.raises(FaceVCError, match="no longer here"):  # once taken away it is forgotten
@@ -396,14 +376,14 @@ def test_a_photo_is_looked_at_once_and_may_be_gone_by_then(studio, analyser):
 
 
 def test_a_photo_that_is_taken_away_is_deleted(studio):
-    given = [photo(studio, 90), photo(studio, 30)]
+    given = [add_photo(studio, 90), add_photo(studio, 30)]
     studio.look(A, FIRST, given)
     assert len(studio.look(A, FIRST, given[:1]).files) == 1
     assert [Path(upload["path"]).exists() for upload in given] == [True, False]
 
 
 def test_too_many_photos(studio):
-    given = [photo(studio, 60 + i, f"{i}.png") for i in range(MOST_PHOTOS + 1)]
+    given = [add_photo(studio, 60 + i, f"{i}.png") for i in range(MOST_PHOTOS + 1)]
     with pytest.raises(FaceVCError, match="at most 12 photos of one person, found 13"):
         studio.look(A, FIRST, given)
     assert len(studio.look(A, FIRST, given[1:]).files) == MOST_PHOTOS
@@ -413,15 +393,15 @@ def test_too_many_photos(studio):
 
 def test_equal_files_of_two_pages_lie_in_one_place(studio):
     """As Gradio puts them. What the one page has used up, the other may just have sent."""
-    given = photo(studio, 90)
-    studio.hear(A, sound(studio))
+    given = add_photo(studio, 90)
+    studio.hear(A, add_sound(studio))
     studio.look(A, FIRST, [given])
     content = Path(given["path"]).read_bytes()
     again = Path(given["path"]).with_name("arriving")
     again.write_bytes(content)
     os.replace(again, given["path"])
     studio.convert(A)
-    studio.hear(B, sound(studio))
+    studio.hear(B, add_sound(studio))
     studio.look(B, FIRST, [given])
     studio.convert(B)
     assert not Path(given["path"]).exists()
@@ -439,7 +419,7 @@ def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch)
     targets = spoken_to(studio, monkeypatch)
     with pytest.raises(FaceVCError, match="no face yet"):
         studio.make_card(A)
-    given = [photo(studio, grey, f"{grey}.png") for grey in (90, 30)]
+    given = [add_photo(studio, grey, f"{grey}.png") for grey in (90, 30)]
     digests = [hash_file(Path(upload["path"])) for upload in given]
     studio.look(A, FIRST, given)
     card = card_upload(studio, A)
@@ -455,8 +435,8 @@ def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch)
     studio.leave(A)
     assert list(studio.folder.glob("results/*/*")) == []
 
-    for page, faces in ((A, [photo(studio, 90, "90.png"), photo(studio, 30, "30.png")]), (B, [card])):
-        studio.hear(page, sound(studio))
+    for page, faces in ((A, [add_photo(studio, 90, "90.png"), add_photo(studio, 30, "30.png")]), (B, [card])):
+        studio.hear(page, add_sound(studio))
         studio.look(page, FIRST, faces)
         made = studio.convert(page).path
     np.testing.assert_allclose(targets[1].speaker, targets[0].speaker, rtol=1e-5)
@@ -466,12 +446,12 @@ def test_a_voice_is_kept_as_a_card_and_speaks_as_its_photos(studio, monkeypatch)
 
 
 def test_a_mix_is_kept_as_the_slider_has_it(studio):
-    studio.look(A, FIRST, [photo(studio, 90, "a.png")])
+    studio.look(A, FIRST, [add_photo(studio, 90, "a.png")])
     card = card_upload(studio, A)
     person = studio.look(A, SECOND, [card])
     html = fields.render_person(person)
     assert "Voice card of a.png, made on 20" in html and "median pitch" in html and "data:image" not in html
-    studio.look(A, FIRST, [photo(studio, 30, "b.png")])
+    studio.look(A, FIRST, [add_photo(studio, 30, "b.png")])
     parts = load_card(studio.make_card(A, 0.25))
     assert [(p["file"], p["share"]) for p in parts.origin] == [("b.png", "0.7500"), ("anna.safetensors", "0.2500")]
     seat = studio._sessions[A]
@@ -482,13 +462,13 @@ def test_a_mix_is_kept_as_the_slider_has_it(studio):
 def test_a_page_hears_what_the_command_line_makes(studio, monkeypatch):
     """One mix of two photos and a card, asked of the page and of the resolver that `convert` uses."""
     targets = spoken_to(studio, monkeypatch)
-    studio.look(A, FIRST, [photo(studio, 60)])
-    card, photos = card_upload(studio, A), [photo(studio, 90, "a.png"), photo(studio, 30, "b.png")]
+    studio.look(A, FIRST, [add_photo(studio, 60)])
+    card, photos = card_upload(studio, A), [add_photo(studio, 90, "a.png"), add_photo(studio, 30, "b.png")]
     files = [Path(upload["path"]) for upload in photos]
     person = VoiceSpec.from_pictures("a", files)
     mix = VoiceSpec.from_mix([(person, 0.75), (VoiceSpec.from_file("card", Path(card["path"])), 0.25)])
     expected = VoiceResolver(studio.converter).resolve(mix)
-    studio.hear(A, sound(studio))
+    studio.hear(A, add_sound(studio))
     studio.look(A, FIRST, photos)
     studio.look(A, SECOND, [card])
     made = studio.convert(A, 0.25).path
@@ -499,12 +479,12 @@ def test_a_page_hears_what_the_command_line_makes(studio, monkeypatch):
 
 def test_what_a_page_keeps_does_not_grow_with_use(studio):
     """Not with places of the slider, nor with photos that were taken away again."""
-    studio.hear(A, sound(studio))
-    studio.look(A, SECOND, [photo(studio, 30)])
+    studio.hear(A, add_sound(studio))
+    studio.look(A, SECOND, [add_photo(studio, 30)])
     resolver = studio._sessions[A].resolver
     held = []
     for i in range(3):
-        studio.look(A, FIRST, [photo(studio, 90 + i)])
+        studio.look(A, FIRST, [add_photo(studio, 90 + i)])
         for share in (0.1 + 0.1 * i, 0.9):
             studio.convert(A, share)
         held.append([len(kept) for kept in (resolver._targets, resolver._embeddings, resolver._names, resolver._shown)])
@@ -515,10 +495,10 @@ def test_what_a_page_keeps_does_not_grow_with_use(studio):
 
 
 def test_cards_that_cannot_be_used(studio, tmp_path_factory):
-    studio.look(A, FIRST, [photo(studio, 90)])
+    studio.look(A, FIRST, [add_photo(studio, 90)])
     card = card_upload(studio, A)
     with pytest.raises(FaceVCError, match=r"found anna\.safetensors and 1 more: a card holds a voice"):
-        studio.look(A, FIRST, [photo(studio, 30), card])
+        studio.look(A, FIRST, [add_photo(studio, 30), card])
     whole = Path(card["path"]).read_bytes()
     Path(card["path"]).write_bytes(whole[:-1])
     with pytest.raises(FaceVCError, match=r"^anna\.safetensors: expected a voice card"):
@@ -548,8 +528,8 @@ def test_closing_waits_for_what_is_under_way(studio, monkeypatch):
         return speak(*given)
 
     monkeypatch.setattr(studio.converter, "speak", slow)
-    studio.hear(A, sound(studio))
-    studio.look(A, FIRST, [photo(studio, 90)])
+    studio.hear(A, add_sound(studio))
+    studio.look(A, FIRST, [add_photo(studio, 90)])
     working = threading.Thread(target=studio.convert, args=(A,))
     working.start()
     assert begun.wait(10) and studio.busy
@@ -581,8 +561,8 @@ def test_one_thread_makes_and_uses_the_model(converter, tmp_path, monkeypatch):
         )
     with ThreadPoolExecutor(2) as pages:
         for page in (A, B):
-            pages.submit(studio.hear, page, sound(studio)).result()
-            pages.submit(studio.look, page, FIRST, [photo(studio, 90)]).result()
+            pages.submit(studio.hear, page, add_sound(studio)).result()
+            pages.submit(studio.look, page, FIRST, [add_photo(studio, 90)]).result()
         assert len([*pages.map(studio.convert, (A, B))]) == 2
     assert len(seen) >= 7 and set(seen) == {seen[0]} != {threading.get_ident()}
 
@@ -631,15 +611,8 @@ def starter_page():
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import Error, sync_playwright
-
-    with sync_playwright() as playwright:
-        try:
-            opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        except Error as error:
-            pytest.skip(f"{CHROMIUM} does not start: {error.message.splitlines()[0]}")
+    with open_chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -658,10 +631,6 @@ def tab(browser, starter_page):
 def upload(url: str, content: bytes) -> urllib.request.Request:
     body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\n' + content + b"\r\n--x--\r\n"
     return urllib.request.Request(f"{url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=x"})
-
-
-def give(tab, field: str, *paths: Path) -> None:
-    tab.set_input_files(f"{field} input[type=file]", [str(path) for path in paths])
 
 
 @needs_gradio

@@ -22,9 +22,12 @@ from filelock import FileLock
 from helpers.commands import start_serving
 from helpers.folders import list_names
 from helpers.networks import FakeAnalyser, replace_face_analyser
+from helpers.pages import find_calls
 from helpers.pictures import save_grey
 from helpers.sounds import recording
+from helpers.speech_engines import replace_engine
 
+import facevc_cli
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.page import fields, views
@@ -48,8 +51,17 @@ SECRET = b"what nobody else may read"
 TAG = '<img src=x onerror="alert(1)">'
 META = {"_type": "gradio.FileData"}
 MAX_MB = 1
-HEAR, LOOK, CONVERT, KEEP = 0, 1, 5, 6  # numbers of the page's calls
-SHARE, PITCH = 8, 9  # of those that do not wait
+ASSETS = Path(facevc_cli.__file__).parent / "assets" / "examples"
+# the page's calls: the element and event that start them
+HEAR, LOOK, LOOK_SECOND, CONVERT, KEEP = (
+    "speech.change",
+    "face-0.change",
+    "face-1.change",
+    "convert.click",
+    "keep.click",
+)
+SPEAK, LOOK_SPEAKER, KEEP_SPEAKER, EXAMPLE = "speak.click", "face-2.change", "speak-keep.click", "example-0.click"
+SHARE, PITCH = "face-1.change, at once", "pitch.change, at once"  # they do not wait
 
 
 class Client:
@@ -57,6 +69,13 @@ class Client:
 
     def __init__(self, port: int):
         self.port = port
+        self.calls = find_calls(f"http://127.0.0.1:{port}/")
+
+    def number(self, call: str) -> int:
+        return int(self.calls[call]["id"])
+
+    def count_inputs(self, call: str) -> int:
+        return len(self.calls[call]["inputs"])
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -86,10 +105,10 @@ class Client:
     def status(self, method: str, path: str, body: object = None, **headers: str) -> int:
         return self.ask(method, path, body, **headers)[0]
 
-    def join(self, call: int, *data: object, session: str = "abc") -> int:
-        return self.status("POST", JOIN, {"data": data, "fn_index": call, "session_hash": session})
+    def join(self, call: str, *data: object, session: str = "abc") -> int:
+        return self.status("POST", JOIN, {"data": data, "fn_index": self.number(call), "session_hash": session})
 
-    def call(self, call: int, *data: object, session: str = "abc") -> Any:
+    def call(self, call: str, *data: object, session: str = "abc") -> Any:
         """What a queued call gives: its outputs."""
         assert self.join(call, *data, session=session) == 200
         told = self.ask("GET", f"/gradio_api/queue/data?session_hash={session}")[1].decode()
@@ -133,6 +152,7 @@ def served(model: Path, **options: Any) -> Iterator[ServedPage]:
     )
     with pytest.MonkeyPatch.context() as patch:
         replace_face_analyser(patch, FakeAnalyser())
+        replace_engine(patch)
         with serve_in_background(config) as page:
             try:
                 yield page
@@ -192,10 +212,10 @@ def test_a_conversion_over_http(client, page, sound, photo):
     page.studio.leave("abc")
 
 
-@pytest.mark.parametrize("call", [HEAR, LOOK, 3, CONVERT, KEEP])
+@pytest.mark.parametrize("call", [HEAR, LOOK, LOOK_SECOND, CONVERT, KEEP, LOOK_SPEAKER, SPEAK, KEEP_SPEAKER])
 def test_an_event_that_names_a_file_of_the_computer_is_refused(client, page, secret, call):
     """The five requests that gave away any file: join, data, deep_link, config, file."""
-    inputs = {HEAR: 1, LOOK: 2, 3: 2, CONVERT: 5, KEEP: 3}[call]
+    inputs = client.count_inputs(call)
     link = os.path.join(page.studio.folder.parent, "..", secret)
     for value in (
         file(secret),
@@ -232,12 +252,17 @@ def test_an_event_that_names_a_file_of_the_computer_is_refused(client, page, sec
 
 @pytest.mark.parametrize("path", [PREDICT, JOIN])
 def test_calls_that_do_not_wait_are_refused_as_well(client, page, secret, path):
-    for number in (SHARE, PITCH, HEAR, 7, 10, 99, -1):
+    in_browser_or_closing = [call["id"] for call in client.calls.values() if not call["backend_fn"]]
+    in_browser_or_closing += [call["id"] for name, call in client.calls.items() if name.endswith(".unload")]
+    assert len(in_browser_or_closing) >= 2
+    for number in (*map(client.number, (SHARE, PITCH, HEAR)), *in_browser_or_closing, 99, -1):
         body = {"data": [[file(secret)], None], "fn_index": number, "session_hash": "abc"}
         assert client.status("POST", path, body) == 403
     assert list_names(page.studio.folder) == []
     assert (
-        client.status("POST", PREDICT, {"data": ["As in the recording"], "fn_index": PITCH, "session_hash": "abc"})
+        client.status(
+            "POST", PREDICT, {"data": ["As in the recording"], "fn_index": client.number(PITCH), "session_hash": "abc"}
+        )
         == 200
     )
 
@@ -249,9 +274,73 @@ def test_gradio_itself_refuses_a_file_of_the_computer(model, secret, monkeypatch
         client = Client(int(page.url.split(":")[2].strip("/")))
         for call, data in ((HEAR, [file(secret)]), (LOOK, [[file(secret)], None])):
             client.call(call, *data)
-        client.ask("POST", PREDICT, {"data": [[file(secret)], None], "fn_index": SHARE, "session_hash": "abc"})
+        client.ask(
+            "POST", PREDICT, {"data": [[file(secret)], None], "fn_index": client.number(SHARE), "session_hash": "abc"}
+        )
         assert list_names(page.studio.folder) == []
         assert client.status("GET", FILE + quote(str(secret))) == 403
+
+
+def test_a_text_is_spoken_over_http(client, page, photo):
+    assert "face that was taken" in client.call(LOOK_SPEAKER, [client.give("b.png", photo)], None)[0]
+    made, shown, told = client.call(SPEAK, f"Hello {TAG}.", "American English", 1, 0.5, 40)
+    status, content, headers = client.ask("GET", FILE + quote(made["path"]))
+    assert (status, content[:4], headers["cache-control"]) == (200, b"RIFF", "no-store")
+    assert "<blockquote>Hello &lt;img" in shown and "<img src=x" not in shown and "of synthetic speech" in told
+    assert [Path(name).suffix for name in list_names(page.studio.folder)] == [".wav"]
+    page.studio.leave("abc")
+    assert list_names(page.studio.folder) == []
+
+
+def test_only_the_field_of_the_text_takes_a_long_one(client, page, photo):
+    """The page serves 5 s of speech: the least limit of a text, 100 characters, is less than that of other fields."""
+    said = client.call(SPEAK, "x" * 100, "American English", 1, 0.5, 40)
+    assert "There is no face yet" in said
+    assert client.join(SPEAK, "x" * 101, "American English", 1, 0.5, 40) == 403
+    assert client.join(SPEAK, "Hello.", "x" * 201, 1, 0.5, 40) == 403
+    page.studio.leave("abc")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ["Hello.", "Klingon", 1, 0.5, 40],
+        ["Hello.", None, 1, 0.5, 40],
+        ["Hello.", "American English", 1e5, 0.5, 40],
+        ["Hello.", "American English", "fast", 0.5, 40],
+        ["Hello.", "American English", None, 0.5, 40],
+        ["Hello.", "American English", 1, "high", 40],
+        ["Hello.", "American English", 1, None, -1],
+        [None, "American English", 1, 0.5, 40],
+        [5, "American English", 1, 0.5, 40],
+        [True, True, True, True, True],
+    ],
+)
+def test_odd_values_of_the_fields_of_a_text_end_in_an_error(client, page, photo, data):
+    client.call(LOOK_SPEAKER, [client.give("b.png", photo)], None)
+    assert client.join(SPEAK, *data) == 200
+    told = client.ask("GET", "/gradio_api/queue/data?session_hash=abc")[1].decode()
+    assert '"process_completed"' in told and "Traceback" not in told
+    page.studio.leave("abc")
+    assert list_names(page.studio.folder) == []
+
+
+def test_an_example_is_a_copy_in_the_folder_that_goes_like_an_upload(client, page):
+    speech, faces, *cleared = client.call(EXAMPLE)
+    assert cleared == [None] * 3 and [Path(speech["path"]).name, len(faces)] == ["speech_man.flac", 1]
+    assert client.call(EXAMPLE)[0]["path"] == speech["path"]  # a copy that is unused is not made again
+    assert list_names(page.studio.folder) == ["face_woman.jpg", "speech_man.flac"]
+    for given in (speech, *faces):
+        path = Path(given["path"])
+        assert path.is_relative_to(page.studio.folder) and client.status("GET", FILE + quote(str(path))) == 200
+        assert client.status("GET", FILE + quote(str(ASSETS / path.name))) == 404
+        assert client.join(HEAR, file(ASSETS / path.name)) == 403
+    assert "of sound" in client.call(HEAR, speech)[0] and "face that was taken" in client.call(LOOK, faces, None)[0]
+    assert "of synthetic speech" in client.call(CONVERT, 50, "The voice's own", 0, 0.5, 40)[1]
+    assert list_names(page.studio.folder) == ["speech_man__face_woman.wav"]
+    assert client.call(EXAMPLE)[0]["path"] != speech["path"]
+    page.studio.leave("abc")
+    assert list_names(page.studio.folder) == []
 
 
 def test_nothing_is_fetched_for_an_event(client, page, monkeypatch):
@@ -442,7 +531,12 @@ def test_what_is_no_event_is_refused(client, body):
     ],
 )
 def test_events_of_another_shape_are_refused(client, changed, status):
-    assert client.status("POST", JOIN, {"data": [None], "fn_index": HEAR, "session_hash": "shape", **changed}) == status
+    assert (
+        client.status(
+            "POST", JOIN, {"data": [None], "fn_index": client.number(HEAR), "session_hash": "shape", **changed}
+        )
+        == status
+    )
 
 
 # other sites
@@ -481,7 +575,12 @@ def test_requests_of_other_sites_are_refused(client, page, headers, status):
     headers = {name: value.format(port=client.port) for name, value in headers.items()}
     before = list_names(page.studio.folder)
     assert client.upload("a.wav", b"x" * 50, **headers)[0] == status
-    assert client.status("POST", JOIN, {"data": [None], "fn_index": HEAR, "session_hash": "site"}, **headers) == status
+    assert (
+        client.status(
+            "POST", JOIN, {"data": [None], "fn_index": client.number(HEAR), "session_hash": "site"}, **headers
+        )
+        == status
+    )
     assert client.status("GET", "/gradio_api/app_id", **headers) == status
     assert status == 200 or list_names(page.studio.folder) == before
 
@@ -499,7 +598,7 @@ def test_names_of_this_machine(name):
 
 
 def test_a_form_of_another_site_cannot_send_events(client):
-    body = json.dumps({"data": [None], "fn_index": HEAR, "session_hash": "form"}).encode()
+    body = json.dumps({"data": [None], "fn_index": client.number(HEAR), "session_hash": "form"}).encode()
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
         assert client.status("POST", JOIN, body, Content_Type=kind) == 415
 

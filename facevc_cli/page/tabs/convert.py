@@ -1,11 +1,12 @@
 """The tab "Convert": speech and a face in, the same words in the face's voice out."""
 
+from pathlib import Path
 from typing import Any
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.pitch import PitchRule
 from facevc_cli.page import views
-from facevc_cli.page.fields import add_person_field, add_voice_sliders, watch_person
+from facevc_cli.page.fields import add_examples, add_person_field, add_voice_sliders, watch_person
 from facevc_cli.page.studio import FIRST, MIXED, SECOND
 from facevc_cli.page.tabs.tab import (
     ALONE,
@@ -22,6 +23,11 @@ from facevc_cli.page.tabs.tab import (
 from facevc_cli.page.uploads import Upload
 
 SEMITONES = 12
+EXAMPLES = {  # speech, and photos
+    "A man's speech, a woman's face": (Path("speech_man.flac"), [Path("face_woman.jpg")]),
+    "A woman's speech, a man's face": (Path("speech_woman.flac"), [Path("face_man.jpg")]),
+    "A woman's speech, an astronaut's face": (Path("speech_woman.flac"), [Path("face_astronaut.jpg")]),
+}
 PITCHES = {"The voice's own": "auto", "As in the recording": "keep", "The voice's own, shifted": "shift"}
 
 
@@ -66,6 +72,7 @@ def build(context: PageContext) -> None:
                 sources=["upload", "microphone"],
                 type="filepath",
                 buttons=["download"],
+                interactive=True,
                 elem_id="speech",
             )
             heard = gr.HTML(elem_id="heard")
@@ -74,6 +81,13 @@ def build(context: PageContext) -> None:
         with gr.Column():
             second = add_person_field(SECOND, "A second person (optional)")
             share = gr.Slider(0, 100, 50, step=5, label="Share of this person, %", visible=False, elem_id="share")
+    add_examples(
+        studio,
+        "example",
+        EXAMPLES,
+        [speech, first.files],
+        [first.camera, second.files, second.camera],
+    )
     pitch = gr.Radio(list(PITCHES), value=next(iter(PITCHES)), label="Pitch", visible=studio.pitched, elem_id="pitch")
     semitones = gr.Slider(-SEMITONES, SEMITONES, 0, step=1, label="Semitones", visible=False, elem_id="semitones")
     sliders = add_voice_sliders()

@@ -75,13 +75,20 @@ def _say_address(found: re.Match[str], british: bool) -> str:
 
 def _say_time(found: re.Match[str], british: bool) -> str:
     hour, minute = int(found["hour"]), int(found["minute"] or "0")
-    half = {"a": " A M", "p": " P M", "": ""}[(found["half"] or "")[:1].lower()]
+    half = {"a": " A M", "p": " P M", "": ""}[(found["half"] or "")[:1].lower()] + _end_sentence(found)
     said = spell_cardinal(hour)
     if found["second"]:
         return f"{said} {_say_minute(minute)} and {spell_cardinal(int(found['second']))} seconds{half}"
     if minute == 0:
         return f"{said}{half}" if half else (f"{said} o'clock" if 1 <= hour <= 12 else f"{said} hundred hours")
     return f"{said} {_say_minute(minute)}{half}"
+
+
+def _end_sentence(found: re.Match[str]) -> str:
+    """The full stop of "3 pm.", and that of "3 p.m." if another sentence seems to follow."""
+    half = found["half"] or ""
+    follows = re.match(r"\s+[\"'(]*[A-Z]", found.string[found.end() :])
+    return "." if half.endswith(".") and ("." not in half[:-1] or follows) else ""
 
 
 def _say_minute(minute: int) -> str:
