@@ -39,7 +39,7 @@ FIRST_SCALE = 0.15  # of a block's output before training
 class LightSizes:
     """The hyper-parameters. Bands, hop and FFT size are those of the mel definition."""
 
-    channels: int = 384
+    channels: int = 320
     blocks: int = 8
     kernel: int = 7
     expansion: int = 3  # channels inside a block, as a multiple

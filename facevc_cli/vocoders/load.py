@@ -32,7 +32,7 @@ def load_vocoder(
     | None, "auto" | HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, because facevc has no
     network for it |
     | "hifigan", "griffin-lim" | this one |
-    | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, HiFi-GAN with config.json, or the
+    | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, HiFi-GAN with config.json, or a
     light vocoder with model.safetensors and config.yaml |
     | an entry point of facevc.vocoders | its object, called with (mel, device) |
 
