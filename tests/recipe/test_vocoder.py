@@ -153,9 +153,9 @@ def test_a_pack_comes_back_exactly_and_damage_is_named(load: Callable[[str], Any
 def make_config(load: Callable[[str], Any], **changes: Any) -> Any:
     training = load("training")
     config = training.Config(sizes=training.LightSizes(channels=8, blocks=1, kernel=3, expansion=1))
-    small = {"steps": 6, "batch_size": 2, "crop_frames": 16, "heard_frames": 16, "log_every": 2, "validate_every": 3}
+    small = {"steps": 6, "batch_size": 2, "crop_frames": 16, "heard_frames": 16, "log_every": 1, "validate_every": 3}
     small |= {"validation_batches": 1, "checkpoint_every": 2, "adversarial_from": 0.4}
-    return replace(config, train=replace(config.train, **small, **changes))
+    return replace(config, train=replace(config.train, **small | changes))
 
 
 def read_losses(run: Path) -> list[dict[str, str]]:

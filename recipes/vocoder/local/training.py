@@ -56,7 +56,8 @@ class TrainConfig(RunConfig):
     adversarial: float = 0.3
     features: float = 2.0
     adversarial_from: float = 0.6  # share of the run
-    heard_frames: int = 32  # of each crop, by the discriminators
+    heard_frames: int = 32  # of a crop, by the discriminators
+    heard_share: float = 0.5  # of a batch, by the discriminators; all take longer than the rest of a step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Config:
 LIMITS: Mapping[str, Limits] = {
     **RUN_LIMITS,
     **dict.fromkeys(("phases", "mel", "adversarial", "features"), (0, None)),
-    "adversarial_from": (0, 1),
+    **dict.fromkeys(("adversarial_from", "heard_share"), (0, 1)),
     "heard_frames": (16, 2**20),
     **dict.fromkeys(("channels", "blocks", "kernel", "expansion"), (1, 4096)),
 }
@@ -158,11 +159,12 @@ class LightTask:
         return loss, {name: value.detach() for name, value in parts.items()}
 
     def _cut(self, made: Tensor, wanted: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Cuts the same part out of both, which the discriminators hear."""
+        """Cuts the same part out of the first crops of both, which the discriminators hear."""
         heard = min(self.t.heard_frames * MEL.hop_samples, made.shape[1])
         spare = made.shape[1] - heard + 1
         start = int(torch.randint(spare, (1,), generator=make_generator(self.seed, step, HEARD_SALT)))
-        return made[:, start : start + heard], wanted[:, start : start + heard]
+        part = slice(max(1, round(self.t.heard_share * len(made)))), slice(start, start + heard)
+        return made[part], wanted[part]
 
     def _train_discriminators(self, made: Tensor, wanted: Tensor) -> Tensor:
         judge = self.auxiliary["discriminators"]
