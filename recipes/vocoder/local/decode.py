@@ -55,6 +55,7 @@ def main() -> None:
     if given.faces is not None:
         with Store(given.faces, "extract-face") as store:
             faces = store.read_vectors("embedding")
+        converter.target_from_embedding(faces[0])  # refuses faces of another embedder
     for number, (utterance, path) in enumerate(recordings):
         if writer.hours >= given.hours:
             break
@@ -71,12 +72,15 @@ def main() -> None:
             start, end = maker.choose_frames(utterance, len(log_mel))
             writer.add(utterance, log_mel[start:end], maker.speak(log_mel, start, end), None)
         except FaceVCError as error:
-            print(f"failed  {path}: {error}", file=sys.stderr)
-            writer.add(utterance, np.zeros((0, MEL.n_mels)), np.zeros(0), None)
+            writer.skip(utterance, error)
+            continue
         if len(writer.done) % SHOW_EVERY == 0:
             print(f"{len(writer.done)} conversions, {writer.hours:.2f} h", file=sys.stderr)
     print(f"{given.out}: {len(writer.done)} conversions, {writer.hours:.2f} h", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FaceVCError as error:
+        sys.exit(str(error))

@@ -1,10 +1,12 @@
 """export.py RUN OUT: write a run's last checkpoint as the folder to bundle, with weights in float16."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
+from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.atomic import atomic_folder
 from facevc_cli.vocoders.light import load_light, read_header, save_light
 
@@ -24,4 +26,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FaceVCError as error:
+        sys.exit(str(error))

@@ -7,6 +7,7 @@ periodic sound in pauses, and seconds of work for a second of sound.
 
 import argparse
 import csv
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from tables import read_held_out
 from torch import Tensor
 
 from facevc_cli import Converter
+from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.dsp.mel import compute_log_mel
 from facevc_cli.evaluation.judges import Judges, choose_judges
@@ -126,4 +128,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FaceVCError as error:
+        sys.exit(str(error))

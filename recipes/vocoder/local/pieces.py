@@ -9,6 +9,7 @@ A line of the index is written after the piece's numbers. So a killed writer goe
 """
 
 import csv
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ FILES |= {"real.i16": (np.int16, MEL.hop_samples)}
 LARGEST = 32767
 EVERY_VALID = 40
 PIECE_FRAMES = 690  # 8 s
+MOST_FAILURES = 20
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,13 @@ def has_pieces(folder: Path, split: str, crop: int) -> bool:
 
 
 class PieceWriter:
-    """Appends pieces. A piece of no frames says that an utterance gave nothing."""
+    """Appends pieces."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, pieces = folder, read_index(folder)
         self.done = {piece.utterance for piece in pieces}
-        self.frames = sum(piece.frames for piece in pieces)
+        self.frames, self.failed_in_a_row = sum(piece.frames for piece in pieces), 0
         for name, (kind, width) in FILES.items():
             path = folder / name
             path.touch()
@@ -97,6 +99,14 @@ class PieceWriter:
             file.write(self._describe(piece) + "\n")
         self.done.add(utterance)
         self.frames += frames
+        self.failed_in_a_row = 0
+
+    def skip(self, utterance: str, error: FaceVCError) -> None:
+        """Says why an utterance gives no piece. It raises the error if many in a row give none: then all would fail."""
+        print(f"failed  {utterance}: {error}", file=sys.stderr)
+        self.failed_in_a_row += 1
+        if self.failed_in_a_row == MOST_FAILURES:
+            raise FaceVCError(f"{MOST_FAILURES} recordings in a row failed; the last one: {error}") from error
 
     @staticmethod
     def _describe(piece: Piece) -> str:

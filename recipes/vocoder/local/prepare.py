@@ -5,7 +5,6 @@ An hour of sound takes 370 MB, and about half an hour on two cores.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -48,12 +47,15 @@ def main() -> None:
             sound = frontend.prepare(load_audio(path, MEL.rate)[0]) * np.float32(draw_gain(utterance, given.seed))
             writer.add(utterance, *maker.cut_sound(utterance, sound))
         except FaceVCError as error:
-            print(f"failed  {os.fspath(path)}: {error}", file=sys.stderr)
-            writer.add(utterance, np.zeros((0, MEL.n_mels)), np.zeros(0), np.zeros(0))
+            writer.skip(utterance, error)
+            continue
         if len(writer.done) % SHOW_EVERY == 0:
             print(f"{len(writer.done)} recordings, {writer.hours:.2f} h", file=sys.stderr)
     print(f"{given.out}: {len(writer.done)} recordings, {writer.hours:.2f} h", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FaceVCError as error:
+        sys.exit(str(error))
