@@ -82,6 +82,20 @@ def test_a_killed_writer_goes_on_where_it_stopped(load: Callable[[str], Any], tm
         assert (stopped / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_recordings_that_fail_are_named_and_many_in_a_row_end_it(
+    load: Callable[[str], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    writer = load("pieces").PieceWriter(tmp_path)
+    for number in range(19):
+        writer.skip(f"u{number}", FaceVCError("too short"))
+    writer.add("good", *make_piece(0, 24))
+    for number in range(19):
+        writer.skip(f"v{number}", FaceVCError("too short"))
+    assert "failed  u0: too short" in capsys.readouterr().err
+    with pytest.raises(FaceVCError, match="20 recordings in a row failed; the last one: too short"):
+        writer.skip("last", FaceVCError("too short"))
+
+
 def test_crops_are_those_of_the_waveforms(load: Callable[[str], Any], tmp_path: Path):
     pieces = load("pieces")
     folder = write_pieces(load, tmp_path / "pieces", 30)

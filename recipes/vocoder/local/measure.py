@@ -112,7 +112,9 @@ def main() -> None:
             save_audio(given.out / kind / vocoder / f"{name}.wav", wav, MEL.rate)
             judged, buzz = resample(wav, MEL.rate, JUDGE_RATE), measure_buzz(wav, reference, MEL.rate)
             row: dict[str, object] = {"kind": kind, "vocoder": vocoder, "name": name, **dict.fromkeys(FIGURES, "")}
-            row |= {"work": round(work, 4), "buzz_db": round(buzz.level_db, 1), "buzzing": round(buzz.share, 4)}
+            row["work"] = round(work, 4)
+            if buzz.pause_frames:
+                row |= {"buzz_db": round(buzz.level_db, 1), "buzzing": round(buzz.share, 4)}
             if judges.naturalness is not None:
                 row["mos"] = round(judges.naturalness.score(judged), 4)
             if judges.dnsmos is not None:

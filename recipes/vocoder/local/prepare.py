@@ -1,7 +1,7 @@
 """prepare.py OUT TABLE...: let HiFi-GAN speak pieces of the recordings, and store them for the training.
 
 Of each recording the script takes one piece of at most 8 s, until there are --hours. It goes on where it stopped.
-An hour of sound takes 370 MB, and about half an hour on two cores.
+An hour of sound takes 370 MB, and 15 to 30 minutes of two cores.
 """
 
 import argparse
