@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from helpers.recipes import run_recipe
 from helpers.repository import RECIPES
@@ -125,6 +126,24 @@ def test_the_teacher_speaks_a_piece_as_it_speaks_the_whole(load: Callable[[str],
     assert end - start == 40 and maker.choose_frames("a", 120) == (start, end) and maker.choose_frames("a", 9) == (0, 9)
     np.testing.assert_allclose(maker.speak(log_mel, start, end), whole[start * 256 : end * 256], atol=1e-6)
     np.testing.assert_allclose(maker.speak(log_mel, 0, 30), whole[: 30 * 256], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_hifigan_speaks_recordings_and_a_broken_one_is_named(load: Callable[[str], Any], tmp_path: Path):
+    for number in range(2):
+        soundfile.write(tmp_path / f"{number}.wav", make_piece(number, 30)[2], RATE)
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    lines = [f"{name},{name}.wav" for name in ("0", "broken", "1")]
+    (tmp_path / "speech.csv").write_text("\n".join(["utterance,path", *lines]) + "\n")
+    run = run_recipe("vocoder", "--out", tmp_path / "out", "--tables", tmp_path / "speech.csv", "--stop-stage", 1)
+    assert run.returncode == 0, run.stderr
+    assert "failed  broken: " in run.stderr
+    found = load("pieces").read_index(tmp_path / "out" / "pieces")
+    assert sorted(piece.utterance for piece in found) == ["0", "1"] and all(piece.real for piece in found)
+    waves = [np.fromfile(tmp_path / "out" / "pieces" / name, np.int16) for name in ("teacher.i16", "real.i16")]
+    assert len(waves[0]) == len(waves[1]) == sum(piece.frames for piece in found) * 256
+    loudness = [np.abs(wave.astype(float)).mean() for wave in waves]
+    assert 0.5 < loudness[0] / loudness[1] < 2  # HiFi-GAN speaks a tone as a tone
 
 
 def test_tables_may_name_paths_or_files_and_splits_hold_out(load: Callable[[str], Any], tmp_path: Path):
