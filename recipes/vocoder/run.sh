@@ -5,7 +5,7 @@
 # run.sh --tables "TABLE..." [--out DIR] [other options]
 #
 #   --tables TABLES    tables of recordings: utterance, and path or file, relative to the table's folder; optional text
-#   --splits TABLE     utterance, split: recordings of the split test train nothing, and stage 6 measures on them; without it, on one in forty
+#   --splits TABLE     utterance or speaker, split: recordings of the split test train nothing, and stage 6 measures on them; without it, on one in forty
 #   --hours H          how much sound HiFi-GAN speaks in stage 1 (4)
 #   --decoded-hours H  how much sound of conversions it speaks in stage 3 (1)
 #   --faces STORE      a store of `facevc extract-face`: stage 3 converts to their voices; default: to the recordings' voices

@@ -158,6 +158,14 @@ def test_tables_may_name_paths_or_files_and_splits_hold_out(load: Callable[[str]
         "z": tmp_path / "s" / "z.wav",
     }
     assert [row["utterance"] for row in tables.read_held_out(given, lambda _: "train", splits)] == ["y"]
+    (tmp_path / "by_speaker.csv").write_text("speaker,utterance,split\ns,,test\n")
+    (tmp_path / "three.csv").write_text("utterance,speaker,path\nu,s,u.wav\nv,t,v.wav\n")
+    by_speaker = [tmp_path / "three.csv"], tmp_path / "by_speaker.csv"
+    assert [name for name, _ in tables.read_recordings(*by_speaker)] == ["v"]
+    assert [row["utterance"] for row in tables.read_held_out(by_speaker[0], str, by_speaker[1])] == ["u"]
+    (tmp_path / "by_speaker.csv").write_text("name,split\ns,test\n")
+    with pytest.raises(SystemExit, match="expected the columns utterance or speaker, and split"):
+        tables.read_recordings(*by_speaker)
     held_out = tables.read_held_out(given, lambda name: "valid" if name == "z" else "train")
     assert [row["utterance"] for row in held_out] == ["z"]
     (tmp_path / "two.csv").write_text("name\nz\n")

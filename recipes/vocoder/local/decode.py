@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("tables", type=Path, nargs="+", help="columns utterance, and path or file")
-    parser.add_argument("--splits", type=Path, help="utterance, split; only those of the split train are used")
+    parser.add_argument("--splits", type=Path, help="utterance or speaker, split; those of the split test are left out")
     parser.add_argument("--faces", type=Path, help="a store of facevc extract-face, whose voices are spoken in")
     parser.add_argument("--checkpoint", type=Path, help="the model that converts (the bundled one)")
     parser.add_argument("--hours", type=float, default=1.0)

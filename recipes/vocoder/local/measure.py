@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("light", type=Path, help="the vocoder's folder")
     parser.add_argument("out", type=Path)
     parser.add_argument("tables", type=Path, nargs="+", help="columns utterance, and path or file; optional text")
-    parser.add_argument("--splits", type=Path, help="utterance, split; those of the split test are used")
+    parser.add_argument("--splits", type=Path, help="utterance or speaker, split; those of the split test are used")
     parser.add_argument("--pictures", type=Path, help="a folder of faces; conversions are measured too")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--judges", choices=("none", "all"), default="all")

@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("tables", type=Path, nargs="+", help="columns utterance, and path or file")
-    parser.add_argument("--splits", type=Path, help="utterance, split; only those of the split train are used")
+    parser.add_argument("--splits", type=Path, help="utterance or speaker, split; those of the split test are left out")
     parser.add_argument("--hours", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")

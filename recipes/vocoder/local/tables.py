@@ -13,28 +13,36 @@ Rows = list[dict[str, str]]
 def read_recordings(tables: Sequence[Path], splits: Path | None = None, seed: int = 0) -> list[tuple[str, Path]]:
     """Lists (utterance, path) of all tables, shuffled, for the training.
 
-    tables: columns utterance, and path or file, relative to the table's folder. splits: utterance, split; those of the
-    split test are left out.
+    tables: columns utterance, and path or file, relative to the table's folder. splits: utterance or speaker, split;
+    those of the split test are left out.
     """
-    held_out = {name for name, split in read_splits(splits).items() if split == "test"}
-    found = {row["utterance"]: Path(row["path"]) for row in read_rows(tables) if row["utterance"] not in held_out}
+    given = read_splits(splits)
+    found = {row["utterance"]: Path(row["path"]) for row in read_rows(tables) if find_split(row, given) != "test"}
     return shuffle(found, seed)
 
 
 def read_held_out(tables: Sequence[Path], choose_split: Callable[[str], str], splits: Path | None = None) -> Rows:
     """Lists rows that train nothing, shuffled: those of the split test, or without splits those of the split valid."""
     given = read_splits(splits)
-    rows = {row["utterance"]: row for row in read_rows(tables)}
     chosen = {
-        name: row
-        for name, row in rows.items()
-        if (given.get(name) == "test" if given else choose_split(name) == "valid")
+        row["utterance"]: row
+        for row in read_rows(tables)
+        if (find_split(row, given) == "test" if given else choose_split(row["utterance"]) == "valid")
     }
     return [row for _, row in shuffle(chosen, 0)]
 
 
 def read_splits(table: Path | None) -> dict[str, str]:
-    return {row["utterance"]: row["split"] for row in read_table(table)} if table is not None else {}
+    """Reads the split of each utterance or speaker."""
+    rows = read_table(table) if table is not None else []
+    try:
+        return {row.get("utterance") or row["speaker"]: row["split"] for row in rows}
+    except KeyError as error:
+        sys.exit(f"{table}: expected the columns utterance or speaker, and split; {error} is missing.")
+
+
+def find_split(row: Mapping[str, str], splits: Mapping[str, str]) -> str | None:
+    return splits.get(row["utterance"]) or splits.get(row.get("speaker", ""))
 
 
 def read_rows(tables: Sequence[Path]) -> Rows:
