@@ -19,7 +19,7 @@ VOCODERS = Plugins(
     ("auto", "hifigan", "griffin-lim"),
     "the path of a checkpoint or its folder",
 )
-_WEIGHTS = frozenset({".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
+_WEIGHTS = frozenset({".safetensors", ".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
 
 
 def load_vocoder(
@@ -32,7 +32,8 @@ def load_vocoder(
     | None, "auto" | HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, because facevc has no
     network for it |
     | "hifigan", "griffin-lim" | this one |
-    | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, or HiFi-GAN with config.json |
+    | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, HiFi-GAN with config.json, or a
+    light vocoder with model.safetensors and config.yaml |
     | an entry point of facevc.vocoders | its object, called with (mel, device) |
 
     FaceVCError if there is no such vocoder, if a file is damaged or missing, or if the vocoder was trained on another
@@ -94,9 +95,13 @@ def load_from_path(path: Path, mel: str) -> Vocoder:
     if not configs:
         raise FaceVCError(
             f"{folder}: a vocoder checkpoint needs its config beside it: config.yml for one of the ParallelWaveGAN "
-            "repository, config.json for a HiFi-GAN generator. Copy it there."
+            "repository, config.json for a HiFi-GAN generator, config.yaml for a light vocoder. Copy it there."
         )
     checkpoint = find_checkpoint(folder) if path.is_dir() else path
+    if checkpoint.suffix == ".safetensors":
+        from facevc_cli.vocoders.light import load_light  # safetensors, yaml
+
+        return load_light(folder, mel)
     config = configs[0]
     if len(configs) > 1:  # both kinds in one folder: theirs are .pkl
         json_wanted = checkpoint.suffix != ".pkl"

@@ -1,0 +1,116 @@
+"""The light vocoder: what it refuses, where its frames lie, and that windows make no seams."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from helpers.vocoders import write_light
+from torch.nn.functional import pad
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.vocoders import vocode_long, vocode_many
+from facevc_cli.vocoders.light import LightGenerator, LightSizes, load_light
+from facevc_cli.vocoders.load import load_vocoder
+
+TINY = LightSizes(channels=16, blocks=2, kernel=5, expansion=2)
+HIFIGAN = MEL_DEFINITIONS["hifigan"]
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "expected 'vocoder: light' of format 1, found 'light' of format 2"),
+        ({"vocoder": "heavy"}, "expected 'vocoder: light'"),
+        ({"audio": None}, "audio: expected dict, found None"),
+        ({"step": "many"}, "step: expected int"),
+        ({"audio": {**HIFIGAN.as_settings(), "rate": 24000}}, "rate 24000 instead of 22050"),
+        ({"sizes": {"chanels": 16}}, "has no setting 'chanels'"),
+        ({"sizes": {"channels": "16"}}, "channels: expected int"),
+        ({"sizes": {"channels": 16, "blocks": 2, "kernel": 5, "expansion": 0}}, "expansion: expected at most"),
+        ({"sizes": {"channels": 16, "blocks": 2, "kernel": 4, "expansion": 2}}, "kernel 4 is even"),
+        ({"sizes": {"channels": 16384, "blocks": 200, "kernel": 5, "expansion": 100}}, "does not fit the generator"),
+        ({"sizes": {"channels": 16, "blocks": 3, "kernel": 5, "expansion": 2}}, "does not fit the generator"),
+        ({"weights_sha256": "0" * 64}, "the file is damaged or of another training"),
+    ],
+)
+def test_a_contradiction_is_refused(tmp_path: Path, changes: dict[str, object], message: str):
+    folder = write_light(tmp_path / "light", TINY)
+    change_config(folder, **changes)
+    with pytest.raises(FaceVCError, match=message) as caught:
+        load_light(folder, "hifigan")
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_damage_is_refused(tmp_path: Path):
+    folder = write_light(tmp_path / "light", TINY)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])
+    with pytest.raises(FaceVCError, match="the file is damaged"):
+        load_light(folder, "hifigan")
+    weights.unlink()
+    with pytest.raises(FaceVCError, match="found no file"):
+        load_light(folder, "hifigan")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path):
+    folder = write_light(tmp_path / "light", TINY, spoil=True)
+    with pytest.raises(FaceVCError, match=r"'leave\.bias' holds NaN or infinity"):
+        load_light(folder, "hifigan")
+
+
+def test_log_mels_of_another_definition_are_refused(tmp_path: Path):
+    folder = write_light(tmp_path / "light", TINY)
+    with pytest.raises(FaceVCError, match="trained on other log-mels than the mel definition 'fvmvc'"):
+        load_vocoder(folder, "fvmvc")
+
+
+def test_frames_lie_where_the_log_mels_frames_lie():
+    """The STFT of the log-mel's definition, inverted, is the waveform again, to its first and last sample."""
+    wav = torch.randn(1, 20 * 256, generator=torch.Generator().manual_seed(0))
+    framed = pad(wav[None], (384, 384), mode="reflect")[0]
+    window = torch.hann_window(1024)
+    spectrum = torch.stft(framed, 1024, 256, window=window, center=False, return_complex=True).transpose(1, 2)
+    found = LightGenerator(TINY, HIFIGAN).invert(spectrum)
+    assert found.shape == wav.shape
+    torch.testing.assert_close(found, wav, atol=1e-5, rtol=0)
+
+
+def test_its_context_is_the_reach_of_its_layers(tmp_path: Path):
+    vocoder = load_light(write_light(tmp_path / "light", TINY), "hifigan")
+    assert vocoder.context_frames == 3 * 2 + 2  # three convolutions of 5 frames, then frames that overlap
+    log_mel = torch.randn(60, 80, generator=torch.Generator().manual_seed(0))
+    before = vocoder(log_mel)
+    log_mel[30] += 1
+    changed = (vocoder(log_mel) != before).nonzero()
+    assert (30 - 8) * 256 <= int(changed.min()) < (30 - 7) * 256
+    assert (30 + 8) * 256 <= int(changed.max()) < (30 + 9) * 256
+
+
+@pytest.mark.parametrize("frames", [1, 2, 17, 100, 333])
+def test_windows_equal_the_whole(tmp_path: Path, frames: int):
+    vocoder = load_light(write_light(tmp_path / "light", TINY), "hifigan")
+    log_mel = torch.randn(frames, 80, generator=torch.Generator().manual_seed(1)) * 2 - 5
+    whole = vocoder(log_mel)
+    assert whole.shape == (frames * 256,) and whole.std() > 1e-3
+    torch.testing.assert_close(vocode_long(vocoder, log_mel, chunk_frames=30), whole, atol=1e-6, rtol=0)
+    several = vocode_many(vocoder, [log_mel, torch.cat([log_mel] * 13), log_mel], batch=2)
+    torch.testing.assert_close(several[0], whole, atol=1e-6, rtol=0)
+    assert [len(wav) for wav in several] == [frames * 256, 13 * frames * 256, frames * 256]
+
+
+def test_a_folder_a_file_in_it_and_half_precision_load(tmp_path: Path):
+    exact = load_vocoder(write_light(tmp_path / "light", TINY), "hifigan")
+    half_folder = write_light(tmp_path / "half", TINY, dtype=torch.float16)
+    half = load_vocoder(str(half_folder / "model.safetensors"), "hifigan")
+    assert half.name.startswith("light ") and half.name != exact.name
+    assert all(p.dtype == torch.float32 and not p.requires_grad for p in half.parameters())
+    log_mel = torch.randn(40, 80, generator=torch.Generator().manual_seed(2)) * 2 - 5
+    torch.testing.assert_close(half(log_mel), exact(log_mel), atol=5e-3, rtol=0)
