@@ -70,6 +70,8 @@ def _draw(benchmark: BenchmarkConfig, known_sources: list[Line], labels: list[Li
     if benchmark.conversions.pairs is not None:
         raise UsageError("--protocol draws sources and faces, and --pairs names them. Leave one of the two out.")
     protocol = load_protocol(benchmark.protocol)
+    if protocol.is_spoken:
+        raise UsageError(f"--protocol {benchmark.protocol} is about texts. Pass it to 'facevc speak'.")
     return lambda sources, faces: draw(protocol, sources, faces, known_sources, labels, benchmark.seed)
 
 

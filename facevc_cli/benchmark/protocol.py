@@ -27,6 +27,11 @@ class SourceCounts:
 
 
 @dataclass(frozen=True)
+class TextCounts:
+    count: int = 0
+
+
+@dataclass(frozen=True)
 class TargetCounts:
     people: int = 0  # per gender
     images: int = 0  # per person
@@ -44,26 +49,25 @@ class ReferenceCounts:
 class Protocol:
     """Every drawn utterance is converted to every drawn image.
 
-    So sources of each gender meet targets of each gender.
+    So sources of each gender meet targets of each gender. A protocol of speaking has texts instead of sources.
     """
 
     name: str
     sources: SourceCounts = field(default_factory=SourceCounts)
     targets: TargetCounts = field(default_factory=TargetCounts)
     references: ReferenceCounts = field(default_factory=ReferenceCounts)
+    texts: TextCounts = field(default_factory=TextCounts)
+
+    @property
+    def is_spoken(self) -> bool:
+        return self.texts.count > 0
 
     @property
     def conversions(self) -> int:
         """The number of conversions of one system, without baselines."""
         genders = len(GENDERS)
-        return (
-            genders
-            * self.sources.speakers
-            * self.sources.utterances
-            * genders
-            * self.targets.people
-            * self.targets.images
-        )
+        sources = self.texts.count or genders * self.sources.speakers * self.sources.utterances
+        return sources * genders * self.targets.people * self.targets.images
 
 
 def list_protocols() -> list[str]:
@@ -97,7 +101,9 @@ def load_protocol(name_or_path: str) -> Protocol:
 
 def _check(protocol: Protocol, where: str) -> None:
     counts: dict[str, Any] = dataclasses.asdict(protocol)
-    for group in ("sources", "targets"):
+    if counts["texts"]["count"] and (counts["sources"]["speakers"] or counts["sources"]["utterances"]):
+        raise FaceVCError(f"{where}: expected sources or texts, found both. Remove one of the two lines.")
+    for group in ("texts" if counts["texts"]["count"] else "sources", "targets"):
         for key, value in counts[group].items():
             if value < 1:
                 raise FaceVCError(
@@ -162,6 +168,35 @@ def draw(
             "pass a protocol of your own as a YAML file."
         )
     return _sort_by_id(kept_sources), _sort_by_id(kept_faces)
+
+
+def draw_spoken(
+    protocol: Protocol, texts: Sequence[str], faces: Sequence[Named], about_targets: Sequence[Row], seed: int
+) -> tuple[list[str], list[Named]]:
+    """Draws the texts, by their ids and in their order, and the faces of a protocol of speaking.
+
+    FaceVCError gives the expected and the found number of what is too small.
+    """
+    people, count = _group_by_person(faces, about_targets, protocol.references.least), protocol.texts.count
+    lacks = [f"expected {count} texts, found {len(texts)}"] if len(texts) < count else []
+    kept: list[Named] = []
+    for gender in GENDERS:
+        shown = {who: found for who, found in people[gender].items() if len(found) >= protocol.targets.images}
+        lacks += _describe_lack(
+            "target people", gender, protocol.targets.people, len(shown), _describe_target_needs(protocol)
+        )
+        if not lacks:
+            rng = random.Random(f"{seed} {gender}")
+            for person in rng.sample(sorted(shown), protocol.targets.people):
+                kept += rng.sample(_sort_by_id(shown[person]), protocol.targets.images)
+    if lacks:
+        raise FaceVCError(
+            f"protocol {protocol.name}: the data cannot fill it: {'; '.join(lacks)} ({len(people[''])} of the "
+            "people have no gender in the table). Add texts or faces, or rows to the table of labels (target, "
+            "gender, references), or pass a protocol of your own as a YAML file."
+        )
+    chosen = set(random.Random(f"{seed} texts").sample(sorted(texts), count))
+    return [text for text in texts if text in chosen], _sort_by_id(kept)
 
 
 def limit_references(protocol: Protocol, references: Sequence[str], seed: int) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from facevc_cli.cli import options as opt
+from facevc_cli.cli.benchmark_options import LABELS, SYSTEM
 from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.convert import run_batch
 from facevc_cli.cli.convert_options import OutputOptionFields
@@ -24,6 +26,9 @@ SPEED = "0.5 (slow) to 2 (fast)."
 PAUSE = "Seconds of silence after a paragraph. A sentence gets half of it, a line .3 of it."
 HOW = "What makes the voice: the conversion, the engine's own timbre near the voice, or first that and then both."
 
+PROTOCOL = "Draw texts and faces as a benchmark does: face-tts or a YAML file. Needs --labels."
+
+_benchmark = partial(Option, rich_help_panel="Benchmark")
 _speech = partial(Option, rich_help_panel="Speech")
 _how = partial(_speech, "--how", metavar="convert|timbre|both", parser=make_choice_parser(choices.How))
 
@@ -38,6 +43,10 @@ class SpeakOptions(OutputOptionFields):
     speed: Annotated[float, _speech("--speed", help=SPEED)] = 1.0
     pause: Annotated[float, _speech("--pause", metavar="SECONDS", help=PAUSE)] = 0.5
     how: Annotated[choices.How, _how(help=HOW)] = "convert"
+    protocol: Annotated[str | None, _benchmark("--protocol", metavar="NAME_OR_YAML", help=PROTOCOL)] = None
+    labels: Annotated[Path | None, _benchmark("--labels", metavar="TABLE.csv", help=LABELS)] = None
+    system: Annotated[str | None, _benchmark("--system", metavar="NAME", help=SYSTEM)] = None
+    seed: opt.Seed = 0
 
 
 @register_command("Use", 12)
@@ -54,6 +63,8 @@ def speak(options: SpeakOptions) -> None:
         facevc speak --text story.md --face faces/ -o spoken/ --speed .9
 
         facevc speak --text lines.csv -o spoken/
+
+        facevc speak --text texts.csv --face faces/ -o benchmark/ --protocol face-tts --labels people.csv
 
         facevc speak "Hello." --engine espeak --voice speech.wav -o hello.wav
     """
@@ -81,6 +92,10 @@ def speak(options: SpeakOptions) -> None:
                     texts=tuple(read_text_from_stdin() if text == "-" else text for text in texts),
                     text_files=tuple(options.text_files or ()),
                     narrator=settings,
+                    protocol=options.protocol,
+                    labels=options.labels,
+                    system=options.system,
+                    seed=options.seed,
                 ),
                 reporter,
             ),

@@ -6,10 +6,15 @@ from pathlib import Path
 
 from facevc_cli.batch.plan import Plan, check_targets, check_voice_options, note_old_fields, pair_all, request_targets
 from facevc_cli.batch.run import ConvertConfig, make_conversions
-from facevc_cli.conversion.voice_request import FACE_SUFFIXES, TargetRequest
+from facevc_cli.benchmark.labels import describe_targets
+from facevc_cli.benchmark.protocol import draw_spoken, load_protocol
+from facevc_cli.conversion.voice_request import FACE_SUFFIXES, Named, TargetRequest
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.files.inputs import find_files
+from facevc_cli.files.tables import read_table
+from facevc_cli.manifest.contract import COLUMNS
+from facevc_cli.manifest.manifest import Line
 from facevc_cli.speaking.narrator import Narrator, NarratorSettings
 from facevc_cli.speaking.spoken_text import SpokenText, make_spoken_text
 from facevc_cli.speaking.text_files import NamedText, read_texts
@@ -26,11 +31,17 @@ class SpeakConfig:
     texts: tuple[str, ...] = ()
     text_files: tuple[Path, ...] = ()
     narrator: NarratorSettings = field(default_factory=NarratorSettings)
+    protocol: str | None = None  # a name or YAML file; it draws from the texts and faces that were found
+    labels: Path | None = None  # table: target, gender, references, and any other columns about targets
+    system: str | None = None  # the system's name in the manifest; None: the model's name
+    seed: int = 0  # of the protocol's draw
 
 
 def run(config: SpeakConfig, reporter: Reporter = SILENT) -> Summary:
     """Writes the speech. If the output is a folder, also writes `manifest.csv` and `addresses.safetensors`."""
-    return make_conversions(plan_speech(config, reporter), config.conversions, reporter, stage=STAGE)
+    return make_conversions(
+        plan_speech(config, reporter), config.conversions, reporter, system=config.system, stage=STAGE
+    )
 
 
 def plan_speech(config: SpeakConfig, reporter: Reporter = SILENT) -> Plan:
@@ -48,6 +59,9 @@ def plan_speech(config: SpeakConfig, reporter: Reporter = SILENT) -> Plan:
     narrator = Narrator(config.narrator)
     narrator.check()
     pictures = find_files([*given.faces, *own], FACE_SUFFIXES, reporter) if given.faces or own else []
+    labels = read_table(config.labels, ["target"]) if config.labels else []
+    if config.protocol is not None:
+        named, pictures = _draw(config, named, pictures, labels)
     targets = request_targets(pictures, given.voices, given.voice_options, reporter)
     sources = [make_spoken_text(text.id, text.name, text.cues, narrator) for text in named]
     for source in sources:
@@ -57,7 +71,12 @@ def plan_speech(config: SpeakConfig, reporter: Reporter = SILENT) -> Plan:
         source.id: {"transcript": " ".join(source.text.split()), **source.about, "how": config.narrator.how}
         for source in sources
     }
-    return Plan(pair_all(sources, targets, naming, asked, given.limit), sources=columns)
+    rows = pair_all(sources, targets, naming, asked, given.limit)
+    about = {}
+    if config.labels:
+        written = [column for column in COLUMNS if column not in ("gender", "references")]
+        about = describe_targets(config.labels, labels, {row.person for row in rows}, written, reporter)
+    return Plan(rows, about, columns)
 
 
 def _check(config: SpeakConfig) -> None:
@@ -74,6 +93,21 @@ def _check(config: SpeakConfig) -> None:
             f"--how timbre does without the conversion, which {needed} needs. Leave one of the two out, or choose "
             "--how both."
         )
+
+
+def _draw(
+    config: SpeakConfig, named: Sequence[NamedText], pictures: list[Named], labels: Sequence[Line]
+) -> tuple[list[NamedText], list[Named]]:
+    """Chooses texts and pictures as the protocol says."""
+    protocol = load_protocol(config.protocol or "")
+    if not protocol.is_spoken:
+        raise UsageError(f"--protocol {config.protocol} is about recordings. Pass it to 'facevc benchmark'.")
+    if config.labels is None:
+        raise UsageError("--protocol draws people by gender. Pass --labels TABLE.csv as well.")
+    if any(text.faces for text in named):
+        raise UsageError("--protocol draws the faces, and a table of texts names its own. Leave one of the two out.")
+    texts, chosen = draw_spoken(protocol, [text.id for text in named], pictures, labels, config.seed)
+    return [text for text in named if text.id in texts], chosen
 
 
 def _read_texts(config: SpeakConfig) -> list[NamedText]:

@@ -22,7 +22,19 @@ from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store
 
 MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"
-NAMES = ("toy", "lrs3", "starter", "benchmark", "parallel", "faces", "cmpc", "vocoder")
+NAMES = (
+    "toy",
+    "lrs3",
+    "starter",
+    "benchmark",
+    "parallel",
+    "faces",
+    "cmpc",
+    "vocoder",
+    "crema-d",
+    "grid",
+    "voxceleb",
+)
 
 
 def make_clips(out: Path, *options: object) -> None:

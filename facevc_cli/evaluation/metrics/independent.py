@@ -1,9 +1,9 @@
-"""Consistency and leakage by the independent speaker judges, which trained no model here."""
+"""Figures by the independent speaker judges, which trained no model here."""
 
 from collections.abc import Sequence
 
 from facevc_cli.evaluation.bootstrap import Terms
-from facevc_cli.evaluation.metrics import consistency, leakage
+from facevc_cli.evaluation.metrics import consistency, leakage, voice_control
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import Metric
 from facevc_cli.evaluation.speaker_judges.registry import INDEPENDENT
@@ -34,6 +34,6 @@ def make_independent(metric: Metric, judge: str) -> Metric:
 METRICS = tuple(
     make_independent(metric, judge)
     for judge in INDEPENDENT
-    for metric in (*consistency.METRICS, *leakage.METRICS)
+    for metric in (*consistency.METRICS, *leakage.METRICS, *voice_control.METRICS)
     if metric.name not in OMITTED
 )

@@ -31,6 +31,7 @@ from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.manifest.conversion import Conversion
+from facevc_cli.synthesis.text.normalise import normalise as normalise_spoken
 
 Unit = Literal["word", "character"]
 PACKAGED = "packaged"  # Whisper base, int8-ready, in two registry packages
@@ -41,6 +42,7 @@ REPEATING = 2.4  # from this compression ratio on, Whisper's own decoding consid
 SPARSE = 2.0  # characters per second; nobody speaks more slowly, so below it Whisper may have stopped at a pause
 DOUBTED = -1.0  # below this mean ln probability of its tokens, Whisper's own decoding doubts a text
 WINDOW_SAMPLES = 30 * JUDGE_RATE  # Whisper's window
+MADE_FROM_TEXT = "text_sha256"  # the column of results of 'facevc speak'
 APOSTROPHES = "'’ʼ＇"
 
 
@@ -198,11 +200,20 @@ def measure_errors(
     for conversion in conversions:
         reference = conversion.transcript or (texts[conversion.source].text if conversion.source in texts else "")
         if part(conversion) in texts:
-            errors, units = count_errors(reference, texts[part(conversion)].text, unit)
+            heard = texts[part(conversion)].text
+            if MADE_FROM_TEXT in conversion.about and texts[part(conversion)].language == "en":
+                reference, heard = spell_out(reference), spell_out(heard)  # one may have "$5", the other its words
+            errors, units = count_errors(reference, heard, unit)
             if units:
                 terms.append((errors / units, conversion))
                 lengths.append(float(units))
     return Terms.of(terms, lengths)
+
+
+@lru_cache(maxsize=1 << 16)
+def spell_out(text: str) -> str:
+    """Write an English text as it is spoken: numbers, money, dates and abbreviations in words."""
+    return normalise_spoken(text).text
 
 
 def count_errors(reference: str, heard: str, unit: Unit) -> tuple[int, int]:
@@ -233,7 +244,8 @@ METRICS = (
         name="WER",
         better="lower",
         definition="Word errors in a recogniser's text of the conversion, divided by the number of words in the "
-        "transcript. Without a transcript, its text of the source is the reference.",
+        "transcript. Without a transcript, its text of the source is the reference. English results of "
+        "speak are compared with numbers in words.",
         measure=_make_measure("word"),
         scale=SHARE,
     ),

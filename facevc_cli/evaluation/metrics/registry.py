@@ -16,6 +16,7 @@ from facevc_cli.evaluation.metrics import (
     naturalness,
     opinions,
     pairs,
+    voice_control,
 )
 from facevc_cli.evaluation.metrics.metric import Metric, check_added
 
@@ -27,6 +28,7 @@ _FILES = (
     matching,
     f0_deviation,
     leakage,
+    voice_control,
     independent,
     intelligibility,
     naturalness,

@@ -12,7 +12,9 @@ from facevc_cli.benchmark.protocol import (
     ReferenceCounts,
     SourceCounts,
     TargetCounts,
+    TextCounts,
     draw,
+    draw_spoken,
     limit_references,
     list_protocols,
     load_protocol,
@@ -98,7 +100,7 @@ def test_a_file_that_is_off(tmp_path, text, message):
 
 
 def test_an_unknown_protocol_names_those_there_are():
-    with pytest.raises(FaceVCError, match="'papre': expected one of held-out, hyface, paper, or a YAML file"):
+    with pytest.raises(FaceVCError, match="'papre': expected one of face-tts, held-out, hyface, paper, or a YAML file"):
         load_protocol("papre")
 
 
@@ -191,3 +193,40 @@ def test_references_are_limited_by_the_seed():
     assert len(kept) == 10 and kept == sorted(kept) and set(kept) < set(names)
     assert limit_references(SMALL, names[::-1], 0) == kept != limit_references(SMALL, names, 1)
     assert limit_references(SMALL, names[:3] * 2, 0) == names[:3]
+
+
+# protocols of speaking
+
+SPOKEN = Protocol("spoken", targets=TargetCounts(2, 2), texts=TextCounts(3))
+
+
+def test_a_protocol_has_sources_or_texts(tmp_path):
+    path = tmp_path / "both.yaml"
+    path.write_text("sources: {speakers: 1}\ntexts: {count: 2}\ntargets: {people: 1, images: 1}\n")
+    with pytest.raises(FaceVCError, match="expected sources or texts, found both"):
+        load_protocol(str(path))
+
+
+def test_every_lack_of_a_spoken_protocol_is_named():
+    seen, known = pictures(2, 2, references=0)
+    with pytest.raises(FaceVCError) as error:
+        draw_spoken(SPOKEN, ["a", "b"], seen, [row for row in known if row["target"] != "t-male-1"], 0)
+    said = str(error.value)
+    assert "expected 3 texts, found 2; expected 2 male target people with 2 images, found 1 (1 of the people" in said
+
+
+def test_a_spoken_draw_is_balanced_keeps_the_order_and_depends_on_the_seed():
+    seen, known = pictures(5, 3, references=0)
+    texts = [f"text-{i}" for i in (3, 1, 4, 0, 2)]
+    draws = [draw_spoken(SPOKEN, texts, seen, known, seed) for seed in range(20)]
+    for said, faces in draws:
+        assert len(said) == 3 and said == [text for text in texts if text in said]
+        assert len(faces) == 8 and sum("-female-" in who for who in people_of(faces)) == 2 == len(people_of(faces)) / 2
+    assert draws[0] == draw_spoken(SPOKEN, texts, seen[::-1], known[::-1], 0)
+    assert len({tuple(said) for said, _ in draws}) > 3 and len({tuple(faces) for _, faces in draws}) > 10
+
+
+def test_face_tts_counts_what_it_says():
+    protocol = load_protocol("face-tts")
+    assert protocol.is_spoken and protocol.conversions == 20 * 24 * 2 == 960
+    assert not load_protocol("paper").is_spoken

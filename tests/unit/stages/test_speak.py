@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+from helpers.networks import FakeEmbedder
 from helpers.pictures import draw_face
 from helpers.reporters import Notes
 from helpers.sounds import recording
@@ -11,11 +12,14 @@ from helpers.speech_engines import replace_engine
 from facevc_cli.batch.run import ConvertConfig
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.evaluation.judges import Judges
+from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
 from facevc_cli.files.image import save_image
-from facevc_cli.files.tables import read_table
+from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.provenance.metadata import read_provenance
 from facevc_cli.speaking.narrator import NarratorSettings
 from facevc_cli.speaking.speaker import Speaker
+from facevc_cli.stages import evaluate
 from facevc_cli.stages.speak import SpeakConfig, plan_speech, run
 
 
@@ -33,7 +37,9 @@ def folder(tmp_path, analyser, voice_embedder):
 
 @pytest.fixture
 def speak(folder, model, engine):
-    def call(*texts, faces=("anna.jpg",), files=(), output="out", narrator=None, reporter=None, **options):
+    def call(
+        *texts, faces=("anna.jpg",), files=(), output="out", narrator=None, reporter=None, benchmark=None, **options
+    ):
         conversions = ConvertConfig(
             sources=(),
             output=folder / output,
@@ -44,6 +50,7 @@ def speak(folder, model, engine):
             **options,
         )
         config = SpeakConfig(
+            **benchmark or {},
             conversions=conversions,
             texts=texts,
             text_files=tuple(folder / file for file in files),
@@ -197,3 +204,58 @@ def test_register_and_age_reach_the_voice(speak, folder, engine):
     feminine = VoiceOptions(register="feminine", age="30")
     assert speak("Hi.", narrator={"how": "timbre"}, voice_options=feminine, output="other").done == 1
     assert not np.array_equal(engine.sketch[0].dvector, engine.sketch[1].dvector)
+
+
+# as a benchmark
+
+
+@pytest.fixture
+def benchmark(folder):
+    """Three people of each gender with two pictures each, their labels, and a protocol of 2 texts x 4 people x 2."""
+    rows = []
+    for i in range(6):
+        for k in range(2):
+            save_image(folder / f"faces/p{i}/{k}.jpg", draw_face(i))
+        rows.append({"target": f"p{i}", "gender": "female" if i % 2 else "male", "group": f"g{i}"})
+    write_table(folder / "people.csv", rows)
+    (folder / "small.yaml").write_text("texts: {count: 2}\ntargets: {people: 2, images: 2}\n")
+    return {"protocol": str(folder / "small.yaml"), "labels": folder / "people.csv"}
+
+
+def test_what_a_protocol_refuses(speak, folder, benchmark):
+    with pytest.raises(UsageError, match="Pass --labels"):
+        speak("Hi.", faces=("faces",), benchmark={**benchmark, "labels": None})
+    with pytest.raises(UsageError, match="--protocol paper is about recordings. Pass it to 'facevc benchmark'"):
+        speak("Hi.", faces=("faces",), benchmark={**benchmark, "protocol": "paper"})
+    with pytest.raises(FaceVCError, match="expected 2 texts, found 1"):
+        speak("Hi.", faces=("faces",), benchmark=benchmark)
+    (folder / "lines.csv").write_text("id,text,face\none,Hi.,bert.jpg\ntwo,Ho.,\n")
+    with pytest.raises(UsageError, match="draws the faces, and a table of texts names its own"):
+        speak(files=("lines.csv",), faces=("faces",), benchmark=benchmark)
+
+
+def test_two_systems_stand_side_by_side_in_one_evaluation_and_one_listening_test(speak, folder, benchmark):
+    texts = ("Hi, you.", "It costs $5.", "Well, no.")
+    for name, speed in (("slow", 0.8), ("fast", 1.2)):
+        summary = speak(
+            *texts,
+            faces=("faces",),
+            benchmark={**benchmark, "system": name},
+            name=f"{name}/{{source}}__{{target}}.wav",
+            narrator={"speed": speed},
+        )
+        assert summary.done == 2 * 4 * 2
+    rows = list(rows_of(folder).values())
+    assert len(rows) == 32 and all(row["group"] == f"g{row['target'][1:]}" for row in rows)
+    drawn = [{(row["source_id"], row["face"]) for row in rows if row["system"] == name} for name in ("slow", "fast")]
+    assert drawn[0] == drawn[1] and len(drawn[0]) == 16  # one seed, one draw
+    config = evaluate.EvaluateConfig(
+        manifest=folder / "out", jobs=1, listening_test=folder / "test.html", listening_items=4
+    )
+    found = evaluate.run(config, judges=Judges(embedder=FakeEmbedder(), gender=PitchGenderJudge())).data
+    for name in ("slow", "fast"):
+        counts = {metric: found["systems"][name][metric]["n"] for metric in ("GA", "SHO", "SDO", "SSC", "SSD")}
+        # 2 texts x 8 images; 2 texts x 4 people; 2 texts x (28 - 4) pairs of images; 8 images; 8 x 6 images of others
+        assert counts == {"GA": 16, "SHO": 8, "SDO": 48, "SSC": 8, "SSD": 48}
+    assert "slow - fast" in found["differences"] and "leakage" not in found["systems"]["slow"]
+    assert "data:" in (folder / "test.html").read_text()

@@ -221,3 +221,13 @@ def test_words_for_genders():
         "",
         "",
     ]
+
+
+def test_results_of_speak_are_compared_with_numbers_in_words():
+    spoken = conversion("s", "a", "1", transcript="It costs $5.", about={"text_sha256": "0"})
+    told = conversion("s", "a", "1", transcript="It costs $5.")
+    texts = {"s-a-1": Transcript("It costs five dollars", "en")}
+    assert intelligibility.measure_errors([spoken], texts, "word").values.tolist() == [0.0]
+    assert intelligibility.measure_errors([told], texts, "word").values.tolist() == [2 / 3]  # "5" is no "five"
+    other = {"s-a-1": Transcript("It costs five dollars", "de")}
+    assert intelligibility.measure_errors([spoken], other, "word").values.tolist() == [2 / 3]
