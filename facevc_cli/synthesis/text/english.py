@@ -233,7 +233,7 @@ RULES: tuple[Rule, ...] = (
         ),
         _say_time,
     ),
-    (_compile(r"\b(?P<hour>1?\d)(?P<minute>)(?P<second>)\s?(?P<half>[aApP]\.?[mM]\b\.?)"), _say_time),
+    (_compile(r"\b(?P<hour>1?\d)(?:\.(?P<minute>[0-5]\d))?(?P<second>)\s?(?P<half>[aApP]\.?[mM]\b\.?)"), _say_time),
     (_compile(rf"\b({_MONTH})\b\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}})\b)?(?![:.]\d)"), _say_month_day),
     (_compile(rf"\b(the )?(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTH})\b(?:\.?,?\s+(\d{{4}})\b)?"), _say_day_month),
     (

@@ -55,6 +55,7 @@ def test_no_text_takes_long(text):
         ("5 March 1905", "the fifth of March, nineteen oh five"),
         ("in 1999, the 1990s, the '80s", "in nineteen ninety-nine, the nineteen nineties, the eighties"),
         ("3:30 pm, 9:00, 9 a.m.", "three thirty P M, nine o'clock, nine A M"),
+        ("at 3.30 p.m. or 9.05am", "at three thirty P M or nine oh five A M"),
         ("at 3:45 pm. A man", "at three forty-five P M. A man"),
         ("at 3 p.m. Then 4 p.m. and 5pm.", "at three P M. Then four P M and five P M."),
         ("15:05", "fifteen oh five"),
