@@ -14,7 +14,6 @@ from facevc_cli.core.errors import UsageError
 from facevc_cli.synthesis.kokoro.model import ASSETS
 
 KNOTS = (0, 1, 2, 4, 7, 12, 20, 32, 50, 80, 130, 210, 340, 509)  # numbers of symbols whose styles are kept
-GENDERS = {"f": "female", "m": "male"}
 
 
 @cache
@@ -39,8 +38,3 @@ def interpolate(kept: np.ndarray, tokens: int) -> np.ndarray:
     place = float(np.interp(tokens, KNOTS, range(len(KNOTS))))
     low = min(int(place), len(KNOTS) - 2)
     return kept[low] + (kept[low + 1] - kept[low]) * np.float32(place - low)
-
-
-def get_gender(voice: str) -> str:
-    """Returns the gender of a voice. The second letter of its name says it, as in af_heart."""
-    return GENDERS[voice[1]]

@@ -10,7 +10,7 @@ from facevc_cli.synthesis.kokoro.engine import KokoroSynthesiser
 from facevc_cli.synthesis.kokoro.model import NEEDED, find_tokens, load_symbols, split_phonemes
 from facevc_cli.synthesis.kokoro.phonemes import find_foreign_words, find_language, load_phonemiser
 from facevc_cli.synthesis.kokoro.timbre import PROSODIES, choose_prosody, fit_timbre, load_map
-from facevc_cli.synthesis.kokoro.voices import KNOTS, choose_style, get_gender, interpolate, load_styles
+from facevc_cli.synthesis.kokoro.voices import KNOTS, choose_style, interpolate, load_styles
 from facevc_cli.synthesis.synthesiser import Manner, Synthesiser
 from facevc_cli.voices.sketch import VoiceSketch
 
@@ -39,7 +39,6 @@ def test_the_styles_are_kokoros_own_at_the_knots_and_between_them_in_between():
     np.testing.assert_array_equal(choose_style("af_heart", 20), heart[KNOTS.index(20)])
     np.testing.assert_allclose(choose_style("af_heart", 26), (heart[6] + heart[7]) / 2, atol=1e-6)
     np.testing.assert_array_equal(interpolate(heart, 5000), heart[-1])
-    assert (get_gender("af_heart"), get_gender("bm_george")) == ("female", "male")
     for language, voices in PROSODIES.items():
         assert find_language(language).voice in voices and voices.keys() <= styles.keys()
 
