@@ -15,7 +15,6 @@ from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.traits import check_traits
 from facevc_cli.conversion.voice_request import VoiceOptions
-from facevc_cli.conversion.voice_spec import VoiceSpec
 from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -209,17 +208,6 @@ def _convert_waiting(
     pitch, traits = config.voice_options.parse_pitch(), config.voice_options.parse_traits()
     resolver = VoiceResolver(converter, config.temperature, addresses, tally.reporter, pitch, traits)
     model = converter.checkpoint
-    told: set[VoiceSpec] = set()
-
-    def describe_reading(spec: VoiceSpec) -> dict[str, str]:
-        """Describes what the face is read as. Tells the user once about each face that is hard to read."""
-        reading = resolver.read_voice(spec)
-        if reading is None:
-            return {}
-        if reading.is_doubtful and traits.register is None and spec not in told:
-            told.add(spec)
-            tally.reporter.note(reading.advise(str(spec)))
-        return reading.describe()
 
     def save(job: Job, wav: np.ndarray) -> None:
         source, spec = job.source, job.voice_spec
@@ -240,7 +228,8 @@ def _convert_waiting(
         if error:
             columns |= {"status": "failed", "reason": str(error)}
         else:
-            columns |= {"status": "done", "seconds": f"{seconds:.3f}", **describe_reading(job.voice_spec)}
+            reading = resolver.read_voice(job.voice_spec)
+            columns |= {"status": "done", "seconds": f"{seconds:.3f}", **(reading.describe() if reading else {})}
         for line in jobs[job]:
             manifest.put(line | pick_file_columns(columns))
         if manifest.is_due():

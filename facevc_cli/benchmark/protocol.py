@@ -156,8 +156,7 @@ def draw(
             continue
         for speaker in chosen:
             kept_sources += rng.sample(_sort_by_id(spoken[speaker]), wanted.utterances)
-        for person in rng.sample(free, protocol.targets.people):
-            kept_faces += rng.sample(_sort_by_id(shown[person]), protocol.targets.images)
+        kept_faces += _draw_images(rng, free, shown, protocol.targets)
     if lacks:
         unknown = (
             f"{len(speakers[''])} of the speakers and {len(people[''])} of the people have no gender in the tables"
@@ -186,9 +185,7 @@ def draw_spoken(
             "target people", gender, protocol.targets.people, len(shown), _describe_target_needs(protocol)
         )
         if not lacks:
-            rng = random.Random(f"{seed} {gender}")
-            for person in rng.sample(sorted(shown), protocol.targets.people):
-                kept += rng.sample(_sort_by_id(shown[person]), protocol.targets.images)
+            kept += _draw_images(random.Random(f"{seed} {gender}"), sorted(shown), shown, protocol.targets)
     if lacks:
         raise FaceVCError(
             f"protocol {protocol.name}: the data cannot fill it: {'; '.join(lacks)} ({len(people[''])} of the "
@@ -197,6 +194,14 @@ def draw_spoken(
         )
     chosen = set(random.Random(f"{seed} texts").sample(sorted(texts), count))
     return [text for text in texts if text in chosen], _sort_by_id(kept)
+
+
+def _draw_images(
+    rng: random.Random, people: Sequence[str], images: Mapping[str, Sequence[Named]], counts: TargetCounts
+) -> list[Named]:
+    """Draws as many people as the counts say, and as many images of each."""
+    drawn = rng.sample(people, counts.people)
+    return [image for person in drawn for image in rng.sample(_sort_by_id(images[person]), counts.images)]
 
 
 def limit_references(protocol: Protocol, references: Sequence[str], seed: int) -> list[str]:

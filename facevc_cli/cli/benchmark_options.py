@@ -19,14 +19,16 @@ SYSTEM = "The system's name in the manifest. Default: the model's."
 
 _benchmark = partial(Option, rich_help_panel="Benchmark")
 _table = partial(_benchmark, metavar="TABLE.csv")
+Labels = Annotated[Path | None, _table("--labels", help=LABELS)]
+System = Annotated[str | None, _benchmark("--system", metavar="NAME", help=SYSTEM)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions(ConvertOptions):
     baselines: Annotated[list[str] | None, _benchmark("--baseline", metavar="NAME", help=BASELINE)] = None
     degrade: Annotated[list[str] | None, _benchmark("--degrade", metavar="KIND=VALUE,...", help=DEGRADE)] = None
-    labels: Annotated[Path | None, _table("--labels", help=LABELS)] = None
+    labels: Labels = None
     sources_table: Annotated[Path | None, _table("--sources", help=SOURCES)] = None
     protocol: Annotated[str | None, _benchmark("--protocol", metavar="NAME_OR_YAML", help=PROTOCOL)] = None
-    system: Annotated[str | None, _benchmark("--system", metavar="NAME", help=SYSTEM)] = None
+    system: System = None
     seed: opt.Seed = 0

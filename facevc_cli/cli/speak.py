@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.benchmark_options import LABELS, SYSTEM
+from facevc_cli.cli.benchmark_options import Labels, System
 from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.convert import run_batch
 from facevc_cli.cli.convert_options import OutputOptionFields
@@ -25,10 +25,8 @@ LANGUAGE = "en-us, en-gb, es, or another that the engine speaks."
 SPEED = "0.5 (slow) to 2 (fast)."
 PAUSE = "Seconds of silence after a paragraph. A sentence gets half of it, a line .3 of it."
 HOW = "What makes the voice: the conversion, the engine's own timbre near the voice, or first that and then both."
-
 PROTOCOL = "Draw texts and faces as a benchmark does: face-tts or a YAML file. Needs --labels."
 
-_benchmark = partial(Option, rich_help_panel="Benchmark")
 _speech = partial(Option, rich_help_panel="Speech")
 _how = partial(_speech, "--how", metavar="convert|timbre|both", parser=make_choice_parser(choices.How))
 
@@ -43,9 +41,11 @@ class SpeakOptions(OutputOptionFields):
     speed: Annotated[float, _speech("--speed", help=SPEED)] = 1.0
     pause: Annotated[float, _speech("--pause", metavar="SECONDS", help=PAUSE)] = 0.5
     how: Annotated[choices.How, _how(help=HOW)] = "convert"
-    protocol: Annotated[str | None, _benchmark("--protocol", metavar="NAME_OR_YAML", help=PROTOCOL)] = None
-    labels: Annotated[Path | None, _benchmark("--labels", metavar="TABLE.csv", help=LABELS)] = None
-    system: Annotated[str | None, _benchmark("--system", metavar="NAME", help=SYSTEM)] = None
+    protocol: Annotated[
+        str | None, Option("--protocol", metavar="NAME_OR_YAML", help=PROTOCOL, rich_help_panel="Benchmark")
+    ] = None
+    labels: Labels = None
+    system: System = None
     seed: opt.Seed = 0
 
 

@@ -38,6 +38,7 @@ class VoiceResolver:
         self.reporter, self.pitch, self.traits = reporter, pitch, traits
         self._targets: dict[VoiceSpec, Target | FaceVCError] = {}  # before the rules
         self._finished: dict[VoiceSpec, Target] = {}
+        self._readings: dict[VoiceSpec, VoiceReading | None] = {}
         self._embeddings: dict[tuple[Path, str], np.ndarray | FaceVCError] = {}  # by file and degradation
 
     def resolve(self, spec: VoiceSpec) -> Target:
@@ -50,8 +51,15 @@ class VoiceResolver:
     def read_voice(self, spec: VoiceSpec) -> VoiceReading | None:
         """Reads what the voice sounds like before the rules. None unless it comes from a picture. Errors as in
         `resolve`.
+
+        The reporter is told once of each voice whose register is doubtful, unless the rule says which it gets.
         """
-        return self.converter.read_voice(self._find_target(spec)) if spec.has_pictures else None
+        if spec not in self._readings:
+            target = self._find_target(spec)
+            reading = self._readings[spec] = self.converter.read_voice(target) if spec.has_pictures else None
+            if reading is not None and reading.is_doubtful and self.traits.register is None:
+                self.reporter.note(reading.advise(str(spec)))
+        return self._readings[spec]
 
     def _find_target(self, spec: VoiceSpec) -> Target:
         if spec not in self._targets:
@@ -101,7 +109,7 @@ class VoiceResolver:
         """Forgets other files, and all voices of pictures and mixes, because these are quickly made again."""
         kept = set(files)
         self._embeddings = {place: found for place, found in self._embeddings.items() if place[0] in kept}
-        self._finished = {}
+        self._finished, self._readings = {}, {}
         self._targets = {
             spec: found
             for spec, found in self._targets.items()

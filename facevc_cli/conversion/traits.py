@@ -103,7 +103,7 @@ def follow_face(model: ConversionModel, target: Target, face: FaceReading | None
         return target
     heard = load_trait_reader().read(target.speaker[0])
     agrees = is_feminine(heard.register) == (face.feminine > MIDDLE)
-    rule = TraitRule(None if agrees else face.feminine, min(max(face.age_years, YOUNGEST), OLDEST))
+    rule = TraitRule(None if agrees else face.feminine, face.age_years)
     return replace(steer_target(model, target, rule, ""), face=face)
 
 

@@ -20,15 +20,8 @@ from facevc_cli.files.tables import make_relative_path, read_table, write_table
 from facevc_cli.manifest.contract import ADDRESSES, COLUMNS, DONE, MANIFEST, READING_COLUMNS, SEPARATOR
 
 LOCK = ".manifest.lock"
-FILE_COLUMNS = (
-    "status",
-    "seconds",
-    "model",
-    "vocoder",
-    *READING_COLUMNS,
-    "key",
-    "reason",
-)  # all rows of one file share these
+# all rows of one file share these
+FILE_COLUMNS = ("status", "seconds", "model", "vocoder", *READING_COLUMNS, "key", "reason")
 PATHS = ("converted", "source", "face", "voice", "driver")
 NEEDED = ("converted", "status", "key")  # earlier versions wrote these too
 SAVING_SHARE = 0.05  # share of the time that may be spent on saving

@@ -12,7 +12,7 @@ from facevc_cli.page import views
 from facevc_cli.page.examples import copy_example
 from facevc_cli.page.people import Card, Person, Photo
 from facevc_cli.page.studio import Studio
-from facevc_cli.page.tabs.tab import ALONE, RAW, make_toast, read_page_id
+from facevc_cli.page.tabs.tab import ALONE, KEPT_S, RAW, make_toast, read_page_id
 from facevc_cli.page.uploads import Upload
 
 
@@ -69,6 +69,19 @@ def add_voice_sliders(name: str = "") -> VoiceSliders:
     )
     age = gr.Slider(YOUNGEST, OLDEST, 40, step=1, label="Age of the voice, years", visible=False, elem_id=f"{name}age")
     return VoiceSliders(register, age, gr.HTML(elem_id=f"{name}reading"))
+
+
+def add_result(name: str = "") -> Any:
+    """Adds the player of a finished file. name: begins the element's id."""
+    import gradio as gr
+
+    return gr.Audio(
+        label="Result (synthetic speech)",
+        type="filepath",
+        interactive=False,
+        buttons=["download"],
+        elem_id=f"{name}result",
+    )
 
 
 def add_examples(
@@ -135,6 +148,13 @@ def watch_person(
     looked = gr.on([field.files.change, field.camera.change], look, [field.files, field.camera], field.seen, **RAW)
     shown = [sliders.register, sliders.age, sliders.told]
     looked.then(read, share or gr.State(0.0), shown, show_progress="hidden", **ALONE)
+
+
+def render_made(seconds: float, took_s: float) -> str:
+    """Say in HTML how long a result is, how long it took, and how long it is kept."""
+    return views.render_note(
+        f"{seconds:.1f} s of synthetic speech, made in {took_s:.1f} s. Kept here for {KEPT_S // 60} minutes."
+    )
 
 
 def render_person(person: Person) -> str:

@@ -45,14 +45,10 @@ def build(studio: Studio, model: str) -> Any:
     context = PageContext(studio, model)
     with gr.Blocks(title="facevc", analytics_enabled=False, delete_cache=(SWEPT_EVERY_S, KEPT_S)) as page:
         gr.Markdown(INTRODUCTION)
-        tabs = find_tabs()
-        if len(tabs) == 1:
-            tabs[0].build(context)
-        else:
-            with gr.Tabs():
-                for tab in tabs:
-                    with gr.Tab(tab.title):
-                        tab.build(context)
+        with gr.Tabs():
+            for tab in find_tabs():
+                with gr.Tab(tab.title):
+                    tab.build(context)
         page.unload(leave)
     page.queue(max_size=WAITING, api_open=False)
     page.state_session_capacity = MOST_PAGES

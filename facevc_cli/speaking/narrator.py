@@ -19,6 +19,7 @@ LONGEST_PAUSE_S = 10.0
 SILENT_DB = -45.0  # quieter than the sentence's peak by this: the engine's own silence at both ends
 MARGIN_S = 0.03  # kept of that silence
 FRAME_S = 0.01
+MOST_NAMED = 8  # words of a message about what was left out
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,12 @@ def describe_text(text: str) -> str:
     """Quotes the beginning of a text, for messages."""
     line = " ".join(text.split())
     return repr(line if len(line) <= 40 else f"{line[:37]}...")
+
+
+def list_left_out(words: Sequence[str]) -> str:
+    """Lists the first words of those that were not said, for messages."""
+    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
+    return f"{', '.join(words[:MOST_NAMED])}{more}"
 
 
 def trim_silence(wav: np.ndarray, rate: int) -> np.ndarray:

@@ -15,12 +15,11 @@ from facevc_cli.files.inputs import find_files
 from facevc_cli.files.tables import read_table
 from facevc_cli.manifest.contract import COLUMNS
 from facevc_cli.manifest.manifest import Line
-from facevc_cli.speaking.narrator import Narrator, NarratorSettings
+from facevc_cli.speaking.narrator import Narrator, NarratorSettings, list_left_out
 from facevc_cli.speaking.spoken_text import SpokenText, make_spoken_text
 from facevc_cli.speaking.text_files import NamedText, read_texts
 
 STAGE = "speak"
-MOST_NAMED = 8  # words of a note about what was left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +148,8 @@ def _note_left_out(source: SpokenText, reporter: Reporter) -> None:
         words += source.narrator.split(cue.text).left_out
     words = list(dict.fromkeys(words))
     if words:
-        more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
         language = source.narrator.settings.manner.language
         reporter.note(
             f"{source.id}: not said, because {source.narrator.engine.name} cannot say it in {language}: "
-            f"{', '.join(words[:MOST_NAMED])}{more}"
+            f"{list_left_out(words)}"
         )

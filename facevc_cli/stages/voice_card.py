@@ -56,9 +56,8 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
     check_traits(converter.model, traits, converter.checkpoint.config.name)
     tally = Tally(reporter)
     reporter.begin(1, "cards", STAGE)
-    target, reading = resolver.resolve(spec), resolver.read_voice(spec)
-    if reading is not None and reading.is_doubtful and traits.register is None:
-        reporter.note(reading.advise(str(spec)))
+    target = resolver.resolve(spec)
+    resolver.read_voice(spec)  # tells of a doubtful register
     save_card(config.output, converter.make_card(target, _list_origin(spec, resolver), config.temperature))
     tally.complete(config.output.name)
     return tally.summarise(

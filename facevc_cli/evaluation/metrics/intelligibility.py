@@ -1,6 +1,5 @@
 """WER and CER: a recogniser's text of a conversion, compared with the transcript or with its text of the source."""
 
-import os
 import re
 import shutil
 import unicodedata
@@ -30,6 +29,7 @@ from facevc_cli.evaluation.metrics.metric import (
 from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.hashes import hash_file
+from facevc_cli.files.packaged import find_cache_folder
 from facevc_cli.manifest.conversion import Conversion
 from facevc_cli.synthesis.text.normalise import normalise as normalise_spoken
 
@@ -146,7 +146,7 @@ def join_packaged_whisper() -> Path:
 
     The first use joins it and checks its sha256.
     """
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevc" / "whisper-base"
+    root = find_cache_folder() / "whisper-base"
     if not is_whisper_packaged():
         raise FaceVCError(
             "the packaged recogniser needs faster-whisper, rapidfuzz and Whisper base. "

@@ -6,7 +6,6 @@ from facevc_cli.faces.crops import cut_level, find_landmarks, load_landmark_pred
 from facevc_cli.faces.detection import DLIB_WEIGHTS, find_weights, load_dlib
 
 NETWORK = "dlib_face_recognition_resnet_model_v1.dat"
-DLIB_DIM = 128
 
 
 class DlibEmbedder:

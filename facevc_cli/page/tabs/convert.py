@@ -6,13 +6,19 @@ from typing import Any
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.pitch import PitchRule
 from facevc_cli.page import views
-from facevc_cli.page.fields import add_examples, add_person_field, add_voice_sliders, watch_person
+from facevc_cli.page.fields import (
+    add_examples,
+    add_person_field,
+    add_result,
+    add_voice_sliders,
+    render_made,
+    watch_person,
+)
 from facevc_cli.page.studio import FIRST, MIXED, SECOND
 from facevc_cli.page.tabs.tab import (
     ALONE,
     AT_ONCE,
     DOWNLOAD,
-    KEPT_S,
     NOTICE,
     RAW,
     PageContext,
@@ -53,11 +59,7 @@ def build(context: PageContext) -> None:
             made = studio.convert(read_page_id(request), percent / 100, rule, register, age)
         except FaceVCError as error:
             raise make_toast(error) from error
-        told = (
-            f"{made.seconds:.1f} s of synthetic speech, made in {made.took_s:.1f} s. Kept here for {KEPT_S // 60} "
-            "minutes."
-        )
-        return str(made.path), views.render_note(told)
+        return str(made.path), render_made(made.seconds, made.took_s)
 
     def keep(percent: float, register: float, age: float, request: gr.Request) -> str:
         try:
@@ -96,13 +98,7 @@ def build(context: PageContext) -> None:
         press = gr.Button("Convert", variant="primary", scale=3, elem_id="convert")
         wish = gr.Button("Keep this voice as a card", elem_id="keep")
     card = gr.File(visible=False)
-    result = gr.Audio(
-        label="Result (synthetic speech)",
-        type="filepath",
-        interactive=False,
-        buttons=["download"],
-        elem_id="result",
-    )
+    result = add_result()
     told = gr.HTML(views.render_note(f"Model: {context.model}."), elem_id="told")
 
     speech.change(hear, speech, heard, **RAW)

@@ -8,11 +8,17 @@ from typing import Any
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import install_command
 from facevc_cli.page import views
-from facevc_cli.page.fields import add_examples, add_person_field, add_voice_sliders, watch_person
+from facevc_cli.page.fields import (
+    add_examples,
+    add_person_field,
+    add_result,
+    add_voice_sliders,
+    render_made,
+    watch_person,
+)
 from facevc_cli.page.tabs.tab import (
     ALONE,
     DOWNLOAD,
-    KEPT_S,
     NOTICE,
     PageContext,
     make_toast,
@@ -20,6 +26,7 @@ from facevc_cli.page.tabs.tab import (
     register_tab,
 )
 from facevc_cli.page.text_speech import VOICE, WHO, SpokenResult, TextSpeech
+from facevc_cli.speaking.narrator import list_left_out
 from facevc_cli.synthesis.synthesiser import FASTEST, SLOWEST
 
 LANGUAGES = {"American English": "en-us", "British English": "en-gb", "Spanish": "es"}
@@ -34,7 +41,6 @@ EXAMPLES = {  # text, and photos
         [Path("face_astronaut.jpg")],
     ),
 }
-MOST_NAMED = 8  # words that are named of those that were not said
 SYNTHESIS_SHARE = 0.7  # of the time, for the progress bar
 
 
@@ -98,13 +104,7 @@ def build(context: PageContext) -> None:
         wish = gr.Button("Keep this voice as a card", elem_id="speak-keep")
     card = gr.File(visible=False)
     spoken = gr.HTML(elem_id="spoken")
-    result = gr.Audio(
-        label="Result (synthetic speech)",
-        type="filepath",
-        interactive=False,
-        buttons=["download"],
-        elem_id="speak-result",
-    )
+    result = add_result("speak-")
     told = gr.HTML(
         views.render_note(f"Model: {context.model}. Engine: {speech.narrator.engine.name}."), elem_id="speak-told"
     )
@@ -133,11 +133,7 @@ def make_reporter(progress: Callable[..., Any]) -> Callable[[int, int], None]:
 
 def render_result(made: SpokenResult) -> str:
     """Says in HTML what was made, and what was left out."""
-    told = (
-        f"{made.seconds:.1f} s of synthetic speech, made in {made.took_s:.1f} s. Kept here for {KEPT_S // 60} minutes."
-    )
+    told = render_made(made.seconds, made.took_s)
     if not made.left_out:
-        return views.render_note(told)
-    more = f" and {len(made.left_out) - MOST_NAMED} more" if len(made.left_out) > MOST_NAMED else ""
-    said = f"Not said, because the engine cannot say it: {', '.join(made.left_out[:MOST_NAMED])}{more}."
-    return views.render_note(told) + views.render_failure(said)
+        return told
+    return told + views.render_failure(f"Not said, because the engine cannot say it: {list_left_out(made.left_out)}.")

@@ -38,28 +38,27 @@ class Tab:
     title: str
     position: int
     build: Callable[[PageContext], None]  # adds the fields to the open gradio.Tab
-    is_usable: Callable[[], bool] = lambda: True  # whether this installation has what the tab needs
 
 
 _TABS: dict[str, Tab] = {}
 
 
-def register_tab(title: str, position: int, is_usable: Callable[[], bool] = lambda: True) -> Callable[..., Any]:
+def register_tab(title: str, position: int) -> Callable[..., Any]:
     """Marks a function as the builder of a tab. The arguments are those of `Tab`."""
 
     def register(build: Callable[[PageContext], None]) -> Callable[[PageContext], None]:
-        _TABS[title] = Tab(title=title, position=position, build=build, is_usable=is_usable)
+        _TABS[title] = Tab(title=title, position=position, build=build)
         return build
 
     return register
 
 
 def find_tabs() -> list[Tab]:
-    """Imports all files of this folder, and returns the usable tabs in their order."""
+    """Imports all files of this folder, and returns their tabs in their order."""
     package = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")
-    return sorted((tab for tab in _TABS.values() if tab.is_usable()), key=lambda tab: tab.position)
+    return sorted(_TABS.values(), key=lambda tab: tab.position)
 
 
 def read_page_id(request: Any) -> str:
