@@ -18,6 +18,8 @@ import soundfile
 from helpers.recipes import run_recipe, table
 from helpers.repository import RECIPES
 
+from facevc_cli.files.audio import load_audio
+
 LOCAL, CONF = RECIPES / "parallel" / "local", RECIPES / "parallel" / "conf"
 VOICES = ("af_a", "af_b", "bf_c", "ef_d", "am_e", "am_f", "bm_g", "em_h")
 
@@ -167,7 +169,7 @@ class Tone:
 
     def speak(self, phonemes: str, timbre: dict[str, float], prosody: dict[str, float]) -> np.ndarray:
         self.spoken += 1
-        time_s = np.arange(120 * len(phonemes)) / 24000
+        time_s = np.arange(600 * len(phonemes)) / 24000
         return 0.5 * np.sin(2 * np.pi * (100 + 100 * sum(timbre.values())) * time_s).astype(np.float32)
 
 
@@ -217,10 +219,10 @@ def test_a_plan_is_the_seeds(load: Callable[[str], SimpleNamespace]) -> None:
 
 
 def test_a_stopped_run_goes_on_where_it_was(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
-    hours = 20 / 3600
+    hours = 100 / 3600
     whole = make(load, tmp_path / "whole", Tone(), hours)
-    assert sum(float(row["seconds"]) for row in whole) >= 20
-    assert sum(float(row["seconds"]) for row in whole[:-3]) < 20
+    assert sum(float(row["seconds"]) for row in whole) >= 100
+    assert sum(float(row["seconds"]) for row in whole[:-3]) < 100
     with pytest.raises(KeyboardInterrupt):
         make(load, tmp_path / "stopped", Tone(), hours, stop_after=7)  # in the third text
     left = tmp_path / "stopped" / "speech"
@@ -241,9 +243,9 @@ def test_a_stopped_run_goes_on_where_it_was(load: Callable[[str], SimpleNamespac
 
 
 def test_what_another_plan_made_is_made_again(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
-    make(load, tmp_path, Tone(), 5 / 3600)
+    make(load, tmp_path, Tone(), 25 / 3600)
     tone = Tone()
-    rows = make(load, tmp_path, tone, 5 / 3600, seed=1)
+    rows = make(load, tmp_path, tone, 25 / 3600, seed=1)
     assert tone.spoken == len(rows)
     assert table(tmp_path / "index.csv") == rows
 
@@ -251,7 +253,7 @@ def test_what_another_plan_made_is_made_again(load: Callable[[str], SimpleNamesp
 def test_recordings_of_a_text_are_of_one_length_and_listed(
     load: Callable[[str], SimpleNamespace], tmp_path: Path
 ) -> None:
-    rows = make(load, tmp_path, Tone(), 15 / 3600)
+    rows = make(load, tmp_path, Tone(), 75 / 3600)
     for _, group in itertools.groupby(rows, lambda row: row["text_id"]):
         assert len({soundfile.info(tmp_path / row["file"]).frames for row in group}) == 1
     (tmp_path / "timbres.json").write_text(json.dumps({"timbres": []}))
@@ -271,6 +273,32 @@ def test_recordings_of_a_text_are_of_one_length_and_listed(
         and load("tables").is_valid("es00039")
         and not load("tables").is_valid("en00020")
     )
+
+
+def test_recordings_of_a_text_lose_the_same_silence(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    rate, draw = 24000, np.random.default_rng(0)
+    paths = [tmp_path / "early.wav", tmp_path / "late.wav"]
+    noise = 0.3 * draw.normal(size=2 * rate).clip(-2, 2)
+    for path, (first, last) in zip(paths, [(0.10, 1.60), (0.30, 1.90)], strict=True):
+        time_s = np.arange(2 * rate) / rate
+        soundfile.write(path, np.where((time_s > first) & (time_s < last), noise, 0), rate)
+    assert load("cut").cut_together(paths)
+    frames = {soundfile.info(path).frames / rate for path in paths}
+    assert len(frames) == 1 and frames.pop() == pytest.approx(1.30, abs=0.11)  # .30 to 1.60 s, and two half frames
+    frontend = load("cut").FRONTEND
+    for path in paths:
+        wav, _ = load_audio(path, frontend.definition.rate)
+        assert frontend.find_bounds(wav) == (0, len(wav))
+
+
+def test_recordings_that_share_too_little_are_left_out(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:
+    rate, paths = 24000, [tmp_path / "first.wav", tmp_path / "second.wav"]
+    tone = 0.5 * np.sin(2 * np.pi * 200 * np.arange(2 * rate) / rate)
+    soundfile.write(paths[0], np.where(np.arange(2 * rate) < rate, tone, 0), rate)
+    soundfile.write(paths[1], np.where(np.arange(2 * rate) < rate, 0, tone), rate)
+    before = [path.read_bytes() for path in paths]
+    assert not load("cut").cut_together(paths)
+    assert [path.read_bytes() for path in paths] == before
 
 
 def test_unequal_lengths_are_refused(load: Callable[[str], SimpleNamespace], tmp_path: Path) -> None:

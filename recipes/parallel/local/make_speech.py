@@ -24,6 +24,7 @@ from typing import Protocol
 
 import numpy as np
 import soundfile
+from cut import cut_together
 from kokoro import Kokoro
 from speech_plan import LANGUAGES, TextPlan, plan_texts
 
@@ -70,7 +71,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 def find_made(plan: TextPlan, speech: Path) -> list[Row] | None:
     """Find the rows of a text that an earlier run made by the same plan; None if there are none.
 
-    An empty list: the text is too long.
+    An empty list: the text is too long, or too little of it is heard in every timbre.
     """
     index = speech / plan.text_id / "index.csv"
     if not index.is_file():
@@ -80,25 +81,32 @@ def find_made(plan: TextPlan, speech: Path) -> list[Row] | None:
     return rows if [(row["text"], row["prosody"], row["timbre"]) for row in rows] in (planned, []) else None
 
 
+def describe_recording(path: Path, timbre: str, plan: TextPlan) -> Row:
+    """Returns the row of the index for a finished recording."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    seconds, file = f"{soundfile.info(path).frames / RATE_HZ:.4f}", f"speech/{plan.text_id}/{path.name}"
+    values = (path.stem, plan.text_id, timbre, plan.prosody_name, plan.language, file, seconds, digest, plan.text)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
 def make_text(plan: TextPlan, timbres: dict[str, dict[str, float]], speaker: Speaker, speech: Path) -> list[Row]:
     """Speak one text in all of its timbres. Its folder appears when it is complete."""
     phonemes = speaker.phonemise(plan.text, plan.language)
     part, folder = speech / f".{plan.text_id}.{os.getpid()}.tmp", speech / plan.text_id
     part.mkdir(parents=True)
-    rows = []
+    paths: dict[str, Path] = {}
     for timbre in plan.timbres if speaker.count_tokens(phonemes) <= MOST_TOKENS else ():
         wav = speaker.speak(phonemes, timbres[timbre], plan.prosody)
         if not np.isfinite(wav).all():
             raise ValueError(f"{plan.text_id} in timbre {timbre}: the sound has values that are not finite.")
-        name = f"{plan.text_id}_{timbre}"
-        path = part / f"{name}.flac"
-        soundfile.write(path, wav, RATE_HZ)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        seconds, file = f"{len(wav) / RATE_HZ:.4f}", f"speech/{plan.text_id}/{path.name}"
-        values = (name, plan.text_id, timbre, plan.prosody_name, plan.language, file, seconds, digest, plan.text)
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
-    if len(lengths := sorted({row["seconds"] for row in rows})) > 1:
-        raise ValueError(f"{plan.text_id}: expected recordings of one length, found {', '.join(lengths)} s.")
+        paths[timbre] = part / f"{plan.text_id}_{timbre}.flac"
+        soundfile.write(paths[timbre], wav, RATE_HZ)
+    lengths = {path: soundfile.info(path).frames for path in paths.values()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{plan.text_id}: expected recordings of one length, found {sorted(set(lengths.values()))}.")
+    if paths and not cut_together(list(paths.values())):
+        paths = {}
+    rows = [describe_recording(path, timbre, plan) for timbre, path in paths.items()]
     write_rows(part / "index.csv", rows)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
@@ -119,13 +127,12 @@ def collect(results: Iterable[tuple[list[Row], bool]], hours: float, out: Path) 
     for rows, made in results:
         index += rows
         total_h += sum_hours(rows)
-        if made:
+        if made and rows:
             made_h += sum_hours(rows)
             write_rows(out / "index.csv", index)
-            speed = (time.monotonic() - started) / max(1e-9, made_h * 3600)
-            name = rows[0]["text_id"] if rows else "a text that is too long"
+            speed = (time.monotonic() - started) / (made_h * 3600)
             print(
-                f"{name}: {total_h:.3f} of {hours:g} h, {speed:.2f} s for a second of sound, "
+                f"{rows[0]['text_id']}: {total_h:.3f} of {hours:g} h, {speed:.2f} s for a second of sound, "
                 f"{max(0.0, hours - total_h) * speed:.1f} h left",
                 flush=True,
             )
