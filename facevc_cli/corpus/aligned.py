@@ -31,7 +31,8 @@ def find_partners(
         if len(frames) > 1:
             raise FaceVCError(
                 f"{path}: the utterances of text {text!r} have {min(frames)} to {max(frames)} frames in "
-                f"{features.path}, so they are not aligned. Give another text_id to utterances that differ."
+                f"{features.path}, so they are not aligned. Give another text_id to utterances that differ. If only "
+                "their silence differs, which extraction trims, cut them as recipes/parallel/local/cut.py does."
             )
         for row in group if len(group) > 1 else ():
             partners[row] = np.array([other for other in group if other != row])
