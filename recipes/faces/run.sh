@@ -49,6 +49,7 @@ fi
 
 if stage_is 5 "measure"; then
     python3 "$here/local/measure.py" "$data" "$out/features" "$out/originals.safetensors" "$out/fused.safetensors"
+    python3 "$here/local/worst.py" "$data" "$out/features" "$out/originals.safetensors" "$out/fused.safetensors" "$out/worst.png"
 fi
 
 if stage_is 6 "changed pictures and time, of the installed embedder"; then
