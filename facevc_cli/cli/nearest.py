@@ -36,8 +36,9 @@ def nearest(
 ) -> None:
     """Rank which faces fit a voice, or which voices fit a face, by what the model knows of each.
 
-    The rank says what fits, not who a person is. The bundled model knows gender and a little of age. Within one gender
-    and age it is no better than chance. A run of 'train --preset cmpc' can be the --checkpoint, too.
+    The rank says what fits, not who a person is. The bundled matcher knows gender and a little of age. Within one
+    gender and age it is hardly better than chance. With a voice card, or with --checkpoint, the model that converts
+    ranks. A run of 'train --preset cmpc' can be the --checkpoint, too.
 
     Examples:
 

@@ -1,6 +1,9 @@
 """Stand-ins for the face and voice networks, which take seconds to load."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,9 +33,24 @@ class FakeEmbedder:
         return np.linspace(-1, 1, 256, dtype=np.float32) * np.abs(wav).max()
 
 
-def replace_face_analyser(patch: pytest.MonkeyPatch, analyser: object) -> None:
+class WideAnalyser:
+    """What another one sees, with as many numbers as the embedder `fused` gives."""
+
+    def __init__(self, analyser: FakeAnalyser) -> None:
+        self.analyser = analyser
+
+    def analyse(self, image: np.ndarray) -> FaceObservation:
+        seen = self.analyser.analyse(image)
+        return replace(seen, embedding=np.resize(seen.embedding, 162))
+
+
+def replace_face_analyser(patch: pytest.MonkeyPatch, analyser: Any) -> None:
     """All models' faces are then looked at by `analyser`."""
-    patch.setattr("facevc_cli.faces.analyser.make_analyser", lambda settings, on_many="largest": analyser)
+
+    def make_analyser(settings: Mapping[str, Any], on_many: str = "largest") -> Any:
+        return WideAnalyser(analyser) if settings.get("embedder") == "fused" else analyser
+
+    patch.setattr("facevc_cli.faces.analyser.make_analyser", make_analyser)
 
 
 def replace_voice_embedder(patch: pytest.MonkeyPatch, embedder: object) -> None:
