@@ -69,7 +69,6 @@ CORPORA = {  # how a small corpus is laid out, how its people are called, furthe
 }
 
 
-@pytest.mark.parametrize("name", CORPORA)
 def test_presets_of_the_other_recipes(tmp_path: Path) -> None:
     (tmp_path / "wav").mkdir()
     for option, value in (("--preset", "toy"), ("--width", "0"), ("--precision", "fp16")):
@@ -79,6 +78,7 @@ def test_presets_of_the_other_recipes(tmp_path: Path) -> None:
     assert run.returncode == 2 and "unknown option '--preset'" in run.stderr
 
 
+@pytest.mark.parametrize("name", CORPORA)
 def test_what_is_refused(name: str, tmp_path: Path) -> None:
     for options in ((), (f"--{name}", "/nowhere")):
         run = run_recipe(name, "--out", tmp_path / "out", *options)
