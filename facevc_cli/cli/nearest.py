@@ -37,7 +37,8 @@ def nearest(
     """Rank which faces fit a voice, or which voices fit a face, by what the model knows of each.
 
     The rank says what fits, not who a person is. The bundled model knows gender and a little of age. Within one gender
-    and age it is no better than chance. A run of 'train --preset cmpc' can be the --checkpoint, too.
+    and age it is no better than chance. A run of 'train --preset cmpc' or cmpc-resnet can be the
+    --checkpoint, too.
 
     Examples:
 

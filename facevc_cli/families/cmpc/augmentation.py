@@ -15,7 +15,8 @@ def vary_pictures(pictures: Tensor, drawn: torch.Generator, smallest_view: float
     saturation are each multiplied by 1 - colour_jitter to 1 + colour_jitter. drawn: a generator of the CPU.
     """
     given = pictures.permute(0, 3, 1, 2).float()
-    return shift_colours(cut_views(given, drawn, smallest_view), drawn, colour_jitter).permute(0, 2, 3, 1)
+    with torch.autocast(given.device.type, enabled=False):  # in bfloat16 a place in a picture is known to half a pixel
+        return shift_colours(cut_views(given, drawn, smallest_view), drawn, colour_jitter).permute(0, 2, 3, 1)
 
 
 def cut_views(pictures: Tensor, drawn: torch.Generator, smallest: float) -> Tensor:

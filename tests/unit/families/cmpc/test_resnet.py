@@ -1,5 +1,8 @@
 """families/cmpc on crops and log-mels: what is refused, the networks, what is varied, learnt and resumed."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -192,6 +195,9 @@ def test_colours_by_hand():
     assert 69.9 < values.min() < 75 and 125 < values.max() < 130.1
     again = [vary_pictures(pictures.permute(0, 2, 3, 1), torch.Generator().manual_seed(5), 0.8, 0.3) for _ in range(2)]
     assert torch.equal(*again) and again[0].shape == (4, 5, 5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = vary_pictures(pictures.permute(0, 2, 3, 1), torch.Generator().manual_seed(5), 0.8, 0.3)
+    assert half.dtype == torch.float32 and torch.equal(half, again[0])
 
 
 def test_parts_of_log_mels(stores):
@@ -255,3 +261,25 @@ def test_a_resumed_run_equals_an_uninterrupted_one(stores, tmp_path):
 def test_bfloat16(stores, tmp_path):
     recorder = train(stores, tmp_path / "run", precision="bf16", stop_at=2)
     assert len(recorder.losses) == 2 and np.isfinite(list(recorder.losses.values())).all()
+
+
+@pytest.mark.slow
+def test_two_processes_resume_as_one_run(stores, tmp_path):
+    """Each takes half of a batch; the memory banks, the clusters and the batch norms agree, so losses are the same."""
+
+    def start(output, *options):
+        settings = [word for setting in (*SMALL, "train.steps=6") for word in ("--set", setting)]
+        command = [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *("-m", "facevc_cli", "train", str(stores / "crops.h5"), str(stores / "features.h5")),
+            *("--preset", "cmpc-resnet", "-o", str(output), "--device", "cpu", "--quiet", *settings, *options),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    start(tmp_path / "whole")
+    start(tmp_path / "parts", "--stop-at", "4")
+    start(tmp_path / "parts")
+    one, other = (tmp_path / name / "checkpoints" / "last" for name in ("whole", "parts"))
+    assert have_same_weights(one, other)
+    assert len({(folder / "training" / "auxiliary.safetensors").read_bytes() for folder in (one, other)}) == 1
