@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from facevc_cli.core.errors import UsageError
 from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.dsp.frontend import Frontend
@@ -122,6 +123,7 @@ class Pretraining:
 
     def __init__(self, request):
         self.request, self.run = request, request.config.pretrain
+        refuse_missing(request.features, request.voices)
         self.frontend = Frontend.from_settings(request.features.settings, str(request.features.path))
         self.reader = CropReader(request.features, self.run.crop_frames, teacher=False)
         voices = join_voices(request.features, request.voices, "train")
@@ -132,6 +134,13 @@ class Pretraining:
         model.mean.copy_(torch.from_numpy(self.reader.mean))
         model.std.copy_(torch.from_numpy(self.reader.std))
         return OffsetsTask(model, self.run, model.offset, reconstruction_loss)
+
+
+def refuse_missing(*inputs):
+    if any(found is None for found in inputs):
+        raise UsageError(
+            "The family offsets trains on features.h5 and voices.h5; 'train' also needs --faces and --init."
+        )
 
 
 def reconstruction_loss(model, batch):
@@ -145,6 +154,7 @@ class FaceTraining:
     validation = None
 
     def __init__(self, request):
+        refuse_missing(request.features, request.voices, request.faces, request.init)
         self.request, self.run, self.frontend = request, request.config.train, request.init.frontend
         found = join_voices(request.features, request.voices, "train")
         pairs = pair_faces(request.features, found.rows, request.faces, None)

@@ -16,7 +16,7 @@ def info(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Stores, checkpoints, runs, voice cards or pictures of a face. Without any: this installation.",
+            help="Stores, checkpoints, runs, voice cards, faces or recordings. Without any: this installation.",
             show_default=False,
         ),
     ] = None,
@@ -37,7 +37,8 @@ def info(
     """Show what is installed and which device would be used, or what a store, checkpoint, run or voice card holds.
 
     For a picture it shows what the model reads in the face: where it is, its register, its age, how certain that is,
-    and which voices of the memory it recalls.
+    and which voices of the memory it recalls. For a recording it shows the voice's register, how certain that is, and a
+    guess of its age group.
 
     Examples:
 
@@ -47,7 +48,7 @@ def info(
 
         facevc info anna.safetensors
 
-        facevc info examples/face.jpg
+        facevc info examples/face.jpg examples/speech.wav
     """
     from facevc_cli.stages.info import InfoConfig, run
 

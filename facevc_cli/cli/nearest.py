@@ -38,7 +38,7 @@ def nearest(
 
     The rank says what fits, not who a person is. The bundled matcher knows gender and a little of age. Within one
     gender and age it is hardly better than chance. With a voice card, or with --checkpoint, the model that converts
-    ranks. A run of 'train --preset cmpc' can be the --checkpoint, too.
+    ranks. A run of 'train --preset cmpc' or cmpc-resnet can be the --checkpoint, too.
 
     Examples:
 

@@ -15,8 +15,8 @@ def train(
     stores: Annotated[
         list[Path],
         typer.Argument(
-            help="The store of extract-features; those of extract-face and extract-spkemb too, unless the options "
-            "below name them.",
+            help="The stores of extract-features, extract-face and extract-spkemb, as far as the preset needs them. "
+            "The options below can name the last two.",
             show_default=False,
         ),
     ],
@@ -26,7 +26,9 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            "--init", metavar="RUN", help="The pretraining run, or one of its checkpoints. Preset cmpc needs none."
+            "--init",
+            metavar="RUN",
+            help="The pretraining run, or one of its checkpoints. Presets that only rank need none.",
         ),
     ] = None,
     pairs: Annotated[
@@ -55,7 +57,8 @@ def train(
     """Train the link from faces to voices. The same command resumes a run.
 
     With --init it is the memory of a pretrained model, for conversion. With --preset cmpc it is a small model that
-    ranks faces and voices for 'nearest'; it needs no features.
+    ranks faces and voices for 'nearest', on stored embeddings. With --preset cmpc-resnet it is a large one, on crops
+    and log-mels.
 
     Examples:
 
@@ -64,6 +67,8 @@ def train(
         facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o out --pairs pairs.csv
 
         facevc train faces.h5 voices.h5 --preset cmpc -o runs/cmpc
+
+        facevc train crops.h5 features.h5 --preset cmpc-resnet -o runs/resnet --precision bf16
     """
     from facevc_cli.stages.train import TrainStageConfig, run
 

@@ -16,7 +16,6 @@ from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_reading import (
     FEMININE,
     MASCULINE,
-    MIDDLE,
     OLDEST,
     YOUNGEST,
     VoiceReading,
@@ -26,7 +25,7 @@ from facevc_cli.conversion.voice_reading import (
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.faces.reading import FaceReading
 from facevc_cli.families.base import ConversionModel, MemoryModel
-from facevc_cli.voices.traits import TraitReader, load_trait_reader
+from facevc_cli.voices.traits import MIDDLE, TraitReader, load_trait_reader
 
 AUTO = "auto"
 REGISTER, AGE = 0, 1  # places in the array of traits

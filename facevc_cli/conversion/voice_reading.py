@@ -7,10 +7,9 @@ import torch
 
 from facevc_cli.conversion.voice import Target
 from facevc_cli.families.base import Capability, ConversionModel
-from facevc_cli.voices.traits import load_trait_reader
+from facevc_cli.voices.traits import MIDDLE, load_trait_reader
 
 MASCULINE, FEMININE = 0.0, 1.0
-MIDDLE = 0.5
 DOUBTFUL_BELOW = 0.75  # certainty below which the user is told
 YOUNGEST, OLDEST = 15.0, 90.0  # the speakers whose ages were known are of these ages
 

@@ -82,7 +82,7 @@ class CropReader:
 
     def read_mel_at(self, row: int, first: int) -> np.ndarray:
         """(crop, n_mels) normalised, from frame `first`."""
-        mel = _tile_frames(self.store.read_frames("mel", row, first, first + self.crop), self.crop)
+        mel = tile_frames(self.store.read_frames("mel", row, first, first + self.crop), self.crop)
         return ((mel - self.mean) / self.std).astype(np.float32)
 
     def read(self, row: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -94,7 +94,7 @@ class CropReader:
         dim).
         """
         length = int(self.lengths[row])
-        f0 = _tile_frames(self.store.read_frames("f0", row, first, first + self.crop), self.crop)
+        f0 = tile_frames(self.store.read_frames("f0", row, first, first + self.crop), self.crop)
         lf0 = normalise_log_f0(f0, PitchStatistics(*map(float, self.level[row])))
         item = {"mel": self.read_mel_at(row, first), "lf0": lf0, "level": self.level[row]}
         if self.teacher:
@@ -105,13 +105,14 @@ class CropReader:
             own = min(count, max(1, round(min(length, self.crop) / self.frame_rate * CONTENT_RATE)))
             total = int(self.store.read_lengths("content")[row])
             start = min(start, max(0, total - own))
-            item["content"] = _tile_frames(self.store.read_frames("content", row, start, start + own), count).astype(
+            item["content"] = tile_frames(self.store.read_frames("content", row, start, start + own), count).astype(
                 np.float32
             )
         return item
 
 
-def _tile_frames(frames: np.ndarray, count: int) -> np.ndarray:
+def tile_frames(frames: np.ndarray, count: int) -> np.ndarray:
+    """(n, ...) -> (count, ...): the frames, repeated if there are too few. FaceVCError if there is none."""
     if len(frames) == 0:
         raise FaceVCError("the features store holds an utterance of no frames. Extract the features again.")
     return frames if len(frames) == count else np.resize(frames, (count, *frames.shape[1:]))

@@ -33,6 +33,8 @@ class Capability(StrEnum):
     RECORDING = "recording"  # the model takes more from a recording of the voice than its embedding
     DVECTOR = "dvector"  # voice embeddings are d-vectors, so the register and the age of a voice can be read
     MATCHING = "matching"  # faces and voices have places in one space, and those that fit each other are near
+    CROPS = "crops"  # with MATCHING: faces are placed by their crops, not by their embeddings
+    LOG_MELS = "log-mels"  # with MATCHING: voices are placed by their log-mels, not by their d-vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,16 +149,22 @@ class RecordingModel(ConversionModel, Protocol):
 
 
 class MatchingModel(Protocol):
-    """A torch module with `MATCHING`. B: batch, D: size of the space. It need not be a `ConversionModel`."""
+    """A torch module with `MATCHING`. B: batch, D: size of the space. It need not be a `ConversionModel`.
+
+    The checkpoint's `embedders` say how its inputs are made: `face` are the settings of extract-face (with CROPS, their
+    `crop_px` is the size of the crops), `voice` those of extract-spkemb, or with LOG_MELS those of extract-features.
+    """
 
     @property
     def capabilities(self) -> frozenset[Capability]: ...
 
-    def place_faces(self, embedding: Tensor) -> Tensor:
-        """Face embeddings (B, face_dim) -> places (B, D) of unit length, near the places of voices that fit."""
+    def place_faces(self, given: Tensor) -> Tensor:
+        """Face embeddings (B, face_dim), with CROPS crops (B, side, side, 3) from 0 to 255 -> places (B, D) of unit
+        length, near the places of voices that fit.
+        """
 
-    def place_voices(self, dvector: Tensor) -> Tensor:
-        """d-vectors (B, 256) -> places (B, D) of unit length."""
+    def place_voices(self, given: Tensor) -> Tensor:
+        """d-vectors (B, 256), with LOG_MELS parts of log-mels (B, parts, T, n_mels) -> places (B, D) of unit length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +173,7 @@ class TrainingRequest:
 
     config: Any  # of the family's class
     seed: int
-    voices: Store
+    voices: Store | None = None
     features: Store | None = None
     faces: Store | None = None
     pairs: Path | None = None  # table: utterance or speaker, face

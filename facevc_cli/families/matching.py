@@ -5,7 +5,6 @@ the place is the recalled voice as a direction from the mean of the slots. Witho
 voice would be near every voice.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,16 +17,17 @@ from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.base import Capability, MatchingModel, MemoryModel
 from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint
+from facevc_cli.families.reading import FaceReader, VoiceReader
 
 if TYPE_CHECKING:
     from facevc_cli.faces.analyser import FaceAnalyser
     from facevc_cli.voices.dvector import VoiceEmbedder
 
-PLACED_AT_ONCE = 4096
+PLACED_AT_ONCE, FEW_AT_ONCE = 4096, 32  # embeddings; crops and log-mels
 
 
 class Matcher:
-    """Places embeddings with one checkpoint, and makes the embeddings of files that it needs.
+    """Places faces and voices with one checkpoint, and reads files as it needs them.
 
     FaceVCError if the checkpoint's model cannot compare faces with voices.
     """
@@ -36,71 +36,67 @@ class Matcher:
         self.device, self.on_many = resolve_device(device), on_many
         self.checkpoint = load_checkpoint(checkpoint, str(self.device))
         check_matching(self.checkpoint)
+        where, can = f"the model {self.checkpoint.config.name!r}", self.checkpoint.model.capabilities
+        face, voice = self.checkpoint.embedders["face"], self.checkpoint.embedders.get("voice", {})
+        self.face_reader = FaceReader.make(face, Capability.CROPS in can, where)
+        self.voice_reader = VoiceReader.make(voice, Capability.LOG_MELS in can, where)
         self._faces: FaceAnalyser | None = None
         self._voices: VoiceEmbedder | None = None
 
-    @property
-    def face_settings(self) -> Mapping[str, Any]:
-        """What the face embeddings that the model expects depend on. `check_matching` has seen that they are there."""
-        return cast(Mapping[str, Any], self.checkpoint.embedders["face"])
+    @torch.inference_mode()
+    def place_faces(self, given: np.ndarray) -> np.ndarray:
+        """Faces as `read_face` gives them, (n, ...) -> (n, D) float32 of unit length."""
+        return self._place_in_blocks(given, self._place_faces)
 
     @torch.inference_mode()
-    def place_faces(self, embeddings: np.ndarray) -> np.ndarray:
-        """(n, face_dim) -> (n, D) float32 of unit length."""
-        return self._place_in_blocks(embeddings, self._place_faces)
+    def place_voices(self, given: np.ndarray) -> np.ndarray:
+        """Voices as `read_voice` gives them, (n, ...) -> (n, D) float32 of unit length."""
+        return self._place_in_blocks(given, self._place_voices)
 
-    @torch.inference_mode()
-    def place_voices(self, dvectors: np.ndarray) -> np.ndarray:
-        """(n, 256) -> (n, D) float32 of unit length."""
-        return self._place_in_blocks(dvectors, self._place_voices)
-
-    def embed_face(self, picture: Path) -> np.ndarray:
-        """Embeds the face in a picture: (face_dim,). FaceVCError if there is none."""
-        from facevc_cli.files.image import load_image
-
+    def read_face(self, picture: Path) -> np.ndarray:
+        """Reads the face in a picture: its embedding (face_dim,), or its crop. FaceVCError if there is none."""
         if self._faces is None:
             self.prepare_faces()
         try:
-            return cast("FaceAnalyser", self._faces).analyse(load_image(picture)).embedding
+            return self.face_reader.read(cast("FaceAnalyser", self._faces), picture)
         except FaceVCError as error:
             raise _name(picture, error) from error
 
-    def embed_voice(self, recording: Path) -> np.ndarray:
-        """Embeds the voice in a recording: its d-vector (256,). FaceVCError if it is silent or cannot be read."""
-        from facevc_cli.files.audio import load_audio
-        from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder
+    def read_voice(self, recording: Path) -> np.ndarray:
+        """Reads the voice in a recording: its d-vector (256,), or parts of its log-mel.
 
+        FaceVCError if it is silent or cannot be read.
+        """
         if self._voices is None:
-            self._voices = VoiceEmbedder(str(self.device) if self.device.type == "cuda" else "cpu")
+            self._voices = self.voice_reader.load(str(self.device) if self.device.type == "cuda" else "cpu")
         try:
-            return self._voices.embed(load_audio(recording, VOICE_RATE)[0])
+            return self.voice_reader.read(self._voices, recording)
         except FaceVCError as error:
             raise _name(recording, error) from error
 
     def prepare_faces(self) -> None:
         """Loads the face networks now. FaceVCError if the model's face embedder is not installed."""
-        from facevc_cli.faces.analyser import make_analyser
+        self._faces = self.face_reader.load(self.on_many)
 
-        self._faces = make_analyser(self.face_settings, self.on_many)
-
-    def _place_in_blocks(self, embeddings: np.ndarray, place: Any) -> np.ndarray:
-        given = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))
-        placed = [place(block.to(self.device)).float().cpu() for block in given.split(PLACED_AT_ONCE)]
+    def _place_in_blocks(self, given: np.ndarray, place: Any) -> np.ndarray:
+        read = torch.from_numpy(np.ascontiguousarray(given, dtype=np.float32))
+        blocks = read.split(PLACED_AT_ONCE if read.dim() == 2 else FEW_AT_ONCE)
+        placed = [place(block.to(self.device)).float().cpu() for block in blocks]
         return cast(np.ndarray, torch.cat(placed).numpy())
 
-    def _place_faces(self, embeddings: Tensor) -> Tensor:
+    def _place_faces(self, given: Tensor) -> Tensor:
         model = self.checkpoint.model
         if Capability.MATCHING in model.capabilities:
-            return cast(MatchingModel, model).place_faces(embeddings)
+            return cast(MatchingModel, model).place_faces(given)
         memory = cast(MemoryModel, model)
-        return place_recalled(memory, memory.recall_address(cast(Tensor, memory.recall_face(embeddings)[1]).log()))
+        return place_recalled(memory, memory.recall_address(cast(Tensor, memory.recall_face(given)[1]).log()))
 
-    def _place_voices(self, dvectors: Tensor) -> Tensor:
+    def _place_voices(self, given: Tensor) -> Tensor:
         model = self.checkpoint.model
         if Capability.MATCHING in model.capabilities:
-            return cast(MatchingModel, model).place_voices(dvectors)
+            return cast(MatchingModel, model).place_voices(given)
         memory = cast(MemoryModel, model)
-        return place_recalled(memory, memory.recall_address(memory.address_voice(memory.embed_voice(dvectors))))
+        return place_recalled(memory, memory.recall_address(memory.address_voice(memory.embed_voice(given))))
 
 
 def place_recalled(memory: MemoryModel, recalled: Tensor) -> Tensor:
@@ -110,7 +106,7 @@ def place_recalled(memory: MemoryModel, recalled: Tensor) -> Tensor:
 
 
 def check_matching(checkpoint: Checkpoint) -> None:
-    """Raises FaceVCError if the model cannot compare a face's embedding with a d-vector."""
+    """Raises FaceVCError if the model cannot compare faces with voices."""
     name, model = checkpoint.config.name, checkpoint.model
     if not {Capability.MATCHING, Capability.MEMORY} & model.capabilities:
         raise FaceVCError(

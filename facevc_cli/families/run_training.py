@@ -88,5 +88,6 @@ def _hash_file_or_model(path: Path) -> str:
 
 
 def _collect_embedders(request: TrainingRequest) -> dict[str, Any]:
-    stores = {"voice": request.voices, "face": request.faces}
+    """Returns the settings of the stores that voices and faces came from. Without d-vectors, voices are log-mels."""
+    stores = {"voice": request.features if request.voices is None else request.voices, "face": request.faces}
     return {kind: store.settings for kind, store in stores.items() if store is not None}

@@ -13,6 +13,7 @@ import numpy as np
 from facevc_cli.conversion.converter import Converter, Picture
 from facevc_cli.conversion.recordings import Recording, load_recording
 from facevc_cli.conversion.sketch import sketch_voice
+from facevc_cli.conversion.traits import TraitRule
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.pitch import PitchRule
@@ -40,27 +41,42 @@ class Speaker:
         return self.converter.rate
 
     def speak(
-        self, text: str, face: Picture | None = None, voice: Recording | Target | None = None, *, pitch: str = "auto"
+        self,
+        text: str,
+        face: Picture | None = None,
+        voice: Recording | Target | None = None,
+        *,
+        pitch: str = "auto",
+        register: str | float = "auto",
+        age: str | float = "auto",
     ) -> tuple[np.ndarray, int]:
         """Speaks a whole text in the face's or the given voice: (wav (n,) float32, rate in Hz).
 
-        face: a picture or a voice card. voice: a recording, or a target of the converter. pitch: as in
-        `Converter.convert`. FaceVCError if there is nothing to say, or the face cannot be used.
+        face: a picture or a voice card. voice: a recording, or a target of the converter. pitch, register and age: as
+        in `Converter.convert`; the last two are not for recordings. FaceVCError if there is nothing to say, or the face
+        cannot be used.
         """
-        target = self._find_target(face, voice, pitch)
+        target = self._find_target(face, voice, pitch, register, age)
         spoken = self.narrator.narrate([Cue(text)], self._describe(target))
         if self.narrator.settings.how == "timbre":
             return load_recording(spoken, self.rate), self.rate
         return self.converter.speak(self.converter.analyse(spoken), target), self.rate
 
     def speak_sentences(
-        self, text: str, face: Picture | None = None, voice: Recording | Target | None = None, *, pitch: str = "auto"
+        self,
+        text: str,
+        face: Picture | None = None,
+        voice: Recording | Target | None = None,
+        *,
+        pitch: str = "auto",
+        register: str | float = "auto",
+        age: str | float = "auto",
     ) -> Iterator[tuple[np.ndarray, int]]:
         """Does `speak`, but yields each sentence as soon as it is ready, with the pause after it.
 
         So the first sound comes early, and a long text needs no more memory than a short one.
         """
-        target = self._find_target(face, voice, pitch)
+        target = self._find_target(face, voice, pitch, register, age)
         statistics = RunningStatistics(REMEMBERED)
         for spoken in self.narrator.speak_sentences(text, self._describe(target)):
             if self.narrator.settings.how == "timbre":
@@ -69,7 +85,15 @@ class Speaker:
                 source = self.converter.analyse(spoken, statistics)
                 yield self.converter.speak(source, target), self.rate
 
-    def _find_target(self, face: Picture | None, voice: Recording | Target | None, pitch: str) -> Target:
+    def _find_target(
+        self,
+        face: Picture | None,
+        voice: Recording | Target | None,
+        pitch: str,
+        register: str | float,
+        age: str | float,
+    ) -> Target:
+        rule, traits = PitchRule.parse(pitch), TraitRule.parse(str(register), str(age))
         if (face is None) == (voice is None):
             raise FaceVCError("speak needs a face or a voice, and not both.")
         if isinstance(voice, Target):
@@ -78,7 +102,7 @@ class Speaker:
             target = self.converter.target_from_voice(voice)
         else:
             target = self.converter.target_from_face(cast(Path, face))
-        return self.converter.apply_pitch_rule(target, PitchRule.parse(pitch))
+        return self.converter.apply_pitch_rule(self.converter.apply_trait_rule(target, traits), rule)
 
     def _describe(self, target: Target) -> VoiceSketch | None:
         return sketch_voice(self.converter, target) if self.narrator.settings.manner.matched else None

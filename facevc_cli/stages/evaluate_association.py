@@ -10,7 +10,7 @@ import numpy as np
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.evaluation.association.embedding import FileEmbedder
+from facevc_cli.evaluation.association.embedding import FilePlacer
 from facevc_cli.evaluation.association.lists import AssociationList, read_association
 from facevc_cli.evaluation.association.measures import BETTER, Scorer, measure_protocol
 from facevc_cli.evaluation.association.protocols import NumberedFiles, make_protocols, number_files
@@ -52,19 +52,23 @@ def run(config: AssociationConfig, reporter: Reporter = SILENT) -> Summary:
     named = parse_systems(config.systems)
     association = read_association(config.table)
     matchers = {name: Matcher(folder, config.device) for name, folder in named.items()}
-    for name, matcher in matchers.items():
-        _check_voice_embedder(name, matcher)
     tally = Tally(reporter)
-    embedder = FileEmbedder(association.paths, choose_cache_folder(config.table, config.output), tally, config.jobs)
-    dvectors = embedder.embed_voices(association.voices)
-    embeddings = [embedder.embed_faces(association.faces, matcher.face_settings) for matcher in matchers.values()]
-    usable = set(dvectors) | set.intersection(*map(set, embeddings))
-    files = number_files(association, lambda name: name in usable)
+    placer = FilePlacer(association.paths, choose_cache_folder(config.table, config.output), tally, config.jobs)
+    placed = {
+        name: (placer.place_faces(association.faces, matcher), placer.place_voices(association.voices, matcher))
+        for name, matcher in matchers.items()
+    }
+    # A clip may be a face and a voice. It is left out if either cannot be used.
+    unusable = {name for faces, _ in placed.values() for name in association.faces.keys() - faces.keys()}
+    unusable |= {name for _, voices in placed.values() for name in association.voices.keys() - voices.keys()}
+    files = number_files(association, lambda name: name not in unusable)
     protocols = make_protocols(association, files, config.seed)
     _check_trials(config.table, association, files, protocols, tally)
     scorers: dict[str, Scorer] = {}
-    for (name, matcher), found in zip(matchers.items(), embeddings, strict=True):
-        places = _place(matcher, found, dvectors, files)
+    for name, (faces, voices) in placed.items():
+        places = PlacesScorer(
+            np.stack([faces[file] for file in files.faces]), np.stack([voices[file] for file in files.voices])
+        )
         scorers[name] = places
         scorers[f"{name}/{SHUFFLED}"] = shuffle_people(places, files, config.seed)
     gender = make_gender_control(association, files)
@@ -98,24 +102,6 @@ def parse_systems(texts: Sequence[str]) -> dict[str, Path | None]:
             raise UsageError(f"--system {text!r}: another system is called {name!r}. Name them as NAME=CHECKPOINT.")
         named[name] = path
     return named
-
-
-def _check_voice_embedder(name: str, matcher: Matcher) -> None:
-    settings = matcher.checkpoint.embedders.get("voice", {})
-    if settings.get("embedder", "resemblyzer") != "resemblyzer":
-        raise FaceVCError(
-            f"the system {name} was trained on voices embedded by {settings['embedder']!r}; only d-vectors of "
-            "Resemblyzer are compared here."
-        )
-
-
-def _place(
-    matcher: Matcher, embeddings: Mapping[str, np.ndarray], dvectors: Mapping[str, np.ndarray], files: NumberedFiles
-) -> PlacesScorer:
-    return PlacesScorer(
-        matcher.place_faces(np.stack([embeddings[name] for name in files.faces])),
-        matcher.place_voices(np.stack([dvectors[name] for name in files.voices])),
-    )
 
 
 def _check_trials(

@@ -1,4 +1,4 @@
-"""`info`: describes this installation, or stores, checkpoints, runs, voice cards and faces."""
+"""`info`: describes this installation, or stores, checkpoints, runs, voice cards, faces and voices."""
 
 import importlib.util
 import platform
@@ -15,6 +15,7 @@ from facevc_cli import __version__
 from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, describe_address, load_card
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.face_description import describe_face
+from facevc_cli.conversion.voice_description import describe_voice
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import OPTIONAL, OptionalPackage
@@ -25,9 +26,10 @@ from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.checkpoint import Checkpoint, find_bundled_checkpoint, load_checkpoint, locate
 from facevc_cli.families.presets import list_presets
-from facevc_cli.files.inputs import IMAGE_SUFFIXES
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from facevc_cli.files.tables import read_table
 from facevc_cli.training.weights import CONFIG, WEIGHTS
+from facevc_cli.voices.dvector import VoiceEmbedder
 
 STAGE = "info"
 MISSING = "missing"
@@ -53,7 +55,8 @@ REQUIRED = (
 
 @dataclass(frozen=True, kw_only=True)
 class InfoConfig:
-    paths: tuple[Path, ...] = ()  # stores, checkpoints, runs, voice cards, pictures; empty: the installation
+    # stores, checkpoints, runs, voice cards, pictures, recordings; empty: the installation
+    paths: tuple[Path, ...] = ()
     checkpoint: Path | None = None  # the model that cards are compared with, or reads faces; None: the bundled one
     crops: Path | None = None  # a folder for the cut-out faces
 
@@ -67,10 +70,11 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     if not config.paths:
         return tally.summarise(installation=describe_installation())
     items, model = [], cache(lambda: _load_model(config.checkpoint))  # one for all cards
+    embedder = cache(_load_voice_embedder)
     for path in config.paths:
         try:
             with report_memory_errors(str(path)):
-                items.append(describe(path, model, config.crops))
+                items.append(describe(path, model, config.crops, embedder))
             tally.complete(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
@@ -96,13 +100,17 @@ def describe_installation() -> dict[str, Any]:
 
 
 def describe(
-    path: Path, model: Callable[[], Converter | None] = lambda: _load_model(None), crops: Path | None = None
+    path: Path,
+    model: Callable[[], Converter | None] = lambda: _load_model(None),
+    crops: Path | None = None,
+    embedder: Callable[[], VoiceEmbedder] = lambda: _load_voice_embedder(),
 ) -> dict[str, Any]:
-    """Describes a store, a voice card or a picture (files), or a checkpoint or run (a folder).
+    """Describes a store, a voice card, a picture or a recording (files), or a checkpoint or run (a folder).
 
     FaceVCError if the path is none of them.
 
     model: loads the model that a card is compared with, or that reads a face. It is only called for these.
+    embedder: loads the network that hears a recording.
     """
     if path.is_dir():
         return {"path": str(path), **_describe_checkpoint(path)}
@@ -114,6 +122,8 @@ def describe(
         return {"path": str(path), **_describe_card(load_card(path), model())}
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return {"path": str(path), **describe_face(path, model() or Converter(None), crops)}
+    if path.suffix.lower() in AUDIO_SUFFIXES:
+        return {"path": str(path), **describe_voice(path, embedder())}
     with Store(path) as store:
         return {"path": str(path), **_describe_store(store)}
 
@@ -152,6 +162,10 @@ def _load_model(checkpoint: Path | None) -> Converter | None:
     if checkpoint is None and _find_bundled() == MISSING:
         return None
     return Converter(checkpoint, "griffin-lim", "cpu")
+
+
+def _load_voice_embedder() -> VoiceEmbedder:
+    return VoiceEmbedder("cpu")
 
 
 def _describe_store(store: Store) -> dict[str, Any]:

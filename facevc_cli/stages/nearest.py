@@ -99,12 +99,10 @@ def _place_file(matcher: Matcher, spec: VoiceSpec) -> Tensor:
             f"{path}: a voice card fits only the model that made it, and {matcher.checkpoint.config.name!r} makes "
             "none. Pass the picture, or the card's model as --checkpoint."
         )
-    embed, place = (
-        (matcher.embed_voice, matcher.place_voices)
-        if spec.kind == "voice"
-        else (matcher.embed_face, matcher.place_faces)
+    read, place = (
+        (matcher.read_voice, matcher.place_voices) if spec.kind == "voice" else (matcher.read_face, matcher.place_faces)
     )
-    return torch.from_numpy(place(np.asarray(embed(path))[None])[0])
+    return torch.from_numpy(place(np.asarray(read(path))[None])[0])
 
 
 def _find_query(config: NearestConfig) -> VoiceSpec:

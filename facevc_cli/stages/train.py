@@ -56,7 +56,7 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             config=config,
             seed=stage.seed,
             features=stores.get(FEATURES),
-            voices=stores[VOICES],
+            voices=stores.get(VOICES),
             faces=stores.get(FACES),
             pairs=stage.pairs,
             sampling_weights=stage.sampling_weights,
@@ -82,7 +82,7 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 def _open_stores(stage: TrainStageConfig, opened: ExitStack) -> dict[str, Store]:
-    """Opens the stores, by the stage that made each. UsageError if one is there twice, or there are no voices."""
+    """Opens the stores, by the stage that made each. UsageError if one is there twice."""
     given = [*((path, None) for path in stage.stores), (stage.faces, FACES), (stage.voices, VOICES)]
     found: dict[str, Store] = {}
     for path, kind in given:
@@ -98,8 +98,6 @@ def _open_stores(stage: TrainStageConfig, opened: ExitStack) -> dict[str, Store]
         if made_by in found:
             raise UsageError(f"{path} and {found[made_by].path} are both stores of {made_by}. Pass one of each kind.")
         found[made_by] = store
-    if VOICES not in found:
-        raise UsageError(f"train needs a store of {VOICES}: name it beside the others, or pass --voices voices.h5.")
     return found
 
 

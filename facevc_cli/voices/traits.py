@@ -3,6 +3,7 @@
 recipes/starter/local/voice_traits.py fits both on labelled speech. assets/voice_traits.json has the accuracies.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from facevc_cli.voices.dvector import VOICE_DIM
 
 ASSET = "assets/voice_traits.safetensors"
 AgeGroup = Literal["young", "middle", "old"]
+MIDDLE = 0.5  # of the register
 # borders of the age groups in years
 YOUNG_BELOW, OLD_FROM = 30.0, 50.0
 
@@ -39,11 +41,13 @@ class TraitReader:
     """weight: (2, 256), bias: (2,), for the register and the age.
 
     age_line: (slope, offset). Voices of people of an age read slope * age + offset years on average.
+    register_evidence: log-odds that a voice's register is read right, for each unit of distance from the middle.
     """
 
     weight: Tensor
     bias: Tensor
     age_line: tuple[float, float]
+    register_evidence: float
 
     def read_all(self, dvectors: Tensor) -> Tensor:
         """d-vectors (n, 256) of any length -> (n, 2): register, and age in years."""
@@ -54,6 +58,10 @@ class TraitReader:
         """One d-vector (256,) -> its traits."""
         register, age = self.read_all(dvector[None])[0].tolist()
         return VoiceTraits(register, age)
+
+    def find_certainty(self, register: float) -> float:
+        """Returns how likely it is that a voice of this register is a woman's (above .5), or a man's: .5 to 1."""
+        return 1 / (1 + math.exp(-self.register_evidence * abs(register - MIDDLE)))
 
     def find_age_group(self, age_years: float) -> AgeGroup:
         """Says whether a voice that reads `age_years` counts as young, middle or old."""
@@ -78,4 +86,4 @@ def load_trait_reader() -> TraitReader:
     if weight.shape != (2, VOICE_DIM) or bias.shape != (2,):
         raise FaceVCError(f"{path}: expected weights of (2, {VOICE_DIM}), found {tuple(weight.shape)}.")
     slope, offset = described["age_line"]
-    return TraitReader(weight, bias, (slope, offset))
+    return TraitReader(weight, bias, (slope, offset), described["register_evidence"])

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # VoxCeleb1: faces and voices of 1,251 celebrities, for a model that ranks faces and voices by real pairs.
 # Cost (estimated from its parts, not yet run whole): 7 GB of disk beside VoxCeleb1 itself; an hour on 16 cores; no GPU.
+# With --preset cmpc-resnet a GPU for about half a day (estimated); --each 200 or more then pays.
 #
 # run.sh --voxceleb DIR [other options]
 #
@@ -9,6 +10,9 @@
 #   --out DIR          everything goes here (exp/voxceleb)
 #   --stage N          first stage to run (1)
 #   --stop-stage N     last stage to run (6)
+#   --preset NAME      cmpc: on stored embeddings; cmpc-resnet: two ResNets on crops and log-mels, for a GPU (cmpc)
+#   --width N          cmpc-resnet: channels of the ResNets' first blocks; 64 makes ResNet-34 (64)
+#   --precision NAME   cmpc-resnet: no, or bf16 (no)
 #   --embedder NAME    of the faces: dlib, or fused (dlib)
 #   --held-out SHARE   of the people, who train nothing and are measured (0.15)
 #   --features yes     log-mel and F0, too: what 'facevc pretrain' needs (no)
@@ -16,11 +20,11 @@
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #
-#   1 tables   2 extract-wav   3 extract-spkemb   4 extract-face   5 train --preset cmpc   6 evaluate --association
+#   1 tables   2 extract-wav   3 extract-spkemb   4 extract-face   5 train   6 evaluate --association
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="voxceleb each out stage stop_stage embedder held_out features steps device jobs"
+options="voxceleb each out stage stop_stage embedder held_out features steps device jobs preset width precision"
 voxceleb=""
 each=20
 # shellcheck source=recipes/common/options.sh

@@ -25,6 +25,11 @@ class FakeAnalyser:
         embedding = np.random.default_rng(int(image.sum())).normal(0, 0.1, 128).astype(np.float32)
         return FaceObservation(np.zeros(4, np.float32), 1.0, 1, embedding, image)
 
+    def cut(self, image: np.ndarray, side_px: int) -> np.ndarray:
+        """The picture's corner."""
+        self.analyse(image)
+        return image[:side_px, :side_px]
+
 
 class FakeEmbedder:
     """Embeds a recording by its loudest sample."""

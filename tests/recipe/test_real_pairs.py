@@ -69,6 +69,15 @@ CORPORA = {  # how a small corpus is laid out, how its people are called, furthe
 }
 
 
+def test_presets_of_the_other_recipes(tmp_path: Path) -> None:
+    (tmp_path / "wav").mkdir()
+    for option, value in (("--preset", "toy"), ("--width", "0"), ("--precision", "fp16")):
+        run = run_recipe("voxceleb", "--voxceleb", tmp_path, option, value)
+        assert run.returncode == 2 and f"{option} '{value}': expected" in run.stderr
+    run = run_recipe("grid", "--grid", tmp_path, "--preset", "cmpc-resnet")
+    assert run.returncode == 2 and "unknown option '--preset'" in run.stderr
+
+
 @pytest.mark.parametrize("name", CORPORA)
 def test_what_is_refused(name: str, tmp_path: Path) -> None:
     for options in ((), (f"--{name}", "/nowhere")):
@@ -118,3 +127,23 @@ def test_a_small_corpus_goes_through_all_stages(name: str, tmp_path: Path) -> No
     assert {row["person"]: row["gender"] for row in pairs} == genders
     figures = table(out / "evaluation" / "association.csv")
     assert {"cmpc", "cmpc/shuffled"} <= {row["system"] for row in figures}
+
+
+@pytest.mark.slow
+def test_voxceleb_with_networks_on_crops_and_log_mels(tmp_path: Path) -> None:
+    people = choose_people("id{:05}", 10001)
+    lay_out_voxceleb(tmp_path / "corpus", people)
+    (tmp_path / "corpus" / "unzippedFaces" / "Name_0").rename(tmp_path / "corpus" / "unzippedFaces" / "Name_Jr")
+    table_of_people = tmp_path / "corpus" / "vox1_meta.csv"
+    table_of_people.write_text(table_of_people.read_text().replace("Name_0", "Name_Jr."))  # the folder lost its dot
+    out = tmp_path / "out"
+    given = ("--out", out, "--held-out", SHARE, "--steps", 2, "--device", "cpu", "--jobs", 1, "--each", 3)
+    run = run_recipe("voxceleb", "--voxceleb", tmp_path / "corpus", *given, "--preset", "cmpc-resnet", "--width", 1)
+    assert run.returncode == 0, run.stderr
+    assert list_stages(run) == [1, 2, 3, 4, 5, 6] and not (out / "voices.h5").exists()
+    with Store(out / "faces.h5", "extract-face") as faces:
+        assert sorted(faces.speakers) == sorted(people * 3) and faces.read_frames("crop", 0).shape == (1, 128, 128, 3)
+    checkpoint = load_checkpoint(out / "train")
+    assert checkpoint.config.name == "cmpc-resnet" and checkpoint.config.model.network.width == 1
+    figures = table(out / "evaluation" / "association.csv")
+    assert {"cmpc-resnet", "cmpc-resnet/shuffled"} <= {row["system"] for row in figures}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from facevc_cli.core.settings import MOST_COUNT, Limits
 from facevc_cli.families.base import ConversionConfig
@@ -10,7 +10,19 @@ from facevc_cli.training.config import RUN_LIMITS, OptimiserConfig, RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The residual networks that see crops and hear log-mels. The defaults make ResNet-34."""
+
+    width: int = 64  # channels of the first group of blocks; each later group has twice as many
+    blocks: tuple[int, ...] = (3, 4, 6, 3)  # in each group; a block has two convolutions
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
+    faces: Literal["embeddings", "crops"] = "embeddings"  # what the model takes of a face
+    voices: Literal["d-vectors", "log-mels"] = "d-vectors"  # what it takes of a voice
+    network: NetworkConfig = field(default_factory=NetworkConfig)  # for crops and log-mels
+    mel_bands: int = 80
     face_dim: int = 128  # size of the face embeddings: 128 for dlib, 512 for facenet
     dvector_dim: int = 256
     hidden_dim: int = 256  # width between the two layers of each head
@@ -40,13 +52,17 @@ class TrainConfig(RunConfig):
     dropout: float = 0.2  # share of the hidden numbers that a step leaves out
     face_noise: float = 0.5  # deviation of the noise on standardised face embeddings
     voice_noise: float = 0.5  # the same for d-vectors
+    smallest_view: float = 0.8  # of crops: a step shows a part whose side is this share or more, by chance mirrored
+    colour_jitter: float = 0.3  # of crops: most relative change of brightness, contrast and saturation
     validation_share: float = 0.15  # share of the speakers, and of the faces, that only validate
 
 
 _WIDTH, _SHARE = (1, 8192), (0, 1)
 LIMITS: Mapping[str, Limits] = {
     **RUN_LIMITS,
-    **dict.fromkeys(("face_dim", "dvector_dim", "hidden_dim", "space_dim"), _WIDTH),
+    **dict.fromkeys(("face_dim", "dvector_dim", "hidden_dim", "space_dim", "mel_bands"), _WIDTH),
+    "width": (1, 1024),
+    "blocks": (1, 64),
     **dict.fromkeys(("instance", "prototype", "face_noise", "voice_noise"), (0, None)),
     "instance_weights": _SHARE,
     "temperature": (1e-3, None),
@@ -54,6 +70,8 @@ LIMITS: Mapping[str, Limits] = {
     "cluster_every": (1, MOST_COUNT),
     "bank_momentum": (0, 0.999),
     "dropout": (0, 0.95),
+    "smallest_view": (0.05, 1),
+    "colour_jitter": (0, 0.95),
     "validation_share": (0, 0.9),
 }
 

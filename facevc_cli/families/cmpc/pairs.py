@@ -7,11 +7,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.corpus.crops import Batch, read_utterance_weights
 from facevc_cli.corpus.pairing import pair_faces
 from facevc_cli.corpus.store import Store
+from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.families.base import TrainingRequest
+from facevc_cli.families.cmpc.config import Config, ModelConfig
+from facevc_cli.families.cmpc.items import Items, StoredCrops, StoredLogMels, StoredVectors
 from facevc_cli.files.tables import read_table
 
 VALIDATION_SEED = 999_983  # draws the same validation batches in every run
@@ -19,11 +22,11 @@ VALIDATION_SEED = 999_983  # draws the same validation batches in every run
 
 @dataclass(frozen=True)
 class Pairs:
-    """Voices with the faces of their people. V: voices, F: faces."""
+    """Voices with the faces of their people. V: voices."""
 
-    dvectors: np.ndarray  # (V, 256)
-    embeddings: np.ndarray  # (F, face_dim)
-    faces: list[np.ndarray]  # per voice, the rows of its faces in `embeddings`, at least one
+    voices: Items  # V of them
+    faces: Items
+    faces_of: list[np.ndarray]  # per voice, the rows of its faces, at least one
     people: np.ndarray  # (V,) integers
     weights: np.ndarray  # (V,) how often each voice is drawn
 
@@ -52,11 +55,11 @@ class PairBatches(Dataset):
         people = rng.choice(len(self.voices_of), self.batch_size, replace=not enough, p=self.shares)
         chances = rng.random((2, self.batch_size))
         voices = np.array([self._choose_voice(*drawn) for drawn in zip(people, chances[0], strict=True)])
-        faces_of = [self.pairs.faces[voice] for voice in voices]
+        faces_of = [self.pairs.faces_of[voice] for voice in voices]
         faces = np.array([found[int(at * len(found))] for found, at in zip(faces_of, chances[1], strict=True)])
         return {
-            "face": torch.from_numpy(self.pairs.embeddings[faces]),
-            "dvector": torch.from_numpy(self.pairs.dvectors[voices]),
+            "face": self.pairs.faces.draw(faces, rng),
+            "voice": self.pairs.voices.draw(voices, rng),
             "person": torch.from_numpy(self.pairs.people[voices]),
             "face_item": torch.from_numpy(faces),
             "voice_item": torch.from_numpy(voices),
@@ -75,12 +78,13 @@ class PairInputs:
 
 
 def read_pairs(request: TrainingRequest) -> PairInputs:
-    """Joins the stores, and holds some speakers and some faces out. FaceVCError names what does not fit."""
-    faces, voices, config = request.faces, request.voices, request.config
-    if faces is None:
-        raise FaceVCError("this training needs a store of faces.")
-    dvectors = _read_vectors(voices, "dvector", "d-vectors", "model.dvector_dim", config.model.dvector_dim)
-    embeddings = _read_vectors(faces, "embedding", "face embeddings", "model.face_dim", config.model.face_dim)
+    """Joins the stores, and holds some speakers and some faces out.
+
+    UsageError if a store is missing or not used. FaceVCError names what does not fit.
+    """
+    config = request.config
+    faces, voices = _choose_stores(request)
+    face_items, voice_items = _open_faces(faces, config.model), _open_voices(voices, config)
     table = read_table(request.pairs, ("face",)) if request.pairs else None
     rows = np.arange(len(voices))
     joined = pair_faces(voices, rows, faces, table)
@@ -101,8 +105,8 @@ def read_pairs(request: TrainingRequest) -> PairInputs:
             return None
         used = np.unique(np.concatenate([kept[row] for row in own]))
         return Pairs(
-            dvectors[own],
-            embeddings[used],
+            voice_items.select(np.array(own)),
+            face_items.select(used),
             [np.searchsorted(used, kept[row]) for row in own],
             np.array([numbers[voices.speakers[row]] for row in own]),
             weights[own],
@@ -128,6 +132,43 @@ def read_pairs(request: TrainingRequest) -> PairInputs:
 def is_held_out(person: str, share: float) -> bool:
     """Whether a person is among the share that only validates. It depends on the name alone."""
     return int(hashlib.sha256(person.encode()).hexdigest()[:8], 16) < share * 2**32
+
+
+def _choose_stores(request: TrainingRequest) -> tuple[Store, Store]:
+    """Returns the stores of faces and of voices that the model takes. UsageError if one is missing or not used."""
+    name, model = request.config.name, request.config.model
+    heard = ("voices.h5", request.voices), ("features.h5", request.features)
+    (wanted, voices), (_, unused) = heard if model.voices == "d-vectors" else heard[::-1]
+    missing = [file for file, store in (("faces.h5", request.faces), (wanted, voices)) if store is None]
+    if request.faces is None or voices is None:
+        made_by = "extract-spkemb" if model.voices == "d-vectors" else "extract-features"
+        raise UsageError(
+            f"preset {name!r} trains on a store of extract-face and a store of {made_by}. Missing: "
+            f"{', '.join(missing)}."
+        )
+    if unused is not None:
+        raise UsageError(f"preset {name!r} trains on faces and {model.voices} alone. Leave {unused.path} out.")
+    return request.faces, voices
+
+
+def _open_faces(store: Store, model: ModelConfig) -> Items:
+    if model.faces == "crops":
+        return StoredCrops(store)
+    return StoredVectors(_read_vectors(store, "embedding", "face embeddings", "model.face_dim", model.face_dim))
+
+
+def _open_voices(store: Store, config: Config) -> Items:
+    model = config.model
+    if model.voices == "d-vectors":
+        return StoredVectors(_read_vectors(store, "dvector", "d-vectors", "model.dvector_dim", model.dvector_dim))
+    Frontend.from_settings(store.settings, str(store.path))  # later, the same front-end reads the recordings
+    bands = store.read_statistics("mel_mean").shape
+    if bands != (model.mel_bands,):
+        raise FaceVCError(
+            f"{store.path}: its log-mels have {bands[0]} bands, but the configuration says model.mel_bands "
+            f"{model.mel_bands}. Pass --set model.mel_bands={bands[0]}."
+        )
+    return StoredLogMels(store, config.train.crop_frames)
 
 
 def _read_vectors(store: Store, name: str, what: str, setting: str, wanted: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""The training of this family: places faces and voices by stored embeddings, with the three terms of CMPC."""
+"""The training of this family: places faces and voices, with the three terms of CMPC."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -11,8 +11,9 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.corpus.crops import Batch
 from facevc_cli.families.base import TrainingRequest
 from facevc_cli.families.cmpc.config import Config, TrainConfig
-from facevc_cli.families.cmpc.model import FaceVoiceEncoders, Head
-from facevc_cli.families.cmpc.pairs import read_pairs
+from facevc_cli.families.cmpc.items import Items
+from facevc_cli.families.cmpc.model import Encoder, FaceVoiceEncoders, build_model, check_networks
+from facevc_cli.families.cmpc.pairs import Pairs, read_pairs
 from facevc_cli.families.cmpc.prototypes import PrototypeBank
 from facevc_cli.families.cmpc.terms import InstanceTerm, InstanceWeights, PlacedPairs, PrototypeTerm
 from facevc_cli.training.task import Figures, compute_learning_rate, make_generator, set_learning_rate
@@ -21,64 +22,61 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 NOISE_SALT, CLUSTER_SALT = 0, 7  # for the step's generator; processes draw their noise with salts from 0 to 6
-PLACED_AT_ONCE = 4096
+PLACED_AT_ONCE = 256
 
 
 class PairTraining:
-    """Trains the two heads on a store of faces and a store of voices."""
+    """Trains the two encoders on a store of faces and a store of voices."""
 
     frontend = None
 
     def __init__(self, request: TrainingRequest):
-        _refuse_inputs(request)
+        if request.init is not None:
+            raise UsageError(
+                f"preset {request.config.name!r} trains from the beginning. Leave --init {request.init_path} out."
+            )
+        check_networks(request.config.model, "the settings")
         self.request, self.run = request, request.config.train
         inputs = read_pairs(request)
         self.training, self.validation = inputs.training, inputs.validation
 
     def make_task(self, resume: bool) -> "PairTask":
         pairs = self.training.pairs
-        model = FaceVoiceEncoders(self.request.config.model)
-        faces, dvectors = torch.from_numpy(pairs.embeddings), torch.from_numpy(pairs.dvectors)
-        model.face.set_statistics(faces)
-        model.voice.set_statistics(dvectors)
-        return PairTask(model, self.request.config, self.request.seed, faces, dvectors)
-
-
-def _refuse_inputs(request: TrainingRequest) -> None:
-    name = request.config.name
-    if request.faces is None:
-        raise UsageError(f"preset {name!r} trains on a store of faces and a store of voices. Missing: faces.h5.")
-    if request.features is not None:
-        raise UsageError(f"preset {name!r} trains on faces and voices alone. Leave {request.features.path} out.")
-    if request.init is not None:
-        raise UsageError(f"preset {name!r} trains from the beginning. Leave --init {request.init_path} out.")
+        model = build_model(self.request.config.model, "the settings")
+        for encoder, items in ((model.face, pairs.faces), (model.voice, pairs.voices)):
+            statistics = items.measure()
+            if statistics is not None:
+                encoder.set_statistics(*statistics)
+        return PairTask(model, self.request.config, self.request.seed, pairs, resume)
 
 
 class PlacePairs(nn.Module):
-    """Places a batch with noise. One module, so that several devices can share it."""
+    """Places a batch that is varied at random. One module, so that several devices can share it."""
 
     def __init__(self, model: FaceVoiceEncoders, train: TrainConfig):
         super().__init__()
         self.model, self.train_config = model, train
-        self.drawn = make_generator(0, 0)  # draws noise and dropout; replaced in every step
+        self.drawn = make_generator(0, 0)  # draws what is varied, noise and dropout; replaced in every step
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the places of the faces and of the voices, (B, D) each."""
         face = self._place(self.model.face, batch["face"], self.train_config.face_noise)
-        return face, self._place(self.model.voice, batch["dvector"], self.train_config.voice_noise)
+        return face, self._place(self.model.voice, batch["voice"], self.train_config.voice_noise)
 
-    def _place(self, head: Head, embedding: Tensor, deviation: float) -> Tensor:
+    def _place(self, encoder: Encoder, given: Tensor, deviation: float) -> Tensor:
         if not self.training:
-            return head(embedding)
-        noise = deviation * torch.randn(embedding.shape, generator=self.drawn).to(embedding)
-        width, kept = head.hidden.out_features, 1 - self.train_config.dropout
-        drawn = torch.rand((len(embedding), width), generator=self.drawn).to(embedding)
-        return head(embedding, noise, (drawn < kept) / kept)
+            return encoder(given)
+        varied = encoder.vary(given, self.drawn, self.train_config)
+        noise = deviation * torch.randn((len(given), encoder.hidden.in_features), generator=self.drawn)
+        kept = 1 - self.train_config.dropout
+        drawn = torch.rand((len(given), encoder.hidden.out_features), generator=self.drawn)
+        return encoder(varied, noise.to(varied), ((drawn < kept) / kept).to(varied))
 
 
 class PairTask:
-    def __init__(self, model: FaceVoiceEncoders, config: Config, seed: int, faces: Tensor, dvectors: Tensor):
-        """faces: (F, face_dim), dvectors: (V, 256): all training items, for the memory banks."""
+    def __init__(self, model: FaceVoiceEncoders, config: Config, seed: int, pairs: Pairs, resume: bool = False):
+        """pairs: all training items, for the memory banks. resume: the banks will be loaded."""
+        self.pairs, self.resume = pairs, resume
         self.model, self.t, self.seed = model, config.train, seed
         t = self.t
         if not t.instance > 0 and not t.prototype > 0:
@@ -91,8 +89,8 @@ class PairTask:
                 "train.cluster_from=0."
             )
         banks = {
-            "faces": PrototypeBank(_place_all(model.place_faces, faces), t.clusters, t.temperature),
-            "voices": PrototypeBank(_place_all(model.place_voices, dvectors), t.clusters, t.temperature),
+            name: PrototypeBank(torch.zeros(len(items), config.model.space_dim), t.clusters, t.temperature)
+            for name, items in (("faces", pairs.faces), ("voices", pairs.voices))
         }
         self.banks = banks
         self.auxiliary = nn.ModuleDict({"placing": PlacePairs(model, t), **banks})
@@ -109,8 +107,24 @@ class PairTask:
         self.model.to(accelerator.device)
         for bank in self.banks.values():
             bank.to(accelerator.device)
+        if not self.resume:
+            self._fill_banks()
         self.auxiliary["placing"] = accelerator.prepare(self.auxiliary["placing"])
         self.optimisers = {name: accelerator.prepare(o) for name, o in self.optimisers.items()}
+
+    @torch.no_grad()
+    def _fill_banks(self) -> None:
+        """Places all items as the model places them before training."""
+        from accelerate.utils import broadcast  # converting and ranking do without this package
+
+        self.model.eval()
+        for bank, encoder, items in (
+            (self.banks["faces"], self.model.face, self.pairs.faces),
+            (self.banks["voices"], self.model.voice, self.pairs.voices),
+        ):
+            bank.places.copy_(_place_all(encoder, items, self.accelerator.device))
+            broadcast(bank.places)  # so that all processes cluster the same places
+        self.model.train()
 
     def step(self, batch: Batch, step: int) -> Figures:
         t, o = self.t, self.t.optimiser
@@ -186,6 +200,7 @@ def measure_matching(pairs: PlacedPairs) -> Tensor:
     )
 
 
-@torch.no_grad()
-def _place_all(place: Callable[[Tensor], Tensor], embeddings: Tensor) -> Tensor:
-    return torch.cat([place(block) for block in embeddings.split(PLACED_AT_ONCE)])
+def _place_all(encoder: Encoder, items: Items, device: torch.device) -> Tensor:
+    """Places the middle example of each item: (items, D)."""
+    blocks = [np.arange(len(items))[i : i + PLACED_AT_ONCE] for i in range(0, len(items), PLACED_AT_ONCE)]
+    return torch.cat([encoder(items.read_middle(block).to(device)).float() for block in blocks])

@@ -27,8 +27,8 @@ class Pretraining:
     """Trains the voice-to-voice model on a features store and a voices store."""
 
     def __init__(self, request: TrainingRequest):
-        if request.features is None:
-            raise UsageError("pretrain needs a store of extract-features.")
+        if request.features is None or request.voices is None:
+            raise UsageError("pretrain needs a store of extract-features and a store of extract-spkemb.")
         self.request, self.run = request, request.config.pretrain
         p = self.run
         aligned = request.files.get("aligned") if p.aligns else None
@@ -88,12 +88,17 @@ class FaceTraining:
     """Trains the face-voice memory of a pretrained model on features, faces and voices stores."""
 
     def __init__(self, request: TrainingRequest):
-        given = {"features.h5": request.features, "--faces STORE": request.faces, "--init RUN": request.init}
-        if request.features is None or request.faces is None or request.init is None:
+        given = {
+            "features.h5": request.features,
+            "--faces STORE": request.faces,
+            "--voices STORE": request.voices,
+            "--init RUN": request.init,
+        }
+        if request.features is None or request.faces is None or request.voices is None or request.init is None:
             missing = [name for name, found in given.items() if found is None]
             raise UsageError(
                 f"preset {request.config.name!r} trains on a pretrained model, with stores of features, faces and "
-                f"voices. Missing: {', '.join(missing)}. Presets of the family cmpc need no features and no --init."
+                f"voices. Missing: {', '.join(missing)}. Presets of the family cmpc need no --init."
             )
         self.request, self.pretrained, self.run = request, request.init, request.config.train
         _check_model(request.config, self.pretrained, request.init_path)

@@ -65,10 +65,13 @@ def main() -> None:
     voices, faces, known = [], [], []
     for person, name, gender in people:
         heard = spread(given.voxceleb / "wav" / person, ".wav", given.each)
-        seen = spread(given.voxceleb / "unzippedFaces" / name, ".jpg", given.each)
+        pictures = given.voxceleb / "unzippedFaces" / name
+        if not pictures.is_dir():  # some systems drop a dot at the end of a folder's name
+            pictures = pictures.with_name(name.rstrip("."))
+        seen = spread(pictures, ".jpg", given.each)
         if heard and seen:
             known.append((person, gender, ""))
-            origins = (given.voxceleb / "wav" / person, given.voxceleb / "unzippedFaces" / name)
+            origins = (given.voxceleb / "wav" / person, pictures)
             voices += [(one, person) for one in link(heard, origins[0], chosen / "voices" / person)]
             faces += [(one, person) for one in link(seen, origins[1], chosen / "faces" / person)]
     if not known:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from helpers.commands import call
-from helpers.matchers import matcher_checkpoint
+from helpers.matchers import matcher_checkpoint, network_checkpoint
 from helpers.networks import FakeAnalyser
 from helpers.pictures import save_grey
 from helpers.sounds import recording
@@ -13,6 +13,7 @@ from helpers.sounds import recording
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.evaluation.association import embedding
 from facevc_cli.families.matching import Matcher
+from facevc_cli.files.image import load_image
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.stages.evaluate_association import BUNDLED, AssociationConfig, parse_systems, run
 
@@ -34,8 +35,8 @@ class ByLength:
 def heard(monkeypatch):
     """The networks that look and hear."""
     networks = FakeAnalyser(), ByLength()
-    monkeypatch.setattr(embedding, "load_analyser", lambda settings: networks[0])
-    monkeypatch.setattr(embedding, "load_voice_embedder", lambda: networks[1])
+    monkeypatch.setattr(embedding, "load_analyser", lambda reader: networks[0])
+    monkeypatch.setattr(embedding, "load_voice_embedder", lambda reader: networks[1])
     return networks
 
 
@@ -137,6 +138,27 @@ def test_embeddings_are_made_once_and_failures_are_listed(table, heard, tmp_path
     again = run(config)
     assert heard[1].asked == asked[1] and heard[0].asked == asked[0] + 1  # the failed one is tried again
     assert again.data == first.data
+
+
+def test_crops_and_log_mels_are_read_once_and_places_are_kept(table, heard, tmp_path):
+    """Beside a model of embeddings: each takes what it needs, and another training of the networks is asked anew."""
+    one, two = matcher_checkpoint(tmp_path / "m"), network_checkpoint(tmp_path / "networks")
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    rows = [*read_table(table), {"face": "ann.png", "voice": "broken.wav", "person": "ann", "gender": "f", "age": "30"}]
+    write_table(tmp_path / "more.csv", rows)
+    config = AssociationConfig(table=tmp_path / "more.csv", systems=(str(one), str(two)), jobs=1)
+    data = run(config).data
+    assert list(data["systems"]) == ["m", "m/shuffled", "networks", "networks/shuffled", "gender alone"]
+    assert data["voices"] == 4 and [name for name, _ in run(config).failures] == ["broken.wav"]  # reported once
+    assert heard[0].asked == 8  # four embeddings and four crops; the second run asked for nothing
+    matcher = Matcher(two, "cpu")
+    crops = np.stack([load_image(tmp_path / f"{person}.png")[:32, :32] for person in PEOPLE])
+    parts = np.stack([matcher.read_voice(tmp_path / f"{person}.wav") for person in PEOPLE])
+    cosines = matcher.place_faces(crops) @ matcher.place_voices(parts).T
+    own = cosines.diagonal()
+    others = [cosines[i, j] for i in range(4) for j in range(4) if i != j]
+    auc = np.mean([(a > b) + (a == b) / 2 for a in own for b in others])
+    assert data["systems"]["networks"]["all"]["AUC"]["value"] == pytest.approx(auc, abs=1e-3)
 
 
 def test_lists_of_trials(table, heard, tmp_path):

@@ -10,8 +10,10 @@ from datetime import date
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from helpers.checkpoints import checkpoint as tiny_checkpoint
+from helpers.sounds import recording
 from helpers.stores import Stores
 from safetensors.numpy import save_file
 
@@ -23,7 +25,9 @@ from facevc_cli.core.extras import OPTIONAL
 from facevc_cli.corpus.store import Item
 from facevc_cli.corpus.store_writer import StoreWriter
 from facevc_cli.families.checkpoint import load_checkpoint
+from facevc_cli.files.audio import save_audio
 from facevc_cli.stages.info import InfoConfig, describe, run
+from facevc_cli.voices.traits import TraitReader
 
 
 def test_installation():
@@ -31,7 +35,7 @@ def test_installation():
     assert (found["facevc"], found["packages"]["numpy"]) == (__version__, np.__version__)
     assert found["device"].split(":")[0] in ("cpu", "cuda", "mps")
     assert found["found"].keys() == {package.distribution for package in OPTIONAL}
-    assert found["presets"] == ["cmpc", "fvmvc", "starter", "toy"]
+    assert found["presets"] == ["cmpc", "cmpc-resnet", "fvmvc", "starter", "toy"]
 
 
 def test_installation_without_the_optional_packages(monkeypatch):
@@ -71,9 +75,9 @@ def test_checkpoint_and_run(tmp_path, toy_run, toy_stores: Stores):
 
 
 def test_what_is_neither_is_listed_and_the_rest_described(tmp_path):
-    (tmp_path / "x.wav").write_text("x")
+    (tmp_path / "x.store").write_text("x")
     folder = tiny_checkpoint(tmp_path / "model")
-    summary = run(InfoConfig(paths=(tmp_path / "x.wav", tmp_path / "absent", tmp_path, folder)))
+    summary = run(InfoConfig(paths=(tmp_path / "x.store", tmp_path / "absent", tmp_path, folder)))
     assert [len(summary.failures), summary.done] == [3, 1]
     assert "expected an HDF5 store" in summary.failures[0][1]
 
@@ -171,6 +175,41 @@ def test_what_is_no_card_is_said_in_one_error(card, model, tmp_path):
         strict=True,
     ):
         assert said in reason and reason.startswith(item) and "\n" not in reason
+
+
+def test_a_recording(tmp_path, monkeypatch):
+    """By hand: the register is .5 + .7 .6 = .92, the age 40 - .8 30 = 16, and 16 < .5 30 + 20."""
+    weight = torch.zeros(2, 256)
+    weight[0, 0], weight[1, 1] = 0.7, 30.0
+    reader = TraitReader(weight, torch.tensor([0.5, 40.0]), (0.5, 20.0), 4.0)
+    monkeypatch.setattr("facevc_cli.conversion.voice_description.load_trait_reader", lambda: reader)
+    heard = []
+
+    class Ear:
+        def embed(self, wav):
+            heard.append(len(wav))
+            if not np.any(wav):
+                raise FaceVCError("the recording is silent")
+            return np.array([0.6, -0.8, *[0] * 254], np.float32)
+
+    path = recording(tmp_path / "v.wav", 0.5)
+    found = describe(path, embedder=Ear)
+    assert heard == [8000]
+    assert found == {
+        "path": str(path),
+        "kind": "voice",
+        "seconds": 0.5,
+        "register": 0.92,
+        "register_word": "feminine",
+        "certainty": 0.84,
+        "age_group": "young",
+    }
+    reader = replace(reader, register_evidence=1.0)
+    monkeypatch.setattr("facevc_cli.conversion.voice_description.load_trait_reader", lambda: reader)
+    assert "between the registers" in describe(path, embedder=Ear)["note"]
+    save_audio(tmp_path / "silent.wav", np.zeros(8000, np.float32), 16000)
+    with pytest.raises(FaceVCError, match=r"silent.wav: the recording is silent"):
+        describe(tmp_path / "silent.wav", embedder=Ear)
 
 
 def facevc(*arguments: str) -> subprocess.CompletedProcess[str]:

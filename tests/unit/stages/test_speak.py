@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 from helpers.networks import FakeEmbedder
 from helpers.pictures import draw_face
 from helpers.reporters import Notes
@@ -10,6 +11,7 @@ from helpers.sounds import recording
 from helpers.speech_engines import replace_engine
 
 from facevc_cli.batch.run import ConvertConfig
+from facevc_cli.conversion.traits import TraitRule
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.evaluation.judges import Judges
@@ -195,6 +197,24 @@ def test_a_speaker_takes_a_recording_or_a_target(speaker, folder):
     one, path = speaker(), recording(folder / "v.wav", 0.4, f0_hz=210)
     target = one.converter.target_from_voice(path)
     np.testing.assert_allclose(one.speak("Hi.", voice=target)[0], one.speak("Hi.", voice=path)[0], atol=1e-5)
+
+
+def test_a_speaker_takes_a_register_and_an_age(speaker, folder):
+    """Both are what the converter makes of the same face; a recording has its own."""
+    one, face = speaker(), folder / "anna.jpg"
+    plain = one.converter.target_from_face(face)
+    moved = one.converter.apply_trait_rule(plain, TraitRule.parse("feminine", "70"))
+    assert not torch.equal(plain.speaker, moved.speaker)
+    wanted = one.speak("Hi.", voice=moved)[0]
+    np.testing.assert_allclose(one.speak("Hi.", face=face, register="feminine", age=70)[0], wanted, atol=1e-5)
+    np.testing.assert_allclose(one.speak("Hi.", voice=plain, register=1.0, age="70")[0], wanted, atol=1e-5)
+    ((piece, _),) = one.speak_sentences("Hi.", face=face, register="feminine", age=70)
+    assert np.abs(piece).max() > 0 and not np.allclose(piece, next(one.speak_sentences("Hi.", face=face))[0])
+    for wrong in ({"register": "low"}, {"age": 7}):
+        with pytest.raises(UsageError, match=f"--{next(iter(wrong))}"):
+            one.speak("Hi.", face=face, **wrong)
+    with pytest.raises(FaceVCError, match="The voice of a recording is taken as it is"):
+        one.speak("Hi.", voice=recording(folder / "v.wav", 0.4), register="feminine")
 
 
 def test_register_and_age_reach_the_voice(speak, folder, engine):

@@ -20,7 +20,7 @@ def make_reader() -> TraitReader:
     """A reader whose register is twice the first number plus .5, and whose age is 10 times the second plus 40."""
     weight = torch.zeros(2, 256)
     weight[0, 0], weight[1, 1] = 2.0, 10.0
-    return TraitReader(weight, torch.tensor([0.5, 40.0]), (0.5, 20.0))
+    return TraitReader(weight, torch.tensor([0.5, 40.0]), (0.5, 20.0), 4.0)
 
 
 @pytest.fixture
@@ -52,6 +52,11 @@ def test_readings_by_hand():
     assert torch.allclose(read, torch.tensor([[1.7, 32.0], [0.5, 50.0]]), atol=1e-5)
     found = make_reader().read(dvectors[0])
     assert found.register == pytest.approx(1.7) and found.age_years == pytest.approx(32.0)
+
+
+@pytest.mark.parametrize(("register", "certainty"), [(0.5, 0.5), (1.0, 0.8808), (0.0, 0.8808), (1.5, 0.9820)])
+def test_certainty_grows_with_the_distance_from_the_middle(register, certainty):
+    assert make_reader().find_certainty(register) == pytest.approx(certainty, abs=1e-4)  # 1 / (1 + exp(-4 |r - .5|))
 
 
 @pytest.mark.parametrize(("age", "group"), [(34.9, "young"), (35.1, "middle"), (44.9, "middle"), (45.1, "old")])

@@ -73,7 +73,7 @@ def test_stores_and_models_that_do_not_fit(stores, tmp_path):
     extra = make_stores(tmp_path / "other")
     for given, changes, kind, reason in (
         (("voices.h5",), {}, UsageError, "Missing: faces.h5"),
-        (("faces.h5",), {}, UsageError, "train needs a store of extract-spkemb"),
+        (("faces.h5",), {}, UsageError, "Missing: voices.h5"),
         (("faces.h5", "voices.h5", extra.voices), {}, UsageError, "both stores of extract-spkemb"),
         (("faces.h5", "voices.h5", extra.features), {}, UsageError, "Leave .*features.h5 out"),
         (("faces.h5", "voices.h5"), {"preset": None}, UsageError, "--init RUN, or a preset that begins anew"),
@@ -122,7 +122,7 @@ def test_a_model_that_cannot_convert_says_so(stores, tmp_path):
 
 
 def test_the_preset_equals_the_defaults():
-    assert load_config("cmpc") == Config() and list(FAMILY.presets) == ["cmpc"]
+    assert load_config("cmpc") == Config() and list(FAMILY.presets) == ["cmpc", "cmpc-resnet"]
 
 
 # training
