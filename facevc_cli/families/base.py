@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from facevc_cli.core.graphs import Graph
 from facevc_cli.core.settings import NO_LIMITS, Limits
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.frontend import Frontend
@@ -32,6 +33,7 @@ class Capability(StrEnum):
     PITCH = "pitch"  # the model is given the pitch level to speak at
     RECORDING = "recording"  # the model takes more from a recording of the voice than its embedding
     DVECTOR = "dvector"  # voice embeddings are d-vectors, so the register and the age of a voice can be read
+    EXPORT = "export"  # the content encoder and the decoder can be written as graphs for other programs
     MATCHING = "matching"  # faces and voices have places in one space, and those that fit each other are near
     CROPS = "crops"  # with MATCHING: faces are placed by their crops, not by their embeddings
     LOG_MELS = "log-mels"  # with MATCHING: voices are placed by their log-mels, not by their d-vectors
@@ -146,6 +148,18 @@ class RecordingModel(ConversionModel, Protocol):
 
     def describe_no_recording(self) -> Tensor:
         """Returns the description (1, any shape) of a voice that comes from no recording, such as a face's."""
+
+
+class ExportableModel(ConversionModel, Protocol):
+    """A model with `EXPORT`."""
+
+    def make_graphs(self) -> Sequence[Graph]:
+        """Returns the graphs `content` and `decoder`, with these inputs and outputs. Z: content frames.
+
+        `content`: raw log-mel (1, T, n_mels) -> content (1, Z, any size); further outputs may follow.
+        `decoder`: content (B, Z, size), log_f0 (B, T), voice (B, D), pitch_mean (B,), pitch_std (B,), and with
+        `RECORDING` recording (B, any shape), as in `decode` -> RAW log-mel (B, T, n_mels).
+        """
 
 
 class MatchingModel(Protocol):

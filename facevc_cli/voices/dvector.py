@@ -15,7 +15,7 @@ WINDOW_FRAMES, WINDOW_STEP = 160, 77
 LEAST_COVERAGE = 0.75  # share of the last window that must be covered
 WINDOWS_AT_ONCE = 64  # memory: an hour has 4,700
 # Resemblyzer takes the POWER in 40 Slaney bands, without a logarithm
-_MEL = MelDefinition("resemblyzer", VOICE_RATE, 400, 400, 160, 40, 0.0, 8000.0, "none", 0.0, True)
+MEL = MelDefinition("resemblyzer", VOICE_RATE, 400, 400, 160, 40, 0.0, 8000.0, "none", 0.0, True)
 
 
 class VoiceEmbedder:
@@ -34,7 +34,7 @@ class VoiceEmbedder:
         peak = float(np.abs(wav).max()) if len(wav) else 0.0
         if peak == 0:
             raise FaceVCError("no voice can be embedded: the recording is silent (every sample is zero).")
-        shortest = WINDOW_FRAMES * _MEL.hop_samples
+        shortest = WINDOW_FRAMES * MEL.hop_samples
         if len(wav) < shortest:
             wav = np.tile(wav, -(-shortest // len(wav)))
         levelled = (wav / max(0.05, peak) * 0.9).astype(np.float32)
@@ -46,18 +46,15 @@ class VoiceEmbedder:
         import torch
 
         starts = find_window_starts(len(wav))
-        half = _MEL.n_fft // 2  # frames are centred
-        end = (starts[-1] + WINDOW_FRAMES) * _MEL.hop_samples
+        half = MEL.n_fft // 2  # frames are centred
+        end = (starts[-1] + WINDOW_FRAMES) * MEL.hop_samples
         padded = torch.from_numpy(np.pad(wav, (half, max(0, end - len(wav)) + half)))
-        filters, hann = torch.from_numpy(make_mel_filters(_MEL)), torch.hann_window(_MEL.win_samples)
+        filters, hann = torch.from_numpy(make_mel_filters(MEL)), torch.hann_window(MEL.win_samples)
         for i in range(0, len(starts), WINDOWS_AT_ONCE):
             block = starts[i : i + WINDOWS_AT_ONCE]
-            piece = padded[
-                block[0] * _MEL.hop_samples : (block[-1] + WINDOW_FRAMES - 1) * _MEL.hop_samples + _MEL.n_fft
-            ]
+            piece = padded[block[0] * MEL.hop_samples : (block[-1] + WINDOW_FRAMES - 1) * MEL.hop_samples + MEL.n_fft]
             power = (
-                torch.stft(piece, _MEL.n_fft, _MEL.hop_samples, window=hann, center=False, return_complex=True).abs()
-                ** 2
+                torch.stft(piece, MEL.n_fft, MEL.hop_samples, window=hann, center=False, return_complex=True).abs() ** 2
             )
             mel = (filters @ power).T
             with torch.inference_mode():
@@ -69,7 +66,7 @@ def find_window_starts(samples: int) -> list[int]:
     """Returns the first frames of Resemblyzer's windows: 1.3 per second, without the last window if too little of it is
     covered.
     """
-    frames = -(-(samples + 1) // _MEL.hop_samples)
+    frames = -(-(samples + 1) // MEL.hop_samples)
     starts = list(range(0, max(1, frames - WINDOW_FRAMES + WINDOW_STEP + 1), WINDOW_STEP))
-    covered = (samples / _MEL.hop_samples - starts[-1]) / WINDOW_FRAMES
+    covered = (samples / MEL.hop_samples - starts[-1]) / WINDOW_FRAMES
     return starts[:-1] if covered < LEAST_COVERAGE and len(starts) > 1 else starts

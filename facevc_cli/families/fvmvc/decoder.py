@@ -89,11 +89,11 @@ class RecurrentDecoder(nn.Module):
         if frames > FRAMES_AT_ONCE and not torch.is_grad_enabled():
             return self._decode_long(x)
         x, _ = self.lstm_in(x)
-        x, _ = self.lstm_out(self._convolve(x))
+        x, _ = self.lstm_out(self.convolve(x))
         before = self.projection(x)
         return before, self.postnet(before)
 
-    def _convolve(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
         """(B, T, channels) -> the same shape."""
         x = x.transpose(1, 2)
         for layer in self.convolutions:
@@ -114,7 +114,7 @@ class RecurrentDecoder(nn.Module):
             kept = torch.cat([kept, hidden], dim=1)
             end = first + kept.shape[1]
             until = end if end == frames else max(done, end - reach)
-            convolved = self._convolve(kept)[:, done - first : until - first]
+            convolved = self.convolve(kept)[:, done - first : until - first]
             if until > done:
                 out, state_out = self.lstm_out(convolved, state_out)
                 parts.append(self.projection(out))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.graphs import Graph
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, make_mel_filters
 from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability
@@ -18,6 +19,7 @@ from facevc_cli.families.fvmvc.convolutional_decoder import ConvolutionalDecoder
 from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
 from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
 from facevc_cli.families.fvmvc.face_encoder import FaceEncoder
+from facevc_cli.families.fvmvc.graphs import can_be_exported, make_graphs
 from facevc_cli.families.fvmvc.memory import VoiceMemory
 from facevc_cli.families.fvmvc.pitch import CENTRE_LOG_F0, HarmonicCombPitch, NormalisedPitch, PitchLevel
 from facevc_cli.families.fvmvc.speaker_encoder import DVectorEncoder, MelSpeakerEncoder
@@ -74,6 +76,7 @@ class FaceVC(nn.Module):
             Capability.PITCH: with_pitch,
             Capability.RECORDING: with_recording,
             Capability.DVECTOR: self.config.speaker_encoder == "identity",
+            Capability.EXPORT: can_be_exported(self.config.content_encoder.kind, self.config.decoder.kind),
         }
         return frozenset(capability for capability, has in found.items() if has)
 
@@ -213,6 +216,10 @@ class FaceVC(nn.Module):
         if tokens is None:
             raise FaceVCError("this model takes nothing from a recording but its voice embedding.")
         return tokens
+
+    def make_graphs(self) -> list[Graph]:
+        """Makes the graphs `content` and `decoder` for other programs."""
+        return make_graphs(self)
 
     def decode(
         self,

@@ -1,0 +1,32 @@
+"""Vocoders as graphs: the same waveform, and none for a vocoder that works in steps."""
+
+import pytest
+import torch
+from helpers.vocoders import write_hifigan, write_light
+
+from facevc_cli.vocoders import Vocoder
+from facevc_cli.vocoders.griffin_lim import GriffinLim
+from facevc_cli.vocoders.light import LightSizes
+from facevc_cli.vocoders.load import load_vocoder
+
+
+def test_one_that_works_in_steps_has_no_graph():
+    assert GriffinLim("hifigan").make_graph_module() is None
+
+
+@pytest.fixture(params=("hifigan", "light"))
+def vocoder(request, tmp_path) -> Vocoder:
+    if request.param == "light":
+        return load_vocoder(write_light(tmp_path / "light", LightSizes(channels=16, blocks=2)), "hifigan")
+    return load_vocoder(write_hifigan(tmp_path / "hifigan"), "hifigan")
+
+
+@pytest.mark.parametrize("frames", (1, 40))
+def test_the_waveform_is_the_same(vocoder, frames):
+    log_mels = torch.randn(2, frames, 80, generator=torch.Generator().manual_seed(0)) * 2 - 5
+    module = vocoder.make_graph_module()
+    assert module is not None
+    with torch.no_grad():
+        found, expected = module(log_mels), vocoder.synthesise_batch(log_mels, [0, 0])
+    assert found.shape == (2, frames * 256) and expected.abs().max() > 1e-3
+    assert (found - expected).abs().max() < 1e-5
