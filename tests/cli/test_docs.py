@@ -20,6 +20,7 @@ from helpers.plugins import install
 from helpers.repository import ROOT, load_script
 from helpers.sounds import recording
 from helpers.speech_engines import replace_engine
+from helpers.vocoders import write_hifigan
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -31,6 +32,7 @@ from facevc_cli.files.image import save_image
 from facevc_cli.files.inputs import SpeakerRule
 from facevc_cli.files.tables import write_table
 from facevc_cli.vocoders.griffin_lim import GriffinLim
+from facevc_cli.vocoders.load import load_vocoder
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
@@ -406,6 +408,18 @@ def test_the_speaking_page_runs(light, monkeypatch):
     assert run_page("docs/speaking.md") == 9
     shown = shown_files("docs/speaking.md")
     assert len(shown) == 7 and [name for name in shown if not Path(name).is_file()] == []
+
+
+def test_the_export_page_runs(folder, analyser, monkeypatch):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("facevc_cli.families.checkpoint.find_bundled_checkpoint", lambda: folder / "runs" / "train")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    vocoder = load_vocoder(write_hifigan(folder / "hifigan"), "hifigan")
+    monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda *_: vocoder)
+    assert run_page("docs/export.md") == 3
+    shown = shown_files("docs/export.md")
+    assert len(shown) == 9 and [name for name in shown if not Path(name).is_file()] == []
 
 
 def test_the_converting_page_runs(light):
