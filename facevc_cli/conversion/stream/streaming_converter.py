@@ -19,7 +19,7 @@ from torch import Tensor
 from facevc_cli.conversion.decoding import decode_voices
 from facevc_cli.conversion.recordings import Recording
 from facevc_cli.conversion.speech import Source
-from facevc_cli.conversion.stream.content import open_content
+from facevc_cli.conversion.stream.content import hears_causally, open_content
 from facevc_cli.conversion.stream.seeding import StreamVoice, describe_anybody, describe_speaker, prepare_voice
 from facevc_cli.conversion.stream.settings import StreamSettings
 from facevc_cli.conversion.stream.sound_joiner import SoundJoiner
@@ -63,7 +63,7 @@ class StreamingConverter:
         crossfade = min(round(s.crossfade_ms / 1000 * converter.rate), s.lookahead_frames * self._hop)
         self._joiner = SoundJoiner(crossfade)
         self._watermark = StreamWatermark(converter.rate)
-        self._profile = describe_anybody(converter)
+        self._profile = describe_anybody(converter, s.causal)
         self._statistics.set_seeds(self._profile.seeds)
         self._next_voice: StreamVoice | None = None
         self._voice = prepare_voice(converter, self._profile, target)
@@ -85,7 +85,7 @@ class StreamingConverter:
         for part in (self._into, self._out, self._features, self._level, self._pitch, self._statistics, self._joiner):
             part.reset()
         self._watermark.reset()
-        self._content = open_content(self.converter.model)
+        self._content = open_content(self.converter.model, self.settings.causal)
         self._bands = torch.zeros(0, self.converter.frontend.definition.n_mels, device=self.converter.device)
         self._mels = self._bands  # spoken frames, which the vocoder hears before the next ones
         self._f0 = NOTHING  # of spoken frames
@@ -96,7 +96,7 @@ class StreamingConverter:
         self._next_voice = prepare_voice(self.converter, self._profile, target)
 
     def calibrate(self, recording: Recording) -> None:
-        profile = describe_speaker(self.converter, recording)
+        profile = describe_speaker(self.converter, recording, self.settings.causal)
         self._profile = profile
         if profile.peak is not None:
             self._level.first_peak = profile.peak
@@ -177,7 +177,8 @@ class StreamingConverter:
         end = self._features.frames * hop + self._features.overhang_samples
         start = end - len(bands) * hop if self._features.frames > len(bands) else 0
         self._level.hear(self._features.read(start, end))
-        most = max(self.settings.content_frames, self._decoder_window)
+        causal = hears_causally(self.converter.model, self.settings.causal)
+        most = self._decoder_window if causal else max(self.settings.content_frames, self._decoder_window)
         self._bands = torch.cat([self._bands, bands.to(self._bands.device)])[-most:]
         peak = self.converter.frontend.peak
         return 1.0 if peak is None else peak / max(LEAST_PEAK, self._level.peak)

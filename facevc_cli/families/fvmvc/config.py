@@ -144,6 +144,8 @@ class DistillConfig(RunConfig):
     steps: int = 12_000
     batch_size: int = 16
     crop_frames: int = 192
+    checkpoint_every: int = 200
+    validate_every: int = 200
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(
             learning_rate=1e-3, warmup_steps=200, schedule="cosine", weight_decay=1e-3, gradient_clip=1.0
