@@ -25,7 +25,7 @@ from facevc_cli.conversion.stream.settings import StreamSettings
 from facevc_cli.conversion.stream.sound_joiner import SoundJoiner
 from facevc_cli.conversion.stream.statistics import RunningLevel, RunningPitch, StreamStatistics
 from facevc_cli.conversion.voice import Target
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.dsp.mel import take_log
 from facevc_cli.dsp.pitch import PitchStatistics, normalise_log_f0
 from facevc_cli.dsp.stream_features import FeatureStream
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 NOTHING = np.zeros(0, np.float32)
 SMOOTHED = 4  # frames more than are used, whose F0 is smoothed with the rest
+LOWEST_RATE, HIGHEST_RATE = 8000, 192000
 LEAST_PEAK = 0.05  # as of a recording (dsp/frontend.py)
 
 
@@ -51,7 +52,12 @@ class StreamingConverter:
     ):
         self.converter, self.settings = converter, settings or StreamSettings()
         definition, s = converter.frontend.definition, self.settings
-        self.rate = rate or converter.rate
+        self.rate = converter.rate if rate is None else rate
+        if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
+            raise UsageError(
+                f"a stream's rate: expected {LOWEST_RATE} to {HIGHEST_RATE} Hz, found {self.rate}. Open the device at "
+                "48000 Hz."
+            )
         self.timings: dict[str, float] = {}
         self.clock: Callable[[], float] = time.perf_counter
         self._hop, self._frame_rate = definition.hop_samples, float(definition.frame_rate)
@@ -121,11 +127,11 @@ class StreamingConverter:
         return returned
 
     def flush(self) -> np.ndarray:
-        owed, parts, silence = self._pushed - self._returned, [], np.zeros(self.step_samples, np.float32)
-        while sum(map(len, parts)) < owed:
-            parts.append(self.push(silence))
+        end, owed, made = self._pushed, self._pushed - self._returned, NOTHING
+        while self._returned < end:
+            made = np.concatenate([made, self.push(np.zeros(self.step_samples, np.float32))])
         self.reset()
-        return np.concatenate(parts)[:owed] if parts else NOTHING
+        return made[:owed]
 
     @torch.inference_mode()
     def _make_step(self) -> np.ndarray:

@@ -46,7 +46,9 @@ class CausalContentEncoder(nn.Module):
             raise ValueError(f"lookahead_frames {lookahead_frames} is odd")
         self.lags, self.z_dim = lookahead_frames // STRIDE, z_dim
         self.input = nn.Conv1d(n_mels, channels, INPUT_KERNEL, stride=STRIDE)
-        self.blocks = nn.ModuleList(CausalBlock(channels, DILATIONS[i % len(DILATIONS)]) for i in range(blocks))
+        dilations = [DILATIONS[i % len(DILATIONS)] for i in range(blocks)]
+        self.blocks = nn.ModuleList(CausalBlock(channels, dilation) for dilation in dilations)
+        self.pasts = [(KERNEL - 1) * dilation for dilation in dilations]  # frames that each block remembers
         self.head = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, (1 + self.lags) * z_dim))
 
     def forward(self, mel: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -63,8 +65,8 @@ class CausalContentEncoder(nn.Module):
     def begin(self, mel: Tensor) -> State:
         """The state before any speech."""
         channels = self.input.out_channels
-        pasts = [mel.new_zeros(len(mel), mel.shape[1], INPUT_KERNEL - STRIDE)]
-        return pasts + [mel.new_zeros(len(mel), channels, int(block.past)) for block in self.blocks]
+        sizes = [(mel.shape[1], INPUT_KERNEL - STRIDE), *((channels, past) for past in self.pasts)]
+        return [mel.new_zeros(len(mel), *size) for size in sizes]
 
 
 class CausalContentStream:
@@ -91,7 +93,7 @@ def merge_estimates(before: Tensor | None, made: Tensor) -> Tensor:
     known = made.new_zeros(len(made), 0, made.shape[3]) if before is None else before
     merged = cat([known, made[:, :, 0]], 1)
     for lag in range(1, made.shape[2]):
-        first = merged.shape[1] - count - lag
-        skipped = max(0, -first)  # before the beginning
-        merged[:, max(0, first) : merged.shape[1] - lag] = made[:, skipped:, lag]
+        end = merged.shape[1] - lag
+        kept = min(count, max(0, end))  # the other estimates are of frames before the beginning
+        merged[:, max(0, end) - kept : max(0, end)] = made[:, count - kept :, lag]
     return merged

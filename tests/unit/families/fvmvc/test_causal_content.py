@@ -40,10 +40,13 @@ def test_later_estimates_replace_earlier_ones():
     made = torch.tensor([[[[10.0 * t + lag] for lag in range(3)] for t in range(5)]])
     expected = torch.tensor([[[22.0], [32.0], [42.0], [41.0], [40.0]]])  # of frames 0 to 4
     torch.testing.assert_close(merge_estimates(None, made), expected)
-    merged = None
-    for first in range(5):
-        merged = merge_estimates(merged, made[:, first : first + 1])
-    torch.testing.assert_close(merged, expected)
+    for size in (1, 2, 3):
+        merged = None
+        for first in range(0, 5, size):
+            merged = merge_estimates(merged, made[:, first : first + size])
+        torch.testing.assert_close(merged, expected)
+    many = torch.arange(8.0).reshape(1, 2, 4, 1)  # fewer frames than estimates of a frame
+    torch.testing.assert_close(merge_estimates(None, many), torch.tensor([[[5.0], [4.0]]]))
 
 
 @torch.no_grad()
