@@ -34,6 +34,7 @@ class Capability(StrEnum):
     RECORDING = "recording"  # the model takes more from a recording of the voice than its embedding
     DVECTOR = "dvector"  # voice embeddings are d-vectors, so the register and the age of a voice can be read
     EXPORT = "export"  # the content encoder and the decoder can be written as graphs for other programs
+    STREAM = "stream"  # the model has a causal content encoder, which hears speech while it is spoken
     MATCHING = "matching"  # faces and voices have places in one space, and those that fit each other are near
     CROPS = "crops"  # with MATCHING: faces are placed by their crops, not by their embeddings
     LOG_MELS = "log-mels"  # with MATCHING: voices are placed by their log-mels, not by their d-vectors
@@ -160,6 +161,23 @@ class ExportableModel(ConversionModel, Protocol):
         `decoder`: content (B, Z, size), log_f0 (B, T), voice (B, D), pitch_mean (B,), pitch_std (B,), and with
         `RECORDING` recording (B, any shape), as in `decode` -> RAW log-mel (B, T, n_mels).
         """
+
+
+class ContentStream(Protocol):
+    """The content of one stream of speech, with what the encoder remembers of it."""
+
+    def hear(self, mel: Tensor, new_frames: int, statistics: Statistics = WHOLE) -> Tensor:
+        """Normalised log-mel (1, n_mels, T), of which the last `new_frames` are new -> content (1, T / 2, z_dim), as
+        `hear_content` returns it.
+
+        T and new_frames are even. The estimates of the last frames are corrected by the next calls.
+        """
+
+
+class StreamModel(ConversionModel, Protocol):
+    """A model with `STREAM`."""
+
+    def open_content_stream(self) -> ContentStream: ...
 
 
 class MatchingModel(Protocol):

@@ -88,6 +88,11 @@ def _hash_file_or_model(path: Path) -> str:
 
 
 def _collect_embedders(request: TrainingRequest) -> dict[str, Any]:
-    """Returns the settings of the stores that voices and faces came from. Without d-vectors, voices are log-mels."""
-    stores = {"voice": request.features if request.voices is None else request.voices, "face": request.faces}
-    return {kind: store.settings for kind, store in stores.items() if store is not None}
+    """Returns the settings of the stores that voices and faces came from, or of the model that the training begins
+    from. Without d-vectors, voices are log-mels.
+    """
+    before = {"voice": request.features.settings} if request.features is not None else {}
+    if request.init is not None:
+        before |= request.init.embedders
+    stores = {"voice": request.voices, "face": request.faces}
+    return before | {kind: store.settings for kind, store in stores.items() if store is not None}

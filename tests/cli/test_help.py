@@ -22,6 +22,7 @@ COMMANDS = [
     "extract-spkemb",
     "pretrain",
     "train",
+    "distill",
     "import-checkpoint",
     "convert",
     "speak",
@@ -51,12 +52,13 @@ SHARED = {
         "extract-face",
         "pretrain",
         "train",
+        "distill",
         "serve",
         "voice-card",
         "nearest",
         *MAKERS,
     },
-    "--seed": {"extract-features", "pretrain", "train", "benchmark"},
+    "--seed": {"extract-features", "pretrain", "train", "distill", "benchmark"},
 }
 runner = CliRunner()
 group = get_command(app)

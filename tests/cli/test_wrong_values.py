@@ -27,6 +27,7 @@ TRAIN = {
     "train": "features.h5 --faces faces.h5 --voices voices.h5 --init run -o run2",
 }
 REST = {
+    "distill": "features.h5 --voices voices.h5 -o run3",
     "import-checkpoint": "published.pt --stats stats.npy -o model",
     "benchmark": "speech.wav --face face.png -o out",
     "convert": "speech.wav --face face.png -o out",
@@ -61,6 +62,13 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
             "--stop-at": ("0",),
         }
         for command in TRAIN
+    },
+    "distill": {
+        "--set": ("distill.steps=-5", "model.slotz=3", "model.stream_encoder.width=-1"),
+        "--precision": ("fp16",),
+        "--device": ("gpu", "cuda:99"),
+        "--seed": ODD_SEEDS,
+        "--stop-at": ("0",),
     },
     "import-checkpoint": {"--preset": ("toys",), "--set": ("model.slots=0", "model.pitch=absolute")},
     "benchmark": {
