@@ -23,7 +23,7 @@ LAYERS = (
     {"training", "synthesis"},
     {"families"},
     {"conversion"},
-    {"batch", "speaking"},
+    {"batch", "speaking", "live"},
     {"page", "benchmark", "evaluation"},
     {"stages"},
     {"cli"},
