@@ -7,9 +7,12 @@
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 FRAMES_AT_ONCE = 16384
 
@@ -106,19 +109,37 @@ def compute_log_mel(wav: np.ndarray, definition: MelDefinition, device: str = "c
     side = d.n_fft // 2 if d.centred else (d.n_fft - d.hop_samples) // 2
     if len(y) <= side:  # reflection needs more samples than it mirrors
         y = pad(y, (0, side + 1 - len(y)))
-    y = pad(y[None, None], (side, side), mode="reflect")[0]
-    window, filters = torch.hann_window(d.win_samples, device=device), torch.from_numpy(make_mel_filters(d)).to(device)
-    frames = 1 + (y.shape[1] - d.n_fft) // d.hop_samples
+    y = pad(y[None, None], (side, side), mode="reflect")[0, 0]
+    frames = 1 + (len(y) - d.n_fft) // d.hop_samples
     logged = np.empty((frames, d.n_mels), np.float32)
     for start in range(0, frames, FRAMES_AT_ONCE):  # the spectrum of an hour would take gigabytes
         end = min(start + FRAMES_AT_ONCE, frames)
-        piece = y[:, start * d.hop_samples : (end - 1) * d.hop_samples + d.n_fft]
-        spectrum = torch.stft(
-            piece, d.n_fft, d.hop_samples, d.win_samples, window=window, center=False, return_complex=True
-        )[0].abs()
-        mel = torch.clamp(filters @ spectrum, min=d.floor)
-        logged[start:end] = (torch.log10(mel) if d.log == "log10" else torch.log(mel)).T.cpu().numpy()
+        piece = y[start * d.hop_samples : (end - 1) * d.hop_samples + d.n_fft]
+        logged[start:end] = take_log(filter_bands(piece, d), d).cpu().numpy()
     return logged
+
+
+def filter_bands(padded: "torch.Tensor", definition: MelDefinition) -> "torch.Tensor":
+    """(n,) with n_fft - hop samples around the frames -> the magnitude in each band (T, n_mels) of its
+    1 + (n - n_fft) // hop frames.
+    """
+    import torch
+
+    d = definition
+    window = torch.hann_window(d.win_samples, device=padded.device)
+    filters = torch.from_numpy(make_mel_filters(d)).to(padded.device)
+    spectrum = torch.stft(
+        padded[None], d.n_fft, d.hop_samples, d.win_samples, window=window, center=False, return_complex=True
+    )
+    return (filters @ spectrum[0].abs()).T
+
+
+def take_log(bands: "torch.Tensor", definition: MelDefinition) -> "torch.Tensor":
+    """Magnitudes in bands -> their log as the definition has it."""
+    import torch
+
+    clamped = torch.clamp(bands, min=definition.floor)
+    return torch.log10(clamped) if definition.log == "log10" else torch.log(clamped)
 
 
 def find_sound_bounds(

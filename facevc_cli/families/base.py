@@ -32,6 +32,7 @@ class Capability(StrEnum):
     PITCH = "pitch"  # the model is given the pitch level to speak at
     RECORDING = "recording"  # the model takes more from a recording of the voice than its embedding
     DVECTOR = "dvector"  # voice embeddings are d-vectors, so the register and the age of a voice can be read
+    STREAM = "stream"  # the model has a causal content encoder, which hears speech while it is spoken
     MATCHING = "matching"  # faces and voices have places in one space, and those that fit each other are near
 
 
@@ -144,6 +145,23 @@ class RecordingModel(ConversionModel, Protocol):
 
     def describe_no_recording(self) -> Tensor:
         """Returns the description (1, any shape) of a voice that comes from no recording, such as a face's."""
+
+
+class ContentStream(Protocol):
+    """The content of one stream of speech, with what the encoder remembers of it."""
+
+    def hear(self, mel: Tensor, new_frames: int, statistics: Statistics = WHOLE) -> Tensor:
+        """Normalised log-mel (1, n_mels, T), of which the last `new_frames` are new -> content (1, T / 2, z_dim), as
+        `hear_content` returns it.
+
+        T and new_frames are even. The estimates of the last frames are corrected by the next calls.
+        """
+
+
+class StreamModel(ConversionModel, Protocol):
+    """A model with `STREAM`."""
+
+    def open_content_stream(self) -> ContentStream: ...
 
 
 class MatchingModel(Protocol):

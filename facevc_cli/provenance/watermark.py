@@ -31,6 +31,8 @@ KEY = b"facevc watermark 1"  # public; a new format needs a new key
 GAIN_DB = 1.0
 HOP_S = 0.006  # a frame has four hops
 HOPS_A_SLOT = 4
+HOPS_A_FRAME = 4
+WINDOWS_SUM = 1.5  # of four squared Hann windows, a quarter apart
 SLOTS = 32
 LOWEST_HZ, BAND_HZ, BANDS = 300.0, 100.0, 67
 FALSE_ALARMS = 1e-3  # a p_value below it counts as marked
@@ -65,32 +67,52 @@ def add_watermark(wav: np.ndarray, rate: int, key: bytes = KEY) -> np.ndarray:
 
     Full scale is not exceeded unless `wav` exceeds it. Silence stays silence.
     """
-    hop = max(1, round(HOP_S * rate))
-    size = 4 * hop
-    window = _make_hann_window(size)
-    band, inside = _find_bands(np.fft.rfftfreq(size, 1 / rate))
-    gains = np.ones((SLOTS, size // 2 + 1), np.float32)
-    gains[:, inside] = 10.0 ** (GAIN_DB / 20 * draw_pattern(key)[:, band[inside]])
+    hop = find_hop(rate)
+    size = HOPS_A_FRAME * hop
     padded = np.pad(np.asarray(wav, dtype=np.float32), (size, 2 * size))
     out = np.zeros_like(padded)
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
     for first in range(0, len(frames), CHUNK_FRAMES):
         part = frames[first : first + CHUNK_FRAMES]
-        middle_s = ((first + np.arange(len(part))) * hop - size / 2) / rate
-        slot = np.floor(middle_s / (HOP_S * HOPS_A_SLOT)).astype(int) % SLOTS
-        made = np.fft.irfft(np.fft.rfft(part * window) * gains[slot], size) * window
-        for quarter in range(4):  # each hop of the output is the sum of four frames' quarters
-            pieces = made[:, quarter * hop : (quarter + 1) * hop].reshape(-1)
-            start = (first + quarter) * hop
-            out[start : start + len(pieces)] += pieces
+        add_marked_frames(out[first * hop :], part, first - HOPS_A_FRAME, rate, key)
     del padded, frames, part
     marked = out[size : size + len(wav)]
-    marked /= 1.5  # the sum of four squared Hann windows, a quarter apart; in place: an hour's is 300 MB
+    marked /= WINDOWS_SUM  # in place: an hour's is 300 MB
     peak = _find_peak(marked)
     limit = max(1.0, _find_peak(wav))
     if peak > limit:
         marked *= limit / peak
     return marked
+
+
+def find_hop(rate: int) -> int:
+    """Samples between two frames."""
+    return max(1, round(HOP_S * rate))
+
+
+def add_marked_frames(out: np.ndarray, frames: np.ndarray, first: int, rate: int, key: bytes = KEY) -> None:
+    """Marks the frames (n, size), which are one hop apart, and adds them to `out`, which begins where they do.
+
+    first: the number of the first frame; frame 0 begins with the sound. Divide the sums by WINDOWS_SUM.
+    """
+    hop, size = find_hop(rate), frames.shape[1]
+    window, gains = _make_hann_window(size), _compute_gains(rate, key, GAIN_DB)
+    middle_s = (first * hop + np.arange(len(frames)) * hop + size / 2) / rate
+    slot = np.floor(middle_s / (HOP_S * HOPS_A_SLOT)).astype(int) % SLOTS
+    made = np.fft.irfft(np.fft.rfft(frames * window) * gains[slot], size) * window
+    for quarter in range(HOPS_A_FRAME):  # each hop of the output is the sum of four frames' quarters
+        pieces = made[:, quarter * hop : (quarter + 1) * hop].reshape(-1)
+        out[quarter * hop : quarter * hop + len(pieces)] += pieces
+
+
+@cache
+def _compute_gains(rate: int, key: bytes, gain_db: float) -> np.ndarray:
+    """(SLOTS, bins): the gain of each bin of a frame's spectrum."""
+    size = HOPS_A_FRAME * find_hop(rate)
+    band, inside = _find_bands(np.fft.rfftfreq(size, 1 / rate))
+    gains = np.ones((SLOTS, size // 2 + 1), np.float32)
+    gains[:, inside] = 10.0 ** (gain_db / 20 * draw_pattern(key)[:, band[inside]])
+    return gains
 
 
 def _find_peak(wav: np.ndarray) -> float:
