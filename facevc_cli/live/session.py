@@ -67,11 +67,11 @@ class Worker:
         if self._done is not None:
             self._done.result()
 
-    def stop(self) -> None:
-        """Stops after the step in hand. FaceVCError if that takes too long."""
+    def stop(self, wait: bool = True) -> None:
+        """Stops after the step in hand, and waits for that, but not for ever."""
         self._stopping.set()
         self.path.ready.set()
-        if self._done is None:
+        if self._done is None or not wait:
             return
         with suppress(Exception):  # `check` has reported it, or it comes from what is being stopped
             if not self._done.cancel():

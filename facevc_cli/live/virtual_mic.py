@@ -83,6 +83,7 @@ def open_virtual_mic() -> Iterator[VirtualMic]:
         ) from error
     with pulse:
         remove_left_over(pulse)
+        before = pulse.server_info()
         described = DESCRIPTION.replace(" ", "_")
         modules: list[int] = []
         try:
@@ -98,6 +99,7 @@ def open_virtual_mic() -> Iterator[VirtualMic]:
                 ),
             ):
                 modules.append(pulse.module_load(module, arguments))
+            _keep_defaults(pulse, before)
             yield VirtualMic(sink, source, pulse)
         except pulsectl.PulseError as error:
             raise FaceVCError(f"PulseAudio or PipeWire refused to make the virtual microphone ({error}).") from error
@@ -119,6 +121,17 @@ def remove_left_over(pulse: Any) -> int:
                 pulse.module_unload(module.index)
                 removed += 1
     return removed
+
+
+def _keep_defaults(pulse: Any, before: Any) -> None:
+    """Sets the default devices to those of before: our own microphone must not become what we listen to."""
+    for devices, name in (
+        (pulse.sink_list(), before.default_sink_name),
+        (pulse.source_list(), before.default_source_name),
+    ):
+        kept = next((device for device in devices if device.name == name), None)
+        if kept is not None:
+            pulse.default_set(kept)
 
 
 def _runs(pid: int) -> bool:

@@ -218,9 +218,15 @@ def test_into_a_virtual_microphone_and_ctrl_c(model, tmp_path):
 @pytest.mark.slow
 @needs_pulse
 def test_a_device_that_disappears(model, tmp_path):
+    import pulsectl
+
     with run_pulseaudio(tmp_path) as server:
         process = start(model, tmp_path, "--input", "pulse", "--output", "pulse")
-        wait_for(process, "live: unknown number of s")
+        with pulsectl.Pulse("test") as pulse:
+            while not (pulse.source_output_list() and pulse.sink_input_list()):  # both devices are open
+                assert process.poll() is None
+                time.sleep(0.1)
+        time.sleep(1.0)
         server.kill()
         _, said = process.communicate(timeout=60)
         assert process.returncode == 1 and "Was it unplugged" in said and "Traceback" not in said
