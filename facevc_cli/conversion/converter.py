@@ -43,6 +43,8 @@ from facevc_cli.vocoders.load import load_vocoder
 from facevc_cli.voices.dvector import VOICE_RATE
 
 if TYPE_CHECKING:
+    from facevc_cli.conversion.stream.settings import StreamSettings
+    from facevc_cli.conversion.stream.streaming_converter import StreamingConverter
     from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation
     from facevc_cli.voices.dvector import VoiceEmbedder
 
@@ -280,6 +282,14 @@ class Converter:
         """Speaks the source in the target's voice: (n,) float32 at `self.rate`, as long and as loud as the source."""
         return self.speak_many([(source, target)])[0]
 
+    def stream(
+        self, target: Target, rate: int | None = None, settings: "StreamSettings | None" = None
+    ) -> "StreamingConverter":
+        """Converts speech while it is spoken. rate: of input and output in Hz; None: the model's."""
+        from facevc_cli.conversion.stream.streaming_converter import StreamingConverter
+
+        return StreamingConverter(self, target, rate, settings)
+
     @torch.inference_mode()
     def speak_many(self, pairs: Sequence[tuple[Source, Target]]) -> list[np.ndarray]:
         """Does `speak` for each pair, with the network in batches. The sound is the same. Nothing is padded.
@@ -341,10 +351,7 @@ class Converter:
             return analyser.analyse(image)
 
     def prepare_faces(self) -> None:
-        """Loads the face networks now.
-
-        FaceVCError if the checkpoint was not trained on faces or its embedder is not installed.
-        """
+        """Loads the face networks now. FaceVCError if the checkpoint has none, or its embedder is not installed."""
         self._load_face_analyser()
 
     def prepare_speech(self) -> None:

@@ -17,13 +17,15 @@ class FeatureStream:
     The frames equal those of the whole recording, but for the last ones, which a recording mirrors and a stream cannot.
     """
 
-    def __init__(self, definition: MelDefinition, step_frames: int):
+    def __init__(self, definition: MelDefinition, step_frames: int, kept_frames: int = 0):
+        """kept_frames: how many frames' samples `read` must still give; at least .4 s are kept."""
         d = definition
         self.definition, self.step_frames = d, step_frames
         self.side_samples = d.n_fft // 2 if d.centred else (d.n_fft - d.hop_samples) // 2
         # how many samples after its own hop a frame needs
         self.overhang_samples = d.n_fft - d.hop_samples - self.side_samples
         self._pitch_frames = round(PITCH_WINDOW_S * d.rate / d.hop_samples)
+        self._kept_samples = max(max(self._pitch_frames, kept_frames) * d.hop_samples, self.side_samples)
         self.reset()
 
     def reset(self) -> None:
@@ -49,13 +51,13 @@ class FeatureStream:
         sound = self.read(max(0, start), end)
         if start < 0:  # the beginning is mirrored, as in a recording
             sound = np.concatenate([sound[1 : 1 - start][::-1], sound])
-        kept = max(0, self.frames * hop - max(self._pitch_frames * hop, self.side_samples))
+        kept = max(0, self.frames * hop - self._kept_samples)
         made = filter_bands(torch.from_numpy(sound), d)
         self._sound, self._first = self._sound[max(0, kept - self._first) :], max(kept, self._first)
         return made
 
     def read(self, start: int, end: int) -> np.ndarray:
-        """Returns the samples from position `start` up to `end`. Only the last .4 s are kept."""
+        """Returns the samples from position `start` up to `end`, as far as they are kept."""
         return self._sound[start - self._first : end - self._first]
 
     def read_f0(self, count: int) -> np.ndarray:

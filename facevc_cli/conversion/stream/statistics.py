@@ -6,7 +6,9 @@ long ago counts less.
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ USUAL_LOG_F0_STD = 0.2
 MEAN_COUNTS_S, STD_COUNTS_S = 0.1, 2.0  # as much speech as what is likely counts: the level is guessed, the range not
 PRIOR_COUNTS_S = 2.0  # as much speech as a seed of the other moments counts
 QUIET_RMS = 0.05  # of the output that is expected; only its weight matters
-BANDS_S = 5.0  # frames that are kept for statistics that need the frames themselves
+BANDS_S = 5.0  # of frames that are kept for statistics that need the frames themselves
 
 
 class RunningLevel:
@@ -122,87 +124,83 @@ class Moments:
         return mean, (self.squares / self.count - mean.square()).clamp(min=0).sqrt()
 
 
+Seed = Moments | Tensor  # the moments of a step's frames, or the last frames themselves
+KEPT = ("bands",)  # these steps measure quantiles, which need the frames
+
+
+class SeedStatistics:
+    """Measures a whole calibration (`dsp.statistics.Statistics`), and keeps what each step was given."""
+
+    trims = True
+
+    def __init__(self, frame_rate: float):
+        self._most = round(BANDS_S * frame_rate)
+        self.seeds: dict[str, Seed] = {}
+
+    def gather(self, step: str, frames: Frames, axis: int = 0) -> Frames:
+        rows = _as_rows(frames, axis)
+        self.seeds[step] = rows[-self._most :].clone() if step in KEPT else Moments.of(rows)
+        return frames
+
+
 class StreamStatistics:
     """Answers the steps of a conversion (`dsp.statistics.Statistics`) that ask which frames count.
 
     Each step hands over the frames of a window, of which only a few are new. It gets two frames back whose mean and
-    deviation are those of all speech so far: their size does not grow. Steps in `keeping` get the last frames
-    themselves.
+    deviation are those of all speech so far, so their size does not grow. Steps in KEPT get the last frames.
     """
 
     trims = False
-    keeping = ("bands",)  # they measure quantiles
 
     def __init__(self, frame_rate: float, memory_s: float):
         self.frame_rate, self.memory_s = frame_rate, memory_s
-        self._seeds: dict[str, Moments | Tensor] = {}
-        self._heard: dict[str, Moments | Tensor] = {}
-        self._seeding = False
-        self._window = self._first = self._end = 0
+        self._most = round(BANDS_S * frame_rate)
+        self._seeds: dict[str, Seed] = {}
+        self._heard: dict[str, Seed] = {}
+        self.begin(0, 0, 0)
 
     def reset(self) -> None:
         self._heard.clear()
 
-    def forget(self, steps: tuple[str, ...]) -> None:
-        """Forgets the result so far of these steps, because it is another voice's."""
-        for step in steps:
+    def set_seeds(self, seeds: Mapping[str, Seed]) -> None:
+        """Takes these seeds, and forgets what these steps have heard."""
+        self._seeds |= seeds
+        for step in seeds:
             self._heard.pop(step, None)
 
     def begin(self, window: int, first: int, end: int) -> None:
         """Says which frames of the next window of `window` frames are new: first .. end. None are if both are equal."""
-        self._window, self._first, self._end, self._seeding = window, first, end, False
-
-    def begin_seed(self) -> None:
-        """The next frames are all of a calibration."""
-        self._seeding = True
+        self._window, self._first, self._end = window, first, end
 
     def gather(self, step: str, frames: Frames, axis: int = 0) -> Frames:
-        assert isinstance(frames, Tensor)
-        rows = frames.movedim(axis, 0).flatten(1)
-        if step in self.keeping:
-            counted = self._keep(step, rows)
-        else:
-            counted = self._measure(step, rows)
-        shape = (len(counted), *frames.movedim(axis, 0).shape[1:])
-        return counted.reshape(shape).movedim(0, axis)
+        rows = _as_rows(frames, axis)
+        # a window of content has half as many frames as one of log-mel
+        share = len(rows) / max(1, self._window)
+        new = rows[int(self._first * share) : int(self._end * share)]
+        counted = self._keep(step, new, rows) if step in KEPT else self._measure(step, new, rows, share)
+        moved = cast(Tensor, frames).movedim(axis, 0)
+        return cast(Frames, counted.reshape(len(counted), *moved.shape[1:]).movedim(0, axis))
 
-    def _choose_new(self, rows: Tensor) -> Tensor:
-        """The new frames. A window of content has half as many frames as one of log-mel."""
-        first, end = (at * len(rows) // max(1, self._window) for at in (self._first, self._end))
-        return rows[first:end]
-
-    def _measure(self, step: str, rows: Tensor) -> Tensor:
-        if self._seeding:
-            self._seeds[step] = found = Moments.of(rows)
-        else:
-            found = self._add(step, rows)
-        mean, std = found.find_mean_std()
+    def _measure(self, step: str, new: Tensor, rows: Tensor, share: float) -> Tensor:
+        """Returns two frames (2, size) with the mean and the deviation of the speech so far and of the seed."""
+        heard, seed = self._heard.get(step), self._seeds.get(step)
+        if len(new):
+            kept = math.exp(-len(new) / (self.memory_s * self.frame_rate * share))
+            now = Moments.of(new)
+            self._heard[step] = heard = heard.scale(kept) + now if isinstance(heard, Moments) else now
+        if isinstance(seed, Moments):
+            seed = seed.scale(PRIOR_COUNTS_S * self.frame_rate * share / seed.count)
+        known = [moments for moments in (heard, seed) if isinstance(moments, Moments)] or [Moments.of(rows)]
+        mean, std = (known[0] + known[1] if len(known) > 1 else known[0]).find_mean_std()
         return torch.stack([mean - std, mean + std]).to(rows)
 
-    def _add(self, step: str, rows: Tensor) -> Moments:
-        new = self._choose_new(rows)
-        share = len(rows) / max(1, self._window)  # frames of this step for one of log-mel
-        heard = self._heard.get(step)
-        if len(new):
-            now = Moments.of(new)
-            if isinstance(heard, Moments):
-                now = heard.scale(math.exp(-len(new) / (self.memory_s * self.frame_rate * share))) + now
-            self._heard[step] = heard = now
-        found = heard if isinstance(heard, Moments) else None
-        seed = self._seeds.get(step)
-        if isinstance(seed, Moments):
-            weight = PRIOR_COUNTS_S * self.frame_rate * share
-            seed = seed.scale(weight / seed.count)
-            return seed if found is None else found + seed
-        return Moments.of(rows) if found is None else found
-
-    def _keep(self, step: str, rows: Tensor) -> Tensor:
-        most = round(BANDS_S * self.frame_rate)
-        if self._seeding:
-            self._seeds[step] = rows[-most:].clone()
-            return rows
+    def _keep(self, step: str, new: Tensor, rows: Tensor) -> Tensor:
         before = self._heard.get(step, self._seeds.get(step))
-        parts = [before] if isinstance(before, Tensor) else []
-        kept = torch.cat([*parts, self._choose_new(rows)])[-most:]
+        kept = torch.cat([before, new])[-self._most :] if isinstance(before, Tensor) else new
         self._heard[step] = kept
         return kept if len(kept) else rows
+
+
+def _as_rows(frames: np.ndarray | Tensor, axis: int) -> Tensor:
+    """Frames along `axis` -> (n, size)."""
+    return torch.as_tensor(frames).movedim(axis, 0).flatten(1)

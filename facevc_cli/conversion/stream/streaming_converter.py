@@ -1,0 +1,226 @@
+"""Converts a stream: `Converter.stream(target)`.
+
+All work is done in steps of a fixed number of frames, whatever the size of the blocks that come in. A step hears its
+window of the past and a short lookahead, decodes it, and speaks the frames before the lookahead. What it made of the
+lookahead is a forecast: the next step makes it better and crossfades.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facevc_cli.conversion.decoding import decode_voices
+from facevc_cli.conversion.recordings import Recording
+from facevc_cli.conversion.speech import Source
+from facevc_cli.conversion.stream.content import open_content
+from facevc_cli.conversion.stream.seeding import StreamVoice, describe_anybody, describe_speaker, prepare_voice
+from facevc_cli.conversion.stream.settings import StreamSettings
+from facevc_cli.conversion.stream.sound_joiner import SoundJoiner
+from facevc_cli.conversion.stream.statistics import RunningLevel, RunningPitch, StreamStatistics
+from facevc_cli.conversion.voice import Target
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.dsp.mel import take_log
+from facevc_cli.dsp.pitch import PitchStatistics, normalise_log_f0
+from facevc_cli.dsp.stream_features import FeatureStream
+from facevc_cli.dsp.stream_resampler import StreamResampler
+from facevc_cli.provenance.stream_watermark import StreamWatermark
+
+if TYPE_CHECKING:
+    from facevc_cli.conversion.converter import Converter
+
+NOTHING = np.zeros(0, np.float32)
+SMOOTHED = 4  # frames more than are used, whose F0 is smoothed with the rest
+LEAST_PEAK = 0.05  # as of a recording (dsp/frontend.py)
+
+
+class StreamingConverter:
+    """A `VoiceStream` of one converter.
+
+    rate: of input and output in Hz; None: the model's. `timings` adds up the seconds of each part, by `clock`.
+    """
+
+    def __init__(
+        self, converter: "Converter", target: Target, rate: int | None = None, settings: StreamSettings | None = None
+    ):
+        self.converter, self.settings = converter, settings or StreamSettings()
+        definition, s = converter.frontend.definition, self.settings
+        self.rate = rate or converter.rate
+        self.timings: dict[str, float] = {}
+        self.clock: Callable[[], float] = time.perf_counter
+        self._hop, self._frame_rate = definition.hop_samples, float(definition.frame_rate)
+        self._into, self._out = StreamResampler(self.rate, converter.rate), StreamResampler(converter.rate, self.rate)
+        unspoken = s.step_frames + s.lookahead_frames
+        self._features = FeatureStream(definition, s.step_frames, unspoken)
+        self._level, self._pitch = RunningLevel(converter.rate, s.memory_s), RunningPitch(self._frame_rate, s.memory_s)
+        self._statistics = StreamStatistics(self._frame_rate, s.memory_s)
+        crossfade = min(round(s.crossfade_ms / 1000 * converter.rate), s.lookahead_frames * self._hop)
+        self._joiner = SoundJoiner(crossfade)
+        self._watermark = StreamWatermark(converter.rate)
+        self._profile = describe_anybody(converter)
+        self._statistics.set_seeds(self._profile.seeds)
+        self._next_voice: StreamVoice | None = None
+        self._voice = prepare_voice(converter, self._profile, target)
+        self._statistics.set_seeds(self._voice.seeds)
+        self.reset()
+
+    @property
+    def step_samples(self) -> int:
+        return round(self.settings.step_frames * self._hop * self.rate / self.converter.rate)
+
+    @property
+    def latency_samples(self) -> int:
+        frames = self.settings.step_frames + self.settings.lookahead_frames
+        inside = frames * self._hop + self._features.overhang_samples + self._out.lookahead_samples
+        rounding = 0 if self.rate == self.converter.rate else 2
+        return math.ceil(inside * self.rate / self.converter.rate) + self._into.lookahead_samples + rounding
+
+    def reset(self) -> None:
+        for part in (self._into, self._out, self._features, self._level, self._pitch, self._statistics, self._joiner):
+            part.reset()
+        self._watermark.reset()
+        self._content = open_content(self.converter.model)
+        self._bands = torch.zeros(0, self.converter.frontend.definition.n_mels, device=self.converter.device)
+        self._mels = self._bands  # spoken frames, which the vocoder hears before the next ones
+        self._f0 = NOTHING  # of spoken frames
+        self._pushed = self._returned = 0
+
+    def set_voice(self, target: Target) -> None:
+        """Speaks in another voice from the next step on. Another thread may call this while the stream is pushed."""
+        self._next_voice = prepare_voice(self.converter, self._profile, target)
+
+    def calibrate(self, recording: Recording) -> None:
+        profile = describe_speaker(self.converter, recording)
+        self._profile = profile
+        if profile.peak is not None:
+            self._level.first_peak = profile.peak
+        self._pitch.seed(profile.pitch, profile.voiced_frames)
+        self._statistics.set_seeds(profile.seeds)
+        self._voice = prepare_voice(self.converter, profile, (self._next_voice or self._voice).target)
+        self._next_voice = None
+        self._statistics.set_seeds(self._voice.seeds)
+        self._level.reset()
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        if samples.ndim != 1:
+            raise FaceVCError(f"a stream takes mono samples of the shape (n,), found {samples.shape}. Mix them first.")
+        self._pushed += len(samples)
+        samples = np.clip(np.nan_to_num(samples), -1.0, 1.0)
+        self._features.push(self._into.push(samples))
+        parts = []
+        while self._features.is_ready:
+            parts.append(self._out.push(self._make_step()))
+        returned = np.concatenate(parts) if parts else NOTHING
+        self._returned += len(returned)
+        return returned
+
+    def flush(self) -> np.ndarray:
+        owed, parts, silence = self._pushed - self._returned, [], np.zeros(self.step_samples, np.float32)
+        while sum(map(len, parts)) < owed:
+            parts.append(self.push(silence))
+        self.reset()
+        return np.concatenate(parts)[:owed] if parts else NOTHING
+
+    @torch.inference_mode()
+    def _make_step(self) -> np.ndarray:
+        """Hears the next frames and speaks those before the lookahead: samples at the model's rate."""
+        s, switched = self.settings, self._take_next_voice()
+        with self._measure("features"):
+            gain = self._hear_frames()
+            f0 = self._features.read_f0(min(self._features.frames, s.step_frames + s.lookahead_frames + SMOOTHED))
+        with self._measure("content"):
+            z = self._hear_content(gain)
+        f0 = f0[-(s.step_frames + s.lookahead_frames) :]  # not spoken yet
+        spoken_frames = len(f0) - s.lookahead_frames
+        if spoken_frames <= 0:
+            return NOTHING
+        with self._measure("decoder"):
+            mels = self._decode(z, f0)
+        if switched:
+            self._mels = mels[: -len(f0)][-s.vocoder_frames :] if s.vocoder_frames else mels[:0]
+        unspoken = torch.cat([self._mels, mels[-len(f0) :]])
+        with self._measure("vocoder"):
+            first = self._features.frames - len(unspoken)
+            wav = self.converter.vocoder(unspoken, first).float().cpu().numpy()[len(self._mels) * self._hop :]
+        with self._measure("sound"):
+            finished = self._finish_sound(wav, spoken_frames * self._hop, gain, switched)
+        self._mels = torch.cat([self._mels, mels[-len(f0) :][:spoken_frames]])[-s.vocoder_frames :]
+        if not s.vocoder_frames:
+            self._mels = self._mels[:0]
+        self._f0 = np.concatenate([self._f0, f0[:spoken_frames]])[-s.decoder_frames :]
+        self._pitch.add(f0[:spoken_frames])
+        return finished
+
+    @contextmanager
+    def _measure(self, part: str) -> Iterator[None]:
+        started = self.clock()
+        yield
+        self.timings[part] = self.timings.get(part, 0.0) + self.clock() - started
+
+    def _take_next_voice(self) -> bool:
+        voice, self._next_voice = self._next_voice, None
+        if voice is None:
+            return False
+        self._voice = voice
+        self._statistics.set_seeds(voice.seeds)
+        return True
+
+    def _hear_frames(self) -> float:
+        """Adds the next frames to the window. Returns the gain that the input needs."""
+        bands, hop = self._features.make_step(), self._hop
+        end = self._features.frames * hop + self._features.overhang_samples
+        start = end - len(bands) * hop if self._features.frames > len(bands) else 0
+        self._level.hear(self._features.read(start, end))
+        most = max(self.settings.content_frames, self._decoder_window)
+        self._bands = torch.cat([self._bands, bands.to(self._bands.device)])[-most:]
+        peak = self.converter.frontend.peak
+        return 1.0 if peak is None else peak / max(LEAST_PEAK, self._level.peak)
+
+    @property
+    def _decoder_window(self) -> int:
+        return self.settings.decoder_frames + self.settings.step_frames + self.settings.lookahead_frames
+
+    def _hear_content(self, gain: float) -> Tensor:
+        """(1, T / 2, z_dim) of the window's T frames."""
+        log_mel = take_log(self._bands * gain, self.converter.frontend.definition)
+        mel = self.converter.model.normalise(log_mel)
+        self._begin_statistics(len(mel))
+        return self._content.hear(mel.T[None], self.settings.step_frames, self._statistics)
+
+    def _begin_statistics(self, window: int) -> None:
+        """Only frames that are spoken now count, and only if they are speech."""
+        end = max(0, window - self.settings.lookahead_frames)
+        first = max(0, end - self.settings.step_frames)
+        self._statistics.begin(window, first if self._level.speaks else end, end)
+
+    def _decode(self, z: Tensor, newest_f0: np.ndarray) -> Tensor:
+        """Content and F0 -> raw log-mel (T, n_mels) of the decoder's window."""
+        pitch = self._pitch.measure(newest_f0)
+        f0 = np.concatenate([self._f0, newest_f0])[-self._decoder_window :]
+        lf0 = torch.from_numpy(normalise_log_f0(f0, pitch)).to(self.converter.device)[None]
+        self._begin_statistics(len(f0))
+        heard, z = self._profile.source, z[:, -(len(f0) // 2) :]
+        source = Source(z, lf0, pitch, 0.0, 0.0, 0.0, heard.speaker, self._statistics, heard.recording)
+        spoken = self._choose_pitch(source)
+        c, target = self.converter, self._voice.target
+        return decode_voices(c.model, c.style, c.guidance, source, [target], [spoken])[0]
+
+    def _choose_pitch(self, source: Source) -> PitchStatistics:
+        """A pitch in Hz is a median, so that of the last seconds counts, not that of the window."""
+        recent = self._pitch.list_recent()
+        lf0 = (recent - source.pitch.mean) / max(source.pitch.std, 0.01)
+        return self.converter.choose_pitch(replace(source, lf0=torch.from_numpy(lf0)[None]), self._voice.target)
+
+    def _finish_sound(self, wav: np.ndarray, count: int, input_gain: float, switched: bool) -> np.ndarray:
+        """Joins the first `count` samples to the last step's, makes them as loud as the speech, and marks them."""
+        joined = self._joiner.join(wav[:count], wav[count:], longest=switched)
+        end = (self._features.frames - self.settings.lookahead_frames) * self._hop
+        self._level.weigh(self._features.read(end - count, end), joined)
+        made, gain = self._joiner.match_level(joined, self._level.find_output_gain(input_gain))
+        return self._watermark.push(made, wav[count:] * gain) if self.settings.watermark else made
