@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -167,7 +168,7 @@ class PortAudioDevice:
         """Closes the devices. One that hangs is left behind."""
         for stream in self._streams:
             with suppress(FaceVCError, self._sound.PortAudioError):
-                run_alone(lambda stream=stream: (stream.abort(), stream.close()), "A device", CLOSED_S)
+                run_alone(partial(_close, stream), "A device", CLOSED_S)
         self._streams = []
 
     def check(self) -> None:
@@ -235,6 +236,11 @@ class PortAudioDevice:
                     continue
                 return tried, channels
         raise FaceVCError(explain_error(last, direction, device)) from last
+
+
+def _close(stream: Any) -> None:
+    stream.abort()
+    stream.close()
 
 
 def explain_error(error: Exception | None, direction: Direction, device: SoundDevice) -> str:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from facevc_cli.conversion.stream.voice_stream import VoiceStream
-from facevc_cli.conversion.voice import Target
+from facevc_cli.dsp.stream_resampler import StreamResampler
 from facevc_cli.live.fifo import SampleFifo, Timeline
 from facevc_cli.live.figures import LiveFigures
 from facevc_cli.live.gate import GateSettings, VoiceGate
 from facevc_cli.live.player import Player
-from facevc_cli.live.resampling import StreamResampler
 
 ROOM_S = 3.0  # of each FIFO
 LATE_S = 0.1  # what waits beyond a step for so long is dropped
@@ -35,7 +34,7 @@ class Step:
 class LivePath:
     """One microphone, one converter and one loudspeaker, whose rates may all differ.
 
-    muted: what is captured now comes out as silence. wanted: the voice that the next step begins with.
+    muted: what is captured now comes out as silence.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class LivePath:
         self.figures = figures or LiveFigures()
         self.gate = VoiceGate(converter.rate, gate)
         self.muted = False
-        self.wanted: Target | None = None
         self.ready = threading.Event()  # set when there may be a step to take
         step_s = converter.step_samples / converter.rate
         self._step, self._least = round(step_s * in_rate), round(LEAST_S * in_rate)
@@ -123,16 +121,14 @@ class LivePath:
 
     def convert(self, step: Step) -> np.ndarray:
         """Converts a step -> what is ready (n,) at the loudspeaker's rate."""
-        if self.wanted is not None:
-            self.converter.set_voice(self.wanted)
-            self.wanted = None
         self._heard_times.mark(round(step.position * self.converter.rate / self.in_rate), step.captured_s)
         return self._up.push(self._convert(self._down.push(step.samples)))
 
     def convert_end(self) -> np.ndarray:
         """Returns what the converter and the resamplers still keep back. Nothing may be converted afterwards."""
-        rest = self._convert(self._down.push(np.zeros(0, np.float32), last=True))
-        return self._up.push(np.concatenate([rest, self._apply_gate(self.converter.flush(), last=True)]), last=True)
+        rest = self._convert(self._down.push(np.zeros(self._down.lookahead_samples, np.float32)))
+        silence = np.zeros(self._up.lookahead_samples, np.float32)
+        return self._up.push(np.concatenate([rest, self._apply_gate(self.converter.flush(), last=True), silence]))
 
     def give(self, made: np.ndarray) -> None:
         """Passes converted samples (n,) on to the loudspeaker's side."""

@@ -1,5 +1,6 @@
 """A live session: devices on one side, a worker on the other, and the controls of whoever speaks."""
 
+import sys
 import threading
 import time
 from collections import deque
@@ -12,9 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.tuning import use_one_thread
 from facevc_cli.live.path import LivePath
 
 WATCHED_EVERY_S = 0.05
+SWITCHED_EVERY_S = 0.001  # so soon the device's thread gets its turn; Python's own is 5 ms
 ENDED_S = 5.0  # a worker that needs longer for its last step hangs
 Capture = Callable[[np.ndarray, float], None]  # a block (n,), and when its last sample was captured
 Play = Callable[[int, float], np.ndarray]  # the samples of a block, and when the first is heard
@@ -111,10 +114,11 @@ class LiveSession:
         return self.voices[self.current] if self.voices else None
 
     def choose_next_voice(self) -> None:
-        """The next step begins with the next voice."""
+        """A step soon begins with the next voice. The worker goes on while that is prepared."""
         if len(self.voices) > 1:
             self.current = (self.current + 1) % len(self.voices)
-            self.path.wanted = self.voices[self.current].target
+            with use_one_thread():
+                self.path.converter.set_voice(self.voices[self.current].target)
 
     def run(
         self,
@@ -138,6 +142,8 @@ class LiveSession:
             return block
 
         figures = self.path.figures
+        switching_s = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCHED_EVERY_S)
         self.worker.start()
         try:
             figures.begin()
@@ -161,6 +167,7 @@ class LiveSession:
                 self._record(record)
             finally:
                 self.worker.stop()
+                sys.setswitchinterval(switching_s)
 
     def _play_rest(self, record: Callable[[np.ndarray], None] | None) -> None:
         """Converts what the microphone has given, and lets the loudspeaker play it to its end."""

@@ -43,7 +43,7 @@ class LiveSocket:
         except (TimeoutError, OSError):
             code = NORMAL  # the browser is gone
         finally:
-            await asyncio.to_thread(self.live.end, call)
+            self.live.end(call)
         if code >= 0:
             await send({"type": "websocket.close", "code": code, "reason": reason})
 

@@ -228,6 +228,9 @@ class Studio:
 
         A process must not end while torch computes in another thread.
         """
+        for leave in self.leaving:
+            for page in list(self._sessions):
+                leave(page)
         self._worker.shutdown(cancel_futures=True)
 
     def find_session(self, page: str) -> PageSession:

@@ -1,5 +1,6 @@
 """`live`: converts what a microphone hears, while somebody speaks, or a recording as if it were one."""
 
+import gc
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.core.stopping import hold
 from facevc_cli.files.audio import check_audio_suffix, load_audio, open_audio_writer
 from facevc_cli.files.inputs import find_files
-from facevc_cli.live.cards import choose_cards
+from facevc_cli.live.cards import Cards, choose_cards
 from facevc_cli.live.controls import Controls, has_keyboard, open_keyboard
 from facevc_cli.live.devices import PortAudioDevice, list_devices
 from facevc_cli.live.gate import GateSettings
@@ -130,9 +131,11 @@ def describe_figures(data: dict[str, Any]) -> str:
 
 
 def _run(config: LiveConfig, reporter: Reporter, data: dict[str, Any]) -> None:
-    sound = None if config.simulate is None else load_audio(config.simulate)
-    # before the model is loaded, which takes longer
-    cards = None if sound is not None else choose_cards(config.input, config.output, config.monitor, config.virtual_mic)
+    given: SimulatedDevice | Cards  # found before the model is loaded, which takes longer
+    if config.simulate is not None:
+        given = SimulatedDevice(*load_audio(config.simulate))
+    else:
+        given = choose_cards(config.input, config.output, config.monitor, config.virtual_mic)
     pictures = find_files(config.faces, FACE_SUFFIXES, reporter) if config.faces else []
     requests = request_targets(pictures, config.voices, config.voice_options, reporter)
     with ThreadPoolExecutor(1, "network") as pool, ExitStack() as stack:
@@ -140,13 +143,14 @@ def _run(config: LiveConfig, reporter: Reporter, data: dict[str, Any]) -> None:
         voices = pool.submit(_find_voices, config, converter, requests, reporter).result()
         speed = pool.submit(_open_stream, config, converter, voices[0]).result()
         _note_speed(speed, reporter)
+        gc.collect()
+        gc.freeze()  # what is loaded stays, so the collector need not look at it while somebody speaks
         device: SimulatedDevice | PortAudioDevice
-        if cards is None:
-            device = SimulatedDevice(*sound)
-            in_rate = out_rate = device.rate
+        if isinstance(given, SimulatedDevice):
+            device, in_rate, out_rate = given, given.rate, given.rate
         else:
             virtual = stack.enter_context(open_virtual_mic()) if config.virtual_mic else None
-            device = cards.open(converter.rate, virtual)
+            device = given.open(converter.rate, virtual)
             in_rate, out_rate = device.in_rate, device.out_rate
             _note_devices(device, virtual, reporter)
         gate = GateSettings.parse(config.gate)
@@ -154,7 +158,7 @@ def _run(config: LiveConfig, reporter: Reporter, data: dict[str, Any]) -> None:
         session = LiveSession(path, device, pool, voices)
         with _open_record(config, converter, requests, out_rate) as record, open_keyboard() as read_keys:
             controls = Controls(read_keys, config.push_to_talk)
-            if sound is None and has_keyboard():
+            if config.simulate is None and has_keyboard():
                 reporter.note(controls.describe(len(voices) > 1))
             reporter.begin(None, "s", STAGE)
             try:

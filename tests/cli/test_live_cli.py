@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from helpers.fake_portaudio import FakePortAudio, device
 from helpers.live import DelayConverter
 from helpers.pictures import draw_face
 from helpers.pulse import needs_pulse, run_pulseaudio
+from helpers.repository import ROOT
 from helpers.sounds import recording
 
+from facevc_cli.conversion import converter as converter_module
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.files.image import save_image
 from facevc_cli.provenance.metadata import read_provenance
@@ -131,6 +134,16 @@ def test_devices_are_listed(monkeypatch):
     assert result.exit_code == 0 and "Built-in Microphone" in result.stdout and "44100" in result.stdout
     listed = json.loads(call("live", "--list-devices", "--json").stdout)["devices"]
     assert [(one["number"], one["is_default_input"]) for one in listed] == [(0, True), (1, False)]
+
+
+def test_the_python_snippet_runs(live, tmp_path, monkeypatch, model, capsys):
+    monkeypatch.setattr("facevc_cli.families.checkpoint.find_bundled_checkpoint", lambda: model)
+    load = converter_module.load_vocoder
+    monkeypatch.setattr(converter_module, "load_vocoder", lambda spec, *given: load("griffin-lim", *given))
+    (tmp_path / "in.wav").rename(tmp_path / "speech.wav")
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "live.md").read_text(), flags=re.M | re.S)
+    exec(compile(code, "docs/live.md", "exec"), {})
+    assert capsys.readouterr().out.strip().isdecimal() and (tmp_path / "live.wav").is_file()
 
 
 START = """

@@ -127,6 +127,12 @@ def test_a_page_that_is_left_frees_its_converter(live, studio):
     assert threading.active_count() == before
 
 
+def test_a_studio_that_closes_ends_its_calls(live, studio):
+    call = live.connect(begin(live, A), 16000)
+    studio.close()
+    assert call.is_over and live.count == 0
+
+
 def test_a_failure_of_the_network_ends_the_call(live, monkeypatch):
     call = live.connect(begin(live, A), 16000)
     monkeypatch.setattr(DelayConverter, "push", lambda self, samples: 1 / 0)

@@ -101,11 +101,11 @@ def test_two_clocks_that_differ_are_kept_together(drift):
 def test_devices_of_other_rates(in_rate, out_rate):
     path = make_path(in_rate=in_rate, out_rate=out_rate)
     played = run_on_clock(path, make_tone(3.0, in_rate), lambda made: 0.0)
-    assert len(played) == 3 * out_rate and path.figures.underruns <= 2  # soxr gives in bursts, which the spare learns
+    assert len(played) == 3 * out_rate and not path.figures.underruns
     settled = played[out_rate : 2 * out_rate]
     spectrum = np.abs(np.fft.rfft(settled * np.hanning(len(settled))))
     assert int(np.argmax(spectrum)) == 200 and np.sqrt(2 * np.mean(settled**2)) == pytest.approx(0.3, rel=0.02)
-    assert path.figures.latencies.find_percentile_ms(50) < 250
+    assert path.figures.latencies.find_percentile_ms(50) < 100
 
 
 def test_silence_is_silence_and_the_gate_opens_before_the_voice():
@@ -133,13 +133,6 @@ def test_mute_is_silent_without_a_click():
     whole = np.concatenate(played)
     assert not whole[round(0.75 * RATE) : round(1.15 * RATE)].any() and whole[round(1.4 * RATE) :].any()
     assert find_largest_jump(whole) < SMOOTH
-
-
-def test_the_next_voice_is_set_between_steps():
-    path = make_path()
-    path.wanted = "anna"
-    run_on_clock(path, make_tone(0.2), lambda made: 0.0)
-    assert path.converter.voices == ["anna"] and path.wanted is None
 
 
 @pytest.mark.parametrize("out_rate", [RATE, 48000])

@@ -128,4 +128,4 @@ def test_controls(pool):
 def test_one_voice_has_no_next(pool):
     session = make_session(pool, voices=[Voice("anna", 1)])
     session.choose_next_voice()
-    assert session.current == 0 and session.path.wanted is None
+    assert session.current == 0 and session.path.converter.voices == []
