@@ -22,13 +22,24 @@ CLOSED_S = 2.0  # a device that needs longer to be closed hangs
 LONGEST_LATENCY_S = 1.0  # a device that tells of more is wrong
 SHORT_NAME = 31  # Windows' oldest interface cuts names there
 # If several interfaces have a device of this name, the first of these is taken.
-PREFERRED_HOSTS = ("Windows WASAPI", "Core Audio", "ALSA", "JACK Audio Connection Kit", "Windows DirectSound", "MME")
+PREFERRED_HOSTS = (
+    "PulseAudio",
+    "Windows WASAPI",
+    "Core Audio",
+    "ALSA",
+    "JACK Audio Connection Kit",
+    "Windows DirectSound",
+    "MME",
+)
 BAD_RATE, BAD_CHANNELS, UNAVAILABLE = -9997, -9998, -9985  # PortAudio's codes
 
 
 @dataclass(frozen=True)
 class SoundDevice:
-    """A device as PortAudio lists it. inputs, outputs: channels."""
+    """A device as PortAudio lists it. inputs, outputs: channels.
+
+    opens, pulse_name: of a device of PulseAudio, PortAudio's device that leads there, and its name there.
+    """
 
     number: int
     name: str
@@ -38,6 +49,12 @@ class SoundDevice:
     rate: int
     is_default_input: bool = False
     is_default_output: bool = False
+    opens: int | None = None
+    pulse_name: str = ""
+
+    @property
+    def portaudio_number(self) -> int:
+        return self.number if self.opens is None else self.opens
 
     def has(self, direction: Direction) -> bool:
         return (self.inputs if direction == "input" else self.outputs) > 0
@@ -109,8 +126,9 @@ def find_device(given: str | None, direction: Direction, devices: Sequence[Sound
 class PortAudioDevice:
     """A microphone and a loudspeaker, which may be of different cards. rate: tried first, so that nothing is resampled.
 
-    monitor: a second loudspeaker that plays the same. around_output: is entered while the loudspeaker is opened.
-    opened: is called between its opening and the monitor's.
+    monitor: a second loudspeaker that plays the same.
+    around: makes a block in which a device is opened, such as one that leads it elsewhere. opened: is called after the
+    loudspeaker's opening, before the monitor's.
     """
 
     def __init__(
@@ -120,12 +138,12 @@ class PortAudioDevice:
         rate: int,
         *,
         monitor: SoundDevice | None = None,
-        around_output: AbstractContextManager[object] | None = None,
+        around: Callable[[Direction, SoundDevice], AbstractContextManager[object]] = lambda *given: nullcontext(),
         opened: Callable[[], None] = lambda: None,
     ):
         self._sound = load_portaudio()
         self.microphone, self.loudspeaker, self.monitor = microphone, loudspeaker, monitor
-        self._around_output, self._opened = around_output or nullcontext(), opened
+        self._around, self._opened = around, opened
         self.in_rate, self._in_channels = self._choose_format(microphone, "input", rate)
         self.out_rate, self._out_channels = self._choose_format(loudspeaker, "output", rate)
         self.is_finished = False
@@ -151,8 +169,7 @@ class PortAudioDevice:
             shared.write(block)
 
         self._called_s = dict.fromkeys(self._called_s, time.monotonic())
-        with self._around_output:
-            self._open("output", self.loudspeaker, self.out_rate, self._out_channels, speak)
+        self._open("output", self.loudspeaker, self.out_rate, self._out_channels, speak)
         self._opened()
         if self.monitor is not None:
             rate, channels = self._choose_format(self.monitor, "output", self.out_rate)
@@ -208,17 +225,18 @@ class PortAudioDevice:
                 raise self._sound.CallbackAbort from error
 
         try:
-            stream = kind(
-                samplerate=rate,
-                blocksize=round(BLOCK_S * rate),
-                device=device.number,
-                channels=channels,
-                dtype="float32",
-                latency="low",
-                callback=guarded,
-            )
-            self._streams.append(stream)
-            stream.start()
+            with self._around(direction, device):
+                stream = kind(
+                    samplerate=rate,
+                    blocksize=round(BLOCK_S * rate),
+                    device=device.portaudio_number,
+                    channels=channels,
+                    dtype="float32",
+                    latency="low",
+                    callback=guarded,
+                )
+                self._streams.append(stream)
+                stream.start()
         except self._sound.PortAudioError as error:
             raise FaceVCError(explain_error(error, direction, device)) from error
 
@@ -230,7 +248,7 @@ class PortAudioDevice:
         for tried in dict.fromkeys((rate, device.rate)):
             for channels in dict.fromkeys((1, min(2, most), most)):
                 try:
-                    check(device=device.number, channels=channels, dtype="float32", samplerate=tried)
+                    check(device=device.portaudio_number, channels=channels, dtype="float32", samplerate=tried)
                 except self._sound.PortAudioError as error:
                     last = error
                     continue

@@ -28,18 +28,6 @@ class VirtualMic:
     source: str
     pulse: Any
 
-    @contextmanager
-    def take_output(self) -> Iterator[None]:
-        """A stream that is opened in this block plays into the sink."""
-        before = os.environ.get("PULSE_SINK")
-        os.environ["PULSE_SINK"] = self.sink
-        try:
-            yield
-        finally:
-            del os.environ["PULSE_SINK"]
-            if before is not None:
-                os.environ["PULSE_SINK"] = before
-
     def move_output(self) -> None:
         """Moves this process's streams to the sink, if they are not there. FaceVCError if there is none."""
         sink = self.pulse.get_sink_by_name(self.sink).index
@@ -54,8 +42,7 @@ class VirtualMic:
             time.sleep(0.05)
         raise FaceVCError(
             "the sound does not reach the virtual microphone, because PortAudio does not play through PulseAudio or "
-            "PipeWire. Install its ALSA plugin: 'sudo apt install libasound2-plugins' (or pipewire-alsa), and choose "
-            "--output pulse."
+            "PipeWire. Install its ALSA plugin: 'sudo apt install libasound2-plugins' (or pipewire-alsa)."
         )
 
 

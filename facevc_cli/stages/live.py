@@ -17,14 +17,14 @@ from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.stream.settings import StreamSettings
 from facevc_cli.conversion.stream.voice_stream import VoiceStream
 from facevc_cli.conversion.voice_request import FACE_SUFFIXES, TargetRequest, VoiceOptions
-from facevc_cli.core.errors import Interrupted, UsageError
+from facevc_cli.core.errors import FaceVCError, Interrupted, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary
 from facevc_cli.core.stopping import hold
 from facevc_cli.files.audio import check_audio_suffix, load_audio, open_audio_writer
 from facevc_cli.files.inputs import find_files
-from facevc_cli.live.cards import Cards, choose_cards
+from facevc_cli.live.cards import Cards, choose_cards, list_all_devices
 from facevc_cli.live.controls import Controls, has_keyboard, open_keyboard
-from facevc_cli.live.devices import PortAudioDevice, list_devices
+from facevc_cli.live.devices import PortAudioDevice
 from facevc_cli.live.gate import GateSettings
 from facevc_cli.live.path import LivePath
 from facevc_cli.live.session import LiveSession, Voice
@@ -82,6 +82,8 @@ class LiveConfig:
             raise UsageError(f"--simulate uses no device and no keys. Leave out {' and '.join(given)}.")
         if self.simulate is not None and self.record is None:
             raise UsageError("--simulate needs a file for the result: pass -o OUT.wav.")
+        if self.virtual_mic and self.output:
+            raise UsageError("--virtual-mic and --output name two places for the sound. Leave one of them out.")
         if self.monitor and not (self.virtual_mic or self.output):
             raise UsageError(
                 "--monitor plays the result on the default loudspeaker besides --output or --virtual-mic. Pass one of "
@@ -116,7 +118,7 @@ def run(config: LiveConfig, reporter: Reporter = SILENT) -> Summary:
 
 def list_all() -> Summary:
     """Summary.data has the devices."""
-    devices = [asdict(device) for device in list_devices()]
+    devices = [asdict(device) for device in list_all_devices()]
     return Summary(done=len(devices), data={"devices": devices})
 
 
@@ -168,8 +170,8 @@ def _run(config: LiveConfig, reporter: Reporter, data: dict[str, Any]) -> None:
                     report=lambda figures: reporter.advance(voices[session.current].name, **figures),
                     record=record,
                 )
-            except (KeyboardInterrupt, Interrupted) as stop:
-                stopped: BaseException | None = stop  # the record is complete, too
+            except (KeyboardInterrupt, Interrupted, FaceVCError) as stop:
+                stopped: BaseException | None = stop  # what was recorded so far is kept
             else:
                 stopped = None
             path.figures.device_faults = getattr(device, "faults", 0)

@@ -64,7 +64,7 @@ USERS = {
     "matplotlib": ("training/run_folder.py", "evaluation/report/"),
     "gradio": ("page/",),
     "sounddevice": ("live/devices.py",),
-    "pulsectl": ("live/virtual_mic.py",),
+    "pulsectl": ("live/virtual_mic.py", "live/pulse_devices.py"),
     "pillow_heif": ("files/image.py",),
     "face_alignment": ("faces/",),
     "facenet_pytorch": ("faces/",),

@@ -22,6 +22,7 @@ from helpers.sounds import recording
 from facevc_cli.conversion import converter as converter_module
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.files.image import save_image
+from facevc_cli.live.cards import choose_cards
 from facevc_cli.provenance.metadata import read_provenance
 
 FIGURES = {
@@ -72,6 +73,7 @@ def live(tmp_path, monkeypatch, analyser, voice_embedder, model, streams):
         (("--face", "face.jpg", "--simulate", "in.wav", "-o", "o.wav", "--gate", "x"), "--gate 'x'"),
         (("--face", "face.jpg", "--simulate", "in.wav", "-o", "o.wav", "--step", "3"), "expected an even number"),
         (("--face", "face.jpg", "--simulate", "in.wav", "-o", "o.wav", "--pitch", "x"), "--pitch"),
+        (("--face", "face.jpg", "--virtual-mic", "--output", "1"), "name two places"),
         (("--face", "face.jpg", "--monitor"), "--output or --virtual-mic"),
         (("--face", "face.jpg", "--push-to-talk"), "needs the space bar"),
     ],
@@ -94,6 +96,15 @@ def test_no_microphone_exits_1(live, monkeypatch):
     result = live("--face", "face.jpg")
     assert result.exit_code == 1 and "no microphone was found" in result.stderr
     assert live("--face", "face.jpg", "--output", "nothing").exit_code == 1  # also the microphone is looked for first
+
+
+def test_an_unplugged_microphone_exits_1_and_the_record_is_kept(live, monkeypatch, tmp_path):
+    sound = FakePortAudio(device("Headset", 1, 2))
+    monkeypatch.setattr("facevc_cli.live.devices.load_portaudio", lambda: sound)
+    monkeypatch.setattr("facevc_cli.live.devices.SILENT_S", 0.5)
+    result = live("--face", "face.jpg", "--record", "r.wav")
+    assert result.exit_code == 1 and "Headset gives no sound any more. Was it unplugged?" in result.stderr
+    assert [stream.state for stream in sound.streams] == ["closed", "closed"] and (tmp_path / "r.wav").is_file()
 
 
 def test_a_recording_against_the_clock(live, tmp_path, streams):
@@ -226,6 +237,18 @@ def test_into_a_virtual_microphone_and_ctrl_c(model, tmp_path):
         assert process.returncode == 130, said
         assert json.loads(out)["latency_p50_ms"] > 20
         assert [one.name for one in pulse.source_list() if one.name.startswith("facevc")] == []
+
+
+@needs_pulse
+def test_devices_of_pulseaudio_are_listed_and_chosen_by_name(tmp_path):
+    with run_pulseaudio(tmp_path):
+        listed = json.loads(call("live", "--list-devices", "--json").stdout)["devices"]
+        chosen = choose_cards("monitor of", "null out", False, False)
+    names = {one["name"]: one for one in listed if one["host"] == "PulseAudio"}
+    assert set(names) == {"Null Output", "Monitor of Null Output"}
+    assert (chosen.microphone.pulse_name, chosen.loudspeaker.pulse_name) == ("loop.monitor", "loop")
+    assert chosen.loudspeaker.number == names["Null Output"]["number"] != chosen.loudspeaker.portaudio_number
+    assert len({one["number"] for one in listed}) == len(listed)
 
 
 @pytest.mark.slow
