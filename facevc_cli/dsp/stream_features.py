@@ -7,7 +7,7 @@ from torch import Tensor
 from facevc_cli.dsp.mel import MelDefinition, filter_bands
 from facevc_cli.dsp.pitch import extract_f0
 
-PITCH_WINDOW_S = 0.4  # DIO hears this much each time; its first frames are not used
+PITCH_WINDOW_S = 0.25  # DIO hears this much each time; more changes nothing
 MOST_JUMP = 0.35  # in ln Hz between neighbouring frames; a larger one is an octave error
 
 
@@ -18,7 +18,7 @@ class FeatureStream:
     """
 
     def __init__(self, definition: MelDefinition, step_frames: int, kept_frames: int = 0):
-        """kept_frames: how many frames' samples `read` must still give; at least .4 s are kept."""
+        """kept_frames: how many frames' samples `read` must still give; at least .25 s are kept."""
         d = definition
         self.definition, self.step_frames = d, step_frames
         self.side_samples = d.n_fft // 2 if d.centred else (d.n_fft - d.hop_samples) // 2

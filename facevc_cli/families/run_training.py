@@ -88,5 +88,7 @@ def _hash_file_or_model(path: Path) -> str:
 
 
 def _collect_embedders(request: TrainingRequest) -> dict[str, Any]:
+    """Returns the embedders' settings: those of the stores, and of the model that the training begins from."""
+    before = {} if request.init is None else request.init.embedders
     stores = {"voice": request.voices, "face": request.faces}
-    return {kind: store.settings for kind, store in stores.items() if store is not None}
+    return before | {kind: store.settings for kind, store in stores.items() if store is not None}

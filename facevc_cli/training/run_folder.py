@@ -176,6 +176,8 @@ def _drop_free_settings(resolved: Mapping[str, Any]) -> dict[str, Any]:
     free |= {"conversion"}  # weights do not depend on it
     if resolved.get("stage") == "pretrain":
         free |= {"train"}
+    if resolved.get("stage") in ("pretrain", "train"):
+        free |= {"distill", "stream_encoder"}
     return {k: _drop_free_settings(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
 
 

@@ -31,6 +31,7 @@ NAMES = (
     "faces",
     "cmpc",
     "vocoder",
+    "stream",
     "crema-d",
     "grid",
     "voxceleb",
@@ -82,6 +83,7 @@ def test_help_says_cost_and_options(name: str) -> None:
         ("benchmark", "--sources"),
         ("faces", "--data"),
         ("cmpc", "--faces"),
+        ("stream", "--features"),
     ],
 )
 @pytest.mark.parametrize("given", [False, True])

@@ -21,10 +21,13 @@ class WindowedContent:
         return self._model.hear_content(mel, statistics)
 
 
-def is_causal(model: ConversionModel) -> bool:
-    return Capability.STREAM in model.capabilities
+def hears_causally(model: ConversionModel, causal: bool) -> bool:
+    """True if streams of this model use a causal encoder, which needs no window."""
+    return causal and Capability.STREAM in model.capabilities
 
 
-def open_content(model: ConversionModel) -> ContentStream:
-    """Opens the content of one stream."""
-    return cast(StreamModel, model).open_content_stream() if is_causal(model) else WindowedContent(model)
+def open_content(model: ConversionModel, causal: bool) -> ContentStream:
+    """Opens the content of one stream. causal: uses the model's causal encoder, if it has one."""
+    if hears_causally(model, causal):
+        return cast(StreamModel, model).open_content_stream()
+    return WindowedContent(model)

@@ -46,7 +46,7 @@ class StreamVoice:
 
 
 @torch.inference_mode()
-def describe_anybody(converter: "Converter") -> SpeakerProfile:
+def describe_anybody(converter: "Converter", causal: bool) -> SpeakerProfile:
     """Measures the content of two bundled examples. Level and pitch of their speakers do not count."""
     mels, lf0 = [], []
     for name in ANYBODY:
@@ -55,11 +55,11 @@ def describe_anybody(converter: "Converter") -> SpeakerProfile:
         mel, f0 = converter.frontend.extract_features(converter.frontend.prepare(wav))
         mels.append(mel)
         lf0.append(normalise_log_f0(f0))
-    return _describe(converter, np.concatenate(mels), np.concatenate(lf0), None)
+    return _describe(converter, np.concatenate(mels), np.concatenate(lf0), None, causal)
 
 
 @torch.inference_mode()
-def describe_speaker(converter: "Converter", recording: Recording) -> SpeakerProfile:
+def describe_speaker(converter: "Converter", recording: Recording, causal: bool) -> SpeakerProfile:
     """Measures a calibration: level, pitch, content, and for guidance the speaker's own voice.
 
     FaceVCError if it cannot be read or nobody speaks in it.
@@ -75,15 +75,17 @@ def describe_speaker(converter: "Converter", recording: Recording) -> SpeakerPro
             )
         analysed = converter.encode(heard)
     lf0 = normalise_log_f0(heard.f0, analysed.pitch)
-    made = _describe(converter, heard.mel, lf0, analysed)
+    made = _describe(converter, heard.mel, lf0, analysed, causal)
     return SpeakerProfile(made.source, made.seeds, analysed.pitch, voiced, float(np.abs(wav).max()))
 
 
-def _describe(converter: "Converter", mel: np.ndarray, lf0: np.ndarray, analysed: Source | None) -> SpeakerProfile:
+def _describe(
+    converter: "Converter", mel: np.ndarray, lf0: np.ndarray, analysed: Source | None, causal: bool
+) -> SpeakerProfile:
     even = len(mel) // 2 * 2
     normalised = converter.model.normalise(torch.from_numpy(mel[:even]).to(converter.device))
     statistics = SeedStatistics(float(converter.frontend.definition.frame_rate))
-    z = open_content(converter.model).hear(normalised.T[None], even, statistics)
+    z = open_content(converter.model, causal).hear(normalised.T[None], even, statistics)
     pitch = analysed.pitch if analysed is not None else PitchStatistics.of(np.zeros(0))
     source = Source(
         z,

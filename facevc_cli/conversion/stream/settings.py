@@ -14,8 +14,9 @@ class StreamSettings:
 
     step_frames: int = 4  # converted at once; even
     lookahead_frames: int = 4  # heard beyond the frames that are spoken; even
+    causal: bool = True  # uses the model's causal content encoder, if it has one
     content_frames: int = 162  # the content encoder hears this much of the past, if the model has no causal one; even
-    decoder_frames: int = 32  # the decoder hears this much before the frames that are spoken; even
+    decoder_frames: int = 16  # the decoder hears this much before the frames that are spoken; even
     vocoder_frames: int = 12  # the vocoder hears this much before them
     crossfade_ms: float = 20.0  # between steps; at most the lookahead
     memory_s: float = 15.0  # seconds of speech over which level, pitch and content are measured

@@ -19,13 +19,13 @@ from torch import Tensor
 from facevc_cli.conversion.decoding import decode_voices
 from facevc_cli.conversion.recordings import Recording
 from facevc_cli.conversion.speech import Source
-from facevc_cli.conversion.stream.content import open_content
+from facevc_cli.conversion.stream.content import hears_causally, open_content
 from facevc_cli.conversion.stream.seeding import StreamVoice, describe_anybody, describe_speaker, prepare_voice
 from facevc_cli.conversion.stream.settings import StreamSettings
 from facevc_cli.conversion.stream.sound_joiner import SoundJoiner
 from facevc_cli.conversion.stream.statistics import RunningLevel, RunningPitch, StreamStatistics
 from facevc_cli.conversion.voice import Target
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.dsp.mel import take_log
 from facevc_cli.dsp.pitch import PitchStatistics, normalise_log_f0
 from facevc_cli.dsp.stream_features import FeatureStream
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 NOTHING = np.zeros(0, np.float32)
 SMOOTHED = 4  # frames more than are used, whose F0 is smoothed with the rest
+LOWEST_RATE, HIGHEST_RATE = 8000, 192000
 LEAST_PEAK = 0.05  # as of a recording (dsp/frontend.py)
 
 
@@ -51,7 +52,12 @@ class StreamingConverter:
     ):
         self.converter, self.settings = converter, settings or StreamSettings()
         definition, s = converter.frontend.definition, self.settings
-        self.rate = rate or converter.rate
+        self.rate = converter.rate if rate is None else rate
+        if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
+            raise UsageError(
+                f"a stream's rate: expected {LOWEST_RATE} to {HIGHEST_RATE} Hz, found {self.rate}. Open the device at "
+                "48000 Hz."
+            )
         self.timings: dict[str, float] = {}
         self.clock: Callable[[], float] = time.perf_counter
         self._hop, self._frame_rate = definition.hop_samples, float(definition.frame_rate)
@@ -63,7 +69,7 @@ class StreamingConverter:
         crossfade = min(round(s.crossfade_ms / 1000 * converter.rate), s.lookahead_frames * self._hop)
         self._joiner = SoundJoiner(crossfade)
         self._watermark = StreamWatermark(converter.rate)
-        self._profile = describe_anybody(converter)
+        self._profile = describe_anybody(converter, s.causal)
         self._statistics.set_seeds(self._profile.seeds)
         self._next_voice: StreamVoice | None = None
         self._voice = prepare_voice(converter, self._profile, target)
@@ -85,7 +91,7 @@ class StreamingConverter:
         for part in (self._into, self._out, self._features, self._level, self._pitch, self._statistics, self._joiner):
             part.reset()
         self._watermark.reset()
-        self._content = open_content(self.converter.model)
+        self._content = open_content(self.converter.model, self.settings.causal)
         self._bands = torch.zeros(0, self.converter.frontend.definition.n_mels, device=self.converter.device)
         self._mels = self._bands  # spoken frames, which the vocoder hears before the next ones
         self._f0 = NOTHING  # of spoken frames
@@ -96,7 +102,7 @@ class StreamingConverter:
         self._next_voice = prepare_voice(self.converter, self._profile, target)
 
     def calibrate(self, recording: Recording) -> None:
-        profile = describe_speaker(self.converter, recording)
+        profile = describe_speaker(self.converter, recording, self.settings.causal)
         self._profile = profile
         if profile.peak is not None:
             self._level.first_peak = profile.peak
@@ -121,11 +127,11 @@ class StreamingConverter:
         return returned
 
     def flush(self) -> np.ndarray:
-        owed, parts, silence = self._pushed - self._returned, [], np.zeros(self.step_samples, np.float32)
-        while sum(map(len, parts)) < owed:
-            parts.append(self.push(silence))
+        end, owed, made = self._pushed, self._pushed - self._returned, NOTHING
+        while self._returned < end:
+            made = np.concatenate([made, self.push(np.zeros(self.step_samples, np.float32))])
         self.reset()
-        return np.concatenate(parts)[:owed] if parts else NOTHING
+        return made[:owed]
 
     @torch.inference_mode()
     def _make_step(self) -> np.ndarray:
@@ -177,7 +183,8 @@ class StreamingConverter:
         end = self._features.frames * hop + self._features.overhang_samples
         start = end - len(bands) * hop if self._features.frames > len(bands) else 0
         self._level.hear(self._features.read(start, end))
-        most = max(self.settings.content_frames, self._decoder_window)
+        causal = hears_causally(self.converter.model, self.settings.causal)
+        most = self._decoder_window if causal else max(self.settings.content_frames, self._decoder_window)
         self._bands = torch.cat([self._bands, bands.to(self._bands.device)])[-most:]
         peak = self.converter.frontend.peak
         return 1.0 if peak is None else peak / max(LEAST_PEAK, self._level.peak)

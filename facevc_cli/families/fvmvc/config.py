@@ -32,6 +32,15 @@ class ContentEncoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StreamEncoderConfig:
+    """The causal content encoder, for streams. With a width of 0 the model has none."""
+
+    width: int = 0
+    blocks: int = 8
+    lookahead_frames: int = 6  # of log-mel, even; the last estimate of a frame has heard this much after it
+
+
+@dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
     """`recurrent`: the paper's, with a postnet. `convolutional`: ConvNeXt-like blocks with the voice in their norms."""
 
@@ -61,6 +70,7 @@ class ModelConfig:
     face_contrast: float = 1.0  # multiplies a recalled voice's distance from the mean voice; averages are too near it
     pitch: Literal["normalised", "comb"] = "normalised"  # comb: absolute F0, as the log-mel of a harmonic comb
     content_encoder: ContentEncoderConfig = field(default_factory=ContentEncoderConfig)
+    stream_encoder: StreamEncoderConfig = field(default_factory=StreamEncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
 
@@ -127,6 +137,24 @@ class TrainConfig(RunConfig):
         return self.reconstruction + self.inter_speaker + self.voice_reconstruction > 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(RunConfig):
+    """The training of the causal content encoder."""
+
+    steps: int = 12_000
+    batch_size: int = 16
+    crop_frames: int = 192
+    checkpoint_every: int = 200
+    validate_every: int = 200
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(
+            learning_rate=1e-3, warmup_steps=200, schedule="cosine", weight_decay=1e-3, gradient_clip=1.0
+        )
+    )
+    cosine: float = 1.0  # weight of the cosine distance, beside the squared error
+    degrade_recordings: float = 0.5  # share of the crops that are heard with another room, noise and microphone
+
+
 _WIDTH, _DEPTH, _SHARE, _COUNT, _POSITIVE = (1, 8192), (1, 128), (0, 1), (1, MOST_COUNT), (1e-9, None)
 # By setting, in any group. A value outside its limits would fail late or need too much memory. Other counts begin at 0.
 LIMITS: Mapping[str, Limits] = {
@@ -141,6 +169,9 @@ LIMITS: Mapping[str, Limits] = {
     "adversarial_from": (-1, 1),  # at -1 the ramp ends before the run begins
     **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
     **dict.fromkeys(("voice_tokens", "recording_tokens"), (0, 1024)),
+    "width": (0, 8192),
+    "lookahead_frames": (0, 128),
+    "cosine": (0, None),
     **dict.fromkeys(("temperature", "window_s"), _POSITIVE),
     **dict.fromkeys(("mi_learning_rate", "content_learning_rate"), (ABOVE_ZERO, None)),
     **dict.fromkeys(("context_s", "face_noise", "face_contrast", "commitment"), (0, None)),
@@ -162,6 +193,7 @@ class Config:
     conversion: ConversionConfig = field(default_factory=ConversionConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
 
 
 REMOVED = ("verify_voice", "verify_crops", "back_conversion", "perturb_voice")  # terms of earlier pretrainings

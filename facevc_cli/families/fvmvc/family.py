@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from facevc_cli.families.base import Family
 from facevc_cli.families.fvmvc.config import LIMITS, Config, upgrade_settings
+from facevc_cli.families.fvmvc.distillation import Distillation
 from facevc_cli.families.fvmvc.import_published import PublishedFile
 from facevc_cli.families.fvmvc.model import build_model
 from facevc_cli.families.fvmvc.trainings import FaceTraining, Pretraining
@@ -18,7 +19,7 @@ FAMILY = Family(
     name="fvmvc",
     config=Config,
     build=build_model,
-    trainings={"pretrain": Pretraining, "train": FaceTraining},
+    trainings={"pretrain": Pretraining, "train": FaceTraining, "distill": Distillation},
     presets=_read_presets(),
     limits=LIMITS,
     upgrade=upgrade_settings,

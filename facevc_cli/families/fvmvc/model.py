@@ -12,6 +12,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, make_mel_filters
 from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability
+from facevc_cli.families.fvmvc.causal_content import CausalContentEncoder, CausalContentStream
 from facevc_cli.families.fvmvc.config import ModelConfig
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput, VQContentEncoder
 from facevc_cli.families.fvmvc.convolutional_decoder import ConvolutionalDecoder, RecordingTokens
@@ -51,6 +52,7 @@ class FaceVC(nn.Module):
         self.config = c = config
         definition = _find_definition(c)
         self.content_encoder = _CONTENT_ENCODERS[c.content_encoder.kind](c, definition)
+        self.stream_encoder = _build_stream_encoder(c)
         self.speaker_encoder = _SPEAKER_ENCODERS[c.speaker_encoder](c)
         self.face_encoder = FaceEncoder(c.face_dim, c.voice_dim)
         self.memory = VoiceMemory(c.voice_dim, c.slots, c.temperature, unit_recall=c.unit_recall)
@@ -73,6 +75,7 @@ class FaceVC(nn.Module):
             Capability.MEMORY: True,
             Capability.PITCH: with_pitch,
             Capability.RECORDING: with_recording,
+            Capability.STREAM: self.stream_encoder is not None,
             Capability.DVECTOR: self.config.speaker_encoder == "identity",
         }
         return frozenset(capability for capability, has in found.items() if has)
@@ -120,6 +123,15 @@ class FaceVC(nn.Module):
         """mel: (B, n_mels, T) normalised -> z (B, ceil(T / 2), z_dim)."""
         content: ContentOutput = self.content_encoder(mel, statistics)
         return content.z
+
+    def open_content_stream(self) -> CausalContentStream:
+        """Opens the content of one stream."""
+        return CausalContentStream(self.get_stream_encoder())
+
+    def get_stream_encoder(self) -> CausalContentEncoder:
+        if self.stream_encoder is None:
+            raise FaceVCError("this model has no causal content encoder. Train one with 'facevc distill'.")
+        return self.stream_encoder
 
     def embed_voice(self, voice: Tensor) -> Tensor:
         """d-vector (B, 256), or normalised mel (B, n_mels, T) if the speaker encoder is `mel`, -> voice embedding (B,
@@ -263,6 +275,11 @@ def _build_distilled(c: ModelConfig, d: MelDefinition) -> nn.Module:
     return DistilledContentEncoder(
         float(d.frame_rate), d.log, c.n_mels, c.z_dim, e.channels, e.layers, e.heads, e.window_s, e.context_s
     )
+
+
+def _build_stream_encoder(c: ModelConfig) -> CausalContentEncoder | None:
+    s = c.stream_encoder
+    return CausalContentEncoder(c.n_mels, c.z_dim, s.width, s.blocks, s.lookahead_frames) if s.width else None
 
 
 def _build_recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:

@@ -142,6 +142,12 @@ def test_memory_is_the_same_after_a_while(converter, target):
     assert max(sizes[4:]) - min(sizes[4:]) <= 8 * 256 * RATE / 22050
 
 
+@pytest.mark.parametrize("rate", [0, 4000, 1_000_000])
+def test_rates_that_no_device_has(converter, target, rate):
+    with pytest.raises(UsageError, match=f"expected 8000 to 192000 Hz, found {rate}"):
+        converter.stream(target, rate)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -1,0 +1,69 @@
+"""`distill`: trains the causal content encoder of a finished model on a features store and a voices store."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from facevc_cli.core.choices import Precision
+from facevc_cli.core.devices import resolve_device
+from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.corpus.store import Store
+from facevc_cli.families.base import TrainingRequest
+from facevc_cli.families.checkpoint import load_checkpoint
+from facevc_cli.families.presets import load_config
+from facevc_cli.families.run_training import RunOptions, run_training
+from facevc_cli.training.run_folder import hash_tables
+
+STAGE = "distill"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillStageConfig:
+    features: Path
+    voices: Path
+    output: Path
+    init: Path | None = None  # a run or checkpoint of a finished model; None: the bundled starter
+    config_file: Path | None = None
+    overrides: tuple[str, ...] = ()
+    sampling_weights: Path | None = None  # table: utterance, weight
+    device: str = "auto"
+    precision: Precision = "no"
+    seed: int = 0
+    overwrite: bool = False
+    stop_at: int | None = None
+
+
+def run(stage: DistillStageConfig, reporter: Reporter = SILENT) -> Summary:
+    """Starts or resumes the run in `output`. Its checkpoints convert files as the model did, and speech as it comes."""
+    resolve_device(stage.device)  # reports a wrong value before files are read
+    finished = load_checkpoint(stage.init)
+    family, found = finished.family, finished.config
+    name = found.name if found.name in family.presets else next(iter(family.presets))
+    config = load_config(name, stage.config_file, stage.overrides, found)
+    others = {training: getattr(found, training) for training in family.trainings if training != STAGE}
+    config = dataclasses.replace(config, **others)
+    tally = Tally(reporter)
+    with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
+        request = TrainingRequest(
+            config=config,
+            seed=stage.seed,
+            features=features,
+            voices=voices,
+            sampling_weights=stage.sampling_weights,
+            init=finished,
+            init_path=stage.init,
+        )
+        hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
+        hashes |= hash_tables(weights=stage.sampling_weights) | {"init": finished.weights_sha256}
+        options = RunOptions(
+            stage=STAGE,
+            output=stage.output,
+            inputs=hashes,
+            device=stage.device,
+            precision=stage.precision,
+            overwrite=stage.overwrite,
+            stop_at=stage.stop_at,
+        )
+        progress = run_training(family, request, options, tally)
+    following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
+    return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# A causal content encoder for live conversion, learned from the content encoder of a finished model.
+# Cost: a tenth of a second for each step and crop on two cores, so 5 to 6 hours for 12,000 steps of 16 crops (estimated); minutes on a GPU.
+#
+# run.sh --features FEATURES.h5 --voices VOICES.h5 [other options]
+#
+#   --features FILE    a store of `facevc extract-features`, of the front-end of the model
+#   --voices FILE      a store of `facevc extract-spkemb` with the same utterances
+#   --init FOLDER      the finished model: a run or checkpoint (the bundled starter)
+#   --table FILE       recordings to measure on: utterance, and path or file; optional text
+#   --face FILE        a picture whose voice stage 3 converts to
+#   --count N          recordings that stage 3 measures on (6)
+#   --steps N          of the training (12000)
+#   --batch-size N     crops in a batch (16)
+#   --width N          channels of the encoder (320)
+#   --precision NAME   bf16 or no (no)
+#   --device NAME      (auto)
+#   --out DIR          everything goes here (exp/stream)
+#   --stage N          first stage to run (1)
+#   --stop-stage N     last stage to run (3)
+#
+#   1 train   2 the folder to bundle   3 measure: streams against files, with --table and --face
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+options="features voices init table face count steps batch_size width precision device out stage stop_stage"
+features=""
+voices=""
+init=""
+table=""
+face=""
+count=6
+steps=12000
+batch_size=16
+width=320
+precision=no
+device=auto
+out=exp/stream
+stage=1
+stop_stage=3
+# shellcheck source=recipes/common/options.sh
+. "$here/../common/options.sh"
+parse_options "$@"
+needs 1 1 accelerate train
+for name in count steps batch_size width; do
+    [[ ${!name} =~ ^[1-9][0-9]*$ ]] || die "--${name/_/-} '${!name}': expected a whole number from 1 on"
+done
+if [ -n "$init" ] && [ ! -e "$init" ]; then die "--init '$init': no such folder"; fi
+for name in table face; do
+    if [ -n "${!name}" ] && [ ! -f "${!name}" ]; then die "--$name '${!name}': no such file"; fi
+done
+
+if stage_is 1 "training"; then
+    for name in features voices; do [ -f "${!name}" ] || die "--$name '${!name}': expected a store"; done
+    mkdir -p "$out"
+    facevc distill "$features" --voices "$voices" -o "$out/train" --device "$device" --precision "$precision" ${init:+--init "$init"} \
+        --set "model.stream_encoder.width=$width" --set "distill.steps=$steps" --set "distill.batch_size=$batch_size"
+fi
+
+if stage_is 2 "the folder to bundle"; then
+    facevc import-checkpoint "$out/train" -o "$out/model" --half --overwrite \
+        --origin "recipes/stream: the model of --init, with a causal content encoder"
+fi
+
+if stage_is 3 "figures"; then
+    if [ -n "$table" ] && [ -n "$face" ]; then
+        python3 "$here/local/measure.py" "$out/measured" "$table" --face "$face" --checkpoint "$out/model" --count "$count"
+    else
+        echo "stage 3 needs --table and --face: left out" >&2
+    fi
+fi
+echo "== $SECONDS s: done, in $out" >&2
