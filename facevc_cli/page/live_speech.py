@@ -16,7 +16,7 @@ from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.live.path import LivePath
 from facevc_cli.live.session import Worker
-from facevc_cli.live.speed import STEPS_FRAMES, choose_step
+from facevc_cli.live.speed import choose_step
 from facevc_cli.page.studio import Studio, mix_people
 from facevc_cli.page.uploads import delete_files
 
@@ -154,14 +154,8 @@ class LiveSpeech:
 
     def _measure(self, target: Target) -> tuple[int, float]:
         """Finds once which steps this computer converts in time."""
-        tried: list[int] = []
-
-        def open_stream(frames: int) -> VoiceStream:
-            tried.append(frames)
-            return self._open(target, frames)
-
-        speed = choose_step(open_stream)
-        self._step = (tried[-1] if tried else STEPS_FRAMES[-1]), speed.spare_s
+        speed = choose_step(lambda frames: self._open(target, frames))
+        self._step = speed.frames, speed.spare_s
         return self._step
 
     def _open(self, target: Target, frames: int) -> VoiceStream:

@@ -29,7 +29,7 @@ from facevc_cli.live.gate import GateSettings
 from facevc_cli.live.path import LivePath
 from facevc_cli.live.session import LiveSession, Voice
 from facevc_cli.live.simulation import SimulatedDevice
-from facevc_cli.live.speed import Speed, choose_step, measure_speed
+from facevc_cli.live.speed import STEPS_FRAMES, Speed, choose_threads
 from facevc_cli.live.virtual_mic import DESCRIPTION, VirtualMic, open_virtual_mic
 from facevc_cli.provenance.metadata import describe_provenance, format_comment
 
@@ -184,6 +184,7 @@ def _describe(path: LivePath, speed: Speed, voices: list[Voice]) -> dict[str, An
     course = list(path.figures.course)
     return {
         **path.figures.describe(),
+        "threads": speed.threads,
         "step_ms": round(speed.step_s * 1000, 1),
         "stream_latency_ms": round(path.converter.latency_samples / path.converter.rate * 1000, 1),
         "rates": [path.in_rate, path.converter.rate, path.out_rate],
@@ -220,11 +221,7 @@ def _open_stream(config: LiveConfig, converter: Converter, voice: Voice) -> Spee
         settings = StreamSettings(step_frames=frames, watermark=config.watermark)
         return converter.stream(voice.target, settings=settings)
 
-    if config.step_frames is None:
-        speed = choose_step(open_stream)
-    else:
-        speed = measure_speed(open_stream(config.step_frames))
-        speed.stream.reset()
+    speed = choose_threads(open_stream, STEPS_FRAMES if config.step_frames is None else (config.step_frames,))
     if config.calibrate is not None:
         speed.stream.calibrate(config.calibrate)
     return speed

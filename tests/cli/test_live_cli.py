@@ -27,7 +27,7 @@ from facevc_cli.provenance.metadata import read_provenance
 
 FIGURES = {
     "seconds", "latency_p50_ms", "latency_p99_ms", "underruns", "drops", "dropped_s", "device_faults",
-    "real_time_factor", "cpu_percent", "step_ms", "stream_latency_ms", "rates", "voices", "course",
+    "real_time_factor", "cpu_percent", "step_ms", "stream_latency_ms", "rates", "voices", "course", "threads",
 }  # fmt: skip
 
 
