@@ -38,9 +38,11 @@ def distill(
     A small network learns to hear what the model's content encoder hears, with at most 70 ms of what follows. The rest
     of the model does not change.
 
-    Example:
+    Examples:
 
         facevc distill features.h5 --voices voices.h5 --set model.stream_encoder.width=320 -o runs/distill
+
+        facevc distill features.h5 --voices voices.h5 --init runs/train --set model.stream_encoder.width=320 -o out
     """
     from facevc_cli.stages.distill import DistillStageConfig, run
 

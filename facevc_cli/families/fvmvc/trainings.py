@@ -20,7 +20,7 @@ from facevc_cli.voices.ctranslate2 import read_ctranslate2
 HELPERS = "auxiliary.safetensors"
 FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # parts that pretraining does not train
 # model settings that may differ between `train` and `pretrain`
-FREE = ("slots", "temperature", "face_dim", "face_contrast")
+FREE = ("slots", "temperature", "face_dim", "face_contrast", "stream_encoder")
 
 
 class Pretraining:
