@@ -9,7 +9,7 @@ from typer import Option
 
 from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
-from facevc_cli.cli.options import MODEL, REPORT
+from facevc_cli.cli.options import MODEL, REPORT, WORK
 from facevc_cli.cli.voice_options import VoiceOptionFields
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ RECORD = "Keep what was played in this .wav, .flac or .ogg file."
 SIMULATE = "Convert this recording in real time instead, as if it came from a microphone."
 OUT = "The result of --simulate: a .wav, .flac or .ogg file."
 SECONDS = "End after so long. Default: when q or Ctrl-C is pressed."
+OVERWRITE = "Overwrite a file that exists."
 JSON = "Print the figures as one JSON object on stdout at the end."
 
 _sound = partial(Option, rich_help_panel="Sound")
@@ -54,6 +55,7 @@ class LiveOptions(VoiceOptionFields):
     on_many: own.OnMany = "largest"
     device: opt.Device = "auto"
     watermark: own.Watermark = True
+    overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE, rich_help_panel=WORK)] = False
     json: Annotated[bool, Option("--json", help=JSON, rich_help_panel=REPORT)] = False
     quiet: opt.Quiet = False
     debug: opt.Debug = False
@@ -85,4 +87,5 @@ class LiveOptions(VoiceOptionFields):
             calibrate=self.calibrate,
             step_frames=self.step,
             watermark=self.watermark,
+            overwrite=self.overwrite,
         )

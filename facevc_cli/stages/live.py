@@ -64,6 +64,7 @@ class LiveConfig:
     calibrate: Path | None = None
     step_frames: int | None = None
     watermark: bool = True
+    overwrite: bool = False  # of a `record` that exists
 
     def check(self) -> None:
         """UsageError if options do not go together or a value is wrong."""
@@ -93,6 +94,10 @@ class LiveConfig:
             raise UsageError("--push-to-talk needs the space bar, and stdin is no terminal. Leave it out.")
         if self.record is not None:
             check_audio_suffix(self.record)
+            if self.record.exists() and not self.overwrite:
+                raise FaceVCError(
+                    f"{self.record} exists already. Pass --overwrite to replace it, or choose another file."
+                )
 
 
 def run(config: LiveConfig, reporter: Reporter = SILENT) -> Summary:

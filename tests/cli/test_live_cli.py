@@ -88,6 +88,8 @@ def test_files_that_cannot_be_used_exit_1(live):
     assert live("--face", "face.jpg", "--simulate", "none.wav", "-o", "o.wav").exit_code == 1
     result = live("--face", "face.jpg", "--simulate", "in.wav", "-o", "o.mp3")
     assert result.exit_code == 1 and "suffix" in result.stderr
+    result = live("--face", "face.jpg", "--simulate", "in.wav", "-o", "in.wav")
+    assert result.exit_code == 1 and "exists already" in result.stderr
 
 
 def test_no_microphone_exits_1(live, monkeypatch):
@@ -102,9 +104,11 @@ def test_an_unplugged_microphone_exits_1_and_the_record_is_kept(live, monkeypatc
     sound = FakePortAudio(device("Headset", 1, 2))
     monkeypatch.setattr("facevc_cli.live.devices.load_portaudio", lambda: sound)
     monkeypatch.setattr("facevc_cli.live.devices.SILENT_S", 0.5)
-    result = live("--face", "face.jpg", "--record", "r.wav")
+    (tmp_path / "r.wav").write_bytes(b"old")
+    result = live("--face", "face.jpg", "--record", "r.wav", "--overwrite")
     assert result.exit_code == 1 and "Headset gives no sound any more. Was it unplugged?" in result.stderr
-    assert [stream.state for stream in sound.streams] == ["closed", "closed"] and (tmp_path / "r.wav").is_file()
+    assert [stream.state for stream in sound.streams] == ["closed", "closed"]
+    assert soundfile.info(tmp_path / "r.wav").frames == 0
 
 
 def test_a_recording_against_the_clock(live, tmp_path, streams):
