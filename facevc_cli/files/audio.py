@@ -3,6 +3,8 @@
 Reads any format that soundfile or PyAV opens, as mono float32. Writes 16-bit files completely or not at all.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +44,7 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
     import soundfile
 
     path = Path(path)
-    formats = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
-    if path.suffix.lower() not in formats:
-        raise FaceVCError(f"{path}: the output's suffix must be one of {', '.join(formats)}, found {path.suffix!r}.")
-    kind, subtype = formats[path.suffix.lower()]
+    kind, subtype = _find_format(path)
     clipped = np.clip(wav, -1.0, 1.0)
     try:
         with atomic_path(path, durable=False) as temporary:
@@ -64,6 +63,44 @@ def save_audio(path: Path | str, wav: np.ndarray, rate: int, comment: str | None
         raise FaceVCError(
             f"{path} could not be written ({error}). Is the disk full, or the folder read-only?"
         ) from error
+
+
+@contextmanager
+def open_audio_writer(path: Path, rate: int, comment: str | None = None) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yields a function that appends samples (n,) to a 16-bit file, in constant memory.
+
+    The file appears when the block ends without an error. FaceVCError if it cannot be written, or its suffix is wrong.
+    """
+    import soundfile
+
+    kind, subtype = _find_format(path)
+    try:
+        with (
+            atomic_path(path, durable=False) as temporary,
+            soundfile.SoundFile(temporary, "w", rate, 1, subtype, format=kind) as file,
+        ):
+            if comment:
+                file.comment = comment
+                file.software = "facevc"
+            yield lambda samples: file.write(np.clip(samples, -1.0, 1.0))
+            file.close()  # before the file gets its name
+    except soundfile.LibsndfileError as error:
+        raise FaceVCError(
+            f"{path} could not be written ({error}). Is the disk full, or the folder read-only?"
+        ) from error
+
+
+def check_audio_suffix(path: Path) -> None:
+    """FaceVCError if no sound file can be written under this name."""
+    _find_format(path)
+
+
+def _find_format(path: Path) -> tuple[str, str]:
+    """soundfile's format and subtype for a path."""
+    formats = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+    if path.suffix.lower() not in formats:
+        raise FaceVCError(f"{path}: the output's suffix must be one of {', '.join(formats)}, found {path.suffix!r}.")
+    return formats[path.suffix.lower()]
 
 
 def read_wav_header(path: Path) -> tuple[int, int]:

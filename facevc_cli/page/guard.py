@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -67,22 +68,30 @@ class Guard:
 
     hosts: the names by which a browser may call the page; None allows any. This refuses a foreign site whose name
     points to this machine. calls: the calls that the page may make. most_bytes: limit for all uploads together.
+    sockets: applications for web sockets, by path; Gradio's own are not reached.
     """
 
     def __init__(
-        self, app: Any, folder: Path, calls: Mapping[int, Call], hosts: Collection[str] | None, most_bytes: int
+        self,
+        app: Any,
+        folder: Path,
+        calls: Mapping[int, Call],
+        hosts: Collection[str] | None,
+        most_bytes: int,
+        sockets: Mapping[str, Any] = MappingProxyType({}),
     ):
+        self.sockets = sockets
         self.app, self.folder, self.calls, self.hosts, self.most_bytes = app, folder, calls, hosts, most_bytes
         self._arriving: list[int] = []  # bytes of each upload in progress
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
-        if scope["type"] != "http":
-            return await send({"type": "websocket.close", "code": 1008})
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(scope["headers"])
         }
+        if scope["type"] != "http":
+            return await self._pass_socket(scope, headers, receive, send)
         receive = _Body(receive)
         try:
             check_host(headers, self.hosts)
@@ -103,6 +112,18 @@ class Guard:
             await send(
                 {"type": "http.response.body", "body": b""}
             )  # an unknown session, which Gradio has just told the browser
+
+    async def _pass_socket(self, scope: Any, headers: Mapping[str, str], receive: Any, send: Any) -> None:
+        """Pass a web socket of the page itself on. Browsers always say whose page opens one."""
+        app = self.sockets.get(scope["path"]) if "origin" in headers and not scope.get("root_path") else None
+        try:
+            check_host(headers, self.hosts)
+            check_same_origin(headers, navigates=False)
+        except RefusedError:
+            app = None
+        if app is None:
+            return await send({"type": "websocket.close", "code": 1008})
+        await app(scope, receive, send)
 
     def _filter_request(self, scope: Any) -> Any:
         """Return the scope with only the parameters of its route. RefusedError if the page has no such route."""

@@ -36,7 +36,7 @@ def prepare(folder: Path) -> None:
 
 
 def build(studio: Studio, model: str) -> Any:
-    """Build the gradio.Blocks of a studio: one tab for each file in `tabs`."""
+    """Build the gradio.Blocks of a studio: one tab for each file in `tabs`. Its `sockets` are those of the tabs."""
     import gradio as gr
 
     def leave(request: gr.Request) -> None:
@@ -52,4 +52,5 @@ def build(studio: Studio, model: str) -> Any:
         page.unload(leave)
     page.queue(max_size=WAITING, api_open=False)
     page.state_session_capacity = MOST_PAGES
+    page.sockets = context.sockets
     return page

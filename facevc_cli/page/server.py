@@ -15,6 +15,7 @@ from facevc_cli.page.guard import FILE, Guard
 
 TRIED_PORTS = 20
 GRACE_S = 3
+LARGEST_MESSAGE_BYTES = 64 * 1024  # of a web socket
 MOST_UPLOADS = 20  # room for all uploads together, as a multiple of the largest one
 # The browser then keeps the page to this host, whatever a version of Gradio tries to fetch.
 POLICY = (
@@ -117,10 +118,16 @@ def serve_page(page: Any, listener: socket.socket, folder: Path, max_bytes: int)
 
     host, port = listener.getsockname()[:2]
     hosts = {"localhost", "127.0.0.1", "::1", host} if is_loopback(host) else None
-    guarded = Guard(
-        mount(page, host, port, max_bytes), folder, list_calls(page.config), hosts, MOST_UPLOADS * max_bytes
+    mounted, sockets = mount(page, host, port, max_bytes), getattr(page, "sockets", {})
+    guarded = Guard(mounted, folder, list_calls(page.config), hosts, MOST_UPLOADS * max_bytes, sockets)
+    config = uvicorn.Config(
+        _Headers(guarded),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
     )
-    config = uvicorn.Config(_Headers(guarded), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

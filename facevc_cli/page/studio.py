@@ -73,6 +73,7 @@ class Studio:
         self.pitched = self.converter.predicts_pitch  # whether the model can be told a pitch
         self._sessions: dict[str, PageSession] = {}
         self._forgotten: deque[str] = deque(maxlen=FORGOTTEN_PAGES)
+        self.leaving: list[Callable[[str], None]] = []  # get the id of a page that is left
         self._last: Future[Any] | None = None  # the last of the calls, which run in their order
 
     def run_in_turn(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -211,6 +212,8 @@ class Studio:
 
     def leave(self, page: str) -> None:
         """Forget a page, and delete its files."""
+        for leave in self.leaving:
+            leave(page)
         session = self._sessions.pop(page, None)
         if session is not None:
             for files in session.files:
@@ -225,6 +228,9 @@ class Studio:
 
         A process must not end while torch computes in another thread.
         """
+        for leave in self.leaving:
+            for page in list(self._sessions):
+                leave(page)
         self._worker.shutdown(cancel_futures=True)
 
     def find_session(self, page: str) -> PageSession:

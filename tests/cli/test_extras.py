@@ -31,7 +31,8 @@ def test_info_lists_what_pyproject_asks_for():
     extras = project["optional-dependencies"]
     assert extras.pop("demo") == ["facevc[page]"]
     extras.pop("test")
-    assert set(extras) == {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer", "speak", "onnx"}
+    named = {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer", "speak", "onnx", "live"}
+    assert set(extras) == named
     for extra, requirements in extras.items():
         listed = {package.distribution for package in OPTIONAL if extra in package.extras}
         assert distributions(requirements) - NOT_OURS == listed, extra
@@ -63,6 +64,8 @@ USERS = {
     "accelerate": ("training/", "families/"),
     "matplotlib": ("training/run_folder.py", "evaluation/report/"),
     "gradio": ("page/",),
+    "sounddevice": ("live/devices.py",),
+    "pulsectl": ("live/virtual_mic.py", "live/pulse_devices.py"),
     "pillow_heif": ("files/image.py",),
     "face_alignment": ("faces/",),
     "facenet_pytorch": ("faces/",),
@@ -137,6 +140,8 @@ def test_a_command_without_its_extra_says_which_to_install_and_exits_1(tmp_path)
         ("extract-face", "faces", "-o", "faces.h5", "--embedder", "facenet"): "facenet",
         ("evaluate", "manifest.csv", "--recogniser", "base"): "eval",
         ("speak", "Hi.", "--face", "faces", "-o", "out"): "speak",
+        ("live", "--list-devices"): "live",
+        ("live", "--face", "faces"): "live",
         ("voice-card", "face.heic", "-o", "card.safetensors"): "heic",
         ("export", "--onnx", "exported"): "onnx",
     }

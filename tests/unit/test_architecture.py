@@ -23,7 +23,7 @@ LAYERS = (
     {"training", "synthesis"},
     {"families"},
     {"conversion"},
-    {"batch", "speaking", "export"},
+    {"batch", "speaking", "live", "export"},
     {"page", "benchmark", "evaluation"},
     {"stages"},
     {"cli"},

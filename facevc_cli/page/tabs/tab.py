@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -27,10 +27,11 @@ AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visib
 
 @dataclass(frozen=True)
 class PageContext:
-    """model: the model's name, for people."""
+    """model: the model's name, for people. sockets: ASGI applications for web sockets, by path; tabs add theirs."""
 
     studio: Studio
     model: str
+    sockets: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Conversion of a microphone's sound while somebody speaks: devices, and the way of the sound between them."""
