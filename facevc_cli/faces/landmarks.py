@@ -1,6 +1,7 @@
 """Finds 468 landmarks of a face, in pixels, with its pose and how far they can be believed."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ LEFT_EYE, RIGHT_EYE = (33, 133), (362, 263)  # corners, left to right in the pic
 CHEEKS, FOREHEAD, CHIN, NOSE_BASE = (234, 454), 10, 152, 2
 LEAST_CONFIDENCE = 0.8
 MOST_APART = 0.16  # dlib's landmarks know nothing of these: where the two disagree, one is wrong
+
+
+Square = tuple[np.ndarray, float, float]  # middle (2,), side in pixels, the angle by which it is turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,41 +77,46 @@ class LandmarkFinder:
         self._network = load_landmark_network()
 
     def find(self, picture: np.ndarray, box: np.ndarray) -> FaceLandmarks:
-        """(H, W, 3) uint8 RGB, box (4,) left, top, right, bottom of the upright face -> its landmarks.
+        """(H, W, 3) uint8 RGB, box (4,) left, top, right, bottom of the upright face -> its landmarks."""
+        return self.find_many([picture], [box])[0]
+
+    def find_many(self, pictures: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[FaceLandmarks]:
+        """Finds the face of each picture, as `find` does, in one run of the network.
 
         The network looks twice: at a square around the box, and at one around what it found first.
         """
-        five = np.array([(p.x, p.y) for p in find_landmarks(picture, box).parts()], np.float64)
-        eyes = np.array([five[2:4].mean(0), five[0:2].mean(0)])  # dlib begins at the eye on the right of the picture
-        middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
-        side, angle = 1.6 * max(box[2] - box[0], box[3] - box[1]), math.atan2(*(eyes[1] - eyes[0])[::-1])
+        fives = [_find_five(*given) for given in zip(pictures, boxes, strict=True)]
+        squares = [_frame_box(*given) for given in zip(boxes, fives, strict=True)]
         for _ in range(2):
-            points, depth, confidence = self._look(picture, middle, side, angle)
-            angle = _find_angle(points)
-            level = _turn(points, -angle)
-            low, high = level.min(0), level.max(0)
-            middle, side = _turn((low + high) / 2, angle), MARGIN * float((high - low).max())
-        points -= 0.5  # from the edges of pixels to their middles
-        return FaceLandmarks(points.astype(np.float32), depth, confidence, _compare(points, five))
+            seen = self._look(pictures, squares)
+            squares = [_frame_points(points) for points, _, _ in seen]
+        return [
+            # half a pixel: from the edges of pixels to their middles
+            FaceLandmarks((points - 0.5).astype(np.float32), depth, confidence, _compare(points - 0.5, five))
+            for (points, depth, confidence), five in zip(seen, fives, strict=True)
+        ]
 
     def _look(
-        self, picture: np.ndarray, middle: np.ndarray, side: float, angle: float
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Looks at a square that is turned by `angle`."""
+        self, pictures: Sequence[np.ndarray], squares: Sequence[Square]
+    ) -> list[tuple[np.ndarray, np.ndarray, float]]:
+        """Returns points, depth and confidence of each."""
         import torch
 
-        scale = side / SIDE_PX
-        cut = cut_turned(picture, middle, side, angle, SIDE_PX)
-        pixels = torch.from_numpy(cut.astype(np.float32).transpose(2, 0, 1)[None] / 255)
+        cut = np.stack(
+            [cut_turned(picture, *square, SIDE_PX) for picture, square in zip(pictures, squares, strict=True)]
+        )
         with torch.inference_mode():
-            points, logit = self._network(pixels)
-        seen = points[0].numpy().astype(np.float64)
-        placed = _turn((seen[:, :2] - SIDE_PX / 2) * scale, angle) + middle
-        return placed, (seen[:, 2] * scale).astype(np.float32), 1 / (1 + math.exp(-min(30.0, float(logit[0]))))
+            points, logits = self._network(torch.from_numpy(cut).permute(0, 3, 1, 2).float() / 255)
+        found = []
+        for own, logit, (middle, side, angle) in zip(points.double().numpy(), logits.tolist(), squares, strict=True):
+            scale = side / SIDE_PX
+            placed = _turn((own[:, :2] - SIDE_PX / 2) * scale, angle) + middle
+            found.append((placed, (own[:, 2] * scale).astype(np.float32), 1 / (1 + math.exp(-min(30.0, logit)))))
+        return found
 
 
 def cut_turned(picture: np.ndarray, middle: np.ndarray, side: float, angle: float, side_px: int) -> np.ndarray:
-    """Cuts out a square that is turned by `angle` (radians) -> (side_px, side_px, 3) uint8, black outside the picture."""
+    """Cuts out a square that is turned by `angle` (radians) -> (side_px, side_px, 3) uint8, black outside."""
     reach = 0.75 * side + 2
     left, top = (max(0, math.floor(v - reach)) for v in middle)
     right, bottom = math.ceil(middle[0] + reach), math.ceil(middle[1] + reach)
@@ -140,6 +149,23 @@ def load_landmark_network() -> "LandmarkNetwork":
         network = LandmarkNetwork()
     network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
     return network.eval().requires_grad_(False)
+
+
+def _find_five(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    return np.array([(point.x, point.y) for point in find_landmarks(picture, box).parts()], np.float64)
+
+
+def _frame_box(box: np.ndarray, five: np.ndarray) -> Square:
+    left, right = five[2:4].mean(0), five[0:2].mean(0)  # dlib begins at the eye on the right of the picture
+    middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], np.float64)
+    return middle, 1.6 * float(max(box[2] - box[0], box[3] - box[1])), math.atan2(*(right - left)[::-1])
+
+
+def _frame_points(points: np.ndarray) -> Square:
+    angle = _find_angle(points)
+    level = _turn(points, -angle)
+    low, high = level.min(0), level.max(0)
+    return _turn((low + high) / 2, angle), MARGIN * float((high - low).max()), angle
 
 
 def _find_angle(points: np.ndarray) -> float:
