@@ -114,8 +114,8 @@ class Restyler:
         """Moves a face towards an aim. strength: 0 changes nothing, 1 moves it the whole way."""
         composites = self.composites
         own = find_likeness(composites).describe(face.descriptor)
-        weights = [choose_weights(composites, kind) for kind in (own, aim.resolve(composites, own))]
-        made = restyle_photo(face.picture, face.landmarks.points, composites, *weights, strength=strength)
+        mine, wanted = (choose_weights(composites, kind) for kind in (own, aim.resolve(composites, own)))
+        made = restyle_photo(face.picture, face.landmarks.points, composites, mine, wanted, strength)
         after, _ = self._analyser.embed(made.picture, face.box)
         distance = float(np.linalg.norm(after[:IDENTITY_DIM] - face.descriptor[:IDENTITY_DIM]))
         picture = turn_image(made.picture, -face.turns % 4)
