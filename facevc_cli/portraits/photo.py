@@ -16,7 +16,7 @@ from facevc_cli.portraits.restyling import restyle_photo
 
 EMBEDDER = "fused"
 LEAST_EYES_PX = 22.0  # the distance of the eyes; composites have 80 px
-MOST_YAW_DEG, MOST_PITCH_DEG = 30.0, 32.0  # beyond, the other half of the face is hidden
+MOST_YAW_DEG, MOST_PITCH_DEG = 28.0, 32.0  # beyond, the other half of the face is hidden
 ADVICE = "Use a sharp photo of a face seen from the front, at least 100 px wide."
 
 
