@@ -152,6 +152,10 @@ def cut_face(image: np.ndarray, box: np.ndarray, turns: int, side_px: int) -> np
     height, width = image.shape[:2]
     return level_crop(turn_image(image, turns), turn_box(box, width, height, turns), side_px)
 
+    def embed(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) uint8 RGB, upright, and the box (4,) of a known face -> its embedding (D,), and the crop."""
+        return self._embed(_check_image(image), box)
+
 
 def check_choices(detector: str, embedder: str, on_many: str) -> None:
     """Raises UsageError if a name is unknown, FaceVCError if a package that the choice needs is not installed."""
