@@ -23,7 +23,7 @@ LAYERS = (
     {"training", "synthesis"},
     {"families"},
     {"conversion"},
-    {"batch", "speaking"},
+    {"batch", "speaking", "imagining"},
     {"page", "benchmark", "evaluation"},
     {"stages"},
     {"cli"},

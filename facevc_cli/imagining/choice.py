@@ -1,0 +1,59 @@
+"""Chooses the faces that a mixture begins from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facevc_cli.imagining.face_set import FaceSet
+from facevc_cli.imagining.score import DLIB_DIM
+
+PARTS = 3  # of a mixture
+LEAD = (0.6, 0.2, 0.2)  # shares of a sample's first face and its two companions
+ALIKE = 0.35  # distance by dlib's descriptor below which two composites look much the same
+LEAST_SHARE = 1e-3  # of the best face's chance: others never are drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """numbers: (k,) of faces; weights: (k,), sum to 1."""
+
+    numbers: np.ndarray
+    weights: np.ndarray
+
+
+def choose_best(scores: np.ndarray) -> Start:
+    """Returns the nearest three faces by their scores (n,), each with its chance among the three."""
+    numbers = np.argsort(-scores, kind="stable")[:PARTS]
+    chances = np.exp(scores[numbers] - scores[numbers].max())
+    return Start(numbers, chances / chances.sum())
+
+
+def draw_starts(scores: np.ndarray, faces: FaceSet, count: int, rng: np.random.Generator) -> list[Start]:
+    """Returns the starts of `count` different mixtures that all fit. The first is that of `choose_best`.
+
+    The leading face of each other one is drawn by its chance, the exponential of its score. The chance of faces that
+    look like those drawn before is reduced. Two faces that fit and look like the leading one are added.
+    """
+    looks = faces.descriptors[:, :DLIB_DIM].astype(np.float64)
+    fit = np.exp(scores - scores.max())
+    fit[fit < LEAST_SHARE] = 0
+    starts = [choose_best(scores)]
+    used = _compare_looks(looks, int(starts[0].numbers[0]))  # how much of each face's look there is already
+    while len(starts) < count:
+        chances = fit * (1 - used)
+        if chances.sum() < LEAST_SHARE:  # all of them were drawn
+            chances, used = fit, np.zeros(len(scores))
+        lead = int(rng.choice(len(scores), p=chances / chances.sum()))
+        near = _compare_looks(looks, lead)
+        used = np.maximum(used, near)
+        companions = scores + np.log(np.maximum(near, 1e-12))
+        companions[lead] = np.inf
+        numbers = np.argsort(-companions, kind="stable")[:PARTS]
+        weights = np.array(LEAD[: len(numbers)])
+        starts.append(Start(numbers, weights / weights.sum()))
+    return starts
+
+
+def _compare_looks(looks: np.ndarray, one: int) -> np.ndarray:
+    """Returns how much each face looks like one of them: (n,) from 0 to 1."""
+    return np.asarray(np.exp(-0.5 * (np.linalg.norm(looks - looks[one], axis=1) / ALIKE) ** 2))

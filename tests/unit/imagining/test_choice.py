@@ -1,0 +1,48 @@
+"""imagining/choice.py: which faces a mixture begins from."""
+
+import numpy as np
+import pytest
+
+from facevc_cli.imagining.choice import choose_best, draw_starts
+from facevc_cli.imagining.face_set import FaceSet
+
+
+def make_faces(places) -> FaceSet:
+    """Faces on a line: the first number of their descriptors is their place, and so is dlib's distance."""
+    descriptors = np.zeros((len(places), 162), np.float32)
+    descriptors[:, 0] = places
+    return FaceSet(descriptors, np.zeros(len(places)), np.full(len(places), 30.0))
+
+
+def test_fewer_faces_than_parts_are_enough():
+    start = choose_best(np.array([0.0]))
+    assert start.numbers.tolist() == [0] and start.weights.tolist() == [1.0]
+
+
+def test_the_nearest_three_get_their_chances():
+    start = choose_best(np.log(np.array([0.1, 4.0, 1.0, 5.0])))
+    assert start.numbers.tolist() == [3, 1, 2]
+    assert start.weights == pytest.approx([0.5, 0.4, 0.1])
+
+
+def test_samples_begin_with_the_best_and_look_different():
+    faces = make_faces([0.0, 0.01, 0.02, 5.0, 5.01, 5.02])
+    starts = draw_starts(np.zeros(6), faces, 2, np.random.default_rng(0))
+    assert starts[0].numbers[0] == 0
+    assert starts[1].numbers[0] >= 3  # the other group, because all of the first look like what was drawn
+    assert set(starts[1].numbers) == {3, 4, 5}  # companions look like the leading one
+    assert starts[1].weights == pytest.approx([0.6, 0.2, 0.2])
+
+
+def test_faces_that_do_not_fit_are_never_drawn():
+    faces = make_faces(np.arange(20.0))
+    scores = np.where(np.arange(20) < 10, 0.0, -10.0)
+    starts = draw_starts(scores, faces, 15, np.random.default_rng(1))  # more than fit: some are drawn again
+    assert len(starts) == 15 and all(start.numbers[0] < 10 for start in starts)
+    assert len({start.numbers[0] for start in starts[:10]}) == 10
+
+
+def test_a_seed_gives_the_same_and_more_samples_keep_the_first():
+    faces = make_faces(np.arange(30.0))
+    few, many = (draw_starts(np.zeros(30), faces, n, np.random.default_rng(3)) for n in (3, 8))
+    assert [s.numbers.tolist() for s in few] == [s.numbers.tolist() for s in many[:3]]
