@@ -20,7 +20,7 @@ LAYERS = (
     {"dsp"},
     {"files"},
     {"vocoders", "faces", "voices", "provenance", "corpus", "manifest"},
-    {"training", "synthesis"},
+    {"training", "synthesis", "portraits"},
     {"families"},
     {"conversion"},
     {"batch", "speaking", "imagining"},

@@ -1,0 +1,66 @@
+"""Mixes composites: the mean shape, and the mean of their pictures warped to it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.portraits.composites import CompositeSet
+from facevc_cli.portraits.mesh import add_border, rasterise, warp_picture
+
+LEAST_WEIGHT = 0.005  # a smaller one cannot be seen, and costs as much as a large one
+SHARPENING, SHARPENING_PX = 0.35, 1.2  # share of the difference to a blur of so many pixels, at 224 px
+
+
+@dataclass(frozen=True, eq=False)
+class MixedFace:
+    """picture: (H, W, 3) uint8 RGB. landmarks: (p, 2) float32 x, y in its pixels."""
+
+    picture: np.ndarray
+    landmarks: np.ndarray
+
+
+def mix_composites(composites: CompositeSet, weights: np.ndarray, *, size_px: int | None = None) -> MixedFace:
+    """Mixes composites by weights (n,) that are at least 0 and sum to 1. size_px: the height; None keeps theirs.
+
+    Weights below .005 are dropped. FaceVCError if the weights are none.
+    """
+    used, shares = choose_used(weights, len(composites))
+    height, width = composites.pictures.shape[1:3]
+    scale = 1.0 if size_px is None else size_px / height
+    new_height, new_width = round(height * scale), round(width * scale)
+    shape = np.tensordot(shares, composites.landmarks[used], 1)
+    points = add_border(composites.landmarks[used], height, width)
+    scaled = (shape + 0.5) * scale - 0.5
+    raster = rasterise(add_border(scaled, new_height, new_width), composites.triangles, new_height, new_width)
+    total = np.zeros((new_height, new_width, 3), np.float32)
+    for share, picture, own in zip(shares, composites.pictures[used], points, strict=True):
+        total += np.float32(share) * warp_picture(picture, own, raster)
+    mixed = np.clip(np.rint(total), 0, 255).astype(np.uint8)
+    return MixedFace(sharpen(mixed, scale, len(used)), scaled.astype(np.float32))
+
+
+def choose_used(weights: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the numbers of the used composites, heaviest first, and their weights, which sum to 1."""
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (count,) or not np.isfinite(weights).all() or weights.min(initial=0) < -1e-9:
+        raise FaceVCError(
+            f"expected {count} weights of at least 0, found {weights.shape} {weights.min(initial=0):.3g}."
+        )
+    if not abs(weights.sum() - 1) < 1e-3:
+        raise FaceVCError(f"expected weights that sum to 1, found {weights.sum():.4g}.")
+    used = np.argsort(-weights, kind="stable")
+    used = used[: max(1, int((weights >= LEAST_WEIGHT).sum()))]
+    return used, weights[used] / weights[used].sum()
+
+
+def sharpen(picture: np.ndarray, scale: float, mixed: int) -> np.ndarray:
+    """Sharpens (H, W, 3) uint8 a little, because a mean of pictures is softer than each. One picture stays as it is."""
+    if mixed < 2:
+        return picture
+    image = Image.fromarray(picture)
+    blurred = image.filter(ImageFilter.GaussianBlur(SHARPENING_PX * scale))
+    return np.clip(
+        np.rint((1 + SHARPENING) * picture.astype(np.float32) - SHARPENING * np.asarray(blurred, np.float32)), 0, 255
+    ).astype(np.uint8)
