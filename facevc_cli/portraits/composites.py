@@ -30,9 +30,9 @@ AGAIN = "Install facevc again, or make the folder again with recipes/portraits."
 class CompositeSet:
     """n composites of one size.
 
-    pictures: (n, H, W, 3) uint8 RGB, square. landmarks: (n, p, 2) float32 x, y in pixels. triangles: (t, 3) int, over the
-    landmarks and the border points of `mesh.add_border`. descriptors: (n, 162) float32, the mean of the members' face
-    embeddings by `fused`. registers: (n,) float32, the share of the members that are labelled as women. ages: (n,)
+    pictures: (n, H, W, 3) uint8 RGB, square. landmarks: (n, p, 2) float32 x, y in pixels. triangles: (t, 3) int, over
+    the landmarks and the border points of `mesh.add_border`. descriptors: (n, 162) float32, the mean of the members'
+    face embeddings by `fused`. registers: (n,) float32, the share of the members that are labelled as women. ages: (n,)
     float32, years. groups: of each, as labelled by the source of the pictures. members: ids of the averaged pictures.
     """
 
@@ -72,7 +72,8 @@ def _load(folder: Path) -> CompositeSet:
         expected, found = described.get("sha256", {}).get(name), hash_file(folder / name, AGAIN)
         if found != expected:
             raise FaceVCError(
-                f"{folder / name}: expected sha256 {expected}, found {found}: the file is damaged or another one. {AGAIN}"
+                f"{folder / name}: expected sha256 {expected}, found {found}: the file is damaged or another one. "
+                f"{AGAIN}"
             )
     try:
         numbers = load((folder / NUMBERS).read_bytes())

@@ -44,10 +44,9 @@ def mix_composites(composites: CompositeSet, weights: np.ndarray, *, size_px: in
 def choose_used(weights: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the numbers of the used composites, heaviest first, and their weights, which sum to 1."""
     weights = np.asarray(weights, np.float64)
-    if weights.shape != (count,) or not np.isfinite(weights).all() or weights.min(initial=0) < -1e-9:
-        raise FaceVCError(
-            f"expected {count} weights of at least 0, found {weights.shape} {weights.min(initial=0):.3g}."
-        )
+    least = weights.min(initial=0)
+    if weights.shape != (count,) or not np.isfinite(weights).all() or least < -1e-9:
+        raise FaceVCError(f"expected {count} weights of at least 0, found {weights.shape}, the least {least:.3g}.")
     if not abs(weights.sum() - 1) < 1e-3:
         raise FaceVCError(f"expected weights that sum to 1, found {weights.sum():.4g}.")
     used = np.argsort(-weights, kind="stable")

@@ -101,7 +101,7 @@ def format_comment(made: Provenance, source: str, target: str) -> str:
     what, how = ("made from text", "in the voice of") if made.text_sha256 else ("voice converted", "to")
     said = (
         f"synthetic speech: {what} by {made.tool} {made.version} on {made.date} from "
-        f"{_make_plain(source)} {how} the {_make_plain(target)}"
+        f"{make_plain(source)} {how} the {make_plain(target)}"
     )
     return f"{said} {json.dumps(made.as_dict())}"
 
@@ -136,8 +136,8 @@ def parse_comment(text: str) -> Provenance | None:
         return None
     if not all(isinstance(item, str) for item in [*texts.values(), *items]):
         return None
-    fields: dict[str, Any] = {name: _make_plain(value) for name, value in texts.items()}
-    fields |= {name: tuple(map(_make_plain, listed)) for name, listed in lists.items()}
+    fields: dict[str, Any] = {name: make_plain(value) for name, value in texts.items()}
+    fields |= {name: tuple(map(make_plain, listed)) for name, listed in lists.items()}
     return Provenance(**fields, watermark=watermark)
 
 
@@ -211,7 +211,7 @@ def _hash_known(path: Path, mtime_ns: int, size: int) -> str:
     return hash_file(path)[:SHORT]
 
 
-def _make_plain(text: str) -> str:
+def make_plain(text: str) -> str:
     """Makes a name printable, short and free of braces, because names come from anywhere and appear in terminals and
     beside JSON.
     """

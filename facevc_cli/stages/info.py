@@ -27,6 +27,7 @@ from facevc_cli.families.checkpoint import Checkpoint, find_bundled_checkpoint, 
 from facevc_cli.families.presets import list_presets
 from facevc_cli.files.inputs import IMAGE_SUFFIXES
 from facevc_cli.files.tables import read_table
+from facevc_cli.provenance.pictures import read_picture_mark
 from facevc_cli.training.weights import CONFIG, WEIGHTS
 
 STAGE = "info"
@@ -113,7 +114,9 @@ def describe(
             )
         return {"path": str(path), **_describe_card(load_card(path), model())}
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return {"path": str(path), **describe_face(path, model() or Converter(None), crops)}
+        mark = read_picture_mark(path)
+        made = {"synthetic": mark.as_dict()} if mark else {}
+        return {"path": str(path), **made, **describe_face(path, model() or Converter(None), crops)}
     with Store(path) as store:
         return {"path": str(path), **_describe_store(store)}
 

@@ -11,7 +11,7 @@ RING = np.array([(np.cos(a), np.sin(a)) for a in np.arange(6) * np.pi / 3], np.f
 
 
 def make_composites(count: int = 4, side_px: int = SIDE_PX) -> CompositeSet:
-    """Composite i < 7 has a disc of radius 14 + 2i, as red as 40 + 30i; the second half are women, 20 + 10i years old."""
+    """Composite i < 7 has a disc of radius 14 + 2i, as red as 40 + 30i; the second half are women; 20 + 10i years."""
     middle = (side_px - 1) / 2
     y, x = np.mgrid[:side_px, :side_px]
     pictures, landmarks, descriptors = [], [], []
