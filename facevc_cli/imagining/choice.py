@@ -10,6 +10,7 @@ from facevc_cli.imagining.score import DLIB_DIM
 PARTS = 3  # of a mixture
 LEAD = (0.6, 0.2, 0.2)  # shares of a sample's first face and its two companions
 ALIKE = 0.35  # distance by dlib's descriptor below which two composites look much the same
+MIDDLE, UNDECIDED = 0.5, 0.1  # a voice so near the middle may have a face of either register
 LEAST_SHARE = 1e-3  # of the best face's chance: others never are drawn
 
 
@@ -22,8 +23,11 @@ class Start:
 
 
 def choose_best(scores: np.ndarray) -> Start:
-    """Returns the nearest three faces by their scores (n,), each with its chance among the three."""
-    numbers = np.argsort(-scores, kind="stable")[:PARTS]
+    """Returns the nearest three faces by their scores (n,), each with its chance among the three.
+
+    A face with the score -inf is never taken.
+    """
+    numbers = _take_best(scores)
     chances = np.exp(scores[numbers] - scores[numbers].max())
     return Start(numbers, chances / chances.sum())
 
@@ -48,10 +52,26 @@ def draw_starts(scores: np.ndarray, faces: FaceSet, count: int, rng: np.random.G
         used = np.maximum(used, near)
         companions = scores + np.log(np.maximum(near, 1e-12))
         companions[lead] = np.inf
-        numbers = np.argsort(-companions, kind="stable")[:PARTS]
+        numbers = _take_best(companions)
         weights = np.array(LEAD[: len(numbers)])
         starts.append(Start(numbers, weights / weights.sum()))
     return starts
+
+
+def keep_side(scores: np.ndarray, faces: FaceSet, feminine: float) -> np.ndarray:
+    """Gives faces of the other register than a voice's the score -inf, unless the voice is in the middle.
+
+    feminine: of the voice, from 0 to 1. A mixture of men and women fits no voice that is one or the other.
+    """
+    other = (faces.registers > MIDDLE) != (feminine > MIDDLE)
+    if abs(feminine - MIDDLE) < UNDECIDED or other.all():
+        return scores
+    return np.where(other, -np.inf, scores)
+
+
+def _take_best(scores: np.ndarray) -> np.ndarray:
+    numbers = np.argsort(-scores, kind="stable")[:PARTS]
+    return numbers[np.isfinite(scores[numbers]) | (scores[numbers] > 0)]
 
 
 def _compare_looks(looks: np.ndarray, one: int) -> np.ndarray:

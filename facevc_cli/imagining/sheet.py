@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 SENTENCE = "A face that fits this voice, not the speaker's. Synthetic: a mixture of many people's faces, nobody's own."
+PAIR_SENTENCE = "Faces and voices that fit each other. Synthetic: drawn from a seed, nobody's own."
 MOST_ACROSS = 6
 GAP_PX, LINE_PX, FONT_PX = 8, 22, 15
 PAPER, INK = (250, 250, 248), (40, 40, 40)
@@ -13,9 +14,14 @@ CUT = "..."
 
 
 def draw_sheet(
-    pictures: Sequence[np.ndarray], captions: Sequence[str], title: str, *, across: int | None = None
+    pictures: Sequence[np.ndarray],
+    captions: Sequence[str],
+    title: str,
+    *,
+    across: int | None = None,
+    sentence: str = SENTENCE,
 ) -> np.ndarray:
-    """Draws (h, w, 3) uint8 pictures of one size with a caption below each, a title above and SENTENCE below.
+    """Draws (h, w, 3) uint8 pictures of one size with a caption below each, a title above and a sentence below.
 
     Returns (H, W, 3) uint8.
     """
@@ -25,7 +31,7 @@ def draw_sheet(
     rows = -(-len(pictures) // columns)
     cell = (width + GAP_PX, height + LINE_PX + GAP_PX)
     inner = max(columns * cell[0] - GAP_PX, 2 * width)
-    said = _wrap(SENTENCE, inner, font)
+    said = _wrap(sentence, inner, font)
     total = (inner + 2 * GAP_PX, rows * cell[1] + LINE_PX * (1 + len(said)) + 3 * GAP_PX)
     sheet = Image.new("RGB", total, PAPER)
     pen = ImageDraw.Draw(sheet)

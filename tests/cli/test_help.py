@@ -26,6 +26,8 @@ COMMANDS = [
     "convert",
     "speak",
     "voice-card",
+    "imagine",
+    "sample",
     "nearest",
     "serve",
     "benchmark",

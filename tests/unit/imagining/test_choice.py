@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facevc_cli.imagining.choice import choose_best, draw_starts
+from facevc_cli.imagining.choice import choose_best, draw_starts, keep_side
 from facevc_cli.imagining.face_set import FaceSet
 
 
@@ -23,6 +23,18 @@ def test_the_nearest_three_get_their_chances():
     start = choose_best(np.log(np.array([0.1, 4.0, 1.0, 5.0])))
     assert start.numbers.tolist() == [3, 1, 2]
     assert start.weights == pytest.approx([0.5, 0.4, 0.1])
+
+
+def test_a_mixture_has_one_register_unless_the_voice_is_in_the_middle():
+    faces = FaceSet(np.zeros((4, 162), np.float32), np.array([1.0, 0.0, 0.9, 0.1]), np.full(4, 30.0))
+    scores = np.array([0.0, 5.0, 1.0, 4.0])
+    assert choose_best(keep_side(scores, faces, 0.7)).numbers.tolist() == [2, 0]
+    assert choose_best(keep_side(scores, faces, 0.2)).numbers.tolist() == [1, 3]
+    assert choose_best(keep_side(scores, faces, 0.45)).numbers.tolist() == [1, 3, 2]
+    men = faces.select(np.array([1, 3]))
+    assert np.isfinite(keep_side(scores[:2], men, 0.9)).all()  # there is no other face
+    starts = draw_starts(keep_side(scores, faces, 0.7), faces, 5, np.random.default_rng(0))
+    assert all(set(start.numbers) <= {0, 2} for start in starts)
 
 
 def test_samples_begin_with_the_best_and_look_different():
