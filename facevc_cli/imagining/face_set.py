@@ -15,15 +15,21 @@ class DescribedFaces(Protocol):
     def registers(self) -> np.ndarray: ...
     @property
     def ages(self) -> np.ndarray: ...
+    @property
+    def groups(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, eq=False)
 class FaceSet:
-    """n faces. descriptors: (n, 162) of the embedder fused; registers: (n,) 0 (man) to 1 (woman); ages: (n,) years."""
+    """n faces. descriptors: (n, 162) of the embedder fused; registers: (n,) 0 (man) to 1 (woman); ages: (n,) years.
+
+    groups: the origin of each, as labelled by the source of the pictures; empty if there are no labels.
+    """
 
     descriptors: np.ndarray
     registers: np.ndarray
     ages: np.ndarray
+    groups: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, faces: DescribedFaces) -> "FaceSet":
@@ -31,6 +37,7 @@ class FaceSet:
             np.asarray(faces.descriptors, np.float32),
             np.asarray(faces.registers, np.float64),
             np.asarray(faces.ages, np.float64),
+            tuple(faces.groups),
         )
 
     def __len__(self) -> int:

@@ -37,7 +37,7 @@ from facevc_cli.voices.dvector import VOICE_RATE
 if TYPE_CHECKING:
     from facevc_cli.voices.dvector import VoiceEmbedder
 
-TIE, SAMPLE_TIE = 2.0, 8.0  # to the start: a sample must not become the best face again
+TIE, SAMPLE_TIE = 4.0, 8.0  # to the start: a sample must not become the best face again
 MOST_STEPS_SHOWN = 6
 
 

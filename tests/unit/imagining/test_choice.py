@@ -19,10 +19,24 @@ def test_fewer_faces_than_parts_are_enough():
     assert start.numbers.tolist() == [0] and start.weights.tolist() == [1.0]
 
 
-def test_the_nearest_three_get_their_chances():
-    start = choose_best(np.log(np.array([0.1, 4.0, 1.0, 5.0])))
+def test_the_nearest_three_are_weighted_by_the_roots_of_their_chances():
+    start = choose_best(np.log(np.array([0.1, 4.0, 1.0, 9.0])))
     assert start.numbers.tolist() == [3, 1, 2]
-    assert start.weights == pytest.approx([0.5, 0.4, 0.1])
+    assert start.weights == pytest.approx([3 / 6, 2 / 6, 1 / 6])
+
+
+def test_the_nearest_three_are_of_different_groups():
+    scores = np.arange(5.0)[::-1]
+    assert choose_best(scores, ("a", "a", "b", "b", "c")).numbers.tolist() == [0, 2, 4]
+    assert choose_best(scores, ("a", "a", "b", "b", "b")).numbers.tolist() == [0, 2, 1]  # there are only two
+
+
+def test_all_groups_are_drawn_as_often():
+    """Nine faces of one group and one of another: without levelling the one would lead in a tenth of the draws."""
+    faces = make_faces(np.arange(10.0) * 100)
+    faces = FaceSet(faces.descriptors, faces.registers, faces.ages, ("a",) * 9 + ("b",))
+    leads = [draw_starts(np.zeros(10), faces, 2, np.random.default_rng(seed))[1].numbers[0] == 9 for seed in range(200)]
+    assert 0.4 < np.mean(leads) < 0.65
 
 
 def test_a_mixture_has_one_register_unless_the_voice_is_in_the_middle():
