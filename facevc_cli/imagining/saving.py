@@ -16,14 +16,14 @@ IMAGINED, SAMPLED = "imagined", "sampled"
 PAIR = "a face and a voice of nobody that fit each other"
 
 
-def make_record(key: str, model: str, model_sha256: str, voice: Path, settings: str = "") -> PictureRecord:
-    """Describes a picture that is drawn today for a voice's file. FaceVCError if the file cannot be read."""
+def make_record(key: str, model: str, model_sha256: str, voice: Path | str, settings: str = "") -> PictureRecord:
+    """Describes a picture that is drawn today for a voice: a file, or its sha256. FaceVCError if it cannot be read."""
     return PictureRecord(
         made=IMAGINED,
         key=key,
         model=f"composites, chosen by {model}",
         model_sha256=shorten_hash(model_sha256),
-        voice_sha256=(shorten_hash(hash_file(voice)),),
+        voice_sha256=(shorten_hash(voice if isinstance(voice, str) else hash_file(voice)),),
         settings=settings,
     )
 
