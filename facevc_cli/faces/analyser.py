@@ -131,6 +131,10 @@ class FaceAnalyser:
         embedding, crop = self._embed(turn_image(image, face.turns), turn_box(face.box, width, height, face.turns))
         return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
 
+    def embed(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) uint8 RGB, upright, and the box (4,) of a known face -> its embedding (D,), and the crop."""
+        return self._embed(_check_image(image), box)
+
 
 def check_choices(detector: str, embedder: str, on_many: str) -> None:
     """Raises UsageError if a name is unknown, FaceVCError if a package that the choice needs is not installed."""

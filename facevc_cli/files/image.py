@@ -94,6 +94,16 @@ def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarra
         raise FaceVCError(f"{path}: the image is damaged or cut short ({error}). Copy or save it again.") from error
 
 
+def read_colour_profile(path: Path | str) -> bytes | None:
+    """Returns the ICC profile of an RGB picture. None if it has none, or cannot be opened."""
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "WEBP", "TIFF")) as image:
+            profile = image.info.get("icc_profile")
+    except (Image.DecompressionBombError, *BROKEN):
+        return None
+    return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
+
+
 def save_image(path: Path | str, image: np.ndarray) -> None:
     """Writes (H, W, 3) uint8 RGB, atomically. The suffix gives the format."""
     path = Path(path)

@@ -29,16 +29,28 @@ def mix_composites(composites: CompositeSet, weights: np.ndarray, *, size_px: in
     used, shares = choose_used(weights, len(composites))
     height, width = composites.pictures.shape[1:3]
     scale = 1.0 if size_px is None else size_px / height
-    new_height, new_width = round(height * scale), round(width * scale)
-    shape = np.tensordot(shares, composites.landmarks[used], 1)
-    points = add_border(composites.landmarks[used], height, width)
-    scaled = (shape + 0.5) * scale - 0.5
-    raster = rasterise(add_border(scaled, new_height, new_width), composites.triangles, new_height, new_width)
-    total = np.zeros((new_height, new_width, 3), np.float32)
+    size = (round(height * scale), round(width * scale))
+    shape = (average_shape(composites, weights) + 0.5) * scale - 0.5
+    mixed = np.clip(np.rint(average_pictures(composites, used, shares, shape, size)), 0, 255).astype(np.uint8)
+    return MixedFace(sharpen(mixed, scale, len(used)), shape.astype(np.float32))
+
+
+def average_shape(composites: CompositeSet, weights: np.ndarray) -> np.ndarray:
+    """Returns the mean landmarks (p, 2) in the composites' pixels. Weights as in `mix_composites`."""
+    used, shares = choose_used(weights, len(composites))
+    return np.asarray(np.tensordot(shares, composites.landmarks[used], 1))
+
+
+def average_pictures(
+    composites: CompositeSet, used: np.ndarray, shares: np.ndarray, shape: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Warps the used composites to a shape (p, 2) in a picture of this height and width, and averages them: float32."""
+    raster = rasterise(add_border(shape, *size), composites.triangles, *size)
+    points = add_border(composites.landmarks[used], *composites.pictures.shape[1:3])
+    total = np.zeros((*size, 3), np.float32)
     for share, picture, own in zip(shares, composites.pictures[used], points, strict=True):
         total += np.float32(share) * warp_picture(picture, own, raster)
-    mixed = np.clip(np.rint(total), 0, 255).astype(np.uint8)
-    return MixedFace(sharpen(mixed, scale, len(used)), scaled.astype(np.float32))
+    return total
 
 
 def choose_used(weights: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
