@@ -414,6 +414,8 @@ def test_the_imagining_page_runs(light, analyser, monkeypatch):
     replace_engine(monkeypatch)
     monkeypatch.setattr("facevc_cli.evaluation.association.embedding.load_analyser", lambda settings: analyser)
     assert run_page("docs/imagining.md") >= 6
+    (snippet,) = blocks("docs/imagining.md", "python")
+    exec(compile(snippet, "docs/imagining.md", "exec"), {})
     shown = shown_files("docs/imagining.md")
     assert len(shown) >= 6 and [name for name in shown if not Path(name).is_file()] == []
 

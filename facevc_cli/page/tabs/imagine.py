@@ -62,6 +62,7 @@ def build(context: PageContext) -> None:
             told = gr.HTML(views.render_note(SENTENCE), elem_id="imagine-told")
     sheet = gr.Image(
         label="Faces (synthetic)",
+        show_label=False,  # it would cover the title
         type="filepath",
         interactive=False,
         buttons=["download"],
