@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.checkpoint import find_bundled_matcher
@@ -97,7 +95,7 @@ class ImaginedFaces:
             voice.source = converter.analyse((voice.wav, voice.rate))
         target: Target = converter.target_from_face(picture)
         wav = converter.speak(voice.source, target)
-        digest = hashlib.sha256(np.ascontiguousarray(picture)).hexdigest()
+        digest = hashlib.sha256(picture.tobytes()).hexdigest()
         model = converter.checkpoint
         key = hashlib.sha256(f"{model.weights_sha256} {voice.sha256} {digest}".encode()).hexdigest()[:16]
         made = describe_provenance(key, model.config.name, model.weights_sha256, voice.sha256, [digest])
