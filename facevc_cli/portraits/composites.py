@@ -98,7 +98,7 @@ def _load(folder: Path) -> CompositeSet:
     return found_set
 
 
-def save_composites(folder: Path, composites: CompositeSet, *, quality: int = 88) -> None:
+def save_composites(folder: Path, composites: CompositeSet, *, quality: int = 93) -> None:
     """Writes a folder that `load_composites` reads. quality: of the WebP sheet, from 0 to 100."""
     from safetensors.numpy import save_file
 

@@ -420,6 +420,16 @@ def test_the_imagining_page_runs(light, analyser, monkeypatch):
     assert len(shown) >= 6 and [name for name in shown if not Path(name).is_file()] == []
 
 
+def test_the_portraits_page_runs(folder, capsys):
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    assert run_page("docs/portraits.md") == 4
+    for block in blocks("docs/portraits.md", "python"):
+        exec(compile(block, "docs/portraits.md", "exec"), {})
+    assert "FaceReading(feminine=" in capsys.readouterr().out
+    shown = ["restyled.png", "fits_the_voice.jpg", "older/restyled.csv", "restyled_from_python.png"]
+    assert [name for name in shown if not Path(name).is_file()] == []
+
+
 def test_the_converting_page_runs(light):
     """Also the files that the page shows are there."""
     assert run_page("docs/converting.md") > 20

@@ -6,6 +6,7 @@ OUT gets the composites, a sheet to look at, and dropped.txt: those that the rul
 import argparse
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,11 @@ ODD = 45.0  # of 255: how far from the median a member's pixel still counts
 HEAD = (127.5, 130.0, 108.0, 120.0)  # middle and half axes of the oval in which a head is shown
 TAPER = 0.2  # how much narrower it is at the chin
 SKIN = np.array([1.27, 1.0, 0.84], np.float32)  # the usual tint, per unit of green
-TINT_SHARE, LIGHT_SHARE, BRIGHTNESS, CONTRAST = 0.5, 0.5, 128.0, 1.12
+TINT_SHARE, LIGHT_SHARE, BRIGHTNESS, CONTRAST = 0.6, 0.5, 130.0, 1.12
+PATCH_PX, EVENED = 22.0, 0.75
 FEATHER_PX = 10  # from the edge of a member's photo: it fades there, so that no line is seen
+MOST_APART, MOST_UNEVEN = 0.06, 0.22
+TWINS = 0.16  # dlib's distance of two composites that look the same
 FEWEST = 11  # members of a composite after the nearest one was taken out
 FACE_BOX = (0.18, 0.17, 0.82, 0.83)  # of a frame, for dlib's landmarks
 
@@ -93,6 +97,7 @@ def draw_oval(points: np.ndarray) -> np.ndarray:
 
 def finish(picture: np.ndarray, people: np.ndarray, inside: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """Brings light and tint nearer to the usual ones, sharpens with restraint, and lays the head on a plain ground."""
+    picture = even_tint(picture, people * inside)
     mean = picture[draw_oval(shape) > 0].mean(0)
     tint = (mean[1] * SKIN / mean) ** TINT_SHARE
     light = (BRIGHTNESS / float(mean @ LUMINANCE)) ** LIGHT_SHARE
@@ -106,6 +111,16 @@ def finish(picture: np.ndarray, people: np.ndarray, inside: np.ndarray, shape: n
     alpha = _smooth_step(gaussian_filter(people, 2), 0.4, 0.75) * _smooth_step(gaussian_filter(inside, 7), 0.3, 0.9)
     alpha = gaussian_filter(alpha * within, 1.5)[..., None]
     return np.clip(np.rint(alpha * sharp + (1 - alpha) * GROUND), 0, 255).astype(np.uint8)
+
+
+def even_tint(picture: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Takes out broad patches of colour, which a few members' light leaves. Lips are small, and keep theirs."""
+    grey = picture @ LUMINANCE
+    tint = picture - grey[..., None]
+    shared = gaussian_filter(weight, PATCH_PX) + 1e-3
+    broad = np.stack([gaussian_filter(weight * tint[..., k], PATCH_PX) / shared for k in range(3)], -1)
+    usual = (weight[..., None] * tint).sum((0, 1)) / weight.sum()
+    return picture - EVENED * (broad - usual)
 
 
 def _smooth_step(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -147,29 +162,50 @@ class Builder:
             np.savez(kept, **{name: one.astype(np.float32) for name, one in zip(names, made, strict=True)})
         return finish(*made), made[3]
 
-    def judge(self, picture: np.ndarray, shape: np.ndarray, members: list[str]) -> tuple[str, str]:
-        """Returns why a composite is dropped, or "", and the member that is too near, or ""."""
+    def judge(self, picture: np.ndarray, shape: np.ndarray, members: list[str]) -> "Verdict":
         box = np.array(FACE_BOX, np.float32) * FRAME_PX
         found = self._finder.find(picture, box)
-        apart = float(np.hypot(*(found.points - shape).T).mean()) / EYES_PX
-        if not found.is_plausible or apart > 0.06:
-            return f"landmarks are {apart:.3f} of the eyes' distance from the mean shape", ""
         descriptor, _ = self._dlib(picture, box)
+        apart = float(np.hypot(*(found.points - shape).T).mean()) / EYES_PX
+        uneven = measure_unevenness(picture)
+        if not found.is_plausible or apart > MOST_APART:
+            return Verdict(f"landmarks are {apart:.3f} of the eyes' distance from the mean shape", "", descriptor)
+        if uneven > MOST_UNEVEN:
+            return Verdict(f"its halves differ by {uneven:.3f}", "", descriptor)
         rows = [self.rows[name] for name in members]
         distances = np.sqrt(((self.descriptors[rows, :128] - descriptor) ** 2).sum(1))
         nearest = int(np.argmin(distances))
         if distances[nearest] > NEAREST:
-            return "", ""
-        return f"the nearest member is {distances[nearest]:.3f} away", members[nearest]
+            return Verdict("", "", descriptor)
+        return Verdict(f"the nearest member is {distances[nearest]:.3f} away", members[nearest], descriptor)
 
-    def build_unlike(self, members: list[str], triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str], str]:
+    def build_unlike(
+        self, members: list[str], triangles: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, list[str], "Verdict"]:
         """Builds a composite. If it is too like a member, that one is taken out, and it is built again."""
         while True:
             picture, shape = self.build(members, triangles)
-            reason, near = self.judge(picture, shape, members)
-            if not near or len(members) <= FEWEST:
-                return picture, shape, members, reason
-            members = [name for name in members if name != near]
+            verdict = self.judge(picture, shape, members)
+            if not verdict.near or len(members) <= FEWEST:
+                return picture, shape, members, verdict
+            members = [name for name in members if name != verdict.near]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """reason: why a composite is dropped, or "". near: the member that is too near. descriptor: (128,), dlib's."""
+
+    reason: str
+    near: str
+    descriptor: np.ndarray
+
+
+def measure_unevenness(picture: np.ndarray) -> float:
+    """Returns how much the halves of a head differ in brightness, where it is smooth: 0 for a symmetric one."""
+    grey = gaussian_filter(picture.astype(np.float32) @ LUMINANCE, 6)
+    y, x = np.mgrid[:FRAME_PX, :FRAME_PX]
+    inside = np.hypot((x - HEAD[0]) / (0.75 * HEAD[2]), (y - HEAD[1]) / (0.8 * HEAD[3])) < 1
+    return float(np.abs(grey - grey[:, ::-1])[inside].max()) / 255
 
 
 def main(given: argparse.Namespace) -> None:
@@ -178,8 +214,14 @@ def main(given: argparse.Namespace) -> None:
     frames = [cut_frame(np.zeros((8, 8, 3), np.uint8), own)[1] for own in builder.landmarks]
     triangles = Delaunay(add_border(np.mean(frames, 0), FRAME_PX, FRAME_PX)).simplices
     kept, dropped = [], []
+    seen: list[np.ndarray] = []
     for i, spec in enumerate(specs):
-        picture, shape, spec["members"], reason = builder.build_unlike(spec["members"], triangles)
+        picture, shape, spec["members"], verdict = builder.build_unlike(spec["members"], triangles)
+        reason = verdict.reason
+        if not reason and seen and (nearest := float(np.linalg.norm(seen - verdict.descriptor, axis=1).min())) < TWINS:
+            reason = f"another composite is only {nearest:.3f} away"
+        if not reason:
+            seen.append(verdict.descriptor)
         (dropped if reason else kept).append((spec, picture, shape, reason))
         print(f"{i + 1} of {len(specs)}: {spec['register']} {spec['age']:.0f} {spec['group']} {reason}", flush=True)
     rows = [[builder.rows[name] for name in spec["members"]] for spec, *_ in kept]

@@ -72,6 +72,8 @@ def group_faces(
         for age in bins:
             pool = np.flatnonzero((women == woman) & (years == age))
             near = np.flatnonzero((women == woman) & (np.abs(years - age) <= 10))
+            if not len(pool):
+                continue
             used: list[set[int]] = []
             distance = np.full(len(pool), np.inf)
             seed = int(np.argmin(((identity[pool] - identity[pool].mean(0)) ** 2).sum(1)))
