@@ -1,12 +1,10 @@
 """`facevc evaluate`."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
 from facevc_cli.cli import evaluate_options as own
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.commands import register_command
-from facevc_cli.cli.evaluate_tables import show, show_association
+from facevc_cli.cli.evaluate_faces import measure_association, measure_portraits
+from facevc_cli.cli.evaluate_tables import show, show_association, show_portraits
 from facevc_cli.cli.report import run_stage
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import Reporter, Summary
@@ -33,6 +31,7 @@ def evaluate(
     listening_test: own.ListeningTest = None,
     listening_items: own.ListeningItems = 30,
     association: own.Association = None,
+    portraits: own.Portraits = None,
     system: own.System = None,
     seed: opt.Seed = 0,
     jobs: opt.Jobs = 0,
@@ -44,7 +43,8 @@ def evaluate(
 ) -> None:
     """Measure conversions: SHO, SHR, SDO, SDR, gender accuracy and more, each with its 95 % interval over targets.
 
-    With --association it measures instead how well models tell which face and which voice belong to one person.
+    With --association it measures instead how well models tell which face and which voice belong to one person. With
+    --portraits it measures imagined faces.
 
     Examples:
 
@@ -53,16 +53,24 @@ def evaluate(
         facevc evaluate others/ --pattern '{system}/{source}__{target}.wav' --recogniser none --json
 
         facevc evaluate --association pairs.csv --system starter=runs/train --system cmpc=runs/cmpc -o report/
+
+        facevc evaluate --portraits faces/ --association pairs.csv -o report/
     """
 
     def measure(reporter: Reporter) -> Summary:
+        unused = {"MANIFEST": manifest, "--labels": labels, "--sources": sources, "--pattern": pattern}
+        if portraits is not None:
+            return measure_portraits(
+                portraits, association, system or (), output, (seed, jobs, limit), unused, reporter
+            )
         if association is not None:
-            unused = {"MANIFEST": manifest, "--labels": labels, "--sources": sources, "--pattern": pattern}
-            return _measure_association(association, system or (), output, seed, jobs, unused, reporter)
+            return measure_association(association, system or (), output, seed, jobs, unused, reporter)
         if system:
-            raise UsageError("--system names a model for --association PAIRS.csv. Pass both, or leave --system out.")
+            raise UsageError(
+                "--system names a model for --association or --portraits. Pass both, or leave --system out."
+            )
         if manifest is None:
-            raise UsageError("evaluate needs a MANIFEST of conversions, or --association PAIRS.csv.")
+            raise UsageError("evaluate needs a MANIFEST of conversions, --association PAIRS.csv or --portraits TABLE.")
         from facevc_cli.stages.evaluate import EvaluateConfig, run
 
         config = EvaluateConfig(
@@ -90,23 +98,5 @@ def evaluate(
         )
         return run(config, reporter)
 
-    show_tables = show if association is None else show_association
+    show_tables = show_portraits if portraits is not None else show if association is None else show_association
     run_stage(measure, json_out=json, quiet=quiet, verbose=verbose, debug=debug, show=show_tables)
-
-
-def _measure_association(
-    table: Path,
-    systems: Sequence[str],
-    output: Path | None,
-    seed: int,
-    jobs: int,
-    unused: Mapping[str, object],
-    reporter: Reporter,
-) -> Summary:
-    from facevc_cli.stages.evaluate_association import AssociationConfig, run
-
-    given = [name for name, value in unused.items() if value is not None]
-    if given:
-        raise UsageError(f"--association measures faces and voices, not conversions. Leave {', '.join(given)} out.")
-    config = AssociationConfig(table=table, systems=tuple(systems), output=output, seed=seed, jobs=jobs)
-    return run(config, reporter)

@@ -33,7 +33,14 @@ ASSOCIATION = (
     "Real pairs (face, voice, person; optional gender, age), or a list of trials as VoxCeleb's. Measures matching, "
     "verification and retrieval."
 )
-SYSTEM = "A model to measure with --association. May be repeated. Default: the bundled one."
+SYSTEM = (
+    "A model to measure with --association, may be repeated; or the one that recalls voices for --portraits. Default: "
+    "the bundled one."
+)
+PORTRAITS = (
+    "The portraits.csv of imagine, or its folder. Measures whether the faces lead back to their voices, and how they "
+    "differ. With --association also beside the real faces of these voices."
+)
 
 Manifest = Annotated[Path | None, Argument(help=MANIFEST, show_default=False)]
 Output = Annotated[Path | None, Option("--out", "-o", help="A folder for metrics.json, metrics.csv and report.html.")]
@@ -53,5 +60,6 @@ Html = Annotated[bool, _written("--html/--no-html", help="Write report.html, a p
 Grid = Annotated[int, _written(min=0, help=GRID)]
 ListeningTest = Annotated[Path | None, _written(metavar=TEST, help=STUDY)]
 ListeningItems = Annotated[int, _written(min=1, help=ITEMS)]
+Portraits = Annotated[Path | None, _matched("--portraits", metavar="PORTRAITS.csv", help=PORTRAITS)]
 Association = Annotated[Path | None, _matched("--association", metavar="PAIRS.csv", help=ASSOCIATION)]
 System = Annotated[list[str] | None, _matched("--system", metavar="NAME=CHECKPOINT", help=SYSTEM)]

@@ -52,6 +52,14 @@ def show_association(results: Results, summary: Summary) -> None:
     results.write_line(f"{data['faces']} faces and {data['voices']} voices of {data['people']} people")
 
 
+def show_portraits(results: Results, summary: Summary) -> None:
+    """Print the figures of imagined faces beside those of their controls."""
+    data = summary.data
+    for group, columns in data["groups"].items():
+        _show_side_by_side(results, f"imagined faces, {group}", columns, data["better"])
+    results.write_line(f"{data['portraits']} portraits of {data['voices']} voices")
+
+
 def _show_side_by_side(results: Results, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:
     """Shows one row per metric, and one column per system, slice or difference.
 

@@ -50,12 +50,16 @@ class PageSession:
 
     resolver: UploadResolver
     speech: Speech | FaceVCError | None = None
+    asked: Speech | FaceVCError | None = None  # the voice that faces are imagined for
+    imagined: tuple[np.ndarray, ...] = ()  # the faces that were drawn for it
     read_aloud: ReadText | None = None
     people: dict[int, Person | FaceVCError] = field(default_factory=dict)
     faces: dict[int, tuple[Path, ...]] = field(default_factory=dict)  # what a face field holds
     uploads: dict[Path, Stamp] = field(default_factory=dict)
     result: dict[Path, Stamp] = field(default_factory=dict)
     spoken: dict[Path, Stamp] = field(default_factory=dict)  # the result of a text
+    drawn: dict[Path, Stamp] = field(default_factory=dict)  # the sheet of imagined faces
+    answer: dict[Path, Stamp] = field(default_factory=dict)  # what one of them said
     card: dict[Path, Stamp] = field(default_factory=dict)
     examples: dict[str, Path] = field(default_factory=dict)  # the last copies of bundled files
     # what the sliders of register and age of these people began at
@@ -70,4 +74,4 @@ class PageSession:
     @property
     def files(self) -> tuple[dict[Path, Stamp], ...]:
         """All files that are kept for the page."""
-        return self.uploads, self.result, self.spoken, self.card
+        return self.uploads, self.result, self.spoken, self.drawn, self.answer, self.card

@@ -95,16 +95,20 @@ class Studio:
         if upload is None:
             return None
         try:
-            path, name = self._receive(session, upload)
-            with name_in_errors(path, name):
-                self._check_length(name, read_announced_s(path))
-                (wav, rate), digest = load_audio(path, longest_s=min(self.max_seconds, LONGEST_S)), hash_file(path)
-            self._check_length(name, len(wav) / rate)
-            session.speech = Speech(name, digest, wav, rate)
+            session.speech = self.read_speech(session, upload)
         except FaceVCError as error:
             session.speech = error
             raise
         return session.speech
+
+    def read_speech(self, session: PageSession, upload: Mapping[str, Any]) -> Speech:
+        """Read an uploaded recording. FaceVCError if it has no sound or is too long."""
+        path, name = self._receive(session, upload)
+        with name_in_errors(path, name):
+            self._check_length(name, read_announced_s(path))
+            (wav, rate), digest = load_audio(path, longest_s=min(self.max_seconds, LONGEST_S)), hash_file(path)
+        self._check_length(name, len(wav) / rate)
+        return Speech(name, digest, wav, rate)
 
     @_take_turn
     def look(self, page: str, who: int, uploads: Sequence[Mapping[str, Any]] = ()) -> Person | None:

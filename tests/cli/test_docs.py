@@ -17,6 +17,7 @@ import yaml
 from helpers.checkpoints import checkpoint
 from helpers.pictures import draw_face
 from helpers.plugins import install
+from helpers.portraits import replace_portraits
 from helpers.repository import ROOT, load_script
 from helpers.sounds import recording
 from helpers.speech_engines import replace_engine
@@ -420,6 +421,17 @@ def test_the_export_page_runs(folder, analyser, monkeypatch):
     assert run_page("docs/export.md") == 3
     shown = shown_files("docs/export.md")
     assert len(shown) == 9 and [name for name in shown if not Path(name).is_file()] == []
+
+
+def test_the_imagining_page_runs(light, analyser, monkeypatch):
+    replace_portraits(monkeypatch)
+    replace_engine(monkeypatch)
+    monkeypatch.setattr("facevc_cli.evaluation.association.embedding.load_analyser", lambda settings: analyser)
+    assert run_page("docs/imagining.md") >= 6
+    (snippet,) = blocks("docs/imagining.md", "python")
+    exec(compile(snippet, "docs/imagining.md", "exec"), {})
+    shown = shown_files("docs/imagining.md")
+    assert len(shown) >= 6 and [name for name in shown if not Path(name).is_file()] == []
 
 
 def test_the_portraits_page_runs(folder, capsys):

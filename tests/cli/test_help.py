@@ -28,6 +28,8 @@ COMMANDS = [
     "speak",
     "live",
     "voice-card",
+    "imagine",
+    "sample",
     "nearest",
     "serve",
     "benchmark",

@@ -23,7 +23,7 @@ LAYERS = (
     {"training", "synthesis", "portraits"},
     {"families"},
     {"conversion"},
-    {"batch", "speaking", "live", "export"},
+    {"batch", "speaking", "imagining", "live", "export"},
     {"page", "benchmark", "evaluation"},
     {"stages"},
     {"cli"},

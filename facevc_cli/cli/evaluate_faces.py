@@ -1,0 +1,51 @@
+"""What `facevc evaluate` measures of faces in place of conversions: which voice fits, and imagined ones."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from facevc_cli.core.errors import UsageError
+from facevc_cli.core.progress import Reporter, Summary
+
+
+def measure_association(
+    table: Path,
+    systems: Sequence[str],
+    output: Path | None,
+    seed: int,
+    jobs: int,
+    unused: Mapping[str, object],
+    reporter: Reporter,
+) -> Summary:
+    from facevc_cli.stages.evaluate_association import AssociationConfig, run
+
+    _refuse("--association measures faces and voices", unused)
+    config = AssociationConfig(table=table, systems=tuple(systems), output=output, seed=seed, jobs=jobs)
+    return run(config, reporter)
+
+
+def measure_portraits(
+    table: Path,
+    pairs: Path | None,
+    systems: Sequence[str],
+    output: Path | None,
+    work: tuple[int, int, int | None],
+    unused: Mapping[str, object],
+    reporter: Reporter,
+) -> Summary:
+    from facevc_cli.stages.evaluate_portraits import PortraitsConfig, run
+
+    _refuse("--portraits measures pictures", unused)
+    if len(systems) > 1:
+        raise UsageError("--portraits takes one --system, the model that recalls voices. Leave the others out.")
+    checkpoint = next((Path(text.rpartition("=")[2]) for text in systems), None)
+    seed, jobs, limit = work
+    config = PortraitsConfig(
+        table=table, pairs=pairs, checkpoint=checkpoint, output=output, seed=seed, jobs=jobs, limit=limit
+    )
+    return run(config, reporter)
+
+
+def _refuse(what: str, unused: Mapping[str, object]) -> None:
+    given = [name for name, value in unused.items() if value is not None]
+    if given:
+        raise UsageError(f"{what}, not conversions. Leave {', '.join(given)} out.")

@@ -1,0 +1,75 @@
+"""Writes imagined faces and their sheets, each marked as synthetic."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from facevc_cli.files.hashes import hash_file
+from facevc_cli.imagining.imaginer import Portrait
+from facevc_cli.imagining.sheet import PAIR_SENTENCE, draw_sheet
+from facevc_cli.imagining.voice import VoiceDescription
+from facevc_cli.provenance.pictures import PictureRecord, read_picture_mark, save_marked_picture, shorten_hash
+
+IMAGINED, SAMPLED = "imagined", "sampled"
+PAIR = "a face and a voice of nobody that fit each other"
+
+
+def make_record(key: str, model: str, model_sha256: str, voice: Path | str, settings: str = "") -> PictureRecord:
+    """Describes a picture that is drawn today for a voice: a file, or its sha256. FaceVCError if it cannot be read."""
+    return PictureRecord(
+        made=IMAGINED,
+        key=key,
+        model=f"composites, chosen by {model}",
+        model_sha256=shorten_hash(model_sha256),
+        voice_sha256=(shorten_hash(voice if isinstance(voice, str) else hash_file(voice)),),
+        settings=settings,
+    )
+
+
+def save_portrait(path: Path, picture: np.ndarray, record: PictureRecord, voice: Path) -> None:
+    """Writes (H, W, 3) uint8 with its mark. The suffix gives the format."""
+    save_marked_picture(path, picture, record, f"a face that fits the voice {voice.name}, not the speaker's")
+
+
+def save_sheet(
+    path: Path,
+    pictures: Sequence[np.ndarray],
+    captions: Sequence[str],
+    voice: Path,
+    record: PictureRecord,
+    across: int | None = None,
+) -> None:
+    """Writes pictures side by side with their captions. A sheet has no key, because it is drawn again at will."""
+    sheet = draw_sheet(pictures, captions, f"Voice: {voice.name}", across=across)
+    save_portrait(path, sheet, replace(record, key=""), voice)
+
+
+def save_pair_face(path: Path, picture: np.ndarray, record: PictureRecord) -> None:
+    """Writes the face of a drawn pair."""
+    save_marked_picture(path, picture, replace(record, made=SAMPLED), PAIR)
+
+
+def save_pair_sheet(path: Path, pictures: Sequence[np.ndarray], captions: Sequence[str], title: str) -> None:
+    """Writes the faces of drawn pairs side by side."""
+    sheet = draw_sheet(pictures, captions, title, sentence=PAIR_SENTENCE)
+    record = PictureRecord(made=SAMPLED, key="", model="composites", model_sha256="", settings=title)
+    save_marked_picture(path, sheet, record, PAIR)
+
+
+def read_portrait_key(path: Path) -> str | None:
+    """Reads the key of a picture. None if the picture is not one of ours."""
+    record = read_picture_mark(path)
+    return record.key if record is not None else None
+
+
+def describe_portrait(voice: VoiceDescription, portrait: Portrait) -> dict[str, str]:
+    """Returns the columns of `portraits.csv` that say what was heard, chosen and seen."""
+    return {
+        "feminine": f"{voice.feminine:.3f}",
+        "age": f"{voice.age_years:.0f}",
+        "score": f"{portrait.scores['total']:.3f}",
+        **portrait.judged.describe(),
+        "parts": " ".join(f"{number}={share:.3f}" for number, share in portrait.parts),
+    }

@@ -1,0 +1,95 @@
+"""stages/evaluate_portraits.py and its command: the figures that there are, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers.commands import call
+from helpers.networks import FakeAnalyser
+from helpers.pictures import save_grey
+from helpers.sounds import recording
+
+from facevc_cli.conversion.card import save_card
+from facevc_cli.conversion.converter import Converter
+from facevc_cli.core.errors import FaceVCError
+from facevc_cli.evaluation.association import embedding
+from facevc_cli.files.tables import read_table, write_table
+from facevc_cli.stages.evaluate_portraits import PortraitsConfig, run
+
+PEOPLE = ("ann", "bea", "carl")
+
+
+class ByLength:
+    def embed(self, wav):
+        return np.random.default_rng(len(wav)).random(256).astype(np.float32)
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """Three voices with two imagined faces each, and a real face."""
+    monkeypatch.setattr(embedding, "load_analyser", lambda settings: FakeAnalyser())
+    monkeypatch.setattr(embedding, "load_voice_embedder", ByLength)
+    rows, pairs = [], []
+    for i, person in enumerate(PEOPLE):
+        recording(tmp_path / f"{person}.wav", 0.2 + 0.1 * i)
+        save_grey(tmp_path / f"{person}.png", 200 + i)
+        pairs.append({"face": f"{person}.png", "voice": f"{person}.wav", "person": person, "gender": "f"})
+        for n in (1, 2):
+            save_grey(tmp_path / "out" / f"{person}__{n}.png", 40 * (i + 1) + n)
+            row = {"portrait": f"{person}__{n}.png", "status": "done", "voice": f"../{person}.wav", "key": "1"}
+            rows.append({**row, "fits_register": "1", "looks_age": "40", "age": "37"})
+    write_table(tmp_path / "out/portraits.csv", rows)
+    write_table(tmp_path / "pairs.csv", pairs)
+    return tmp_path / "out" / "portraits.csv"
+
+
+def test_what_is_refused(table, model, toy_model, tmp_path):
+    with pytest.raises(FaceVCError, match="recalls no voice that can be read"):
+        run(PortraitsConfig(table=table, checkpoint=toy_model, device="cpu"))
+    with pytest.raises(FaceVCError, match="expected pictures of at least two voices, found 1"):
+        run(PortraitsConfig(table=table, checkpoint=model, device="cpu", limit=2))
+    pairs = [{"face": "ann.png", "voice": "other.wav", "person": "ann"}]
+    write_table(tmp_path / "wrong.csv", pairs)
+    with pytest.raises(FaceVCError, match="expected the voices that the pictures were imagined for"):
+        run(PortraitsConfig(table=table, pairs=tmp_path / "wrong.csv", checkpoint=model, device="cpu"))
+
+
+def test_figures_of_imagined_faces_beside_their_controls(table, model, tmp_path):
+    config = PortraitsConfig(
+        table=table.parent, pairs=tmp_path / "pairs.csv", checkpoint=model, output=tmp_path / "report", device="cpu"
+    )
+    data = run(config).data
+    assert (data["portraits"], data["voices"]) == (6, 3)
+    trip = data["groups"]["round trip"]
+    assert trip["imagined"]["seen as the register"] == {"value": 1.0, "n": 6, "low": 1.0, "high": 1.0}
+    assert trip["imagined"]["age seen"]["value"] == 3.0
+    assert set(trip["shuffled"]) == {"register agrees", "age difference", "cosine"}
+    variety = data["groups"]["variety"]
+    assert variety["imagined"]["distance"]["n"] == 12 and variety["imagined"]["distance, one voice"]["n"] == 3
+    assert variety["imagined"]["cosine of voices"]["n"] == 3
+    assert variety["real faces"]["distance"]["n"] == 3 and variety["imagined"]["Frechet distance"]["value"] > 0
+    pairs = data["groups"]["real pairs, all"]["imagined"]
+    assert pairs["1:2 portrait to face"]["n"] == 12 and data["better"]["1:2 portrait to face"] == "higher"
+    assert "real pairs, same gender" in data["groups"]
+    assert json.loads((tmp_path / "report/portraits.json").read_text()) == json.loads(json.dumps(data))
+    rows = read_table(tmp_path / "report/portraits_figures.csv")
+    assert {row["system"] for row in rows} == {"imagined", "shuffled", "real faces"}
+
+
+def test_a_card_is_compared_by_the_voice_in_it(table, model, tmp_path):
+    converter = Converter(model, "griffin-lim", "cpu")
+    target = converter.target_from_embedding(np.full(128, 0.1, np.float32))
+    save_card(tmp_path / "out/card.safetensors", converter.make_card(target, []))
+    rows = read_table(table)
+    rows[0]["voice"] = "card.safetensors"
+    write_table(table, rows)
+    data = run(PortraitsConfig(table=table, checkpoint=model, device="cpu")).data
+    assert (data["portraits"], data["voices"]) == (6, 4)
+
+
+def test_the_command_shows_tables(table, model):
+    result = call("evaluate", "--portraits", table, "--system", model, "-q")
+    assert result.exit_code == 0, result.stderr
+    assert "imagined faces, round trip" in result.stdout and "6 portraits of 3 voices" in result.stdout
+    assert call("evaluate", "x", "--portraits", table).exit_code == 2
+    assert call("evaluate", "--portraits", table, "--system", "a=b", "--system", "c=d").exit_code == 2
