@@ -128,6 +128,10 @@ class FaceAnalyser:
         image, face, _ = self._find_one(image)
         return cut_face(image, face.box, face.turns, side_px)
 
+    def embed(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) uint8 RGB, upright, and the box (4,) of a known face -> its embedding (D,), and the crop."""
+        return self._embed(_check_image(image), box)
+
     def _find_one(self, image: np.ndarray) -> tuple[np.ndarray, Detection, int]:
         """Returns the image as it is used, the face that counts, and the number of faces. Errors as in `analyse`."""
         found = self.detect(image)
@@ -151,10 +155,6 @@ def cut_face(image: np.ndarray, box: np.ndarray, turns: int, side_px: int) -> np
     """
     height, width = image.shape[:2]
     return level_crop(turn_image(image, turns), turn_box(box, width, height, turns), side_px)
-
-    def embed(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W, 3) uint8 RGB, upright, and the box (4,) of a known face -> its embedding (D,), and the crop."""
-        return self._embed(_check_image(image), box)
 
 
 def check_choices(detector: str, embedder: str, on_many: str) -> None:

@@ -76,20 +76,20 @@ class FitScorer:
         return cast(np.ndarray, -0.5 * ((log_f0.astype(np.float64) - voice.log_f0) / PITCH_SPREAD) ** 2)
 
     def _take(self, faces: FaceSet) -> np.ndarray:
-        settings = cast(Matcher, self.matcher).face_settings
+        settings = dict(cast(Matcher, self.matcher).face_reader.settings)
         return np.ascontiguousarray(faces.descriptors[:, TAKEN[settings["embedder"]]])
 
 
 def explain_unusable(matcher: Matcher) -> str:
     """Says why a model cannot compare composites with voices. Empty if it can."""
-    face, voice = matcher.face_settings, matcher.checkpoint.embedders.get("voice", {})
-    if face.get("embedder") not in TAKEN:
+    name, embedder = matcher.checkpoint.config.name, dict(matcher.face_reader.settings).get("embedder")
+    if matcher.face_reader.reads_crops or embedder not in TAKEN:
+        kind = "their crops" if matcher.face_reader.reads_crops else f"the embedder {embedder!r}"
         return (
-            f"the model {matcher.checkpoint.config.name!r} knows faces by the embedder {face.get('embedder')!r}, but "
-            f"composites are described by {' and '.join(sorted(TAKEN))}"
+            f"the model {name!r} knows faces by {kind}, but composites are described by {' and '.join(sorted(TAKEN))}"
         )
-    if voice.get("embedder", "resemblyzer") != "resemblyzer":
-        return f"the model {matcher.checkpoint.config.name!r} knows voices by {voice['embedder']!r}, not by d-vectors"
+    if matcher.voice_reader.frontend is not None:
+        return f"the model {name!r} knows voices by log-mels, not by d-vectors"
     return ""
 
 

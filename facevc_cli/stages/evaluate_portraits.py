@@ -15,7 +15,7 @@ from facevc_cli.conversion.voice_reading import can_read
 from facevc_cli.conversion.voice_spec import is_card
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.evaluation.association.embedding import FileEmbedder
+from facevc_cli.evaluation.association.embedding import FilePlacer
 from facevc_cli.evaluation.association.lists import AssociationList, read_association
 from facevc_cli.evaluation.association.measures import BETTER as BETTER_PAIRS
 from facevc_cli.evaluation.association.measures import measure_protocol
@@ -34,6 +34,7 @@ from facevc_cli.evaluation.portraits.figures import (
 )
 from facevc_cli.evaluation.portraits.table import DrawnPortrait, join_people, read_portraits
 from facevc_cli.faces.analyser import make_settings
+from facevc_cli.families.reading import FaceReader, VoiceReader
 from facevc_cli.files.atomic import write_text
 from facevc_cli.files.tables import write_table
 from facevc_cli.imagining.score import DLIB_DIM, TAKEN
@@ -69,9 +70,9 @@ def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
     tally = Tally(reporter)
     paths = {one.name: one.path for one in portraits} | {str(one.voice): one.voice for one in portraits}
     cache = choose_cache_folder(config.table, config.output)
-    voices = _embed_voices(portraits, converter, FileEmbedder(paths, cache, tally, config.jobs), tally)
-    settings = make_settings("dlib", "fused", "largest")
-    faces = FileEmbedder(paths, cache, tally, config.jobs).embed_faces([one.name for one in portraits], settings)
+    voices = _embed_voices(portraits, converter, FilePlacer(paths, cache, tally, config.jobs), tally)
+    reader = FaceReader.make(make_settings("dlib", "fused", "largest"), False, "fused")
+    faces = FilePlacer(paths, cache, tally, config.jobs).read_faces([one.name for one in portraits], reader)
     used = [one for one in portraits if one.name in faces and str(one.voice) in voices]
     if len({one.owner for one in used}) < 2:
         raise FaceVCError(
@@ -81,7 +82,7 @@ def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
     groups = _measure(used, faces, voices, converter, config.seed)
     if pairs is not None:
         joined = join_people(used, pairs, cast(Path, config.pairs))
-        real = FileEmbedder(joined.paths, cache, tally, config.jobs).embed_faces(joined.faces, settings)
+        real = FilePlacer(joined.paths, cache, tally, config.jobs).read_faces(joined.faces, reader)
         _measure_real(groups, joined, {**real, **{one.name: faces[one.name] for one in used}}, used, config.seed)
     data = _describe(groups, len(used), len({one.owner for one in used}))
     if config.output is not None:
@@ -100,11 +101,11 @@ def _check_model(converter: Converter) -> None:
 
 
 def _embed_voices(
-    portraits: list[DrawnPortrait], converter: Converter, embedder: FileEmbedder, tally: Tally
+    portraits: list[DrawnPortrait], converter: Converter, placer: FilePlacer, tally: Tally
 ) -> dict[str, np.ndarray]:
     """Returns the d-vector of each recording and card by its name."""
     named = {str(one.voice): one.voice for one in portraits}
-    found = embedder.embed_voices([name for name, path in named.items() if not is_card(path)])
+    found = placer.read_voices([name for name, path in named.items() if not is_card(path)], VoiceReader())
     for name, path in named.items():
         if is_card(path):
             try:

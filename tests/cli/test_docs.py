@@ -426,7 +426,7 @@ def test_the_export_page_runs(folder, analyser, monkeypatch):
 def test_the_imagining_page_runs(light, analyser, monkeypatch):
     replace_portraits(monkeypatch)
     replace_engine(monkeypatch)
-    monkeypatch.setattr("facevc_cli.evaluation.association.embedding.load_analyser", lambda settings: analyser)
+    monkeypatch.setattr("facevc_cli.evaluation.association.embedding.load_analyser", lambda reader: analyser)
     assert run_page("docs/imagining.md") >= 6
     (snippet,) = blocks("docs/imagining.md", "python")
     exec(compile(snippet, "docs/imagining.md", "exec"), {})

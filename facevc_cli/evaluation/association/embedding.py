@@ -63,6 +63,14 @@ class FilePlacer:
         self._found: dict[str, dict[str, np.ndarray]] = {}  # by what was asked
         self._failed: set[str] = set()
 
+    def read_faces(self, names: Iterable[str], reader: FaceReader) -> dict[str, np.ndarray]:
+        """Reads the faces in pictures without placing them: their embeddings (face_dim,), if the reader gives these."""
+        return self._ask(list(names), "faces", _FaceQuestion(reader), f"face-{reader.fingerprint}", lambda row: row)
+
+    def read_voices(self, names: Iterable[str], reader: VoiceReader) -> dict[str, np.ndarray]:
+        """Reads the voices in recordings, without placing them: their d-vectors (256,), if the reader gives these."""
+        return self._ask(list(names), "voices", _VoiceQuestion(reader), f"voice-{reader.fingerprint}", lambda row: row)
+
     def place_faces(self, names: Iterable[str], matcher: Matcher) -> dict[str, np.ndarray]:
         """Places the faces in pictures with a model: (D,) each."""
         reader = matcher.face_reader

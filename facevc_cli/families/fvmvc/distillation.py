@@ -32,9 +32,12 @@ class Distillation:
     """Trains the causal content encoder of a finished model on a store of features."""
 
     def __init__(self, request: TrainingRequest):
-        if request.features is None or request.init is None:
-            raise UsageError("distill needs a store of extract-features, and --init with the model that is to stream.")
-        self.request, self.run = request, request.config.distill
+        if request.features is None or request.voices is None or request.init is None:
+            raise UsageError(
+                "distill needs stores of extract-features and extract-spkemb, and --init with the model that is to "
+                "stream."
+            )
+        self.request, self.teacher, self.run = request, request.init, request.config.distill
         if not request.config.model.stream_encoder.width:
             raise UsageError(
                 "model.stream_encoder.width is 0, so there is no causal content encoder to train. Pass --set "
@@ -64,10 +67,9 @@ class Distillation:
             )
 
     def make_task(self, resume: bool) -> "DistillTask":
-        config, found = self.request.config, self.request.init
-        assert found is not None  # checked in the constructor
+        config = self.request.config
         model = build_model(config.model, "the settings")
-        known = {k: v for k, v in found.model.state_dict().items() if not k.startswith(STUDENT)}
+        known = {k: v for k, v in self.teacher.model.state_dict().items() if not k.startswith(STUDENT)}
         wrong = model.load_state_dict(known, strict=False)
         missing = [name for name in wrong.missing_keys if not name.startswith(STUDENT)]
         if missing or wrong.unexpected_keys:

@@ -5,6 +5,7 @@ import pytest
 from helpers.checkpoints import checkpoint
 from helpers.matchers import matcher_checkpoint
 
+from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.matching import Matcher
 from facevc_cli.imagining.face_set import FaceSet
 from facevc_cli.imagining.score import LEAST_CHANCE, MATCH_WEIGHT, FitScorer, explain_unusable
@@ -71,4 +72,5 @@ def test_a_model_of_other_faces_is_not_asked(tmp_path):
     assert not FitScorer(matcher).score(make_faces([1], [40]), describe()).match.any()
     made.embedders = {"face": {"embedder": "dlib"}, "voice": {"embedder": "ecapa"}}
     save_checkpoint(tmp_path / "c", made)
-    assert "knows voices by 'ecapa'" in explain_unusable(Matcher(tmp_path / "c", "cpu"))
+    with pytest.raises(FaceVCError, match="voices embedded by 'ecapa'"):
+        Matcher(tmp_path / "c", "cpu")

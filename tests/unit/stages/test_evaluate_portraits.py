@@ -27,8 +27,8 @@ class ByLength:
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     """Three voices with two imagined faces each, and a real face."""
-    monkeypatch.setattr(embedding, "load_analyser", lambda settings: FakeAnalyser())
-    monkeypatch.setattr(embedding, "load_voice_embedder", ByLength)
+    monkeypatch.setattr(embedding, "load_analyser", lambda reader: FakeAnalyser())
+    monkeypatch.setattr(embedding, "load_voice_embedder", lambda reader: ByLength())
     rows, pairs = [], []
     for i, person in enumerate(PEOPLE):
         recording(tmp_path / f"{person}.wav", 0.2 + 0.1 * i)
