@@ -25,6 +25,7 @@ COMMANDS = [
     "import-checkpoint",
     "convert",
     "speak",
+    "restyle",
     "voice-card",
     "imagine",
     "sample",
