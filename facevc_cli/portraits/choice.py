@@ -13,9 +13,9 @@ from facevc_cli.faces.reading import read_age, read_register
 from facevc_cli.portraits.composites import CompositeSet
 
 IDENTITY_DIM = 128  # dlib's numbers, the first of the descriptor
-NEAREST = 8  # composites of each register in a choice
+NEAREST = 16  # composites of each register in a choice
 AGE_UNIT_YEARS = 9.0  # as unlike as LIKENESS_UNIT in the rest of the descriptor
-LIKENESS_UNIT = 0.12
+LIKENESS_UNIT = 0.2
 MOST_TILT = 0.5  # per year, of the weights towards an age
 ROUNDS = 30
 

@@ -28,8 +28,8 @@ class Raster:
 def add_border(points: np.ndarray, height: int, width: int) -> np.ndarray:
     """(..., p, 2) x, y in pixels -> (..., p + 8, 2): with the corners and the middles of the sides of the picture."""
     right, low = width - 1.0, height - 1.0
-    border = [(0, 0), (right / 2, 0), (right, 0), (right, low / 2), (right, low), (right / 2, low), (0, low)]
-    border = np.array([*border, (0, low / 2)], np.float32)
+    corners = [(0, 0), (right / 2, 0), (right, 0), (right, low / 2), (right, low), (right / 2, low), (0, low)]
+    border = np.array([*corners, (0, low / 2)], np.float32)
     return np.concatenate([points, np.broadcast_to(border, (*points.shape[:-2], *border.shape))], axis=-2)
 
 

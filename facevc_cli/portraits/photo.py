@@ -16,7 +16,7 @@ from facevc_cli.portraits.restyling import restyle_photo
 
 EMBEDDER = "fused"
 LEAST_EYES_PX = 22.0  # the distance of the eyes; composites have 80 px
-MOST_YAW_DEG, MOST_PITCH_DEG = 30.0, 32.0  # beyond, the other half of the face is hidden
+MOST_YAW_DEG, MOST_PITCH_DEG = 28.0, 32.0  # beyond, the other half of the face is hidden
 ADVICE = "Use a sharp photo of a face seen from the front, at least 100 px wide."
 
 
@@ -114,8 +114,8 @@ class Restyler:
         """Moves a face towards an aim. strength: 0 changes nothing, 1 moves it the whole way."""
         composites = self.composites
         own = find_likeness(composites).describe(face.descriptor)
-        weights = [choose_weights(composites, kind) for kind in (own, aim.resolve(composites, own))]
-        made = restyle_photo(face.picture, face.landmarks.points, composites, *weights, strength=strength)
+        mine, wanted = (choose_weights(composites, kind) for kind in (own, aim.resolve(composites, own)))
+        made = restyle_photo(face.picture, face.landmarks.points, composites, mine, wanted, strength)
         after, _ = self._analyser.embed(made.picture, face.box)
         distance = float(np.linalg.norm(after[:IDENTITY_DIM] - face.descriptor[:IDENTITY_DIM]))
         picture = turn_image(made.picture, -face.turns % 4)

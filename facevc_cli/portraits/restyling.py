@@ -11,7 +11,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from facevc_cli.portraits.composites import CompositeSet
-from facevc_cli.portraits.mesh import add_border, find_sources, limit_motion, rasterise, sample_bilinear, warp_picture
+from facevc_cli.portraits.mesh import (
+    add_border,
+    find_sources,
+    limit_motion,
+    measure_areas,
+    rasterise,
+    sample_bilinear,
+    warp_picture,
+)
 from facevc_cli.portraits.mixture import average_pictures, average_shape, choose_used
 
 # numbers of MediaPipe's landmarks
@@ -27,8 +35,10 @@ EYES = (
 LIGHT_BLUR = 0.05  # of the frame: what is smoother counts as light
 LEAST_LIGHT, MOST_LIGHT = 0.2, 1.8
 # means of many faces are nearer to each other than faces are, so the difference is made larger
-SHAPE_GAIN, COLOUR_GAIN = 1.4, 1.5
-KEPT_TONE = 0.35  # of the difference of the mean colours: the neck keeps its own
+SHAPE_GAIN, COLOUR_GAIN = 2.0, 2.2
+MOST_CHANGE = 60.0  # of 255: a brow that is not where the mean has it must not leave a dark patch
+HIDDEN, SEEN = 0.15, 0.5  # shares of its area that a triangle keeps on a turned head
+KEPT_TONE = 0.25  # of the difference of the mean colours: the neck keeps its own
 BORDER_BLUR, OVAL_SHRINK = 0.03, 0.94  # the colours fade towards the edge of the face
 EYE_SHARE = 0.35  # of the difference inside the eyes: they keep their own
 
@@ -59,13 +69,17 @@ def restyle_photo(
     affine, similar = fit_affine(shape, landmarks), fit_similarity(shape, landmarks)
     before = np.concatenate([landmarks, _apply(similar, add_border(shape, *size)[len(shape) :])])
     motion = np.zeros_like(before)
-    motion[: len(shape)] = SHAPE_GAIN * strength * ((goal - shape) @ affine[:2])
+    visible = find_visible(before, add_border(shape, *size), composites.triangles, similar)
+    motion[: len(shape)] = SHAPE_GAIN * strength * ((goal - shape) @ affine[:2]) * visible[: len(shape), None]
     after = limit_motion(before, before + motion, composites.triangles)
     part, origin, box = _cut_padded(photo, before)
     raster = rasterise(after - origin, composites.triangles, *part.shape[:2])
     warped = warp_picture(part, before - origin, raster)
-    change = COLOUR_GAIN * strength * _find_change(part, before - origin, composites, own, wanted, shape)
-    warped += warp_picture(change, add_border(shape, *size), raster) * (raster.triangle >= 0)[..., None]
+    change = _find_change(part, before - origin, composites, own, wanted, shape)
+    change = MOST_CHANGE * np.tanh(COLOUR_GAIN * strength * change / MOST_CHANGE)
+    shown = np.einsum("hwk,hwk->hw", raster.weights, visible[raster.triangles][np.maximum(raster.triangle, 0)])
+    shown = np.clip(shown, 0, 1) * (raster.triangle >= 0)
+    warped += warp_picture(change, add_border(shape, *size), raster) * shown[..., None].astype(np.float32)
     return _paste(photo, np.clip(np.rint(warped), 0, 255).astype(np.uint8), origin, box)
 
 
@@ -92,6 +106,22 @@ def _find_change(
     places = find_sources(rasterise(add_border(shape, *size), composites.triangles, *size), points) / factor
     light = blur(sample_bilinear(small, places), blur_px) / np.maximum(blur(mine, blur_px), 1)
     return mask * change * np.clip(light, LEAST_LIGHT, MOST_LIGHT)
+
+
+def find_visible(points: np.ndarray, frame: np.ndarray, triangles: np.ndarray, similar: np.ndarray) -> np.ndarray:
+    """Returns from 0 to 1 how far each point of a mesh faces the camera: a turned head hides its other side.
+
+    points: (m, 2) in the photo; frame: (m, 2) of the composites, seen from the front; similar: the map between them.
+    """
+    areas = measure_areas(frame, triangles)
+    areas = np.where(np.abs(areas) < 0.5, 0.5 * np.sign(areas + 1e-9), areas)
+    shares = measure_areas(points, triangles) / (areas * abs(np.linalg.det(similar[:2])))
+    facing = np.clip((shares - HIDDEN) / (SEEN - HIDDEN), 0, 1)
+    total, count = np.zeros(len(points)), np.zeros(len(points))
+    for k in range(3):
+        np.add.at(total, triangles[:, k], np.abs(areas) * facing)
+        np.add.at(count, triangles[:, k], np.abs(areas))
+    return total / np.maximum(count, 1e-9)
 
 
 def make_mask(shape: np.ndarray, size: tuple[int, int]) -> np.ndarray:

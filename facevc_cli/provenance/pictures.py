@@ -135,7 +135,8 @@ def parse_picture_mark(text: str) -> PictureRecord | None:
     if not all(isinstance(v, str) for v in [*texts.values(), *(item for v in lists.values() for item in v)]):
         return None
     fields: dict[str, Any] = {name: make_plain(value) for name, value in texts.items()}
-    return PictureRecord(**fields, **{name: tuple(map(make_plain, v)) for name, v in lists.items()})
+    fields |= {name: tuple(map(make_plain, v)) for name, v in lists.items()}
+    return PictureRecord(**fields)
 
 
 def shorten_hash(sha256: str) -> str:

@@ -52,6 +52,7 @@ def summarise(found: list[dict[str, Restyled]], women: list[bool]) -> dict[str, 
 
 def main(given: argparse.Namespace) -> None:
     restyler = Restyler(load_composites(given.composites))
+    given.out.mkdir(parents=True, exist_ok=True)
     found, women, tiles = [], [], []
     for path, gender, _ in list_held_out(given.data, given.count, given.skip):
         if len(found) == given.count:
@@ -72,14 +73,13 @@ def main(given: argparse.Namespace) -> None:
         women.append(gender == "female")
         pictures = [face.picture, *(one.picture for one in made.values())]
         tiles += [cut_frame(picture, face.landmarks.points)[0] for picture in pictures]
+        Image.fromarray(make_sheet(tiles, 8)).save(given.out / "sheet.png")
         distances = {name: round(one.distance, 2) for name, one in made.items()}
         register = (
             f"{face.reading.feminine:.2f} -> {made['half'].after.feminine:.2f}, {made['whole'].after.feminine:.2f}"
         )
         years = f"{made['age'].before.age_years:.0f} -> {made['age'].after.age_years:.0f} ({age:.0f})"
         print(f"{path.name}: register {register}; age {years}; distances {distances}", flush=True)
-    given.out.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(make_sheet(tiles, 8)).save(given.out / "sheet.png")
     figures = summarise(found, women)
     (given.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures))
