@@ -27,6 +27,7 @@ COMMANDS = [
     "convert",
     "speak",
     "live",
+    "restyle",
     "voice-card",
     "imagine",
     "sample",
