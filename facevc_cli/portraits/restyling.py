@@ -35,8 +35,11 @@ EYES = (
 LIGHT_BLUR = 0.05  # of the frame: what is smoother counts as light
 LEAST_LIGHT, MOST_LIGHT = 0.2, 1.8
 # means of many faces are nearer to each other than faces are, so the difference is made larger
-SHAPE_GAIN, COLOUR_GAIN = 2.0, 2.2
+# without and with a change from one register to the other; an older face soon looks like a caricature
+SHAPE_GAIN, COLOUR_GAIN = (1.3, 2.0), (1.4, 2.2)
 MOST_CHANGE = 60.0  # of 255: a brow that is not where the mean has it must not leave a dark patch
+GREY = 4.0  # of 255: a smaller spread of the channels is no colour
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 HIDDEN, SEEN = 0.15, 0.5  # shares of its area that a triangle keeps on a turned head
 KEPT_TONE = 0.25  # of the difference of the mean colours: the neck keeps its own
 BORDER_BLUR, OVAL_SHRINK = 0.03, 0.94  # the colours fade towards the edge of the face
@@ -65,18 +68,20 @@ def restyle_photo(
     `mix_composites` takes them. strength: 0 changes nothing, 1 adds the whole difference.
     """
     size = composites.pictures.shape[1:3]
+    crossed = abs(float((wanted - own) @ composites.registers))
+    shape_gain, colour_gain = (float(np.interp(crossed, (0, 1), gain)) for gain in (SHAPE_GAIN, COLOUR_GAIN))
     shape, goal = average_shape(composites, own), average_shape(composites, wanted)
     affine, similar = fit_affine(shape, landmarks), fit_similarity(shape, landmarks)
     before = np.concatenate([landmarks, _apply(similar, add_border(shape, *size)[len(shape) :])])
     motion = np.zeros_like(before)
     visible = find_visible(before, add_border(shape, *size), composites.triangles, similar)
-    motion[: len(shape)] = SHAPE_GAIN * strength * ((goal - shape) @ affine[:2]) * visible[: len(shape), None]
+    motion[: len(shape)] = shape_gain * strength * ((goal - shape) @ affine[:2]) * visible[: len(shape), None]
     after = limit_motion(before, before + motion, composites.triangles)
     part, origin, box = _cut_padded(photo, before)
     raster = rasterise(after - origin, composites.triangles, *part.shape[:2])
     warped = warp_picture(part, before - origin, raster)
     change = _find_change(part, before - origin, composites, own, wanted, shape)
-    change = MOST_CHANGE * np.tanh(COLOUR_GAIN * strength * change / MOST_CHANGE)
+    change = MOST_CHANGE * np.tanh(colour_gain * strength * change / MOST_CHANGE)
     shown = np.einsum("hwk,hwk->hw", raster.weights, visible[raster.triangles][np.maximum(raster.triangle, 0)])
     shown = np.clip(shown, 0, 1) * (raster.triangle >= 0)
     warped += warp_picture(change, add_border(shape, *size), raster) * shown[..., None].astype(np.float32)
@@ -104,8 +109,18 @@ def _find_change(
     small = np.asarray(Image.fromarray(part).reduce(factor)) if factor > 1 else part
     # of each pixel of the composites' frame: its place in the photo
     places = find_sources(rasterise(add_border(shape, *size), composites.triangles, *size), points) / factor
-    light = blur(sample_bilinear(small, places), blur_px) / np.maximum(blur(mine, blur_px), 1)
+    seen = sample_bilinear(small, places)
+    # a grey photo stays grey: neither its light nor the change has a colour
+    colourful = np.clip((float((mask[..., 0] * np.ptp(seen, -1)).sum() / mask.sum()) - GREY) / GREY, 0, 1)
+    change, mine, seen = (fade_colour(picture, colourful) for picture in (change, mine, seen))
+    light = blur(seen, blur_px) / np.maximum(blur(mine, blur_px), 1)
     return mask * change * np.clip(light, LEAST_LIGHT, MOST_LIGHT)
+
+
+def fade_colour(picture: np.ndarray, share: float) -> np.ndarray:
+    """(H, W, 3) float -> the same with this share of its colour; 0 makes it grey."""
+    grey = (picture @ LUMINANCE)[..., None]
+    return np.asarray(grey + np.float32(share) * (picture - grey), np.float32)
 
 
 def find_visible(points: np.ndarray, frame: np.ndarray, triangles: np.ndarray, similar: np.ndarray) -> np.ndarray:

@@ -116,3 +116,10 @@ def test_the_mask_spares_the_inner_mouth_and_the_background(restyler):
     assert mask[2, 2] == 0
     x, y = composites.landmarks[0, 50]  # a cheek
     assert mask[int(y), int(x)] > 0.6
+
+
+def test_a_grey_photo_stays_grey(restyler, face):
+    grey = np.repeat(face.picture.mean(2, keepdims=True).astype(np.uint8), 3, 2)
+    made = restyler.restyle(replace(face, picture=grey), Aim(register=0.0)).picture.astype(int)
+    assert np.ptp(made, axis=2).max() <= 1
+    assert np.abs(made - grey).max() > 10
