@@ -41,6 +41,16 @@ def extract_face(
         Path | None,
         typer.Option("--save-crops", metavar="DIR", help="Also write what the network saw, one picture per frame."),
     ] = None,
+    store_crops: Annotated[
+        int | None,
+        typer.Option(
+            "--store-crops",
+            metavar="PX",
+            min=64,
+            max=256,
+            help="Also keep the faces in the store: level, PX x PX pixels, for trainings that look at pictures.",
+        ),
+    ] = None,
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,
     jobs: opt.Jobs = 0,
@@ -62,6 +72,8 @@ def extract_face(
         facevc extract-face photos/ -o faces.h5 --save-crops crops/
 
         facevc extract-face clips/ -o faces.h5 --every 10 --on-many skip
+
+        facevc extract-face photos/ -o crops.h5 --store-crops 128
     """
     from facevc_cli.stages.extract_face import ExtractFaceConfig, run
 
@@ -82,6 +94,7 @@ def extract_face(
         every=every,
         max_frames=max_frames,
         save_crops=save_crops,
+        crop_px=store_crops,
         device=device,
     )
     run_stage(lambda reporter: run(config, reporter), json_out=json, quiet=quiet, verbose=verbose, debug=debug)

@@ -61,6 +61,7 @@ DIMENSIONS = {  # axes of the stages' arrays, by (stage, place)
     ("extract-face", "frames/box"): 2,
     ("extract-face", "frames/score"): 1,
     ("extract-face", "frames/faces"): 1,
+    ("extract-face", "frames/crop"): 4,
     ("extract-face", "vectors/embedding"): 2,
     ("extract-spkemb", "vectors/dvector"): 2,
 }

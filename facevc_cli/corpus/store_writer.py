@@ -37,11 +37,14 @@ class StoreWriter:
         *,
         overwrite: bool = False,
         shard_items: int = 64,
+        shard_bytes: int = 256 << 20,  # of arrays, so that crops of long videos do not fill the memory
     ):
-        self.path, self.stage, self.settings, self.shard_items = Path(path), stage, dict(settings), shard_items
+        self.path, self.stage, self.settings = Path(path), stage, dict(settings)
+        self.shard_items, self.shard_bytes = shard_items, shard_bytes
         self.parts = self.path.with_name(self.path.name + ".parts")
         self.hash = hash_settings(settings)
         self._waiting: list[Item] = []
+        self._waiting_bytes = 0
         self.done: set[str] = set()
         if overwrite:
             self.path.unlink(missing_ok=True)
@@ -59,10 +62,11 @@ class StoreWriter:
             self.flush()  # also after Ctrl-C: these items are finished work; a full disk was reported before
 
     def add(self, item: Item) -> None:
-        """Keeps an item. Every `shard_items` items are written to disk."""
+        """Keeps an item. Every `shard_items` items, or `shard_bytes` bytes, are written to disk."""
         self._waiting.append(item)
+        self._waiting_bytes += sum(array.nbytes for array in item.frames.values())
         self.done.add(item.id)
-        if len(self._waiting) >= self.shard_items:
+        if len(self._waiting) >= self.shard_items or self._waiting_bytes >= self.shard_bytes:
             self.flush()
 
     def flush(self) -> None:
@@ -70,7 +74,7 @@ class StoreWriter:
         if self._waiting:
             rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
             self._write(self.parts / f"part-t{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5", self._waiting, rows)
-            self._waiting = []
+            self._waiting, self._waiting_bytes = [], 0
 
     def merge(
         self,

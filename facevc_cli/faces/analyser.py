@@ -115,6 +115,21 @@ class FaceAnalyser:
 
         NoFaceError if there is none. ManyFacesError if there are several and `on_many` is 'skip'.
         """
+        image, face, faces = self._find_one(image)
+        height, width = image.shape[:2]
+        embedding, crop = self._embed(turn_image(image, face.turns), turn_box(face.box, width, height, face.turns))
+        return FaceObservation(face.box, face.score, faces, embedding, crop, face.turns)
+
+    def cut(self, image: np.ndarray, side_px: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB -> the face in it, level: (side, side, 3) uint8. Nothing is embedded.
+
+        Errors as in `analyse`.
+        """
+        image, face, _ = self._find_one(image)
+        return cut_face(image, face.box, face.turns, side_px)
+
+    def _find_one(self, image: np.ndarray) -> tuple[np.ndarray, Detection, int]:
+        """Returns the image as it is used, the face that counts, and the number of faces. Errors as in `analyse`."""
         found = self.detect(image)
         if not found:
             height, width = image.shape[:2]
@@ -126,10 +141,16 @@ class FaceAnalyser:
             raise ManyFacesError(
                 f"expected one face, found {len(found)}. Cut the picture to one person, or pass --on-many largest."
             )
-        image, face = _check_image(image), found[0]
-        height, width = image.shape[:2]
-        embedding, crop = self._embed(turn_image(image, face.turns), turn_box(face.box, width, height, face.turns))
-        return FaceObservation(face.box, face.score, len(found), embedding, crop, face.turns)
+        return _check_image(image), found[0], len(found)
+
+
+def cut_face(image: np.ndarray, box: np.ndarray, turns: int, side_px: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, and where a face was found in it -> the face, level: (side, side, 3) uint8.
+
+    box and turns: as in FaceObservation.
+    """
+    height, width = image.shape[:2]
+    return level_crop(turn_image(image, turns), turn_box(box, width, height, turns), side_px)
 
 
 def check_choices(detector: str, embedder: str, on_many: str) -> None:

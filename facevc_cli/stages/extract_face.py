@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from facevc_cli.faces.analyser import (
     ManyFacesError,
     NoFaceError,
     check_choices,
+    cut_face,
     make_settings,
 )
 from facevc_cli.files.image import load_image, save_image
@@ -25,6 +27,7 @@ from facevc_cli.files.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input
 from facevc_cli.files.video import iterate_frames
 
 STAGE = "extract-face"
+SMALLEST_CROP_PX, LARGEST_CROP_PX = 64, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +38,13 @@ class ExtractFaceConfig(ExtractionConfig):
     every: int = 5  # uses each n-th frame of a video
     max_frames: int | None = None  # largest number of frames that are used of a video
     save_crops: Path | None = None  # a folder for the face crops that the network gets
+    crop_px: int | None = None  # side of the level crops that the store keeps; None: it keeps none
     device: str = "cpu"
 
 
 def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
     """Writes frames/embedding (n, D), frames/box (n, 4) px, frames/score and frames/faces (n,), and vectors/embedding
-    (files, D), the mean.
+    (files, D), the mean. With `crop_px` also frames/crop (n, crop_px, crop_px, 3) uint8 RGB.
 
     Columns: kind (image or video), path, frames_seen, frames_with_face. A file without any usable face is a failure.
     """
@@ -49,12 +53,20 @@ def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
         raise UsageError(
             f"--every and --max-frames: expected at least 1, found {config.every} and {config.max_frames}."
         )
-    settings = make_settings(config.detector, config.embedder, config.on_many)
+    if config.crop_px is not None and not SMALLEST_CROP_PX <= config.crop_px <= LARGEST_CROP_PX:
+        raise UsageError(f"--store-crops {config.crop_px}: expected {SMALLEST_CROP_PX} to {LARGEST_CROP_PX} pixels.")
+    settings: dict[str, Any] = {
+        **make_settings(config.detector, config.embedder, config.on_many),
+        "every": config.every,
+        "max_frames": config.max_frames,
+    }
+    if config.crop_px is not None:  # a store without crops has the settings that it had before there were any
+        settings["crop_px"] = config.crop_px
     return extract_into_store(
         config,
         stage=STAGE,
         suffixes=IMAGE_SUFFIXES | VIDEO_SUFFIXES,
-        settings={**settings, "every": config.every, "max_frames": config.max_frames},
+        settings=settings,
         extract=partial(_extract, config),
         reporter=reporter,
         next_command=(
@@ -73,6 +85,7 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
     analyser = _load_analyser(config.detector, config.embedder, config.on_many, config.device)
     kind, frames = _read_frames(source, config)
     found: list[FaceObservation] = []
+    crops: list[np.ndarray] = []
     seen, many = 0, 0
     refusal: FaceVCError | None = None
     for index, image in frames:
@@ -83,6 +96,8 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
             refusal, many = error, many + isinstance(error, ManyFacesError)
             continue
         found.append(observation)
+        if config.crop_px is not None:
+            crops.append(cut_face(image, observation.box, observation.turns, config.crop_px))
         if config.save_crops:
             save_image(_make_crop_path(config.save_crops, source, index), observation.crop)
     if not found:
@@ -97,6 +112,7 @@ def _extract(config: ExtractFaceConfig, source: Input) -> Item:
             "box": np.stack([o.box for o in found]).astype(np.float32),
             "score": np.array([o.score for o in found], dtype=np.float32),
             "faces": np.array([o.faces for o in found], dtype=np.int32),
+            **({"crop": np.stack(crops)} if crops else {}),
         },
         vectors={"embedding": embeddings.mean(axis=0)},
         columns={"kind": kind, "path": str(source.path), "frames_seen": seen, "frames_with_face": len(found)},

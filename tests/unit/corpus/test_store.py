@@ -77,6 +77,19 @@ def test_killed_run_keeps_full_shards_and_resumes(tmp_path):
     assert same(Store(path).read_item(4), item("a/4", 6))
 
 
+def test_a_shard_is_written_when_its_arrays_are_large(tmp_path):
+    with StoreWriter(tmp_path / "s.h5", "test", {}, shard_bytes=250) as writer:
+        for i in range(3):
+            writer.add(Item(str(i), "a", {"crop": np.full((1, 5, 5, 4), i, np.uint8)}))
+            assert len(list(writer.parts.glob("*.h5"))) == (0, 0, 1)[i]  # of 100, 200 and 300 bytes
+        writer.add(Item("3", "a", {"crop": np.full((1, 5, 5, 4), 3, np.uint8)}))
+        assert len(list(writer.parts.glob("*.h5"))) == 1  # it counts from 0 again
+        writer.merge(["0", "1", "2", "3"])
+    with Store(tmp_path / "s.h5") as store:
+        assert [int(store.read_frames("crop", i).max()) for i in range(4)] == [0, 1, 2, 3]
+        assert store.read_frames("crop", 3).dtype == np.uint8
+
+
 def test_left_over_temporary_files_are_ignored(tmp_path):
     path = tmp_path / "s.h5"
     writer = StoreWriter(path, "x", SETTINGS, shard_items=1)

@@ -1,7 +1,9 @@
 """stages/extract_face.py: files in, a store out."""
 
+import dataclasses
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from helpers.pictures import draw_face, noise
@@ -10,10 +12,11 @@ from PIL import Image
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.corpus.store import Store
-from facevc_cli.faces.analyser import FaceAnalyser
+from facevc_cli.faces.analyser import FaceAnalyser, NoFaceError, level_crop
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.inputs import Input
 from facevc_cli.stages.extract_face import ExtractFaceConfig, _make_crop_path, run
+from facevc_cli.stages.info import describe
 
 
 def _config(sources, output, **changes):
@@ -47,6 +50,9 @@ def test_bad_settings(tmp_path):
         run(_config(tmp_path, tmp_path / "f.h5", detector="eyes"))
     with pytest.raises(UsageError, match="at least 1"):
         run(_config(tmp_path, tmp_path / "f.h5", every=0))
+    for side in (63, 257):
+        with pytest.raises(UsageError, match=f"--store-crops {side}: expected 64 to 256 pixels"):
+            run(_config(tmp_path, tmp_path / "f.h5", crop_px=side))
     with pytest.raises(FaceVCError, match="nothing to do"):
         run(_config(tmp_path, tmp_path / "f.h5"))
 
@@ -111,6 +117,44 @@ def test_two_processes_give_what_one_gives(folder, tmp_path):
     with Store(tmp_path / "two.h5") as store:
         expected = FaceAnalyser().analyse(load_image(folder / "ann_a" / "grey.png")).embedding
         np.testing.assert_allclose(store.read_vectors("embedding")[store.position["grey"]], expected, atol=1e-5)
+
+
+def test_crops_in_the_store_are_the_faces_of_its_boxes(folder, tmp_path):
+    config = _config(folder / "ann_a", tmp_path / "f.h5", crop_px=64, every=2)
+    config = dataclasses.replace(config, sources=(folder / "ann_a", folder / "clips"))
+    assert run(config).done == 5 and run(config).skipped == 5
+    with Store(tmp_path / "f.h5", "extract-face") as store:
+        assert store.read_lengths("crop").tolist() == [1, 1, 1, 1, 4] and store.settings["crop_px"] == 64
+        crops = store.read_frames("crop", 4)
+        assert crops.shape == (4, 64, 64, 3) and crops.dtype == np.uint8
+        for name in ("plain-1.png", "turned.jpg"):  # one is turned by EXIF
+            row = store.position[name.split(".")[0]]
+            wanted = level_crop(load_image(folder / "ann_a" / name), store.read_frames("box", row)[0], 64)
+            np.testing.assert_array_equal(store.read_frames("crop", row)[0], wanted)
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert file["frames/crop"].shape == (8, 64, 64, 3) and file["frames/crop"].chunks is None  # contiguous
+    described = describe(tmp_path / "f.h5")
+    assert described["frames"]["crop"] == 8 and described["settings"]["crop_px"] == 64
+
+
+def test_a_store_without_crops_stays_as_it_was_and_goes_on(folder, tmp_path):
+    config = _config(folder / "ann_a", tmp_path / "f.h5", limit=2)
+    run(config)
+    with Store(tmp_path / "f.h5") as store:
+        assert "crop" not in store.frame_names and "crop_px" not in store.settings
+    assert run(dataclasses.replace(config, limit=None)).done == 2
+    with pytest.raises(FaceVCError, match="crop_px: None there, 128 now"):
+        run(dataclasses.replace(config, crop_px=128))
+
+
+def test_a_face_of_a_picture_on_its_side_is_cut_upright(folder):
+    image = load_image(folder / "ann_a" / "plain-1.png")
+    analyser = FaceAnalyser()
+    upright, turned = analyser.cut(image, 96), analyser.cut(np.ascontiguousarray(np.rot90(image)), 96)
+    assert upright.shape == turned.shape == (96, 96, 3)
+    assert np.abs(upright.astype(int) - turned).mean() < 20 < np.abs(upright.astype(int) - np.rot90(turned)).mean()
+    with pytest.raises(NoFaceError, match="expected a face"):
+        analyser.cut(noise(1, 128), 96)
 
 
 def test_dry_run_writes_nothing(folder, tmp_path):
