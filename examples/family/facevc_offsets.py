@@ -124,7 +124,7 @@ class Pretraining:
         self.request, self.run = request, request.config.pretrain
         self.frontend = Frontend.from_settings(request.features.settings, str(request.features.path))
         self.reader = CropReader(request.features, self.run.crop_frames, teacher=False)
-        voices = join_voices(request.features, request.voices, "train")
+        voices = join_voices(request.features, request.get_voices(), "train")
         self.training = CropBatches(self.reader, voices, self.run.batch_size, request.seed, rank=request.rank)
 
     def make_task(self, resume):
@@ -146,7 +146,7 @@ class FaceTraining:
 
     def __init__(self, request):
         self.request, self.run, self.frontend = request, request.config.train, request.init.frontend
-        found = join_voices(request.features, request.voices, "train")
+        found = join_voices(request.features, request.get_voices(), "train")
         pairs = pair_faces(request.features, found.rows, request.faces, None)
         keep = np.array([row in pairs for row in found.rows.tolist()])
         voices = Voices(found.rows[keep], found.dvectors[keep], found.speakers[keep])

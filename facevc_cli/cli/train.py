@@ -34,7 +34,17 @@ def train(
         typer.Option(
             "--pairs",
             metavar="TABLE.csv",
-            help="Join faces and voices of different clips or people: columns utterance or speaker, and face.",
+            help="Join faces and voices of different clips or people: columns utterance or speaker, and face. Presets "
+            "of xfavot: speaker, face and gender; an empty cell is a person of pictures or of recordings alone.",
+        ),
+    ] = None,
+    content: Annotated[
+        Path | None,
+        typer.Option(
+            "--content",
+            metavar="RUN",
+            help="The model that hears the words, for presets of xfavot. Default: the bundled one.",
+            show_default=False,
         ),
     ] = None,
     preset: Annotated[
@@ -55,7 +65,8 @@ def train(
     """Train the link from faces to voices. The same command resumes a run.
 
     With --init it is the memory of a pretrained model, for conversion. With --preset cmpc it is a small model that
-    ranks faces and voices for 'nearest'; it needs no features.
+    ranks faces and voices for 'nearest'; it needs no features. With --preset xfavot-64 it is a model of pictures and
+    speech in one space of styles; it needs pictures in the store of faces, and no d-vectors.
 
     Examples:
 
@@ -64,6 +75,8 @@ def train(
         facevc train features.h5 --faces faces.h5 --voices voices.h5 --init runs/pretrain -o out --pairs pairs.csv
 
         facevc train faces.h5 voices.h5 --preset cmpc -o runs/cmpc
+
+        facevc train features.h5 faces.h5 --preset xfavot-64 --pairs people.csv -o runs/xfavot
     """
     from facevc_cli.stages.train import TrainStageConfig, run
 
@@ -74,6 +87,7 @@ def train(
         init=init,
         output=output,
         pairs=pairs,
+        content=content,
         preset=preset,
         config_file=config,
         overrides=tuple(settings or ()),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from facevc_cli.core.errors import UsageError
 from facevc_cli.core.settings import NO_LIMITS, Limits
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.frontend import Frontend
@@ -165,7 +166,7 @@ class TrainingRequest:
 
     config: Any  # of the family's class
     seed: int
-    voices: Store
+    voices: Store | None = None
     features: Store | None = None
     faces: Store | None = None
     pairs: Path | None = None  # table: utterance or speaker, face
@@ -175,6 +176,14 @@ class TrainingRequest:
     files: Mapping[str, Path] = field(default_factory=dict)  # options that only one family has -> files
     rank: int = 0
     processes: int = 1
+
+    def get_voices(self) -> Store:
+        """Returns the store of d-vectors, for a training that needs one."""
+        if self.voices is None:
+            raise UsageError(
+                "train needs a store of extract-spkemb: name it beside the others, or pass --voices voices.h5."
+            )
+        return self.voices
 
 
 class Training(Protocol):
@@ -220,6 +229,7 @@ class Family:
     ]  # by name; a training, its command and its group of settings have the same name
     presets: Mapping[str, str]  # name -> YAML text; the first is used if a model's name is no preset
     converts: bool = True  # False: its models only place faces and voices, and cannot make speech
+    recalls_faces: bool = True  # False: its models convert to the voices of recordings, but know no face embeddings
     limits: Mapping[str, Limits] = field(default_factory=lambda: NO_LIMITS)
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict  # settings of earlier versions -> current settings
     # Opens a checkpoint that others published. FaceVCError if the file has another format. None if the family imports

@@ -76,7 +76,7 @@ class PairInputs:
 
 def read_pairs(request: TrainingRequest) -> PairInputs:
     """Joins the stores, and holds some speakers and some faces out. FaceVCError names what does not fit."""
-    faces, voices, config = request.faces, request.voices, request.config
+    faces, voices, config = request.faces, request.get_voices(), request.config
     if faces is None:
         raise FaceVCError("this training needs a store of faces.")
     dvectors = _read_vectors(voices, "dvector", "d-vectors", "model.dvector_dim", config.model.dvector_dim)

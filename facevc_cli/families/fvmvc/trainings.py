@@ -39,7 +39,7 @@ class Pretraining:
             )
         inputs = read_inputs(
             request.features,
-            request.voices,
+            request.get_voices(),
             request.config,
             p,
             request.seed,
@@ -99,7 +99,7 @@ class FaceTraining:
         _check_model(request.config, self.pretrained, request.init_path)
         inputs = read_inputs(
             request.features,
-            request.voices,
+            request.get_voices(),
             request.config,
             self.run,
             request.seed,

@@ -2,13 +2,17 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
+from facevc_cli.dsp.statistics import WHOLE, Statistics
+from facevc_cli.families.base import Capability
 from facevc_cli.families.xfavot.config import ModelConfig
 from facevc_cli.families.xfavot.networks.blocks import Scale, initialise, list_widths
 from facevc_cli.families.xfavot.networks.generators import AudioGenerator, Generator
 from facevc_cli.families.xfavot.networks.mapping import MappingNetwork
+from facevc_cli.families.xfavot.networks.pitch import CENTRE_LOG_F0
 from facevc_cli.families.xfavot.networks.readers import GENDERS, DomainReader, StyleEncoder, Trunk
 
 COLOURS = 3
@@ -17,6 +21,7 @@ CONTENT_PX, READ_PX = 8, 4  # sides of a picture's content, and of what its enco
 AUDIO_SCALES: tuple[Scale, ...] = ((2, 2), (2, 1), (2, 2), (2, 1))
 CONTENT_FRAMES = 4  # frames of log-mel for one of the content
 SHORTEST_FRAMES = 80  # that an encoder of log-mels can read
+NEUTRAL_LOG_F0_STD = 0.25
 
 
 class Modality(nn.Module):
@@ -28,10 +33,16 @@ class Modality(nn.Module):
 
 
 class StyleModel(nn.Module):
-    """All networks that a conversion uses. The averaged weights of a training are of these."""
+    """All networks that a conversion uses. The averaged weights of a training are of these.
+
+    It is a `ConversionModel`. A voice is a style, which a recording gives. The style of a face comes from its picture,
+    not from a face embedding.
+    """
 
     mel_mean: Tensor
     mel_std: Tensor
+    capabilities: frozenset[Capability] = frozenset()
+    needs_dvector = False
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -63,6 +74,40 @@ class StyleModel(nn.Module):
     def denormalise(self, mel: Tensor) -> Tensor:
         """Normalised log-mel (..., n_mels) -> raw."""
         return mel * (self.mel_std + 1e-8) + self.mel_mean
+
+    def hear_content(self, mel: Tensor, statistics: Statistics = WHOLE) -> Tensor:
+        """Normalised log-mel (B, n_mels, T) -> content (B, ceil(T / 4), channels and their bands)."""
+        content = self.audio.generator.encode(fill_frames(mel)[:, None])
+        return content.flatten(1, 2).transpose(1, 2)
+
+    def embed_voice(self, voice: Tensor) -> Tensor:
+        """Normalised log-mels (B, n_mels, T) -> styles (B, style_dim). A short recording is repeated."""
+        count = -(-SHORTEST_FRAMES // max(1, voice.shape[-1]))
+        return self.audio.style(voice.repeat(1, 1, count)[:, None])
+
+    def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor | None]:
+        raise FaceVCError(
+            "this model takes the style of a face from its picture, not from a face embedding, so it cannot convert "
+            "to a face here. Give a recording of the voice (--voice), or choose another checkpoint."
+        )
+
+    def predict_pitch(self, voice: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns neutral values: the style alone says how high a voice is."""
+        return voice.new_full((len(voice),), CENTRE_LOG_F0), voice.new_full((len(voice),), NEUTRAL_LOG_F0_STD)
+
+    def decode(
+        self, content: Tensor, log_f0: Tensor, voice: Tensor, level: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """Content, normalised ln F0 (B, T), styles (B, style_dim) -> normalised log-mel (B, T, n_mels)."""
+        bands = self.config.n_mels // 2 ** len(AUDIO_SCALES)
+        content = content.transpose(1, 2).unflatten(1, (-1, bands))
+        mel = self.audio.generator.decode(content, voice, fill_frames(log_f0[:, None])[:, 0])
+        return mel[:, 0, :, : log_f0.shape[1]].transpose(1, 2)
+
+
+def fill_frames(x: Tensor) -> Tensor:
+    """Repeats the last frame of (B, C, T) until the frames fill the content's."""
+    return F.pad(x, (0, -x.shape[-1] % CONTENT_FRAMES), mode="replicate")
 
 
 def build_model(config: ModelConfig, where: str) -> StyleModel:

@@ -1,5 +1,7 @@
 """The mapping network: noise becomes a style of a domain, which serves pictures and speech alike."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,7 +35,7 @@ class MappingNetwork(nn.Module):
 
 
 def make_layers(widths: list[int]) -> nn.ModuleList:
-    return nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+    return nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
 
 
 def run_layers(layers: nn.Module, x: Tensor) -> Tensor:

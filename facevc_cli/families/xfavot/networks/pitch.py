@@ -1,5 +1,6 @@
-"""What the audio generator is told of the pitch, and a reader of the pitch in log-mels, through which gradients flow."""
+"""The pitch that the audio generator is told, and a reader of pitch in log-mels that lets gradients through."""
 
+import itertools
 import math
 
 import torch
@@ -18,9 +19,7 @@ class PitchEncoder(nn.Module):
     def __init__(self, channels: int, halvings: int):
         super().__init__()
         widths = [2, *(channels for _ in range(halvings))]
-        self.layers = nn.ModuleList(
-            nn.Conv1d(a, b, 5, stride=2, padding=2) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Conv1d(a, b, 5, stride=2, padding=2) for a, b in itertools.pairwise(widths))
 
     def forward(self, log_f0: Tensor) -> Tensor:
         found = torch.stack([log_f0, (log_f0 != 0).to(log_f0)], dim=1)

@@ -3,6 +3,7 @@
 All have one trunk, and heads for the domains: the genders, and where a head knows them, the speakers after them.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -21,7 +22,7 @@ class Trunk(nn.Module):
         """kernel: height that is left after the blocks. A longer input is averaged over the places of the kernel."""
         super().__init__()
         self.start = nn.Conv2d(channels, widths[0], 1)
-        self.down = nn.ModuleList(Block(a, b, down=(2, 2)) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.down = nn.ModuleList(Block(a, b, down=(2, 2)) for a, b in itertools.pairwise(widths))
         self.end = nn.Conv2d(widths[-1], widths[-1], kernel)
 
     def forward(self, x: Tensor) -> Tensor:

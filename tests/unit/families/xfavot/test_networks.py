@@ -1,5 +1,6 @@
 """families/xfavot/networks: the shapes and parameters of the paper's table, and what each network does."""
 
+import itertools
 import math
 
 import pytest
@@ -47,14 +48,14 @@ def adaptive(a, b, style=64):
 
 
 def generator(channels, widths, beside=0):
-    steps, deep = list(zip(widths[:-1], widths[1:], strict=True)), widths[-1]
+    steps, deep = list(itertools.pairwise(widths)), widths[-1]
     total = conv(channels, widths[0], 1) + sum(down(a, b, True) for a, b in steps) + 2 * down(deep, deep, True)
     total += adaptive(deep + beside, deep) + adaptive(deep, deep) + sum(adaptive(b, a) for a, b in steps)
     return total + 2 * widths[0] + conv(widths[0], channels, 1)
 
 
 def trunk(channels, widths, k):
-    blocks = sum(down(a, b, False) for a, b in zip(widths[:-1], widths[1:], strict=True))
+    blocks = sum(down(a, b, False) for a, b in itertools.pairwise(widths))
     return conv(channels, widths[0], 1) + blocks + conv(widths[-1], widths[-1], k)
 
 
