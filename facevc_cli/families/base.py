@@ -33,6 +33,7 @@ class Capability(StrEnum):
     PITCH = "pitch"  # the model is given the pitch level to speak at
     RECORDING = "recording"  # the model takes more from a recording of the voice than its embedding
     DVECTOR = "dvector"  # voice embeddings are d-vectors, so the register and the age of a voice can be read
+    PICTURES = "pictures"  # the model reads the pictures of faces itself
     MATCHING = "matching"  # faces and voices have places in one space, and those that fit each other are near
 
 
@@ -147,6 +148,13 @@ class RecordingModel(ConversionModel, Protocol):
         """Returns the description (1, any shape) of a voice that comes from no recording, such as a face's."""
 
 
+class PictureModel(ConversionModel, Protocol):
+    """A model with `PICTURES`. What it makes of a face takes the place of a face embedding."""
+
+    def embed_pictures(self, pictures: Tensor) -> Tensor:
+        """Level crops of faces (B, side, side, 3) uint8 RGB -> what `recall_face` takes (B, D)."""
+
+
 class MatchingModel(Protocol):
     """A torch module with `MATCHING`. B: batch, D: size of the space. It need not be a `ConversionModel`."""
 
@@ -229,7 +237,6 @@ class Family:
     ]  # by name; a training, its command and its group of settings have the same name
     presets: Mapping[str, str]  # name -> YAML text; the first is used if a model's name is no preset
     converts: bool = True  # False: its models only place faces and voices, and cannot make speech
-    recalls_faces: bool = True  # False: its models convert to the voices of recordings, but know no face embeddings
     limits: Mapping[str, Limits] = field(default_factory=lambda: NO_LIMITS)
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict  # settings of earlier versions -> current settings
     # Opens a checkpoint that others published. FaceVCError if the file has another format. None if the family imports

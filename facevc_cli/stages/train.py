@@ -82,8 +82,6 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
     if not family.converts:
         following = f"facevc nearest --face FACE.jpg RECORDINGS/ --checkpoint {stage.output}"
-    elif not family.recalls_faces:
-        following = f"facevc convert SOURCE.wav --voice TARGET.wav --checkpoint {stage.output} -o out.wav"
     return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)
 
 

@@ -4,6 +4,7 @@ It stands for the paper's speech recogniser. Its model may have been trained on 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,10 @@ def _measure_noise(definition: MelDefinition) -> float:
 
 
 class ContentListener(nn.Module):
-    def __init__(self, model: nn.Module, definition: MelDefinition, own: MelDefinition, mean: Tensor, std: Tensor):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: Any, definition: MelDefinition, own: MelDefinition, mean: Tensor, std: Tensor):
         """model: a ConversionModel, definition: of its log-mels. own: of the log-mels that it hears, which are
         normalised by mean and std (n_mels,).
         """
@@ -61,5 +65,5 @@ class ContentListener(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         """Normalised log-mels (B, 1, n_mels, T) -> contents (B, frames, size)."""
         translated = self.translator(mel[:, 0] * self.std + self.mean)
-        model = self.model
+        model: Any = self.model
         return model.hear_content(model.normalise(translated.transpose(1, 2)).transpose(1, 2))

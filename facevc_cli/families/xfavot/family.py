@@ -17,6 +17,5 @@ FAMILY = Family(
     presets={
         name: (files("facevc_cli.families.xfavot") / f"{name}.yaml").read_text(encoding="utf-8") for name in PRESETS
     },
-    recalls_faces=False,
     limits=LIMITS,
 )

@@ -1,5 +1,7 @@
 """The model: a generator and a style encoder for pictures and for log-mels, and the mapping network of both."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,13 +37,12 @@ class Modality(nn.Module):
 class StyleModel(nn.Module):
     """All networks that a conversion uses. The averaged weights of a training are of these.
 
-    It is a `ConversionModel`. A voice is a style, which a recording gives. The style of a face comes from its picture,
-    not from a face embedding.
+    It is a `PictureModel`: a voice is a style, which a recording or the picture of a face gives.
     """
 
     mel_mean: Tensor
     mel_std: Tensor
-    capabilities: frozenset[Capability] = frozenset()
+    capabilities = frozenset({Capability.PICTURES})
     needs_dvector = False
 
     def __init__(self, config: ModelConfig):
@@ -85,11 +86,19 @@ class StyleModel(nn.Module):
         count = -(-SHORTEST_FRAMES // max(1, voice.shape[-1]))
         return self.audio.style(voice.repeat(1, 1, count)[:, None])
 
+    def embed_pictures(self, pictures: Tensor) -> Tensor:
+        """Level crops of faces (B, side, side, 3) uint8 RGB -> styles (B, style_dim)."""
+        given = scale_pictures(pictures.permute(0, 3, 1, 2).to(self.mel_mean), self.config.image_px)
+        return self.image.style(given)
+
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor | None]:
-        raise FaceVCError(
-            "this model takes the style of a face from its picture, not from a face embedding, so it cannot convert "
-            "to a face here. Give a recording of the voice (--voice), or choose another checkpoint."
-        )
+        """What `embed_pictures` made (B, style_dim) are styles already. There is no memory, and so no address."""
+        if embedding.shape[-1] != self.config.style_dim:
+            raise FaceVCError(
+                f"this model reads the pictures of faces itself. It expected styles of {self.config.style_dim} "
+                f"numbers, found the shape {tuple(embedding.shape)}. Give a picture, not an embedding of another model."
+            )
+        return embedding, None
 
     def predict_pitch(self, voice: Tensor) -> tuple[Tensor, Tensor]:
         """Returns neutral values: the style alone says how high a voice is."""
@@ -101,8 +110,16 @@ class StyleModel(nn.Module):
         """Content, normalised ln F0 (B, T), styles (B, style_dim) -> normalised log-mel (B, T, n_mels)."""
         bands = self.config.n_mels // 2 ** len(AUDIO_SCALES)
         content = content.transpose(1, 2).unflatten(1, (-1, bands))
-        mel = self.audio.generator.decode(content, voice, fill_frames(log_f0[:, None])[:, 0])
+        generator = cast(AudioGenerator, self.audio.generator)
+        mel = generator.decode(content, voice, fill_frames(log_f0[:, None])[:, 0])
         return mel[:, 0, :, : log_f0.shape[1]].transpose(1, 2)
+
+
+def scale_pictures(pictures: Tensor, px: int) -> Tensor:
+    """(B, 3, side, side) from 0 to 255 -> (B, 3, px, px) from -1 to 1."""
+    if pictures.shape[-1] != px:
+        pictures = F.interpolate(pictures, size=(px, px), mode="area")
+    return pictures / 127.5 - 1
 
 
 def fill_frames(x: Tensor) -> Tensor:

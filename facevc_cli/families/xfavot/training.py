@@ -218,9 +218,9 @@ class StyleTask:
             terms |= {f"{side}_{n}": (w, term.compute(made[side])) for n, (w, term) in wanted.items() if w > 0}
         paired = batch["paired"]
         if t.match > 0:
-            term = MatchTerm(t.match_temperature)
+            matching = MatchTerm(t.match_temperature)
             styles = [out[f"{side}_reference_style"][paired] for side in ("image", "audio")]
-            terms["match"] = (t.match, term.compute(*styles, batch["person"][paired]))
+            terms["match"] = (t.match, matching.compute(*styles, batch["person"][paired]))
         return terms
 
     def _list_audio_terms(self, step: int) -> dict[str, tuple[float, Term]]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from facevc_cli.core.errors import FaceVCError, UsageError
@@ -17,9 +16,9 @@ from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.dsp.pitch import SMALLEST_LOG_F0_STD
 from facevc_cli.families.base import TrainingRequest
 from facevc_cli.families.xfavot.config import Config
-from facevc_cli.families.xfavot.model import SHORTEST_FRAMES
+from facevc_cli.families.xfavot.model import SHORTEST_FRAMES, scale_pictures
 from facevc_cli.families.xfavot.networks.readers import GENDERS
-from facevc_cli.families.xfavot.roles import SERVES, Head, find_corpus
+from facevc_cli.families.xfavot.roles import SERVES, Head, Service, find_corpus
 from facevc_cli.families.xfavot.translations import Guide
 from facevc_cli.files.names import normalise_name
 from facevc_cli.files.tables import read_table
@@ -37,7 +36,7 @@ class Person:
     pictures: tuple[tuple[int, int], ...] = ()  # rows of the faces store, and which of their crops
 
     @property
-    def services(self) -> Any:
+    def services(self) -> Service:
         return SERVES[find_corpus(bool(self.utterances), bool(self.pictures))]
 
 
@@ -49,10 +48,8 @@ class PictureReader:
 
     def read(self, row: int, which: int, mirrored: bool) -> Tensor:
         """Returns (3, px, px) from -1 to 1."""
-        picture = torch.from_numpy(self.store.read_frames(CROP, row, which, which + 1)).permute(0, 3, 1, 2).float()
-        if picture.shape[-1] != self.px:
-            picture = F.interpolate(picture, size=(self.px, self.px), mode="area")
-        picture = picture[0] / 127.5 - 1
+        crop = torch.from_numpy(self.store.read_frames(CROP, row, which, which + 1))
+        picture = scale_pictures(crop.permute(0, 3, 1, 2).float(), self.px)[0]
         return picture.flip(-1) if mirrored else picture
 
 

@@ -340,7 +340,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(stores, tmp_path):
 
 def test_the_result_is_a_model_that_converts(stores, tmp_path):
     _, summary = train(stores, tmp_path / "run", "model.shared_mapping=false", stop_at=2)
-    assert summary.next_command.startswith("facevc convert SOURCE.wav --voice TARGET.wav")
+    assert summary.next_command.startswith("facevc convert SOURCE.wav --face FACE.jpg")
     loaded = load_checkpoint(tmp_path / "run")
     model = loaded.model
     assert loaded.frontend == Frontend.standard("xfavot") and loaded.embedders == {"face": {"embedder": "none"}}
@@ -353,8 +353,42 @@ def test_the_result_is_a_model_that_converts(stores, tmp_path):
         whole = model.audio.generator(mel[:, None, :, :80], voice, log_f0[:, :80])
         parts = model.decode(model.hear_content(mel[..., :80]), log_f0[:, :80], voice)
         assert torch.allclose(parts, whole[:, 0].transpose(1, 2), atol=1e-6)
-    with pytest.raises(FaceVCError, match="takes the style of a face from its picture"):
+        pictures = torch.randint(0, 256, (2, 2 * PX, 2 * PX, 3), dtype=torch.uint8)
+        halved = pictures.float().reshape(2, PX, 2, PX, 2, 3).mean((2, 4)).permute(0, 3, 1, 2) / 127.5 - 1
+        assert torch.allclose(model.embed_pictures(pictures), model.image.style(halved), atol=1e-5)
+    assert torch.equal(model.recall_face(voice)[0], voice)  # a face's style is its voice
+    with pytest.raises(FaceVCError, match="reads the pictures of faces itself. It expected styles of 5 numbers"):
         model.recall_face(torch.zeros(1, 4))
+
+
+def test_a_face_or_a_recording_guides_a_conversion(stores, tmp_path, monkeypatch):
+    from facevc_cli.conversion.converter import Converter
+    from facevc_cli.faces.analyser import FaceObservation
+
+    train(stores, tmp_path / "run", stop_at=1)
+    folder = tmp_path / "run" / "checkpoints" / "last"
+    header = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(header.replace("embedder: none", f"embedder: fused\n    crop_px: {PX}"))
+
+    class Analyser:
+        def analyse(self, image):
+            box = np.array([0, 0, len(image), len(image)], np.float32)
+            return FaceObservation(box, 1.0, 1, np.zeros(162, np.float32), image, 0)
+
+    monkeypatch.setattr("facevc_cli.faces.analyser.make_analyser", lambda settings, on_many: Analyser())
+    converter = Converter(tmp_path / "run", "griffin-lim", "cpu")
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 40, 3), np.uint8)
+    embedding = converter.embed_face(image)
+    assert embedding.shape == (5,)
+    target = converter.target_from_face(image)
+    assert np.allclose(target.speaker.numpy()[0], embedding) and target.address is None
+    other = converter.target_from_face(255 - image)
+    assert not np.allclose(other.speaker, target.speaker)
+    wav = (0.1 * np.sin(np.arange(12000) / 24000 * 2 * np.pi * 150)).astype(np.float32)
+    spoken, rate = converter.convert((wav, 24000), voice=(wav[:6000], 24000))
+    assert rate == 24000 and spoken.shape == wav.shape and np.isfinite(spoken).all()
+    assert not np.allclose(converter.convert((wav, 24000), face=image)[0], spoken)
 
 
 def test_a_checkpoint_hears_the_content(stores, tmp_path):
