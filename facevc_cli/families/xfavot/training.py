@@ -219,8 +219,8 @@ class StyleTask:
         paired = batch["paired"]
         if t.match > 0:
             matching = MatchTerm(t.match_temperature)
-            styles = [out[f"{side}_reference_style"][paired] for side in ("image", "audio")]
-            terms["match"] = (t.match, matching.compute(*styles, batch["person"][paired]))
+            image, audio = (out[f"{side}_reference_style"][paired] for side in ("image", "audio"))
+            terms["match"] = (t.match, matching.compute(image, audio, batch["person"][paired]))
         return terms
 
     def _list_audio_terms(self, step: int) -> dict[str, tuple[float, Term]]:
