@@ -10,7 +10,7 @@ from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import run_stage
 from facevc_cli.core import choices
 
-MEL = "fvmvc (16 kHz, the paper's) or hifigan (22.05 kHz, the starter's)."
+MEL = "fvmvc (16 kHz, the paper's), hifigan (22.05 kHz, the starter's) or xfavot (24 kHz)."
 
 
 @register_command("Prepare", 20)

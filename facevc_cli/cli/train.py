@@ -36,7 +36,17 @@ def train(
         typer.Option(
             "--pairs",
             metavar="TABLE.csv",
-            help="Join faces and voices of different clips or people: columns utterance or speaker, and face.",
+            help="Join faces and voices of different clips or people: columns utterance or speaker, and face. Presets "
+            "of xfavot: speaker, face and gender; an empty cell is a person of pictures or of recordings alone.",
+        ),
+    ] = None,
+    content: Annotated[
+        Path | None,
+        typer.Option(
+            "--content",
+            metavar="RUN",
+            help="The model that hears the words, for presets of xfavot. Default: the bundled one.",
+            show_default=False,
         ),
     ] = None,
     preset: Annotated[
@@ -58,7 +68,8 @@ def train(
 
     With --init it is the memory of a pretrained model, for conversion. With --preset cmpc it is a small model that
     ranks faces and voices for 'nearest', on stored embeddings. With --preset cmpc-resnet it is a large one, on crops
-    and log-mels.
+    and log-mels. With --preset xfavot-64 it is a model of pictures and speech in one space of styles; it needs crops in
+    the store of faces, and no d-vectors.
 
     Examples:
 
@@ -69,6 +80,8 @@ def train(
         facevc train faces.h5 voices.h5 --preset cmpc -o runs/cmpc
 
         facevc train crops.h5 features.h5 --preset cmpc-resnet -o runs/resnet --precision bf16
+
+        facevc train features.h5 faces.h5 --preset xfavot-64 --pairs people.csv -o runs/xfavot
     """
     from facevc_cli.stages.train import TrainStageConfig, run
 
@@ -79,6 +92,7 @@ def train(
         init=init,
         output=output,
         pairs=pairs,
+        content=content,
         preset=preset,
         config_file=config,
         overrides=tuple(settings or ()),

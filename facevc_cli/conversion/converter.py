@@ -21,6 +21,7 @@ from torch import Tensor
 
 from facevc_cli.conversion.card import CARD_SUFFIX, VoiceCard, load_card
 from facevc_cli.conversion.decoding import decode_voices, describe_recording
+from facevc_cli.conversion.pictures import read_picture, reads_pictures
 from facevc_cli.conversion.pitch_level import choose_pitch, find_log_f0
 from facevc_cli.conversion.recordings import Recording, load_recording, name_in_errors, place_in_silence
 from facevc_cli.conversion.speech import Source, SpeechFeatures
@@ -182,7 +183,8 @@ class Converter:
         """Recalls the voice for a face embedding (face_dim,) from `embed_face`, or for a mean of several."""
         given = torch.from_numpy(np.asarray(embedding, dtype=np.float32)).to(self.device)
         recalled, address = self.model.recall_face(given[None], temperature)
-        face = read_fused(self.checkpoint.embedders.get("face"), embedding)
+        settings = None if reads_pictures(self.model) else self.checkpoint.embedders.get("face")
+        face = read_fused(settings, embedding)
         return follow_face(self.model, Target(recalled, None, address), face)
 
     @torch.inference_mode()
@@ -348,7 +350,8 @@ class Converter:
                 from facevc_cli.files.image import load_image
 
                 image = load_image(face)
-            return analyser.analyse(image)
+            face_settings = self.checkpoint.embedders.get("face", {})
+            return read_picture(self.model, face_settings, image, analyser.analyse(image), self.device)
 
     def prepare_faces(self) -> None:
         """Loads the face networks now. FaceVCError if the checkpoint has none, or its embedder is not installed."""

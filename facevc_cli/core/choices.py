@@ -7,7 +7,7 @@ from typing import Literal
 
 from facevc_cli.core.errors import UsageError
 
-MelName = Literal["fvmvc", "hifigan"]  # the keys of dsp.mel.MEL_DEFINITIONS
+MelName = Literal["fvmvc", "hifigan", "xfavot"]  # the keys of dsp.mel.MEL_DEFINITIONS
 Precision = Literal["no", "bf16"]
 OnMany = Literal["largest", "skip"]  # several faces in an image
 How = Literal["convert", "timbre", "both"]  # what makes the voice of a spoken text

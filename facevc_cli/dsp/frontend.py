@@ -25,11 +25,11 @@ class Frontend:
     def standard(cls, mel: str) -> "Frontend":
         """Returns the paper's front-end for `fvmvc`.
 
-        For `hifigan`, whose corpora differ in loudness, it sets peaks to .9.
+        For the others, whose corpora differ in loudness, it sets peaks to .9.
         """
         if mel not in MEL_DEFINITIONS:
             raise UsageError(f"--mel {mel!r}: {name_allowed(mel, MEL_DEFINITIONS)}")
-        return cls(mel, peak=0.9 if mel == "hifigan" else None)
+        return cls(mel, peak=None if mel == "fvmvc" else 0.9)
 
     @property
     def definition(self) -> MelDefinition:

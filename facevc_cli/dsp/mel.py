@@ -1,6 +1,7 @@
-"""Computes log-mel spectrograms by the two definitions that the models and vocoders use.
+"""Computes log-mel spectrograms by the definitions that the models and vocoders use.
 
-`fvmvc` is the paper's (16 kHz, Parallel WaveGAN's bands), `hifigan` the starter model's (22.05 kHz, HiFi-GAN's bands).
+`fvmvc` is the paper's (16 kHz, Parallel WaveGAN's bands), `hifigan` the starter model's (22.05 kHz, HiFi-GAN's bands),
+`xfavot` that of the family XFaVoT (24 kHz, the bands of the Parallel WaveGANs at that rate).
 `MEL_DEFINITIONS` has all audio constants of the project. Frame rates follow by exact division.
 """
 
@@ -45,6 +46,7 @@ class MelDefinition:
 MEL_DEFINITIONS = {
     "fvmvc": MelDefinition("fvmvc", 16000, 400, 400, 160, 80, 80.0, 7600.0, "log10", 1e-10, True),
     "hifigan": MelDefinition("hifigan", 22050, 1024, 1024, 256, 80, 0.0, 8000.0, "ln", 1e-5, False),
+    "xfavot": MelDefinition("xfavot", 24000, 2048, 1200, 300, 80, 80.0, 7600.0, "log10", 1e-10, True),
 }
 
 

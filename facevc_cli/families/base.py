@@ -35,6 +35,7 @@ class Capability(StrEnum):
     DVECTOR = "dvector"  # voice embeddings are d-vectors, so the register and the age of a voice can be read
     EXPORT = "export"  # the content encoder and the decoder can be written as graphs for other programs
     STREAM = "stream"  # the model has a causal content encoder, which hears speech while it is spoken
+    PICTURES = "pictures"  # the model reads the pictures of faces itself
     MATCHING = "matching"  # faces and voices have places in one space, and those that fit each other are near
     CROPS = "crops"  # with MATCHING: faces are placed by their crops, not by their embeddings
     LOG_MELS = "log-mels"  # with MATCHING: voices are placed by their log-mels, not by their d-vectors
@@ -178,6 +179,13 @@ class StreamModel(ConversionModel, Protocol):
     """A model with `STREAM`."""
 
     def open_content_stream(self) -> ContentStream: ...
+
+
+class PictureModel(ConversionModel, Protocol):
+    """A model with `PICTURES`. What it makes of a face takes the place of a face embedding."""
+
+    def embed_pictures(self, pictures: Tensor) -> Tensor:
+        """Level crops of faces (B, side, side, 3) uint8 RGB -> what `recall_face` takes (B, D)."""
 
 
 class MatchingModel(Protocol):

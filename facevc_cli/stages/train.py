@@ -15,10 +15,11 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.base import Family, TrainingRequest
-from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint
+from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate
 from facevc_cli.families.presets import find_preset_family, load_config
 from facevc_cli.families.run_training import RunOptions, run_training
 from facevc_cli.training.run_folder import hash_tables
+from facevc_cli.training.weights import WEIGHTS
 
 STAGE = "train"
 FEATURES, FACES, VOICES = "extract-features", "extract-face", "extract-spkemb"  # the stages that make the stores
@@ -32,6 +33,7 @@ class TrainStageConfig:
     init: Path | None = None  # a pretraining run or checkpoint; None: a preset that begins anew
     output: Path
     pairs: Path | None = None  # table: utterance or speaker, face
+    content: Path | None = None  # a run or checkpoint that hears content, for families that ask one; None: the bundled
     preset: str | None = None  # None: the preset of the pretraining
     config_file: Path | None = None
     overrides: tuple[str, ...] = ()
@@ -52,6 +54,7 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
     tally = Tally(reporter)
     with ExitStack() as opened:
         stores = _open_stores(stage, opened)
+        files = {} if stage.content is None else {"content": locate(stage.content) / WEIGHTS}
         request = TrainingRequest(
             config=config,
             seed=stage.seed,
@@ -62,9 +65,10 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
             sampling_weights=stage.sampling_weights,
             init=pretrained,
             init_path=stage.init,
+            files=files,
         )
         hashes = {name: store.attributes["settings_hash"] for name, store in stores.items()}
-        hashes |= hash_tables(weights=stage.sampling_weights, pairs=stage.pairs)
+        hashes |= hash_tables(weights=stage.sampling_weights, pairs=stage.pairs, **files)
         options = RunOptions(
             stage=STAGE,
             output=stage.output,

@@ -34,6 +34,7 @@ from facevc_cli.corpus.crops import Batch
 from facevc_cli.training.average import WeightAverage
 from facevc_cli.training.config import RunConfig
 from facevc_cli.training.run_folder import RunDirectory
+from facevc_cli.training.samples import DrawsSamples, write_samples
 from facevc_cli.training.task import Checkpoints, Figures, Task
 from facevc_cli.training.weights import METRICS, TRAINING, WEIGHTS, load_weights, read_tensors
 
@@ -107,6 +108,7 @@ class Loop:
                 self._log(meter)
             if (step + 1) % self.run.validate_every == 0 or step + 1 == last:
                 self._validate()
+            self._draw_samples_if_due(step + 1)
             stopping = self.accelerator.num_processes == 1 and stop_requested()
             if (step + 1) % self.run.checkpoint_every == 0 or step + 1 == last or stopping:
                 self._save("last")
@@ -171,6 +173,14 @@ class Loop:
             self.progress.best_loss = totals["loss"]
             if self.run.keep_best:
                 self._save("best")
+
+    def _draw_samples_if_due(self, step: int) -> None:
+        task = self.task
+        if not isinstance(task, DrawsSamples) or not self.accelerator.is_main_process:
+            return
+        if task.samples_every and step % task.samples_every == 0:
+            with self._use_average():
+                write_samples(self.folder.path, step, task.draw_samples())
 
     def _save(self, name: str) -> None:
         # Figures are checked less often than weights are saved, and an update can break weights after a finite loss.

@@ -172,7 +172,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 def _drop_free_settings(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Removes settings that a resumed run may change: how often it reports, and the settings of later stages."""
-    free = {"log_every", "checkpoint_every", "workers", "validate_every", "validation_batches"}
+    free = {"log_every", "checkpoint_every", "workers", "validate_every", "validation_batches", "samples_every"}
     free |= {"conversion"}  # weights do not depend on it
     if resolved.get("stage") == "pretrain":
         free |= {"train"}

@@ -5,7 +5,7 @@ It inverts the mel and finds the phases by Griffin-Lim.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import fold
+from torch.nn.functional import fold, pad
 
 from facevc_cli.dsp.mel import MEL_DEFINITIONS, make_mel_filters
 from facevc_cli.vocoders import Vocoder
@@ -27,7 +27,9 @@ class GriffinLim(Vocoder):
         filters = torch.from_numpy(make_mel_filters(self.definition))  # (n_mels, 1 + n_fft / 2)
         self.register_buffer("filters", filters)
         self.register_buffer("inverse", torch.linalg.pinv(filters))
-        self.register_buffer("window", torch.hann_window(self.definition.win_samples))
+        silent = self.definition.n_fft - self.definition.win_samples  # a shorter window lies in the middle
+        window = pad(torch.hann_window(self.definition.win_samples), (silent // 2, silent - silent // 2))
+        self.register_buffer("window", window)
         self.freeze()
 
     def synthesise(self, log_mel: Tensor, start_frame: int) -> Tensor:
@@ -59,9 +61,7 @@ class GriffinLim(Vocoder):
 
     def analyse(self, wav: Tensor) -> Tensor:
         d = self.definition
-        return torch.stft(
-            wav, d.n_fft, d.hop_samples, d.win_samples, window=self.window, center=False, return_complex=True
-        )
+        return torch.stft(wav, d.n_fft, d.hop_samples, window=self.window, center=False, return_complex=True)
 
     def add_overlapping(self, spectrum: Tensor) -> Tensor:
         """(bins, T) -> ((T - 1) * hop + n_fft,): the least-squares inverse.

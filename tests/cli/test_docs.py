@@ -29,6 +29,7 @@ from facevc_cli import __version__
 from facevc_cli.cli.app import app
 from facevc_cli.families.cmpc.config import Config as MatcherConfig
 from facevc_cli.families.fvmvc.config import Config
+from facevc_cli.families.xfavot.config import Config as StyleConfig
 from facevc_cli.files.image import save_image
 from facevc_cli.files.inputs import SpeakerRule
 from facevc_cli.files.tables import write_table
@@ -270,7 +271,7 @@ def test_an_incomplete_line_is_found():
 
 def setting_exists(name: str) -> bool:
     """Whether model.slots and the like are settings."""
-    return any(has_setting(config, name) for config in (Config(), MatcherConfig()))
+    return any(has_setting(config, name) for config in (Config(), MatcherConfig(), StyleConfig()))
 
 
 def has_setting(kind: object, name: str) -> bool:

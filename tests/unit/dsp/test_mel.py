@@ -94,6 +94,7 @@ def test_frontend_is_told_in_full_and_checked():
         frontend = Frontend.standard(name)
         assert Frontend.from_settings(frontend.as_settings(), "store") == frontend
     assert (Frontend.standard("fvmvc").peak, Frontend.standard("hifigan").peak) == (None, 0.9)
+    assert Frontend.standard("xfavot").peak == 0.9
     other = {**frontend.as_settings(), "definition": {**frontend.as_settings()["definition"], "fmax_hz": 7000.0}}
     with pytest.raises(FaceVCError, match="does not compute"):
         Frontend.from_settings(other, "store")

@@ -184,7 +184,7 @@ def test_other_settings_and_damaged_stores_are_refused(wavs, tmp_path):
     with pytest.raises(FaceVCError, match=r"other settings \(definition, mel, peak.*--overwrite"):
         extract(wavs, tmp_path / "f.h5", mel="hifigan")
     assert extract(wavs, tmp_path / "f.h5", mel="hifigan", overwrite=True, limit=1).done == 1
-    with pytest.raises(FaceVCError, match="expected one of fvmvc, hifigan"):
+    with pytest.raises(FaceVCError, match="expected one of fvmvc, hifigan, xfavot"):
         extract(wavs, tmp_path / "f.h5", mel="other")
     whole = (tmp_path / "f.h5").read_bytes()
     (tmp_path / "f.h5").write_bytes(whole[: len(whole) // 2])

@@ -35,7 +35,7 @@ def test_installation():
     assert (found["facevc"], found["packages"]["numpy"]) == (__version__, np.__version__)
     assert found["device"].split(":")[0] in ("cpu", "cuda", "mps")
     assert found["found"].keys() == {package.distribution for package in OPTIONAL}
-    assert found["presets"] == ["cmpc", "cmpc-resnet", "fvmvc", "starter", "toy"]
+    assert found["presets"] == ["cmpc", "cmpc-resnet", "fvmvc", "starter", "toy", "xfavot", "xfavot-64"]
 
 
 def test_installation_without_the_optional_packages(monkeypatch):

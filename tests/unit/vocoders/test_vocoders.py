@@ -360,7 +360,7 @@ def copy_distance(vocoder: Vocoder, seconds: float) -> float:
     return float(np.abs(again - mel)[loud].mean()) * (np.log(10) if definition.log == "log10" else 1)
 
 
-@pytest.mark.parametrize("mel", ["fvmvc", "hifigan"])
+@pytest.mark.parametrize("mel", list(MEL_DEFINITIONS))
 def test_griffin_lim_gives_the_mel_back(mel: str) -> None:
     vocoder = load_vocoder("griffin-lim", mel)
     assert copy_distance(vocoder, 0.6) < 0.25

@@ -80,7 +80,7 @@ WRONG = [
     ("train.optimiser.schedule", "3", "schedule 3: expected one of milestones, cosine."),
     ("pretrain.reconstruction", "l2", "reconstruction 'l2': expected one of mse_l1, l1_delta."),
     ("train.init_memory", "kmean", "init_memory 'kmean': expected one of random, kmeans. Did you mean 'kmeans'?"),
-    ("model.mel", "hifi", "mel 'hifi': expected one of fvmvc, hifigan. Did you mean 'hifigan'?"),
+    ("model.mel", "hifi", "mel 'hifi': expected one of fvmvc, hifigan, xfavot. Did you mean 'hifigan'?"),
     ("model.pitch", "null", "pitch None: expected one of normalised, comb."),
     (
         "model.speaker_encoder",
@@ -136,7 +136,7 @@ def test_every_weight_and_every_literal_is_checked():
 
 
 def test_unknown_preset_and_unusable_files(tmp_path):
-    with pytest.raises(FaceVCError, match="expected one of cmpc, fvmvc, starter, toy"):
+    with pytest.raises(FaceVCError, match="expected one of cmpc, fvmvc, starter, toy, xfavot, xfavot-64"):
         load_config("../toy")
     with pytest.raises(FaceVCError, match="cannot be read"):
         load_config("toy", tmp_path / "absent.yaml")
