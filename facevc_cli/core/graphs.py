@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,12 +54,17 @@ def resample_frames_at(x: Tensor, count: Tensor, frames: Tensor) -> Tensor:
     """(B, count, dim) -> (B, frames, dim) as `resample_frames` does, with both counts as tensors, so it can be
     traced.
     """
-    place = (torch.arange(frames) + 0.5).double() * (count.double() / frames.double()) - 0.5
+    place = (make_range(frames) + 0.5).double() * (count.double() / frames.double()) - 0.5
     place = torch.minimum(place.clamp(min=0), (count - 1).double())
     low = place.floor()
     share, lower = (place - low).float()[:, None], low.long()
     upper = torch.minimum(lower + 1, count - 1)
     return torch.lerp(x[:, lower], x[:, upper], share)
+
+
+def make_range(count: Tensor) -> Tensor:
+    """The numbers from 0 to count - 1, whose count stays variable when traced."""
+    return torch.arange(cast(Any, count))
 
 
 def count_axis(x: Tensor, axis: int) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facevc_cli.core.graphs import count_axis
+from facevc_cli.core.graphs import count_axis, make_range
 from facevc_cli.export.sound_graphs import make_spectrum_kernel
 from facevc_cli.provenance.watermark import (
     BAND_HZ,
@@ -48,7 +48,7 @@ class MarkGraph(nn.Module):
     def forward(self, wav: Tensor, start_sample: Tensor) -> Tensor:
         hop, size, count = self.hop_samples, self.size, count_axis(wav, 0)
         spectra = F.conv1d(F.pad(wav, (size, 2 * size))[None, None], self.kernel, stride=hop)  # (1, 2 bins, frames)
-        first = start_sample + torch.arange(count_axis(spectra, 2)) * hop - size
+        first = start_sample + make_range(count_axis(spectra, 2)) * hop - size
         slot = torch.floor((first.double() + size / 2) / self.rate / (HOP_S * HOPS_A_SLOT)).long()
         gains = self.gains[torch.remainder(slot, SLOTS)].T[None]
         made = F.conv_transpose1d(spectra * torch.cat([gains, gains], 1), self.inverse, stride=hop)[0, 0]

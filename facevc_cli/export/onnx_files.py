@@ -110,7 +110,7 @@ def _trace(graph: Graph, path: Path) -> None:
         for name, shape in {**graph.inputs, **graph.outputs}.items()
     }
     # the exporter that traces needs the package onnx alone; before torch 2.5 it was the only one
-    tracing = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    tracing: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of numbers that are constants here, such as the size of a window
         torch.onnx.export(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facevc_cli.core.graphs import count_axis
+from facevc_cli.core.graphs import count_axis, make_range
 from facevc_cli.dsp.mel import MelDefinition, make_mel_filters
 from facevc_cli.dsp.pitch import F0_CEIL_HZ, F0_FLOOR_HZ
 from facevc_cli.voices import dvector
@@ -106,7 +106,7 @@ class PitchGraph(nn.Module):
         count = torch.div(count_axis(wav, 0), self.hop, rounding_mode="floor") + 1 - self.shift
         slow = F.conv1d(F.pad(wav, (self.reach, self.reach))[None, None], self.low_pass, stride=self.factor)[0, 0]
         slow = F.pad(slow, (self.samples // 2, self.samples))
-        middle = torch.round(torch.arange(count).double() * (self.hop / self.factor)).long()
+        middle = torch.round(make_range(count).double() * (self.hop / self.factor)).long()
         frames = slow[middle[:, None] + torch.arange(self.samples)]
         frames = frames - frames.mean(1, keepdim=True)
         real, imaginary = (frames @ self.kernel).chunk(2, 1)
@@ -162,7 +162,7 @@ class VoiceGraph(nn.Module):
         samples = torch.where(
             count < shortest, count * torch.div(shortest + count - 1, count, rounding_mode="floor"), count
         )
-        repeated = heard[torch.remainder(torch.arange(samples), count)]
+        repeated = heard[torch.remainder(make_range(samples), count)]
         levelled = repeated * (0.9 / repeated.abs().max().clamp(min=0.05))
         frames = torch.div(samples, d.hop_samples, rounding_mode="floor") + 1
         windows = torch.div(frames - window + step, step, rounding_mode="floor").clamp(min=0) + 1
@@ -170,7 +170,7 @@ class VoiceGraph(nn.Module):
         windows = windows - ((covered < dvector.LEAST_COVERAGE) & (windows > 1)).long()
         padded = F.pad(levelled, (d.n_fft // 2, shortest + d.n_fft))
         mel = (self.filters @ measure_power(padded, self.kernel, d.hop_samples)).T
-        pieces = mel[(torch.arange(windows) * step)[:, None] + torch.arange(window)]
+        pieces = mel[(make_range(windows) * step)[:, None] + torch.arange(window)]
         mean = self.encoder(pieces).mean(0, keepdim=True)
         return cast(_EmbedsVoices, self.model).embed_voice(F.normalize(mean, dim=1))
 

@@ -3,19 +3,19 @@
 They use the weights of the model itself. Tests and every export compare them with the model.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facevc_cli.core.graphs import Graph, Shape, count_axis, draw_log_mel, resample_frames_at
+from facevc_cli.core.graphs import Graph, Shape, count_axis, draw_log_mel, make_range, resample_frames_at
 from facevc_cli.families.fvmvc.content_encoder import VQContentEncoder
 from facevc_cli.families.fvmvc.convolutional_decoder import VOICE_GAIN, ConvolutionalDecoder
 from facevc_cli.families.fvmvc.decoder import RecurrentDecoder
 from facevc_cli.families.fvmvc.distilled_content import DistilledContentEncoder
-from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, make_sinusoids, scale_log_mel
+from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, WhisperLayer, make_sinusoids, scale_log_mel
 
 if TYPE_CHECKING:
     from facevc_cli.families.fvmvc.model import FaceVC
@@ -66,14 +66,14 @@ class WindowedContent(nn.Module):
         most = window + 2 * context
         further = torch.div(total - window - context + window - 1, window, rounding_mode="floor")
         last = torch.where(total <= most, torch.zeros_like(total), further)  # index of the last window
-        index = torch.arange(last + 1)
+        index = make_range(last + 1)
         start = (index * window - context).clamp(min=0)
         end = torch.where(index == last, total, index * window + window + context)
-        place = start[:, None] + torch.arange(torch.minimum(total, torch.full_like(total, most)))  # (windows, frames)
+        place = start[:, None] + make_range(torch.minimum(total, torch.full_like(total, most)))  # (windows, frames)
         inside = (place < end[:, None]).float()
         pieces = whisper_mel[torch.minimum(place, total - 1)] * inside[..., None]
         hidden = self._encode(content.encoder, pieces, inside)
-        kept = torch.arange(torch.div(total, 2, rounding_mode="floor"))  # of the hidden frames of the whole
+        kept = make_range(torch.div(total, 2, rounding_mode="floor"))  # of the hidden frames of the whole
         where = torch.minimum(torch.div(kept, window // 2, rounding_mode="floor"), last)
         whole = hidden[where, kept - torch.div(start, 2, rounding_mode="floor")[where]][None]
         half = torch.div(count + 1, 2, rounding_mode="floor")
@@ -85,7 +85,7 @@ class WindowedContent(nn.Module):
         x = F.gelu(encoder.conv2(x)).transpose(1, 2)
         x = x + self.positions[: count_axis(x, 1)]
         hides = ((1 - inside[:, ::2]) * MASKED)[:, None, None]  # (N, 1, 1, T / 2)
-        for layer in encoder.layers:
+        for layer in cast(Iterable[WhisperLayer], encoder.layers):
             query, key, value = layer.query_key_value(layer.attention_norm(x)).chunk(3, -1)
             query, key, value = (part.unflatten(-1, (layer.heads, -1)).transpose(1, 2) for part in (query, key, value))
             shares = (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2) + hides).softmax(-1)
@@ -142,7 +142,7 @@ def _decode_convolutional(
 def _decode_recurrent(
     decoder: RecurrentDecoder, content: Tensor, pitch: Tensor, voice: Tensor, recording: Tensor | None
 ) -> Tensor:
-    z = content[:, torch.div(torch.arange(count_axis(pitch, 1)), 2, rounding_mode="floor")]
+    z = content[:, torch.div(make_range(count_axis(pitch, 1)), 2, rounding_mode="floor")]
     voices = voice[:, None] + torch.zeros_like(pitch[..., :1])
     hidden, _ = decoder.lstm_in(torch.cat([z, pitch, voices], -1))
     hidden, _ = decoder.lstm_out(decoder.convolve(hidden))
@@ -178,7 +178,7 @@ def _make_content_graph(model: "FaceVC") -> Graph:
         found = model.content_encoder(model.normalise(log_mel).transpose(1, 2))
         return (found.z, found.z_before) if normalises else found.z
 
-    facts = {"frames_per_content_frame": 2, "normalised_over_time": normalises}
+    facts: dict[str, Any] = {"frames_per_content_frame": 2, "normalised_over_time": normalises}
     if normalises:
         facts |= {"window_s": c.content_encoder.window_s, "window_context_s": c.content_encoder.context_s}
     return Graph(
