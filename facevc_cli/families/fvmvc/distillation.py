@@ -34,7 +34,7 @@ class Distillation:
     def __init__(self, request: TrainingRequest):
         if request.features is None or request.init is None:
             raise UsageError("distill needs a store of extract-features, and --init with the model that is to stream.")
-        self.request, self.run = request, request.config.distill
+        self.request, self.finished, self.run = request, request.init, request.config.distill
         if not request.config.model.stream_encoder.width:
             raise UsageError(
                 "model.stream_encoder.width is 0, so there is no causal content encoder to train. Pass --set "
@@ -64,8 +64,7 @@ class Distillation:
             )
 
     def make_task(self, resume: bool) -> "DistillTask":
-        config, found = self.request.config, self.request.init
-        assert found is not None  # checked in the constructor
+        config, found = self.request.config, self.finished
         model = build_model(config.model, "the settings")
         known = {k: v for k, v in found.model.state_dict().items() if not k.startswith(STUDENT)}
         wrong = model.load_state_dict(known, strict=False)
