@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 NOTHING = np.zeros(0, np.float32)
 SMOOTHED = 4  # frames more than are used, whose F0 is smoothed with the rest
 LOWEST_RATE, HIGHEST_RATE = 8000, 192000
+REPEATED_FRAMES = 6
 LEAST_PEAK = 0.05  # as of a recording (dsp/frontend.py)
 
 
@@ -152,8 +153,7 @@ class StreamingConverter:
             self._mels = mels[: -len(f0)][-s.vocoder_frames :] if s.vocoder_frames else mels[:0]
         unspoken = torch.cat([self._mels, mels[-len(f0) :]])
         with self._measure("vocoder"):
-            first = self._features.frames - len(unspoken)
-            wav = self.converter.vocoder(unspoken, first).float().cpu().numpy()[len(self._mels) * self._hop :]
+            wav = self._vocode(unspoken)[len(self._mels) * self._hop :]
         with self._measure("sound"):
             finished = self._finish_sound(wav, spoken_frames * self._hop, gain, switched)
         self._mels = torch.cat([self._mels, mels[-len(f0) :][:spoken_frames]])[-s.vocoder_frames :]
@@ -223,6 +223,14 @@ class StreamingConverter:
         recent = self._pitch.list_recent()
         lf0 = (recent - source.pitch.mean) / max(source.pitch.std, 0.01)
         return self.converter.choose_pitch(replace(source, lf0=torch.from_numpy(lf0)[None]), self._voice.target)
+
+    def _vocode(self, mels: Tensor) -> np.ndarray:
+        """Log-mel (T, n_mels) -> (T * hop,). The last frame is repeated, so that the vocoder hears no sudden end."""
+        vocoder = self.converter.vocoder
+        missing = max(0, (vocoder.context_frames or 0) - self.settings.lookahead_frames)
+        repeated = mels[-1:].expand(min(REPEATED_FRAMES, missing), -1)
+        wav = vocoder(torch.cat([mels, repeated]), self._features.frames - len(mels))
+        return wav[: len(mels) * self._hop].float().cpu().numpy()
 
     def _finish_sound(self, wav: np.ndarray, count: int, input_gain: float, switched: bool) -> np.ndarray:
         """Joins the first `count` samples to the last step's, makes them as loud as the speech, and marks them."""

@@ -70,7 +70,7 @@ def test_features_of_another_mel(starter_stores: Stores, toy_run: Path, tmp_path
 
 def test_another_model_than_the_pretraining(toy_stores: Stores, toy_run: Path, tmp_path: Path):
     for overrides, stage in [(("model.decoder.channels=8",), {}), ((), {"preset": "starter"})]:
-        free = "slots, temperature, face_dim, face_contrast"
+        free = "slots, temperature, face_dim, face_contrast, stream_encoder"
         with pytest.raises(FaceVCError, match=rf"pretrained with another model.*{free}, or pretrain again"):
             train(toy_stores, toy_run, tmp_path / "run", *overrides, **stage)
 
