@@ -184,8 +184,7 @@ class Converter:
         given = torch.from_numpy(np.asarray(embedding, dtype=np.float32)).to(self.device)
         recalled, address = self.model.recall_face(given[None], temperature)
         settings = None if reads_pictures(self.model) else self.checkpoint.embedders.get("face")
-        face = read_fused(settings, embedding)
-        return follow_face(self.model, Target(recalled, None, address), face)
+        return follow_face(self.model, Target(recalled, None, address), read_fused(settings, embedding))
 
     @torch.inference_mode()
     def target_from_voice(self, voice: Recording) -> Target:
@@ -344,14 +343,11 @@ class Converter:
         """Finds the face in a picture: its box, crop and embedding. FaceVCError if there is none."""
         analyser = self._load_face_analyser()
         with self._time_step("face"), name_in_errors(face):
-            if isinstance(face, np.ndarray):
-                image = face
-            else:
-                from facevc_cli.files.image import load_image
+            from facevc_cli.files.image import load_image
 
-                image = load_image(face)
-            face_settings = self.checkpoint.embedders.get("face", {})
-            return read_picture(self.model, face_settings, image, analyser.analyse(image), self.device)
+            image = face if isinstance(face, np.ndarray) else load_image(face)
+            settings, seen = self.checkpoint.embedders.get("face", {}), analyser.analyse(image)
+            return read_picture(self.model, settings, image, seen, self.device)
 
     def prepare_faces(self) -> None:
         """Loads the face networks now. FaceVCError if the checkpoint has none, or its embedder is not installed."""

@@ -9,6 +9,7 @@ from facevc_cli.core.errors import FaceVCError
 
 BORDER_POINTS = 8  # corners and middles of the four sides
 LEAST_AREA = 0.15  # a triangle that keeps less of its area counts as flipped
+OUTSIDE = 0.25  # a pixel of a thin triangle's edge may lie outside it; far outside it would show another place
 DAMPING = 0.7  # of the motion near a flipped triangle, in each round
 ROUNDS = 24
 
@@ -55,6 +56,7 @@ def rasterise(points: np.ndarray, triangles: np.ndarray, height: int, width: int
     found = np.maximum(triangle, 0)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     two = maps[found, :, 0] * x[..., None] + maps[found, :, 1] * y[..., None] + maps[found, :, 2]
+    two = two.clip(-OUTSIDE, 1 + OUTSIDE)
     weights = np.concatenate([two, 1 - two.sum(-1, keepdims=True)], -1)
     return Raster(triangle, weights, np.asarray(triangles))
 
