@@ -49,7 +49,9 @@ class LogMelGraph(nn.Module):
         super().__init__()
         self.definition = d = definition
         self.side = d.n_fft // 2 if d.centred else (d.n_fft - d.hop_samples) // 2
-        self.register_buffer("kernel", make_spectrum_kernel(d.n_fft, torch.hann_window(d.win_samples)))
+        left = (d.n_fft - d.win_samples) // 2
+        window = F.pad(torch.hann_window(d.win_samples), (left, d.n_fft - d.win_samples - left))
+        self.register_buffer("kernel", make_spectrum_kernel(d.n_fft, window))
         self.register_buffer("filters", torch.from_numpy(make_mel_filters(d)))
         self.kernel: Tensor
         self.filters: Tensor

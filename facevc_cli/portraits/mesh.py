@@ -18,12 +18,13 @@ ROUNDS = 24
 class Raster:
     """Where each pixel of a picture lies in a mesh.
 
-    triangle: (H, W) int32, -1 outside. weights: (H, W, 3) float32, barycentric. triangles: (t, 3).
+    triangle: (H, W) int32, -1 outside. weights: (H, W, 3) float32, barycentric. triangles: (t, 3). points: (m, 2).
     """
 
     triangle: np.ndarray
     weights: np.ndarray
     triangles: np.ndarray
+    points: np.ndarray
 
 
 def add_border(points: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -56,9 +57,8 @@ def rasterise(points: np.ndarray, triangles: np.ndarray, height: int, width: int
     found = np.maximum(triangle, 0)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     two = maps[found, :, 0] * x[..., None] + maps[found, :, 1] * y[..., None] + maps[found, :, 2]
-    two = two.clip(-OUTSIDE, 1 + OUTSIDE)
     weights = np.concatenate([two, 1 - two.sum(-1, keepdims=True)], -1)
-    return Raster(triangle, weights, np.asarray(triangles))
+    return Raster(triangle, weights, np.asarray(triangles), points.astype(np.float32))
 
 
 def find_sources(raster: Raster, source_points: np.ndarray) -> np.ndarray:
@@ -66,13 +66,11 @@ def find_sources(raster: Raster, source_points: np.ndarray) -> np.ndarray:
 
     Pixels outside the mesh keep their own place.
     """
-    corners = source_points.astype(np.float32)[raster.triangles][np.maximum(raster.triangle, 0)]
-    found = np.einsum("hwk,hwkc->hwc", raster.weights, corners)
-    outside = raster.triangle < 0
-    if outside.any():
-        y, x = np.nonzero(outside)
-        found[outside] = np.stack([x, y], -1)
-    return found
+    motion = (source_points.astype(np.float32) - raster.points)[raster.triangles][np.maximum(raster.triangle, 0)]
+    motion[raster.triangle < 0] = 0
+    moved = np.einsum("hwk,hwkc->hwc", raster.weights.clip(-OUTSIDE, 1 + OUTSIDE), motion)
+    y, x = np.mgrid[: moved.shape[0], : moved.shape[1]]
+    return np.asarray(np.stack([x, y], -1) + moved, np.float32)
 
 
 def sample_bilinear(picture: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ COMMANDS = [
     "sample",
     "nearest",
     "serve",
+    "export",
     "benchmark",
     "evaluate",
     "verify",
@@ -41,7 +42,7 @@ COMMANDS = [
 MAKERS = {"convert", "speak", "benchmark"}
 # What ARCHITECTURE calls the same names everywhere: option -> commands that must have it
 SHARED = {
-    "--out": set(COMMANDS) - {"info", "serve", "nearest", "verify"},
+    "--out": set(COMMANDS) - {"info", "serve", "nearest", "verify", "export"},
     "--json": set(COMMANDS),
     "--debug": set(COMMANDS),
     "--quiet": set(COMMANDS) - {"info"},

@@ -95,7 +95,7 @@ def test_from_a_voice_to_faces_that_answer(tmp_path):
         tab.click("#imagine")
         tab.wait_for_selector(".toast-body.error :text('There is no voice yet')")
         tab.click("#imagine-example-0")
-        tab.wait_for_selector("#imagine-heard :text('6.0 s of sound')")
+        tab.wait_for_selector("#imagine-heard :text('6.2 s of sound')")
         tab.click("#imagine")
         tab.wait_for_selector("#imagine-told :text('Heard: a woman')")
         assert "not the speaker's" in tab.inner_text("#imagine-told")

@@ -342,8 +342,9 @@ def test_a_microphone_is_heard_in_another_voice(page, tmp_path):
         tab.wait_for_selector("#live-told :text('Ended.')")
         wait_until(lambda: live.count == 0)
         tab.click("#live-start")
+        wait_until(lambda: live.count == 1)
         tab.wait_for_function("window.facevcLive?.blocks > 20")
-        assert live.count == 1 and tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         tab.close()  # a page that is left
         wait_until(lambda: live.count == 0)
         assert [text for text in said if "Content Security" in text or "WebSocket" in text] == []

@@ -307,7 +307,7 @@ def test_from_typing_to_audible_result(tab, page, tmp_path):
 @pytest.mark.slow
 def test_examples_fill_the_fields_of_both_tabs(tab, page):
     tab.click("#example-1")
-    tab.wait_for_selector("#heard :text('6.0 s of sound')")
+    tab.wait_for_selector("#heard :text('6.2 s of sound')")
     tab.wait_for_selector("#reading :text('Read as a masculine voice')")
     tab.click("#convert")
     tab.wait_for_selector("#told :text('6.0 s of synthetic speech')")

@@ -138,6 +138,7 @@ WRONG["extract-face"] |= {
     "--on-many": ("all",),
     "--every": ("0",),
     "--max-frames": ("0",),
+    "--store-crops": ("63", "257"),
     "--device": ("gpu",),
 }
 WRONG["extract-spkemb"] |= {"--device": ("gpu", "cuda:99")}
@@ -169,6 +170,7 @@ FREE = {
     "--config",
     "--encoder-init",
     "--init",
+    "--content",
     "--aligned",
     "--sampling-weights",
     "--association",

@@ -22,9 +22,9 @@ from facevc_cli.families.xfavot.roles import SERVES, Head, Service, find_corpus
 from facevc_cli.families.xfavot.translations import Guide
 from facevc_cli.files.names import normalise_name
 from facevc_cli.files.tables import read_table
-from facevc_cli.manifest.contract import parse_gender
+from facevc_cli.manifest.contract import FEMALE, MALE, parse_gender
 
-GENDER_NUMBERS = {"male": 0, "female": 1}
+GENDER_NUMBERS = {MALE: 0, FEMALE: 1}
 CROP = "crop"  # the frames of a store of faces that hold pictures
 
 

@@ -50,7 +50,7 @@ def test_the_pitch_of_speech_is_near_worlds(name):
     found = PitchGraph(frontend.definition)(torch.from_numpy(wav)).numpy()
     both = (found > 0) & (expected > 0)
     cents = np.abs(1200 * np.log2(found[both] / expected[both]))
-    assert both.sum() > 0.75 * (expected > 0).sum() and ((found > 0) & (expected == 0)).mean() < 0.1
+    assert both.sum() > 0.75 * (expected > 0).sum() and ((found > 0) & (expected == 0)).mean() < 0.15
     assert np.median(cents) < 12 and (cents > 200).mean() < 0.05
 
 

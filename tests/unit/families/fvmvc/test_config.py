@@ -136,7 +136,7 @@ def test_every_weight_and_every_literal_is_checked():
 
 
 def test_unknown_preset_and_unusable_files(tmp_path):
-    with pytest.raises(FaceVCError, match="expected one of cmpc, fvmvc, starter, toy, xfavot, xfavot-64"):
+    with pytest.raises(FaceVCError, match="expected one of cmpc, cmpc-resnet, fvmvc, starter, toy, xfavot, xfavot-64"):
         load_config("../toy")
     with pytest.raises(FaceVCError, match="cannot be read"):
         load_config("toy", tmp_path / "absent.yaml")

@@ -58,7 +58,7 @@ def test_unknown_presets_and_settings(toy_stores: Stores, tmp_path: Path):
     ]:
         with pytest.raises(FaceVCError, match=message):
             pretrain(toy_stores, tmp_path, "toy", *overrides)
-    with pytest.raises(FaceVCError, match=r"--preset 'papers': expected one of cmpc, fvmvc, starter, toy, xfavot"):
+    with pytest.raises(FaceVCError, match=r"--preset 'papers': expected one of cmpc, cmpc-resnet, fvmvc, starter"):
         load_config("papers")
     with pytest.raises(FaceVCError, match=r"nowhere.yaml: cannot be read"):
         pretrain(toy_stores, tmp_path, config_file=tmp_path / "nowhere.yaml")

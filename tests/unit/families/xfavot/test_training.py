@@ -343,7 +343,8 @@ def test_the_result_is_a_model_that_converts(stores, tmp_path):
     assert summary.next_command.startswith("facevc convert SOURCE.wav --face FACE.jpg")
     loaded = load_checkpoint(tmp_path / "run")
     model = loaded.model
-    assert loaded.frontend == Frontend.standard("xfavot") and loaded.embedders == {"face": {"embedder": "none"}}
+    assert loaded.frontend == Frontend.standard("xfavot")
+    assert loaded.embedders == {"face": {"embedder": "none"}, "voice": loaded.frontend.as_settings()}
     assert len(model.mapping.branches) == 5 and float(model.mel_mean[0]) == -3
     mel, log_f0 = torch.randn(1, 80, 83), torch.randn(1, 83)
     with torch.no_grad():
