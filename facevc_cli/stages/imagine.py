@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from facevc_cli.conversion.traits import TraitRule
+from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -67,6 +68,8 @@ def run(config: ImagineConfig, reporter: Reporter = SILENT) -> Summary:
         return _list_planned(config, planned, tally)
     work = _Work(config, rule, tally)
     waiting = [(voice, work.select_waiting(voice)) for voice in planned]
+    if any(numbers for _, numbers in waiting):
+        resolve_device(config.device)
     reporter.begin(sum(len(voice.portraits) for voice in planned), "pictures", STAGE)
     try:
         for voice, numbers in waiting:

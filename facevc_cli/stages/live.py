@@ -70,8 +70,8 @@ class LiveConfig:
         """UsageError if options do not go together or a value is wrong."""
         check_targets(self.faces, self.voices, self.voice_options)
         GateSettings.parse(self.gate)
-        if self.step_frames is not None:
-            StreamSettings(step_frames=self.step_frames)
+        if self.step_frames is not None and (self.step_frames < 2 or self.step_frames % 2):
+            raise UsageError(f"--step {self.step_frames}: expected an even number of frames from 2 on.")
         if self.seconds is not None and not self.seconds > 0:
             raise UsageError(f"--seconds {self.seconds:g}: expected a number above 0.")
         if self.temperature is not None and not self.temperature > 0:

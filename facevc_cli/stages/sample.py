@@ -91,6 +91,8 @@ def run(config: SampleConfig, reporter: Reporter = SILENT) -> Summary:
     sources, texts = _find_sources(config)
     work = _Work(config, tally)
     waiting = [(pair, work.is_done(pair)) for pair in pairs]
+    if not all(done for _, done in waiting):
+        work.load_model()  # before anything is written
     check_writable(config.output)
     reporter.begin(len(pairs), "pairs", STAGE)
     try:
@@ -135,7 +137,12 @@ class _Work:
 
     @cached_property
     def converter(self) -> Converter:
-        return Converter(self.config.checkpoint, "griffin-lim", self.config.device, reporter=self.tally.reporter)
+        vocoder = self.config.vocoder or "griffin-lim"  # it speaks later; a name that is wrong is told now
+        return Converter(self.config.checkpoint, vocoder, self.config.device, reporter=self.tally.reporter)
+
+    def load_model(self) -> None:
+        """Loads the model now. FaceVCError if it, or the vocoder, cannot be used."""
+        _ = self.drawer
 
     @cached_property
     def drawer(self) -> VoiceDrawer:
