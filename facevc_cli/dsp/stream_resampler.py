@@ -58,4 +58,4 @@ class StreamResampler:
         self._next = end
         used = end * self._down // self._up - self.lookahead_samples - self._first
         self._held, self._first = self._held[used:], self._first + used
-        return made.astype(np.float32)
+        return np.asarray(made, np.float32)

@@ -105,13 +105,13 @@ def test_from_a_voice_to_faces_that_answer(tmp_path):
         assert read_picture_mark(tmp_path / "sheet.png").made == "imagined"
         tab.get_by_label("Face 2").click()
         tab.click("#imagine-answer")
-        tab.wait_for_selector("#imagine-spoken :text('6.0 s of synthetic speech')")
+        tab.wait_for_selector("#imagine-spoken :text('6.2 s of synthetic speech')")
         address = tab.get_attribute("#imagine-result a[download='speech_woman__face-2.wav']", "href")
         with urllib.request.urlopen(address) as answer:
             import soundfile
 
             heard, rate = soundfile.read(io.BytesIO(answer.read()))
-        assert len(heard) / rate == pytest.approx(6.0, abs=0.1) and detect(heard, rate).marked
+        assert len(heard) / rate == pytest.approx(6.2, abs=0.1) and detect(heard, rate).marked
         assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         tab.set_viewport_size({"width": 1200, "height": 1500})
         tab.screenshot(path=str(tmp_path / "imagine.png"))

@@ -310,7 +310,7 @@ def test_examples_fill_the_fields_of_both_tabs(tab, page):
     tab.wait_for_selector("#heard :text('6.2 s of sound')")
     tab.wait_for_selector("#reading :text('Read as a masculine voice')")
     tab.click("#convert")
-    tab.wait_for_selector("#told :text('6.0 s of synthetic speech')")
+    tab.wait_for_selector("#told :text('6.2 s of synthetic speech')")
     tab.get_by_role("tab", name="Speak").click()
     tab.click("#speak-example-0")
     tab.wait_for_selector("#speak-reading :text('Read as a feminine voice')")
