@@ -41,7 +41,7 @@ class PlainReader(TraitReader):
     """Register: the first number. Age: 20 and 40 times the second. Voices of an age read half of it, plus 20."""
 
     def __init__(self):
-        super().__init__(torch.zeros(2, 2), torch.zeros(2), (0.5, 20.0))
+        super().__init__(torch.zeros(2, 2), torch.zeros(2), (0.5, 20.0), 1.0)
 
     def read_all(self, dvectors):
         return torch.stack([dvectors[:, 0], 20 + 40 * dvectors[:, 1]], 1)
