@@ -15,8 +15,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from facevc_cli import Converter
-from facevc_cli.conversion.voice_reading import DOUBTFUL_BELOW, MIDDLE
+from facevc_cli.conversion.voice_reading import DOUBTFUL_BELOW
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.voices.traits import MIDDLE
 
 BETWEEN_HZ = 160.0
 Z = 1.96
