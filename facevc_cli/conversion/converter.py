@@ -23,14 +23,14 @@ from facevc_cli.conversion.card import CARD_SUFFIX, VoiceCard, load_card
 from facevc_cli.conversion.decoding import decode_voices, describe_recording
 from facevc_cli.conversion.pictures import read_picture, reads_pictures
 from facevc_cli.conversion.pitch_level import choose_pitch, find_log_f0
-from facevc_cli.conversion.recordings import Recording, load_recording, name_in_errors, place_in_silence
+from facevc_cli.conversion.recordings import Recording, load_recording, place_in_silence
 from facevc_cli.conversion.speech import Source, SpeechFeatures
 from facevc_cli.conversion.traits import TraitRule, follow_face, steer_target
 from facevc_cli.conversion.transfer.bands import BandStatistics
 from facevc_cli.conversion.voice import Target
 from facevc_cli.conversion.voice_reading import VoiceReading, read_target
 from facevc_cli.core.devices import resolve_device
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, name_in_errors
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.dsp.level import match_loudness, measure_rms
 from facevc_cli.dsp.pitch import AUTO_PITCH, PitchRule, PitchStatistics, normalise_log_f0

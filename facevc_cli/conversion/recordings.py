@@ -1,7 +1,5 @@
 """Loads recordings from files or arrays, and puts results back at their place in time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +10,6 @@ from facevc_cli.dsp.downmix import mix_array
 from facevc_cli.files.audio import load_audio, resample
 
 Recording = Path | str | tuple[np.ndarray, int]  # a file, or (wav (n,) or (n, channels), rate in Hz)
-
-
-@contextmanager
-def name_in_errors(given: object) -> Iterator[None]:
-    """Adds the file's name to errors of code that sees only arrays."""
-    try:
-        yield
-    except FaceVCError as error:
-        if isinstance(given, str | Path) and str(given) not in str(error):
-            raise type(error)(f"{given}: {error}") from error
-        raise
 
 
 def load_recording(recording: Recording, to_rate: int) -> np.ndarray:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from facevc_cli.conversion.recordings import name_in_errors
 from facevc_cli.conversion.voice_reading import DOUBTFUL_BELOW, is_feminine
+from facevc_cli.core.errors import name_in_errors
 from facevc_cli.files.audio import load_audio
 from facevc_cli.voices.dvector import VOICE_RATE
 from facevc_cli.voices.traits import load_trait_reader

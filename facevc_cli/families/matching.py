@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facevc_cli.core.devices import resolve_device
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, name_in_errors
 from facevc_cli.families.base import Capability, MatchingModel, MemoryModel
 from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint
 from facevc_cli.families.reading import FaceReader, VoiceReader
@@ -57,10 +57,8 @@ class Matcher:
         """Reads the face in a picture: its embedding (face_dim,), or its crop. FaceVCError if there is none."""
         if self._faces is None:
             self.prepare_faces()
-        try:
+        with name_in_errors(picture):
             return self.face_reader.read(cast("FaceAnalyser", self._faces), picture)
-        except FaceVCError as error:
-            raise _name(picture, error) from error
 
     def read_voice(self, recording: Path) -> np.ndarray:
         """Reads the voice in a recording: its d-vector (256,), or parts of its log-mel.
@@ -69,10 +67,8 @@ class Matcher:
         """
         if self._voices is None:
             self._voices = self.voice_reader.load(str(self.device) if self.device.type == "cuda" else "cpu")
-        try:
+        with name_in_errors(recording):
             return self.voice_reader.read(self._voices, recording)
-        except FaceVCError as error:
-            raise _name(recording, error) from error
 
     def prepare_faces(self) -> None:
         """Loads the face networks now. FaceVCError if the model's face embedder is not installed."""
@@ -120,8 +116,3 @@ def check_matching(checkpoint: Checkpoint) -> None:
             f"this checkpoint (of {checkpoint.stage}) was never trained on faces, so it places none. Choose one of "
             "'facevc train'."
         )
-
-
-def _name(path: Path, error: FaceVCError) -> FaceVCError:
-    """Returns the error with the file's name."""
-    return error if str(path) in str(error) else type(error)(f"{path}: {error}")

@@ -17,9 +17,9 @@ import numpy as np
 
 from facevc_cli.conversion.card import CARD_SUFFIX
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.recordings import Recording, load_recording, name_in_errors
+from facevc_cli.conversion.recordings import Recording, load_recording
 from facevc_cli.conversion.sketch import sketch_voice
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, name_in_errors
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.faces.analyser import NoFaceError
 from facevc_cli.families.checkpoint import find_bundled_matcher, find_checkpoint_family

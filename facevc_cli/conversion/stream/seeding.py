@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from facevc_cli.conversion.decoding import decode_voices
-from facevc_cli.conversion.recordings import Recording, load_recording, name_in_errors
+from facevc_cli.conversion.recordings import Recording, load_recording
 from facevc_cli.conversion.speech import Source
 from facevc_cli.conversion.stream.content import open_content
 from facevc_cli.conversion.stream.statistics import Seed, SeedStatistics
 from facevc_cli.conversion.voice import Target
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, name_in_errors
 from facevc_cli.dsp.pitch import PitchStatistics, normalise_log_f0
 
 if TYPE_CHECKING:
