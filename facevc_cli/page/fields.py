@@ -11,6 +11,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.page import views
 from facevc_cli.page.examples import copy_example
 from facevc_cli.page.people import Card, Person, Photo
+from facevc_cli.page.session import Speech
 from facevc_cli.page.studio import Studio
 from facevc_cli.page.tabs.tab import ALONE, KEPT_S, RAW, make_toast, read_page_id
 from facevc_cli.page.uploads import Upload
@@ -32,6 +33,43 @@ class VoiceSliders:
     register: Any
     age: Any
     told: Any
+
+
+@dataclass(frozen=True)
+class RecordingField:
+    """sound: where a recording comes from; heard: what was found in it."""
+
+    sound: Any
+    heard: Any
+
+
+def add_recording_field(label: str, sound_id: str, heard_id: str) -> RecordingField:
+    """Adds the field of a recording: a file, or the microphone."""
+    import gradio as gr
+
+    sound = gr.Audio(
+        label=label,
+        sources=["upload", "microphone"],
+        type="filepath",
+        buttons=["download"],
+        interactive=True,
+        elem_id=sound_id,
+    )
+    return RecordingField(sound, gr.HTML(elem_id=heard_id))
+
+
+def watch_recording(field: RecordingField, hear: Callable[[str, Upload], Speech | None]) -> None:
+    """Reads each recording as soon as it is there, and says how long it is, or what is wrong with it."""
+    import gradio as gr
+
+    def tell(upload: Upload, request: gr.Request) -> str:
+        try:
+            speech = hear(read_page_id(request), upload)
+        except FaceVCError as error:
+            return views.render_failure(str(error))
+        return views.render_note(f"{speech.seconds:.1f} s of sound.") if speech else ""
+
+    field.sound.change(tell, field.sound, field.heard, **RAW)
 
 
 def add_person_field(who: int, label: str) -> PersonField:

@@ -9,10 +9,12 @@ from facevc_cli.page import views
 from facevc_cli.page.fields import (
     add_examples,
     add_person_field,
+    add_recording_field,
     add_result,
     add_voice_sliders,
     render_made,
     watch_person,
+    watch_recording,
 )
 from facevc_cli.page.studio import FIRST, MIXED, SECOND
 from facevc_cli.page.tabs.tab import (
@@ -20,13 +22,11 @@ from facevc_cli.page.tabs.tab import (
     AT_ONCE,
     DOWNLOAD,
     NOTICE,
-    RAW,
     PageContext,
     make_toast,
     read_page_id,
     register_tab,
 )
-from facevc_cli.page.uploads import Upload
 
 SEMITONES = 12
 EXAMPLES = {  # speech, and photos
@@ -43,13 +43,6 @@ def build(context: PageContext) -> None:
     import gradio as gr
 
     studio = context.studio
-
-    def hear(upload: Upload, request: gr.Request) -> str:
-        try:
-            speech = studio.hear(read_page_id(request), upload)
-        except FaceVCError as error:
-            return views.render_failure(str(error))
-        return views.render_note(f"{speech.seconds:.1f} s of sound.") if speech else ""
 
     def convert(
         percent: float, pitch: str, semitones: float, register: float, age: float, request: gr.Request
@@ -69,15 +62,7 @@ def build(context: PageContext) -> None:
 
     with gr.Row():
         with gr.Column():
-            speech = gr.Audio(
-                label="1. Speech",
-                sources=["upload", "microphone"],
-                type="filepath",
-                buttons=["download"],
-                interactive=True,
-                elem_id="speech",
-            )
-            heard = gr.HTML(elem_id="heard")
+            speech = add_recording_field("1. Speech", "speech", "heard")
         with gr.Column():
             first = add_person_field(FIRST, "2. Face: photos or a voice card")
         with gr.Column():
@@ -87,7 +72,7 @@ def build(context: PageContext) -> None:
         studio,
         "example",
         EXAMPLES,
-        [speech, first.files],
+        [speech.sound, first.files],
         [first.camera, second.files, second.camera],
     )
     pitch = gr.Radio(list(PITCHES), value=next(iter(PITCHES)), label="Pitch", visible=studio.pitched, elem_id="pitch")
@@ -101,7 +86,7 @@ def build(context: PageContext) -> None:
     result = add_result()
     told = gr.HTML(views.render_note(f"Model: {context.model}."), elem_id="told")
 
-    speech.change(hear, speech, heard, **RAW)
+    watch_recording(speech, studio.hear)
     for who, field in ((FIRST, first), (SECOND, second)):
         watch_person(studio, who, field, sliders, MIXED, share)
     asked: list[Any] = [share, pitch, semitones, sliders.register, sliders.age]

@@ -5,10 +5,9 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.imagining.sheet import SENTENCE
 from facevc_cli.page import views
-from facevc_cli.page.fields import add_examples, add_result, render_made
+from facevc_cli.page.fields import add_examples, add_recording_field, add_result, render_made, watch_recording
 from facevc_cli.page.imagined_faces import MOST_FACES, DrawnFaces, ImaginedFaces
-from facevc_cli.page.tabs.tab import ALONE, KEPT_S, NOTICE, RAW, PageContext, make_toast, read_page_id, register_tab
-from facevc_cli.page.uploads import Upload
+from facevc_cli.page.tabs.tab import ALONE, KEPT_S, NOTICE, PageContext, make_toast, read_page_id, register_tab
 
 EXAMPLES = {"A woman's voice": (Path("speech_woman.flac"),), "A man's voice": (Path("speech_man.flac"),)}
 MOST_SEED = 2**31 - 1
@@ -20,13 +19,6 @@ def build(context: PageContext) -> None:
     import gradio as gr
 
     studio, faces = context.studio, ImaginedFaces(context.studio)
-
-    def hear(upload: Upload, request: gr.Request) -> str:
-        try:
-            voice = faces.hear(read_page_id(request), upload)
-        except FaceVCError as error:
-            return views.render_failure(str(error))
-        return views.render_note(f"{voice.seconds:.1f} s of sound.") if voice else ""
 
     def imagine(count: float, seed: float, request: gr.Request) -> tuple[str, str, object, int]:
         try:
@@ -46,15 +38,7 @@ def build(context: PageContext) -> None:
 
     with gr.Row():
         with gr.Column():
-            voice = gr.Audio(
-                label="1. A voice",
-                sources=["upload", "microphone"],
-                type="filepath",
-                buttons=["download"],
-                interactive=True,
-                elem_id="imagine-voice",
-            )
-            heard = gr.HTML(elem_id="imagine-heard")
+            voice = add_recording_field("1. A voice", "imagine-voice", "imagine-heard")
         with gr.Column():
             count = gr.Slider(1, MOST_FACES, 3, step=1, label="Number of faces", elem_id="imagine-count")
             seed = gr.State(0)
@@ -69,7 +53,7 @@ def build(context: PageContext) -> None:
         render=False,  # the examples are above it, and empty it
         elem_id="imagine-sheet",
     )
-    add_examples(studio, "imagine-example", EXAMPLES, [voice], [sheet])
+    add_examples(studio, "imagine-example", EXAMPLES, [voice.sound], [sheet])
     sheet.render()
     with gr.Row():
         chosen = gr.Radio([], label="2. Hear one say the same words", visible=False, elem_id="imagine-chosen")
@@ -78,7 +62,7 @@ def build(context: PageContext) -> None:
     spoken = gr.HTML(elem_id="imagine-spoken")
     gr.Markdown(NOTICE, elem_id="imagine-notice")
 
-    voice.change(hear, voice, heard, **RAW)
+    watch_recording(voice, faces.hear)
     press.click(imagine, [count, seed], [sheet, told, chosen, seed], show_progress_on=sheet, **ALONE)
     speak.click(answer, chosen, [result, spoken], show_progress_on=result, **ALONE)
 
