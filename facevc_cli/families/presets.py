@@ -4,6 +4,7 @@ Precedence: --set on the command line, then --config FILE, then --preset NAME, t
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,23 @@ def load_config(
     for override in overrides:
         _merge(tree, _parse_override(family, override))
     return read_config(family, tree, str(file) if file else f"preset {preset}")
+
+
+def load_later_config(
+    family: Family,
+    earlier: FamilyConfig,
+    training: str,
+    preset: str | None = None,
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Any:
+    """Returns the settings of a training that follows others: the model and the other trainings are the earlier ones'.
+
+    preset: its model replaces the earlier one's; None: the earlier preset. Errors as in `load_config`.
+    """
+    name = earlier.name if earlier.name in family.presets else next(iter(family.presets))
+    config = load_config(preset or name, file, overrides, None if preset else earlier)
+    return replace(config, **{other: getattr(earlier, other) for other in family.trainings if other != training})
 
 
 def read_config(family: Family, tree: Mapping[str, Any], where: str) -> Any:

@@ -1,6 +1,5 @@
 """`distill`: trains the causal content encoder of a finished model on a features store and a voices store."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.base import TrainingRequest
 from facevc_cli.families.checkpoint import load_checkpoint
-from facevc_cli.families.presets import load_config
+from facevc_cli.families.presets import load_later_config
 from facevc_cli.families.run_training import RunOptions, run_training
 from facevc_cli.training.run_folder import hash_tables
 
@@ -37,11 +36,8 @@ def run(stage: DistillStageConfig, reporter: Reporter = SILENT) -> Summary:
     """Starts or resumes the run in `output`. Its checkpoints convert files as the model did, and speech as it comes."""
     resolve_device(stage.device)  # reports a wrong value before files are read
     finished = load_checkpoint(stage.init)
-    family, found = finished.family, finished.config
-    name = found.name if found.name in family.presets else next(iter(family.presets))
-    config = load_config(name, stage.config_file, stage.overrides, found)
-    others = {training: getattr(found, training) for training in family.trainings if training != STAGE}
-    config = dataclasses.replace(config, **others)
+    family = finished.family
+    config = load_later_config(family, finished.config, STAGE, file=stage.config_file, overrides=stage.overrides)
     tally = Tally(reporter)
     with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
         request = TrainingRequest(

@@ -3,7 +3,6 @@
 It does so for a pretrained model, on features, faces and voices stores; or for a new model of a family that needs less.
 """
 
-import dataclasses
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
 from facevc_cli.families.base import Family, TrainingRequest
 from facevc_cli.families.checkpoint import Checkpoint, load_checkpoint, locate
-from facevc_cli.families.presets import find_preset_family, load_config
+from facevc_cli.families.presets import find_preset_family, load_config, load_later_config
 from facevc_cli.families.run_training import RunOptions, run_training
 from facevc_cli.training.run_folder import hash_tables
 from facevc_cli.training.weights import WEIGHTS
@@ -120,13 +119,10 @@ def _choose_model(stage: TrainStageConfig) -> tuple[Family, Any, Checkpoint | No
 
 def _join_settings(stage: TrainStageConfig, pretrained: Checkpoint) -> Any:
     """Joins the settings of the pretraining, with its model, and the settings of this training."""
-    family, found = pretrained.family, pretrained.config
-    name = found.name if found.name in family.presets else next(iter(family.presets))
+    family = pretrained.family
     if stage.preset and find_preset_family(stage.preset).name != family.name:
         raise UsageError(
             f"--preset {stage.preset}: expected a preset of {stage.init}'s model family, {family.name}: "
             f"{', '.join(family.presets)}."
         )
-    config = load_config(stage.preset or name, stage.config_file, stage.overrides, None if stage.preset else found)
-    others = {training: getattr(found, training) for training in family.trainings if training != STAGE}
-    return dataclasses.replace(config, **others)
+    return load_later_config(family, pretrained.config, STAGE, stage.preset, stage.config_file, stage.overrides)
