@@ -12,6 +12,7 @@ import numpy as np
 from facevc_cli.core.errors import FaceVCError
 
 FUSED_DIM = 162
+DLIB_DIM = 128  # of them, the first are those of dlib
 REGISTER_SCALE = 0.03  # per unit of the log odds
 AGE_SCALE = 0.01  # per year
 MIDDLE_AGE_YEARS = 40.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facevc_cli.faces.reading import DLIB_DIM
 from facevc_cli.imagining.face_set import FaceSet
-from facevc_cli.imagining.score import DLIB_DIM
 
 PARTS = 3  # of a mixture
 LEAD = (0.6, 0.2, 0.2)  # shares of a sample's first face and its two companions

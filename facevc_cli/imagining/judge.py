@@ -14,8 +14,7 @@ import numpy as np
 from facevc_cli.faces.analyser import FaceAnalyser
 from facevc_cli.faces.crops import cut_level, find_landmarks
 from facevc_cli.faces.embedders.fused import SMALL_CROP_PX, SMALL_PADDING, load_fused_network
-from facevc_cli.faces.reading import read_age
-from facevc_cli.imagining.score import DLIB_DIM
+from facevc_cli.faces.reading import DLIB_DIM, read_age
 
 FEMALE = 0  # place among gender-v1's logits
 MIDDLE = 0.5

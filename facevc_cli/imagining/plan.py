@@ -10,7 +10,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.hashes import hash_readable_file
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files, join_inside
-from facevc_cli.provenance.pictures import FORMATS
+from facevc_cli.provenance.pictures import FORMATS, is_picture_name
 
 VOICE_SUFFIXES = AUDIO_SUFFIXES | VIDEO_SUFFIXES | {CARD_SUFFIX}
 PICTURE_SUFFIX = ".png"
@@ -43,11 +43,6 @@ class PortraitSettings:
         """UsageError if a value is wrong."""
         if self.size_px is not None and not SMALLEST_PX <= self.size_px <= LARGEST_PX:
             raise UsageError(f"--size {self.size_px}: expected {SMALLEST_PX} to {LARGEST_PX} pixels.")
-
-
-def is_picture_name(output: Path) -> bool:
-    """Whether the output names one picture and not a folder."""
-    return output.suffix.lower() in FORMATS and not output.is_dir()
 
 
 def plan_portraits(

@@ -13,6 +13,7 @@ from typing import cast
 import numpy as np
 import torch
 
+from facevc_cli.faces.reading import DLIB_DIM
 from facevc_cli.families.base import Capability, MemoryModel
 from facevc_cli.families.matching import Matcher
 from facevc_cli.imagining.face_set import FaceSet
@@ -22,7 +23,6 @@ AGE_SPREAD_YEARS = 10.5  # deviation of speakers' ages from what is read in thei
 PITCH_SPREAD = 0.25  # of ln F0, between people of one register
 LEAST_CHANCE = 0.005  # no face is impossible: a label may be wrong
 MATCH_WEIGHT = 2.0  # per unit of the cosine
-DLIB_DIM = 128
 # numbers of the embedder fused that each embedder's model takes
 TAKEN: Mapping[str, slice] = MappingProxyType({"fused": slice(None), "dlib": slice(DLIB_DIM)})
 TERMS = ("register", "age", "pitch", "match")

@@ -1,16 +1,8 @@
 """`restyled.csv`, the table beside restyled photos."""
 
-import time
-from collections.abc import Mapping
-from pathlib import Path
-
-from facevc_cli.core.stopping import delay_interrupts
-from facevc_cli.files.locks import exclusive_lock
-from facevc_cli.files.tables import read_table, write_table
-from facevc_cli.manifest.contract import DONE
+from facevc_cli.manifest.picture_table import PictureTable
 
 RESTYLED = "restyled.csv"
-LOCK = ".restyled.lock"
 COLUMNS = (
     "picture",
     "status",
@@ -29,44 +21,9 @@ COLUMNS = (
     "reason",
 )
 NEEDED = ("picture", "status", "key")
-SAVING_SHARE = 0.05  # share of the time that may be spent on saving
 
 
-class RestyledTable:
-    """The rows of `restyled.csv` by the picture's name below the folder. Rows of earlier runs stay."""
+class RestyledTable(PictureTable):
+    """The rows of `restyled.csv`."""
 
-    def __init__(self, folder: Path | None):
-        """folder: None for one output file, which has no table."""
-        self.path = folder / RESTYLED if folder is not None else None
-        self.rows = self._read()
-        self._own: set[str] = set()
-        self._save_at = 0.0
-
-    def is_done(self, picture: str, key: str) -> bool:
-        """Whether a row says that the picture was finished with this key."""
-        row = self.rows.get(picture, {})
-        return row.get("status") == DONE and row.get("key") == key
-
-    def put(self, row: Mapping[str, str]) -> None:
-        """Adds a row, or replaces that of the same picture. Saves now and then."""
-        self.rows[row["picture"]] = dict(row)
-        self._own.add(row["picture"])
-        if time.monotonic() >= self._save_at:
-            self.save()
-
-    def save(self) -> None:
-        """Writes the table if there is something to write. Rows that another process wrote in the meantime stay."""
-        if self.path is None or not self._own:
-            return
-        started = time.monotonic()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with delay_interrupts(), exclusive_lock(self.path.parent / LOCK, str(self.path.parent), wait=True):
-            self.rows = {**self._read(), **{name: self.rows[name] for name in self._own}}
-            columns = dict.fromkeys([*COLUMNS, *(name for row in self.rows.values() for name in row)])
-            write_table(self.path, [self.rows[name] for name in sorted(self.rows)], list(columns))
-        self._save_at = time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
-
-    def _read(self) -> dict[str, dict[str, str]]:
-        if self.path is None or not self.path.is_file():
-            return {}
-        return {row["picture"]: row for row in read_table(self.path, NEEDED)}
+    file_name, columns, needed = RESTYLED, COLUMNS, NEEDED

@@ -9,10 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from facevc_cli.faces.reading import read_age, read_register
+from facevc_cli.faces.reading import DLIB_DIM, read_age, read_register
 from facevc_cli.portraits.composites import CompositeSet
 
-IDENTITY_DIM = 128  # dlib's numbers, the first of the descriptor
 NEAREST = 16  # composites of each register in a choice
 AGE_UNIT_YEARS = 9.0  # as unlike as LIKENESS_UNIT in the rest of the descriptor
 LIKENESS_UNIT = 0.2
@@ -34,7 +33,7 @@ class Likeness:
 
     def __init__(self, composites: CompositeSet):
         self._known = np.stack([np.ones(len(composites)), composites.registers, composites.ages / 10], 1)
-        identity = composites.descriptors[:, :IDENTITY_DIM]
+        identity = composites.descriptors[:, :DLIB_DIM]
         self._explained = np.linalg.lstsq(self._known, identity, rcond=None)[0]
         self.of_composites = identity - self._known @ self._explained
         read = read_age(composites.descriptors)
@@ -48,7 +47,7 @@ class Likeness:
         register = float(read_register(descriptor))
         age = float(np.clip(np.polyval(self._age_line, float(read_age(descriptor))), *self._ages))
         known = np.array([1.0, register, age / 10])
-        return Kind(register, age, descriptor[:IDENTITY_DIM] - known @ self._explained)
+        return Kind(register, age, descriptor[:DLIB_DIM] - known @ self._explained)
 
 
 @lru_cache(maxsize=2)

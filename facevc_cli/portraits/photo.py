@@ -9,8 +9,8 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.faces.analyser import FaceAnalyser
 from facevc_cli.faces.detection import turn_box, turn_image
 from facevc_cli.faces.landmarks import FaceLandmarks, LandmarkFinder
-from facevc_cli.faces.reading import FaceReading, read_face
-from facevc_cli.portraits.choice import IDENTITY_DIM, Kind, choose_weights, find_likeness
+from facevc_cli.faces.reading import DLIB_DIM, FaceReading, read_face
+from facevc_cli.portraits.choice import Kind, choose_weights, find_likeness
 from facevc_cli.portraits.composites import CompositeSet, load_composites
 from facevc_cli.portraits.restyling import restyle_photo
 
@@ -117,7 +117,7 @@ class Restyler:
         mine, wanted = (choose_weights(composites, kind) for kind in (own, aim.resolve(composites, own)))
         made = restyle_photo(face.picture, face.landmarks.points, composites, mine, wanted, strength)
         after, _ = self._analyser.embed(made.picture, face.box)
-        distance = float(np.linalg.norm(after[:IDENTITY_DIM] - face.descriptor[:IDENTITY_DIM]))
+        distance = float(np.linalg.norm(after[:DLIB_DIM] - face.descriptor[:DLIB_DIM]))
         picture = turn_image(made.picture, -face.turns % 4)
         return Restyled(picture, face.reading, read_face(after), distance, made.box)
 

@@ -104,6 +104,16 @@ def find_format(suffix: str) -> str:
     return FORMATS[suffix.lower()]
 
 
+def is_picture_name(output: Path) -> bool:
+    """Whether a command's output names one picture and not a folder."""
+    return output.suffix.lower() in FORMATS and not output.is_dir()
+
+
+def find_picture_folder(output: Path) -> Path:
+    """Returns the folder of a command's pictures: its output, or the parent of the one picture that it names."""
+    return output.parent if is_picture_name(output) else output
+
+
 def read_picture_mark(path: Path | str) -> PictureRecord | None:
     """Reads the mark of a picture. None if it has none of ours, or cannot be opened."""
     try:

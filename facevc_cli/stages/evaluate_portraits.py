@@ -34,10 +34,11 @@ from facevc_cli.evaluation.portraits.figures import (
 )
 from facevc_cli.evaluation.portraits.table import DrawnPortrait, join_people, read_portraits
 from facevc_cli.faces.analyser import make_settings
+from facevc_cli.faces.reading import DLIB_DIM
 from facevc_cli.families.reading import FaceReader, VoiceReader
 from facevc_cli.files.atomic import write_text
 from facevc_cli.files.tables import write_table
-from facevc_cli.imagining.score import DLIB_DIM, TAKEN
+from facevc_cli.imagining.score import TAKEN
 
 IMAGINED, SHUFFLED, REAL = "imagined", "shuffled", "real faces"
 ROUND_TRIP, VARIETY = "round trip", "variety"

@@ -22,7 +22,6 @@ from facevc_cli.imagining.own_faces import rank_faces, read_own_faces
 from facevc_cli.imagining.plan import (
     ImaginedVoice,
     PortraitSettings,
-    is_picture_name,
     make_portrait_key,
     plan_portraits,
 )
@@ -31,7 +30,7 @@ from facevc_cli.imagining.voice import VoiceDescription
 from facevc_cli.manifest.contract import DONE, FAILED
 from facevc_cli.manifest.portraits import PortraitTable
 from facevc_cli.portraits.composites import load_composites
-from facevc_cli.provenance.pictures import PictureRecord, shorten_hash
+from facevc_cli.provenance.pictures import PictureRecord, find_picture_folder, is_picture_name, shorten_hash
 
 STAGE = "imagine"
 RANKING = "__ranking.csv"
@@ -87,9 +86,8 @@ class _Work:
 
     def __init__(self, config: ImagineConfig, rule: TraitRule, tally: Tally):
         self.config, self.rule, self.tally = config, rule, tally
-        single = is_picture_name(config.output)
-        self.folder = config.output.parent if single else config.output
-        self.table = PortraitTable(None if single else config.output)
+        self.folder = find_picture_folder(config.output)
+        self.table = PortraitTable(None if is_picture_name(config.output) else config.output)
         self.composites = load_composites()
         self.model = locate(config.checkpoint if config.checkpoint is not None else find_bundled_matcher())
         self.hashes = (read_weights_hash(self.model), self.composites.sha256)
@@ -188,7 +186,7 @@ class _Work:
 
 
 def _list_planned(config: ImagineConfig, planned: Sequence[ImaginedVoice], tally: Tally) -> Summary:
-    folder = config.output.parent if is_picture_name(config.output) else config.output
+    folder = find_picture_folder(config.output)
     pairs = [(voice.path, folder / name) for voice in planned for name in voice.portraits]
     return tally.summarise(config.output, planned=[{"voice": str(v), "portrait": str(p)} for v, p in pairs])
 

@@ -10,7 +10,7 @@ import torch
 
 from facevc_cli.conversion.traits import TraitRule
 from facevc_cli.core.choices import OnMany
-from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.errors import FaceVCError, UsageError, name_in_errors
 from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.atomic import check_writable
@@ -24,9 +24,10 @@ from facevc_cli.manifest.restyled import RestyledTable
 from facevc_cli.portraits.composites import load_composites
 from facevc_cli.portraits.photo import Aim, Restyled, Restyler
 from facevc_cli.provenance.pictures import (
-    FORMATS,
     PictureRecord,
     find_format,
+    find_picture_folder,
+    is_picture_name,
     read_picture_mark,
     save_marked_picture,
     shorten_hash,
@@ -89,17 +90,20 @@ def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
     """
     rule = config.check()
     planned = plan_pictures(config, reporter)
-    tally, folder = Tally(reporter), _find_folder(config)
+    tally, folder = Tally(reporter), find_picture_folder(config.output)
     if config.dry_run:
         pairs = [{"photo": str(one.path), "picture": str(folder / one.name)} for one in planned]
         return tally.summarise(config.output, planned=pairs)
-    table = RestyledTable(None if _is_picture(config.output) else config.output)
+    table = RestyledTable(None if is_picture_name(config.output) else config.output)
     composites = load_composites()
-    keys = {one: make_key(config, composites.sha256, one.path) for one in planned}
-    waiting = [one for one in planned if _is_waiting(one, keys[one], folder, table, config.overwrite)]
+    guide = config.face or config.voice
+    guide_sha256 = hash_file(guide) if guide else ""
+    photos = {one: hash_file(one.path) for one in planned}
+    keys = {one: make_key(config, composites.sha256, photos[one], guide_sha256) for one in planned}
+    waiting = {one for one in planned if _is_waiting(one, keys[one], folder, table, config.overwrite)}
     reporter.begin(len(planned), "photos", STAGE)
     restyler = Restyler(composites, config.on_many)
-    aim, about = (_find_aim(config, rule, restyler)) if waiting else (Aim(), {})
+    aim, about = _find_aim(config, rule, restyler) if waiting else (Aim(), {})
     if waiting:
         check_writable(folder)
     try:
@@ -110,14 +114,14 @@ def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
                 continue
             columns = {**_name_photo(one, folder, about), "key": keys[one]}
             try:
-                with report_memory_errors(str(one.path)):
-                    made = _restyle(config, one, restyler, aim, folder / one.name, keys[one])
+                record = _make_record(config, keys[one], composites.sha256, photos[one], guide_sha256)
+                with report_memory_errors(str(one.path)), name_in_errors(one.path):
+                    made = _restyle(config, one, restyler, aim, folder / one.name, record)
                 columns |= {"status": DONE, **_describe(made)}
                 tally.complete(one.id)
             except FaceVCError as error:
-                reason = str(error) if str(one.path) in str(error) else f"{one.path}: {error}"
-                columns |= {"status": FAILED, "reason": reason}
-                tally.fail(one.id, reason)
+                columns |= {"status": FAILED, "reason": str(error)}
+                tally.fail(one.id, str(error))
                 if config.fail_fast:
                     raise
             finally:
@@ -132,7 +136,7 @@ def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
 def plan_pictures(config: RestyleConfig, reporter: Reporter) -> list[PlannedPhoto]:
     """Finds the photos, and names their pictures. UsageError if one picture is asked for and there are more photos."""
     found = find_files(config.photos, IMAGE_SUFFIXES, reporter)[: config.limit]
-    if _is_picture(config.output):
+    if is_picture_name(config.output):
         if len(found) > 1:
             raise UsageError(f"--out {config.output}: expected a folder for {len(found)} photos, found a file's name.")
         return [PlannedPhoto(found[0][0], found[0][1], config.output.name)]
@@ -146,21 +150,18 @@ def _choose_suffix(photo: Path) -> str:
     return suffix if suffix in KEPT_SUFFIXES else ".png"
 
 
-def make_key(config: RestyleConfig, composites_sha256: str, photo: Path) -> str:
-    """Returns the hash of everything that decides a picture."""
-    target = config.face or config.voice
+def make_key(config: RestyleConfig, composites_sha256: str, photo_sha256: str, guide_sha256: str) -> str:
+    """Returns the hash of everything that decides a picture. guide_sha256: of the face or voice; empty: none."""
     kind = "face" if config.face else "voice" if config.voice else ""
-    parts = [ENGINE, composites_sha256, hash_file(photo), kind, hash_file(target) if target else ""]
+    parts = [ENGINE, composites_sha256, photo_sha256, kind, guide_sha256]
     parts += [*TraitRule.parse(config.register, config.age).settings, f"{config.strength:g}", config.on_many]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def read_voice_aim(recording: Path) -> Aim:
     """Reads register and age in a voice. FaceVCError if it is silent or cannot be read."""
-    try:
+    with name_in_errors(recording):
         dvector = VoiceEmbedder().embed(load_audio(recording, VOICE_RATE)[0])
-    except FaceVCError as error:
-        raise error if str(recording) in str(error) else FaceVCError(f"{recording}: {error}") from error
     heard = load_trait_reader().read(torch.from_numpy(dvector))
     odds = VOICE_SLOPE * (heard.register - 0.5)
     return Aim(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), heard.age_years)
@@ -172,10 +173,8 @@ def _find_aim(config: RestyleConfig, rule: TraitRule, restyler: Restyler) -> tup
     if config.voice is not None:
         aim = read_voice_aim(config.voice)
     elif config.face is not None:
-        try:
+        with name_in_errors(config.face):
             aim = Aim(descriptor=restyler.describe(load_image(config.face)))
-        except FaceVCError as error:
-            raise error if str(config.face) in str(error) else FaceVCError(f"{config.face}: {error}") from error
     aim = Aim(
         rule.register if rule.register is not None else aim.register,
         rule.age_years if rule.age_years is not None else aim.age_years,
@@ -190,23 +189,30 @@ def _find_aim(config: RestyleConfig, rule: TraitRule, restyler: Restyler) -> tup
     }
 
 
-def _restyle(config: RestyleConfig, one: PlannedPhoto, restyler: Restyler, aim: Aim, path: Path, key: str) -> Restyled:
-    face = restyler.find_face(load_image(one.path))
-    made = restyler.restyle(face, aim, config.strength)
-    target = config.face or config.voice
-    hashes = () if target is None else (shorten_hash(hash_file(target)),)
+def _make_record(
+    config: RestyleConfig, key: str, composites_sha256: str, photo_sha256: str, guide_sha256: str
+) -> PictureRecord:
+    guides = (shorten_hash(guide_sha256),)
     settings = [f"strength {config.strength:g}", *TraitRule.parse(config.register, config.age).settings]
-    record = PictureRecord(
+    return PictureRecord(
         made="restyled",
         key=key,
         model="composites",
-        model_sha256=shorten_hash(restyler.composites.sha256),
-        photo_sha256=shorten_hash(hash_file(one.path)),
-        face_sha256=hashes if config.face else (),
-        voice_sha256=hashes if config.voice else (),
+        model_sha256=shorten_hash(composites_sha256),
+        photo_sha256=shorten_hash(photo_sha256),
+        face_sha256=guides if config.face else (),
+        voice_sha256=guides if config.voice else (),
         settings=", ".join(settings),
     )
-    towards = f" towards {target.name}" if target else ""
+
+
+def _restyle(
+    config: RestyleConfig, one: PlannedPhoto, restyler: Restyler, aim: Aim, path: Path, record: PictureRecord
+) -> Restyled:
+    face = restyler.find_face(load_image(one.path))
+    made = restyler.restyle(face, aim, config.strength)
+    guide = config.face or config.voice
+    towards = f" towards {guide.name}" if guide else ""
     said = f"the face in {one.path.name} moved{towards} ({record.settings})"
     save_marked_picture(path, made.picture, record, said, icc_profile=read_colour_profile(one.path))
     return made
@@ -242,11 +248,3 @@ def _describe(made: Restyled) -> dict[str, str]:
         "distance": f"{made.distance:.3f}",
         "reason": "",
     }
-
-
-def _is_picture(output: Path) -> bool:
-    return output.suffix.lower() in FORMATS and not output.is_dir()
-
-
-def _find_folder(config: RestyleConfig) -> Path:
-    return config.output.parent if _is_picture(config.output) else config.output

@@ -5,8 +5,8 @@ from torch import nn
 
 from facevc_cli.faces.networks.faceres import POOLED_DIM, Faceres
 from facevc_cli.faces.networks.gender_v1 import HIDDEN_DIM, GenderV1
+from facevc_cli.faces.reading import DLIB_DIM
 
-DLIB_DIM = 128
 PROJECTION_DIM = 32
 
 
