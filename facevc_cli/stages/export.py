@@ -51,15 +51,15 @@ def run(config: ExportConfig, reporter: Reporter = SILENT) -> Summary:
     Graphs that the same model, vocoder and settings made before are kept. FaceVCError if a graph computes something
     else than facevc; then the folder is as it was.
     """
-    import onnx  # noqa: F401  # names the extra before any work is done
-    import onnxruntime  # noqa: F401
-
     if config.face is not None and config.voice is not None:
         raise UsageError("--face and --voice: give one of them, because an export holds one voice.")
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
     folder = Path(os.path.abspath(config.onnx))
     converter = Converter(config.checkpoint, config.vocoder, "cpu", on_many=config.on_many, reporter=reporter)
+    import onnx  # noqa: F401  # names the extra before any file is read or written
+    import onnxruntime  # noqa: F401
+
     made_from = _describe_inputs(converter, config.half)
     graphs = collect_graphs(converter)
     names = [graph.name for graph in graphs]

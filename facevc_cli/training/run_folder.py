@@ -7,7 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -178,7 +178,12 @@ def _drop_free_settings(resolved: Mapping[str, Any]) -> dict[str, Any]:
         free |= {"train"}
     if resolved.get("stage") in ("pretrain", "train"):
         free |= {"distill", "stream_encoder"}
-    return {k: _drop_free_settings(v) if isinstance(v, Mapping) else v for k, v in resolved.items() if k not in free}
+    return _drop_keys(resolved, free)
+
+
+def _drop_keys(tree: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
+    """Removes keys at all depths."""
+    return {k: _drop_keys(v, names) if isinstance(v, Mapping) else v for k, v in tree.items() if k not in names}
 
 
 def _list_differences(a: Any, b: Any, path: str = "") -> list[str]:

@@ -84,6 +84,17 @@ def test_pretraining_does_not_mind_what_training_will_be(tmp_path: Path):
     _open(tmp_path, "train.steps=9", stage="pretrain")
 
 
+@pytest.mark.parametrize("stage", ["pretrain", "train"])
+def test_a_run_of_before_there_was_a_content_encoder_for_streams_goes_on(tmp_path: Path, stage: str):
+    _open(tmp_path, stage=stage)
+    header = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    del header["model"]["stream_encoder"], header["distill"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(header))
+    _open(tmp_path, stage=stage)
+    with pytest.raises(FaceVCError, match=r"other settings .*model.slots"):
+        _open(tmp_path, "model.slots=3", stage=stage)
+
+
 def test_overwriting_begins_anew(tmp_path: Path):
     _open(tmp_path)
     (tmp_path / "checkpoints" / "best").mkdir(parents=True)
