@@ -20,6 +20,7 @@ from helpers.repository import RECIPES
 
 from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store
+from facevc_cli.files.tables import write_table
 
 MAKE_CLIPS = RECIPES / "toy" / "local" / "make_clips.py"
 NAMES = (
@@ -406,6 +407,29 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, s
     assert len(faces) == 4
     assert not faces & {Path(line).stem for line in (out / "faces.txt").read_text().splitlines()}
     assert [row["gender"] for row in table(out / "test" / "sources.csv")] == ["female", "female", "male", "male"]
+
+
+def test_ablations_differ_in_what_is_drawn_and_in_what_is_aligned(tmp_path: Path, stand_in: Path) -> None:
+    out, data = tmp_path / "out", tmp_path / "data"
+    out.mkdir()
+    data.mkdir()
+    write_table(out / "weights.csv", [{"utterance": name, "weight": "2"} for name in ("old", "new", "made")])
+    write_table(out / "aligned.csv", [{"utterance": "made", "text_id": "en00000"}])
+    write_table(data / "speech_more.csv", [{"utterance": "new", "path": "new.opus"}])
+    options = ("--data", data, "--out", out, "--steps", 3, "--stop-stage", 2)
+    run = run_recipe("starter", *options, path=stand_in, script="ablate.sh")
+    assert run.returncode == 0 and list_stages(run) == [1, 2], run.stderr
+    drawn = {
+        name: {row["utterance"] for row in table(out / "ablations" / f"{name}.csv") if float(row["weight"])}
+        for name in ("first", "more", "all")
+    }
+    assert drawn == {"first": {"old"}, "more": {"old", "new"}, "all": {"old", "new", "made"}}
+    assert commands_called(tmp_path / "log") == ["pretrain"] * 4
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert ["--aligned" in line for line in lines] == [False, False, False, True]
+    weights = [Path(line.split("--sampling-weights ")[1].split()[0]).stem for line in lines]
+    assert weights == ["first", "more", "all", "all"]
+    assert all("/assets/starter " in line and "pretrain.steps=3" in line for line in lines)
 
 
 def test_starter_holds_out_the_listed_faces_whatever_the_tables_order(tmp_path: Path, starter_data: Path) -> None:
