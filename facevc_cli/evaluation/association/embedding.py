@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from facevc_cli.core.progress import Tally
 from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.core.workers import Workers
 from facevc_cli.evaluation.cache import Cache
-from facevc_cli.faces.analyser import FaceAnalyser
 from facevc_cli.families.matching import Matcher
 from facevc_cli.families.reading import FaceReader, VoiceReader
 from facevc_cli.files.hashes import hash_file
-from facevc_cli.voices.dvector import VoiceEmbedder
+
+if TYPE_CHECKING:
+    from facevc_cli.faces.analyser import FaceAnalyser
+    from facevc_cli.voices.dvector import VoiceEmbedder
 
 FEW_FILES = 16  # up to this number, starting processes costs more than it saves
 
@@ -42,13 +45,13 @@ class _VoiceQuestion:
 
 
 @lru_cache(maxsize=2)
-def load_analyser(reader: FaceReader) -> FaceAnalyser:
+def load_analyser(reader: FaceReader) -> "FaceAnalyser":
     """Loads the networks that look at faces, once in each process."""
     return reader.load()
 
 
 @lru_cache(maxsize=2)
-def load_voice_embedder(reader: VoiceReader) -> VoiceEmbedder | None:
+def load_voice_embedder(reader: VoiceReader) -> "VoiceEmbedder | None":
     """Loads the network that hears voices, once in each process."""
     return reader.load()
 
