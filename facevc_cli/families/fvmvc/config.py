@@ -1,6 +1,6 @@
 """Settings of this family's model and trainings: frozen dataclasses. The defaults are the paper's values."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
@@ -49,8 +49,7 @@ class DecoderConfig:
     recurrent_dim: int = 1024  # recurrent
     postnet_channels: int = 512  # recurrent
     blocks: int = 8  # convolutional
-    voice_tokens: int = 0  # convolutional: number of tokens that the voice becomes and frames attend to; 0: none
-    recording_tokens: int = 0  # convolutional: number of further tokens from a recording of the voice
+    recording_tokens: int = 0  # convolutional: number of tokens that frames attend to, from a recording; 0: none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +167,7 @@ LIMITS: Mapping[str, Limits] = {
     **dict.fromkeys(("decay", "distilled_from", "degrade_recordings", "drop_recording"), _SHARE),
     "adversarial_from": (-1, 1),  # at -1 the ramp ends before the run begins
     **dict.fromkeys(("cpc_steps", "cpc_negatives"), _COUNT),
-    **dict.fromkeys(("voice_tokens", "recording_tokens"), (0, 1024)),
+    "recording_tokens": (0, 1024),
     "width": (0, 8192),
     "lookahead_frames": (0, 128),
     "cosine": (0, None),
@@ -196,17 +195,20 @@ class Config:
     distill: DistillConfig = field(default_factory=DistillConfig)
 
 
-REMOVED = ("verify_voice", "verify_crops", "back_conversion", "perturb_voice")  # terms of earlier pretrainings
+# settings of earlier versions, by where they stood
+REMOVED: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("pretrain",): ("verify_voice", "verify_crops", "back_conversion", "perturb_voice"),
+    ("model", "decoder"): ("voice_tokens",),
+}
 
 
 def upgrade_settings(tree: dict[str, Any]) -> dict[str, Any]:
     """Moves conversion settings from `model`, where earlier versions wrote them, to `conversion`.
 
-    Drops pretraining terms that no longer exist.
+    Drops settings that no longer exist.
     """
-    pretrain = tree.get("pretrain")
-    if isinstance(pretrain, Mapping):
-        tree = {**tree, "pretrain": {key: value for key, value in pretrain.items() if key not in REMOVED}}
+    for path, names in REMOVED.items():
+        tree = _drop_settings(tree, path, names)
     model = tree.get("model")
     moved = {field.name for field in fields(ConversionConfig)}
     if not isinstance(model, Mapping) or not moved & model.keys():
@@ -215,3 +217,11 @@ def upgrade_settings(tree: dict[str, Any]) -> dict[str, Any]:
     conversion = {key: value for key, value in model.items() if key in moved}
     already = tree.get("conversion", {})
     return {**tree, "model": kept, "conversion": {**already, **conversion} if isinstance(already, Mapping) else already}
+
+
+def _drop_settings(tree: dict[str, Any], path: Sequence[str], names: Collection[str]) -> dict[str, Any]:
+    """Returns a tree without some keys of the branch at `path`, if it has that branch."""
+    if not path:
+        return {key: value for key, value in tree.items() if key not in names}
+    branch = tree.get(path[0])
+    return {**tree, path[0]: _drop_settings(dict(branch), path[1:], names)} if isinstance(branch, Mapping) else tree

@@ -1,9 +1,8 @@
 """Convolutional decoder: ConvNeXt-like blocks. The voice scales and shifts their norms.
 
-With timbre tokens, as MeanVC 2 has them, each frame also asks the voice for what it needs: it attends to key-value
-tokens that are made from the voice embedding. So a vowel and a fricative of one voice get different answers. FVMVC's
-memory is the same read-out with one answer per utterance. A recording of the voice gives further tokens, because a
-voice embedding does not hold all that is heard in it.
+A recording of the voice gives timbre tokens, because a voice embedding does not hold all that is heard in it. Each
+frame attends to them, as in MeanVC 2. So a vowel and a fricative of one voice get different answers. FVMVC's memory is
+the same read-out with one answer per utterance. Tokens that were made from the voice embedding itself brought nothing.
 """
 
 from torch import Tensor, cat, full, nn, randn
@@ -41,18 +40,6 @@ class ConditionedBlock(nn.Module):
         y = self.norm(self.depthwise(x).transpose(1, 2))
         gain, shift = self.condition(condition)[:, None].chunk(2, -1)
         return x + (self.layer_scale * self.down(F.gelu(self.up(y * (1 + gain) + shift)))).transpose(1, 2)
-
-
-class TimbreTokens(nn.Module):
-    """Makes key-value tokens from a voice: (B, voice_dim) -> (B, count, TOKEN_DIM)."""
-
-    def __init__(self, count: int, voice_dim: int):
-        super().__init__()
-        self.own = nn.Parameter(randn(count, TOKEN_DIM))  # what a token is asked for, whatever the voice
-        self.made = nn.Linear(voice_dim, count * TOKEN_DIM)
-
-    def forward(self, voice: Tensor) -> Tensor:
-        return self.own + self.made(voice).unflatten(-1, self.own.shape)
 
 
 class RecordingTokens(nn.Module):
@@ -124,7 +111,6 @@ class ConvolutionalDecoder(nn.Module):
         n_mels: int = 80,
         channels: int = 256,
         blocks: int = 8,
-        voice_tokens: int = 0,
         recording_tokens: int = 0,
     ):
         super().__init__()
@@ -133,10 +119,8 @@ class ConvolutionalDecoder(nn.Module):
         self.input = nn.Conv1d(z_dim + pitch_dim, channels, END_KERNEL, padding=END_KERNEL // 2)
         dilations = [DILATIONS[i % 4] for i in range(blocks)]
         self.blocks = nn.ModuleList(ConditionedBlock(channels, dilation, speaker_dim) for dilation in dilations)
-        self.tokens = TimbreTokens(voice_tokens, speaker_dim) if voice_tokens else None
         # before every second block
-        with_tokens = voice_tokens + recording_tokens > 0
-        self.attentions = nn.ModuleList(TokenAttention(channels) for _ in range(0, blocks, 2) if with_tokens)
+        self.attentions = nn.ModuleList(TokenAttention(channels) for _ in range(0, blocks, 2) if recording_tokens)
         self.recording = RecordingTokens(recording_tokens, n_mels) if recording_tokens else None
         # normalises each frame alone, so the utterance's length has no effect
         self.output_norm = nn.LayerNorm(channels)
@@ -157,7 +141,7 @@ class ConvolutionalDecoder(nn.Module):
         """
         total = pitch.shape[1]
         z, condition = resample_frames(z, total), self.voice(VOICE_GAIN * speaker)
-        tokens = self.collect_tokens(condition, recording)
+        tokens = self.find_tokens(z.shape[0], recording)
         size = max(FRAMES_AT_ONCE, 4 * self.context_frames)
         parts = []
         for first, start, end in place_windows(total, size, self.context_frames):
@@ -168,12 +152,11 @@ class ConvolutionalDecoder(nn.Module):
         mel = parts[0] if len(parts) == 1 else cat(parts, 1)
         return mel, mel
 
-    def collect_tokens(self, condition: Tensor, recording: Tensor | None) -> Tensor | None:
-        """The tokens of the voice, then those of its recording: (B, count, TOKEN_DIM). None if the decoder has none."""
-        parts = [] if self.tokens is None else [self.tokens(condition)]
-        if self.recording is not None:
-            parts.append(self.recording.none.expand(len(condition), -1, -1) if recording is None else recording)
-        return cat(parts, 1) if parts else None
+    def find_tokens(self, count: int, recording: Tensor | None) -> Tensor | None:
+        """Returns the tokens of `count` voices' recordings, or those that stand for none. None if the decoder has none."""
+        if self.recording is None:
+            return None
+        return self.recording.none.expand(count, -1, -1) if recording is None else recording
 
     def decode_window(self, z: Tensor, pitch: Tensor, condition: Tensor, tokens: Tensor | None) -> Tensor:
         """z: (B, T, z_dim), pitch: (B, T, pitch_dim), condition: (B, speaker_dim) -> (B, T, n_mels)."""

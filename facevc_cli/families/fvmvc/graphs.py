@@ -136,7 +136,7 @@ def _decode_convolutional(
 ) -> Tensor:
     z = resample_frames_at(content, count_axis(content, 1), count_axis(pitch, 1))
     condition = decoder.voice(VOICE_GAIN * voice)
-    return decoder.decode_window(z, pitch, condition, decoder.collect_tokens(condition, recording))
+    return decoder.decode_window(z, pitch, condition, decoder.find_tokens(z.shape[0], recording))
 
 
 def _decode_recurrent(

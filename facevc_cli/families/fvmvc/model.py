@@ -298,9 +298,7 @@ def _build_recurrent(c: ModelConfig, pitch_dim: int) -> nn.Module:
 
 def _build_convolutional(c: ModelConfig, pitch_dim: int) -> nn.Module:
     d = c.decoder
-    return ConvolutionalDecoder(
-        c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.blocks, d.voice_tokens, d.recording_tokens
-    )
+    return ConvolutionalDecoder(c.z_dim, pitch_dim, c.voice_dim, c.n_mels, d.channels, d.blocks, d.recording_tokens)
 
 
 def _build_identity(c: ModelConfig) -> nn.Module:

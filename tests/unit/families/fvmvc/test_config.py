@@ -155,7 +155,10 @@ def test_a_configuration_cannot_be_changed():
         Config().model.slots = 3  # type: ignore[misc]
 
 
-def test_settings_of_removed_terms_are_dropped():
+def test_removed_settings_are_dropped():
+    decoder = {"blocks": 3, "voice_tokens": 0}
+    assert upgrade_settings({"model": {"decoder": decoder}}) == {"model": {"decoder": {"blocks": 3}}}
+    assert upgrade_settings({"model": {"decoder": None}}) == {"model": {"decoder": None}}
     tree = {"name": "starter", "pretrain": {"steps": 7, "verify_voice": 0.6, "perturb_voice": 0.8}}
     assert upgrade_settings(tree) == {"name": "starter", "pretrain": {"steps": 7}}
     assert upgrade_settings({"pretrain": None}) == {"pretrain": None}

@@ -10,7 +10,7 @@ from facevc_cli.families.base import Capability
 from facevc_cli.families.checkpoint import load_model
 from facevc_cli.families.fvmvc import model as models
 
-TOKENS = ("model.decoder.voice_tokens=3", "model.decoder.recording_tokens=4")
+TOKENS = ("model.decoder.recording_tokens=4",)
 MODELS = {"toy": ("toy", ()), "starter": ("starter", ()), "tokens": ("starter", TOKENS)}
 
 
