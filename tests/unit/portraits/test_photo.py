@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from helpers.pictures import noise
 from helpers.repository import ROOT
+from PIL import Image
 
-from facevc_cli.faces.analyser import NoFaceError
+from facevc_cli.faces.analyser import ManyFacesError, NoFaceError
 from facevc_cli.faces.landmarks import FaceLandmarks
 from facevc_cli.faces.reading import FUSED_DIM, pack
 from facevc_cli.files.image import load_image
@@ -38,6 +39,20 @@ def landmarks_of(face: PhotoFace, **changed: object) -> FaceLandmarks:
 def test_a_picture_without_a_face_is_refused(restyler):
     with pytest.raises(NoFaceError):
         restyler.find_face(noise(1))
+
+
+def test_of_several_faces_the_largest_is_restyled_or_all_are_refused(restyler, face):
+    """A woman, and beside her the same picture at 3/5 of the size."""
+    small = np.asarray(Image.fromarray(face.picture).resize([n * 3 // 5 for n in face.picture.shape[1::-1]]))
+    both = np.full((face.picture.shape[0], face.picture.shape[1] + small.shape[1], 3), 128, np.uint8)
+    both[:, : face.picture.shape[1]] = face.picture
+    both[: small.shape[0], face.picture.shape[1] :] = small
+    found = restyler.find_face(both)
+    assert found.faces == 2 and found.box[2] < face.picture.shape[1]
+    made = restyler.restyle(found, Aim(age_years=65.0)).picture
+    assert np.array_equal(made[:, -small.shape[1] // 2 :], both[:, -small.shape[1] // 2 :])
+    with pytest.raises(ManyFacesError):
+        Restyler(on_many="skip").find_face(both)
 
 
 def test_landmarks_that_are_not_believed_are_refused(face):
