@@ -11,7 +11,7 @@ import numpy as np
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Tally
 from facevc_cli.faces.detection import turn_box, turn_image
-from facevc_cli.faces.landmarks import LandmarkFinder, cut_turned
+from facevc_cli.faces.landmarks import FaceLandmarks, LandmarkFinder, cut_turned
 from facevc_cli.faces.reading import read_age, read_register
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import load_image
@@ -25,6 +25,7 @@ from facevc_cli.portraits.photo import UnfitPhotoError, check_photo
 from facevc_cli.portraits.restyling import fit_similarity
 
 GROUP = "own pictures"
+MOST_TURN_DEG = 18.0  # to a side, up or down: beyond, the edge of the mixed face gets folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,7 @@ def read_own_faces(files: Sequence[Path], judge: PictureJudge, tally: Tally, lik
         found = finder.find(upright, turn_box(seen.box, picture.shape[1], picture.shape[0], seen.turns))
         try:
             check_photo(found)
+            _check_pose(found)
             frames[len(used)] = cut_frame(upright, found.points, like)
         except UnfitPhotoError as error:
             tally.reporter.note(f"{file} is ranked, but not mixed: {error}")
@@ -84,6 +86,15 @@ def read_own_faces(files: Sequence[Path], judge: PictureJudge, tally: Tally, lik
     mixable = np.array(sorted(frames), int)
     pictures = _join(used, faces, frames, like) if frames else None
     return OwnFaces(tuple(used), faces, mixable, pictures)
+
+
+def _check_pose(found: FaceLandmarks) -> None:
+    turn_deg = max(abs(found.yaw_deg), abs(found.pitch_deg))
+    if turn_deg > MOST_TURN_DEG:
+        raise UnfitPhotoError(
+            f"expected a face that is turned to a side, up or down by at most {MOST_TURN_DEG:.0f} degrees, found "
+            f"{turn_deg:.0f}."
+        )
 
 
 def cut_frame(picture: np.ndarray, points: np.ndarray, like: CompositeSet) -> tuple[np.ndarray, np.ndarray]:

@@ -59,4 +59,5 @@ def replace_portraits(patch: pytest.MonkeyPatch) -> tuple[CompositeSet, FakeJudg
     patch.setattr("facevc_cli.imagining.imaginer.PictureJudge", lambda: judge)
     patch.setattr("facevc_cli.imagining.own_faces.LandmarkFinder", FakeFinder)
     patch.setattr("facevc_cli.imagining.own_faces.check_photo", check_plausible)
+    patch.setattr("facevc_cli.imagining.own_faces._check_pose", lambda found: None)
     return composites, judge

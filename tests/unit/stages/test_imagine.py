@@ -1,6 +1,8 @@
 """stages/imagine.py: what is refused, what is drawn, and that a rerun continues."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,9 +20,10 @@ from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.tables import read_table
 from facevc_cli.imagining.imaginer import Imaginer
-from facevc_cli.imagining.own_faces import cut_frame
+from facevc_cli.imagining.own_faces import _check_pose, cut_frame
 from facevc_cli.imagining.plan import PortraitSettings
 from facevc_cli.imagining.sheet import SENTENCE
+from facevc_cli.portraits.photo import UnfitPhotoError
 from facevc_cli.provenance.pictures import read_picture_mark
 from facevc_cli.stages.imagine import ImagineConfig, run
 
@@ -223,6 +226,12 @@ def test_a_face_is_cut_to_the_frame_of_the_composites():
     assert frame[5, 5].tolist() == [0, 0, 0] and frame[40, 40].tolist() == [90, 90, 90]
     edge = int(np.flatnonzero(frame[40, :, 0] > 45)[0])
     assert edge == 15  # (40 - 10) / 2
+
+
+def test_a_turned_face_is_not_mixed():
+    for yaw, pitch, usable in ((-17.0, 17.0, True), (19.0, 0.0, False), (0.0, -19.0, False)):
+        with nullcontext() if usable else pytest.raises(UnfitPhotoError, match="at most 18 degrees, found 19"):
+            _check_pose(SimpleNamespace(yaw_deg=yaw, pitch_deg=pitch))
 
 
 def test_if_no_face_is_seen_the_start_is_taken(inputs, model):
