@@ -30,6 +30,7 @@ def evaluate(
     grid: own.Grid = 8,
     listening_test: own.ListeningTest = None,
     listening_items: own.ListeningItems = 30,
+    question: own.Question = None,
     association: own.Association = None,
     portraits: own.Portraits = None,
     system: own.System = None,
@@ -55,13 +56,16 @@ def evaluate(
         facevc evaluate --association pairs.csv --system starter=runs/train --system cmpc=runs/cmpc -o report/
 
         facevc evaluate --portraits faces/ --association pairs.csv -o report/
+
+        facevc evaluate --portraits faces/ --listening-test test.html
     """
 
     def measure(reporter: Reporter) -> Summary:
         unused = {"MANIFEST": manifest, "--labels": labels, "--sources": sources, "--pattern": pattern}
         if portraits is not None:
+            study = (listening_test, listening_items, tuple(question or ()), tuple(answers or ()))
             return measure_portraits(
-                portraits, association, system or (), output, (seed, jobs, limit), unused, reporter
+                portraits, association, system or (), output, (seed, jobs, limit), study, unused, reporter
             )
         if association is not None:
             return measure_association(association, system or (), output, seed, jobs, unused, reporter)
@@ -93,6 +97,7 @@ def evaluate(
             grid=grid,
             listening_test=listening_test,
             listening_items=listening_items,
+            questions=tuple(question or ()),
             answers=tuple(answers or ()),
             metrics=tuple(metric or ()),
         )

@@ -29,6 +29,7 @@ def measure_portraits(
     systems: Sequence[str],
     output: Path | None,
     work: tuple[int, int, int | None],
+    study: tuple[Path | None, int, tuple[str, ...], tuple[Path, ...]],
     unused: Mapping[str, object],
     reporter: Reporter,
 ) -> Summary:
@@ -39,8 +40,19 @@ def measure_portraits(
         raise UsageError("--portraits takes one --system, the model that recalls voices. Leave the others out.")
     checkpoint = next((Path(text.rpartition("=")[2]) for text in systems), None)
     seed, jobs, limit = work
+    page, items, questions, answers = study
     config = PortraitsConfig(
-        table=table, pairs=pairs, checkpoint=checkpoint, output=output, seed=seed, jobs=jobs, limit=limit
+        table=table,
+        pairs=pairs,
+        checkpoint=checkpoint,
+        output=output,
+        seed=seed,
+        jobs=jobs,
+        limit=limit,
+        listening_test=page,
+        listening_items=items,
+        questions=questions,
+        answers=answers,
     )
     return run(config, reporter)
 

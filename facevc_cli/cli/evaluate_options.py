@@ -27,8 +27,12 @@ LANGUAGE = "The language of the sources, such as en. Default: recognised for eac
 MOS = "Predict MOS with DistillMOS, and with DNSMOS if it is installed."
 ANSWERS = "Answers to a listening test, for MOS and CPR. May be repeated."
 GRID = "At most this many sources and faces get players on the page."
-STUDY = "Write a page that asks listeners, for MOS and CPR."
-ITEMS = "Number of recordings to rate and of pairs to compare, over all systems."
+STUDY = "Write a page that asks listeners, for MOS and CPR; with --portraits it asks which face and which voice fit."
+ITEMS = "Number of questions of each kind, over all systems."
+QUESTION = (
+    "What the page asks: naturalness, voices (which voice fits a face), faces (which face fits a voice). May be "
+    "repeated. Default: naturalness and voices; with --portraits voices and faces."
+)
 ASSOCIATION = (
     "Real pairs (face, voice, person; optional gender, age), or a list of trials as VoxCeleb's. Measures matching, "
     "verification and retrieval."
@@ -60,6 +64,7 @@ Html = Annotated[bool, _written("--html/--no-html", help="Write report.html, a p
 Grid = Annotated[int, _written(min=0, help=GRID)]
 ListeningTest = Annotated[Path | None, _written(metavar=TEST, help=STUDY)]
 ListeningItems = Annotated[int, _written(min=1, help=ITEMS)]
+Question = Annotated[list[str] | None, _written("--question", metavar="NAME", help=QUESTION)]
 Portraits = Annotated[Path | None, _matched("--portraits", metavar="PORTRAITS.csv", help=PORTRAITS)]
 Association = Annotated[Path | None, _matched("--association", metavar="PAIRS.csv", help=ASSOCIATION)]
 System = Annotated[list[str] | None, _matched("--system", metavar="NAME=CHECKPOINT", help=SYSTEM)]

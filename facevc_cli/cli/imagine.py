@@ -16,7 +16,10 @@ VOICES = "Recordings and voice cards; files, folders, or @LIST.txt with one path
 OUT = "A folder; or a .png file for one voice."
 SAMPLES = "Different faces that all fit, the best first, and a sheet of them."
 STEPS = "Also draw the way from the first mixture to the last."
-CANDIDATES = "Rank your own pictures of faces in place of composites. Draws nothing. May be repeated."
+CANDIDATES = (
+    "Start from your own pictures of faces in place of composites: the nearest three are mixed, and all are ranked. "
+    "May be repeated."
+)
 SIZE = "Pixels of a picture's side. Default: the composites' own."
 
 

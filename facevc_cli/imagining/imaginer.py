@@ -8,6 +8,7 @@ speaker's.
 """
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +18,9 @@ import numpy as np
 
 from facevc_cli.conversion.card import CARD_SUFFIX
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.recordings import Recording, load_recording
+from facevc_cli.conversion.recordings import Recording
 from facevc_cli.conversion.sketch import sketch_voice
-from facevc_cli.core.errors import FaceVCError, name_in_errors
+from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.faces.analyser import NoFaceError
 from facevc_cli.families.checkpoint import find_bundled_matcher, find_checkpoint_family
@@ -29,10 +30,9 @@ from facevc_cli.imagining.climb import climb
 from facevc_cli.imagining.face_set import FaceSet
 from facevc_cli.imagining.judge import Judgement, PictureJudge
 from facevc_cli.imagining.score import FitScorer, FitScores, explain_unusable
-from facevc_cli.imagining.voice import MOST_HEARD_S, VoiceDescription, measure_log_f0
+from facevc_cli.imagining.voice import VoiceDescription, listen
 from facevc_cli.portraits.composites import CompositeSet, load_composites
 from facevc_cli.portraits.mixture import MixedFace, mix_composites
-from facevc_cli.voices.dvector import VOICE_RATE
 
 if TYPE_CHECKING:
     from facevc_cli.voices.dvector import VoiceEmbedder
@@ -120,9 +120,7 @@ class Imaginer:
         """Describes the voice of a recording or of a voice card. FaceVCError if it is silent or cannot be read."""
         if isinstance(voice, str | Path) and Path(voice).suffix.lower() == CARD_SUFFIX:
             return self._read_card(Path(voice))
-        with name_in_errors(voice):
-            wav = load_recording(voice, VOICE_RATE)[: MOST_HEARD_S * VOICE_RATE]
-            return VoiceDescription.of(self._voice_embedder.embed(wav), measure_log_f0(wav))
+        return listen(voice, self._voice_embedder)
 
     @property
     def model_name(self) -> str:
@@ -131,6 +129,12 @@ class Imaginer:
     def score(self, faces: FaceSet, voice: VoiceDescription) -> FitScores:
         """Scores any faces for a voice."""
         return self.scorer.score(faces, voice)
+
+    def choose_from(self, pictures: CompositeSet) -> "Imaginer":
+        """Returns an imaginer with the same networks that mixes other pictures."""
+        other = copy(self)
+        other.composites, other.faces = pictures, FaceSet.of(pictures)
+        return other
 
     def draw_steps(self, portrait: Portrait, size_px: int | None = None) -> list[np.ndarray]:
         """Draws the way to a portrait: at most six pictures, from the start to the end."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from facevc_cli.faces.analyser import FaceAnalyser
+from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation
 from facevc_cli.faces.crops import cut_level, find_landmarks
 from facevc_cli.faces.embedders.fused import SMALL_CROP_PX, SMALL_PADDING, load_fused_network
 from facevc_cli.faces.reading import DLIB_DIM, read_age
@@ -56,9 +56,9 @@ class PictureJudge:
         fits = (looks > MIDDLE) == (feminine > MIDDLE)
         return Judgement(looks, float(read_age(seen.embedding)), descriptor, distance, fits)
 
-    def describe(self, picture: np.ndarray) -> np.ndarray:
-        """Describes any photograph by the embedder fused: (162,). NoFaceError if no face is seen."""
-        return self._analyser.analyse(picture).embedding
+    def look(self, picture: np.ndarray) -> FaceObservation:
+        """Finds the face in any photograph, and describes it by the embedder fused. NoFaceError if no face is seen."""
+        return self._analyser.analyse(picture)
 
     def _see_gender(self, picture: np.ndarray, box: np.ndarray) -> float:
         import torch

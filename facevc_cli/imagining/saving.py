@@ -1,14 +1,15 @@
 """Writes imagined faces and their sheets, each marked as synthetic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.imagining.imaginer import Portrait
-from facevc_cli.imagining.sheet import PAIR_SENTENCE, draw_sheet
+from facevc_cli.imagining.sheet import PAIR_SENTENCE, SENTENCE, draw_sheet
 from facevc_cli.imagining.voice import VoiceDescription
 from facevc_cli.provenance.pictures import PictureRecord, read_picture_mark, save_marked_picture, shorten_hash
 
@@ -16,12 +17,17 @@ IMAGINED, SAMPLED = "imagined", "sampled"
 PAIR = "a face and a voice of nobody that fit each other"
 
 
-def make_record(key: str, model: str, model_sha256: str, voice: Path | str, settings: str = "") -> PictureRecord:
-    """Describes a picture that is drawn today for a voice: a file, or its sha256. FaceVCError if it cannot be read."""
+def make_record(
+    key: str, model: str, model_sha256: str, voice: Path | str, settings: str = "", faces: str = "composites"
+) -> PictureRecord:
+    """Describes a picture that is drawn today for a voice: a file, or its sha256. FaceVCError if it cannot be read.
+
+    faces: what is mixed.
+    """
     return PictureRecord(
         made=IMAGINED,
         key=key,
-        model=f"composites, chosen by {model}",
+        model=f"{faces}, chosen by {model}",
         model_sha256=shorten_hash(model_sha256),
         voice_sha256=(shorten_hash(voice if isinstance(voice, str) else hash_file(voice)),),
         settings=settings,
@@ -40,9 +46,10 @@ def save_sheet(
     voice: Path,
     record: PictureRecord,
     across: int | None = None,
+    sentence: str = SENTENCE,
 ) -> None:
     """Writes pictures side by side with their captions. A sheet has no key, because it is drawn again at will."""
-    sheet = draw_sheet(pictures, captions, f"Voice: {voice.name}", across=across)
+    sheet = draw_sheet(pictures, captions, f"Voice: {voice.name}", across=across, sentence=sentence)
     save_portrait(path, sheet, replace(record, key=""), voice)
 
 
@@ -64,12 +71,17 @@ def read_portrait_key(path: Path) -> str | None:
     return record.key if record is not None else None
 
 
-def describe_portrait(voice: VoiceDescription, portrait: Portrait) -> dict[str, str]:
-    """Returns the columns of `portraits.csv` that say what was heard, chosen and seen."""
+def describe_portrait(
+    voice: VoiceDescription, portrait: Portrait, ranks: Mapping[int, int] = MappingProxyType({})
+) -> dict[str, str]:
+    """Returns the columns of `portraits.csv` that say what was heard, chosen and seen.
+
+    ranks: by the numbers of the mixed pictures, if their ranks are told instead.
+    """
     return {
         "feminine": f"{voice.feminine:.3f}",
         "age": f"{voice.age_years:.0f}",
         "score": f"{portrait.scores['total']:.3f}",
         **portrait.judged.describe(),
-        "parts": " ".join(f"{number}={share:.3f}" for number, share in portrait.parts),
+        "parts": " ".join(f"{ranks.get(number, number)}={share:.3f}" for number, share in portrait.parts),
     }

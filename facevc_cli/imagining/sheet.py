@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 SENTENCE = "A face that fits this voice, not the speaker's. Synthetic: a mixture of many people's faces, nobody's own."
+OWN_SENTENCE = "A face that fits this voice, not the speaker's. Synthetic: a mixture of some of the given pictures."
 PAIR_SENTENCE = "Faces and voices that fit each other. Synthetic: drawn from a seed, nobody's own."
 MOST_ACROSS = 6
 GAP_PX, LINE_PX, FONT_PX = 8, 22, 15

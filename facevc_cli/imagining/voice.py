@@ -2,14 +2,19 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.conversion.recordings import Recording, load_recording
+from facevc_cli.core.errors import FaceVCError, name_in_errors
 from facevc_cli.dsp.pitch import extract_f0
 from facevc_cli.voices.dvector import VOICE_DIM, VOICE_RATE
 from facevc_cli.voices.traits import load_trait_reader
+
+if TYPE_CHECKING:
+    from facevc_cli.voices.dvector import VoiceEmbedder
 
 # Log odds that a speaker is labelled a woman: both fitted on 7,352 utterances of 1,993 speakers by
 # recipes/portraits/local/imagined.py. Right for .965 of the utterances in five folds over speakers.
@@ -44,6 +49,13 @@ class VoiceDescription:
         """Replaces what was heard by what is asked for. None keeps it."""
         asked = self if feminine is None else replace(self, feminine=feminine)
         return asked if age_years is None else replace(asked, age_years=age_years)
+
+
+def listen(recording: Recording, embedder: "VoiceEmbedder") -> VoiceDescription:
+    """Describes the voice of a recording. FaceVCError if it is silent or cannot be read."""
+    with name_in_errors(recording):
+        wav = load_recording(recording, VOICE_RATE)[: MOST_HEARD_S * VOICE_RATE]
+        return VoiceDescription.of(embedder.embed(wav), measure_log_f0(wav))
 
 
 def find_feminine(register: float, log_f0: float | None) -> float:

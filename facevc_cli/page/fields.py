@@ -1,9 +1,9 @@
-"""Fields that several tabs have: a person's photos, the sliders of a voice, and how they are told of in words."""
+"""Fields that several tabs have: photos, recordings, the sliders of a voice, and how they are told of in words."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from facevc_cli.conversion.card import CARD_SUFFIX
 from facevc_cli.conversion.voice_reading import OLDEST, YOUNGEST, VoiceReading
@@ -74,18 +74,27 @@ def watch_recording(field: RecordingField, hear: Callable[[str, Upload], Speech 
 
 def add_person_field(who: int, label: str) -> PersonField:
     """Adds the field of one person, with a camera below it. who: the person's number in the studio."""
+    return _add_pictures_field(str(who), label, "multiple", ["image", CARD_SUFFIX])
+
+
+def add_photo_field(name: str, label: str) -> PersonField:
+    """Adds the field of one photo, with a camera below it. name: ends the elements' ids."""
+    return _add_pictures_field(name, label, "single", ["image"])
+
+
+def _add_pictures_field(name: str, label: str, count: Literal["single", "multiple"], types: list[str]) -> PersonField:
     import gradio as gr
 
     files = gr.File(
         label=label,
-        file_count="multiple",
-        file_types=["image", CARD_SUFFIX],
+        file_count=count,
+        file_types=types,
         height=224,
         interactive=True,
-        elem_id=f"face-{who}",
+        elem_id=f"face-{name}",
         elem_classes="facevc-given",
     )
-    with gr.Accordion("Take a photo", open=False, elem_id=f"take-{who}"):
+    with gr.Accordion("Take a photo", open=False, elem_id=f"take-{name}"):
         camera = gr.Image(
             show_label=False,
             sources=["webcam"],
@@ -93,9 +102,9 @@ def add_person_field(who: int, label: str) -> PersonField:
             image_mode=None,
             height=240,
             interactive=True,
-            elem_id=f"camera-{who}",
+            elem_id=f"camera-{name}",
         )
-    return PersonField(files, camera, gr.HTML(elem_id=f"seen-{who}"))
+    return PersonField(files, camera, gr.HTML(elem_id=f"seen-{name}"))
 
 
 def add_voice_sliders(name: str = "") -> VoiceSliders:
@@ -193,6 +202,12 @@ def render_made(seconds: float, took_s: float) -> str:
     return views.render_note(
         f"{seconds:.1f} s of synthetic speech, made in {took_s:.1f} s. Kept here for {KEPT_S // 60} minutes."
     )
+
+
+def tell_heard(feminine: float, age_years: float) -> str:
+    """Say in words what was heard in a voice. feminine: the probability of a woman, from 0 to 1."""
+    who = "woman" if feminine > 0.5 else "man"
+    return f"Heard: a {who} (certainty {max(feminine, 1 - feminine):.2f}) of about {age_years:.0f} years."
 
 
 def render_person(person: Person) -> str:

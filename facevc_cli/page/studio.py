@@ -103,7 +103,7 @@ class Studio:
 
     def read_speech(self, session: PageSession, upload: Mapping[str, Any]) -> Speech:
         """Read an uploaded recording. FaceVCError if it has no sound or is too long."""
-        path, name = self._receive(session, upload)
+        path, name = self.receive(session, upload)
         with name_in_errors(path, name):
             self._check_length(name, read_announced_s(path))
             (wav, rate), digest = load_audio(path, longest_s=min(self.max_seconds, LONGEST_S)), hash_file(path)
@@ -125,7 +125,7 @@ class Studio:
             self._take(session, path, given[path])
         try:
             for upload in over:  # not read, but registered, so that they are deleted with the others
-                self._receive(session, upload)
+                self.receive(session, upload)
             if over:
                 raise FaceVCError(
                     f"expected at most {MOST_PHOTOS} photos of one person, found {len(given)}. Remove some."
@@ -257,13 +257,13 @@ class Studio:
         if session.resolver.knows(path) and (not path.is_file() or session.uploads.get(path) == read_stamp(path)):
             return
         try:
-            _, name = self._receive(session, upload)
+            _, name = self.receive(session, upload)
         except FaceVCError as error:
             session.resolver.take(path, name_upload(upload), error)
         else:
             session.resolver.take(path, name)
 
-    def _receive(self, session: PageSession, upload: Mapping[str, Any]) -> tuple[Path, str]:
+    def receive(self, session: PageSession, upload: Mapping[str, Any]) -> tuple[Path, str]:
         """Find the file of an upload, and its name.
 
         Only files in our own folder are read, whatever the request says.

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SHOWN_PX = 320  # the longer side of the photograph with its box
+BEFORE_PX = 1024  # the longer side of a photo beside its restyled copy
 BOX_COLOUR = "#22c55e"
 CSS = """
 .facevc-note { color: var(--body-text-color); opacity: .75; font-size: var(--text-sm); margin-top: .25rem; }
@@ -19,6 +20,7 @@ CSS = """
 .facevc-face img { display: block; max-height: 150px; border-radius: 4px; min-width: 0; }
 .facevc-face .photo { max-width: 60%; object-fit: contain; }
 .facevc-face .crop { max-width: 35%; }
+.facevc-before { margin: 0; text-align: center; } .facevc-before img { max-width: 100%; margin: 0 auto; }
 .facevc-given td.download { display: none; } /* a link to what is deleted after use */
 .facevc-faces { display: flex; flex-wrap: wrap; gap: .75rem; }
 .facevc-faces.several .facevc-face { gap: .25rem; }
@@ -58,6 +60,14 @@ def render_spoken(text: str, faces: Sequence[np.ndarray]) -> str:
     """Show a text that was spoken, beside the face that it was spoken for: the first of several."""
     image = f'<img src="{_make_data_url(Image.fromarray(faces[0]))}" alt="The face">' if len(faces) else ""
     return f'<figure class="facevc-spoken">{image}<blockquote>{escape(text)}</blockquote></figure>'
+
+
+def render_before(photo: np.ndarray) -> str:
+    """Show a photo (H, W, 3) uint8 as it was, at most 1024 px on its longer side."""
+    shown = Image.fromarray(photo)
+    shown.thumbnail((BEFORE_PX, BEFORE_PX))
+    image = f'<img src="{_make_data_url(shown)}" alt="The photo before">'
+    return f'<figure class="facevc-before">{image}<figcaption>Before</figcaption></figure>'
 
 
 def draw_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -1,21 +1,23 @@
 """The face in a photo: whether it can be restyled well, what it is read as, and the photo restyled."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.faces.analyser import FaceAnalyser
+from facevc_cli.faces.analyser import FaceAnalyser, FaceObservation
 from facevc_cli.faces.detection import turn_box, turn_image
 from facevc_cli.faces.landmarks import FaceLandmarks, LandmarkFinder
-from facevc_cli.faces.reading import DLIB_DIM, FaceReading, read_face
+from facevc_cli.faces.reading import DLIB_DIM, FaceReading, read_face, read_register
 from facevc_cli.portraits.choice import Kind, choose_weights, find_likeness
 from facevc_cli.portraits.composites import CompositeSet, load_composites
-from facevc_cli.portraits.restyling import restyle_photo
+from facevc_cli.portraits.restyling import RestyledPhoto, restyle_photo
 
 EMBEDDER = "fused"
 LEAST_EYES_PX = 22.0  # the distance of the eyes; composites have 80 px
+MIDDLE = 0.5  # of the register
+GAINS = (1.0, 1.25, 1.5)  # of the difference, until a face is read as the other register
 MOST_YAW_DEG, MOST_PITCH_DEG = 28.0, 32.0  # beyond, the other half of the face is hidden
 ADVICE = "Use a sharp photo of a face seen from the front, at least 100 px wide."
 
@@ -28,7 +30,7 @@ class UnfitPhotoError(FaceVCError):
 class PhotoFace:
     """picture: (H, W, 3) uint8, upright. turns: quarter turns counter-clockwise that made it upright. box: (4,) in it.
 
-    descriptor: (162,) of `fused`. faces: how many there are.
+    descriptor: (162,) of `fused`. faces: how many there are. crop: (s, s, 3) uint8, what dlib's network sees.
     """
 
     picture: np.ndarray
@@ -37,6 +39,7 @@ class PhotoFace:
     landmarks: FaceLandmarks
     descriptor: np.ndarray
     faces: int
+    crop: np.ndarray
 
     @property
     def reading(self) -> FaceReading:
@@ -99,7 +102,11 @@ class Restyler:
 
     def describe(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 -> the descriptor (162,) of its face. NoFaceError if there is none."""
-        return self._analyser.analyse(picture).embedding
+        return self.look(picture).embedding
+
+    def look(self, picture: np.ndarray) -> FaceObservation:
+        """Finds and describes the face of any picture. NoFaceError if there is none."""
+        return self._analyser.analyse(picture)
 
     def find_face(self, picture: np.ndarray) -> PhotoFace:
         """(H, W, 3) uint8 RGB -> its face. NoFaceError, ManyFacesError, or UnfitPhotoError with the reason."""
@@ -108,18 +115,39 @@ class Restyler:
         upright, box = turn_image(picture, seen.turns), turn_box(seen.box, width, height, seen.turns)
         landmarks = self._finder.find(upright, box)
         check_photo(landmarks)
-        return PhotoFace(upright, seen.turns, box, landmarks, seen.embedding, seen.faces)
+        return PhotoFace(upright, seen.turns, box, landmarks, seen.embedding, seen.faces, seen.crop)
 
     def restyle(self, face: PhotoFace, aim: Aim, strength: float = 1.0) -> Restyled:
-        """Moves a face towards an aim. strength: 0 changes nothing, 1 moves it the whole way."""
+        """Moves a face towards an aim. strength: 0 changes nothing, 1 moves it the whole way.
+
+        Some faces are further from the border between the registers than any mixture is. If a face that is moved the
+        whole way is still read as its own register, the difference is made larger: see `GAINS`.
+        """
         composites = self.composites
         own = find_likeness(composites).describe(face.descriptor)
-        mine, wanted = (choose_weights(composites, kind) for kind in (own, aim.resolve(composites, own)))
-        made = restyle_photo(face.picture, face.landmarks.points, composites, mine, wanted, strength)
-        after, _ = self._analyser.embed(made.picture, face.box)
+        asked = aim.resolve(composites, own)
+        mine, wanted = (choose_weights(composites, kind) for kind in (own, asked))
+
+        @cache
+        def move(amount: float) -> tuple[RestyledPhoto, np.ndarray]:
+            made = restyle_photo(face.picture, face.landmarks.points, composites, mine, wanted, amount)
+            return made, self._analyser.embed(made.picture, face.box)[0]
+
+        def has_arrived(amount: float) -> bool:
+            return is_woman(read_register(move(amount)[1])) == is_woman(asked.register)
+
+        gain = GAINS[0]
+        if is_woman(asked.register) != is_woman(own.register):
+            gain = next(filter(has_arrived, GAINS[:-1]), GAINS[-1])
+        made, after = move(gain * strength)
         distance = float(np.linalg.norm(after[:DLIB_DIM] - face.descriptor[:DLIB_DIM]))
         picture = turn_image(made.picture, -face.turns % 4)
         return Restyled(picture, face.reading, read_face(after), distance, made.box)
+
+
+def is_woman(register: float | np.ndarray) -> bool:
+    """Whether a register from 0 to 1 is on the feminine side."""
+    return float(register) > MIDDLE
 
 
 def check_photo(face: FaceLandmarks) -> None:

@@ -19,6 +19,7 @@ from facevc_cli.evaluation.evaluation import Evaluation, measure
 from facevc_cli.evaluation.figures import check_columns, explain_missing
 from facevc_cli.evaluation.judges import RESEMBLYZER, Judges, choose_judges
 from facevc_cli.evaluation.listening import JudgeAnswers
+from facevc_cli.evaluation.listening_items import choose_kinds
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.registry import load_metrics
 from facevc_cli.evaluation.metrics.voices import HeardVoice
@@ -61,6 +62,7 @@ class EvaluateConfig:
     grid: int = 8  # largest number of sources, and of faces, with players on the page
     listening_test: Path | None = None
     listening_items: int = 30
+    questions: tuple[str, ...] = ()  # of the listening test: naturalness, voices, faces; empty: the first two
     answers: tuple[Path, ...] = ()
     metrics: tuple[str, ...] = ()  # names of entry points of other packages
 
@@ -75,6 +77,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     `independent_judges` and `excluded`. If there are answers of listeners, it also has `listening` (label -> MOS, CPR).
     A file that cannot be read is a failure. Its conversions do not count.
     """
+    choose_kinds(config.questions)
     added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
@@ -175,7 +178,7 @@ def _read_answers(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, d
         return {}
     from facevc_cli.evaluation.listening_study import read_answers
 
-    return read_answers(list(config.answers), evaluation)
+    return read_answers(list(config.answers), evaluation.conversions)
 
 
 def _join_answers(evaluation: Evaluation, answers: dict[str, dict[str, Figure]]) -> dict[str, dict[str, Figure]]:
@@ -208,6 +211,10 @@ def _write(config: EvaluateConfig, evaluation: Evaluation, metrics: str, reporte
         from facevc_cli.evaluation.listening_study import write_listening_test
 
         for note in write_listening_test(
-            evaluation, config.listening_test, items=config.listening_items, seed=config.seed
+            evaluation.conversions,
+            config.listening_test,
+            items=config.listening_items,
+            seed=config.seed,
+            kinds=choose_kinds(config.questions),
         ):
             reporter.note(note)

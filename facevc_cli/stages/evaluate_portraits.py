@@ -13,7 +13,7 @@ from facevc_cli.conversion.converter import Converter
 from facevc_cli.conversion.sketch import sketch_voice
 from facevc_cli.conversion.voice_reading import can_read
 from facevc_cli.conversion.voice_spec import is_card
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.evaluation.association.embedding import FilePlacer
 from facevc_cli.evaluation.association.lists import AssociationList, read_association
@@ -23,6 +23,7 @@ from facevc_cli.evaluation.association.protocols import make_protocols, number_f
 from facevc_cli.evaluation.association.systems import PlacesScorer
 from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.cache import choose_cache_folder
+from facevc_cli.evaluation.listening_items import MOS, USUAL_OF_IMAGINED, choose_kinds
 from facevc_cli.evaluation.portraits.figures import (
     BETTER,
     measure_frechet,
@@ -32,6 +33,7 @@ from facevc_cli.evaluation.portraits.figures import (
     measure_voice_spread,
     shuffle_voices,
 )
+from facevc_cli.evaluation.portraits.study import SYSTEM, list_heard
 from facevc_cli.evaluation.portraits.table import DrawnPortrait, join_people, read_portraits
 from facevc_cli.faces.analyser import make_settings
 from facevc_cli.faces.reading import DLIB_DIM
@@ -40,8 +42,8 @@ from facevc_cli.files.atomic import write_text
 from facevc_cli.files.tables import write_table
 from facevc_cli.imagining.score import TAKEN
 
-IMAGINED, SHUFFLED, REAL = "imagined", "shuffled", "real faces"
-ROUND_TRIP, VARIETY = "round trip", "variety"
+IMAGINED, SHUFFLED, REAL = SYSTEM, "shuffled", "real faces"
+ROUND_TRIP, VARIETY, LISTENERS = "round trip", "variety", "listeners"
 COLUMNS = ["system", "group", "figure", "value", "n", "low", "high"]
 Figures = dict[str, dict[str, Figure]]  # by system and name
 
@@ -56,6 +58,10 @@ class PortraitsConfig:
     seed: int = 0
     jobs: int = 0
     limit: int | None = None
+    listening_test: Path | None = None
+    listening_items: int = 30
+    questions: tuple[str, ...] = ()  # voices, faces; empty: both
+    answers: tuple[Path, ...] = ()
 
 
 def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
@@ -64,6 +70,9 @@ def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
     Summary.data: `groups` (group -> system -> figure -> value, n, low, high), `better`, and the numbers of `portraits`
     and `voices`. A file that cannot be read is a failure.
     """
+    kinds = choose_kinds(config.questions, USUAL_OF_IMAGINED)
+    if MOS in kinds:
+        raise UsageError("--question naturalness asks about converted speech. With --portraits, ask voices or faces.")
     portraits = read_portraits(config.table, config.limit)
     pairs = read_association(config.pairs) if config.pairs is not None else None
     converter = Converter(config.checkpoint, "griffin-lim", config.device, reporter=reporter)
@@ -85,6 +94,7 @@ def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
         joined = join_people(used, pairs, cast(Path, config.pairs))
         real = FilePlacer(joined.paths, cache, tally, config.jobs).read_faces(joined.faces, reader)
         _measure_real(groups, joined, {**real, **{one.name: faces[one.name] for one in used}}, used, config.seed)
+    _ask_listeners(config, groups, used, kinds, reporter)
     data = _describe(groups, len(used), len({one.owner for one in used}))
     if config.output is not None:
         write_text(config.output / "portraits.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
@@ -166,6 +176,28 @@ def _measure_real(
         groups[f"real pairs, {group}"] = {
             IMAGINED: {name.replace("voice", "portrait"): figure for name, figure in figures.items()}
         }
+
+
+def _ask_listeners(
+    config: PortraitsConfig,
+    groups: dict[str, Figures],
+    used: list[DrawnPortrait],
+    kinds: tuple[str, ...],
+    reporter: Reporter,
+) -> None:
+    """Writes the listening test, and adds what listeners answered."""
+    if config.listening_test is None and not config.answers:
+        return
+    from facevc_cli.evaluation.listening_study import read_answers, write_listening_test
+
+    heard, notes = list_heard(used, config.table if config.table.is_dir() else config.table.parent)
+    if config.answers:
+        groups[LISTENERS] = {IMAGINED: read_answers(config.answers, heard).get(SYSTEM, {})}
+    if config.listening_test is not None:
+        items, seed = config.listening_items, config.seed
+        notes += write_listening_test(heard, config.listening_test, items=items, seed=seed, kinds=kinds, imagined=True)
+    for note in notes:
+        reporter.note(note)
 
 
 def _describe(groups: Mapping[str, Figures], portraits: int, voices: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,9 @@ from facevc_cli.files.atomic import atomic_path, check_writable
 from facevc_cli.files.image import load_image
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
 from facevc_cli.files.tables import make_relative_path, write_table
+from facevc_cli.imagining.choice import PARTS
 from facevc_cli.imagining.imaginer import Imaginer, Portrait
-from facevc_cli.imagining.own_faces import rank_faces, read_own_faces
+from facevc_cli.imagining.own_faces import OwnFaces, find_ranks, hash_files, rank_faces, read_own_faces
 from facevc_cli.imagining.plan import (
     ImaginedVoice,
     PortraitSettings,
@@ -26,7 +27,7 @@ from facevc_cli.imagining.plan import (
     plan_portraits,
 )
 from facevc_cli.imagining.saving import describe_portrait, make_record, read_portrait_key, save_portrait, save_sheet
-from facevc_cli.imagining.voice import VoiceDescription
+from facevc_cli.imagining.sheet import OWN_SENTENCE, SENTENCE
 from facevc_cli.manifest.contract import DONE, FAILED
 from facevc_cli.manifest.portraits import PortraitTable
 from facevc_cli.portraits.composites import load_composites
@@ -59,8 +60,8 @@ def run(config: ImagineConfig, reporter: Reporter = SILENT) -> Summary:
     """
     config.settings.check()
     rule = TraitRule.parse(config.settings.register, config.settings.age)
-    if config.candidates:
-        return _rank_candidates(config, rule, reporter)
+    if config.candidates and is_picture_name(config.output):
+        raise UsageError("--candidates also writes a ranking, so --out must be a folder.")
     planned = plan_portraits(config.voices, config.output, config.samples, config.with_steps, config.limit, reporter)
     tally = Tally(reporter)
     if config.dry_run:
@@ -69,6 +70,7 @@ def run(config: ImagineConfig, reporter: Reporter = SILENT) -> Summary:
     waiting = [(voice, work.select_waiting(voice)) for voice in planned]
     if any(numbers for _, numbers in waiting):
         resolve_device(config.device)
+        work.look_at_candidates()
     reporter.begin(sum(len(voice.portraits) for voice in planned), "pictures", STAGE)
     try:
         for voice, numbers in waiting:
@@ -78,7 +80,7 @@ def run(config: ImagineConfig, reporter: Reporter = SILENT) -> Summary:
     following = None
     if work.table.path is not None:
         following = f"facevc evaluate --portraits {shlex.quote(str(work.table.path))}"
-    return tally.summarise(config.output, following)
+    return tally.summarise(config.output, following, **({"best": work.best} if config.candidates else {}))
 
 
 class _Work:
@@ -90,15 +92,25 @@ class _Work:
         self.table = PortraitTable(None if is_picture_name(config.output) else config.output)
         self.composites = load_composites()
         self.model = locate(config.checkpoint if config.checkpoint is not None else find_bundled_matcher())
-        self.hashes = (read_weights_hash(self.model), self.composites.sha256)
+        self.candidates = list_files(config.candidates, IMAGE_SUFFIXES, tally.reporter) if config.candidates else []
+        mixed_sha256 = hash_files(self.candidates) if self.candidates else self.composites.sha256
+        self.hashes = (read_weights_hash(self.model), mixed_sha256)
+        self.own: OwnFaces | None = None
+        self.best: dict[str, str] = {}  # the best own picture of each voice
 
     @cached_property
     def imaginer(self) -> Imaginer:
         config, reporter = self.config, self.tally.reporter
         check_writable(self.folder)  # before any work
         imaginer = Imaginer(config.checkpoint, config.device, composites=self.composites, reporter=reporter)
-        reporter.note(f"model {imaginer.model_name}, {len(self.composites)} composites")
+        mixed = f"{len(self.candidates)} pictures" if self.candidates else f"{len(self.composites)} composites"
+        reporter.note(f"model {imaginer.model_name}, {mixed}")
         return imaginer
+
+    def look_at_candidates(self) -> None:
+        """Reads the user's own pictures, if there are any. FaceVCError if none shows a face."""
+        if self.candidates:
+            self.own = read_own_faces(self.candidates, self.imaginer.judge, self.tally, self.composites)
 
     def select_waiting(self, voice: ImaginedVoice) -> dict[int, str]:
         """Returns the numbers of the pictures that are not done, with their keys.
@@ -145,26 +157,52 @@ class _Work:
         """Draws the waiting pictures, and takes each finished one from them."""
         imaginer, settings = self.imaginer, self.config.settings
         heard = imaginer.listen(voice.path).ask_for(self.rule.register, self.rule.age_years)
+        ranks: dict[int, int] = {}
+        if self.own is not None:
+            scores = imaginer.score(self.own.faces, heard)
+            mixed, ranks = self.own.find_pictures(heard), find_ranks(self.own, scores)
+            self._write_ranking(voice, rank_faces(self.own, scores), mixed is not None)
+            if mixed is None:
+                self.tally.reporter.note(
+                    f"{voice.path}: fewer than {PARTS} of the pictures can be mixed for this voice, so none is drawn."
+                )
+                self.tally.complete(voice.id)
+                return
+            imaginer = imaginer.choose_from(mixed)
         order = [*waiting] if 0 in waiting or not voice.steps else [0, *waiting]  # the steps are those to the first
         drawn = imaginer.imagine_numbered(heard, order, seed=settings.seed, size_px=settings.size_px)
         for number, portrait in zip(order, drawn, strict=True):
             if number in waiting:
-                self._save(voice, number, waiting.pop(number), heard, portrait)
+                self._save(voice, number, waiting.pop(number), describe_portrait(heard, portrait, ranks), portrait)
             if number == 0 and voice.steps:
                 steps = imaginer.draw_steps(portrait, settings.size_px)
                 captions = ["start", *map(str, range(1, len(steps) - 1)), "end"][-len(steps) :]
-                save_sheet(
-                    self.folder / voice.steps, steps, captions, voice.path, self._describe(voice, ""), len(steps)
-                )
+                record, sentence = self._describe(voice, ""), self._sentence
+                save_sheet(self.folder / voice.steps, steps, captions, voice.path, record, len(steps), sentence)
         if voice.sheet:
             pictures = [load_image(self.folder / name) for name in voice.portraits]
             captions = [str(number) for number in range(1, len(pictures) + 1)]
-            save_sheet(self.folder / voice.sheet, pictures, captions, voice.path, self._describe(voice, ""))
+            record = self._describe(voice, "")
+            save_sheet(self.folder / voice.sheet, pictures, captions, voice.path, record, sentence=self._sentence)
 
-    def _save(self, voice: ImaginedVoice, number: int, key: str, heard: VoiceDescription, portrait: Portrait) -> None:
+    def _write_ranking(self, voice: ImaginedVoice, ranking: Sequence[Mapping[str, object]], is_drawn: bool) -> None:
+        """Writes the table of all own pictures, and a copy of the best one as it is."""
+        table, first = self.folder / f"{voice.id}{RANKING}", Path(str(ranking[0]["file"]))
+        self.best[voice.id] = str(first)
+        if table.exists() and not self.config.overwrite:
+            if is_drawn:  # more samples of the same pictures
+                return
+            raise FaceVCError(f"{table} exists already. Pass --overwrite to replace it, or choose another output.")
+        write_table(table, [{**row, "file": make_relative_path(self.folder, str(row["file"]))} for row in ranking])
+        with atomic_path(self.folder / f"{voice.id}__best{first.suffix}") as temporary:
+            shutil.copyfile(first, temporary)
+
+    def _save(
+        self, voice: ImaginedVoice, number: int, key: str, described: Mapping[str, str], portrait: Portrait
+    ) -> None:
         name = voice.portraits[number]
         save_portrait(self.folder / name, portrait.picture, self._describe(voice, key), voice.path)
-        columns = {"status": DONE, **describe_portrait(heard, portrait)}
+        columns = {"status": DONE, **described}
         self.table.put(self._make_row(voice, name, key, columns))
         self._record(voice, name, columns)
         self.tally.complete(name)
@@ -182,51 +220,15 @@ class _Work:
     def _describe(self, voice: ImaginedVoice, key: str) -> PictureRecord:
         settings = self.config.settings
         said = ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value not in (None, "auto"))
-        return make_record(key, self.imaginer.model_name, self.hashes[0], voice.path, said)
+        faces = "own pictures" if self.candidates else "composites"
+        return make_record(key, self.imaginer.model_name, self.hashes[0], voice.path, said, faces)
+
+    @property
+    def _sentence(self) -> str:
+        return OWN_SENTENCE if self.candidates else SENTENCE
 
 
 def _list_planned(config: ImagineConfig, planned: Sequence[ImaginedVoice], tally: Tally) -> Summary:
     folder = find_picture_folder(config.output)
     pairs = [(voice.path, folder / name) for voice in planned for name in voice.portraits]
     return tally.summarise(config.output, planned=[{"voice": str(v), "portrait": str(p)} for v, p in pairs])
-
-
-def _rank_candidates(config: ImagineConfig, rule: TraitRule, reporter: Reporter) -> Summary:
-    """Ranks the user's own pictures for each voice: a table, and a copy of the best picture as it is."""
-    if config.samples > 1 or config.with_steps or is_picture_name(config.output):
-        raise UsageError(
-            "--candidates ranks your own pictures and draws none, so it takes no --samples and no --steps, and --out "
-            "must be a folder."
-        )
-    planned = plan_portraits(config.voices, config.output, 1, False, config.limit, reporter)
-    files = list_files(config.candidates, IMAGE_SUFFIXES, reporter)
-    tally = Tally(reporter)
-    if config.dry_run:
-        named = [(voice.path, config.output / f"{voice.id}{RANKING}") for voice in planned]
-        return tally.summarise(config.output, planned=[{"voice": str(v), "portrait": str(p)} for v, p in named])
-    imaginer = Imaginer(config.checkpoint, config.device, reporter=reporter)
-    check_writable(config.output)
-    own = read_own_faces(files, imaginer.judge, tally)
-    reporter.begin(len(planned), "voices", STAGE)
-    best: dict[str, str] = {}
-    for voice in planned:
-        table = config.output / f"{voice.id}{RANKING}"
-        try:
-            if table.exists() and not config.overwrite:
-                raise FaceVCError(f"{table} exists already. Pass --overwrite to replace it, or choose another output.")
-            heard = imaginer.listen(voice.path).ask_for(rule.register, rule.age_years)
-            ranking = rank_faces(own, imaginer.score(own.faces, heard))
-        except FaceVCError as error:
-            tally.fail(voice.id, str(error))
-            if config.fail_fast:
-                raise
-            continue
-        first = Path(str(ranking[0]["file"]))
-        rows = [{**row, "file": make_relative_path(table.parent, str(row["file"]))} for row in ranking]
-        write_table(table, rows)
-        with atomic_path(config.output / f"{voice.id}__best{first.suffix}") as temporary:
-            shutil.copyfile(first, temporary)
-        best[voice.id] = str(first)
-        reporter.record({"type": "item", "voice": str(voice.path), "best": str(first), "status": DONE})
-        tally.complete(voice.id)
-    return tally.summarise(config.output, None, best=best)

@@ -1,12 +1,9 @@
 """`restyle`: moves the faces in photos towards a face, a voice, or a register and an age. A rerun goes on."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from facevc_cli.conversion.traits import TraitRule
 from facevc_cli.core.choices import OnMany
@@ -14,32 +11,20 @@ from facevc_cli.core.errors import FaceVCError, UsageError, name_in_errors
 from facevc_cli.core.memory import report_memory_errors
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.atomic import check_writable
-from facevc_cli.files.audio import load_audio
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import load_image, read_colour_profile
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, find_files
 from facevc_cli.files.tables import make_relative_path
+from facevc_cli.imagining.voice import listen
 from facevc_cli.manifest.contract import DONE, FAILED
 from facevc_cli.manifest.restyled import RestyledTable
 from facevc_cli.portraits.composites import load_composites
 from facevc_cli.portraits.photo import Aim, Restyled, Restyler
-from facevc_cli.provenance.pictures import (
-    PictureRecord,
-    find_format,
-    find_picture_folder,
-    is_picture_name,
-    read_picture_mark,
-    save_marked_picture,
-    shorten_hash,
-)
-from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder
-from facevc_cli.voices.traits import load_trait_reader
+from facevc_cli.portraits.saving import MOST_STRENGTH, Guide, RestyleOrigin, choose_suffix, save_restyled
+from facevc_cli.provenance.pictures import find_format, find_picture_folder, is_picture_name, read_picture_mark
+from facevc_cli.voices.dvector import VoiceEmbedder
 
 STAGE = "restyle"
-ENGINE = "composites 1"  # counted up when the same inputs give another picture
-MOST_STRENGTH = 1.5
-KEPT_SUFFIXES = (".jpg", ".jpeg", ".webp")  # other photos become PNG
-VOICE_SLOPE = 9.0  # log odds of a woman per unit of a voice's register, .5 being the middle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +81,9 @@ def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
         return tally.summarise(config.output, planned=pairs)
     table = RestyledTable(None if is_picture_name(config.output) else config.output)
     composites = load_composites()
-    guide = config.face or config.voice
-    guide_sha256 = hash_file(guide) if guide else ""
-    photos = {one: hash_file(one.path) for one in planned}
-    keys = {one: make_key(config, composites.sha256, photos[one], guide_sha256) for one in planned}
-    waiting = {one for one in planned if _is_waiting(one, keys[one], folder, table, config.overwrite)}
+    guide = _find_guide(config)
+    origins = {one: _describe_origin(config, rule, composites.sha256, hash_file(one.path), guide) for one in planned}
+    waiting = {one for one in planned if _is_waiting(one, origins[one].key, folder, table, config.overwrite)}
     reporter.begin(len(planned), "photos", STAGE)
     restyler = Restyler(composites, config.on_many)
     aim, about = _find_aim(config, rule, restyler) if waiting else (Aim(), {})
@@ -112,11 +95,10 @@ def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
                 tally.skip(one.id)
                 reporter.record({"type": "item", "picture": str(folder / one.name), "status": "skipped"})
                 continue
-            columns = {**_name_photo(one, folder, about), "key": keys[one]}
+            columns = {**_name_photo(one, folder, about), "key": origins[one].key}
             try:
-                record = _make_record(config, keys[one], composites.sha256, photos[one], guide_sha256)
                 with report_memory_errors(str(one.path)), name_in_errors(one.path):
-                    made = _restyle(config, one, restyler, aim, folder / one.name, record)
+                    made = _restyle(one, restyler, aim, folder / one.name, origins[one])
                 columns |= {"status": DONE, **_describe(made)}
                 tally.complete(one.id)
             except FaceVCError as error:
@@ -142,29 +124,32 @@ def plan_pictures(config: RestyleConfig, reporter: Reporter) -> list[PlannedPhot
         return [PlannedPhoto(found[0][0], found[0][1], config.output.name)]
     if config.output.suffix.lower() in IMAGE_SUFFIXES:
         find_format(config.output.suffix)
-    return [PlannedPhoto(path, name, f"{name}__restyled{_choose_suffix(path)}") for path, name in found]
-
-
-def _choose_suffix(photo: Path) -> str:
-    suffix = photo.suffix.lower()
-    return suffix if suffix in KEPT_SUFFIXES else ".png"
-
-
-def make_key(config: RestyleConfig, composites_sha256: str, photo_sha256: str, guide_sha256: str) -> str:
-    """Returns the hash of everything that decides a picture. guide_sha256: of the face or voice; empty: none."""
-    kind = "face" if config.face else "voice" if config.voice else ""
-    parts = [ENGINE, composites_sha256, photo_sha256, kind, guide_sha256]
-    parts += [*TraitRule.parse(config.register, config.age).settings, f"{config.strength:g}", config.on_many]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return [PlannedPhoto(path, name, f"{name}__restyled{choose_suffix(path.name)}") for path, name in found]
 
 
 def read_voice_aim(recording: Path) -> Aim:
     """Reads register and age in a voice. FaceVCError if it is silent or cannot be read."""
-    with name_in_errors(recording):
-        dvector = VoiceEmbedder().embed(load_audio(recording, VOICE_RATE)[0])
-    heard = load_trait_reader().read(torch.from_numpy(dvector))
-    odds = VOICE_SLOPE * (heard.register - 0.5)
-    return Aim(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), heard.age_years)
+    heard = listen(recording, VoiceEmbedder())
+    return Aim(heard.feminine, heard.age_years)
+
+
+def _find_guide(config: RestyleConfig) -> Guide:
+    """FaceVCError if its file cannot be read."""
+    file = config.face or config.voice
+    return Guide("face" if config.face else "voice", file.name, hash_file(file)) if file else Guide()
+
+
+def _describe_origin(
+    config: RestyleConfig, rule: TraitRule, composites_sha256: str, photo_sha256: str, guide: Guide
+) -> RestyleOrigin:
+    return RestyleOrigin(
+        composites_sha256=composites_sha256,
+        photo_sha256=photo_sha256,
+        guide=guide,
+        strength=config.strength,
+        settings=rule.settings,
+        on_many=config.on_many,
+    )
 
 
 def _find_aim(config: RestyleConfig, rule: TraitRule, restyler: Restyler) -> tuple[Aim, dict[str, str]]:
@@ -189,32 +174,9 @@ def _find_aim(config: RestyleConfig, rule: TraitRule, restyler: Restyler) -> tup
     }
 
 
-def _make_record(
-    config: RestyleConfig, key: str, composites_sha256: str, photo_sha256: str, guide_sha256: str
-) -> PictureRecord:
-    guides = (shorten_hash(guide_sha256),)
-    settings = [f"strength {config.strength:g}", *TraitRule.parse(config.register, config.age).settings]
-    return PictureRecord(
-        made="restyled",
-        key=key,
-        model="composites",
-        model_sha256=shorten_hash(composites_sha256),
-        photo_sha256=shorten_hash(photo_sha256),
-        face_sha256=guides if config.face else (),
-        voice_sha256=guides if config.voice else (),
-        settings=", ".join(settings),
-    )
-
-
-def _restyle(
-    config: RestyleConfig, one: PlannedPhoto, restyler: Restyler, aim: Aim, path: Path, record: PictureRecord
-) -> Restyled:
-    face = restyler.find_face(load_image(one.path))
-    made = restyler.restyle(face, aim, config.strength)
-    guide = config.face or config.voice
-    towards = f" towards {guide.name}" if guide else ""
-    said = f"the face in {one.path.name} moved{towards} ({record.settings})"
-    save_marked_picture(path, made.picture, record, said, icc_profile=read_colour_profile(one.path))
+def _restyle(one: PlannedPhoto, restyler: Restyler, aim: Aim, path: Path, origin: RestyleOrigin) -> Restyled:
+    made = restyler.restyle(restyler.find_face(load_image(one.path)), aim, origin.strength)
+    save_restyled(path, made.picture, origin, one.path.name, read_colour_profile(one.path))
     return made
 
 

@@ -65,6 +65,6 @@ if stage_is 6 "average"; then
 fi
 
 if stage_is 7 "measure restyle"; then
-    python3 "$here/local/measure_restyle.py" "$data" "$out/composites" "$out/restyled" --count 20
+    python3 "$here/local/measure_restyle.py" "$data" "$out/composites" "$store" "$out/restyled" --count 20
 fi
 echo "== $SECONDS s: done, in $out" >&2

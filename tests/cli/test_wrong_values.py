@@ -164,6 +164,7 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--language": ("klingon",),
         "--grid": ("-1",),
         "--listening-items": ("0",),
+        "--question": ("looks",),
         "--seed": ODD_SEEDS,
         "--jobs": ("-1",),
         "--limit": ("0",),

@@ -19,4 +19,14 @@ METRICS = (
         measure=None,
         scale=SHARE,
     ),
+    Metric(
+        name="CPR faces",
+        better="higher",
+        definition=(
+            "Share of choices in the listening test in which people found that the conversion fits its own face better "
+            "than another person's."
+        ),
+        measure=None,
+        scale=SHARE,
+    ),
 )

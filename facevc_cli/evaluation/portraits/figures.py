@@ -9,6 +9,7 @@
 | age seen | how far the age that `fused` sees in the picture is from the age that was heard, in years |
 | distance | between faces of two voices, by dlib's descriptor |
 | cosine of voices | between the voices themselves |
+| CPR, CPR faces | share of choices for the right voice, or face, in a listening test |
 | Frechet distance | between the normal distributions of dlib's descriptors of imagined and real faces. It is no FID. |
 """
 
@@ -32,6 +33,8 @@ BETTER = {
     "distance, one voice": "",
     "cosine of voices": "as real",
     "Frechet distance": "lower",
+    "CPR": "higher",
+    "CPR faces": "higher",
 }
 MIDDLE = 0.5
 

@@ -15,13 +15,15 @@ from facevc_cli.manifest.portraits import NEEDED, PORTRAITS
 class DrawnPortrait:
     """A finished picture. voice: the file it was imagined for. fits_register: by the judge; None if it is unknown.
 
-    age_error_years: how far the age that the judge sees is from the age that was heard; None if unknown.
+    age_error_years: how far the age that the judge sees is from the age that was heard; None if unknown. sample: which
+    of the voice's pictures.
     """
 
     path: Path
     voice: Path
     fits_register: float | None = None
     age_error_years: float | None = None
+    sample: str = "1"
 
     @property
     def name(self) -> str:
@@ -45,6 +47,7 @@ def read_portraits(table: Path, limit: int | None = None) -> list[DrawnPortrait]
             Path(resolve(row["voice"], table)),
             _parse(row.get("fits_register", "")),
             _subtract(row.get("looks_age", ""), row.get("age", "")),
+            row.get("sample") or "1",
         )
         for row in rows
     ]

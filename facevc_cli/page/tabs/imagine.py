@@ -5,7 +5,14 @@ from pathlib import Path
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.imagining.sheet import SENTENCE
 from facevc_cli.page import views
-from facevc_cli.page.fields import add_examples, add_recording_field, add_result, render_made, watch_recording
+from facevc_cli.page.fields import (
+    add_examples,
+    add_recording_field,
+    add_result,
+    render_made,
+    tell_heard,
+    watch_recording,
+)
 from facevc_cli.page.imagined_faces import MOST_FACES, DrawnFaces, ImaginedFaces
 from facevc_cli.page.tabs.tab import ALONE, KEPT_S, NOTICE, PageContext, make_toast, read_page_id, register_tab
 
@@ -69,9 +76,7 @@ def build(context: PageContext) -> None:
 
 def render_drawn(drawn: DrawnFaces) -> str:
     """Says in HTML what was heard in the voice, and what the faces are."""
-    chance = max(drawn.feminine, 1 - drawn.feminine)
-    heard = f"Heard: a {'woman' if drawn.feminine > 0.5 else 'man'} (certainty {chance:.2f}) of about "
     return views.render_note(
-        f"{heard}{drawn.age_years:.0f} years. {SENTENCE} Made in {drawn.took_s:.1f} s. Kept here for {KEPT_S // 60} "
-        "minutes. Press Imagine again for others."
+        f"{tell_heard(drawn.feminine, drawn.age_years)} {SENTENCE} Made in {drawn.took_s:.1f} s. Kept here for "
+        f"{KEPT_S // 60} minutes. Press Imagine again for others."
     )

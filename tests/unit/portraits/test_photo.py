@@ -1,17 +1,20 @@
 """A whole photo with the bundled composites and networks: what is refused, what changes, and what stays."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.pictures import noise
 from helpers.repository import ROOT
+from PIL import Image
 
-from facevc_cli.faces.analyser import NoFaceError
+from facevc_cli.faces.analyser import ManyFacesError, NoFaceError
 from facevc_cli.faces.landmarks import FaceLandmarks
+from facevc_cli.faces.reading import FUSED_DIM, pack
 from facevc_cli.files.image import load_image
 from facevc_cli.portraits.photo import Aim, PhotoFace, Restyler, UnfitPhotoError, check_photo
-from facevc_cli.portraits.restyling import make_mask
+from facevc_cli.portraits.restyling import RestyledPhoto, make_mask
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,20 @@ def landmarks_of(face: PhotoFace, **changed: object) -> FaceLandmarks:
 def test_a_picture_without_a_face_is_refused(restyler):
     with pytest.raises(NoFaceError):
         restyler.find_face(noise(1))
+
+
+def test_of_several_faces_the_largest_is_restyled_or_all_are_refused(restyler, face):
+    """A woman, and beside her the same picture at 3/5 of the size."""
+    small = np.asarray(Image.fromarray(face.picture).resize([n * 3 // 5 for n in face.picture.shape[1::-1]]))
+    both = np.full((face.picture.shape[0], face.picture.shape[1] + small.shape[1], 3), 128, np.uint8)
+    both[:, : face.picture.shape[1]] = face.picture
+    both[: small.shape[0], face.picture.shape[1] :] = small
+    found = restyler.find_face(both)
+    assert found.faces == 2 and found.box[2] < face.picture.shape[1]
+    made = restyler.restyle(found, Aim(age_years=65.0)).picture
+    assert np.array_equal(made[:, -small.shape[1] // 2 :], both[:, -small.shape[1] // 2 :])
+    with pytest.raises(ManyFacesError):
+        Restyler(on_many="skip").find_face(both)
 
 
 def test_landmarks_that_are_not_believed_are_refused(face):
@@ -71,6 +88,31 @@ def test_the_register_moves_and_half_of_the_way_moves_less(restyler, face, man):
     assert man.after.feminine < 0.5
     assert half.distance < man.distance
     assert half.distance < 0.6
+
+
+def test_a_face_that_stays_as_it_is_read_is_moved_further(restyler, face, man, monkeypatch):
+    """Whatever is made is read as a woman until the difference is 1.25 times as large."""
+    asked = []
+
+    def move(picture, landmarks, composites, mine, wanted, amount):
+        asked.append(amount)
+        return RestyledPhoto(np.full_like(picture, round(100 * amount)), (0, 0, 1, 1))
+
+    def embed(picture, box):
+        return pack(np.zeros(128), np.zeros(FUSED_DIM - 130), 2.0 if picture[0, 0, 0] < 120 else -2.0, 30.0), picture
+
+    monkeypatch.setattr("facevc_cli.portraits.photo.restyle_photo", move)
+    monkeypatch.setattr(restyler, "_analyser", SimpleNamespace(embed=embed))
+    assert restyler.restyle(face, Aim(register=0.0), 0.5).picture[0, 0, 0] == round(100 * 0.5 * 1.25)
+    assert asked == [1.0, 1.25, 0.625]
+    asked.clear()
+    restyler.restyle(face, Aim(age_years=60.0))  # the register stays
+    restyler.restyle(face, Aim(register=0.9))
+    assert asked == [1.0, 1.0]
+    monkeypatch.setattr(restyler, "_analyser", SimpleNamespace(embed=lambda picture, box: (face.descriptor, picture)))
+    asked.clear()
+    restyler.restyle(face, Aim(register=0.0))
+    assert asked == [1.0, 1.25, 1.5]  # never more
 
 
 def test_only_the_box_changes_and_the_size_stays(face, man):

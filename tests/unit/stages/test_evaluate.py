@@ -471,18 +471,21 @@ def test_answers_join_the_figures_and_the_test_is_written(planted, tmp_path, mon
     monkeypatch.setattr(
         asking,
         "write_listening_test",
-        lambda evaluation, path, *, items, seed: written.append((path, items, seed)) or ["a note"],
+        lambda conversions, path, *, items, seed, kinds: written.append((path, items, seed, kinds)) or ["a note"],
     )
     monkeypatch.setattr(
         asking,
         "read_answers",
-        lambda paths, evaluation: {"perfect": {"CPR": Figure(0.9, 10, 0.8, 1.0), "MOS": Figure(4.0, 5, None, None)}},
+        lambda paths, conversions: {"perfect": {"CPR": Figure(0.9, 10, 0.8, 1.0), "MOS": Figure(4.0, 5, None, None)}},
     )
     config = EvaluateConfig(
         manifest=planted, listening_test=tmp_path / "ask.html", listening_items=7, seed=3, answers=(tmp_path / "a.csv",)
     )
     data = run(config, judges=judges()).data
-    assert written == [(tmp_path / "ask.html", 7, 3)] and data["listening"]["perfect"]["MOS"]["value"] == 4.0
+    assert (
+        written == [(tmp_path / "ask.html", 7, 3, ("MOS", "CPR"))]
+        and data["listening"]["perfect"]["MOS"]["value"] == 4.0
+    )
     assert list(data["systems"]["perfect"])[-2:] == ["MOS", "CPR"] and "MOS" not in data["systems"]["random"]
 
 

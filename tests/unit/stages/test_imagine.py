@@ -1,9 +1,12 @@
 """stages/imagine.py: what is refused, what is drawn, and that a rerun continues."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.composites import make_composites
 from helpers.pictures import save_grey
 from helpers.portraits import FakeJudge, replace_portraits
 from helpers.reporters import Notes
@@ -17,8 +20,10 @@ from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import load_image, save_image
 from facevc_cli.files.tables import read_table
 from facevc_cli.imagining.imaginer import Imaginer
+from facevc_cli.imagining.own_faces import _check_pose, cut_frame
 from facevc_cli.imagining.plan import PortraitSettings
 from facevc_cli.imagining.sheet import SENTENCE
+from facevc_cli.portraits.photo import UnfitPhotoError
 from facevc_cli.provenance.pictures import read_picture_mark
 from facevc_cli.stages.imagine import ImagineConfig, run
 
@@ -66,8 +71,8 @@ def test_what_is_refused(imagine, inputs):
         imagine("voices/low.wav", output="face.png", samples=2)
     with pytest.raises(UsageError, match="expected a folder, or a file name that ends in .png"):
         imagine("voices", output="face.txt")
-    with pytest.raises(UsageError, match="ranks your own pictures"):
-        imagine("voices", candidates=(inputs,), samples=2)
+    with pytest.raises(UsageError, match="--candidates also writes a ranking"):
+        imagine("voices/low.wav", candidates=(inputs,), output="face.png")
     with pytest.raises(FaceVCError, match="no such file"):
         imagine("nobody.wav")
     assert not (inputs / "out").exists()
@@ -172,7 +177,10 @@ def test_own_pictures_are_ranked_and_the_best_is_copied(imagine, inputs):
     for name, colour in {"woman": (250, 40, 0), "man": (5, 40, 0), "nobody": (0, 0, 0)}.items():
         save_image(inputs / "faces" / f"{name}.png", np.full((40, 40, 3), colour, np.uint8))
     settings = {"register": "feminine", "age": "40"}
-    summary = imagine("voices/low.wav", candidates=(inputs / "faces",), settings=settings)
+    reporter = Notes()
+    summary = imagine("voices/low.wav", candidates=(inputs / "faces",), settings=settings, reporter=reporter)
+    assert any("fewer than 3 of the pictures can be mixed" in note for note in reporter.notes)
+    assert not (inputs / "out/low.png").exists() and summary.data["best"] == {"low": str(inputs / "faces/woman.png")}
     assert summary.done == 1 and [item for item, _ in summary.failures] == [str(inputs / "faces/nobody.png")]
     ranking = read_table(inputs / "out/low__ranking.csv")
     assert [row["file"] for row in ranking] == ["../faces/woman.png", "../faces/man.png"]
@@ -181,6 +189,49 @@ def test_own_pictures_are_ranked_and_the_best_is_copied(imagine, inputs):
     assert read_picture_mark(inputs / "out/low__best.png") is None  # a photograph is not called synthetic
     with pytest.raises(FaceVCError, match="expected pictures that show faces, found none among 1"):
         imagine("voices/low.wav", candidates=(inputs / "faces/nobody.png",), output="other")
+
+
+def test_the_nearest_own_pictures_are_mixed(imagine, inputs):
+    """Four women of different ages and a man, each of one colour. The mixture's colour is that of its parts."""
+    ages = {"a": 30, "b": 38, "c": 42, "d": 90}
+    for name, green in ages.items():
+        save_image(inputs / "faces" / f"{name}.png", np.full((80, 80, 3), (250, green, 10), np.uint8))
+    save_image(inputs / "faces" / "man.png", np.full((80, 80, 3), (5, 40, 200), np.uint8))
+    save_image(inputs / "faces" / "small.png", np.full((40, 40, 3), (250, 40, 10), np.uint8))  # not from the front
+    options = {"candidates": (inputs / "faces",), "settings": {"register": "feminine", "age": "40"}}
+    reporter = Notes()
+    assert imagine("voices/low.wav", reporter=reporter, samples=2, **options).done == 2
+    assert any("small.png is ranked, but not mixed" in note for note in reporter.notes)
+    ranked = [row["file"].rpartition("/")[2][:-4] for row in read_table(inputs / "out/low__ranking.csv")]
+    row = rows_of(inputs)["low__01.png"]
+    parts = {ranked[int(rank) - 1]: float(share) for rank, share in (part.split("=") for part in row["parts"].split())}
+    assert set(parts) == {"a", "b", "c"} and sum(parts.values()) == pytest.approx(1, abs=2e-3)
+    red, green, blue = load_image(inputs / "out/low__01.png")[32, 32].tolist()
+    assert (red, blue) == (250, 10) and green == pytest.approx(sum(ages[n] * s for n, s in parts.items()), abs=1)
+    assert read_picture_mark(inputs / "out/low__01.png").model == "own pictures, chosen by starter"
+    assert imagine("voices/low.wav", samples=3, **options).done == 1  # goes on
+    (inputs / "faces/d.png").unlink()
+    with pytest.raises(FaceVCError, match="is there already"):
+        imagine("voices/low.wav", samples=2, **options)
+
+
+def test_a_face_is_cut_to_the_frame_of_the_composites():
+    """A picture twice as large and moved: its landmarks come to where the composites have them."""
+    like = make_composites()
+    shape = like.landmarks.mean(0).astype(np.float64)
+    photo = np.zeros((200, 160, 3), np.uint8)
+    photo[60:, 40:] = 90
+    frame, points = cut_frame(photo, 2 * (shape + 0.5) - 0.5 + (10, 30), like)
+    assert frame.shape == (64, 64, 3) and points == pytest.approx(shape, abs=1e-3)
+    assert frame[5, 5].tolist() == [0, 0, 0] and frame[40, 40].tolist() == [90, 90, 90]
+    edge = int(np.flatnonzero(frame[40, :, 0] > 45)[0])
+    assert edge == 15  # (40 - 10) / 2
+
+
+def test_a_turned_face_is_not_mixed():
+    for yaw, pitch, usable in ((-17.0, 17.0, True), (19.0, 0.0, False), (0.0, -19.0, False)):
+        with nullcontext() if usable else pytest.raises(UnfitPhotoError, match="at most 18 degrees, found 19"):
+            _check_pose(SimpleNamespace(yaw_deg=yaw, pitch_deg=pitch))
 
 
 def test_if_no_face_is_seen_the_start_is_taken(inputs, model):

@@ -161,17 +161,13 @@ def test_a_face_gives_a_descriptor(tmp_path, photos, restyler):
     assert aim.register is None and aim.descriptor is not None and aim.descriptor.shape == (FUSED_DIM,)
 
 
-def test_a_voice_is_read(tmp_path, monkeypatch):
+def test_a_voice_is_read_as_imagine_reads_it(tmp_path, monkeypatch):
     from facevc_cli.files.audio import save_audio
-    from facevc_cli.voices.traits import VoiceTraits
-
-    class Reader:
-        def read(self, dvector):
-            return VoiceTraits(0.5, 44.0)
+    from facevc_cli.imagining.voice import listen
 
     monkeypatch.setattr("facevc_cli.stages.restyle.VoiceEmbedder", FakeEmbedder)
-    monkeypatch.setattr("facevc_cli.stages.restyle.load_trait_reader", Reader)
     save_audio(tmp_path / "v.wav", np.sin(np.arange(16000) / 20).astype(np.float32), 16000)
-    aim = read_voice_aim(tmp_path / "v.wav")
-    assert aim.register == pytest.approx(0.5) and aim.age_years == 44.0
+    aim, heard = read_voice_aim(tmp_path / "v.wav"), listen(tmp_path / "v.wav", FakeEmbedder())
+    assert heard.log_f0 is not None  # the pitch counts, too
+    assert (aim.register, aim.age_years) == (heard.feminine, heard.age_years)
     assert json.dumps(aim.register)  # a plain number
