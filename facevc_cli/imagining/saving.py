@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from facevc_cli.files.hashes import hash_file
-from facevc_cli.imagining.imaginer import Portrait
 from facevc_cli.imagining.sheet import PAIR_SENTENCE, draw_sheet
-from facevc_cli.imagining.voice import VoiceDescription
+from facevc_cli.imagining.styled import AnyPortrait, AnyVoice
 from facevc_cli.provenance.pictures import PictureRecord, read_picture_mark, save_marked_picture, shorten_hash
 
 IMAGINED, SAMPLED = "imagined", "sampled"
@@ -64,11 +63,11 @@ def read_portrait_key(path: Path) -> str | None:
     return record.key if record is not None else None
 
 
-def describe_portrait(voice: VoiceDescription, portrait: Portrait) -> dict[str, str]:
+def describe_portrait(voice: AnyVoice, portrait: AnyPortrait) -> dict[str, str]:
     """Returns the columns of `portraits.csv` that say what was heard, chosen and seen."""
     return {
         "feminine": f"{voice.feminine:.3f}",
-        "age": f"{voice.age_years:.0f}",
+        "age": "" if voice.age_years is None else f"{voice.age_years:.0f}",
         "score": f"{portrait.scores['total']:.3f}",
         **portrait.judged.describe(),
         "parts": " ".join(f"{number}={share:.3f}" for number, share in portrait.parts),

@@ -17,7 +17,7 @@ from facevc_cli.files.atomic import atomic_path, check_writable
 from facevc_cli.files.image import load_image
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
 from facevc_cli.files.tables import make_relative_path, write_table
-from facevc_cli.imagining.imaginer import Imaginer, Portrait
+from facevc_cli.imagining.imaginer import Imaginer
 from facevc_cli.imagining.own_faces import rank_faces, read_own_faces
 from facevc_cli.imagining.plan import (
     ImaginedVoice,
@@ -26,7 +26,7 @@ from facevc_cli.imagining.plan import (
     plan_portraits,
 )
 from facevc_cli.imagining.saving import describe_portrait, make_record, read_portrait_key, save_portrait, save_sheet
-from facevc_cli.imagining.voice import VoiceDescription
+from facevc_cli.imagining.styled import AnyPortrait, AnyVoice, FaceImaginer, make_imaginer
 from facevc_cli.manifest.contract import DONE, FAILED
 from facevc_cli.manifest.portraits import PortraitTable
 from facevc_cli.portraits.composites import load_composites
@@ -93,10 +93,10 @@ class _Work:
         self.hashes = (read_weights_hash(self.model), self.composites.sha256)
 
     @cached_property
-    def imaginer(self) -> Imaginer:
+    def imaginer(self) -> FaceImaginer:
         config, reporter = self.config, self.tally.reporter
         check_writable(self.folder)  # before any work
-        imaginer = Imaginer(config.checkpoint, config.device, composites=self.composites, reporter=reporter)
+        imaginer = make_imaginer(config.checkpoint, config.device, composites=self.composites, reporter=reporter)
         reporter.note(f"model {imaginer.model_name}, {len(self.composites)} composites")
         return imaginer
 
@@ -132,6 +132,8 @@ class _Work:
         try:
             with report_memory_errors(str(voice.path)):
                 self._draw_waiting(voice, waiting)
+        except UsageError:
+            raise
         except FaceVCError as error:
             columns = {"status": FAILED, "reason": str(error)}
             for number, key in waiting.items():
@@ -161,7 +163,7 @@ class _Work:
             captions = [str(number) for number in range(1, len(pictures) + 1)]
             save_sheet(self.folder / voice.sheet, pictures, captions, voice.path, self._describe(voice, ""))
 
-    def _save(self, voice: ImaginedVoice, number: int, key: str, heard: VoiceDescription, portrait: Portrait) -> None:
+    def _save(self, voice: ImaginedVoice, number: int, key: str, heard: AnyVoice, portrait: AnyPortrait) -> None:
         name = voice.portraits[number]
         save_portrait(self.folder / name, portrait.picture, self._describe(voice, key), voice.path)
         columns = {"status": DONE, **describe_portrait(heard, portrait)}
