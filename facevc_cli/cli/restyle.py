@@ -17,6 +17,10 @@ FACE = "Move the face towards this one: its register, its age, and what else its
 VOICE = "Move the face to the register and the age that are heard in this recording."
 REGISTER = "masculine, feminine, or a number from 0 (masculine) to 1 (feminine). auto: as --face or --voice say."
 AGE = "The age in years. auto: as --face or --voice say."
+CHECKPOINT = (
+    "A model of styles, such as one of 'train --preset xfavot-64'. Each picture is then the face alone, as large as "
+    "the model makes it. It takes one of --face, --voice and --register. Default: composites."
+)
 STRENGTH = "How far the face is moved: above 0, 1 the whole way, at most 1.5."
 
 
@@ -29,6 +33,7 @@ def restyle(
     register: Annotated[str, Option("--register", metavar="auto|masculine|feminine|0..1", help=REGISTER)] = "auto",
     age: Annotated[str, Option("--age", metavar="auto|YEARS", help=AGE)] = "auto",
     strength: Annotated[float, Option("--strength", help=STRENGTH)] = 1.0,
+    checkpoint: Annotated[Path | None, Option("--checkpoint", metavar="RUN", help=CHECKPOINT)] = None,
     on_many: own.OnMany = "largest",
     limit: opt.Limit = None,
     overwrite: opt.Overwrite = False,
@@ -53,7 +58,29 @@ def restyle(
         facevc restyle photos/ --age 65 -o older/
 
         facevc restyle photo.jpg --face other.jpg -o between.png
+
+        facevc restyle photo.jpg --voice speech.wav --checkpoint runs/xfavot -o restyled.png
     """
+
+    def work_in_styles(reporter: Reporter) -> Summary:
+        from facevc_cli.stages.restyle_in_styles import StyleConfig, run
+
+        config = StyleConfig(
+            photos=tuple(photos),
+            output=output,
+            checkpoint=checkpoint,
+            face=face,
+            voice=voice,
+            register=register,
+            age=age,
+            strength=strength,
+            on_many=on_many,
+            limit=limit,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            fail_fast=fail_fast,
+        )
+        return run(config, reporter)
 
     def work(reporter: Reporter) -> Summary:
         from facevc_cli.stages.restyle import RestyleConfig, run
@@ -74,7 +101,8 @@ def restyle(
         )
         return run(config, reporter)
 
-    run_stage(work, json_out=json, json_lines=True, quiet=quiet, verbose=verbose, debug=debug, show=_show)
+    chosen = work if checkpoint is None else work_in_styles
+    run_stage(chosen, json_out=json, json_lines=True, quiet=quiet, verbose=verbose, debug=debug, show=_show)
 
 
 def _show(results: Results, summary: Summary) -> None:

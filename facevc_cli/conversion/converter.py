@@ -25,6 +25,7 @@ from facevc_cli.conversion.pictures import read_picture, reads_pictures
 from facevc_cli.conversion.pitch_level import choose_pitch, find_log_f0
 from facevc_cli.conversion.recordings import Recording, load_recording, place_in_silence
 from facevc_cli.conversion.speech import Source, SpeechFeatures
+from facevc_cli.conversion.styles import get_card_shape, get_style_dim, make_style_card
 from facevc_cli.conversion.traits import TraitRule, follow_face, steer_target
 from facevc_cli.conversion.transfer.bands import BandStatistics
 from facevc_cli.conversion.voice import Target
@@ -228,22 +229,23 @@ class Converter:
         """Returns the voice that a card keeps. FaceVCError if the card is damaged, or another model made it."""
         path = "the voice card" if isinstance(card, VoiceCard) else card
         card = card if isinstance(card, VoiceCard) else load_card(Path(card))
-        checkpoint, shape = self.checkpoint, self.memory.get_slot_values().shape
-        card.check_model(checkpoint.config.name, checkpoint.weights_sha256, (shape[0], shape[1]), str(path))
+        checkpoint = self.checkpoint
+        card.check_model(checkpoint.config.name, checkpoint.weights_sha256, get_card_shape(self), str(path))
         speaker, address = (torch.from_numpy(vector).to(self.device)[None] for vector in (card.speaker, card.address))
-        return Target(speaker, None, address)
+        return Target(speaker, None, None if get_style_dim(self.model) else address)
 
     def make_card(
         self, target: Target, origin: Sequence[Mapping[str, str]], temperature: float | None = None
     ) -> VoiceCard:
-        """Makes a card of a recalled target. origin: as in VoiceCard."""
-        memory = self.memory
+        """Makes a card of a recalled target, or of a style. origin: as in VoiceCard."""
+        if get_style_dim(self.model):
+            return make_style_card(self.checkpoint, target.speaker, origin)
+        memory, checkpoint = self.memory, self.checkpoint
         if target.address is None:
             raise FaceVCError("make_card needs a target with an address, found none.")
         speaker, address = (vector[0].float().cpu().numpy() for vector in (target.speaker, target.address))
         scale = memory.temperature if temperature is None else temperature
-        name, weights = self.checkpoint.config.name, self.checkpoint.weights_sha256
-        return VoiceCard.make(speaker, address, name, weights, scale, origin)
+        return VoiceCard.make(speaker, address, checkpoint.config.name, checkpoint.weights_sha256, scale, origin)
 
     def apply_pitch_rule(self, target: Target, rule: PitchRule) -> Target:
         """Returns the target with this pitch rule. FaceVCError as in `check_pitch`."""

@@ -39,6 +39,7 @@ class Capability(StrEnum):
     MATCHING = "matching"  # faces and voices have places in one space, and those that fit each other are near
     CROPS = "crops"  # with MATCHING: faces are placed by their crops, not by their embeddings
     LOG_MELS = "log-mels"  # with MATCHING: voices are placed by their log-mels, not by their d-vectors
+    STYLES = "styles"  # with PICTURES: a voice embedding is a style, which guides pictures of faces, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +187,25 @@ class PictureModel(ConversionModel, Protocol):
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Level crops of faces (B, side, side, 3) uint8 RGB -> what `recall_face` takes (B, D)."""
+
+
+class StyleModel(PictureModel, Protocol):
+    """A model with `STYLES`. A style comes from the picture of a face, from a recording or from noise. It guides the
+    conversion of speech, and of pictures. The checkpoint's `embedders` say how large the crops of faces are.
+    """
+
+    @property
+    def style_dim(self) -> int: ...
+
+    @property
+    def latent_dim(self) -> int:
+        """How many numbers of noise a style is drawn from."""
+
+    def draw_styles(self, noise: Tensor, feminine: Tensor) -> Tensor:
+        """Noise (B, latent_dim), registers (B,) from 0 (a man) to 1 (a woman) -> styles (B, style_dim)."""
+
+    def restyle_pictures(self, pictures: Tensor, styles: Tensor) -> Tensor:
+        """Level crops of faces (B, side, side, 3) uint8 RGB, in styles (B, style_dim) -> (B, px, px, 3) uint8 RGB."""
 
 
 class MatchingModel(Protocol):

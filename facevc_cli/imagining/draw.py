@@ -28,11 +28,11 @@ ROUNDS = 4  # of corrections: cutting and normalising change the traits a little
 
 @dataclass(frozen=True, eq=False)
 class DrawnVoice:
-    """target: the voice. feminine: 0 or 1, as drawn. age_years: of the speaker, as drawn."""
+    """target: the voice. feminine: 0 or 1, as drawn. age_years: of the speaker, as drawn; None: a style has none."""
 
     target: Target
     feminine: float
-    age_years: float
+    age_years: float | None
 
 
 class VoiceDrawer:

@@ -8,9 +8,8 @@ from types import MappingProxyType
 import numpy as np
 
 from facevc_cli.files.hashes import hash_file
-from facevc_cli.imagining.imaginer import Portrait
 from facevc_cli.imagining.sheet import PAIR_SENTENCE, SENTENCE, draw_sheet
-from facevc_cli.imagining.voice import VoiceDescription
+from facevc_cli.imagining.styled import AnyPortrait, AnyVoice
 from facevc_cli.provenance.pictures import PictureRecord, read_picture_mark, save_marked_picture, shorten_hash
 
 IMAGINED, SAMPLED = "imagined", "sampled"
@@ -72,7 +71,7 @@ def read_portrait_key(path: Path) -> str | None:
 
 
 def describe_portrait(
-    voice: VoiceDescription, portrait: Portrait, ranks: Mapping[int, int] = MappingProxyType({})
+    voice: AnyVoice, portrait: AnyPortrait, ranks: Mapping[int, int] = MappingProxyType({})
 ) -> dict[str, str]:
     """Returns the columns of `portraits.csv` that say what was heard, chosen and seen.
 
@@ -80,7 +79,7 @@ def describe_portrait(
     """
     return {
         "feminine": f"{voice.feminine:.3f}",
-        "age": f"{voice.age_years:.0f}",
+        "age": "" if voice.age_years is None else f"{voice.age_years:.0f}",
         "score": f"{portrait.scores['total']:.3f}",
         **portrait.judged.describe(),
         "parts": " ".join(f"{ranks.get(number, number)}={share:.3f}" for number, share in portrait.parts),

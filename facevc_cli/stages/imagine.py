@@ -18,7 +18,7 @@ from facevc_cli.files.image import load_image
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
 from facevc_cli.files.tables import make_relative_path, write_table
 from facevc_cli.imagining.choice import PARTS
-from facevc_cli.imagining.imaginer import Imaginer, Portrait
+from facevc_cli.imagining.imaginer import Imaginer
 from facevc_cli.imagining.own_faces import OwnFaces, find_ranks, hash_files, rank_faces, read_own_faces
 from facevc_cli.imagining.plan import (
     ImaginedVoice,
@@ -28,6 +28,7 @@ from facevc_cli.imagining.plan import (
 )
 from facevc_cli.imagining.saving import describe_portrait, make_record, read_portrait_key, save_portrait, save_sheet
 from facevc_cli.imagining.sheet import OWN_SENTENCE, SENTENCE
+from facevc_cli.imagining.styled import AnyPortrait, FaceImaginer, make_imaginer
 from facevc_cli.manifest.contract import DONE, FAILED
 from facevc_cli.manifest.portraits import PortraitTable
 from facevc_cli.portraits.composites import load_composites
@@ -99,18 +100,28 @@ class _Work:
         self.best: dict[str, str] = {}  # the best own picture of each voice
 
     @cached_property
-    def imaginer(self) -> Imaginer:
+    def imaginer(self) -> FaceImaginer:
+        if self.candidates:
+            return self.mixer
         config, reporter = self.config, self.tally.reporter
         check_writable(self.folder)  # before any work
-        imaginer = Imaginer(config.checkpoint, config.device, composites=self.composites, reporter=reporter)
-        mixed = f"{len(self.candidates)} pictures" if self.candidates else f"{len(self.composites)} composites"
-        reporter.note(f"model {imaginer.model_name}, {mixed}")
+        imaginer = make_imaginer(config.checkpoint, config.device, composites=self.composites, reporter=reporter)
+        reporter.note(f"model {imaginer.model_name}, {len(self.composites)} composites")
         return imaginer
+
+    @cached_property
+    def mixer(self) -> Imaginer:
+        """Compares the user's own pictures with voices. FaceVCError if the model cannot."""
+        config, reporter = self.config, self.tally.reporter
+        check_writable(self.folder)  # before any work
+        mixer = Imaginer(config.checkpoint, config.device, composites=self.composites, reporter=reporter)
+        reporter.note(f"model {mixer.model_name}, {len(self.candidates)} pictures")
+        return mixer
 
     def look_at_candidates(self) -> None:
         """Reads the user's own pictures, if there are any. FaceVCError if none shows a face."""
         if self.candidates:
-            self.own = read_own_faces(self.candidates, self.imaginer.judge, self.tally, self.composites)
+            self.own = read_own_faces(self.candidates, self.mixer.judge, self.tally, self.composites)
 
     def select_waiting(self, voice: ImaginedVoice) -> dict[int, str]:
         """Returns the numbers of the pictures that are not done, with their keys.
@@ -144,6 +155,8 @@ class _Work:
         try:
             with report_memory_errors(str(voice.path)):
                 self._draw_waiting(voice, waiting)
+        except UsageError:
+            raise
         except FaceVCError as error:
             columns = {"status": FAILED, "reason": str(error)}
             for number, key in waiting.items():
@@ -159,7 +172,7 @@ class _Work:
         heard = imaginer.listen(voice.path).ask_for(self.rule.register, self.rule.age_years)
         ranks: dict[int, int] = {}
         if self.own is not None:
-            scores = imaginer.score(self.own.faces, heard)
+            scores = self.mixer.score(self.own.faces, heard)
             mixed, ranks = self.own.find_pictures(heard), find_ranks(self.own, scores)
             self._write_ranking(voice, rank_faces(self.own, scores), mixed is not None)
             if mixed is None:
@@ -168,7 +181,7 @@ class _Work:
                 )
                 self.tally.complete(voice.id)
                 return
-            imaginer = imaginer.choose_from(mixed)
+            imaginer = self.mixer.choose_from(mixed)
         order = [*waiting] if 0 in waiting or not voice.steps else [0, *waiting]  # the steps are those to the first
         drawn = imaginer.imagine_numbered(heard, order, seed=settings.seed, size_px=settings.size_px)
         for number, portrait in zip(order, drawn, strict=True):
@@ -198,7 +211,7 @@ class _Work:
             shutil.copyfile(first, temporary)
 
     def _save(
-        self, voice: ImaginedVoice, number: int, key: str, described: Mapping[str, str], portrait: Portrait
+        self, voice: ImaginedVoice, number: int, key: str, described: Mapping[str, str], portrait: AnyPortrait
     ) -> None:
         name = voice.portraits[number]
         save_portrait(self.folder / name, portrait.picture, self._describe(voice, key), voice.path)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -16,16 +15,15 @@ from facevc_cli.batch.run import ConvertConfig, make_conversions
 from facevc_cli.batch.utterance import RecordingFile, Utterance
 from facevc_cli.conversion.card import CARD_SUFFIX, load_card, save_card
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.sketch import sketch_voice
 from facevc_cli.conversion.voice_request import request_faces
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate, read_weights_hash
 from facevc_cli.files.atomic import check_writable
 from facevc_cli.files.image import load_image
-from facevc_cli.imagining.draw import VoiceDrawer, draw_register
-from facevc_cli.imagining.imaginer import Imaginer
+from facevc_cli.imagining.draw import draw_register
 from facevc_cli.imagining.pair_page import ShownPair, write_pair_page
+from facevc_cli.imagining.pairs import PairDrawer, make_pair_drawer
 from facevc_cli.imagining.plan import PICTURE_SUFFIX, PortraitSettings, make_portrait_key
 from facevc_cli.imagining.saving import (
     describe_portrait,
@@ -34,7 +32,6 @@ from facevc_cli.imagining.saving import (
     save_pair_face,
     save_pair_sheet,
 )
-from facevc_cli.imagining.voice import VoiceDescription
 from facevc_cli.manifest.contract import DONE
 from facevc_cli.manifest.portraits import PortraitTable
 from facevc_cli.portraits.composites import load_composites
@@ -81,7 +78,7 @@ class _Pair:
 def run(config: SampleConfig, reporter: Reporter = SILENT) -> Summary:
     """Writes a voice card, a picture and a spoken line for each pair, a sheet and a page, and both tables.
 
-    FaceVCError if the model has no memory of d-vectors, or other files are in the place.
+    FaceVCError if the model has no memory of d-vectors and no styles, or other files are in the place.
     """
     _check(config)
     pairs = [_name_pair(config, number) for number in range(1, config.count + 1)]
@@ -145,13 +142,8 @@ class _Work:
         _ = self.drawer
 
     @cached_property
-    def drawer(self) -> VoiceDrawer:
-        return VoiceDrawer(self.converter)
-
-    @cached_property
-    def imaginer(self) -> Imaginer:
-        config = self.config
-        return Imaginer(config.checkpoint, config.device, composites=self.composites, reporter=self.tally.reporter)
+    def drawer(self) -> PairDrawer:
+        return make_pair_drawer(self.converter, self.config.checkpoint, self.composites, self.tally.reporter)
 
     def is_done(self, pair: _Pair) -> bool:
         """Whether the card and the picture are there. FaceVCError if others are in their place."""
@@ -174,13 +166,10 @@ class _Work:
         drawn = self.drawer.draw(config.seed, pair.number)
         if config.overwrite or not pair.card.exists():
             save_card(pair.card, self.converter.make_card(drawn.target, self._describe_origin(pair)))
-        sketch = sketch_voice(self.converter, drawn.target)
-        voice = VoiceDescription.of(cast(np.ndarray, sketch.dvector), float(np.log(sketch.f0_hz)))
-        voice = voice.ask_for(drawn.feminine, drawn.age_years)
         chance = int(np.random.default_rng((config.seed, pair.number)).integers(2**32))  # another face for each pair
-        (portrait,) = self.imaginer.imagine_numbered(voice, [1], seed=chance, size_px=config.size_px)
+        voice, portrait = self.drawer.draw_face(drawn, chance, config.size_px)
         key = self._make_key(pair)
-        record = make_record(key, self.imaginer.model_name, self.weights_sha256, pair.card, f"seed {config.seed}")
+        record = make_record(key, self.drawer.model_name, self.weights_sha256, pair.card, f"seed {config.seed}")
         save_pair_face(pair.picture, portrait.picture, record)
         self.table.put(
             {

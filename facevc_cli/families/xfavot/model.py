@@ -37,12 +37,12 @@ class Modality(nn.Module):
 class StyleModel(nn.Module):
     """All networks that a conversion uses. The averaged weights of a training are of these.
 
-    It is a `PictureModel`: a voice is a style, which a recording or the picture of a face gives.
+    It is base's `StyleModel`: a voice is a style, which a recording, the picture of a face or noise gives.
     """
 
     mel_mean: Tensor
     mel_std: Tensor
-    capabilities = frozenset({Capability.PICTURES})
+    capabilities = frozenset({Capability.PICTURES, Capability.STYLES})
     needs_dvector = False
 
     def __init__(self, config: ModelConfig):
@@ -88,8 +88,31 @@ class StyleModel(nn.Module):
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Level crops of faces (B, side, side, 3) uint8 RGB -> styles (B, style_dim)."""
-        given = scale_pictures(pictures.permute(0, 3, 1, 2).to(self.mel_mean), self.config.image_px)
-        return self.image.style(given)
+        return self.image.style(self._scale(pictures))
+
+    @property
+    def style_dim(self) -> int:
+        return self.config.style_dim
+
+    @property
+    def latent_dim(self) -> int:
+        return self.config.latent_dim
+
+    def draw_styles(self, noise: Tensor, feminine: Tensor) -> Tensor:
+        """Noise (B, latent_dim), registers (B,) -> styles (B, style_dim): those of the genders, mixed by the register.
+
+        The domains of the genders begin with men, as in `training_inputs.GENDER_NUMBERS`.
+        """
+        man, woman = (self.mapping(noise, noise.new_full((len(noise),), i).long()) for i in range(GENDERS))
+        return torch.lerp(man, woman, feminine[:, None].to(man))
+
+    def restyle_pictures(self, pictures: Tensor, styles: Tensor) -> Tensor:
+        """Level crops of faces (B, side, side, 3) uint8 RGB, styles (B, style_dim) -> (B, px, px, 3) uint8 RGB."""
+        made = self.image.generator(self._scale(pictures), styles).float()
+        return ((made.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
+
+    def _scale(self, pictures: Tensor) -> Tensor:
+        return scale_pictures(pictures.permute(0, 3, 1, 2).to(self.mel_mean), self.config.image_px)
 
     def recall_face(self, embedding: Tensor, temperature: float | None = None) -> tuple[Tensor, Tensor | None]:
         """What `embed_pictures` made (B, style_dim) are styles already. There is no memory, and so no address."""

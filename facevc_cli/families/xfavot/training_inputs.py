@@ -1,7 +1,8 @@
 """Reads the inputs of the training: people with recordings, with pictures or with both, as batches."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -221,10 +222,11 @@ def _check_stores(config: Config, features: Store, faces: Store) -> Frontend:
 
 
 def join_people(table: Sequence[Mapping[str, str]], features: Store, faces: Store, where: str) -> list[Person]:
-    """Returns a person for each row of the table: a speaker with the recordings of the training split, a face (an id or
-    a person) with its pictures, and a gender. An empty cell means that there are none.
+    """Returns the people of the table. A row is a speaker with the recordings of the training split, a face (an id or a
+    person) with its pictures, and a gender. An empty cell means that there are none.
 
-    People with both are numbered as speakers in the table's order.
+    Rows that name one speaker are one person, who has all their pictures. People with both are numbered as speakers in
+    the table's order.
     """
     splits = features.read_column("split")
     spoken: dict[str, list[int]] = {}
@@ -237,8 +239,7 @@ def join_people(table: Sequence[Mapping[str, str]], features: Store, faces: Stor
         found = [(row, which) for which in range(int(counts[row]))]
         for name in {face.strip(), person.strip()}:
             shown.setdefault(name, []).extend(found)
-    people: list[Person] = []
-    numbered = 0
+    people: dict[tuple[str, int], Person] = {}
     for number, line in enumerate(table, start=1):
         speaker, face = normalise_name(line["speaker"]).strip(), normalise_name(line["face"]).strip()
         gender = GENDER_NUMBERS.get(parse_gender(line["gender"]))
@@ -253,7 +254,11 @@ def join_people(table: Sequence[Mapping[str, str]], features: Store, faces: Stor
                 )
         if not utterances and not pictures:
             raise FaceVCError(f"{where}: row {number} names neither a speaker nor a face.")
-        paired = bool(utterances and pictures)
-        people.append(Person(gender, numbered if paired else None, tuple(utterances), tuple(pictures)))
-        numbered += paired
-    return people
+        key = (speaker, 0 if speaker else number)
+        person = people.get(key, Person(gender, None, tuple(utterances)))
+        if person.gender != gender:
+            raise FaceVCError(f"{where}: row {number} gives {speaker!r} another gender than an earlier row.")
+        people[key] = replace(person, pictures=tuple(dict.fromkeys((*person.pictures, *pictures))))
+    numbers = itertools.count()
+    both = {key for key, person in people.items() if person.utterances and person.pictures}
+    return [replace(one, speaker=next(numbers)) if key in both else one for key, one in people.items()]

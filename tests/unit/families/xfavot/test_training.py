@@ -144,6 +144,7 @@ def test_tables_that_do_not_fit(stores, tmp_path):
         (({"speaker": "vera", "face": "", "gender": "f"},), "row 1 names 'vera', of whom .*features.h5 has nothing"),
         (({"speaker": "", "face": "emil", "gender": "m"},), "row 1 names 'emil', of whom .*faces.h5"),
         (({"speaker": " ", "face": "", "gender": "m"},), "row 1 names neither"),
+        ((*PEOPLE[:1], {"speaker": "anna", "face": "", "gender": "m"}), "row 2 gives 'anna' another gender"),
         (PEOPLE[2:3], "found none with pictures among 1"),
         (PEOPLE[3:], "found none with recordings among 1"),
     ):
@@ -177,6 +178,17 @@ def test_a_batch_holds_what_each_person_can_serve(stores):
     assert 0.4 < float((guide == Guide.LATENT).float().mean()) < 0.6
     voiced = batch["lf0"] != 0
     assert torch.equal(batch["log_f0"] != 0, voiced) and float(batch["log_f0"][voiced].exp().min()) >= 90
+
+
+def test_rows_of_one_speaker_are_one_person_with_all_their_pictures(stores):
+    rows = [{"speaker": "anna", "face": face, "gender": "f"} for face in ("anna/0", "bert/1", "anna/0", "")]
+    write_table(stores / "rows.csv", [*rows, {"speaker": "bert", "face": "", "gender": "m"}, *PEOPLE[3:] * 2])
+    people = make_training(stores, pairs="rows.csv").training.people
+    assert [(p.speaker, len(p.utterances), p.pictures) for p in people] == [
+        (0, 2, ((0, 0), (3, 0), (3, 1), (3, 2))),
+        (None, 2, ()),
+        *[(None, 0, ((5, 0), (5, 1), (5, 2)))] * 2,
+    ]
 
 
 def test_pictures_are_read_as_they_are_and_larger_ones_made_smaller(stores):

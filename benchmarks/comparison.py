@@ -1,0 +1,124 @@
+"""Compare ways to a voice for a face, by the same judges on the same sources: a table for docs/comparison.md.
+
+SOURCES are recordings, FACES pictures (FACES/PERSON/1.jpg, or FACES/PERSON.jpg). --labels has the columns target,
+gender and references (real recordings, between |), --sources-table source_id, gender and transcript, as `facevc
+evaluate` takes them. Everything is left in OUT, and a second call goes on.
+
+| system | what it hears or sees of the target |
+| --- | --- |
+| face | the face, with the bundled model or --checkpoint |
+| mean face | the mean of all faces: one voice for everyone |
+| voice | the first of the references |
+| speak | the face; the words are the transcripts, spoken by `facevc speak` |
+| styles by face, by voice | the same with --styles RUN, a model of `train --preset xfavot-64` |
+"""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import common
+
+METRICS: Mapping[str, str] = {  # of metrics.csv -> column
+    "naturalness": "MOS",
+    "CER": "CER",
+    "GA": "gender accuracy",
+    "voicefilter consistency": "likeness",
+    "voicefilter consistency control": "likeness to others",
+    "F0 deviation": "F0 deviation, Hz",
+}
+MEAN_FACE = "mean-face"
+SOME_FAILED = 1  # the exit code of a command that could not use some of its inputs
+
+
+def main() -> None:
+    parser = common.make_parser(__doc__)
+    for name in ("sources", "faces", "out"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--sources-table", type=Path, required=True)
+    parser.add_argument("--checkpoint", type=Path, help="a checkpoint; without it, the bundled model")
+    parser.add_argument("--styles", type=Path, help="a model of styles")
+    parser.add_argument("--no-speak", action="store_true", help="leave out what is spoken from text")
+    parser.add_argument("--light", action="store_true", help="without the recogniser, MOS and independent judges")
+    args = parser.parse_args()
+    voices = link_voices(args.labels, args.out / "voices")
+    texts = None if args.no_speak else write_texts(args.sources_table, args.out / "texts.csv")
+    for name, command in plan_systems(args, voices, texts).items():
+        run(["facevc", *map(str, command), "-o", str(args.out / name)])
+        judges = ["--recogniser", "none", "--no-naturalness", "--no-independent-judges"] if args.light else []
+        tables = ["--labels", str(args.labels), "--sources", str(args.sources_table)]
+        manifest = str(args.out / name / "manifest.csv")
+        run(["facevc", "evaluate", manifest, "-o", str(args.out / "evaluation" / name), *tables, *judges])
+    rows = [row for name in plan_systems(args, voices, texts) for row in read_rows(args.out / "evaluation", name)]
+    common.show("Ways to a voice", rows, args.json)
+
+
+def plan_systems(args: object, voices: Path, texts: Path | None) -> dict[str, list[object]]:
+    """Returns the command of each system, without its output. args: those of `main`."""
+    given = vars(args)
+    model = ["--checkpoint", given["checkpoint"]] if given["checkpoint"] else []
+    faces, sources = ["--face", given["faces"]], given["sources"]
+    tables = ["--labels", given["labels"], "--sources", given["sources_table"]]
+    systems: dict[str, list[object]] = {
+        "face": ["benchmark", sources, *faces, *tables, "--baseline", MEAN_FACE, *model],
+        "voice": ["convert", sources, "--voice", voices, *model],
+    }
+    if texts is not None:
+        systems["speak"] = ["speak", "--text", texts, *faces, *model]
+    if given["styles"]:
+        styles = ["--checkpoint", given["styles"], "--vocoder", "griffin-lim"]
+        systems["styles-by-face"] = ["convert", sources, *faces, *styles]
+        systems["styles-by-voice"] = ["convert", sources, "--voice", voices, *styles]
+    return systems
+
+
+def run(command: Sequence[str]) -> None:
+    """Runs a command. Some failed inputs are listed by it, and do not stop the comparison."""
+    status = subprocess.run(command).returncode
+    if status not in (0, SOME_FAILED):
+        sys.exit(f"{' '.join(command[:2])} ended with the exit code {status}.")
+
+
+def link_voices(labels: Path, folder: Path) -> Path:
+    """Links the first real recording of each target as TARGET.SUFFIX, so that the labels fit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for row in read_table(labels):
+        first = row["references"].split("|")[0]
+        if first:
+            original = (labels.parent / first).resolve()
+            path = folder / f"{row['target']}{original.suffix}"
+            path.unlink(missing_ok=True)
+            path.symlink_to(original)
+    return folder
+
+
+def write_texts(sources: Path, path: Path) -> Path:
+    """Writes the transcripts as `facevc speak --text` takes them."""
+    rows = [(row["source_id"], row["transcript"]) for row in read_table(sources) if row.get("transcript", "").strip()]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("id", "text"), *rows])
+    return path
+
+
+def read_rows(folder: Path, name: str) -> list[dict[str, object]]:
+    """Returns a row for a system, and one for its baseline if there is one."""
+    found = [row for row in read_table(folder / name / "metrics.csv") if row["slice"] == "all"]
+    rows = []
+    for system in dict.fromkeys(row["system"] for row in found):
+        label = "mean face" if system.endswith(f"/{MEAN_FACE}") else name.replace("-", " ")
+        own = {row["metric"]: row["value"] for row in found if row["system"] == system}
+        cells = {column: float(own[metric]) if own.get(metric) else "" for metric, column in METRICS.items()}
+        rows.append({"system": label, **cells})
+    return rows
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+if __name__ == "__main__":
+    main()
