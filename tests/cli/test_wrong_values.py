@@ -44,6 +44,7 @@ REST = {
 }
 COMMANDS = EXTRACT | TRAIN | REST  # with right values, as far as the command needs them
 BENCHMARK = "--labels labels.csv --sources sources.csv"
+ENGINES = ("spark", "local://here", "ray://head", "slurm://gpu")
 ODD_SEEDS = ("-1", "1e3", "99999999999999999999")
 
 # command -> option -> values that are wrong
@@ -52,6 +53,7 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         command: {
             "--shard": ("3/2", "0/2", "half"),
             "--speaker-pattern": ("(", "[a-z]+"),
+            "--engine": ENGINES,
             "--jobs": ("-1", "all"),
             "--limit": ("0",),
         }
