@@ -34,6 +34,7 @@ def evaluate(
     portraits: own.Portraits = None,
     system: own.System = None,
     seed: opt.Seed = 0,
+    engine: opt.Engine = "local",
     jobs: opt.Jobs = 0,
     limit: opt.Limit = None,
     json: opt.Json = False,
@@ -59,6 +60,7 @@ def evaluate(
 
     def measure(reporter: Reporter) -> Summary:
         unused = {"MANIFEST": manifest, "--labels": labels, "--sources": sources, "--pattern": pattern}
+        unused["--engine"] = None if engine == "local" else engine
         if portraits is not None:
             return measure_portraits(
                 portraits, association, system or (), output, (seed, jobs, limit), unused, reporter
@@ -84,6 +86,7 @@ def evaluate(
             independent_judges=independent_judges,
             calibrate=calibrate,
             seed=seed,
+            engine=engine,
             jobs=jobs,
             limit=limit,
             pattern=pattern,

@@ -51,7 +51,7 @@ SHARED = {
     "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
     "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
     "--shard": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
-    "--engine": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
+    "--engine": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "evaluate"},
     "--jobs": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
     "--device": {
         "extract-features",

@@ -98,6 +98,8 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--age": ("old", "5", "nan"),
         "--sweep": ("1", "3"),
         "--mix": ("face.png=1", "face.png=.5 face.png=x"),
+        "--engine": ENGINES,
+        "--jobs": ("-1", "many"),
     },
     "voice-card": {
         "--out": ("card.txt",),
@@ -167,6 +169,7 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--grid": ("-1",),
         "--listening-items": ("0",),
         "--seed": ODD_SEEDS,
+        "--engine": ENGINES,
         "--jobs": ("-1",),
         "--limit": ("0",),
         "--system": ("=runs/a",),

@@ -106,7 +106,7 @@ def test_several_processes_say_what_one_says_in_the_same_order(paths, tmp_path):
 
 
 def test_each_process_gets_its_share_of_the_processors(paths, tmp_path, monkeypatch):
-    monkeypatch.setattr("facevc_cli.evaluation.listening.count_usable_cpus", lambda: 7)
+    monkeypatch.setattr("facevc_cli.core.engines.local.count_usable_cpus", lambda: 7)
     scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log")), 2)
     assert {threads for _, _, threads in noted(tmp_path / "log")[1:]} == {"3"}
 
