@@ -35,6 +35,7 @@ NAMES = (
     "crema-d",
     "grid",
     "voxceleb",
+    "voxceleb2",
 )
 
 
