@@ -10,6 +10,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -80,8 +81,9 @@ class RayPool:
                     if is_dropping():
                         check_stop()
         finally:
-            for left in pending:
-                ray.cancel(left)
+            with suppress(Exception):  # the cluster may be gone
+                for left in pending:
+                    ray.cancel(left)
 
     def _count_places(self) -> int:
         """How many chunks the cluster can work on now."""
