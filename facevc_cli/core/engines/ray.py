@@ -58,7 +58,7 @@ class RayPool:
             return
         size = min(most_items, max(1, len(items) // (CHUNKS_PER_WORKER * self._count_places())))
         waiting = deque(cut(items, size))
-        work = ray.remote(num_cpus=self._threads, num_gpus=self._gpus, max_retries=RETRIES)(_do_chunk)
+        work: Any = ray.remote(num_cpus=self._threads, num_gpus=self._gpus, max_retries=RETRIES)(_do_chunk)
         shared = ray.put((os.getcwd(), function, keep))
         pending: dict[Any, Sequence[T]] = {}
         try:
@@ -169,7 +169,7 @@ class RayEngine:
         _check_answers(self._address or os.environ.get("RAY_ADDRESS", ""))
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise a new cluster reports to Ray's makers
         before = signal.getsignal(signal.SIGTERM)
-        quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
             try:
                 ray.init(address=self._address or "auto", **quiet)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from helpers.engine_work import (
     EXPECTED,
+    IMPORT_PATH,
     FileKeeper,
     Killer,
     collect,
@@ -32,11 +33,13 @@ MEMORY = 100 << 20
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY})
-    cluster.add_node(num_cpus=2, object_store_memory=MEMORY)
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", IMPORT_PATH)  # the workers import this work
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY})
+        cluster.add_node(num_cpus=2, object_store_memory=MEMORY)
+        yield cluster
+        cluster.shutdown()
 
 
 @pytest.fixture
