@@ -87,13 +87,20 @@ class RayPool:
 
     def _count_places(self) -> int:
         """How many chunks the cluster can work on now."""
-        import ray
-
-        found = ray.cluster_resources()
+        found = _read_resources()
         places = int(found.get("CPU", 0)) // self._threads
         if self._gpus:
             places = min(places, int(found.get("GPU", 0) // self._gpus))
         return max(1, min(places, self._most or places))
+
+
+def _read_resources() -> dict[str, float]:
+    """What the cluster has now, by name: CPU, GPU and so on."""
+    import ray
+
+    read: Any = ray.cluster_resources  # Ray gives no types here
+    found: dict[str, float] = read()
+    return found
 
 
 def _do_chunk(shared: tuple[str, Callable[[T], R], Keeper[R] | None], items: Sequence[T]) -> list[Outcome]:
@@ -146,9 +153,7 @@ class RayEngine:
 
     def count_cpus(self) -> int:
         self._connect()
-        import ray
-
-        return max(1, int(ray.cluster_resources().get("CPU", 0)))
+        return max(1, int(_read_resources().get("CPU", 0)))
 
     def open_pool(self, jobs: int = 0, *, threads: int = 1, gpus: int = 0) -> RayPool:
         self._connect()
