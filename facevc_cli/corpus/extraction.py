@@ -98,7 +98,8 @@ def extract_into_store(
             tally.skip(source.id)
         if waiting:
             with engine.open_pool(config.jobs, gpus=count_gpus(device)) as pool:
-                for source, item, error in pool.map(_WithOrigin(extract, folder), waiting, keep=writer.keeper):
+                keep, work = writer.keeper, _WithOrigin(extract, folder)
+                for source, item, error in pool.map(work, waiting, keep=keep, most_items=keep.shard_items):
                     if error is None:
                         if item is not None:  # otherwise its worker has written it
                             writer.add(item)
