@@ -5,25 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from facevc_cli.batch.jobs import NAME, Job, Naming, Row, collect_jobs, make_job_keys
-from facevc_cli.batch.pipeline import convert_jobs
+from facevc_cli.batch.making import Made, make_files, make_resolver
+from facevc_cli.batch.on_engine import make_files_on_engine
 from facevc_cli.batch.plan import Draw, Plan, plan_conversions
 from facevc_cli.batch.resume import add_sidecar, select_waiting
 from facevc_cli.conversion.converter import Converter
-from facevc_cli.conversion.resolver import VoiceResolver
 from facevc_cli.conversion.traits import check_traits
 from facevc_cli.conversion.voice_request import VoiceOptions
 from facevc_cli.core.choices import OnMany
-from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.engines.registry import make_engine
+from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.families.checkpoint import locate
 from facevc_cli.files.atomic import check_writable, remove_left
 from facevc_cli.manifest.contract import READING_COLUMNS
 from facevc_cli.manifest.manifest import Addresses, Line, Manifest, make_line_key, pick_file_columns
-from facevc_cli.provenance.metadata import describe_provenance
-from facevc_cli.provenance.saving import save_converted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +44,8 @@ class ConvertConfig:
     batch_size: int | None = None  # conversions that the network does at once; None: 1 on a CPU, else 16
     watermark: bool = True
     sidecar: bool = False
+    engine: str = "local"  # where the files are made, as --engine names it
+    jobs: int = 0  # workers of the engine; 0: as many as there is room for, and on this machine this process alone
 
     @property
     def naming(self) -> Naming:
@@ -62,6 +61,7 @@ def plan_rows(config: ConvertConfig, draw: Draw | None = None, reporter: Reporte
     """Plans the requested conversions. Arguments and errors are those of `plan_conversions`."""
     if config.temperature is not None and not config.temperature > 0:
         raise UsageError(f"--temperature {config.temperature}: expected a number above 0.")
+    make_engine(config.engine)  # UsageError before any work
     return plan_conversions(
         config.sources,
         config.faces,
@@ -131,7 +131,7 @@ def make_conversions(
     if manifest.path is not None:
         evaluation = shlex.quote(str(config.output / "evaluation"))
         following = f"facevc evaluate {shlex.quote(str(manifest.path))} -o {evaluation}"
-    return tally.summarise(config.output, following)
+    return tally.summarise(config.output, following, resumes=True)
 
 
 def _prepare_converter(config: ConvertConfig, waiting: Mapping[Job, None], reporter: Reporter) -> Converter:
@@ -205,45 +205,31 @@ def _convert_waiting(
     tally: Tally,
 ) -> None:
     """Makes the file of each job, and puts all of its rows into the manifest."""
-    pitch, traits = config.voice_options.parse_pitch(), config.voice_options.parse_traits()
-    resolver = VoiceResolver(converter, config.temperature, addresses, tally.reporter, pitch, traits)
-    model = converter.checkpoint
 
-    def save(job: Job, wav: np.ndarray) -> None:
-        source, spec = job.source, job.voice_spec
-        made = describe_provenance(
-            keys[job],
-            model.config.name,
-            model.weights_sha256,
-            source.file or source.fingerprint(),
-            resolver.used_files(spec),
-            spec.kind,
-            watermark=config.watermark,
-            about=source.about,
-        )
-        save_converted(job.output, wav, converter.rate, made, source.name, str(spec), sidecar=config.sidecar)
-
-    def finish(job: Job, seconds: float, error: FaceVCError | None) -> None:
-        columns = {"model": model.config.name, "vocoder": converter.vocoder.name, "key": keys[job]}
-        if error:
-            columns |= {"status": "failed", "reason": str(error)}
-        else:
-            reading = resolver.read_voice(job.voice_spec)
-            columns |= {"status": "done", "seconds": f"{seconds:.3f}", **(reading.describe() if reading else {})}
-        for line in jobs[job]:
-            manifest.put(line | pick_file_columns(columns))
+    def record(made: Made) -> None:
+        for line in jobs[made.job]:
+            manifest.put(line | pick_file_columns(made.columns))
         if manifest.is_due():
             manifest.save()
             addresses.save()
-        tally.reporter.record(_make_record(job, columns))
-        if error is None:
-            tally.complete(job.relative)
+        tally.reporter.record(_make_record(made.job, made.columns))
+        if made.error is None:
+            tally.complete(made.job.relative)
             return
-        tally.fail(job.relative, str(error))
+        tally.fail(made.job.relative, str(made.error))
         if config.fail_fast:
-            raise error
+            raise made.error
 
-    convert_jobs(list(jobs), converter, resolver, save, finish, config.batch_size)
+    mine = {job: keys[job] for job in jobs}
+    if config.engine == "local" and config.jobs <= 1:
+        make_files(mine, make_resolver(converter, config, addresses, tally.reporter), config, record)
+        return
+    known = set(manifest.lines)
+    try:
+        make_files_on_engine(mine, config, str(converter.device), addresses, tally.reporter, record)
+    finally:
+        planned = (make_line_key(line) for lines in jobs.values() for line in lines)
+        manifest.move_to_end([key for key in planned if key not in known])
 
 
 def _make_record(job: Job, columns: Mapping[str, str]) -> dict[str, str]:

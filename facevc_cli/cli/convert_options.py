@@ -1,7 +1,7 @@
 """The options of `facevc convert`, and those of them that other commands have, too."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +25,7 @@ VOCODER = (
 TEMPERATURE = "Softmax temperature of the memory. Lower picks fewer stored voices. Default: the model's."
 NAME = "Pattern of the outputs' names; {source} and {target} are the inputs' ids."
 BATCH = "Conversions that run at once. Default: 1 on a CPU, because batching does not help there; otherwise 16."
+JOBS = "Processes, or workers of the engine; each loads the model. 0: as many as there is room for, but here only one."
 MARK = "Add the inaudible mark that 'facevc verify' finds."
 SIDECAR = "Write what made each file beside it, as NAME.wav.json."
 JSON = "Print one JSON object per line on stdout: each item when it is done, the summary last."
@@ -94,3 +95,10 @@ class OutputOptionFields(VoiceOptionFields):
 class ConvertOptions(OutputOptionFields):
     sources: opt.Sources
     pairs: Annotated[Path | None, Option("--pairs", metavar="TABLE.csv", help=PAIRS)] = None
+    engine: opt.Engine = "local"
+    jobs: Annotated[int, Option("--jobs", "-j", min=0, help=JOBS, rich_help_panel=WORK)] = 0
+
+    def make_config(
+        self, output: Path, mixes: list[str], sources: Sequence[str] = (), pairs: Path | None = None
+    ) -> "ConvertConfig":
+        return replace(super().make_config(output, mixes, sources, pairs), engine=self.engine, jobs=self.jobs)

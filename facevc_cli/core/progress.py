@@ -34,13 +34,17 @@ SILENT: Reporter = SilentReporter()
 
 @dataclass
 class Summary:
-    """What a stage did: counts, failures by item, the path of the result, and the next command."""
+    """What a stage did: counts, failures by item, the path of the result, and the next command.
+
+    resumes: whether the same command again works only on what failed.
+    """
 
     done: int = 0
     skipped: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     output: Path | None = None
     next_command: str | None = None
+    resumes: bool = False
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -67,9 +71,12 @@ class Tally:
         self._summary.failures.append((item, reason))
         self.reporter.fail(item, reason)
 
-    def summarise(self, output: Path | None = None, next_command: str | None = None, **data: Any) -> Summary:
+    def summarise(
+        self, output: Path | None = None, next_command: str | None = None, *, resumes: bool = False, **data: Any
+    ) -> Summary:
         self.reporter.end()
         self._summary.output, self._summary.next_command, self._summary.data = output, next_command, data
+        self._summary.resumes = resumes
         return self._summary
 
 

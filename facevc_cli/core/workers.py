@@ -148,7 +148,7 @@ class Workers:
             with finish_in_hand(lambda: 1):
                 for item in items:
                     check_stop()
-                    yield item, *_attempt(function, item)
+                    yield item, *attempt(function, item)
             return
         waiting, pending = deque(items), dict[Future[Any], T]()
         try:
@@ -222,20 +222,12 @@ class Workers:
             self._stop.set()
 
 
-def map_in_parallel(
-    function: Callable[[T], R], items: Sequence[T], jobs: int, outlive: bool = False
-) -> Iterator[tuple[T, R | None, FaceVCError | None]]:
-    """Like `Workers.map`, with `jobs` processes of one thread each that end with the work."""
-    with Workers(jobs) as workers:
-        yield from workers.map(function, items, outlive)
-
-
 def _attempt_unless_stopping(function: Callable[[T], R], item: T) -> tuple[R | None, FaceVCError | None] | None:
     """Runs in a worker. None if a stop was requested before the item was started."""
-    return None if _stopping is not None and _stopping.is_set() else _attempt(function, item)
+    return None if _stopping is not None and _stopping.is_set() else attempt(function, item)
 
 
-def _attempt(function: Callable[[T], R], item: T) -> tuple[R | None, FaceVCError | None]:
+def attempt(function: Callable[[T], R], item: T) -> tuple[R | None, FaceVCError | None]:
     try:
         with report_memory_errors():
             return function(item), None

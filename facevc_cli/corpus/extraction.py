@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from facevc_cli.core.engines.base import count_gpus
+from facevc_cli.core.engines.registry import make_engine, open_engine
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.core.tuning import count_usable_cpus
-from facevc_cli.core.workers import map_in_parallel
 from facevc_cli.corpus.origins import COLUMNS, Origin, find_standing
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
@@ -27,7 +27,8 @@ class ExtractionConfig:
     output: Path
     speaker_pattern: str | None = None
     speakers_table: Path | None = None
-    jobs: int = 0  # processes; 0: one per CPU core
+    engine: str = "local"  # where the inputs are worked on, as --engine names it
+    jobs: int = 0  # processes, or workers of the engine; 0: one per CPU core
     shard: str | None = None  # "I/N"
     limit: int | None = None
     overwrite: bool = False
@@ -59,6 +60,7 @@ def extract_into_store(
     next_command: str,
     finish: Callable[[list[Store]], Finish] | None = None,
     finish_settings: Mapping[str, Any] | None = None,
+    device: str = "cpu",
 ) -> Summary:
     """Runs `extract` on the inputs that are not done, and merges the store.
 
@@ -66,8 +68,9 @@ def extract_into_store(
 
     corpus/origins.py decides which inputs are done. FaceVCError, before any work, if the store holds an id of another
     file. `extract` must be picklable, because it runs in worker processes. finish_settings: the settings that `finish`
-    depends on. If those of a finished store differ, its items stay and only `finish` runs again.
+    depends on. If those of a finished store differ, its items stay and only `finish` runs again. device: of `extract`.
     """
+    make_engine(config.engine)  # UsageError before any work
     inputs = config.find_inputs(suffixes, reporter)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
@@ -85,6 +88,7 @@ def extract_into_store(
     with (
         exclusive_lock(lock, str(config.output) if count == 1 else f"shard {index}/{count} of {config.output}"),
         StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer,
+        open_engine(config.engine) as engine,
     ):
         standing = find_standing(mine, _read_origins(writer), config.output, folder)
         standing.tell(config.output, reporter)
@@ -92,19 +96,22 @@ def extract_into_store(
         reporter.begin(len(mine), "files", stage)
         for source in standing.done:
             tally.skip(source.id)
-        for source, item, error in map_in_parallel(
-            _WithOrigin(extract, folder), waiting, config.jobs or count_usable_cpus(), outlive=True
-        ):
-            if item is not None:
-                writer.add(item)
-                tally.complete(source.id)
-                continue
-            tally.fail(source.id, str(error))
-            if config.fail_fast and error is not None:
-                raise error
+        if waiting:
+            with engine.open_pool(config.jobs, gpus=count_gpus(device)) as pool:
+                keep, work = writer.keeper, _WithOrigin(extract, folder)
+                for source, item, error in pool.map(work, waiting, keep=keep, most_items=keep.shard_items):
+                    if error is None:
+                        if item is not None:  # otherwise its worker has written it
+                            writer.add(item)
+                        tally.complete(source.id)
+                        continue
+                    tally.fail(source.id, str(error))
+                    if config.fail_fast:
+                        raise error
         if count > 1:
             writer.flush()
-            return tally.summarise(writer.parts, "run every shard, then the same command without --shard to merge them")
+            following = "run every shard, then the same command without --shard to merge them"
+            return tally.summarise(writer.parts, following, resumes=True)
         attributes = {"finish_settings": json.dumps(finish_settings or {}, sort_keys=True)}
         if waiting or writer.parts.exists() or _has_other_attributes(config.output, attributes):
             stores = writer.list_readers()
@@ -112,7 +119,7 @@ def extract_into_store(
             for store in stores:
                 store.close()
             writer.merge([item.id for item in inputs], added.columns, added.statistics, attributes)
-    return tally.summarise(config.output if config.output.exists() else None, next_command)
+    return tally.summarise(config.output if config.output.exists() else None, next_command, resumes=True)
 
 
 @dataclass(frozen=True)

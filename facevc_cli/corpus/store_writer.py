@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,28 @@ from facevc_cli.files.locks import exclusive_lock
 from facevc_cli.files.steady import SteadyFile
 
 MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a process is often 256
+SHARD_ITEMS = 64
+SHARD_BYTES = 256 << 20  # of arrays, so that crops of long videos do not fill the memory
+
+
+@dataclass(frozen=True)
+class PartKeeper:
+    """Writes items as parts of a store. Workers on other machines have it: it is picklable and reads nothing."""
+
+    parts: Path
+    stage: str
+    settings: Mapping[str, Any]
+    shard_items: int = SHARD_ITEMS
+    shard_bytes: int = SHARD_BYTES
+
+    def is_full(self, items: Sequence[Item]) -> bool:
+        return len(items) >= self.shard_items or sum(map(_count_bytes, items)) >= self.shard_bytes
+
+    def write(self, items: Sequence[Item]) -> None:
+        """Writes one part. FaceVCError if the disk is full."""
+        rows = {n: sum(len(item.frames.get(n, ())) for item in items) for n in items[0].frames}
+        path = self.parts / f"part-t{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5"
+        _write_file(path, self.stage, self.settings, items, rows)
 
 
 class StoreWriter:
@@ -36,12 +59,12 @@ class StoreWriter:
         settings: Mapping[str, Any],
         *,
         overwrite: bool = False,
-        shard_items: int = 64,
-        shard_bytes: int = 256 << 20,  # of arrays, so that crops of long videos do not fill the memory
+        shard_items: int = SHARD_ITEMS,
+        shard_bytes: int = SHARD_BYTES,
     ):
         self.path, self.stage, self.settings = Path(path), stage, dict(settings)
-        self.shard_items, self.shard_bytes = shard_items, shard_bytes
         self.parts = self.path.with_name(self.path.name + ".parts")
+        self.keeper = PartKeeper(self.parts, stage, self.settings, shard_items, shard_bytes)
         self.hash = hash_settings(settings)
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
@@ -64,16 +87,15 @@ class StoreWriter:
     def add(self, item: Item) -> None:
         """Keeps an item. Every `shard_items` items, or `shard_bytes` bytes, are written to disk."""
         self._waiting.append(item)
-        self._waiting_bytes += sum(array.nbytes for array in item.frames.values())
+        self._waiting_bytes += _count_bytes(item)
         self.done.add(item.id)
-        if len(self._waiting) >= self.shard_items or self._waiting_bytes >= self.shard_bytes:
+        if len(self._waiting) >= self.keeper.shard_items or self._waiting_bytes >= self.keeper.shard_bytes:
             self.flush()
 
     def flush(self) -> None:
         """Writes the current shard."""
         if self._waiting:
-            rows = {n: sum(len(item.frames.get(n, ())) for item in self._waiting) for n in self._waiting[0].frames}
-            self._write(self.parts / f"part-t{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.h5", self._waiting, rows)
+            self.keeper.write(self._waiting)
             self._waiting, self._waiting_bytes = [], 0
 
     def merge(
@@ -107,7 +129,7 @@ class StoreWriter:
         ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
         rows = {n: sum(int(home[i][0].read_lengths(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
         items = (_add_columns(item, columns) for item in _read(home[i] for i in ids))
-        self._write(self.path, items, rows, statistics, attributes)
+        _write_file(self.path, self.stage, self.settings, items, rows, statistics, attributes)
         for source in sources:
             source.close()
             if source.path != self.path:  # other processes may still write parts, so only the merged ones are removed
@@ -156,32 +178,34 @@ class StoreWriter:
         store.close()
         return store
 
-    def _write(
-        self,
-        path: Path,
-        items: Iterable[Item],
-        rows: Mapping[str, int],
-        statistics: Mapping[str, np.ndarray] | None = None,
-        attributes: Mapping[str, Value] | None = None,
-    ) -> None:
-        with (
-            delay_interrupts(),
-            atomic_path(path) as temporary,
-            SteadyFile(temporary) as disk,
-        ):  # HDF5 must not be interrupted
-            with h5py.File(disk, "w") as file:
-                file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
-                file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
-                file.attrs.update(attributes or {})
-                writer = _ItemsWriter(file, rows)
-                for item in items:
-                    writer.add(item)
-                    disk.check()
-                writer.finish()
-                file.attrs["content_sha256"] = writer.digest.hexdigest()
-                for name, array in (statistics or {}).items():
-                    file[f"statistics/{name}"] = array
-            disk.sync()
+
+def _write_file(
+    path: Path,
+    stage: str,
+    settings: Mapping[str, Any],
+    items: Iterable[Item],
+    rows: Mapping[str, int],
+    statistics: Mapping[str, np.ndarray] | None = None,
+    attributes: Mapping[str, Value] | None = None,
+) -> None:
+    with (
+        delay_interrupts(),
+        atomic_path(path) as temporary,
+        SteadyFile(temporary) as disk,
+    ):  # HDF5 must not be interrupted
+        with h5py.File(disk, "w") as file:
+            file.attrs.update(schema=SCHEMA, stage=stage, version=__version__, settings_hash=hash_settings(settings))
+            file.attrs["settings"] = json.dumps(settings, sort_keys=True, default=str)
+            file.attrs.update(attributes or {})
+            writer = _ItemsWriter(file, rows)
+            for item in items:
+                writer.add(item)
+                disk.check()
+            writer.finish()
+            file.attrs["content_sha256"] = writer.digest.hexdigest()
+            for name, array in (statistics or {}).items():
+                file[f"statistics/{name}"] = array
+        disk.sync()
 
 
 class _ItemsWriter:
@@ -256,6 +280,10 @@ def _read(places: Iterable[tuple[Store, int]]) -> Iterator[Item]:
             opened.pop(next(iter(opened))).close()
         opened[store.path] = store
         yield store.read_item(index)
+
+
+def _count_bytes(item: Item) -> int:
+    return sum(array.nbytes for array in item.frames.values())
 
 
 def _empty_like(value: Value) -> Value:

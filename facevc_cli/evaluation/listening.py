@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from facevc_cli.core.engines.base import Engine, Pool
+from facevc_cli.core.engines.local import LocalEngine, LocalPool
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.progress import Tally
-from facevc_cli.core.tuning import count_usable_cpus
-from facevc_cli.core.workers import Workers
 from facevc_cli.evaluation.cache import Cache
 from facevc_cli.evaluation.judges import OWN_JUDGES, RESEMBLYZER, Judges, load_speaker_judge, name_speaker_judge
 from facevc_cli.evaluation.lending import borrow, lend, uses_accelerator
@@ -113,11 +113,13 @@ class JudgeAnswers:
     A file that fails is reported once to the tally and then left out everywhere.
 
     jobs: number of processes, 0 for one per CPU. They share the CPUs, and each loads the judge once. A judge that
-    cannot be made in another process (see `lending`) is asked in this one.
+    cannot be made in another process (see `lending`) is asked in this one. engine: where the processes are; it stays
+    open.
     """
 
-    def __init__(self, judges: Judges, folder: Path | None, tally: Tally, jobs: int = 0):
+    def __init__(self, judges: Judges, folder: Path | None, tally: Tally, jobs: int = 0, engine: Engine | None = None):
         self._judges, self._folder, self._tally, self._jobs = judges, folder, tally, jobs
+        self._engine = engine or LocalEngine()
         self._hashes: dict[str, str] = {}
         self._caches: dict[str, Cache] = {}
 
@@ -165,7 +167,7 @@ class JudgeAnswers:
         return _Question(f"voices-{name}", "listening", _hear, judge, self._hash)
 
     def _hear_voices(
-        self, paths: Sequence[str], question: _Question, workers: Workers, tally: Tally
+        self, paths: Sequence[str], question: _Question, workers: Pool, tally: Tally
     ) -> dict[str, HeardVoice]:
         rows = self._ask_each({path: path for path in paths}, question, workers, tally)
         return {path: HeardVoice.from_row(row) for path, row in rows.items()}
@@ -216,7 +218,7 @@ class JudgeAnswers:
         return {pairs[name]: float(row[0]) for name, row in rows.items()}
 
     def _ask_each(
-        self, asked: Mapping[str, Any], question: _Question, workers: Workers, heard: Tally | None = None
+        self, asked: Mapping[str, Any], question: _Question, workers: Pool, heard: Tally | None = None
     ) -> dict[str, np.ndarray]:
         """Return the answers by name, in the order of `asked` (name -> details of a file).
 
@@ -242,9 +244,8 @@ class JudgeAnswers:
         lent = None if len(waiting) <= FEW_FILES or workers.jobs == 1 else question.lend()
         answer = partial(_answer, question.ask, question.judge if lent is None else lent, question.what)
         try:
-            found = (Workers(1) if lent is None else workers).map(
-                answer, [(key, asked[alike[0]]) for key, alike in waiting.items()], outlive=True
-            )
+            pool: Pool = LocalPool(1) if lent is None else workers
+            found = pool.map(answer, [(key, asked[alike[0]]) for key, alike in waiting.items()])
             for (key, _), row, problem in found:
                 if row is not None:
                     cache.put(key, row)
@@ -260,12 +261,14 @@ class JudgeAnswers:
         tally.failures[failed_before:] = sorted(tally.failures[failed_before:], key=lambda failure: place[failure[0]])
         return {name: rows[name] for name in asked if name in rows}
 
-    def _make_workers(self, question: _Question, files: int) -> Workers:
+    def _make_workers(self, question: _Question, files: int) -> Pool:
         """Make workers for at most `files` files. The processes start when they are needed."""
-        jobs = min(self._jobs or count_usable_cpus(), -(-files // FILES_EACH))
-        if jobs <= 1 or files <= FEW_FILES or question.lend() is None:
-            return Workers(1)
-        return Workers(jobs, threads=max(1, count_usable_cpus() // jobs))
+        if files <= FEW_FILES or question.lend() is None:
+            return LocalPool(1)
+        cpus = self._engine.count_cpus()
+        jobs = min(self._jobs or cpus, -(-files // FILES_EACH))
+        is_here = self._engine.name == LocalEngine.name  # on a cluster the CPUs are of many machines
+        return self._engine.open_pool(jobs, threads=max(1, cpus // jobs) if is_here else 1)
 
     def _hash(self, path: str) -> str:
         if path not in self._hashes:

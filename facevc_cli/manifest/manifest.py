@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -56,6 +56,12 @@ class Manifest:
         self._columns |= dict.fromkeys(line)
         self._own.add(key)
         self.lines[key] = merged
+
+    def move_to_end(self, keys: Iterable[LineKey]) -> None:
+        """Put these rows, as far as there are any, behind all others in this order."""
+        moved = {key: self.lines.pop(key) for key in list(keys) if key in self.lines}
+        self.lines |= moved
+        self._changed |= bool(moved)
 
     def rename(self, old: Collection[str], system: str) -> None:
         """Rename the systems `old` to `system` in all rows."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from facevc_cli.core.engines.base import Engine
+from facevc_cli.core.engines.registry import open_engine
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import install_command
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -53,7 +55,8 @@ class EvaluateConfig:
     independent_judges: bool = True  # also compare voices by the judges that trained no model here, if installed
     calibrate: Path | None = None
     seed: int = 0
-    jobs: int = 0  # processes; 0: one per CPU
+    engine: str = "local"  # where the judges work, as --engine names it
+    jobs: int = 0  # processes, or workers of the engine; 0: one per CPU
     limit: int | None = None
     pattern: str | None = None
     by: tuple[str, ...] = ()  # columns to slice by
@@ -78,6 +81,11 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     A file that cannot be read is a failure. Its conversions do not count.
     """
     choose_kinds(config.questions)
+    with open_engine(config.engine) as engine:
+        return _measure(config, reporter, judges, engine)
+
+
+def _measure(config: EvaluateConfig, reporter: Reporter, judges: Judges | None, engine: Engine) -> Summary:
     added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
@@ -90,7 +98,8 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
             config.independent_judges,
             notes,
         )
-    listening = JudgeAnswers(judges, choose_cache_folder(config.manifest, config.output), tally, config.jobs)
+    cache = choose_cache_folder(config.manifest, config.output)
+    listening = JudgeAnswers(judges, cache, tally, config.jobs, engine)
     voices, independent = listening.hear_all_voices(_list_files(found.conversions))
     heard = [c for c in found.conversions if c.converted in voices]
     if not heard:

@@ -69,6 +69,7 @@ def run(config: ExtractFaceConfig, reporter: Reporter = SILENT) -> Summary:
         settings=settings,
         extract=partial(_extract, config),
         reporter=reporter,
+        device=config.device,
         next_command=(
             f"facevc train features.h5 --faces {config.output} --voices voices.h5 --init runs/pretrain -o runs/train"
         ),

@@ -64,6 +64,7 @@ def run(config: ExtractFeaturesConfig, reporter: Reporter = SILENT) -> Summary:
         settings=settings,
         extract=partial(_extract, config.frontend, config.teacher, device),
         reporter=reporter,
+        device=device,
         finish=partial(_finish, splits),
         finish_settings=splits.as_settings(),
         next_command=(

@@ -31,12 +31,14 @@ def _extract(device: str, source: Input) -> Item:
 
 def run(config: ExtractSpkembConfig, reporter: Reporter = SILENT) -> Summary:
     """Writes vectors/dvector (utterances, 256) float32, L2-normalised."""
+    device = str(resolve_device(config.device))
     return extract_into_store(
         config,
         stage=STAGE,
         suffixes=AUDIO_SUFFIXES,
         settings={"embedder": "resemblyzer", "version": EMBEDDER_VERSION, "rate": VOICE_RATE},
-        extract=partial(_extract, str(resolve_device(config.device))),
+        extract=partial(_extract, device),
         reporter=reporter,
+        device=device,
         next_command=f"facevc pretrain features.h5 --voices {config.output} -o runs/pretrain",
     )

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from facevc_cli.core.engines.registry import make_engine, open_engine
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.parsing import read_json
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
-from facevc_cli.core.tuning import count_usable_cpus
-from facevc_cli.core.workers import map_in_parallel
 from facevc_cli.corpus import origins
 from facevc_cli.corpus.extraction import ExtractionConfig
 from facevc_cli.corpus.origins import Origin, find_standing
@@ -72,6 +71,7 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     """
     if not RATES_HZ[0] <= config.rate <= RATES_HZ[1]:
         raise UsageError(f"--rate {config.rate}: expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz.")
+    make_engine(config.engine)  # UsageError before any work
     inputs = config.find_inputs(VIDEO_SUFFIXES | AUDIO_SUFFIXES, reporter)
     index, count = parse_shard(config.shard)
     mine = inputs[index - 1 :: count]
@@ -103,18 +103,18 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
         manifest.keep(source)
         tally.skip(source.id)
     try:
-        for source, row, error in map_in_parallel(
-            partial(_extract, config), waiting, config.jobs or count_usable_cpus(), outlive=True
-        ):
-            if row is not None:
-                if note := row.pop(NOTES, ""):
-                    reporter.note(f"{source.path}: {note}")
-                manifest.add(row)
-                tally.complete(source.id)
-                continue
-            tally.fail(source.id, str(error))
-            if config.fail_fast and error is not None:
-                raise error
+        if waiting:
+            with open_engine(config.engine) as engine, engine.open_pool(config.jobs) as pool:
+                for source, row, error in pool.map(partial(_extract, config), waiting):
+                    if row is not None:
+                        if note := row.pop(NOTES, ""):
+                            reporter.note(f"{source.path}: {note}")
+                        manifest.add(row)
+                        tally.complete(source.id)
+                        continue
+                    tally.fail(source.id, str(error))
+                    if config.fail_fast and error is not None:
+                        raise error
     finally:
         manifest.write()
         remove_left(folders)
@@ -122,7 +122,11 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
     if count > 1:
         following = "run every shard, then the same command without --shard, which completes the manifest"
     return tally.summarise(
-        config.output, following, manifest=str(config.output / MANIFEST), seconds=manifest.sum_seconds(mine)
+        config.output,
+        following,
+        resumes=True,
+        manifest=str(config.output / MANIFEST),
+        seconds=manifest.sum_seconds(mine),
     )
 
 

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034  # run.sh parses these
 
-pair_options="out stage stop_stage embedder held_out features steps device jobs"
+pair_options="out stage stop_stage embedder held_out features steps device jobs engine"
 out="exp/$(basename "$(cd "$(dirname "$0")" && pwd)")"
 stage=1
 stop_stage=6
@@ -12,6 +12,7 @@ features=no
 steps=""
 device=auto
 jobs=0
+engine=local # where the stages work that go through the files, as facevc's --engine names it
 preset=cmpc # recipes that offer cmpc-resnet, too, list these three among their options
 width=64
 precision=no
@@ -43,19 +44,19 @@ make_pairs() {
         trained=("$out/features.h5" --precision "$precision" --set "model.network.width=$width" ${steps:+--set train.workers=0})
     fi
     if stage_is 2 "sound at 16 kHz"; then
-        some_may_fail "$out/wav/manifest.csv" facevc extract-wav "$sound" -o "$out/wav" --speakers "$out/voices.csv" --jobs "$jobs"
+        some_may_fail "$out/wav/manifest.csv" facevc extract-wav "$sound" -o "$out/wav" --speakers "$out/voices.csv" --jobs "$jobs" --engine "$engine"
     fi
     if stage_is 3 "voices"; then
         if [ "$with_voices" = yes ]; then
-            some_may_fail "$out/voices.h5" facevc extract-spkemb "$out/wav" -o "$out/voices.h5" --speakers "$out/voices.csv" --jobs "$jobs"
+            some_may_fail "$out/voices.h5" facevc extract-spkemb "$out/wav" -o "$out/voices.h5" --speakers "$out/voices.csv" --jobs "$jobs" --engine "$engine"
         fi
         if [ "$features" = yes ]; then
-            some_may_fail "$out/features.h5" facevc extract-features "$out/wav" -o "$out/features.h5" --mel fvmvc --speakers "$out/voices.csv" --jobs "$jobs"
+            some_may_fail "$out/features.h5" facevc extract-features "$out/wav" -o "$out/features.h5" --mel fvmvc --speakers "$out/voices.csv" --jobs "$jobs" --engine "$engine"
         fi
     fi
     if stage_is 4 "faces"; then
         some_may_fail "$out/faces.h5" facevc extract-face "$pictures" -o "$out/faces.h5" --speakers "$out/faces.csv" --embedder "$embedder" \
-            --every 10 --max-frames 5 --jobs "$jobs" "${crops[@]}"
+            --every 10 --max-frames 5 --jobs "$jobs" --engine "$engine" "${crops[@]}"
     fi
     if stage_is 5 "training"; then
         facevc train "$out/faces.h5" "${trained[@]}" --preset "$preset" -o "$out/train" --device "$device" \

@@ -15,12 +15,13 @@
 #   --steps N          train N steps only: a rehearsal
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
+#   --engine NAME      where they work: local, ray, ray://HOST:PORT, slurm or slurm://NAME=VALUE,... (local)
 #
 #   1 tables   2 extract-wav   3 extract-spkemb   4 extract-face   5 train --preset cmpc   6 evaluate --association
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="grid people out stage stop_stage embedder held_out features steps device jobs"
+options="grid people out stage stop_stage embedder held_out features steps device jobs engine"
 grid=""
 people=""
 # shellcheck source=recipes/common/options.sh

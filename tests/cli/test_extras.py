@@ -32,7 +32,7 @@ def test_info_lists_what_pyproject_asks_for():
     assert extras.pop("demo") == ["facevc[page]"]
     extras.pop("test")
     named = {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer", "speak", "onnx", "live"}
-    assert set(extras) == named
+    assert set(extras) == named | {"cluster"}
     for extra, requirements in extras.items():
         listed = {package.distribution for package in OPTIONAL if extra in package.extras}
         assert distributions(requirements) - NOT_OURS == listed, extra
@@ -66,6 +66,8 @@ USERS = {
     "gradio": ("page/",),
     "sounddevice": ("live/devices.py",),
     "pulsectl": ("live/virtual_mic.py", "live/pulse_devices.py"),
+    "ray": ("core/engines/ray.py",),
+    "submitit": ("core/engines/slurm.py", "core/engines/chunk.py"),
     "pillow_heif": ("files/image.py",),
     "face_alignment": ("faces/",),
     "facenet_pytorch": ("faces/",),
@@ -139,6 +141,8 @@ def test_a_command_without_its_extra_says_which_to_install_and_exits_1(tmp_path)
         ("extract-face", "faces", "-o", "faces.h5", "--detector", "mtcnn"): "facenet",
         ("extract-face", "faces", "-o", "faces.h5", "--embedder", "facenet"): "facenet",
         ("evaluate", "manifest.csv", "--recogniser", "base"): "eval",
+        ("extract-spkemb", "x.wav", "-o", "ray.h5", "--engine", "ray"): "cluster",
+        ("extract-spkemb", "x.wav", "-o", "slurm.h5", "--engine", "slurm"): "cluster",
         ("speak", "Hi.", "--face", "faces", "-o", "out"): "speak",
         ("live", "--list-devices"): "live",
         ("live", "--face", "faces"): "live",

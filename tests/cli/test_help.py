@@ -51,6 +51,7 @@ SHARED = {
     "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
     "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
     "--shard": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
+    "--engine": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "evaluate"},
     "--jobs": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
     "--device": {
         "extract-features",
@@ -167,6 +168,21 @@ def test_exit_codes(capsys):
     with pytest.raises(FaceVCError):
         report.run_stage(_raises(FaceVCError("x")), debug=True)
     assert capsys.readouterr().out == ""
+
+
+def test_a_long_run_ends_with_what_failed_and_the_command_to_go_on(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["python", "extract-wav", "my videos", "-o", "wavs", "--engine", "ray"])
+    tally = Tally(SILENT)
+    for number in range(22):
+        tally.fail(f"clip{number}", "no sound")
+    assert _run(lambda r: tally.summarise(next_command="facevc info", resumes=True)) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "failed  clip0: no sound" and lines[19] == "failed  clip19: no sound"
+    assert lines[20] == "and 2 more, which --json lists"
+    assert lines[-1] == "to go on with what failed: facevc extract-wav 'my videos' -o wavs --engine ray"
+    assert not any("next:" in line for line in lines)
+    assert _run(lambda r: Summary(done=30, resumes=True)) == 0  # nothing failed, so there is nothing to go on with
+    assert "go on" not in capsys.readouterr().err
 
 
 def test_stdout_is_data_alone(capsys):

@@ -44,6 +44,7 @@ REST = {
 }
 COMMANDS = EXTRACT | TRAIN | REST  # with right values, as far as the command needs them
 BENCHMARK = "--labels labels.csv --sources sources.csv"
+ENGINES = ("spark", "local://here", "ray://head", "slurm://gpu")
 ODD_SEEDS = ("-1", "1e3", "99999999999999999999")
 
 # command -> option -> values that are wrong
@@ -52,6 +53,7 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         command: {
             "--shard": ("3/2", "0/2", "half"),
             "--speaker-pattern": ("(", "[a-z]+"),
+            "--engine": ENGINES,
             "--jobs": ("-1", "all"),
             "--limit": ("0",),
         }
@@ -96,6 +98,8 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--age": ("old", "5", "nan"),
         "--sweep": ("1", "3"),
         "--mix": ("face.png=1", "face.png=.5 face.png=x"),
+        "--engine": ENGINES,
+        "--jobs": ("-1", "many"),
     },
     "voice-card": {
         "--out": ("card.txt",),
@@ -166,6 +170,7 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "--listening-items": ("0",),
         "--question": ("looks",),
         "--seed": ODD_SEEDS,
+        "--engine": ENGINES,
         "--jobs": ("-1",),
         "--limit": ("0",),
         "--system": ("=runs/a",),

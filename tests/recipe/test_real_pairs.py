@@ -1,8 +1,9 @@
-"""recipes crema-d, grid and voxceleb: what they refuse, and each on a small folder laid out as the corpus is."""
+"""The recipes of real pairs: what they refuse, and each on a small folder laid out as its corpus is."""
 
 import runpy
 import subprocess
 import sys
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -62,10 +63,26 @@ def lay_out_voxceleb(root: Path, people: list[str]) -> None:
     (root / "vox1_meta.csv").write_text("\n".join(rows) + "\n")
 
 
+def lay_out_voxceleb2(root: Path, people: list[str]) -> None:
+    rows = ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set "]
+    for i, person in enumerate(people):
+        part = "test" if i == 3 else "dev"
+        rows.append(f"{person} ,n00000{i} ,{'f' if i % 2 else 'm'} ,{part} ")
+        for video in ("1zcIwhmdeo4", "7gWzIy6yIIk"):
+            for number in (1, 2):
+                sound = root / part / "aac" / person / video / f"0000{number}.m4a"
+                sound.parent.mkdir(parents=True, exist_ok=True)
+                recording(sound.with_suffix(".wav"), 1.0, f0_hz=110 + 60 * (i % 2)).rename(sound)
+                write_video(root / part / "mp4" / person / video / f"0000{number}.mp4", [draw_face(i)] * 12)
+    (root / "vox2_meta.csv").write_text("\n".join(rows) + "\n")
+
+
+IN_JOBS = ("--engine", "slurm://cluster=local") if find_spec("submitit") else ()
 CORPORA = {  # how a small corpus is laid out, how its people are called, further options, rows of a person's recordings
     "crema-d": (lay_out_crema_d, "{:04}", 1001, (), 2),
     "grid": (lay_out_grid, "s{}", 1, (), 2),
     "voxceleb": (lay_out_voxceleb, "id{:05}", 10001, ("--each", 3), 3),
+    "voxceleb2": (lay_out_voxceleb2, "id{:05}", 12, ("--each", 3, *IN_JOBS), 3),
 }
 
 

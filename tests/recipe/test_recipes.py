@@ -36,6 +36,7 @@ NAMES = (
     "crema-d",
     "grid",
     "voxceleb",
+    "voxceleb2",
 )
 
 

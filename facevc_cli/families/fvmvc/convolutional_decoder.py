@@ -153,7 +153,10 @@ class ConvolutionalDecoder(nn.Module):
         return mel, mel
 
     def find_tokens(self, count: int, recording: Tensor | None) -> Tensor | None:
-        """Returns the tokens of `count` voices' recordings, or those that stand for none. None if the decoder has none."""
+        """Returns the tokens of `count` voices' recordings, or those that stand for none.
+
+        None if the decoder has none.
+        """
         if self.recording is None:
             return None
         return self.recording.none.expand(count, -1, -1) if recording is None else recording

@@ -8,7 +8,7 @@ import torch
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.memory import is_out_of_memory, report_memory_errors
-from facevc_cli.core.workers import Workers, map_in_parallel
+from facevc_cli.core.workers import Workers
 
 TOLD = (
     MemoryError(),
@@ -58,7 +58,8 @@ def too_large(number: int) -> float:
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_rest_goes_on(jobs):
-    found = {item: (result, str(error)) for item, result, error in map_in_parallel(too_large, range(5), jobs)}
+    with Workers(jobs) as workers:
+        found = {item: (result, str(error)) for item, result, error in workers.map(too_large, range(5))}
     assert {item: result for item, (result, _) in found.items()} == {0: 0.0, 1: None, 2: None, 3: 3.0, 4: 4.0}
     assert all("it needs more memory than there is" in found[item][1] for item in (1, 2))
 

@@ -5,14 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.tuning import count_usable_cpus
-from facevc_cli.core.workers import Workers, map_in_parallel
+from facevc_cli.core.workers import Workers
+
+
+def map_in_parallel(function: Callable[[int], Any], items: Sequence[int], jobs: int) -> Iterator[tuple[int, Any, Any]]:
+    with Workers(jobs) as workers:
+        yield from workers.map(function, items)
 
 
 def half(number: int) -> int:
@@ -74,7 +81,7 @@ def test_who_kills_a_worker_is_found_and_the_rest_is_done():
 def test_workers_stay_from_one_map_to_the_next_with_their_share_of_threads():
     with Workers(2, threads=3) as workers:
         first, second = ({result for _, result, _ in workers.map(share, range(8))} for _ in range(2))
-    assert {count for _, count in first | second} == {"3"} and len(first | second) <= 2  # type: ignore[misc]
+    assert {count for _, count in first | second} == {"3"} and len(first | second) <= 2
 
 
 ORPHANS = """
@@ -118,7 +125,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.slow
 def test_workers_keep_to_one_thread_and_one_job_stays_here():
-    assert all(pid != os.getpid() and count == 1 for _, (pid, count), _ in map_in_parallel(threads, range(3), 2))  # type: ignore[misc]
-    assert [result[0] for _, result, _ in map_in_parallel(threads, range(3), 1)] == [os.getpid()] * 3  # type: ignore[index]
+    assert all(pid != os.getpid() and count == 1 for _, (pid, count), _ in map_in_parallel(threads, range(3), 2))
+    assert [result[0] for _, result, _ in map_in_parallel(threads, range(3), 1)] == [os.getpid()] * 3
     assert list(map_in_parallel(half, [], 4)) == []
     assert count_usable_cpus() >= 1

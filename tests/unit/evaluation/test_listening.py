@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facevc_cli.core.engines.base import Engine
+from facevc_cli.core.engines.registry import make_engine
 from facevc_cli.core.progress import SILENT, SilentReporter, Tally
 from facevc_cli.evaluation.judges import Judges, choose_judges
 from facevc_cli.evaluation.lending import LentJudge, borrow, lend
@@ -78,10 +80,20 @@ def noted(log: Path) -> list[list[str]]:
 
 
 def scored(
-    paths: list[str], folder: Path, judge: Noted, jobs: int, reporter=SILENT
+    paths: list[str], folder: Path, judge: Noted, jobs: int, reporter=SILENT, engine: Engine | None = None
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
     tally = Tally(reporter)
-    return JudgeAnswers(Judges(None, "none"), folder, tally, jobs).score_naturalness(paths, judge), tally.failures
+    answers = JudgeAnswers(Judges(None, "none"), folder, tally, jobs, engine)
+    return answers.score_naturalness(paths, judge), tally.failures
+
+
+def test_jobs_of_a_cluster_say_what_one_process_says(paths, tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.chdir(tmp_path)
+    here, failed_here = scored(paths, tmp_path / "one", Noted(str(tmp_path / "log1"), bad=7), 1)
+    engine = make_engine("slurm://cluster=debug")
+    there, failed_there = scored(paths, tmp_path / "two", Noted(str(tmp_path / "log2"), bad=7), 2, engine=engine)
+    assert list(here.items()) == list(there.items()) and failed_here == failed_there and len(failed_here) == 1
 
 
 def test_several_processes_say_what_one_says_in_the_same_order(paths, tmp_path):
@@ -106,7 +118,7 @@ def test_several_processes_say_what_one_says_in_the_same_order(paths, tmp_path):
 
 
 def test_each_process_gets_its_share_of_the_processors(paths, tmp_path, monkeypatch):
-    monkeypatch.setattr("facevc_cli.evaluation.listening.count_usable_cpus", lambda: 7)
+    monkeypatch.setattr("facevc_cli.core.engines.local.count_usable_cpus", lambda: 7)
     scored(paths, tmp_path / "cache", Noted(str(tmp_path / "log")), 2)
     assert {threads for _, _, threads in noted(tmp_path / "log")[1:]} == {"3"}
 
