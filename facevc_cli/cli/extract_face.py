@@ -16,7 +16,7 @@ DETECTOR = "dlib, face-alignment (S3FD, an extra) or mtcnn (the paper's, extra f
 
 @register_command("Prepare", 30)
 def extract_face(
-    sources: opt.Sources,
+    sources: opt.Inputs,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example faces.h5.")],
     detector: Annotated[
         choices.DetectorName,
@@ -55,7 +55,9 @@ def extract_face(
     speakers: opt.SpeakersTable = None,
     jobs: opt.Jobs = 0,
     device: opt.Device = "cpu",
+    root: opt.Root = None,
     shard: opt.Shard = None,
+    keep_shards: opt.KeepShards = None,
     limit: opt.Limit = None,
     overwrite: opt.Overwrite = False,
     dry_run: opt.DryRun = False,
@@ -83,7 +85,9 @@ def extract_face(
         speaker_pattern=speaker_pattern,
         speakers_table=speakers,
         jobs=jobs,
+        root=root,
         shard=shard,
+        keep_shards=keep_shards,
         limit=limit,
         overwrite=overwrite,
         dry_run=dry_run,

@@ -15,7 +15,7 @@ MEL = "fvmvc (16 kHz, the paper's), hifigan (22.05 kHz, the starter's) or xfavot
 
 @register_command("Prepare", 20)
 def extract_features(
-    sources: opt.Sources,
+    sources: opt.Inputs,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example features.h5.")],
     mel: Annotated[
         choices.MelName, typer.Option("--mel", metavar="NAME", parser=opt.make_choice_parser(choices.MelName), help=MEL)
@@ -45,7 +45,9 @@ def extract_features(
     jobs: opt.Jobs = 0,
     device: opt.Device = "cpu",
     seed: opt.Seed = 0,
+    root: opt.Root = None,
     shard: opt.Shard = None,
+    keep_shards: opt.KeepShards = None,
     limit: opt.Limit = None,
     overwrite: opt.Overwrite = False,
     dry_run: opt.DryRun = False,
@@ -73,7 +75,9 @@ def extract_features(
                 speaker_pattern=speaker_pattern,
                 speakers_table=speakers,
                 jobs=jobs,
+                root=root,
                 shard=shard,
+                keep_shards=keep_shards,
                 limit=limit,
                 overwrite=overwrite,
                 dry_run=dry_run,

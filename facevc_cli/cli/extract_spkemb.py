@@ -12,13 +12,15 @@ from facevc_cli.cli.report import run_stage
 
 @register_command("Prepare", 40, other_names=("extract-voice",))
 def extract_spkemb(
-    sources: opt.Sources,
+    sources: opt.Inputs,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example voices.h5.")],
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,
     jobs: opt.Jobs = 0,
     device: opt.Device = "cpu",
+    root: opt.Root = None,
     shard: opt.Shard = None,
+    keep_shards: opt.KeepShards = None,
     limit: opt.Limit = None,
     overwrite: opt.Overwrite = False,
     dry_run: opt.DryRun = False,
@@ -47,7 +49,9 @@ def extract_spkemb(
         speakers_table=speakers,
         jobs=jobs,
         device=device,
+        root=root,
         shard=shard,
+        keep_shards=keep_shards,
         limit=limit,
         overwrite=overwrite,
         dry_run=dry_run,

@@ -12,12 +12,13 @@ from facevc_cli.cli.report import run_stage
 
 @register_command("Prepare", 10)
 def extract_wav(
-    sources: opt.Sources,
+    sources: opt.Inputs,
     output: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the wavs and manifest.csv to.")],
     rate: Annotated[int, typer.Option("--rate", metavar="HZ", help="Sampling rate of the wavs.")] = 16000,
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,
     jobs: opt.Jobs = 0,
+    root: opt.Root = None,
     shard: opt.Shard = None,
     limit: opt.Limit = None,
     overwrite: opt.Overwrite = False,
@@ -44,6 +45,7 @@ def extract_wav(
         speaker_pattern=speaker_pattern,
         speakers_table=speakers,
         jobs=jobs,
+        root=root,
         shard=shard,
         limit=limit,
         overwrite=overwrite,

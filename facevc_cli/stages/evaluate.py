@@ -104,6 +104,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     evaluation = measure(
         heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed
     )
+    notes += evaluation.notes
     notes += explain_missing(evaluation.systems, evaluation.slices, heard, evidence)
     if config.output is not None and config.html and not are_plots_available():
         notes.append(

@@ -63,6 +63,25 @@ def test_store_holds_what_the_frontend_computes(wavs, tmp_path, mel):
         assert np.abs(seconds - store.read_lengths("mel")).max() < 2
 
 
+def test_shards_that_stay_apart_read_as_the_merged_store(wavs, tmp_path):
+    extract(wavs, tmp_path / "one.h5", valid_share=0.34)
+    for shard in ("2/2", "1/2", None):
+        extract(wavs, tmp_path / "many.h5", valid_share=0.34, shard=shard, keep_shards=2)
+    assert same(tmp_path / "one.h5", tmp_path / "many.h5")
+    with Store(tmp_path / "one.h5") as one, Store(tmp_path / "many.h5") as many:
+        assert len(many.shard_files) == 5  # of 5 and of 4 files, at most 2 in each
+        for name in one.columns:
+            assert many.read_column(name) == one.read_column(name)
+    assert os.path.getsize(tmp_path / "many.h5") < os.path.getsize(tmp_path / "one.h5") / 5
+    before = os.stat(tmp_path / "many.h5").st_mtime_ns
+    again = extract(wavs, tmp_path / "many.h5", valid_share=0.34)
+    assert (again.done, again.skipped) == (0, 9)
+    assert os.stat(tmp_path / "many.h5").st_mtime_ns == before
+    extract(wavs, tmp_path / "many.h5", valid_share=0.0)  # other splits: only the index is written again
+    with Store(tmp_path / "many.h5") as many:
+        assert set(many.read_column("split")) == {"train"}
+
+
 def test_statistics_are_numpys_over_the_training_split(wavs, tmp_path):
     extract(wavs, tmp_path / "f.h5", valid_share=0.34)
     with Store(tmp_path / "f.h5") as store:
