@@ -16,7 +16,7 @@ DETECTOR = "dlib, face-alignment (S3FD, an extra) or mtcnn (the paper's, extra f
 
 @register_command("Prepare", 30)
 def extract_face(
-    sources: opt.Inputs,
+    sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example faces.h5.")],
     detector: Annotated[
         choices.DetectorName,

@@ -15,7 +15,7 @@ MEL = "fvmvc (16 kHz, the paper's), hifigan (22.05 kHz, the starter's) or xfavot
 
 @register_command("Prepare", 20)
 def extract_features(
-    sources: opt.Inputs,
+    sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example features.h5.")],
     mel: Annotated[
         choices.MelName, typer.Option("--mel", metavar="NAME", parser=opt.make_choice_parser(choices.MelName), help=MEL)

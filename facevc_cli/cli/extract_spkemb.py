@@ -12,7 +12,7 @@ from facevc_cli.cli.report import run_stage
 
 @register_command("Prepare", 40, other_names=("extract-voice",))
 def extract_spkemb(
-    sources: opt.Inputs,
+    sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The store to write, for example voices.h5.")],
     speaker_pattern: opt.SpeakerPattern = None,
     speakers: opt.SpeakersTable = None,

@@ -12,7 +12,7 @@ from facevc_cli.cli.report import run_stage
 
 @register_command("Prepare", 10)
 def extract_wav(
-    sources: opt.Inputs,
+    sources: opt.Sources,
     output: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the wavs and manifest.csv to.")],
     rate: Annotated[int, typer.Option("--rate", metavar="HZ", help="Sampling rate of the wavs.")] = 16000,
     speaker_pattern: opt.SpeakerPattern = None,

@@ -37,12 +37,6 @@ def _parse_device(name: str) -> str:
 Sources = Annotated[
     list[str],
     typer.Argument(
-        help="Files, folders (with subfolders, sorted), or @LIST.txt with one path per line.", show_default=False
-    ),
-]
-Inputs = Annotated[
-    list[str],
-    typer.Argument(
         help="Files, folders (with subfolders, sorted), @LIST.txt with one path per line, URLs of files or folders, "
         "tar files, or lhotse manifests.",
         show_default=False,

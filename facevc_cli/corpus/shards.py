@@ -28,6 +28,7 @@ class Shards:
         self.index, self._open_store = index, open_store
         self._files: OrderedDict[int, h5py.File] = OrderedDict()
         self._datasets: dict[tuple[int, str], h5py.Dataset] = {}  # looking one up costs more than a crop's read
+        self._paths: dict[int, Path] = {}  # of the shards that were opened
         self._checked = np.zeros(len(index.shard_files), bool)
         # the items in the order of their shards, and where each shard begins among them
         self._order = np.argsort(index.shard, kind="stable")
@@ -52,7 +53,7 @@ class Shards:
         """Reads rows [first, stop) of frames/<name> of the item's shard, in a single contiguous read."""
         number = int(self.index.shard[item])
         file = self._open(number)
-        with report_damage(self.index.find_shard(number), f"frames/{name}"):
+        with report_damage(self._paths[number], f"frames/{name}"):
             if (number, name) not in self._datasets:
                 self._datasets[number, name] = file["frames"][name]
             return self._datasets[number, name][first:stop]
@@ -60,7 +61,7 @@ class Shards:
     def read_vector(self, name: str, item: int) -> np.ndarray:
         number = int(self.index.shard[item])
         file = self._open(number)
-        with report_damage(self.index.find_shard(number), f"vectors/{name}"):
+        with report_damage(self._paths[number], f"vectors/{name}"):
             return file["vectors"][name][int(self.index.row[item])]
 
     def read_vectors(self, name: str) -> np.ndarray:
@@ -68,7 +69,7 @@ class Shards:
         parts = []
         for number in range(len(self.index.shard_files)):
             file = self._open(number)
-            with report_damage(self.index.find_shard(number), f"vectors/{name}"):
+            with report_damage(self._paths[number], f"vectors/{name}"):
                 parts.append(file["vectors"][name][:][self.index.row[self.find_items(number)]])
         with report_damage(self.index.path, f"vectors/{name}"):
             return np.concatenate(parts)[np.argsort(self._order)]
@@ -87,7 +88,7 @@ class Shards:
         if number in self._files:
             self._files.move_to_end(number)
             return self._files[number]
-        path = self.index.find_shard(number)
+        path = self._paths[number] = self.index.find_shard(number)
         if not self._checked[number]:
             self._check(number, path)
             self._checked[number] = True

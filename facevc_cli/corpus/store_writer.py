@@ -156,8 +156,8 @@ class StoreWriter:
             if source.path != self.path:  # other processes may still write parts, so only the merged ones are removed
                 source.path.unlink(missing_ok=True)
         remove_left([self.path.parent])
-        if any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock")):
-            return  # a shard may write its next part here at any time
+        if self._is_shared():
+            return
         with suppress(OSError):  # not empty if another process has just written a part
             remove_left([self.parts])
             self.parts.rmdir()
@@ -178,22 +178,24 @@ class StoreWriter:
         places = [(i, number[home[i][0].path], home[i][1]) for i in ids]
         with delay_interrupts(), atomic_path(self.path) as temporary, SteadyFile(temporary) as disk:
             with h5py.File(disk, "w") as file:
-                self._write_attributes(file, INDEX_SCHEMA, attributes)
-                content = write_index(file, self.path, shards, places, columns)
-                summary = self._summarise(file, shards, places, columns, statistics)
-                self._write_end(file, content, statistics, summary)
+                file.attrs.update(schema=INDEX_SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
+                file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
+                file.attrs.update(attributes)
+                file.attrs["content_sha256"] = write_index(file, self.path, shards, places, columns)
+                for name, array in statistics.items():
+                    file[f"statistics/{name}"] = array
+                write_summary(file, self._summarise(file, shards, places, columns, statistics))
                 disk.check()
             disk.sync()
         for source in sources:
             source.close()
             if source.path not in used:
                 source.path.unlink(missing_ok=True)
-        remove_left([self.path.parent, self.parts])
+        remove_left([self.path.parent, *([] if self._is_shared() else [self.parts])])
 
-    def _write_attributes(self, file: h5py.File, schema: int, attributes: Mapping[str, Value]) -> None:
-        file.attrs.update(schema=schema, stage=self.stage, version=__version__, settings_hash=self.hash)
-        file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
-        file.attrs.update(attributes)
+    def _is_shared(self) -> bool:
+        """Whether another process works on a part of the inputs, so that it may write its next shard at any time."""
+        return any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock"))
 
     def _summarise(
         self,
@@ -214,14 +216,6 @@ class StoreWriter:
         kept = json.loads(file.attrs["shard_columns"])
         names = [*columns, *(n for n in file["index"] if n not in (*ARRAYS, *columns)), *kept]
         return make_summary(speakers, looked_at, frames, vectors, statistics, names)
-
-    def _write_end(
-        self, file: h5py.File, content_sha256: str, statistics: Mapping[str, np.ndarray], summary: Mapping[str, Any]
-    ) -> None:
-        write_summary(file, summary)
-        file.attrs["content_sha256"] = content_sha256
-        for name, array in statistics.items():
-            file[f"statistics/{name}"] = array
 
     def list_readers(self) -> list[Store]:
         """Returns the store (if any) and the parts, to compute statistics before merging.
@@ -274,13 +268,18 @@ class StoreWriter:
             SteadyFile(temporary) as disk,
         ):  # HDF5 must not be interrupted
             with h5py.File(disk, "w") as file:
-                self._write_attributes(file, SCHEMA, attributes or {})
+                file.attrs.update(schema=SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
+                file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
+                file.attrs.update(attributes or {})
                 writer = _ItemsWriter(file, rows)
                 for item in items:
                     writer.add(item)
                     disk.check()
                 writer.finish()
-                self._write_end(file, writer.digest.hexdigest(), statistics or {}, writer.summarise(statistics or {}))
+                file.attrs["content_sha256"] = writer.digest.hexdigest()
+                for name, array in (statistics or {}).items():
+                    file[f"statistics/{name}"] = array
+                write_summary(file, writer.summarise(statistics or {}))
             disk.sync()
 
 

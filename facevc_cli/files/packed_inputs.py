@@ -5,7 +5,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.inputs import Input, SpeakerRule, find_inputs
 from facevc_cli.files.lhotse import Spoken, is_manifest, read_manifest
@@ -39,9 +39,9 @@ def find_all_inputs(
     root: what lists and manifests name must be below this folder or URL. FaceVCError if two inputs have one id.
     """
     rule = speakers or SpeakerRule()
-    plain, packed = [], []
-    for source in _expand(sources, root):
-        (packed if _is_packed(source) else plain).append(source)
+    if root is not None:
+        root = _check_root(root)
+    plain, packed = split_sources(sources, root)
     if not packed:
         return find_inputs(plain, suffixes, rule, reporter)
     found = find_inputs(plain, suffixes, rule, reporter) if plain else []
@@ -52,6 +52,28 @@ def find_all_inputs(
         raise FaceVCError(f"nothing to do: {named} holds no file ending in {', '.join(sorted(suffixes))}.")
     _check_ids(found)
     return found
+
+
+def _check_root(root: str) -> str:
+    """Returns the root as a path or a checked URL. UsageError if it is neither."""
+    try:
+        place = cut_file_protocol(root)
+        if is_url(place):
+            return check_url(place)
+    except FaceVCError as error:
+        raise UsageError(f"--root {error}") from error
+    if not os.path.isdir(place):
+        raise UsageError(f"--root {root}: expected a folder or a URL, found no such folder. Check the path.")
+    return place
+
+
+def split_sources(sources: Sequence[str | Path], root: str | None = None) -> tuple[list[str | Path], list[str | Path]]:
+    """Parts sources into plain paths, folders and lists, and those that are not. root: as in `find_all_inputs`."""
+    plain: list[str | Path] = []
+    packed: list[str | Path] = []
+    for source in _expand(sources, root):
+        (packed if _is_packed(source) else plain).append(source)
+    return plain, packed
 
 
 def _is_packed(source: str | Path) -> bool:
@@ -101,8 +123,8 @@ def _place_line(line: str, listed: str, home: str, root: str | None) -> str:
     allowed = root or home
     if posixpath.isabs(line) or not allowed or not is_url(allowed) or not is_below(check_url(url), check_url(allowed)):
         raise FaceVCError(
-            f"{listed}: {line[:200]!r} is not below {allowed or 'a place that you named'}, so it is not opened. If it "
-            "is meant to be there, pass its folder or bucket as --root."
+            f"{listed}: {line[:200]!r} is not below {allowed or 'a place that you named'}, so it is not opened. Name "
+            "it on the command line. For the extracting commands its folder or bucket may be passed as --root."
         )
     return url
 

@@ -4,6 +4,7 @@ Writes every metric with its interval, and a page with players.
 """
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from facevc_cli.files.atomic import write_text
 from facevc_cli.files.tables import read_table, resolve, write_table
 from facevc_cli.manifest.contract import ADDRESSES
 from facevc_cli.manifest.conversion import Conversion
+
+MANY = 1000  # conversions from which the time is told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
     `independent_judges` and `excluded`. If there are answers of listeners, it also has `listening` (label -> MOS, CPR).
     A file that cannot be read is a failure. Its conversions do not count.
     """
+    started = time.monotonic()
     added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
@@ -128,6 +132,8 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
             label: {name: figure.to_json() for name, figure in figures.items()} for label, figures in answers.items()
         }
     _write(config, evaluation, json.dumps(data, indent=2, ensure_ascii=False) + "\n", reporter)
+    if len(heard) >= MANY:
+        reporter.note(f"{len(heard):,} conversions took {time.monotonic() - started:,.0f} s")
     return tally.summarise(config.output, None, **data)
 
 

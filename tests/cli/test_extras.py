@@ -31,7 +31,19 @@ def test_info_lists_what_pyproject_asks_for():
     extras = project["optional-dependencies"]
     assert extras.pop("demo") == ["facevc[page]"]
     extras.pop("test")
-    named = {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer", "speak", "onnx", "live"}
+    named = {
+        "train",
+        "eval",
+        "page",
+        "heic",
+        "face-alignment",
+        "facenet",
+        "resemblyzer",
+        "speak",
+        "onnx",
+        "live",
+        "remote",
+    }
     assert set(extras) == named
     for extra, requirements in extras.items():
         listed = {package.distribution for package in OPTIONAL if extra in package.extras}

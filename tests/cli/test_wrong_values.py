@@ -54,6 +54,7 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
             "--speaker-pattern": ("(", "[a-z]+"),
             "--jobs": ("-1", "all"),
             "--limit": ("0",),
+            "--root": ("http://example.org", "absent"),
             **({} if command == "extract-wav" else {"--keep-shards": ("0", "-1", "many")}),
         }
         for command in EXTRACT

@@ -67,8 +67,9 @@ def make_key(conversion: Conversion) -> Key:
     return conversion.source_id, conversion.target, conversion.face
 
 
-def sample_pairs(conversions: Sequence[Conversion], seed: int, most: int = MOST_PAIRS) -> dict[Kind, PairSample]:
-    """Decides for each kind of pair: all of them, or `most` drawn ones."""
+def sample_pairs(conversions: Sequence[Conversion], seed: int, most: int | None = None) -> dict[Kind, PairSample]:
+    """Decides for each kind of pair: all of them, or `most` drawn ones (default: `MOST_PAIRS`)."""
+    most = MOST_PAIRS if most is None else most
     keys = sorted({make_key(c) for c in conversions if c.source_id})
     found = {}
     for number, kind in enumerate(KINDS):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.files import packed as packed_module
 from facevc_cli.files import tar_shards, urls
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, SpeakerRule
@@ -94,6 +94,13 @@ def test_other_protocols_and_paths_that_lead_out_are_refused(url):
 def test_files_of_another_machine_are_refused():
     with pytest.raises(FaceVCError, match="three slashes"):
         find("file://server/a.wav")
+
+
+@pytest.mark.parametrize("root", ["http://example.org", "s3://", "absent", "file://server/x"])
+def test_a_wrong_root_is_a_wrong_option(tmp_path, root):
+    soundfile.write(tmp_path / "a.wav", np.zeros(10), RATE)
+    with pytest.raises(UsageError, match=f"--root {root}"):
+        find(tmp_path, root=root)
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):

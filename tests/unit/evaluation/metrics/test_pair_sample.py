@@ -11,7 +11,10 @@ from helpers.planted_voices import conversion
 
 from facevc_cli.evaluation import bootstrap
 from facevc_cli.evaluation.bootstrap import Terms, estimate_difference, estimate_figure
-from facevc_cli.evaluation.metrics import leakage, pairs, people, voice_control
+from facevc_cli.evaluation.evaluation import measure
+from facevc_cli.evaluation.metrics import leakage, pair_sample, pairs, people, voice_control
+from facevc_cli.evaluation.metrics.evidence import Evidence
+from facevc_cli.evaluation.metrics.gender import PitchGenderJudge
 from facevc_cli.evaluation.metrics.pair_sample import METRIC_NAMES, describe_samples, make_key, sample_pairs
 from facevc_cli.evaluation.metrics.voices import HeardVoice
 
@@ -100,6 +103,19 @@ def test_the_stated_error_is_that_of_the_mean():
     error = float(notes[0].split("at most ")[1].split()[0])
     inside = np.mean(np.abs(np.array(means) - whole.mean()) <= error)
     assert 0.9 <= inside <= 0.99  # 95 % by definition
+
+
+def test_figures_of_a_sample_come_with_a_note(monkeypatch):
+    evidence = Evidence(VOICES, 0.5, PitchGenderJudge())
+    assert measure(ROWS, evidence).notes == []
+    whole = measure(ROWS, evidence).systems["ours"]
+    monkeypatch.setattr(pair_sample, "MOST_PAIRS", 60)
+    found = measure(ROWS, evidence)
+    assert [note.partition(" use ")[0] for note in found.notes] == ["SDO and SDR", "SSD"]  # of 90 and 180 pairs
+    figures = found.systems["ours"]
+    assert (whole["SDO"].n, figures["SDO"].n, figures["SDR"].n) == (90, 60, 60)
+    assert (figures["SHO"], figures["SSC"]) == (whole["SHO"], whole["SSC"])
+    assert figures["SDO"].value == pytest.approx(whole["SDO"].value, abs=0.1)
 
 
 def test_many_identities_have_the_same_figures_without_a_table_of_all(monkeypatch):
