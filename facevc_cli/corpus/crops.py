@@ -164,6 +164,8 @@ class CropBatches(Dataset):
             more,
         )
         self.partners, self.references = partners, references
+        self._by_speaker = np.argsort(voices.speakers, kind="stable")
+        self._sorted_speakers = voices.speakers[self._by_speaker]
 
     def __len__(self) -> int:
         return 2**31
@@ -221,13 +223,23 @@ class CropBatches(Dataset):
 
     def _read_reference(self, i: int, rng: np.random.Generator) -> np.ndarray:
         """Reads a crop of the utterance, or of any utterance of its speaker, by turns of chance."""
-        own = np.flatnonzero(self.voices.speakers == self.voices.speakers[i]) if rng.random() < 0.5 else [i]
+        own = self._find_own(i) if rng.random() < 0.5 else [i]
         return self.reader.read_mel(int(self.voices.rows[rng.choice(own)]), rng)
 
     def _draw_other(self, i: int, rng: np.random.Generator) -> int:
         """Draws an utterance of another speaker, or of the same speaker if there is only one."""
-        others = np.flatnonzero(self.voices.speakers != self.voices.speakers[i])
-        return int(rng.choice(others)) if len(others) else int(rng.integers(len(self.voices.rows)))
+        own = self._find_own(i)
+        others = len(self.voices.rows) - len(own)
+        if others == 0:
+            return int(rng.integers(len(self.voices.rows)))
+        place = int(rng.integers(others))  # among the others; a list of them would be long
+        return place + int(np.searchsorted(own - np.arange(len(own)), place, side="right"))
+
+    def _find_own(self, i: int) -> np.ndarray:
+        """Returns the utterances of the same speaker, ascending."""
+        speaker = self.voices.speakers[i]
+        first, last = np.searchsorted(self._sorted_speakers, [speaker, speaker + 1])
+        return self._by_speaker[first:last]
 
 
 def read_utterance_weights(

@@ -104,10 +104,12 @@ def describe_file(url: str) -> tuple[str, int, str]:
 
 def make_stamp(about: dict[str, Any]) -> str:
     """Returns size and version of a file as text. Empty if the file system knows no version."""
-    version = next((about[name] for name in STAMP_FIELDS if about.get(name)), None)
+    version: Any = next((about[name] for name in STAMP_FIELDS if about.get(name)), None)
+    if version is None:
+        return ""
     if hasattr(version, "timestamp"):  # a date in a listing may be a number when asked for alone
         version = version.timestamp()
-    return "" if version is None else f"{about.get('size')}-{version}".replace('"', "")
+    return f"{about.get('size')}-{version}".replace('"', "")
 
 
 def list_files(url: str) -> list[tuple[str, int, str]]:
