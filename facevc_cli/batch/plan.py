@@ -7,7 +7,7 @@ from pathlib import Path
 
 from facevc_cli.batch.jobs import Naming, Row
 from facevc_cli.batch.pairs import read_pairs
-from facevc_cli.batch.utterance import RecordingFile, Utterance
+from facevc_cli.batch.utterance import PackedRecording, RecordingFile, Utterance
 from facevc_cli.conversion.traits import AUTO_TRAITS
 from facevc_cli.conversion.voice_request import (
     FACE_SUFFIXES,
@@ -22,6 +22,7 @@ from facevc_cli.conversion.voice_request import (
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, describe_renaming
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_files
+from facevc_cli.files.packed_inputs import find_all_inputs, split_sources
 from facevc_cli.files.tables import make_relative_path
 from facevc_cli.manifest.contract import SEPARATOR
 from facevc_cli.manifest.manifest import Line
@@ -54,12 +55,20 @@ def plan_conversions(
         raise UsageError("A conversion needs a source: name recordings or a folder before the options.")
     naming.check()
     note_old_fields(naming, reporter)
-    recordings = find_files(sources, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter)
+    plain, packed = split_sources(sources)
+    found = find_all_inputs(packed, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter=reporter) if packed else []
+    recordings = find_files(plain, AUDIO_SUFFIXES | VIDEO_SUFFIXES, reporter) if plain or not packed else []
     pictures = find_files(faces, FACE_SUFFIXES, reporter) if faces else []
+    if draw is not None and found:
+        raise UsageError(
+            f"{packed[0]}: expected files and folders to draw from, found another input. Copy the recordings "
+            "here first."
+        )
     if draw is not None:
         recordings, pictures = draw(recordings, pictures)
     targets = request_targets(pictures, voices, voice_options, reporter)
-    utterances = [RecordingFile(path, name) for path, name in recordings]
+    utterances: list[Utterance] = [RecordingFile(path, name) for path, name in recordings]
+    utterances += [PackedRecording(one) for one in found]
     rows = pair_all(utterances, targets, naming, read_pairs(pairs, utterances, targets) if pairs else None, limit)
     if not rows:
         raise FaceVCError(

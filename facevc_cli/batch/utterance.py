@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from facevc_cli.conversion.recordings import Recording
 from facevc_cli.files.hashes import hash_readable_file
+from facevc_cli.files.inputs import Input
+from facevc_cli.files.packed import hash_input, open_input
+from facevc_cli.files.sound import read_sound
 from facevc_cli.voices.sketch import VoiceSketch
 
 
@@ -81,3 +84,37 @@ class RecordingFile:
 
     def __str__(self) -> str:
         return str(self.path)
+
+
+@dataclass(frozen=True)
+class PackedRecording:
+    """The speech behind a URL, in a tar file, or in a part of a recording. It is copied when it is needed."""
+
+    source: Input
+
+    @property
+    def id(self) -> str:
+        return self.source.id
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.id).name
+
+    @property
+    def file(self) -> None:
+        return None
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        return {}
+
+    def fingerprint(self) -> str:
+        return hash_input(self.source)
+
+    def load(self) -> Recording:
+        with open_input(self.source) as local:
+            sound = read_sound(local.path)
+        return sound.wav, sound.rate
+
+    def __str__(self) -> str:
+        return str(self.source.packed)

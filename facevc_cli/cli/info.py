@@ -14,9 +14,10 @@ from facevc_cli.core.progress import Summary
 @register_command("Use", 80, needs_arguments=False)
 def info(
     paths: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
-            help="Stores, checkpoints, runs, voice cards, faces or recordings. Without any: this installation.",
+            help="Stores (also by URL), checkpoints, runs, voice cards, faces or recordings. "
+            "Without any: this installation.",
             show_default=False,
         ),
     ] = None,
@@ -45,6 +46,8 @@ def info(
         facevc info
 
         facevc info features.h5 runs/train --json
+
+        facevc info s3://bucket/features.h5
 
         facevc info anna.safetensors
 

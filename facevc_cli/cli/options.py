@@ -37,7 +37,18 @@ def _parse_device(name: str) -> str:
 Sources = Annotated[
     list[str],
     typer.Argument(
-        help="Files, folders (with subfolders, sorted), or @LIST.txt with one path per line.", show_default=False
+        help="Files, folders (with subfolders, sorted), @LIST.txt with one path per line, URLs of files or folders, "
+        "tar files, or lhotse manifests.",
+        show_default=False,
+    ),
+]
+Root = Annotated[
+    str | None,
+    typer.Option(
+        "--root",
+        metavar="FOLDER|URL",
+        help="Open what manifests, and URLs in lists, name only below this place. Default: the manifest's own folder.",
+        rich_help_panel=WORK,
     ),
 ]
 Device = Annotated[
@@ -93,6 +104,17 @@ Shard = Annotated[
         "--shard",
         metavar="I/N",
         help="Do only part I of N. A last run without --shard merges the parts.",
+        rich_help_panel=WORK,
+    ),
+]
+KeepShards = Annotated[
+    int | None,
+    typer.Option(
+        "--keep-shards",
+        metavar="ITEMS",
+        min=1,
+        max=1 << 20,
+        help="Do not merge. Leave shards of at most so many items, and write an index that reads as one store.",
         rich_help_panel=WORK,
     ),
 ]

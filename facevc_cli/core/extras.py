@@ -59,6 +59,12 @@ OPTIONAL = (
         ("pulsectl", "pulsectl", "facevc live --virtual-mic"),
     ),
     *_list_packages(("page",), ("gradio", "gradio", "facevc serve"), ("websockets", "websockets", "the tab Live")),
+    *_list_packages(
+        ("remote",),
+        ("s3fs", "s3fs", "s3://"),
+        ("gcsfs", "gcsfs", "gs://"),
+        ("huggingface_hub", "huggingface_hub", "hf://"),
+    ),
     *_list_packages(("heic",), ("pillow-heif", "pillow_heif", "HEIC pictures")),
     *_list_packages(("face-alignment",), ("face-alignment", "face_alignment", "--detector face-alignment")),
     *_list_packages(("facenet",), ("facenet-pytorch", "facenet_pytorch", "--embedder facenet, --detector mtcnn")),

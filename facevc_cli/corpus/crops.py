@@ -1,4 +1,6 @@
-"""Draws batches of random crops from a features store. A batch depends only on (seed, step).
+"""Draws batches of random crops from a features store. A batch depends only on (seed, step), and the process's rank.
+
+A store in shards has an order of its own (shard_order.py).
 
 So a resumed run gets exactly the batches of an uninterrupted one.
 """
@@ -13,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.shard_order import RankOrder
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.pitch import PitchStatistics, normalise_log_f0
 from facevc_cli.files.names import index_by_name
@@ -128,7 +131,8 @@ class CropBatches(Dataset):
     of the features store that are aligned with a row (corpus/aligned.py). One of them gives `aligned_mel` (crop,
     n_mels) of the same frames, `aligned_dvector` and `aligned_level`; `aligned` is 0 for utterances without any.
     references: also read `reference_mel` (crop, n_mels), another crop of the speaker, and with partners
-    `aligned_reference_mel` of the partner's speaker.
+    `aligned_reference_mel` of the partner's speaker. order: the order of a store in shards, in place of draws from all
+    utterances; it holds the weights too.
     """
 
     def __init__(
@@ -147,7 +151,9 @@ class CropBatches(Dataset):
         partners: Mapping[int, np.ndarray] | None = None,
         references: bool = False,
         rank: int = 0,
+        order: RankOrder | None = None,
     ):
+        self.order = order
         self.reader, self.voices, self.batch_size, self.seed, self.rank = reader, voices, batch_size, seed, rank
         self.weights = None if weights is None else weights / weights.sum()
         self.faces, self.face_embeddings, self.other_mel, self.frames, self.more = (
@@ -158,6 +164,8 @@ class CropBatches(Dataset):
             more,
         )
         self.partners, self.references = partners, references
+        self._by_speaker = np.argsort(voices.speakers, kind="stable")
+        self._sorted_speakers = voices.speakers[self._by_speaker]
 
     def __len__(self) -> int:
         return 2**31
@@ -170,11 +178,17 @@ class CropBatches(Dataset):
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step, self.rank])
-        chosen = rng.choice(len(self.voices.rows), self.batch_size, p=self.weights)
-        items = [self._make_item(int(i), rng) for i in chosen]
+        if self.order is None:
+            chosen = rng.choice(len(self.voices.rows), self.batch_size, p=self.weights)
+            items = [self._make_item(int(i), rng) for i in chosen]
+        else:
+            items = [self._make_item(i, own) for i, own in self.order.find_items(step)]
         batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
         if self.more:
-            beside = rng.choice(len(self.voices.rows), self.more, p=self.weights)
+            if self.order is None:
+                beside = rng.choice(len(self.voices.rows), self.more, p=self.weights)
+            else:
+                beside, rng = self.order.draw_beside(step, self.more)
             batch["more_mel"] = torch.from_numpy(
                 np.stack([self.reader.read_mel(int(self.voices.rows[i]), rng) for i in beside])
             )
@@ -209,13 +223,23 @@ class CropBatches(Dataset):
 
     def _read_reference(self, i: int, rng: np.random.Generator) -> np.ndarray:
         """Reads a crop of the utterance, or of any utterance of its speaker, by turns of chance."""
-        own = np.flatnonzero(self.voices.speakers == self.voices.speakers[i]) if rng.random() < 0.5 else [i]
+        own = self._find_own(i) if rng.random() < 0.5 else [i]
         return self.reader.read_mel(int(self.voices.rows[rng.choice(own)]), rng)
 
     def _draw_other(self, i: int, rng: np.random.Generator) -> int:
         """Draws an utterance of another speaker, or of the same speaker if there is only one."""
-        others = np.flatnonzero(self.voices.speakers != self.voices.speakers[i])
-        return int(rng.choice(others)) if len(others) else int(rng.integers(len(self.voices.rows)))
+        own = self._find_own(i)
+        others = len(self.voices.rows) - len(own)
+        if others == 0:
+            return int(rng.integers(len(self.voices.rows)))
+        place = int(rng.integers(others))  # among the others; a list of them would be long
+        return place + int(np.searchsorted(own - np.arange(len(own)), place, side="right"))
+
+    def _find_own(self, i: int) -> np.ndarray:
+        """Returns the utterances of the same speaker, ascending."""
+        speaker = self.voices.speakers[i]
+        first, last = np.searchsorted(self._sorted_speakers, [speaker, speaker + 1])
+        return self._by_speaker[first:last]
 
 
 def read_utterance_weights(

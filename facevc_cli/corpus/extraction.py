@@ -15,8 +15,10 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.origins import COLUMNS, Origin, find_standing
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
-from facevc_cli.files.inputs import Input, SpeakerRule, find_inputs, parse_shard
+from facevc_cli.files.inputs import Input, SpeakerRule, parse_shard
 from facevc_cli.files.locks import exclusive_lock
+from facevc_cli.files.packed import open_input
+from facevc_cli.files.packed_inputs import find_all_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,9 @@ class ExtractionConfig:
     speakers_table: Path | None = None
     engine: str = "local"  # where the inputs are worked on, as --engine names it
     jobs: int = 0  # processes, or workers of the engine; 0: one per CPU core
+    root: str | None = None  # what lists of URLs and manifests name must be below this folder or URL
     shard: str | None = None  # "I/N"
+    keep_shards: int | None = None  # most items of a shard; the store is then an index of shards that stay apart
     limit: int | None = None
     overwrite: bool = False
     dry_run: bool = False
@@ -38,7 +42,7 @@ class ExtractionConfig:
     def find_inputs(self, suffixes: frozenset[str], reporter: Reporter = SILENT) -> list[Input]:
         """Finds the inputs with their speakers, up to the limit. The reporter gets notes about skipped files."""
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
-        return find_inputs(self.sources, suffixes, rule, reporter)[: self.limit]
+        return find_all_inputs(self.sources, suffixes, rule, reporter, self.root)[: self.limit]
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,9 @@ def extract_into_store(
     lock = config.output.with_name(f".{config.output.name}{f'.{index}-of-{count}' if count > 1 else ''}.lock")
     with (
         exclusive_lock(lock, str(config.output) if count == 1 else f"shard {index}/{count} of {config.output}"),
-        StoreWriter(config.output, stage, settings, overwrite=config.overwrite) as writer,
+        StoreWriter(
+            config.output, stage, settings, overwrite=config.overwrite, keep_shards=config.keep_shards
+        ) as writer,
         open_engine(config.engine) as engine,
     ):
         standing = find_standing(mine, _read_origins(writer), config.output, folder)
@@ -110,10 +116,10 @@ def extract_into_store(
                         raise error
         if count > 1:
             writer.flush()
-            following = "run every shard, then the same command without --shard to merge them"
+            following = "run every shard, then the same command without --shard to join them"
             return tally.summarise(writer.parts, following, resumes=True)
         attributes = {"finish_settings": json.dumps(finish_settings or {}, sort_keys=True)}
-        if waiting or writer.parts.exists() or _has_other_attributes(config.output, attributes):
+        if waiting or not writer.is_complete or _has_other_attributes(config.output, attributes):
             stores = writer.list_readers()
             added = finish(stores) if finish else Finish({}, {})
             for store in stores:
@@ -130,8 +136,11 @@ class _WithOrigin:
     folder: Path
 
     def __call__(self, source: Input) -> Item:
-        origin = Origin.of(source, self.folder)
-        item = self.extract(source)
+        with open_input(source) as local:
+            origin = Origin.of(local, self.folder)
+            item = self.extract(local)
+        if source.packed is not None and "path" in item.columns:
+            item.columns["path"] = origin.source  # not the temporary copy
         item.columns |= origin.as_columns()
         return item
 

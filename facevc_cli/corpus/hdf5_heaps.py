@@ -22,21 +22,26 @@ def find_damaged_heap(path: Path) -> int | None:
     if size == 0:
         return None
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for first, last in ((0, min(size, SEARCHED)), (max(SEARCHED, size - SEARCHED), size)):
-            at = data.find(SIGNATURE, first, last)
-            while at >= 0:
-                if not _is_whole(data, at, size):
-                    return at
-                at = data.find(SIGNATURE, at + 1, last)
+        return find_damaged_heap_in(data, size)
+
+
+def find_damaged_heap_in(data: mmap.mmap | bytes, size: int, *, cut: bool = False) -> int | None:
+    """As `find_damaged_heap`. cut: the data are the beginning of a file, so the last collection may go on."""
+    for first, last in ((0, min(size, SEARCHED)), (max(SEARCHED, size - SEARCHED), size)):
+        at = data.find(SIGNATURE, first, last)
+        while at >= 0:
+            if not _is_whole(data, at, size, cut):
+                return at
+            at = data.find(SIGNATURE, at + 1, last)
     return None
 
 
-def _is_whole(data: mmap.mmap, start: int, size: int) -> bool:
+def _is_whole(data: mmap.mmap | bytes, start: int, size: int, cut: bool) -> bool:
     if start + HEAD > size:
-        return False
+        return cut
     end = start + struct.unpack_from("<Q", data, start + 8)[0]
     if end > size:
-        return False
+        return cut
     at = start + HEAD
     while at + OBJECT_HEAD <= end:
         index, length = struct.unpack_from("<H", data, at)[0], struct.unpack_from("<Q", data, at + 8)[0]

@@ -13,6 +13,7 @@ from facevc_cli.core.progress import Reporter
 from facevc_cli.files.hashes import hash_readable_file, stamp_file
 from facevc_cli.files.inputs import Input
 from facevc_cli.files.names import find_real_path, normalise_name
+from facevc_cli.files.packed import hash_input
 from facevc_cli.files.tables import make_relative_path
 
 COLUMNS = ("source", "source_sha256", "source_stamp")  # of stores and manifests
@@ -33,6 +34,9 @@ class Origin:
 
         If the file changes during decoding, the item then counts as outdated.
         """
+        if source.packed is not None:
+            place = source.packed.describe(Path(os.path.realpath(folder)))
+            return cls(place, hash_readable_file(source.path), source.packed.stamp, source.speaker)
         stamp = stamp_file(source.path)
         return cls(
             make_relative_path(Path(os.path.realpath(folder)), _resolve_folder(source.path)),
@@ -88,8 +92,8 @@ def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: 
             standing.done.append(source)
             standing.unknown.append(source)
         else:
-            same_place = _is_same_place(origin, source.path, folder)
-            if _is_same_content(origin, source.path) and (same_place or not _is_someone_else(origin, source, folder)):
+            same_place = _is_same_place(origin, source, folder)
+            if _is_same_content(origin, source) and (same_place or not _is_someone_else(origin, source, folder)):
                 standing.done.append(source)
             elif same_place:
                 standing.waiting.append(source)
@@ -98,10 +102,11 @@ def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: 
                 clashes.append((source, origin))
     if clashes:
         source, origin = clashes[0]
+        found = source.packed or source.path
         more = f" ({len(clashes)} files in all)" if len(clashes) > 1 else ""
         made_from = _place(origin, folder) if origin.source else "a file of other content"
         raise FaceVCError(
-            f"{source.path} would be called {source.id!r}, but {output} holds an item of that name that was made from "
+            f"{found} would be called {source.id!r}, but {output} holds an item of that name that was made from "
             f"{made_from}{more}. Name the common parent folder of the two, so that the folders are part of the names "
             "(--speaker-pattern says who speaks, if that is not the folder), or choose another output. If the first "
             "file replaces the second, pass --overwrite to make the output again."
@@ -109,16 +114,20 @@ def find_standing(inputs: Sequence[Input], known: Mapping[str, Origin], output: 
     return standing
 
 
-def _is_same_content(origin: Origin, path: Path) -> bool:
-    return (origin.stamp != "" and stamp_file(path) == origin.stamp) or hash_readable_file(path) == origin.sha256
+def _is_same_content(origin: Origin, source: Input) -> bool:
+    stamp = stamp_file(source.path) if source.packed is None else source.packed.stamp
+    return (origin.stamp != "" and stamp == origin.stamp) or hash_input(source) == origin.sha256
 
 
-def _is_same_place(origin: Origin, path: Path, folder: Path) -> bool:
+def _is_same_place(origin: Origin, source: Input, folder: Path) -> bool:
     """Returns True if it is the file that the item was made from, or a file in its place, such as a wav that became a
     flac.
     """
     if not origin.source:
         return False
+    if source.packed is not None:
+        return origin.source == source.packed.describe(Path(os.path.realpath(folder)))
+    path = source.path
     before, now = _place(origin, folder), _resolve_folder(path)
     if normalise_name(str(before)) == normalise_name(str(now)) or os.path.realpath(before) == os.path.realpath(now):
         return True

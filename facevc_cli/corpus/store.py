@@ -13,7 +13,8 @@ Layout of a store (schema 1):
 
 Writing is crash-safe. Items are collected in memory. Each full shard is written to `<store>.parts/` under a temporary
 name, then renamed. At the end the store is merged from the parts. A killed run loses only its last shard. The next run,
-or another machine's `--shard`, continues from the parts.
+or another machine's `--shard`, continues from the parts. With `--keep-shards` the parts stay, and the store is an index
+of them (shard_index.py).
 """
 
 import hashlib
@@ -27,6 +28,8 @@ import h5py
 import numpy as np
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus.shard_index import CheckedIndex, is_index, split_texts
+from facevc_cli.corpus.shards import Shards
 from facevc_cli.corpus.store_check import CheckedStore, check_heaps, report_damage
 from facevc_cli.files.names import normalise_name
 
@@ -55,7 +58,7 @@ def hash_settings(settings: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """A finished store.
+    """A finished store: one file, or an index and its shards, which read as one.
 
     It reads data when needed, and can be passed to worker processes. FaceVCError if the file is not as expected.
     """
@@ -65,9 +68,14 @@ class Store:
         self._file: h5py.File | None = None
         if _is_file(self.path):
             check_heaps(self.path)
+        self._shards: Shards | None = None
         file = self._open()
         try:
-            self._checked = CheckedStore(file, self.path)
+            if is_index(file, self.path):
+                self._checked: CheckedStore = (index := CheckedIndex(file, self.path))
+                self._shards = Shards(index, Store)
+            else:
+                self._checked = CheckedStore(file, self.path)
         except BaseException:
             self.close()
             raise
@@ -103,6 +111,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
+        if self._shards is not None:
+            self._shards.close()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -125,7 +135,19 @@ class Store:
         return self._file
 
     @property
+    def shard_numbers(self) -> np.ndarray | None:
+        """(items,) the number of the shard that holds each item. None if the store is one file."""
+        return None if self._shards is None else self._shards.index.shard
+
+    @property
+    def shard_files(self) -> list[str]:
+        """The paths of the shards, relative to the store's folder. Empty if the store is one file."""
+        return [] if self._shards is None else self._shards.index.shard_files
+
+    @property
     def columns(self) -> list[str]:
+        if self._shards is not None:
+            return self._shards.index.columns
         return [n for n in self._open()["index"] if n not in ("id", "speaker", "offset", "length")]
 
     @property
@@ -134,12 +156,16 @@ class Store:
 
     @property
     def vector_names(self) -> list[str]:
+        if self._shards is not None:
+            return self._shards.index.vector_names
         return list(self._open().get("vectors", {}))
 
     def read_column(self, name: str) -> list[Any]:
         """Reads one value per item; texts as str."""
         if name not in self.columns:
             raise FaceVCError(f"{self.path}: expected a column {name!r}, found {', '.join(self.columns) or 'none'}.")
+        if name not in self._columns and self._shards is not None:
+            self._columns[name] = self._read_shard_column(self._shards, name)
         if name not in self._columns:
             dataset = self._open()["index"][name]
             text = h5py.check_string_dtype(dataset.dtype) is not None
@@ -149,15 +175,28 @@ class Store:
                 )
         return self._columns[name]
 
+    def _read_shard_column(self, shards: Shards, name: str) -> list[Any]:
+        if name in shards.index.shard_columns:
+            return shards.read_texts(name)
+        with report_damage(self.path, name):
+            if name in shards.index.number_columns:
+                return self._open()["index"][name][:].tolist()
+            found = split_texts(self._open()["texts"][name][:])
+            if len(found) != len(self):
+                raise ValueError(f"{len(found)} texts of {len(self)} items")
+            return found
+
     def read_lengths(self, name: str) -> np.ndarray:
         """Returns the number of frames of each item, (items,)."""
-        return self._find_extent(name)[1]
+        return self.find_extent(name)[1]
 
     def read_frames(self, name: str, item: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Reads rows [start, stop) of one item's frames, in a single contiguous read."""
-        offsets, lengths = self._find_extent(name)
+        offsets, lengths = self.find_extent(name)
         stop = int(lengths[item]) if stop is None else min(stop, int(lengths[item]))
         first = int(offsets[item])
+        if self._shards is not None:
+            return self._shards.read_rows(name, item, first + start, first + stop)
         with report_damage(self.path, f"frames/{name}"):
             if name not in self._datasets:
                 self._datasets[name] = self._open()["frames"][name]
@@ -169,6 +208,8 @@ class Store:
             raise FaceVCError(
                 f"{self.path}: expected vectors {name!r}, found {', '.join(self.vector_names) or 'none'}."
             )
+        if self._shards is not None:
+            return self._shards.read_vectors(name)
         with report_damage(self.path, f"vectors/{name}"):
             return self._open()["vectors"][name][:]
 
@@ -188,12 +229,15 @@ class Store:
                 raise ValueError("values that are not finite")
             return found
 
-    def _find_extent(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def find_extent(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the first row, and the number of rows, of each item in frames/<name> of its file: (items,) each."""
         if name not in self._extents:
             raise FaceVCError(f"{self.path}: expected frames {name!r}, found {', '.join(self._extents) or 'none'}.")
         return self._extents[name]
 
     def _read_vector(self, name: str, index: int) -> np.ndarray:
+        if self._shards is not None:
+            return self._shards.read_vector(name, index)
         with report_damage(self.path, f"vectors/{name}"):
             return self._open()["vectors"][name][index]
 

@@ -10,7 +10,8 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.hdf5_heaps import find_damaged_heap
 
 SCHEMA = 1
+SCHEMAS = (SCHEMA, 2)  # 2: an index of shards
 GROUPS = ("index", "frames", "vectors", "statistics")
 TEXT_ATTRIBUTES = ("stage", "version", "settings_hash")
 MOST_PACKED, FREE_BYTES = 20, 64 << 20  # unpacked size relative to the file's size; a small store may be all zeros
@@ -74,12 +76,12 @@ def report_damage(path: Path, where: str) -> Iterator[None]:
         yield
     except DAMAGED as error:
         said = (str(error).strip("'\"").splitlines() or [""])[0][:200]
-        raise _make_damage_error(
+        raise make_damage_error(
             path, where, "what the extracting command writes", f"{type(error).__name__}{': ' + said if said else ''}"
         ) from error
 
 
-def _make_damage_error(path: Path, where: str, expected: str, found: str) -> FaceVCError:
+def make_damage_error(path: Path, where: str, expected: str, found: str) -> FaceVCError:
     return FaceVCError(
         f"{path}: the store is damaged, or not one of facevc's. At {where}: expected {expected}, found {found}. Use a "
         "copy, or delete it and run the extracting command again."
@@ -91,13 +93,15 @@ def check_heaps(path: Path) -> None:
     with report_damage(path, "its texts"):
         found = find_damaged_heap(path)
     if found is not None:
-        raise _make_damage_error(path, f"byte {found}", "a heap of texts in order", "one whose sizes do not fit")
+        raise make_damage_error(path, f"byte {found}", "a heap of texts in order", "one whose sizes do not fit")
 
 
 class CheckedStore:
     """The parts of a store that are read on opening: attributes, settings, ids, speakers, and the positions of the
     items' frames.
     """
+
+    schema = SCHEMA
 
     def __init__(self, file: h5py.File, path: Path):
         self.path, self._size = path, path.stat().st_size
@@ -106,32 +110,40 @@ class CheckedStore:
             self.attributes = self._read_attributes(file)
         self.stage = str(self.attributes["stage"])
         self.settings = self._read_settings()
-        with report_damage(path, "its groups"):
-            names = self._list_names(file, "/")
-            groups = {name: self._group(file, name, name) for name in GROUPS if name in names}
+        self.ids: list[str] = []
+        self.speakers: list[str] = []
+        self.extents: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._read_body(file)
+
+    def _read_body(self, file: h5py.File) -> None:
+        with report_damage(self.path, "its groups"):
+            groups = self._find_groups(file, GROUPS)
             index = groups.get("index")
             if index is None:
-                raise _make_damage_error(path, "index", "a group", "none")
+                raise make_damage_error(self.path, "index", "a group", "none")
             names = self._list_names(index, "index")  # before any look-up, because a look-up follows links
             nested: dict[str, h5py.Group] = {
                 n: self._group(index, n, f"index/{n}") for n in ("offset", "length") if n in names
             }
-        with report_damage(path, "index"):
+        with report_damage(self.path, "index"):
             self.ids, self.speakers = self._read_index(index)
-        with report_damage(path, "its arrays"):
-            self.extents: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        with report_damage(self.path, "its arrays"):
             for name in GROUPS[1:]:
                 if name in groups:
                     self._check_arrays(name, groups[name], nested)
 
+    def _find_groups(self, file: h5py.File, wanted: Sequence[str]) -> dict[str, h5py.Group]:
+        names = self._list_names(file, "/")
+        return {name: self._group(file, name, name) for name in wanted if name in names}
+
     def _read_attributes(self, file: h5py.File) -> dict[str, Any]:
         attributes: dict[str, Any] = {}
         if len(file.attrs) > MOST_ATTRIBUTES:
-            raise _make_damage_error(self.path, "its attributes", f"at most {MOST_ATTRIBUTES}", str(len(file.attrs)))
+            raise make_damage_error(self.path, "its attributes", f"at most {MOST_ATTRIBUTES}", str(len(file.attrs)))
         for name in file.attrs:
             found = file.attrs.get_id(name)
             if found.get_storage_size() > MOST_ATTRIBUTE_BYTES:
-                raise _make_damage_error(
+                raise make_damage_error(
                     self.path,
                     f"attribute {name!r}",
                     f"at most {MOST_ATTRIBUTE_BYTES} bytes",
@@ -139,9 +151,13 @@ class CheckedStore:
                 )
             if h5py.check_string_dtype(found.dtype) is not None or found.dtype.kind in NUMBERS:
                 attributes[name] = file.attrs[name]
-        if not _is_number(attributes.get("schema")) or attributes["schema"] != SCHEMA or "settings" not in attributes:
+        if (
+            not _is_number(attributes.get("schema"))
+            or attributes["schema"] != self.schema
+            or "settings" not in attributes
+        ):
             raise FaceVCError(
-                f"{self.path}: expected a facevc store of schema {SCHEMA}, found schema "
+                f"{self.path}: expected a facevc store of schema {self.schema}, found schema "
                 f"{attributes.get('schema', 'none')!s:.40}. Make it again with this version's extracting command."
             )
         for name, value in attributes.items():
@@ -149,7 +165,7 @@ class CheckedStore:
                 self._check_text(value, f"attribute {name!r}")
         for name in TEXT_ATTRIBUTES:
             if not isinstance(attributes.get(name), str):
-                raise _make_damage_error(self.path, f"attribute {name!r}", "text", _describe(attributes.get(name)))
+                raise make_damage_error(self.path, f"attribute {name!r}", "text", _describe(attributes.get(name)))
         return attributes
 
     def _read_settings(self) -> dict[str, Any]:
@@ -157,11 +173,11 @@ class CheckedStore:
         try:
             settings = json.loads(found) if isinstance(found, str) else found
         except (ValueError, RecursionError) as error:
-            raise _make_damage_error(
+            raise make_damage_error(
                 self.path, "attribute 'settings'", "a JSON object", f"text that is no JSON ({str(error)[:80]})"
             ) from error
         if not isinstance(settings, dict):
-            raise _make_damage_error(self.path, "attribute 'settings'", "a JSON object", _describe(settings))
+            raise make_damage_error(self.path, "attribute 'settings'", "a JSON object", _describe(settings))
         return settings
 
     def _read_index(self, index: h5py.Group) -> tuple[list[str], list[str]]:
@@ -171,13 +187,13 @@ class CheckedStore:
         }
         for name in ("id", "speaker"):
             if name not in columns:
-                raise _make_damage_error(self.path, f"index/{name}", "one text per item", "none")
+                raise make_damage_error(self.path, f"index/{name}", "one text per item", "none")
         items = columns["id"].shape[:1]
         for name, dataset in columns.items():
             kind = COLUMN_KINDS.get(name, "text" if name in ("id", "speaker") else None)
             is_text = h5py.check_string_dtype(dataset.dtype) is not None
             if dataset.shape != items or len(items) != 1:
-                raise _make_damage_error(
+                raise make_damage_error(
                     self.path,
                     f"index/{name}",
                     f"one value for each of {items or 'the'} items",
@@ -186,7 +202,7 @@ class CheckedStore:
             if not (is_text or dataset.dtype.kind in NUMBERS) or (
                 kind is not None and is_text != (kind == "text") and items != (0,)
             ):
-                raise _make_damage_error(
+                raise make_damage_error(
                     self.path,
                     f"index/{name}",
                     "text" if kind == "text" else "numbers",
@@ -194,8 +210,9 @@ class CheckedStore:
                 )
         ids, speakers = self.read_texts(columns["id"], "index/id"), self.read_texts(columns["speaker"], "index/speaker")
         if len(set(ids)) < len(ids):
-            twice = next(i for n, i in enumerate(ids) if i in ids[:n])
-            raise _make_damage_error(self.path, "index/id", "ids that differ", f"{twice[:80]!r} twice")
+            counts = Counter(ids)
+            twice = next(i for i in ids if counts[i] > 1)
+            raise make_damage_error(self.path, "index/id", "ids that differ", f"{twice[:80]!r} twice")
         return ids, speakers
 
     def _check_arrays(self, group: str, found: h5py.Group, nested: dict[str, h5py.Group]) -> None:
@@ -203,14 +220,14 @@ class CheckedStore:
             where = f"{group}/{name}"
             dataset = self._find_dataset(found, name, where)
             if dataset.dtype.kind not in NUMBERS:
-                raise _make_damage_error(self.path, where, "numbers", f"values of type {dataset.dtype}")
+                raise make_damage_error(self.path, where, "numbers", f"values of type {dataset.dtype}")
             axes = DIMENSIONS.get((self.stage, where))
             if len(dataset.shape) < (group != "statistics") or (axes is not None and len(dataset.shape) != axes):
-                raise _make_damage_error(
+                raise make_damage_error(
                     self.path, where, f"an array of {axes or 'some'} dimensions", f"one of {dataset.shape}"
                 )
             if group == "vectors" and len(dataset) != len(self.ids):
-                raise _make_damage_error(
+                raise make_damage_error(
                     self.path, where, f"a row for each of {len(self.ids)} items", f"{len(dataset)} rows"
                 )
             if group == "frames":
@@ -220,17 +237,17 @@ class CheckedStore:
             and {"mel", "f0"} <= self.extents.keys()
             and np.any(self.extents["mel"][1] != self.extents["f0"][1])
         ):
-            raise _make_damage_error(self.path, "index/length/f0", "as many rows as in index/length/mel", "others")
+            raise make_damage_error(self.path, "index/length/f0", "as many rows as in index/length/mel", "others")
 
     def _read_extents(self, name: str, rows: int, nested: dict[str, h5py.Group]) -> tuple[np.ndarray, np.ndarray]:
         found = []
         for part in ("offset", "length"):
             where = f"index/{part}/{name}"
             if part not in nested or name not in self._list_names(nested[part], f"index/{part}"):
-                raise _make_damage_error(self.path, where, "one integer per item", "none")
+                raise make_damage_error(self.path, where, "one integer per item", "none")
             dataset = self._find_dataset(nested[part], name, where)
             if dataset.shape != (len(self.ids),) or dataset.dtype.kind not in INTEGERS:
-                raise _make_damage_error(
+                raise make_damage_error(
                     self.path,
                     where,
                     f"{len(self.ids)} integers",
@@ -238,7 +255,7 @@ class CheckedStore:
                 )
             values = dataset[:]
             if len(values) and (values.min() < 0 or values.max() > rows):
-                raise _make_damage_error(
+                raise make_damage_error(
                     self.path, where, f"0 to {rows}, the rows of frames/{name}", f"{values.min()} to {values.max()}"
                 )
             found.append(values.astype(np.int64))
@@ -246,7 +263,7 @@ class CheckedStore:
         order = np.lexsort((lengths, offsets))
         ends = (offsets + lengths)[order]
         if len(ends) and (ends.max() > rows or np.any(ends[:-1] > offsets[order][1:])):
-            raise _make_damage_error(
+            raise make_damage_error(
                 self.path,
                 f"index/offset/{name}",
                 f"rows of frames/{name} that no two items share, inside its {rows}",
@@ -260,7 +277,7 @@ class CheckedStore:
         It refuses links to other places, because an external link would open another file.
         """
         if len(group) > MOST_NAMES:
-            raise _make_damage_error(self.path, where, f"at most {MOST_NAMES} entries", str(len(group)))
+            raise make_damage_error(self.path, where, f"at most {MOST_NAMES} entries", str(len(group)))
         names = list(group)
         for name in names:
             link = group.get(name, getlink=True)
@@ -268,14 +285,14 @@ class CheckedStore:
                 kind = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "a link to another file"}.get(
                     type(link), "a link"
                 )
-                raise _make_damage_error(self.path, f"{where}/{name}".replace("//", "/"), "data in this file", kind)
+                raise make_damage_error(self.path, f"{where}/{name}".replace("//", "/"), "data in this file", kind)
             self._check_text(name, where)
         return names
 
     def _group(self, parent: h5py.Group, name: str, where: str) -> h5py.Group:
         found = parent[name]
         if not isinstance(found, h5py.Group):
-            raise _make_damage_error(self.path, where, "a group", _describe(found))
+            raise make_damage_error(self.path, where, "a group", _describe(found))
         return found
 
     def _find_dataset(self, group: h5py.Group, name: str, where: str) -> h5py.Dataset:
@@ -284,12 +301,12 @@ class CheckedStore:
             link = group.get(name, getlink=True)
             found = group[name] if isinstance(link, h5py.HardLink) else link
             if not isinstance(found, h5py.Dataset):
-                raise _make_damage_error(self.path, where, "an array", _describe(found))
+                raise make_damage_error(self.path, where, "an array", _describe(found))
             created = found.id.get_create_plist()
             if found.is_virtual or created.get_external_count():
-                raise _make_damage_error(self.path, where, "data in this file", "data in another file")
+                raise make_damage_error(self.path, where, "data in this file", "data in another file")
             if found.shape is None:
-                raise _make_damage_error(self.path, where, "an array", "none")
+                raise make_damage_error(self.path, where, "an array", "none")
             needed = int(np.prod([int(n) for n in found.shape], dtype=object)) * found.dtype.itemsize
             self._unpacked += needed
             most = self._size * (MOST_PACKED if created.get_nfilters() else 1)
@@ -297,7 +314,7 @@ class CheckedStore:
                 needed > most + FREE_BYTES * bool(created.get_nfilters())
                 or self._unpacked > MOST_PACKED * self._size + FREE_BYTES
             ):
-                raise _make_damage_error(
+                raise make_damage_error(
                     self.path,
                     where,
                     f"no more than a file of {self._size} bytes can hold",
@@ -317,7 +334,7 @@ class CheckedStore:
                     total += len(raw)
                     found.append(raw.decode("utf-8"))
                 if total > self._size:
-                    raise _make_damage_error(
+                    raise make_damage_error(
                         self.path, where, f"texts that fit a file of {self._size} bytes", "longer ones"
                     )
         return found
@@ -340,7 +357,7 @@ class CheckedStore:
             .view("<u4")
         )
         if lengths.sum(dtype=np.uint64) > self._size:
-            raise _make_damage_error(
+            raise make_damage_error(
                 self.path,
                 where,
                 f"texts that fit a file of {self._size} bytes",
@@ -351,7 +368,7 @@ class CheckedStore:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise _make_damage_error(self.path, where, "UTF-8", "other bytes") from error
+            raise make_damage_error(self.path, where, "UTF-8", "other bytes") from error
 
 
 def _is_number(value: object) -> bool:

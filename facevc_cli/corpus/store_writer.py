@@ -18,12 +18,15 @@ import numpy as np
 from facevc_cli import __version__
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.stopping import delay_interrupts
+from facevc_cli.corpus.shard_index import ARRAYS, INDEX_SCHEMA, write_index
 from facevc_cli.corpus.store import Item, Store, Value, find_newest, hash_settings
 from facevc_cli.corpus.store_check import SCHEMA
+from facevc_cli.corpus.store_summary import make_summary, write_summary
 from facevc_cli.files.atomic import atomic_path, remove_left
 from facevc_cli.files.locks import exclusive_lock
 from facevc_cli.files.steady import SteadyFile
 
+KEPT_ITEMS = 1024  # items of a shard that stays, unless the command says otherwise
 MOST_OPEN = 64  # parts open at a time while merging; the system's limit for a process is often 256
 SHARD_ITEMS = 64
 SHARD_BYTES = 256 << 20  # of arrays, so that crops of long videos do not fill the memory
@@ -50,7 +53,11 @@ class PartKeeper:
 
 
 class StoreWriter:
-    """Collects items in shards and merges them. Use it as a context manager. `done` holds the ids of finished items."""
+    """Collects items in shards and merges them. Use it as a context manager. `done` holds the ids of finished items.
+
+    keep_shards: the shards have at most so many items and stay apart. The store is then an index of them. A store that
+    was begun in shards stays in shards.
+    """
 
     def __init__(
         self,
@@ -61,21 +68,54 @@ class StoreWriter:
         overwrite: bool = False,
         shard_items: int = SHARD_ITEMS,
         shard_bytes: int = SHARD_BYTES,
+        keep_shards: int | None = None,
     ):
         self.path, self.stage, self.settings = Path(path), stage, dict(settings)
-        self.parts = self.path.with_name(self.path.name + ".parts")
-        self.keeper = PartKeeper(self.parts, stage, self.settings, shard_items, shard_bytes)
+        merged, apart = (self.path.with_name(self.path.name + suffix) for suffix in (".parts", ".shards"))
+        if overwrite:
+            self.path.unlink(missing_ok=True)
+            for folder in (merged, apart):
+                shutil.rmtree(folder, ignore_errors=True)
+        self.keeps_shards = keep_shards is not None or apart.is_dir()
+        self.parts = apart if self.keeps_shards else merged
+        most_items = (keep_shards or KEPT_ITEMS) if self.keeps_shards else shard_items
+        self.keeper = PartKeeper(self.parts, stage, self.settings, most_items, shard_bytes)
         self.hash = hash_settings(settings)
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
         self.done: set[str] = set()
-        if overwrite:
-            self.path.unlink(missing_ok=True)
-            shutil.rmtree(self.parts, ignore_errors=True)
+        if self.keeps_shards:
+            self._refuse_merged(merged)
         with self._merge_lock():
-            for existing in [self.path, *self._list_finished_parts()]:
-                if existing.is_file():
-                    self.done.update(self._open_checked(existing).ids)
+            for existing in self._list_files():
+                self.done.update(self._open_checked(existing).ids)
+
+    def _refuse_merged(self, parts: Path) -> None:
+        found = parts if parts.is_dir() and any(parts.iterdir()) else None
+        if self.path.is_file():
+            with Store(self.path, self.stage) as store:
+                found = self.path if store.shard_numbers is None else found
+        if found is not None:
+            raise FaceVCError(
+                f"{found}: --keep-shards cannot continue a store that was begun without it. Leave the option out, "
+                "choose another output, or pass --overwrite to begin anew."
+            )
+
+    def _list_files(self) -> list[Path]:
+        """Lists the files that hold finished items: the store, unless it is an index, and the parts."""
+        home = [] if self.keeps_shards or not self.path.is_file() else [self.path]
+        return [*home, *self._list_finished_parts()]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the store holds all finished items."""
+        if not self.keeps_shards:
+            return not self.parts.exists()
+        if not self.path.is_file():
+            return False
+        with Store(self.path) as store:
+            listed = {store.path.parent / name for name in store.shard_files}
+        return listed == set(self._list_finished_parts())
 
     def __enter__(self) -> "StoreWriter":
         return self
@@ -127,6 +167,9 @@ class StoreWriter:
             return
         home = find_newest(sources)
         ids = [i for i in dict.fromkeys(order) if i in home] + sorted(set(home) - set(order))
+        if self.keeps_shards:
+            self._write_index(sources, home, ids, columns, statistics, attributes)
+            return
         rows = {n: sum(int(home[i][0].read_lengths(n)[home[i][1]]) for i in ids) for n in sources[0].frame_names}
         items = (_add_columns(item, columns) for item in _read(home[i] for i in ids))
         _write_file(self.path, self.stage, self.settings, items, rows, statistics, attributes)
@@ -135,11 +178,66 @@ class StoreWriter:
             if source.path != self.path:  # other processes may still write parts, so only the merged ones are removed
                 source.path.unlink(missing_ok=True)
         remove_left([self.path.parent])
-        if any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock")):
-            return  # a shard may write its next part here at any time
+        if self._is_shared():
+            return
         with suppress(OSError):  # not empty if another process has just written a part
             remove_left([self.parts])
             self.parts.rmdir()
+
+    def _write_index(
+        self,
+        sources: Sequence[Store],
+        home: Mapping[str, tuple[Store, int]],
+        ids: Sequence[str],
+        columns: Mapping[str, Mapping[str, Value]],
+        statistics: Mapping[str, np.ndarray],
+        attributes: Mapping[str, Value],
+    ) -> None:
+        """Writes the index. Then it removes the shards whose items were all made again."""
+        used = {home[i][0].path for i in ids}
+        shards = [source for source in sources if source.path in used]
+        number = {source.path: n for n, source in enumerate(shards)}
+        places = [(i, number[home[i][0].path], home[i][1]) for i in ids]
+        with delay_interrupts(), atomic_path(self.path) as temporary, SteadyFile(temporary) as disk:
+            with h5py.File(disk, "w") as file:
+                file.attrs.update(schema=INDEX_SCHEMA, stage=self.stage, version=__version__, settings_hash=self.hash)
+                file.attrs["settings"] = json.dumps(self.settings, sort_keys=True, default=str)
+                file.attrs.update(attributes)
+                file.attrs["content_sha256"] = write_index(file, self.path, shards, places, columns)
+                for name, array in statistics.items():
+                    file[f"statistics/{name}"] = array
+                write_summary(file, self._summarise(file, shards, places, columns, statistics))
+                disk.check()
+            disk.sync()
+        for source in sources:
+            source.close()
+            if source.path not in used:
+                source.path.unlink(missing_ok=True)
+        remove_left([self.path.parent, *([] if self._is_shared() else [self.parts])])
+
+    def _is_shared(self) -> bool:
+        """Whether another process works on a part of the inputs, so that it may write its next shard at any time."""
+        return any(self.path.parent.glob(f".{escape(self.path.name)}.*-of-*.lock"))
+
+    def _summarise(
+        self,
+        file: h5py.File,
+        shards: Sequence[Store],
+        places: Sequence[tuple[str, int, int]],
+        columns: Mapping[str, Mapping[str, Value]],
+        statistics: Mapping[str, np.ndarray],
+    ) -> dict[str, Any]:
+        """Describes the items of an index that was just written into `file`."""
+        looked_at: dict[str, Any] = {name: [by_id[i] for i, _, _ in places] for name, by_id in columns.items()}
+        if "index/seconds" in file:
+            looked_at["seconds"] = file["index/seconds"][:]
+        frames = {name: int(file[f"index/length/{name}"][:].sum()) for name in shards[0].frame_names}
+        with shards[0] as first:
+            vectors = {n: [len(places), *first.read_vectors(n).shape[1:]] for n in first.vector_names}
+        speakers = [shards[n].speakers[row] for _, n, row in places]
+        kept = json.loads(file.attrs["shard_columns"])
+        names = [*columns, *(n for n in file["index"] if n not in (*ARRAYS, *columns)), *kept]
+        return make_summary(speakers, looked_at, frames, vectors, statistics, names)
 
     def list_readers(self) -> list[Store]:
         """Returns the store (if any) and the parts, to compute statistics before merging.
@@ -148,7 +246,7 @@ class StoreWriter:
         """
         self.flush()
         stores = []
-        for path in (p for p in [self.path, *self._list_finished_parts()] if p.is_file()):
+        for path in self._list_files():
             stores.append(Store(path))
             stores[-1].close()
         return stores
@@ -205,6 +303,7 @@ def _write_file(
             file.attrs["content_sha256"] = writer.digest.hexdigest()
             for name, array in (statistics or {}).items():
                 file[f"statistics/{name}"] = array
+            write_summary(file, writer.summarise(statistics or {}))
         disk.sync()
 
 
@@ -270,6 +369,12 @@ class _ItemsWriter:
                     f"vectors {name!r} are missing from {self.count - len(rows)} items; every item must have them."
                 )
             self.file[f"vectors/{name}"] = np.stack(rows)
+
+    def summarise(self, statistics: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        columns = [name for name in self.index if name not in ("id", "speaker")]
+        frames = {name: sum(lengths) for name, lengths in self.lengths.items()}
+        vectors = {name: [len(rows), *rows[0].shape] for name, rows in self.vectors.items()}
+        return make_summary(list(map(str, self.index["speaker"])), self.index, frames, vectors, statistics, columns)
 
 
 def _read(places: Iterable[tuple[Store, int]]) -> Iterator[Item]:

@@ -9,6 +9,8 @@ import numpy as np
 from facevc_cli.manifest.conversion import Conversion
 
 DRAWS = 2000
+MOST_DENSE = 1500  # identities whose pairs are kept in a table of all; 18 MB
+CELLS_AT_ONCE = 4 << 20
 LOW, HIGH = 2.5, 97.5  # percentiles
 Key = tuple[str, ...]
 
@@ -70,6 +72,41 @@ class Terms:
         return Terms(self.values[kept], self.weights[kept], self.owners[kept], self.rows)
 
 
+class _SparseCells:
+    """As `_Cells`, for very many identities: only the pairs of identities that some term compares are kept."""
+
+    def __init__(self, terms: Terms, names: Sequence[str]):
+        first, second = _number_identities(terms, names)
+        pairs, place = np.unique(first * len(names) + second, return_inverse=True)
+        self._first, self._second = pairs // len(names), pairs % len(names)
+        self._sums = np.bincount(place, terms.values * terms.weights, len(pairs))
+        self._totals = np.bincount(place, terms.weights, len(pairs))
+
+    @property
+    def has_pairs(self) -> bool:
+        return bool(self._totals[self._first != self._second].any())
+
+    @property
+    def mean(self) -> float:
+        return float(self._sums.sum() / self._totals.sum())
+
+    def resample(self, counts: np.ndarray) -> np.ndarray:
+        own = self._first == self._second if not self.has_pairs else slice(None)
+        first, second, sums, totals = self._first[own], self._second[own], self._sums[own], self._totals[own]
+        top, bottom = np.zeros(len(counts)), np.zeros(len(counts))
+        step = max(1, CELLS_AT_ONCE // max(1, len(first)))
+        for start in range(0, len(counts), step):
+            drawn = counts[start : start + step][:, first]
+            if self.has_pairs:
+                drawn = drawn * counts[start : start + step][:, second]
+            top[start : start + step], bottom[start : start + step] = drawn @ sums, drawn @ totals
+        return np.divide(top, bottom, out=np.full(len(counts), np.nan), where=bottom > 0)
+
+
+def _sum_cells(terms: Terms, names: Sequence[str]) -> "_Cells | _SparseCells":
+    return _Cells.of(terms, names) if len(names) <= MOST_DENSE else _SparseCells(terms, names)
+
+
 @dataclass(frozen=True)
 class _Cells:
     """Weighted values and weights, summed by pair of identities: (identities, identities), in the order of `names`."""
@@ -114,7 +151,7 @@ def estimate_figure(terms: Terms, seed: int = 0, draws: int = DRAWS) -> Figure |
     if not len(terms) or terms.weights.sum() <= 0:
         return None
     names = _list_targets(terms)
-    cells = _Cells.of(terms, names)
+    cells = _sum_cells(terms, names)
     low, high = find_interval(cells.resample(draw_counts(len(names), seed, draws)), len(names), cells.has_pairs)
     return Figure(cells.mean, len(terms), low, high)
 
@@ -142,7 +179,7 @@ def estimate_difference(a: Terms, b: Terms, seed: int = 0, draws: int = DRAWS) -
     if any(side.weights.sum() <= 0 for side in sides):
         return None
     names = _list_targets(sides[0])
-    first, second = (_Cells.of(side, names) for side in sides)
+    first, second = (_sum_cells(side, names) for side in sides)
     counts = draw_counts(len(names), seed, draws)
     low, high = find_interval(first.resample(counts) - second.resample(counts), len(names), first.has_pairs)
     return Figure(first.mean - second.mean, len(shared), low, high)
@@ -186,15 +223,22 @@ def _number_identities(terms: Terms, names: Sequence[str]) -> tuple[np.ndarray, 
     return numbers.min(axis=1), numbers.max(axis=1)
 
 
-@lru_cache(maxsize=64)
 def draw_counts(size: int, seed: int, draws: int) -> np.ndarray:
     """Draw how often each of `size` identities counts: (draws, size) float.
 
-    All metrics with as many identities share the draws.
+    All metrics with as many identities share the draws. Of large ones only the last two are kept: 100 MB for 6,000.
     """
+    return (_draw_counts if size <= MOST_DENSE else _draw_large_counts)(size, seed, draws)
+
+
+@lru_cache(maxsize=64)
+def _draw_counts(size: int, seed: int, draws: int) -> np.ndarray:
     counts = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws).astype(float)
     counts.setflags(write=False)
     return counts
+
+
+_draw_large_counts = lru_cache(maxsize=2)(_draw_counts.__wrapped__)
 
 
 def find_interval(drawn: np.ndarray, identities: int, has_pairs: bool) -> tuple[float | None, float | None]:

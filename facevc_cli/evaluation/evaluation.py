@@ -1,7 +1,8 @@
 """An evaluation: the figures of each system, its slices, and the differences between systems."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 
 from facevc_cli.core.errors import FaceVCError
@@ -9,6 +10,7 @@ from facevc_cli.evaluation.bootstrap import Figure, Terms, estimate_difference
 from facevc_cli.evaluation.figures import estimate_figures, measure_terms, slice_by_columns, slice_by_gender
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import Metric
+from facevc_cli.evaluation.metrics.pair_sample import METRIC_NAMES, Kind, describe_samples
 from facevc_cli.evaluation.metrics.registry import METRICS
 from facevc_cli.evaluation.threshold import Threshold
 from facevc_cli.manifest.conversion import Conversion
@@ -56,6 +58,7 @@ def measure(
     packages. If one of them fails, it is left out of every system.
     """
     labels = dict.fromkeys(c.system for c in conversions)
+    evidence = replace(evidence, everyone=conversions, seed=seed)  # once, because it keeps what it draws
     terms = {
         label: measure_terms([c for c in conversions if c.system == label], evidence, conversions, seed)
         for label in labels
@@ -77,10 +80,16 @@ def measure(
         differences={pair: found for pair, found in differences.items() if found},
         lost=dict(lost or {}),
         threshold=threshold,
-        notes=list(notes),
+        notes=[*notes, *describe_samples(evidence.pairs, partial(_find_spread, terms))],
         metrics=metrics,
         failed=failed,
     )
+
+
+def _find_spread(terms: Mapping[str, Mapping[str, Terms]], kind: Kind) -> float | None:
+    """The largest standard deviation among the systems of the cosines of a kind of pair."""
+    metric = METRIC_NAMES[kind].split()[0]
+    return max((float(found[metric].values.std()) for found in terms.values() if metric in found), default=None)
 
 
 def _add_terms(

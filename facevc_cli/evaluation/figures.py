@@ -25,7 +25,9 @@ def measure_terms(
 
     Metrics without terms are left out. everyone: rows of all systems, for control people.
     """
-    evidence = replace(evidence, everyone=everyone or conversions, seed=seed)
+    everyone = everyone or conversions
+    if evidence.everyone is not everyone or evidence.seed != seed:
+        evidence = replace(evidence, everyone=everyone, seed=seed)
     heard = [c for c in conversions if c.converted in evidence.voices]
     found = {name: metric.measure_terms(heard, evidence) for name, metric in METRICS.items()}
     return {name: terms for name, terms in found.items() if len(terms)}

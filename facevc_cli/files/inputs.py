@@ -11,6 +11,7 @@ from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.folders import PassedOver, walk_files
 from facevc_cli.files.names import find_real_path, index_by_name, look_up, normalise_name
+from facevc_cli.files.packed import Packed
 from facevc_cli.files.tables import decode_text, read_table
 
 
@@ -88,6 +89,7 @@ class Input:
     path: Path
     id: str
     speaker: str
+    packed: Packed | None = None  # if it is not a file of its own; `path` then only names it
 
 
 def _iterate_sources(sources: Sequence[str | Path]) -> Iterator[Path]:

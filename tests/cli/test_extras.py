@@ -32,7 +32,7 @@ def test_info_lists_what_pyproject_asks_for():
     assert extras.pop("demo") == ["facevc[page]"]
     extras.pop("test")
     named = {"train", "eval", "page", "heic", "face-alignment", "facenet", "resemblyzer", "speak", "onnx", "live"}
-    assert set(extras) == named | {"cluster"}
+    assert set(extras) == named | {"cluster", "remote"}
     for extra, requirements in extras.items():
         listed = {package.distribution for package in OPTIONAL if extra in package.extras}
         assert distributions(requirements) - NOT_OURS == listed, extra

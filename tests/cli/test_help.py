@@ -50,6 +50,7 @@ SHARED = {
     "--limit": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
     "--dry-run": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
     "--fail-fast": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", *MAKERS},
+    "--keep-shards": {"extract-features", "extract-face", "extract-spkemb"},
     "--shard": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},
     "--engine": {"extract-wav", "extract-features", "extract-face", "extract-spkemb", "convert", "evaluate"},
     "--jobs": {"extract-wav", "extract-features", "extract-face", "extract-spkemb"},

@@ -56,6 +56,8 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
             "--engine": ENGINES,
             "--jobs": ("-1", "all"),
             "--limit": ("0",),
+            "--root": ("http://example.org", "absent"),
+            **({} if command == "extract-wav" else {"--keep-shards": ("0", "-1", "many")}),
         }
         for command in EXTRACT
     },

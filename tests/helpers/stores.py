@@ -65,6 +65,7 @@ def make_stores(
     face_dim: int = FACE_DIM,
     voice_dim: int = VOICE_DIM,
     seed: int = 0,
+    keep_shards: int | None = None,
 ) -> Stores:
     """Random features (with a teacher's content where teacher_dim is given), d-vectors and one face a person."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,8 @@ def make_stores(
     frontend = Frontend.standard(mel)
     stores = Stores(folder / "features.h5", folder / "voices.h5", folder / "faces.h5")
     mels = {}
-    with StoreWriter(stores.features, "extract-features", {**frontend.as_settings(), "teacher": None}) as writer:
+    settings = {**frontend.as_settings(), "teacher": None}
+    with StoreWriter(stores.features, "extract-features", settings, keep_shards=keep_shards) as writer:
         for identifier, (speaker, split, frames) in utterances.items():
             mels[identifier] = rng.normal(-3, 2, (frames, 80)).astype(np.float32)
             f0 = rng.uniform(90, 300, frames).astype(np.float32) * (rng.random(frames) > 0.3)
@@ -86,7 +88,7 @@ def make_stores(
             writer.add(Item(identifier, speaker, item, columns=columns))
         training = np.concatenate([mels[i] for i, (_, split, _) in utterances.items() if split == "train"])
         writer.merge(list(utterances), statistics={"mel_mean": training.mean(0), "mel_std": training.std(0)})
-    with StoreWriter(stores.voices, "extract-spkemb", {"embedder": "random"}) as writer:
+    with StoreWriter(stores.voices, "extract-spkemb", {"embedder": "random"}, keep_shards=keep_shards) as writer:
         for identifier, (speaker, _, _) in utterances.items():
             writer.add(Item(identifier, speaker, vectors={"dvector": unit(rng, voice_dim)}))
         writer.merge(list(utterances))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from facevc_cli.evaluation.metrics.pair_sample import Kind, PairSample, sample_pairs
 from facevc_cli.evaluation.metrics.people import draw_control_people, find_real_voices
 from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
@@ -52,6 +53,11 @@ class Evidence:
     def by_judge(self) -> "dict[str, Evidence]":
         """The evidence with the voices of each independent judge."""
         return {name: replace(self, voices=voices, independent={}) for name, voices in self.independent.items()}
+
+    @cached_property
+    def pairs(self) -> dict[Kind, PairSample]:
+        """Which pairs of conversions are compared."""
+        return sample_pairs(self.everyone, self.seed)
 
     @cached_property
     def others(self) -> dict[str, list[str]]:

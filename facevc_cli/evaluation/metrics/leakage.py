@@ -8,7 +8,7 @@ import numpy as np
 
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.metric import Metric, Part, get_converted, get_source, make_source_baseline
-from facevc_cli.evaluation.metrics.people import draw_others
+from facevc_cli.evaluation.metrics.people import Without, draw_others
 from facevc_cli.evaluation.metrics.voices import HeardVoice, measure_cosine
 from facevc_cli.manifest.conversion import Conversion
 
@@ -38,13 +38,15 @@ def draw_control_sources(
     """
     # by id, because a draw by path would depend on the folder
     known = {c.source_id: c for c in conversions if c.source_gender and c.source in voices}
+    pools: dict[str, list[str]] = {}
+    spoken: dict[tuple[str, str], list[int]] = {}  # by gender and speaker: places in the gender's pool
+    for name, own in sorted(known.items()):
+        pool = pools.setdefault(own.source_gender, [])
+        spoken.setdefault((own.source_gender, own.speaker), []).append(len(pool))
+        pool.append(name)
     chosen = {}
     for name, own in sorted(known.items()):
-        others = sorted(
-            other
-            for other, c in known.items()
-            if c.source_gender == own.source_gender and other != name and c.speaker != own.speaker
-        )
+        others = Without(pools[own.source_gender], spoken[own.source_gender, own.speaker])
         if others:
             chosen[name] = [known[other].source for other in draw_others(others, name, seed)]
     return chosen

@@ -9,23 +9,33 @@ import numpy as np
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.evidence import Evidence
 from facevc_cli.evaluation.metrics.metric import SHARE, Metric
+from facevc_cli.evaluation.metrics.pair_sample import Pair, PairSample
 from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.manifest.conversion import Conversion
 
-Pair = tuple[float, Conversion, Conversion]
 
+def pair_same_target(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], sample: PairSample | None = None
+) -> list[Pair]:
+    """List (cosine, a, b) for pairs with the same source and target but different images of that target.
 
-def pair_same_target(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> list[Pair]:
-    """List (cosine, a, b) for pairs with the same source and target but different images of that target."""
+    sample: drawn pairs, in place of all.
+    """
+    if sample is not None and sample.keys is not None:
+        return sample.compare(conversions, voices)
     return [
         (value, a, b)
-        for value, a, b in _pair_same_source(conversions, voices)
+        for value, a, b in _pair_same_source(conversions, voices, same_target=True)
         if a.target == b.target and a.face and b.face and a.face != b.face
     ]
 
 
-def pair_different_targets(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> list[Pair]:
-    """List (cosine, a, b) for pairs with the same source and different targets."""
+def pair_different_targets(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], sample: PairSample | None = None
+) -> list[Pair]:
+    """List (cosine, a, b) for pairs with the same source and different targets. sample: as in `pair_same_target`."""
+    if sample is not None and sample.keys is not None:
+        return sample.compare(conversions, voices)
     return [(value, a, b) for value, a, b in _pair_same_source(conversions, voices) if a.target != b.target]
 
 
@@ -49,11 +59,14 @@ def measure_sdr(pairs: Sequence[Pair], theta: float) -> Terms:
     return Terms.of([(float(value < theta), a, b) for value, a, b in pairs])
 
 
-def _pair_same_source(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> Iterator[Pair]:
+def _pair_same_source(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], *, same_target: bool = False
+) -> Iterator[Pair]:
+    """same_target: leave out pairs of different targets, of which there may be very many."""
     groups = defaultdict(list)
     for conversion in conversions:
         if conversion.source_id:
-            groups[conversion.source_id].append(conversion)
+            groups[conversion.source_id, conversion.target if same_target else ""].append(conversion)
     for group in groups.values():
         embeddings = np.stack([voices[c.converted].embedding for c in group]).astype(np.float64)
         cosines = (embeddings @ embeddings.T)[np.triu_indices(len(group), 1)]
@@ -65,7 +78,7 @@ def _measure_shr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms
     return (
         Terms.of([])
         if evidence.theta is None
-        else measure_shr(pair_same_target(conversions, evidence.voices), evidence.theta)
+        else measure_shr(pair_same_target(conversions, evidence.voices, evidence.pairs["same target"]), evidence.theta)
     )
 
 
@@ -73,7 +86,9 @@ def _measure_sdr(conversions: Sequence[Conversion], evidence: Evidence) -> Terms
     return (
         Terms.of([])
         if evidence.theta is None
-        else measure_sdr(pair_different_targets(conversions, evidence.voices), evidence.theta)
+        else measure_sdr(
+            pair_different_targets(conversions, evidence.voices, evidence.pairs["different targets"]), evidence.theta
+        )
     )
 
 
@@ -82,7 +97,9 @@ METRICS = (
         name="SHO",
         better="higher",
         definition="Same person: mean cosine between two conversions of one source to two images of one person.",
-        measure=lambda conversions, evidence: measure_sho(pair_same_target(conversions, evidence.voices)),
+        measure=lambda conversions, evidence: measure_sho(
+            pair_same_target(conversions, evidence.voices, evidence.pairs["same target"])
+        ),
         needs="SHO and SHR are off: no source was converted with two images (column face) of one target",
     ),
     Metric(
@@ -96,7 +113,9 @@ METRICS = (
         name="SDO",
         better="lower",
         definition="Different people: mean cosine between two conversions of one source to two people.",
-        measure=lambda conversions, evidence: measure_sdo(pair_different_targets(conversions, evidence.voices)),
+        measure=lambda conversions, evidence: measure_sdo(
+            pair_different_targets(conversions, evidence.voices, evidence.pairs["different targets"])
+        ),
         needs="SDO and SDR are off: no source was converted to two targets",
     ),
     Metric(

@@ -1,6 +1,7 @@
 """Real voices of the targets, and the other people of a control."""
 
 import random
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -38,12 +39,32 @@ def draw_control_people(
     The seed fixes the draw.
     """
     genders = {c.target: c.gender for c in conversions if c.gender and c.target in real}
+    pools: dict[str, list[str]] = {}
+    for target, gender in sorted(genders.items()):
+        pools.setdefault(gender, []).append(target)
+    place = {target: i for pool in pools.values() for i, target in enumerate(pool)}
     chosen = {}
     for target, gender in sorted(genders.items()):
-        others = sorted(name for name, other in genders.items() if other == gender and name != target)
+        others = Without(pools[gender], [place[target]])
         if others:
             chosen[target] = draw_others(others, target, seed)
     return chosen
+
+
+class Without(Sequence[str]):
+    """A sequence without some of its places, which are sorted. It copies nothing, because there may be very many."""
+
+    def __init__(self, pool: Sequence[str], left_out: Sequence[int]):
+        self._pool, self._left_out = pool, left_out
+        self._kept_before = [place - i for i, place in enumerate(left_out)]  # places that are kept, up to each
+
+    def __len__(self) -> int:
+        return len(self._pool) - len(self._left_out)
+
+    def __getitem__(self, place):  # type: ignore[no-untyped-def]  # a slice is no part of what `sample` needs
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return self._pool[place + bisect_right(self._kept_before, place)]
 
 
 def draw_others(others: Sequence[str], name: str, seed: int) -> list[str]:

@@ -10,23 +10,32 @@ from itertools import combinations
 from facevc_cli.evaluation.bootstrap import Terms
 from facevc_cli.evaluation.metrics.consistency import measure_consistency
 from facevc_cli.evaluation.metrics.metric import Metric
+from facevc_cli.evaluation.metrics.pair_sample import PairSample
 from facevc_cli.evaluation.metrics.voices import HeardVoice, measure_cosine
 from facevc_cli.manifest.conversion import Conversion
 
 
-def measure_ssc(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> Terms:
-    """Cosines between two conversions of different sources to one image."""
+def measure_ssc(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], sample: PairSample | None = None
+) -> Terms:
+    """Cosines between two conversions of different sources to one image. sample: drawn pairs, in place of all."""
+    if sample is not None and sample.keys is not None:
+        return Terms.of(sample.compare(conversions, voices))
     found = []
     for rows in _group_by_image(conversions).values():
         found += [(measure_cosine(voices[a.converted], voices[b.converted]), a, b) for a, b in combinations(rows, 2)]
     return Terms.of(found)
 
 
-def measure_ssd(conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> Terms:
-    """Cosines between conversions of different sources to two people.
+def measure_ssd(
+    conversions: Sequence[Conversion], voices: Mapping[str, HeardVoice], sample: PairSample | None = None
+) -> Terms:
+    """Cosines between conversions of different sources to two people. sample: drawn pairs, in place of all.
 
     All pairs would be too many. So the sources make a ring in the order of their ids, and a source meets the next one.
     """
+    if sample is not None and sample.keys is not None:
+        return Terms.of(sample.compare(conversions, voices))
     of_source: dict[str, list[Conversion]] = defaultdict(list)
     for rows in _group_by_image(conversions).values():
         for row in rows:
@@ -65,7 +74,7 @@ METRICS = (
         better="higher",
         definition="Consistency in UniSpeaker's sense: mean cosine between two conversions of different sources to one "
         "image.",
-        measure=lambda conversions, evidence: measure_ssc(conversions, evidence.voices),
+        measure=lambda conversions, evidence: measure_ssc(conversions, evidence.voices, evidence.pairs["same image"]),
         needs="SSC is off: no image has conversions of two sources",
     ),
     Metric(
@@ -73,7 +82,9 @@ METRICS = (
         better="lower",
         definition="Diversity in UniSpeaker's sense: mean cosine between conversions of different sources to two "
         "people. The lower, the more diverse; SSC is what one voice has.",
-        measure=lambda conversions, evidence: measure_ssd(conversions, evidence.voices),
+        measure=lambda conversions, evidence: measure_ssd(
+            conversions, evidence.voices, evidence.pairs["ring of sources"]
+        ),
         needs="SSD is off: no two sources were converted to different targets",
     ),
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from facevc_cli.core.extras import are_installed
 from facevc_cli.evaluation.metrics import pairs
+from facevc_cli.evaluation.metrics.pair_sample import MOST_PAIRS, sample_pairs
 from facevc_cli.evaluation.metrics.people import average_voices, find_real_voices
 from facevc_cli.evaluation.metrics.voices import HeardVoice
 from facevc_cli.evaluation.report.addresses import Addresses
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 PANELS = 3  # systems side by side
 BINS = 160  # per distribution
 FEWEST_FOR_A_CURVE = 5
+MOST_MARKS = 5000  # conversions that the plot of the pitch shows; of more, each n-th
 MOST_NAMES = 48  # most identities that an axis names
 MOST_NUMBERS = 14  # most identities for which cells show their value
 GENDER_ORDER = {FEMALE: 0, MALE: 1, "": 2}
@@ -194,6 +196,7 @@ def draw_f0_scatter(evaluation: "Evaluation") -> str | None:
             (voices[c.source].mean_f0_hz, voices[c.converted].mean_f0_hz, c.gender) for c in found if c.source in voices
         ]
         points = [point for point in points if np.isfinite(point[:2]).all()]
+        points = points[:: -(-len(points) // MOST_MARKS)] if points else []
         if points:
             systems.append((name, points))
     if not systems:
@@ -243,12 +246,19 @@ def _take_first(systems: Mapping[str, list[Conversion]]) -> list[tuple[str, list
 
 def _measure_similarities(found: Sequence[Conversion], voices: Mapping[str, HeardVoice]) -> dict[str, np.ndarray]:
     """Measure cosines by kind, in reading order. Kinds without any are absent."""
-    different = pairs.pair_different_targets(found, voices)
+    samples = sample_pairs(found, 0)
+    different = pairs.pair_different_targets(found, voices, samples["different targets"])
     real = average_voices(find_real_voices(found, voices))
     own = [float(voices[c.converted].embedding @ real[c.target]) for c in found if c.target in real]
-    others = [float(voices[c.converted].embedding @ real[name]) for c in found for name in real if name != c.target]
+    step = max(1, len(found) * len(real) // MOST_PAIRS)
+    others = [
+        float(voices[c.converted].embedding @ real[name])
+        for i, c in enumerate(found)
+        for name in list(real)[i % step :: step]
+        if name != c.target
+    ]
     kinds = {
-        _SAME: [value for value, _, _ in pairs.pair_same_target(found, voices)],
+        _SAME: [value for value, _, _ in pairs.pair_same_target(found, voices, samples["same target"])],
         "other person, same gender": [value for value, a, b in different if a.gender and a.gender == b.gender],
         "other person, other gender": [
             value for value, a, b in different if a.gender and b.gender and a.gender != b.gender
@@ -305,7 +315,11 @@ def _compare_with_conversions(
     """Compute (rows, rows) mean cosines of pairs of one source. nan if there is no pair."""
     index = {target: i for i, target in enumerate(rows)}
     sums, counts = np.zeros((2, len(rows), len(rows)))
-    for value, a, b in [*pairs.pair_same_target(found, voices), *pairs.pair_different_targets(found, voices)]:
+    samples = sample_pairs(found, 0)
+    for value, a, b in [
+        *pairs.pair_same_target(found, voices, samples["same target"]),
+        *pairs.pair_different_targets(found, voices, samples["different targets"]),
+    ]:
         for i, j in {(index[a.target], index[b.target]), (index[b.target], index[a.target])}:
             sums[i, j] += value
             counts[i, j] += 1

@@ -10,6 +10,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.aligned import find_partners
 from facevc_cli.corpus.crops import CropBatches, CropReader, Voices, join_voices, read_utterance_weights
 from facevc_cli.corpus.pairing import pair_faces
+from facevc_cli.corpus.shard_order import RankOrder, ShardOrder
 from facevc_cli.corpus.store import Store
 from facevc_cli.dsp.frontend import Frontend
 from facevc_cli.families.fvmvc.config import Config
@@ -99,6 +100,10 @@ def read_inputs(
             if weighted and weights
             else None
         )
+        order = None
+        if features.shard_numbers is not None:
+            shards = ShardOrder(features.shard_numbers[chosen.rows], seed, drawn)
+            order = RankOrder(shards, run.batch_size, rank, processes)
         embeddings = faces.store.read_vectors("embedding").astype(np.float32) if faces is not None else None
         return CropBatches(
             reader,
@@ -114,6 +119,7 @@ def read_inputs(
             partners=find_partners(texts, features, chosen.rows, aligned) if weighted and aligned else None,
             references=references,
             rank=rank,
+            order=order,
         )
 
     train = make_batches(training, seed, True)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import fsspec
 import numpy as np
 import pytest
 import soundfile
 from helpers.sounds import buzz, recording
 
 from facevc_cli.batch.jobs import Naming
-from facevc_cli.batch.plan import Plan, pair_all
+from facevc_cli.batch.plan import Plan, pair_all, plan_conversions
 from facevc_cli.batch.run import ConvertConfig, make_conversions
 from facevc_cli.batch.utterance import RecordingFile
 from facevc_cli.conversion.voice_request import request_recordings
@@ -95,3 +96,23 @@ def test_names_of_outputs(tmp_path):
     assert rows[0].job.output == tmp_path / "o.wav" and rows[0].source.id == "x"
     with pytest.raises(UsageError, match="--name"):
         pair_all([Hum("x", 100)], target, Naming(tmp_path / "out", "{nobody}.wav"))
+
+
+def test_speech_behind_a_url_is_that_of_the_file(convert, tmp_path):
+    path = recording(tmp_path / "a.wav", 0.3, f0_hz=100)
+    system = fsspec.filesystem("memory")
+    system.put(str(path), "/speech/ann/b.wav")
+    try:
+        rows = plan_conversions(["memory://speech", path], [], [path], Naming(output=tmp_path))
+        packed = {row.source.id: row.source for row in rows}["ann/b"]
+        assert (str(packed), packed.name, packed.file) == ("memory://speech/ann/b.wav", "b", None)
+        assert packed.fingerprint() == hash_file(path)
+        summary, table = convert(packed, RecordingFile(path, "a"))
+        assert (summary.done, table["ann/b"]["source"]) == (2, "")
+        assert (tmp_path / "out/ann/b__voice.wav").is_file()
+        sounds = [soundfile.read(tmp_path / "out" / f"{name}__voice.wav")[0] for name in ("ann/b", "a")]
+        assert sounds[0].shape == sounds[1].shape and np.corrcoef(*sounds)[0, 1] > 0.99
+        again, _ = convert(packed)
+        assert (again.done, again.skipped) == (0, 1)
+    finally:
+        system.rm("/speech", recursive=True)

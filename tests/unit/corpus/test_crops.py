@@ -173,6 +173,20 @@ def test_the_other_speaker_is_another(toy_stores: Stores):
     assert torch.equal(one[0]["face"], one[0]["other_face"])  # a single speaker still trains
 
 
+def test_the_other_speaker_is_drawn_as_from_a_list_of_all_others(toy_stores: Stores):
+    """The lists of earlier versions, written out, because batches must not change."""
+    with Store(toy_stores.features) as features:
+        rng = np.random.default_rng(0)
+        speakers = rng.integers(0, 7, 60)
+        voices = Voices(np.arange(60), np.zeros((60, 4)), speakers)
+        batches = CropBatches(CropReader(features, 16, False), voices, 4, 0)
+        for i in range(60):
+            one, other = np.random.default_rng(i), np.random.default_rng(i)
+            for _ in range(5):
+                assert batches._draw_other(i, one) == other.choice(np.flatnonzero(speakers != speakers[i]))
+            assert batches._find_own(i).tolist() == np.flatnonzero(speakers == speakers[i]).tolist()
+
+
 def test_without_frames_only_vectors_are_read(toy_stores):
     features = Store(toy_stores.features)
     voices = join_voices(features, Store(toy_stores.voices), "train")

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import soundfile
@@ -30,7 +32,7 @@ def wavs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def extract(source: Path, output: Path, **options: object) -> Summary:
+def extract(source: Path | str, output: Path, **options: object) -> Summary:
     return run(ExtractFeaturesConfig(sources=(source,), output=output, **{"jobs": 1, **options}))  # type: ignore[arg-type]
 
 
@@ -61,6 +63,51 @@ def test_store_holds_what_the_frontend_computes(wavs, tmp_path, mel):
         assert np.array_equal(store.read_lengths("mel"), store.read_lengths("f0"))
         seconds = np.array(store.read_column("seconds")) * float(frontend.definition.frame_rate)
         assert np.abs(seconds - store.read_lengths("mel")).max() < 2
+
+
+def test_shards_that_stay_apart_read_as_the_merged_store(wavs, tmp_path):
+    extract(wavs, tmp_path / "one.h5", valid_share=0.34)
+    for shard in ("2/2", "1/2", None):
+        extract(wavs, tmp_path / "many.h5", valid_share=0.34, shard=shard, keep_shards=2)
+    assert same(tmp_path / "one.h5", tmp_path / "many.h5")
+    with Store(tmp_path / "one.h5") as one, Store(tmp_path / "many.h5") as many:
+        assert len(many.shard_files) == 5  # of 5 and of 4 files, at most 2 in each
+        for name in one.columns:
+            assert many.read_column(name) == one.read_column(name)
+    assert os.path.getsize(tmp_path / "many.h5") < os.path.getsize(tmp_path / "one.h5") / 5
+    before = os.stat(tmp_path / "many.h5").st_mtime_ns
+    again = extract(wavs, tmp_path / "many.h5", valid_share=0.34)
+    assert (again.done, again.skipped) == (0, 9)
+    assert os.stat(tmp_path / "many.h5").st_mtime_ns == before
+    extract(wavs, tmp_path / "many.h5", valid_share=0.0)  # other splits: only the index is written again
+    with Store(tmp_path / "many.h5") as many:
+        assert set(many.read_column("split")) == {"train"}
+
+
+def test_recordings_behind_a_url_and_in_a_tar_file_are_those_of_the_folder(wavs, tmp_path):
+    extract(wavs, tmp_path / "folder.h5")
+    system = fsspec.filesystem("memory")
+    system.put(f"{wavs}/", "/wavs/", recursive=True)
+    with tarfile.open(tmp_path / "wavs.tar", "w") as tar:
+        for path in sorted(wavs.rglob("*.wav")):
+            tar.add(path, path.relative_to(wavs))
+    places = {"url": "memory://wavs", "tar": tmp_path / "wavs.tar"}
+    try:
+        for name, place in places.items():
+            assert extract(place, tmp_path / f"{name}.h5").done == 9
+            assert same(tmp_path / "folder.h5", tmp_path / f"{name}.h5")
+        with Store(tmp_path / "url.h5") as url, Store(tmp_path / "tar.h5") as tar:
+            assert url.read_column("source")[0] == "memory://wavs/anna/0_x-1.2.wav"
+            assert tar.read_column("source")[0] == "wavs.tar::anna/0_x-1.2.wav"
+            assert url.read_column("source_sha256") == tar.read_column("source_sha256")
+        for name, place in places.items():
+            again = extract(place, tmp_path / f"{name}.h5")
+            assert (again.done, again.skipped) == (0, 9)
+        system.put(str(wavs / "anna/1_x-1.2.wav"), "/wavs/anna/0_x-1.2.wav")
+        again = extract("memory://wavs", tmp_path / "url.h5")
+        assert (again.done, again.skipped) == (1, 8)
+    finally:
+        system.rm("/wavs", recursive=True)
 
 
 def test_statistics_are_numpys_over_the_training_split(wavs, tmp_path):
