@@ -166,7 +166,7 @@ def page(model):
         yield page
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(page):
     return Client(int(page.url.split(":")[2].strip("/")))
 
