@@ -7,6 +7,7 @@ share of the output's RMS.
 """
 
 import argparse
+import logging
 import tempfile
 import time
 from collections.abc import Callable
@@ -52,6 +53,7 @@ def main() -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     converter = Converter(arguments.checkpoint, arguments.vocoder, "cpu")
+    logging.disable(logging.WARNING)  # quantize_dynamic advises a step that changes nothing here
     temporary = tempfile.TemporaryDirectory()
     made = Path(temporary.name) / "int8.onnx"
     print(f"{'step':<8} {'torch':>8} {'onnx':>8} {'MB':>6} {'8 bits':>8} {'MB':>6} {'error':>6}")
