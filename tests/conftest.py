@@ -1,11 +1,14 @@
 """What many test files share: models and runs, made once a session, and the stand-in for the face networks."""
 
+import functools
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.testing
+from typer.main import get_command
 
 # tests run side by side, and tiny models are quicker on one thread; read as torch is imported
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -14,6 +17,9 @@ from helpers.checkpoints import checkpoint
 from helpers.networks import FakeAnalyser, FakeEmbedder, replace_face_analyser, replace_voice_embedder
 from helpers.reference import load_reference
 from helpers.stores import TEACHER_DIM, Stores, make_stores, pretrain
+
+# typer's runner builds all commands again for each call, which takes longer than most calls
+typer.testing._get_command = functools.cache(get_command)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -126,7 +126,7 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
     """Reads and verifies a checkpoint; the model is in eval mode. FaceVCError names what does not fit."""
     folder = locate(folder)
     header = _read_header(folder)
-    tensors = read_weights(folder)
+    tensors = _read_verified(folder, header)
     family = find_family(header.get("family", FIRST_FAMILY), str(folder / CONFIG))
     config = read_config(family, header["config"], str(folder / CONFIG))
     with skip_weight_init():
@@ -149,7 +149,11 @@ def load_checkpoint(folder: Path | str | None = None, device: str = "cpu") -> Ch
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Reads a checkpoint folder's weights. FaceVCError if their sha256 differs from the one in config.yaml."""
-    wanted, found = _read_header(folder)["weights_sha256"], hash_file(folder / WEIGHTS)
+    return _read_verified(folder, _read_header(folder))
+
+
+def _read_verified(folder: Path, header: dict[str, Any]) -> dict[str, Tensor]:
+    wanted, found = header["weights_sha256"], hash_file(folder / WEIGHTS)
     if found != wanted:
         raise FaceVCError(
             f"{folder / WEIGHTS}: expected sha256 {wanted[:16]}..., found {found[:16]}...: the file is damaged or was "

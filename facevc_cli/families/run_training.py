@@ -22,39 +22,42 @@ from facevc_cli.training.run_folder import RunDirectory
 class RunOptions:
     """Options of a run that do not depend on what is trained."""
 
-    stage: str  # the command, and the training's name in its family
     output: Path
-    inputs: Mapping[str, str]  # name -> hash of each input that must not change when a run resumes
+    config_file: Path | None = None
+    overrides: tuple[str, ...] = ()
+    sampling_weights: Path | None = None  # table: utterance, weight
     device: str = "auto"
     precision: Precision = "no"
+    seed: int = 0
     overwrite: bool = False
     stop_at: int | None = None
 
 
-def run_training(family: Family, request: TrainingRequest, options: RunOptions, tally: Tally) -> Progress:
+def run_training(
+    family: Family, request: TrainingRequest, stage: str, options: RunOptions, inputs: Mapping[str, str], tally: Tally
+) -> Progress:
     """Starts or resumes the run in `options.output`.
 
-    FaceVCError if the family has no such training, or the inputs do not fit.
+    stage: the command, and the training's name in its family. inputs: name -> hash of each input that must not change
+    when a run resumes. FaceVCError if the family has no such training, or the inputs do not fit.
     """
-    if options.stage not in family.trainings:
+    if stage not in family.trainings:
         raise FaceVCError(
-            f"preset {request.config.name!r} is of the model family {family.name}, which has no {options.stage}. "
+            f"preset {request.config.name!r} is of the model family {family.name}, which has no {stage}. "
             f"It has: {', '.join(family.trainings)}. Choose one of these commands, or another preset."
         )
     seed_everything(request.seed)
     accelerator = make_accelerator(options.device, options.precision)
     main = accelerator.is_main_process
     request = replace(request, rank=accelerator.process_index, processes=accelerator.num_processes)
-    training = family.trainings[options.stage](request)
+    training = family.trainings[stage](request)
     folder = RunDirectory(options.output)
     with ExitStack() as locked:
         if main:
             locked.enter_context(folder.lock())
         with accelerator.main_process_first():
             settings = to_dict(request.config)
-            resume = folder.open(
-                settings, options.stage, options.inputs, request.seed, options.overwrite and main, family.upgrade
-            )
+            resume = folder.open(settings, stage, inputs, request.seed, options.overwrite and main, family.upgrade)
         if main:
             folder.remove_leftovers()
             folder.describe(request.seed, str(accelerator.device))
@@ -63,7 +66,7 @@ def run_training(family: Family, request: TrainingRequest, options: RunOptions, 
             task.model,
             request.config,
             training.frontend,
-            options.stage,
+            stage,
             embedders=_collect_embedders(request),
             made_from=_hash_inputs(request) if main else {},
         )

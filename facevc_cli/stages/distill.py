@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from facevc_cli.core.choices import Precision
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
@@ -17,19 +16,10 @@ STAGE = "distill"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillStageConfig:
+class DistillStageConfig(RunOptions):
     features: Path
     voices: Path
-    output: Path
     init: Path | None = None  # a run or checkpoint of a finished model; None: the bundled starter
-    config_file: Path | None = None
-    overrides: tuple[str, ...] = ()
-    sampling_weights: Path | None = None  # table: utterance, weight
-    device: str = "auto"
-    precision: Precision = "no"
-    seed: int = 0
-    overwrite: bool = False
-    stop_at: int | None = None
 
 
 def run(stage: DistillStageConfig, reporter: Reporter = SILENT) -> Summary:
@@ -51,15 +41,6 @@ def run(stage: DistillStageConfig, reporter: Reporter = SILENT) -> Summary:
         )
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
         hashes |= hash_tables(weights=stage.sampling_weights) | {"init": finished.weights_sha256}
-        options = RunOptions(
-            stage=STAGE,
-            output=stage.output,
-            inputs=hashes,
-            device=stage.device,
-            precision=stage.precision,
-            overwrite=stage.overwrite,
-            stop_at=stage.stop_at,
-        )
-        progress = run_training(family, request, options, tally)
+        progress = run_training(family, request, STAGE, stage, hashes, tally)
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
     return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from facevc_cli.core.choices import Precision
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.corpus.store import Store
@@ -16,23 +15,14 @@ STAGE = "pretrain"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainStageConfig:
+class PretrainStageConfig(RunOptions):
     features: Path
     voices: Path
-    output: Path
     preset: str = "fvmvc"
-    config_file: Path | None = None
-    overrides: tuple[str, ...] = ()
     # folder of a CTranslate2 Whisper model; the distilled encoder starts from its first layers
     encoder_init: Path | None = None
     init: Path | None = None  # a run or checkpoint of this stage; training starts from its weights
     aligned: Path | None = None  # table: utterance, text_id; utterances of one text are aligned frame by frame
-    sampling_weights: Path | None = None  # table: utterance, weight
-    device: str = "auto"
-    precision: Precision = "no"
-    seed: int = 0
-    overwrite: bool = False
-    stop_at: int | None = None
 
 
 def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
@@ -53,16 +43,7 @@ def run(stage: PretrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         )
         hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
         hashes |= hash_tables(weights=stage.sampling_weights, aligned=stage.aligned)
-        options = RunOptions(
-            stage=STAGE,
-            output=stage.output,
-            inputs=hashes,
-            device=stage.device,
-            precision=stage.precision,
-            overwrite=stage.overwrite,
-            stop_at=stage.stop_at,
-        )
-        progress = run_training(family, request, options, tally)
+        progress = run_training(family, request, STAGE, stage, hashes, tally)
     following = (
         f"facevc train {stage.features} --faces faces.h5 --voices {stage.voices} --init {stage.output} -o runs/train"
     )

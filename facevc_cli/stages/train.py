@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facevc_cli.core.choices import Precision
 from facevc_cli.core.devices import resolve_device
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
@@ -25,23 +24,14 @@ FEATURES, FACES, VOICES = "extract-features", "extract-face", "extract-spkemb"  
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainStageConfig:
+class TrainStageConfig(RunOptions):
     stores: tuple[Path, ...]  # one of features, faces and voices each, in any order
     faces: Path | None = None  # one of faces or voices, unless it is among `stores`
     voices: Path | None = None
     init: Path | None = None  # a pretraining run or checkpoint; None: a preset that begins anew
-    output: Path
     pairs: Path | None = None  # table: utterance or speaker, face
     content: Path | None = None  # a run or checkpoint that hears content, for families that ask one; None: the bundled
     preset: str | None = None  # None: the preset of the pretraining
-    config_file: Path | None = None
-    overrides: tuple[str, ...] = ()
-    sampling_weights: Path | None = None  # table: utterance, weight
-    device: str = "auto"
-    precision: Precision = "no"
-    seed: int = 0
-    overwrite: bool = False
-    stop_at: int | None = None
 
 
 def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
@@ -68,16 +58,7 @@ def run(stage: TrainStageConfig, reporter: Reporter = SILENT) -> Summary:
         )
         hashes = {name: store.attributes["settings_hash"] for name, store in stores.items()}
         hashes |= hash_tables(weights=stage.sampling_weights, pairs=stage.pairs, **files)
-        options = RunOptions(
-            stage=STAGE,
-            output=stage.output,
-            inputs=hashes,
-            device=stage.device,
-            precision=stage.precision,
-            overwrite=stage.overwrite,
-            stop_at=stage.stop_at,
-        )
-        progress = run_training(family, request, options, tally)
+        progress = run_training(family, request, STAGE, stage, hashes, tally)
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
     if not family.converts:
         following = f"facevc nearest --face FACE.jpg RECORDINGS/ --checkpoint {stage.output}"

@@ -116,7 +116,7 @@ fi
 
 if stage_is 9 "training, face to voice"; then
     facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/few_voices.h5" --init "$out/refine" -o "$out/train" \
-        --preset starter --set model.face_dim=162 --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
+        --set model.face_dim=162 --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 10 "the folder to bundle"; then

@@ -336,7 +336,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_the_python_snippets_run(folder, capsys, monkeypatch):
+def test_the_python_snippets_run(folder, quick_vocoder, capsys, monkeypatch):
     replace_engine(monkeypatch)
     names: dict[str, object] = {}
     for block in blocks("docs/python.md", "python"):
@@ -361,14 +361,18 @@ def test_the_python_snippets_run(folder, capsys, monkeypatch):
 
 
 @pytest.fixture
-def light(folder, analyser, voice_embedder, monkeypatch) -> Path:
+def quick_vocoder(monkeypatch) -> None:
+    monkeypatch.setattr(
+        "facevc_cli.conversion.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device)
+    )
+
+
+@pytest.fixture
+def light(folder, analyser, voice_embedder, quick_vocoder, monkeypatch) -> Path:
     """A working directory with short recordings in place of the examples', and random weights in place of the bundled
     ones.
     """
     monkeypatch.setattr("facevc_cli.families.checkpoint.find_bundled_checkpoint", lambda: folder / "runs" / "train")
-    monkeypatch.setattr(
-        "facevc_cli.conversion.converter.load_vocoder", lambda spec, mel, device, reporter: GriffinLim(mel).to(device)
-    )
     shutil.copytree(ROOT / "examples", folder / "examples")
     for i, path in enumerate(sorted((folder / "examples").glob("speech*"))):
         recording(path, 0.3 + 0.1 * i)

@@ -3,6 +3,7 @@ commands as they are.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,70 +31,64 @@ SMALL = (
 )
 
 
-@pytest.fixture
-def family(analyser, tmp_path, monkeypatch):
-    install(tmp_path / "site", monkeypatch, "facevc_offsets", CODE, "facevc.families", {"offsets": "FAMILY"})
+@pytest.fixture(scope="module", autouse=True)
+def family(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib", None)  # drawing takes longer than the training
+        folder = tmp_path_factory.mktemp("site")
+        install(folder, patch, "facevc_offsets", CODE, "facevc.families", {"offsets": "FAMILY"})
+        yield
 
 
-@pytest.fixture
-def stores(tmp_path) -> Stores:
-    return make_stores(tmp_path / "stores", "fvmvc", face_dim=128, voice_dim=256)
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory) -> Stores:
+    return make_stores(tmp_path_factory.mktemp("stores"), "fvmvc", face_dim=128, voice_dim=256)
 
 
-def _train(stores: Stores, folder: Path, *more: str) -> Path:
+@pytest.fixture(scope="module")
+def pretrained(stores, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pretrained") / "run"
+    _learn("pretrain", stores, folder, "--preset", "offsets")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(stores, pretrained, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    _learn("train", stores, folder, "--faces", stores.faces, "--init", pretrained)
+    return folder
+
+
+def _learn(command: str, stores: Stores, folder: Path, *more: object) -> None:
     settings = [word for setting in SMALL for word in ("--set", setting)]
-    found = call(
-        "pretrain",
-        stores.features,
-        "--voices",
-        stores.voices,
-        "-o",
-        folder / "pretrain",
-        "--preset",
-        "offsets",
-        "-d",
-        "cpu",
-        *settings,
-        *more,
-    )
+    given = (stores.features, "--voices", stores.voices, "-o", folder, "-d", "cpu")
+    found = call(command, *given, *settings, *more)
     assert found.exit_code == 0, found.stderr
-    found = call(
-        "train",
-        stores.features,
-        "--faces",
-        stores.faces,
-        "--voices",
-        stores.voices,
-        "--init",
-        folder / "pretrain",
-        "-o",
-        folder / "train",
-        "-d",
-        "cpu",
-        *settings,
-    )
-    assert found.exit_code == 0, found.stderr
-    return folder / "train"
 
 
-def test_without_the_package_its_checkpoints_are_refused_by_name(family, stores, tmp_path, monkeypatch):
-    run = _train(stores, tmp_path)
+def test_without_the_package_its_checkpoints_are_refused_by_name(trained, stores, tmp_path, monkeypatch):
     monkeypatch.setattr("facevc_cli.core.plugins.entry_points", lambda group: [])
     found = call(
-        "convert", recording(tmp_path / "s.wav"), "--face", stores.faces, "-o", tmp_path / "o.wav", "--checkpoint", run
+        "convert",
+        recording(tmp_path / "s.wav"),
+        "--face",
+        stores.faces,
+        "-o",
+        tmp_path / "o.wav",
+        "--checkpoint",
+        trained,
     )
     assert found.exit_code != 0 and "no model family of this name is installed" in " ".join(found.stderr.split())
 
 
-def test_a_preset_of_another_family_is_refused(family, stores, tmp_path):
-    run = _train(stores, tmp_path).parent / "pretrain"
+def test_a_preset_of_another_family_is_refused(pretrained, stores, tmp_path):
     arguments = (
         "--faces",
         stores.faces,
         "--voices",
         stores.voices,
         "--init",
-        run,
+        pretrained,
         "-o",
         tmp_path / "other",
         "--preset",
@@ -103,15 +98,14 @@ def test_a_preset_of_another_family_is_refused(family, stores, tmp_path):
     assert found.exit_code == 2 and "expected a preset of" in found.stderr
 
 
-def test_it_trains_resumes_and_converts(family, stores, tmp_path):
-    run = _train(stores, tmp_path)
-    whole = load_checkpoint(run)
+def test_it_trains_resumes_and_converts(pretrained, trained, stores, analyser, tmp_path):
+    whole = load_checkpoint(trained)
     assert (whole.stage, whole.step, whole.config.family, whole.config.name) == ("train", 6, "offsets", "offsets")
     again = tmp_path / "again"
-    _train(stores, again, "--stop-at", "3")
-    assert load_checkpoint(again / "pretrain").step == 3
-    _train(stores, again)
-    first, second = (load_checkpoint(folder / "pretrain").model.state_dict() for folder in (tmp_path, again))
+    _learn("pretrain", stores, again, "--preset", "offsets", "--stop-at", "3")
+    assert load_checkpoint(again).step == 3
+    _learn("pretrain", stores, again, "--preset", "offsets")
+    first, second = (load_checkpoint(folder).model.state_dict() for folder in (pretrained, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
     save_grey(tmp_path / "f.png", 90)
@@ -127,7 +121,7 @@ def test_it_trains_resumes_and_converts(family, stores, tmp_path):
         "-o",
         tmp_path / "out",
         "--checkpoint",
-        run,
+        trained,
         "--vocoder",
         "griffin-lim",
         "-d",
@@ -137,25 +131,24 @@ def test_it_trains_resumes_and_converts(family, stores, tmp_path):
     one, other = (soundfile.read(tmp_path / "out" / f"s__{name}.wav")[0] for name in "fg")
     assert len(one) == len(other) == 16000 and not np.array_equal(one, other)  # another face, another voice
     assert not (tmp_path / "out" / "addresses.safetensors").exists()  # there is no memory
-    summary = json.loads(call("info", run, "--json").stdout)
+    summary = json.loads(call("info", trained, "--json").stdout)
     assert summary["items"][0]["family"] == "offsets"
 
 
-def test_what_needs_a_memory_says_so(family, stores, tmp_path):
-    run = _train(stores, tmp_path)
+def test_what_needs_a_memory_says_so(trained, analyser, tmp_path):
     save_grey(tmp_path / "f.png", 90)
-    found = call("voice-card", tmp_path / "f.png", "-o", tmp_path / "c.safetensors", "--checkpoint", run, "-d", "cpu")
+    given = (tmp_path / "f.png", "-o", tmp_path / "c.safetensors", "--checkpoint", trained, "-d", "cpu")
+    found = call("voice-card", *given)
     assert found.exit_code == 1 and "has no memory of voices" in " ".join(found.stderr.split())
     assert not (tmp_path / "c.safetensors").exists()
 
 
-def test_the_page_converts_with_it(family, stores, tmp_path):
+def test_the_page_converts_with_it(trained, analyser, tmp_path):
     from facevc_cli.page.studio import Studio
 
-    run = _train(stores, tmp_path)
     folder = tmp_path / "page"
     folder.mkdir()
-    studio = Studio(lambda: Converter(run, "griffin-lim", "cpu"), folder, max_seconds=5.0)
+    studio = Studio(lambda: Converter(trained, "griffin-lim", "cpu"), folder, max_seconds=5.0)
     save_grey(folder / "f.png", 90)
     speech = recording(folder / "s.wav", 1.0)
     studio.hear("page", {"path": str(speech), "orig_name": "s.wav"})

@@ -100,6 +100,9 @@ def shy(conversions, evidence):
 """
 
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
+
 def said(found) -> str:
     """What the command told, without the terminal's line breaks."""
     return " ".join(found.stderr.split())
@@ -195,9 +198,7 @@ def with_patches(folder: Path, patch: pytest.MonkeyPatch, weights: str = "") -> 
     )
 
 
-def test_from_faces_to_speech_with_an_embedder_of_another_package(
-    tmp_path, monkeypatch, toy_stores: Stores, toy_run, no_plots
-):
+def test_from_faces_to_speech_with_an_embedder_of_another_package(tmp_path, monkeypatch, toy_stores: Stores, toy_run):
     """extract-face, train, convert: the embedder is named once, and the model finds it again."""
     with_patches(tmp_path / "site", monkeypatch)
     for i, person in enumerate(("anna", "bert", "cleo", "vera")):

@@ -23,7 +23,6 @@ import pytest
 import soundfile
 import typer
 from helpers.checkpoints import checkpoint
-from helpers.commands import start_serving
 from helpers.folders import list_names
 from helpers.networks import FakeAnalyser, make_converter
 from helpers.pages import add_photo, add_sound, give, needs_browser, needs_gradio, open_chromium
@@ -580,26 +579,6 @@ def test_both_signals_end_it(number, studio, monkeypatch):
 
 
 # the page
-
-
-@needs_gradio
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_ctrl_c_leaves_nothing(model, tmp_path):
-    process = start_serving(model, tmp_path, "--json")
-    try:
-        said = process.stderr.readline()
-        assert "The page is at http://127.0.0.1:" in said
-        with urllib.request.urlopen(upload(said.split()[4], bytes(2000))) as answer:
-            assert answer.status == 200
-        (folder,) = tmp_path.glob("facevc-serve-*")
-        assert [path.stat().st_size for path in folder.rglob("*.wav")] == [2000]
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 0 and '"done": 0' in out and "Closed" in err and "Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,7 @@ def page(model):
         yield page
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(page):
     return Client(int(page.url.split(":")[2].strip("/")))
 
@@ -935,18 +935,20 @@ def test_unfinished_uploads_are_told_from_finished_ones(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_a_killed_server_leaves_nothing_for_long(model, tmp_path):
+def test_a_killed_server_leaves_nothing_for_long_and_ctrl_c_nothing_at_all(model, tmp_path):
     for number, left in ((signal.SIGKILL, 1), (signal.SIGINT, 0)):
-        process = start_serving(model, tmp_path)
+        process = start_serving(model, tmp_path, "--json")
         try:
             assert "The page is at http://127.0.0.1:" in (said := process.stderr.readline())
-            assert len(list(tmp_path.iterdir())) == 1
+            (folder,) = tmp_path.glob("facevc-serve-*")
             assert Client(int(said.split()[4].split(":")[2].strip("/"))).upload("a.wav", bytes(2000))[0] == 200
+            assert [path.stat().st_size for path in folder.rglob("*.wav")] == [2000]
             process.send_signal(number)
-            process.communicate(timeout=60)
+            out, err = process.communicate(timeout=60)
         finally:
             process.kill()
         assert len(list(tmp_path.iterdir())) == left
+    assert process.returncode == 0 and '"done": 0' in out and "Closed" in err and "Traceback" not in err
 
 
 def test_the_mounted_page_counts_as_launched(tmp_path):

@@ -1,12 +1,13 @@
 """recipes/starter/local/pack.py: what comes out is what went in, within the steps that it states, and trains."""
 
 import json
+import runpy
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.recipes import run_script
 from helpers.repository import RECIPES
 from helpers.stores import TEACHER_DIM, Stores, make_stores, pretrain
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 def run_pack(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return run_script(SCRIPT, *arguments, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +63,9 @@ def test_other_files_come_back_as_they_were(packed: tuple[Path, Path], tmp_path:
 
 def test_large_files_are_kept_in_pieces(packed: tuple[Path, Path], tmp_path: Path):
     out, _ = packed
-    run = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import runpy, sys; m = runpy.run_path({str(SCRIPT)!r}); m['copy_in_pieces'].__globals__['LARGEST'] = 100;"
-            f"m['copy_in_pieces'](__import__('pathlib').Path({str(out / 'whisper-base' / 'model.bin')!r}), "
-            f"__import__('pathlib').Path({str(tmp_path)!r}), 'model.bin')",
-        ],
-        check=False,
-    )
-    assert run.returncode == 0
+    copy_in_pieces = runpy.run_path(str(SCRIPT))["copy_in_pieces"]
+    copy_in_pieces.__globals__["LARGEST"] = 100
+    copy_in_pieces(out / "whisper-base" / "model.bin", tmp_path, "model.bin")
     pieces = sorted(tmp_path.glob("model.bin*"))
     assert [piece.name for piece in pieces] == ["model.bin.000", "model.bin.001", "model.bin.002"]
     assert b"".join(piece.read_bytes() for piece in pieces) == bytes(range(256))

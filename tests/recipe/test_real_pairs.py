@@ -1,15 +1,13 @@
 """The recipes of real pairs: what they refuse, and each on a small folder laid out as its corpus is."""
 
 import runpy
-import subprocess
-import sys
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
 import pytest
 from helpers.pictures import draw_face
-from helpers.recipes import list_stages, run_recipe, table
+from helpers.recipes import list_stages, run_recipe, run_script, table
 from helpers.repository import RECIPES
 from helpers.sounds import recording
 from helpers.videos import write_video
@@ -43,7 +41,7 @@ def lay_out_grid(root: Path, people: list[str]) -> None:
     made = root.parent / "made"
     script = RECIPES / "toy" / "local" / "make_clips.py"
     options = ["--people", "4", "--clips", "2", "--seconds", "1.5"]
-    subprocess.run([sys.executable, str(script), str(made), *options], check=True)
+    run_script(script, made, *options)
     for folder, person in zip(sorted(p for p in made.iterdir() if p.is_dir()), people, strict=True):
         for clip in folder.glob("*.mp4"):
             target = root / person / "video" / "mpg_6000" / f"bbaf{clip.stem}n.mpg"

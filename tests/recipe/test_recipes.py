@@ -6,8 +6,6 @@ The toy recipe's run is CI's.
 import csv
 import json
 import runpy
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 import typer
-from helpers.recipes import FAKE, list_stages, run_recipe, table
+from helpers.recipes import FAKE, list_stages, run_recipe, run_script, table
 from helpers.repository import RECIPES
 
 from facevc_cli.cli.app import app
@@ -41,7 +39,7 @@ NAMES = (
 
 
 def make_clips(out: Path, *options: object) -> None:
-    subprocess.run([sys.executable, str(MAKE_CLIPS), str(out), *map(str, options)], check=True)
+    run_script(MAKE_CLIPS, out, *options)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -355,7 +353,7 @@ def make_parallel_index(folder: Path) -> Path:
     folder.mkdir()
     with open(folder / "index.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([names, *rows])
-    subprocess.run([sys.executable, RECIPES / "parallel" / "local" / "tables.py", folder], check=True)
+    run_script(RECIPES / "parallel" / "local" / "tables.py", folder)
     return folder
 
 
@@ -444,10 +442,7 @@ def test_starter_holds_out_the_listed_faces_whatever_the_tables_order(tmp_path: 
     kept = []
     for number, faces in enumerate((shown + rows, rows[::-1] + shown)):
         (starter_data / "faces.csv").write_text("\n".join([header, *faces]) + "\n")
-        subprocess.run(
-            [sys.executable, RECIPES / "starter" / "local" / "prepare.py", starter_data, tmp_path / str(number)],
-            check=True,
-        )
+        run_script(RECIPES / "starter" / "local" / "prepare.py", starter_data, tmp_path / str(number))
         kept.append({row["face"] for row in table(tmp_path / str(number) / "held_out_faces.csv")})
         assert not kept[-1] & {
             Path(line).stem for line in (tmp_path / str(number) / "faces.txt").read_text().splitlines()

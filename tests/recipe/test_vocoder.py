@@ -1,7 +1,6 @@
 """recipes/vocoder: pieces that survive being stopped, a training that resumes exactly, and the figure for buzz."""
 
 import math
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers.recipes import run_recipe
+from helpers.recipes import run_recipe, run_script
 from helpers.repository import RECIPES
 
 from facevc_cli.core.errors import FaceVCError
@@ -176,15 +175,14 @@ def test_tables_may_name_paths_or_files_and_splits_hold_out(load: Callable[[str]
 def test_a_pack_comes_back_exactly_and_damage_is_named(load: Callable[[str], Any], tmp_path: Path):
     for name, real in (("pieces", True), ("decoded", False)):
         write_pieces(load, tmp_path / "out" / name, 4, real)
-    script = [sys.executable, str(LOCAL / "transfer.py")]
-    subprocess.run([*script, str(tmp_path / "out"), str(tmp_path / "pack")], check=True)
-    back = [*script, "--unpack", str(tmp_path / "pack"), str(tmp_path / "back")]
-    subprocess.run(back, check=True)
+    run_script(LOCAL / "transfer.py", tmp_path / "out", tmp_path / "pack")
+    back = (LOCAL / "transfer.py", "--unpack", tmp_path / "pack", tmp_path / "back")
+    run_script(*back)
     for path in (tmp_path / "out").rglob("*.*"):
         assert (tmp_path / "back" / path.relative_to(tmp_path / "out")).read_bytes() == path.read_bytes()
     damaged = tmp_path / "pack" / "decoded" / "teacher.i16.000"
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    run = subprocess.run(back, capture_output=True, text=True, check=False)
+    run = run_script(*back, check=False)
     assert run.returncode == 1 and "teacher.i16.000: the file is missing or damaged" in run.stderr
 
 
@@ -238,8 +236,7 @@ def test_fine_tuning_begins_from_a_checkpoint_and_hears_conversions(load: Callab
     for name, value in before.state_dict().items():
         torch.testing.assert_close(after.state_dict()[name], value, atol=1e-6, rtol=0)
     load("export")
-    command = [sys.executable, str(LOCAL / "export.py"), str(tmp_path / "second"), str(tmp_path / "light")]
-    subprocess.run(command, check=True)
+    run_script(LOCAL / "export.py", tmp_path / "second", tmp_path / "light")
     assert (tmp_path / "light" / "model.safetensors").stat().st_size < 0.6 * (last / "model.safetensors").stat().st_size
     assert load_vocoder(tmp_path / "light", "hifigan").name.startswith("light ")
     assert training.Config().sizes.channels == 320

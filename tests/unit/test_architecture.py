@@ -1,9 +1,10 @@
 """The directions of imports, held by parsing every file; and that training machines need no audio or vision library."""
 
 import ast
+import functools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,21 @@ BLOCKED = (
 )
 
 
-def imported(path: Path, *, top_level: bool = False) -> Iterator[str]:
+@functools.cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imported(path: Path, *, top_level: bool = False) -> list[str]:
+    return list(find_imports(path, top_level))
+
+
+def find_imports(path: Path, top_level: bool) -> Iterator[str]:
     """Full names of the modules that a file imports, also inside functions unless `top_level`; not what only types
     need.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parse(path)
     typing_only = {
         id(inner)
         for node in ast.walk(tree)
@@ -72,7 +83,7 @@ def package(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").parts[0]
 
 
-def own(names: Iterator[str]) -> Iterator[tuple[str, ...]]:
+def own(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
     return (tuple(name.split(".")[1:]) for name in names if name.startswith("facevc_cli."))
 
 
@@ -166,7 +177,7 @@ def test_each_folder_of_unit_tests_is_a_folder_of_the_package():
 def test_nothing_prints_asserts_or_exits():
     """Library code raises and reports; `cli` alone writes, and nothing checks what users give with `assert`."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parse(path)):
             assert not isinstance(node, ast.Assert), f"{path}:{node.lineno}"
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)

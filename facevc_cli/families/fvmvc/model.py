@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.graphs import Graph
-from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition, make_mel_filters
+from facevc_cli.dsp.mel import MEL_DEFINITIONS, MelDefinition
 from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.base import Capability
 from facevc_cli.families.fvmvc.causal_content import CausalContentEncoder, CausalContentStream
@@ -320,7 +320,7 @@ _SPEAKER_ENCODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {
 }
 _PITCH_INPUTS: dict[str, Callable[[MelDefinition], NormalisedPitch | HarmonicCombPitch]] = {
     "normalised": lambda d: NormalisedPitch(),
-    "comb": lambda d: HarmonicCombPitch(make_mel_filters(d), d.rate, d.n_fft),
+    "comb": HarmonicCombPitch,
 }
 _DECODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {
     "recurrent": _build_recurrent,

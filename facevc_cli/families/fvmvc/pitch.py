@@ -1,10 +1,13 @@
 """Turns F0 into decoder input: normalised log-F0 (the paper), or the absolute F0 as the log-mel of a harmonic comb."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from facevc_cli.dsp.mel import MelDefinition, make_mel_filters
 
 STEPS_PER_OCTAVE = 80
 LOWEST_HZ = 55.0
@@ -29,10 +32,10 @@ class HarmonicCombPitch(nn.Module):
     centred log-F0.
     """
 
-    def __init__(self, filters: np.ndarray, rate: int, n_fft: int):
+    def __init__(self, definition: MelDefinition):
         super().__init__()
-        self.dim = len(filters) + 2
-        self.register_buffer("table", torch.from_numpy(make_comb_table(filters, rate, n_fft)), persistent=False)
+        self.dim = definition.n_mels + 2
+        self.register_buffer("table", torch.tensor(make_comb_table(definition)), persistent=False)
         self.table: Tensor
 
     def forward(self, lf0: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -44,11 +47,14 @@ class HarmonicCombPitch(nn.Module):
         return torch.cat([comb * voiced, voiced, (log_f0[..., None] - CENTRE_LOG_F0) * voiced], dim=-1)
 
 
-def make_comb_table(filters: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
+@lru_cache
+def make_comb_table(definition: MelDefinition) -> np.ndarray:
     """(TABLE_STEPS, n_mels) float32: the log-mel of unit cosines at k * F0 up to 8 kHz, standardised over the table.
 
-    filters: (n_mels, 1 + n_fft / 2). Phases of 0.7 k^2 prevent the harmonics from adding up to one pulse per window.
+    Phases of 0.7 k^2 prevent the harmonics from adding up to one pulse per window. It takes as long as the rest of a
+    model, so it is made once.
     """
+    rate, n_fft, filters = definition.rate, definition.n_fft, make_mel_filters(definition)
     samples, window = np.arange(n_fft) / rate, np.hanning(n_fft + 1)[:-1]
     combs = np.empty((TABLE_STEPS, n_fft))
     for row, f0 in enumerate(LOWEST_HZ * 2 ** (np.arange(TABLE_STEPS) / STEPS_PER_OCTAVE)):
