@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files.hashes import stamp_file
@@ -169,7 +169,7 @@ def _read_lines(where: str) -> Iterator[tuple[int, dict[str, Any]]]:
             else:
                 file = opened.enter_context(open(where, "rb"))
             if where.lower().endswith(".gz"):
-                file = opened.enter_context(gzip.open(file))
+                file = cast(IO[bytes], opened.enter_context(gzip.open(file)))
             number = 0
             while line := file.readline(MOST_LINE_BYTES + 1):
                 number += 1

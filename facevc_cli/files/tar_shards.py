@@ -61,7 +61,7 @@ def list_members(where: str) -> Iterator[Packed]:
             file = opened.enter_context(open(where, "rb"))
         try:
             headers: Any = _Headers(file, where)
-            tar = opened.enter_context(tarfile.open(fileobj=headers, mode="r:"))
+            tar: Any = opened.enter_context(tarfile.open(fileobj=headers, mode="r:"))
             while (member := tar.next()) is not None:
                 tar.members = []  # tarfile keeps every header otherwise
                 _check_name(where, member.name)

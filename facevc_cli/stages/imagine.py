@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from facevc_cli.conversion.traits import TraitRule
 from facevc_cli.core.devices import resolve_device
@@ -81,7 +82,8 @@ def run(config: ImagineConfig, reporter: Reporter = SILENT) -> Summary:
     following = None
     if work.table.path is not None:
         following = f"facevc evaluate --portraits {shlex.quote(str(work.table.path))}"
-    return tally.summarise(config.output, following, **({"best": work.best} if config.candidates else {}))
+    ranked: dict[str, Any] = {"best": work.best} if config.candidates else {}
+    return tally.summarise(config.output, following, **ranked)
 
 
 class _Work:

@@ -3,6 +3,7 @@
 import random
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,8 @@ class Without(Sequence[str]):
     def __len__(self) -> int:
         return len(self._pool) - len(self._left_out)
 
-    def __getitem__(self, place):  # type: ignore[no-untyped-def]  # a slice is no part of what `sample` needs
+    def __getitem__(self, place: Any) -> Any:
+        """Returns one name. A slice is no part of what `sample` needs."""
         if not 0 <= place < len(self):
             raise IndexError(place)
         return self._pool[place + bisect_right(self._kept_before, place)]

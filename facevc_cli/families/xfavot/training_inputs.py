@@ -255,10 +255,10 @@ def join_people(table: Sequence[Mapping[str, str]], features: Store, faces: Stor
         if not utterances and not pictures:
             raise FaceVCError(f"{where}: row {number} names neither a speaker nor a face.")
         key = (speaker, 0 if speaker else number)
-        person = people.get(key, Person(gender, None, tuple(utterances)))
-        if person.gender != gender:
+        before = people.get(key, Person(gender, None, tuple(utterances)))
+        if before.gender != gender:
             raise FaceVCError(f"{where}: row {number} gives {speaker!r} another gender than an earlier row.")
-        people[key] = replace(person, pictures=tuple(dict.fromkeys((*person.pictures, *pictures))))
+        people[key] = replace(before, pictures=tuple(dict.fromkeys((*before.pictures, *pictures))))
     numbers = itertools.count()
     both = {key for key, person in people.items() if person.utterances and person.pictures}
     return [replace(one, speaker=next(numbers)) if key in both else one for key, one in people.items()]
