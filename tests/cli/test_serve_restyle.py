@@ -154,7 +154,7 @@ def test_what_is_said_of_a_result(tmp_path):
 @pytest.mark.slow
 def test_from_a_photo_to_a_restyled_one(tmp_path):
     with serve_in_background(ServeConfig(port=0, device="cpu", max_seconds=20)) as page, open_chromium() as browser:
-        tab = browser.new_page(viewport={"width": 1200, "height": 1500})  # a phone has this tab in a menu
+        tab = browser.new_page(viewport={"width": 1200, "height": 1500})
         tab.set_default_timeout(120_000)
         tab.goto(page.url)
         tab.get_by_role("tab", name="Restyle").click()

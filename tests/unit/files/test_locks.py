@@ -11,6 +11,7 @@ import pytest
 from helpers.stores import Stores, pretrain
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.corpus import store_writer
 from facevc_cli.corpus.store import Item, Store
 from facevc_cli.corpus.store_writer import StoreWriter
 from facevc_cli.files.locks import exclusive_lock
@@ -96,15 +97,15 @@ def test_a_merge_takes_no_part_that_came_after_it_began(tmp_path, monkeypatch):
     path = tmp_path / "s.h5"
     merging, late = StoreWriter(path, "x", {}), StoreWriter(path, "x", {})
     merging.add(vector("a/1"))
-    real = StoreWriter._write
+    real = store_writer.write_items
 
-    def write(self: StoreWriter, target: Path, *rest: object) -> None:
+    def write(target: Path, *rest: object) -> None:
         if target == path:
             late.add(vector("a/22"))
             late.flush()
-        real(self, target, *rest)  # type: ignore[arg-type]
+        real(target, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(StoreWriter, "_write", write)
+    monkeypatch.setattr(store_writer, "write_items", write)
     merging.merge(["a/1"])
     monkeypatch.undo()
     with Store(path) as store:
