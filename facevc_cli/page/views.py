@@ -12,7 +12,7 @@ SHOWN_PX = 320  # the longer side of the photograph with its box
 BEFORE_PX = 1024  # the longer side of a photo beside its restyled copy
 BOX_COLOUR = "#22c55e"
 CSS = """
-@media (max-width: 480px) { .tab-container button { padding: 0 .45rem !important; } } /* so that a phone shows all tabs */
+@media (max-width: 480px) { .tab-container button { padding: 0 .45rem !important; } } /* a phone shows all tabs */
 .facevc-note { color: var(--body-text-color); opacity: .75; font-size: var(--text-sm); margin-top: .25rem; }
 .facevc-error { border-left: 3px solid var(--error-border-color, #ef4444); color: var(--error-text-color, #b91c1c);
   background: var(--error-background-fill, #fef2f2); padding: .5rem .75rem;
