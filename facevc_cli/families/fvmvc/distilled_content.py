@@ -4,7 +4,7 @@ last layer.
 The bottleneck is normalised over time. That removes what is constant in an utterance, above all the speaker.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from facevc_cli.voices.whisper import WHISPER_FRAME_RATE, WhisperEncoder, scale_
 # log10 power of Whisper's mel against our log magnitude: scale, offset (least squares over 40 recordings of speech).
 WHISPER_SCALE = {"ln": (0.8686, 0.69), "log10": (2.0, 1.73)}
 WINDOWS_AT_ONCE = 32
+RIDGE = 1e-3  # times the mean power of the teacher's numbers
 LONG_S = 120.0  # for longer input without gradients, hidden frames are not kept
 
 
@@ -40,6 +41,23 @@ class TeacherBottleneck(nn.Module):
     def forward(self, content: Tensor, frames: int) -> Tensor:
         """content: (B, T50, teacher_dim) -> (B, frames, z_dim), normalised over time."""
         return normalise_over_time(resample_frames(self.linear(self.norm(content)), frames))
+
+    @torch.no_grad()
+    def fit(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Fits itself to a trained content encoder by ridge regression.
+
+        pairs: the teacher's content (B, T50, teacher_dim) and the encoder's z (B, frames, z_dim) of the same speech.
+        """
+        dim = self.linear.in_features
+        gram, product = torch.zeros(dim, dim).double(), torch.zeros(dim, self.linear.out_features).double()
+        for content, z in pairs:
+            heard = resample_frames(self.norm(content), z.shape[1]).double().cpu()
+            heard = (heard - heard.mean(1, keepdim=True)).flatten(0, 1)
+            gram += heard.T @ heard
+            product += heard.T @ z.double().cpu().flatten(0, 1)
+        ridge = RIDGE * gram.diagonal().mean() * torch.eye(dim).double()
+        self.linear.weight.copy_(torch.linalg.solve(gram + ridge, product).T)
+        self.linear.bias.zero_()
 
 
 class DistilledContentEncoder(nn.Module):

@@ -4,7 +4,7 @@ discriminator.
 Every term has a weight in `PretrainConfig`; a term with weight 0 has no modules and costs nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -142,6 +142,7 @@ class PretrainTask:
         self.model, self.config, self.p, self.seed = model, config, config.pretrain, seed
         p, m = config.pretrain, config.model
         reconstruction = Reconstruction(model, config)
+        self.bottleneck = reconstruction.bottleneck
         self.club: dict[str, CLUBEstimator] = {}  # mutual-information estimators by term
         sizes = {
             "content_voice": (m.voice_dim, m.z_dim),
@@ -201,6 +202,13 @@ class PretrainTask:
         for name, own in self.auxiliary.state_dict().items():
             if name in tensors and tensors[name].shape == own.shape:
                 own.copy_(tensors[name])  # a state_dict shares its memory with the module
+
+    @torch.no_grad()
+    def fit_bottleneck(self, batches: Iterable[Batch]) -> None:
+        """Fits the bottleneck to the model's content encoder, so that a trained model can be taught on."""
+        assert self.bottleneck is not None
+        encode = self.model.content_encoder
+        self.bottleneck.fit((batch["content"], encode(batch["mel"].transpose(1, 2)).z) for batch in batches)
 
     def prepare(self, accelerator: "Accelerator") -> None:
         self.accelerator = accelerator

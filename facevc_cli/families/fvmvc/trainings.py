@@ -19,6 +19,8 @@ from facevc_cli.voices.ctranslate2 import read_ctranslate2
 
 HELPERS = "auxiliary.safetensors"
 FROM_FACES = ("face_encoder.", "memory.", "face_mean", "face_std")  # parts that pretraining does not train
+FOR_RECORDINGS = ("decoder.recording.", "decoder.attentions.")
+FITTED_BATCHES = 48  # of training, to which a bottleneck is fitted
 # model settings that may differ between `train` and `pretrain`
 FREE = ("slots", "temperature", "face_dim", "face_contrast", "stream_encoder")
 
@@ -69,6 +71,9 @@ class Pretraining:
     def _start_from_run(self, task: PretrainTask, init: Path) -> None:
         """Loads another run's model weights and mel statistics, and its helpers that fit (teacher's bottleneck,
         discriminator).
+
+        A checkpoint without helpers, such as the bundled one, gets a bottleneck that fits its content encoder. A
+        decoder without recording tokens gets new ones.
         """
         source = load_checkpoint(init)
         if source.frontend != self.frontend:
@@ -76,12 +81,19 @@ class Pretraining:
                 f"--init {init} was trained on {source.frontend}, but these features are {self.frontend}. Extract the "
                 "features as for that run."
             )
-        load_weights(task.model, source.model.state_dict(), f"--init {init}")
+        weights = source.model.state_dict()
+        if source.config.model.decoder.recording_tokens == 0:
+            new = {k: v for k, v in task.model.state_dict().items() if k.startswith(FOR_RECORDINGS)}
+            # scaled by zero, what is new changes nothing at first
+            weights |= {k: torch.zeros_like(v) if k.endswith(".layer_scale") else v for k, v in new.items()}
+        load_weights(task.model, weights, f"--init {init}")
         helpers = locate(init) / TRAINING / HELPERS
         if not helpers.is_file():  # only the last checkpoint has them, not the best
             helpers = Path(init) / "checkpoints" / "last" / TRAINING / HELPERS
-        if helpers.is_file():
-            task.load_helpers(read_tensors(helpers))
+        known = read_tensors(helpers) if helpers.is_file() else {}
+        task.load_helpers(known)
+        if task.bottleneck is not None and not any(".bottleneck." in name for name in known):
+            task.fit_bottleneck(self.training[step] for step in range(FITTED_BATCHES))
 
 
 class FaceTraining:

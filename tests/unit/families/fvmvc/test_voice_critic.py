@@ -3,6 +3,7 @@ weights.
 """
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.families.fvmvc.distilled_content import TeacherBottleneck
 from facevc_cli.families.fvmvc.memory import VoiceMemory
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.pretraining import PretrainTask
 from facevc_cli.families.fvmvc.voice_critic import REMEMBERED, VoiceCritic
 from facevc_cli.families.presets import load_config
+from facevc_cli.files.tables import read_table
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 CROSS = (
@@ -158,6 +161,32 @@ def test_init_starts_from_the_other_runs_weights_and_helpers(starter_stores: Sto
     shared = set(helpers[0]) & set(helpers[1])
     assert {name.split(".")[0] for name in shared} == {"reconstruction", "discriminator"}
     assert all(torch.equal(helpers[0][k], helpers[1][k]) for k in shared if k.startswith("reconstruction"))
+
+
+def test_a_model_alone_goes_on_with_a_fitted_bottleneck_and_new_tokens(starter_stores: Stores, tmp_path: Path):
+    """As from a folder to bundle, which has neither helpers nor tokens of a recording."""
+    pretrain(starter_stores, tmp_path / "first", "starter", stop_at=3)
+    alone = tmp_path / "alone"
+    shutil.copytree(
+        tmp_path / "first" / "checkpoints" / "last", alone, ignore=lambda folder, names: {"training"} & set(names)
+    )
+    still = ("pretrain.optimiser.learning_rate=1e-20", "pretrain.content_learning_rate=1e-20")
+    tokens = ("model.decoder.recording_tokens=3", "pretrain.optimiser.weight_decay=0")
+    pretrain(starter_stores, tmp_path / "second", "starter", *still, *tokens, init=alone, stop_at=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TeacherBottleneck, "fit", lambda self, pairs: None)
+        pretrain(starter_stores, tmp_path / "third", "starter", *still, *tokens, init=alone, stop_at=1)
+    fitted, unfitted = (
+        float(read_table(tmp_path / run / "losses.csv", ("distillation",))[0]["distillation"])
+        for run in ("second", "third")
+    )
+    assert fitted < 0.95 * unfitted
+    before, after = weights(alone), weights(tmp_path / "second" / "checkpoints" / "last")
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    new = {name.split(".")[1] for name in after.keys() - before.keys()}
+    assert new == {"recording", "attentions"}
+    scales = [after[k] for k in after if k.startswith("decoder.attentions.") and k.endswith("layer_scale")]
+    assert max(float(scale.abs().max()) for scale in scales) < 1e-9  # at first the tokens change nothing
 
 
 def test_init_from_another_model_or_front_end(starter_stores: Stores, toy_stores: Stores, tmp_path: Path):
