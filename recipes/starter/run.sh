@@ -17,6 +17,7 @@
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --count N          test sources, and test faces (12)
+#   --init CHECKPOINT  go on from a model instead of from nothing: stage 7 is left out, stage 8 is conf/continue.yaml
 #   --pack DIR         after stage 6, write to DIR what stages 7 to 9 need, in files of at most 60 MB, for another machine
 #   --unpack DIR       before stage 7, read such a folder: --out is then made from it (--stage 7)
 #   --steps N          every training ends after N steps: a rehearsal on some of the data, before hours go into all of it
@@ -27,7 +28,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="data out parallel hours stage stop_stage teacher precision device jobs count pack unpack steps"
+options="data out parallel hours stage stop_stage teacher precision device jobs count init pack unpack steps"
 data=""
 out=exp/starter
 parallel=""
@@ -39,6 +40,7 @@ precision=no
 device=auto
 jobs=0
 count=12
+init=""
 pack=""
 unpack=""
 steps=""
@@ -106,12 +108,15 @@ pretrain_into() {
         --precision "$precision" --device "$device" "${aligned[@]}" "${@:2}" "${shortened[@]}"
 }
 
-if stage_is 7 "pretraining, voice to voice"; then
+refined=(--init "$out/pretrain" --config "$here/conf/refine.yaml")
+if [ -n "$init" ]; then refined=(--init "$init" --config "$here/conf/continue.yaml"); fi
+
+if [ -z "$init" ] && stage_is 7 "pretraining, voice to voice"; then
     pretrain_into pretrain --encoder-init "$teacher" --config "$here/conf/pretrain.yaml"
 fi
 
 if stage_is 8 "pretraining, others' voices"; then
-    pretrain_into refine --init "$out/pretrain" --config "$here/conf/refine.yaml"
+    pretrain_into refine "${refined[@]}"
 fi
 
 if stage_is 9 "training, face to voice"; then
