@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import typer
 from helpers.recipes import FAKE, list_stages, run_recipe, run_script, table
-from helpers.repository import RECIPES
+from helpers.repository import RECIPES, load_script
 
 from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store
@@ -406,6 +406,27 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, s
     assert len(faces) == 4
     assert not faces & {Path(line).stem for line in (out / "faces.txt").read_text().splitlines()}
     assert [row["gender"] for row in table(out / "test" / "sources.csv")] == ["female", "female", "male", "male"]
+    again = run_recipe("starter", *options, "--init", "before", "--stage", 7, "--stop-stage", 8, path=stand_in)
+    assert again.returncode == 0 and list_stages(again) == [8], again.stderr
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert "--init before" in last and "continue.yaml" in last and f"-o {out}/refine" in last
+
+
+def test_settings_are_compared_on_validation_speakers_alone(tmp_path: Path, starter_data: Path) -> None:
+    run_script(RECIPES / "starter" / "local" / "prepare.py", starter_data, tmp_path)
+    script = load_script(RECIPES / "starter" / "local" / "compare_settings.py")
+    valid = {row["speaker"] for row in table(tmp_path / "splits.csv") if row["split"] == "valid"}
+    cases = script.choose_cases(starter_data, tmp_path)
+    assert {f"s{case.path.stem[1:]}" for case in cases} == valid and len(valid) == 8
+    for case in cases:
+        voices = [int(path.stem[1:]) for path in case.references]
+        same, other = (number % 2 == int(case.path.stem[1:]) % 2 for number in voices)
+        assert same and not other and case.path not in case.references
+    assert script.parse_settings("") == {}
+    assert script.parse_settings("voice_guidance=.5,variance_scale=1.1") == {
+        "voice_guidance": 0.5,
+        "variance_scale": 1.1,
+    }
 
 
 def test_ablations_differ_in_what_is_drawn_and_in_what_is_aligned(tmp_path: Path, stand_in: Path) -> None:
