@@ -1,7 +1,7 @@
 """`facevc restyle`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -62,47 +62,28 @@ def restyle(
         facevc restyle photo.jpg --voice speech.wav --checkpoint runs/xfavot -o restyled.png
     """
 
-    def work_in_styles(reporter: Reporter) -> Summary:
-        from facevc_cli.stages.restyle_in_styles import StyleConfig, run
-
-        config = StyleConfig(
-            photos=tuple(photos),
-            output=output,
-            checkpoint=checkpoint,
-            face=face,
-            voice=voice,
-            register=register,
-            age=age,
-            strength=strength,
-            on_many=on_many,
-            limit=limit,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            fail_fast=fail_fast,
-        )
-        return run(config, reporter)
-
     def work(reporter: Reporter) -> Summary:
-        from facevc_cli.stages.restyle import RestyleConfig, run
+        from facevc_cli.stages import restyle, restyle_in_styles
 
-        config = RestyleConfig(
-            photos=tuple(photos),
-            output=output,
-            face=face,
-            voice=voice,
-            register=register,
-            age=age,
-            strength=strength,
-            on_many=on_many,
-            limit=limit,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            fail_fast=fail_fast,
-        )
-        return run(config, reporter)
+        options: dict[str, Any] = {
+            "photos": tuple(photos),
+            "output": output,
+            "face": face,
+            "voice": voice,
+            "register": register,
+            "age": age,
+            "strength": strength,
+            "on_many": on_many,
+            "limit": limit,
+            "overwrite": overwrite,
+            "dry_run": dry_run,
+            "fail_fast": fail_fast,
+        }
+        if checkpoint is None:
+            return restyle.run(restyle.RestyleConfig(**options), reporter)
+        return restyle_in_styles.run(restyle_in_styles.StyleConfig(checkpoint=checkpoint, **options), reporter)
 
-    chosen = work if checkpoint is None else work_in_styles
-    run_stage(chosen, json_out=json, json_lines=True, quiet=quiet, verbose=verbose, debug=debug, show=_show)
+    run_stage(work, json_out=json, json_lines=True, quiet=quiet, verbose=verbose, debug=debug, show=_show)
 
 
 def _show(results: Results, summary: Summary) -> None:
