@@ -121,6 +121,8 @@ def _make_write_error(path: Path, error: OSError) -> FaceVCError:
     remedy = "Free space or choose another output, then run the same command again: what is finished is kept."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         remedy = "A file has the name of a folder that is needed. Choose another output."
+    elif error.errno == errno.EISDIR:
+        remedy = "A folder has this name. Choose another output."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         remedy = "Choose an output where you may write, or change the permissions."
     return FaceVCError(f"{path} could not be written: {error.strerror or error}. {remedy}")
