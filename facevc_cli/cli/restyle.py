@@ -13,7 +13,7 @@ from facevc_cli.core.progress import Reporter, Summary
 
 PHOTOS = "Photos of faces; files, folders, or @LIST.txt with one path per line."
 OUT = "A folder; or a .png, .jpg or .webp file for one photo."
-FACE = "Move the face towards this one: its register, its age, and what else its likeness has."
+FACE = "Move the face towards this one: its register, its age and its look."
 VOICE = "Move the face to the register and the age that are heard in this recording."
 REGISTER = "masculine, feminine, or a number from 0 (masculine) to 1 (feminine). auto: as --face or --voice say."
 AGE = "The age in years. auto: as --face or --voice say."
@@ -26,7 +26,7 @@ STRENGTH = "How far the face is moved: above 0, 1 the whole way, at most 1.5."
 
 @register_command("Use", 16)
 def restyle(
-    photos: Annotated[list[str], Argument(metavar="PHOTO...", help=PHOTOS, show_default=False)],
+    photos: Annotated[list[str], Argument(metavar="PHOTO", help=PHOTOS, show_default=False)],
     output: Annotated[Path, Option("--out", "-o", help=OUT)],
     face: Annotated[Path | None, Option("--face", metavar="IMG", help=FACE)] = None,
     voice: Annotated[Path | None, Option("--voice", metavar="WAV", help=VOICE)] = None,
