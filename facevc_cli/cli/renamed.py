@@ -13,7 +13,6 @@ from typer.core import TyperCommand
 
 from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import describe_renaming
-from facevc_cli.files.names import is_broken_url
 
 # Command -> old option -> new option.
 RENAMED: dict[str, dict[str, str]] = {
@@ -78,6 +77,8 @@ def _list_options(command: Any) -> set[str]:
 
 def _check_is_local(parameter: Any, given: Any) -> None:
     """UsageError if a URL is given where only files of this disk will do."""
+    from facevc_cli.files.names import is_broken_url
+
     for path in given if isinstance(given, list | tuple) else [given]:
         if isinstance(path, Path) and is_broken_url(path):
             option = next((f"{name} " for name in parameter.opts if name.startswith("--")), "")
