@@ -87,7 +87,7 @@ def section(name: str, command: Any, callback: Any) -> str:
 
 def row(option: Any, kinds: dict[str, Any]) -> str:
     names = ", ".join(f"`{o}`" for o in [*sorted(option.opts, key=len, reverse=True), *option.secondary_opts])
-    value = value_of(option, kinds)
+    value = value_of(option, kinds).replace("|", r"\|")  # a plain one would end the cell, also within backticks
     limits = range_of(kinds[option.name])
     return (
         f"| {names}{f' `{value}`' if value else ''} | {default_of(option)} | "

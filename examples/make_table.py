@@ -33,7 +33,7 @@ def median_f0_hz(path: Path) -> float:
 
 def main() -> None:
     OUT.mkdir(exist_ok=True)
-    rows = ["| utterance | its pitch | face | result | its pitch |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| utterance | its pitch | face | result | pitch of the result |", "| --- | --- | --- | --- | --- |"]
     for source, face in PAIRS:
         out = OUT / f"{Path(source).stem}__{Path(face).stem}.flac"
         command = [

@@ -9,7 +9,7 @@ from string import Formatter
 from facevc_cli.batch.utterance import Utterance
 from facevc_cli.conversion.voice_request import TargetKind
 from facevc_cli.conversion.voice_spec import VoiceSpec
-from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.errors import UsageError
 from facevc_cli.files.hashes import hash_readable_file
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, VIDEO_SUFFIXES, join_inside
 from facevc_cli.files.names import normalise_name
@@ -107,13 +107,13 @@ def is_file_name(output: Path) -> bool:
 
 
 def collect_jobs(rows: Sequence[Row], naming: Naming) -> list[Job]:
-    """Returns each job of the rows once. FaceVCError if two different jobs would write the same file."""
+    """Returns each job of the rows once. UsageError if two different jobs would write the same file."""
     jobs: dict[Path, Job] = {}
     for job in (row.job for row in rows if row.job is not None):
         other = jobs.setdefault(job.output, job)
         if other != job:
             advice = f"Give a --name that tells them apart; now {naming.pattern!r}."
-            raise FaceVCError(
+            raise UsageError(
                 f"{_describe_inputs(other)} and {_describe_inputs(job)} would both be written to {job.output}. "
                 + ("Give a folder as the output." if naming.single else advice)
             )

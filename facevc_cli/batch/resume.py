@@ -16,13 +16,18 @@ def select_waiting(
 ) -> dict[Job, None]:
     """Selects the jobs that are not done.
 
-    FaceVCError if a file differs from the requested one and may not be overwritten.
+    FaceVCError if a file differs from the requested one and may not be overwritten, or is what the job reads.
 
     Each file says what it was made from. After a kill a finished file may lack its row. It is then made again.
     """
     waiting: dict[Job, None] = {}
     for job in jobs:
-        if overwrite or not _has_content(job.output):
+        if not _has_content(job.output):
+            waiting[job] = None
+            continue
+        if _is_input(job):
+            raise FaceVCError(f"{job.output} is itself one of the inputs. Choose another output.")
+        if overwrite:
             waiting[job] = None
             continue
         if read_key(job.output) != keys[job]:
@@ -48,6 +53,12 @@ def _has_content(path: Path) -> bool:
         return os.stat(path).st_size > 0
     except (OSError, ValueError):  # also a name that is too long: its job will fail and say so
         return False
+
+
+def _is_input(job: Job) -> bool:
+    """Whether the job would overwrite its own source, picture or recording."""
+    inputs = [*job.voice_spec.files, *([job.source.file] if job.source.file else [])]
+    return any(path.exists() and job.output.samefile(path) for path in inputs)
 
 
 def _describe_difference(job: Job, key: str, checkpoint: Path) -> str:

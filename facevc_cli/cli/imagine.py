@@ -9,11 +9,10 @@ from facevc_cli.cli import convert_options as own
 from facevc_cli.cli import options as opt
 from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import Results, run_stage
-from facevc_cli.cli.voice_options import Age, Register
 from facevc_cli.core.progress import Reporter, Summary
 
 VOICES = "Recordings and voice cards; files, folders, or @LIST.txt with one path per line."
-OUT = "A folder; or a .png file for one voice."
+OUT = "A folder; or a .png, .jpg or .webp file for one voice."
 SAMPLES = "Different faces that all fit, the best first, and a sheet of them."
 STEPS = "Also draw the way from the first mixture to the last."
 CANDIDATES = (
@@ -21,19 +20,24 @@ CANDIDATES = (
     "May be repeated."
 )
 SIZE = "Pixels of a picture's side. Default: the composites' own."
+REGISTER = "masculine, feminine, or a number from 0 (masculine) to 1 (feminine). auto: as the voice is heard."
+AGE = "The age in years that the face should show. auto: as the voice is heard."
+CHECKPOINT = "The model that compares faces and voices, or a model of styles. Default: the bundled matcher."
 
 
 @register_command("Use", 22)
 def imagine(
     output: Annotated[Path, Option("--out", "-o", help=OUT)],
-    voices: Annotated[list[str] | None, Argument(metavar="VOICE...", help=VOICES, show_default=False)] = None,
+    voices: Annotated[list[str] | None, Argument(metavar="VOICE", help=VOICES, show_default=False)] = None,
     samples: Annotated[int, Option("--samples", min=1, max=100, metavar="N", help=SAMPLES)] = 1,
     steps: Annotated[bool, Option("--steps", help=STEPS)] = False,
     candidates: Annotated[list[str] | None, Option("--candidates", metavar="IMG_OR_FOLDER", help=CANDIDATES)] = None,
     size: Annotated[int | None, Option("--size", metavar="PX", help=SIZE)] = None,
-    register: Register = "auto",
-    age: Age = "auto",
-    checkpoint: opt.Checkpoint = None,
+    register: Annotated[str, Option("--register", metavar="auto|masculine|feminine|0..1", help=REGISTER)] = "auto",
+    age: Annotated[str, Option("--age", metavar="auto|YEARS", help=AGE)] = "auto",
+    checkpoint: Annotated[
+        Path | None, Option("--checkpoint", metavar="FOLDER", help=CHECKPOINT, rich_help_panel=opt.MODEL)
+    ] = None,
     device: opt.Device = "auto",
     seed: opt.Seed = 0,
     limit: opt.Limit = None,
@@ -47,12 +51,12 @@ def imagine(
 ) -> None:
     """Draw a face that fits each voice: of its register, its age and its pitch. It is not the speaker's face.
 
-    The picture mixes composites, each the mean of many people, so it shows nobody. The output folder gets a
-    portraits.csv. A voice says little about a face beyond gender and a little of age.
+    The picture mixes composites, each the mean of many people, so it shows nobody. An output folder also
+    gets a portraits.csv. A voice says little about a face: its gender, and something of its age.
 
     Examples:
 
-        facevc imagine examples/speech_woman.wav -o face.png
+        facevc imagine examples/speech_woman.flac -o face.png
 
         facevc imagine voices/ -o faces/ --samples 6
 

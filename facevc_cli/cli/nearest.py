@@ -11,6 +11,8 @@ from facevc_cli.cli.commands import register_command
 from facevc_cli.cli.report import Results, run_stage
 from facevc_cli.core.progress import Summary
 
+CHECKPOINT = "The model that ranks: a run or checkpoint. Default: the bundled matcher, or the starter for voice cards."
+
 
 @register_command("Use", 30)
 def nearest(
@@ -27,7 +29,9 @@ def nearest(
         Path | None, typer.Option("--face", metavar="IMG_OR_CARD", help="Rank the voices that fit this face.")
     ] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show only the best N.")] = None,
-    checkpoint: opt.Checkpoint = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FOLDER", help=CHECKPOINT, rich_help_panel=opt.MODEL)
+    ] = None,
     on_many: own.OnMany = "largest",
     device: opt.Device = "auto",
     json: opt.Json = False,
@@ -37,8 +41,8 @@ def nearest(
     """Rank which faces fit a voice, or which voices fit a face, by what the model knows of each.
 
     The rank says what fits, not who a person is. The bundled matcher knows gender and a little of age. Within one
-    gender and age it is hardly better than chance. With a voice card, or with --checkpoint, the model that converts
-    ranks. A run of 'train --preset cmpc' or cmpc-resnet can be the --checkpoint, too.
+    gender and age it is hardly better than chance. If a candidate is a voice card, the model that converts ranks.
+    --checkpoint takes another model, such as a run of 'train --preset cmpc'.
 
     Examples:
 

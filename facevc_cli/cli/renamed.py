@@ -1,12 +1,17 @@
-"""Old names on the command line. They work as before, and one line on stderr gives the new name."""
+"""Names on the command line that facevc does not have.
+
+Old names work as before, and one line on stderr gives the new name. Names that other programs have get an answer.
+"""
 
 from collections.abc import Iterator
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import describe_renaming
 
 # Command -> old option -> new option.
@@ -17,6 +22,15 @@ RENAMED: dict[str, dict[str, str]] = {
 }
 # Command -> the command that has its other options now.
 MOVED = {"convert": "benchmark"}
+# Option of other programs -> what does it here, if the command has the option in the middle.
+GOES_ON = ("--overwrite", "Run the same command again: it goes on where it stopped.")
+HABITS = {
+    "--resume": GOES_ON,
+    "--continue": GOES_ON,
+    "--force": ("--overwrite", "To do finished work again, pass --overwrite."),
+    "--gpu": ("--device", "Pass --device cuda."),
+    "--cuda": ("--device", "Pass --device cuda."),
+}
 
 
 class Command(TyperCommand):
@@ -35,11 +49,17 @@ class Command(TyperCommand):
         return context
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for name in _list_names(args):
+            needed, advice = HABITS.get(name, ("", ""))
+            if needed in _list_options(self):
+                raise UsageError(f"{name}: there is no such option. {advice}")
         renamed = RENAMED.get(self.name or "", {})
         old = dict.fromkeys(name for name in _list_names(args) if name in renamed)
         end = len(list(_list_names(args)))
         new = [renamed.get(name, name) + word[len(name) :] for name, word in zip(_list_names(args), args, strict=False)]
         rest = super().parse_args(ctx, new + args[end:])
+        for parameter in self.params:
+            _check_is_local(parameter, ctx.params.get(parameter.name))
         for name in old:
             _say(ctx, describe_renaming(name, renamed[name]))
         return rest
@@ -53,6 +73,17 @@ def _list_names(args: list[str]) -> Iterator[str]:
 
 def _list_options(command: Any) -> set[str]:
     return {option for parameter in command.params for option in parameter.opts} | RENAMED.get(command.name, {}).keys()
+
+
+def _check_is_local(parameter: Any, given: Any) -> None:
+    """UsageError if a URL is given where only files of this disk will do."""
+    from facevc_cli.files.names import is_broken_url
+
+    for path in given if isinstance(given, list | tuple) else [given]:
+        if isinstance(path, Path) and is_broken_url(path):
+            option = next((f"{name} " for name in parameter.opts if name.startswith("--")), "")
+            remedy = "Write to this disk, and copy the result." if "--out" in parameter.opts else "Download it first."
+            raise UsageError(f"{option}{path}: expected a path on this disk, found an address on the network. {remedy}")
 
 
 def _say(context: Any, text: str) -> None:

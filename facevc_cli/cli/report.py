@@ -89,7 +89,7 @@ class ConsoleReporter:
     def fail(self, item: str, reason: str) -> None:
         self._step(item, {})
         if not self.quiet:
-            self._print(f"failed  {item}: {reason}", style="red")
+            self._print(_describe_failure(item, reason), style="red")
 
     def note(self, text: str) -> None:
         if not self.quiet:
@@ -287,7 +287,7 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
         )
     is_long = summary.done + summary.skipped + len(summary.failures) > FAILURES_SHOWN  # the failures are far above
     for item, reason in summary.failures[:FAILURES_SHOWN] if reporter.quiet or is_long else ():
-        reporter._print(f"failed  {item}: {reason}", style="red")
+        reporter._print(_describe_failure(item, reason), style="red")
     if (more := len(summary.failures) - FAILURES_SHOWN) > 0:
         reporter._print(f"and {more} more, which --json lists", style="red")
     if reporter.quiet:
@@ -296,8 +296,13 @@ def _print_summary(reporter: ConsoleReporter, summary: Summary, json_out: bool) 
     reporter.note(f"{summary.done} done, {summary.skipped} skipped, {len(summary.failures)} failed{where}")
     if summary.next_command and not summary.failures:
         reporter.note(f"next: {summary.next_command}")
-    if summary.failures and summary.resumes:
+    if summary.failures and summary.resumes and summary.done + summary.skipped + len(summary.failures) > 1:
         reporter.note(f"to go on with what failed: {shlex.join(['facevc', *sys.argv[1:]])}")
+
+
+def _describe_failure(item: str, reason: str) -> str:
+    """Names the item once: many reasons begin with the file's name, which may be the item's."""
+    return f"failed  {reason if reason.startswith(f'{item}: ') else f'{item}: {reason}'}"
 
 
 def _format_figures(figures: dict[str, float | str]) -> str:

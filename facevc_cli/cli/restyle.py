@@ -1,7 +1,7 @@
 """`facevc restyle`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -13,7 +13,7 @@ from facevc_cli.core.progress import Reporter, Summary
 
 PHOTOS = "Photos of faces; files, folders, or @LIST.txt with one path per line."
 OUT = "A folder; or a .png, .jpg or .webp file for one photo."
-FACE = "Move the face towards this one: its register, its age, and what else its likeness has."
+FACE = "Move the face towards this one: its register, its age and its look."
 VOICE = "Move the face to the register and the age that are heard in this recording."
 REGISTER = "masculine, feminine, or a number from 0 (masculine) to 1 (feminine). auto: as --face or --voice say."
 AGE = "The age in years. auto: as --face or --voice say."
@@ -26,7 +26,7 @@ STRENGTH = "How far the face is moved: above 0, 1 the whole way, at most 1.5."
 
 @register_command("Use", 16)
 def restyle(
-    photos: Annotated[list[str], Argument(metavar="PHOTO...", help=PHOTOS, show_default=False)],
+    photos: Annotated[list[str], Argument(metavar="PHOTO", help=PHOTOS, show_default=False)],
     output: Annotated[Path, Option("--out", "-o", help=OUT)],
     face: Annotated[Path | None, Option("--face", metavar="IMG", help=FACE)] = None,
     voice: Annotated[Path | None, Option("--voice", metavar="WAV", help=VOICE)] = None,
@@ -62,47 +62,28 @@ def restyle(
         facevc restyle photo.jpg --voice speech.wav --checkpoint runs/xfavot -o restyled.png
     """
 
-    def work_in_styles(reporter: Reporter) -> Summary:
-        from facevc_cli.stages.restyle_in_styles import StyleConfig, run
-
-        config = StyleConfig(
-            photos=tuple(photos),
-            output=output,
-            checkpoint=checkpoint,
-            face=face,
-            voice=voice,
-            register=register,
-            age=age,
-            strength=strength,
-            on_many=on_many,
-            limit=limit,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            fail_fast=fail_fast,
-        )
-        return run(config, reporter)
-
     def work(reporter: Reporter) -> Summary:
-        from facevc_cli.stages.restyle import RestyleConfig, run
+        from facevc_cli.stages import restyle, restyle_in_styles
 
-        config = RestyleConfig(
-            photos=tuple(photos),
-            output=output,
-            face=face,
-            voice=voice,
-            register=register,
-            age=age,
-            strength=strength,
-            on_many=on_many,
-            limit=limit,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            fail_fast=fail_fast,
-        )
-        return run(config, reporter)
+        options: dict[str, Any] = {
+            "photos": tuple(photos),
+            "output": output,
+            "face": face,
+            "voice": voice,
+            "register": register,
+            "age": age,
+            "strength": strength,
+            "on_many": on_many,
+            "limit": limit,
+            "overwrite": overwrite,
+            "dry_run": dry_run,
+            "fail_fast": fail_fast,
+        }
+        if checkpoint is None:
+            return restyle.run(restyle.RestyleConfig(**options), reporter)
+        return restyle_in_styles.run(restyle_in_styles.StyleConfig(checkpoint=checkpoint, **options), reporter)
 
-    chosen = work if checkpoint is None else work_in_styles
-    run_stage(chosen, json_out=json, json_lines=True, quiet=quiet, verbose=verbose, debug=debug, show=_show)
+    run_stage(work, json_out=json, json_lines=True, quiet=quiet, verbose=verbose, debug=debug, show=_show)
 
 
 def _show(results: Results, summary: Summary) -> None:

@@ -49,7 +49,7 @@ def serve(
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Convert in the browser: give speech or a text, take or drop a photo, listen, mix two people. Ctrl-C ends it.
+    """Convert, speak, imagine and restyle on a page in the browser. Ctrl-C ends it.
 
     Only this machine can reach the page, unless --host says otherwise. The page asks no other host, and deletes uploads
     after use. It needs 'pip install "facevc[page]"', and 'pip install "facevc[page,speak]"' to speak texts.

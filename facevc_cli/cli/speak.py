@@ -33,7 +33,7 @@ _how = partial(_speech, "--how", metavar="convert|timbre|both", parser=make_choi
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakOptions(OutputOptionFields):
-    texts: Annotated[list[str] | None, Argument(metavar="[TEXT]...", help=TEXT, show_default=False)] = None
+    texts: Annotated[list[str] | None, Argument(metavar="TEXT", help=TEXT, show_default=False)] = None
     text_files: Annotated[list[Path] | None, Option("--text", metavar="FILE", help=FILE)] = None
     engine: Annotated[str, _speech("--engine", metavar="NAME", help=ENGINE)] = "kokoro"
     engine_voice: Annotated[str, _speech("--engine-voice", metavar="NAME", help=ENGINE_VOICE)] = ""

@@ -27,8 +27,8 @@ def verify(
     """Show whether facevc converted a file: what its metadata say, and whether it has the watermark.
 
     The mark is inaudible. It survives MP3, resampling and cropping to 3 s. It is found in fewer than 1 of 1,000
-    recordings without it. If
-    nothing is found, that proves nothing: metadata and mark can be removed, and other programs leave neither.
+    recordings without it. If nothing is found, that proves nothing: metadata and mark can be removed, and other
+    programs leave neither.
 
     The exit code is 0 whatever is found, and 1 if a file cannot be read. A script reads "synthetic" from --json.
 

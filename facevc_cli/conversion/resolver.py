@@ -117,9 +117,15 @@ class VoiceResolver:
         }
 
     def embed_picture(self, file: Path, degradation: str) -> np.ndarray:
-        """Embeds the face in a picture: (face_dim,). FaceVCError if there is none."""
+        """Embeds the face in a picture: (face_dim,). FaceVCError if there is none. A note tells of further faces."""
         if not degradation:
-            return self.converter.embed_face(file)
+            seen = self.converter.find_face(file)
+            if seen.faces > 1:
+                self.reporter.note(
+                    f"{self.name_file(file)}: {seen.faces} faces were found, and the largest is used. --on-many skip "
+                    "refuses such a picture."
+                )
+            return np.asarray(seen.embedding, dtype=np.float32)
         try:
             return self.converter.embed_face(degrade(load_image(file), degradation))
         except FaceVCError as error:

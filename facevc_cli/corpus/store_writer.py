@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from facevc_cli import __version__
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.stopping import delay_interrupts
 from facevc_cli.corpus.items_file import write_items
 from facevc_cli.corpus.shard_index import ARRAYS, INDEX_SCHEMA, write_index
@@ -70,6 +70,8 @@ class StoreWriter:
         keep_shards: int | None = None,
     ):
         self.path, self.stage, self.settings = Path(path), stage, dict(settings)
+        if self.path.is_dir():
+            raise UsageError(f"--out {path}: expected a file's name, such as {self.path.name}.h5, found a folder.")
         merged, apart = (self.path.with_name(self.path.name + suffix) for suffix in (".parts", ".shards"))
         if overwrite:
             self.path.unlink(missing_ok=True)

@@ -53,11 +53,6 @@ class FaceLandmarks:
         return measure_eye_distance(self.points)
 
     @property
-    def roll_deg(self) -> float:
-        """Positive if the head leans to the right side of the picture."""
-        return math.degrees(_find_angle(self.points))
-
-    @property
     def yaw_deg(self) -> float:
         """Positive if the face looks to the left side of the picture; 0 from the front."""
         across = self.points[CHEEKS[1]] - self.points[CHEEKS[0]]

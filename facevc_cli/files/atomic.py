@@ -118,10 +118,14 @@ def remove_left(folders: Iterable[Path]) -> None:
 
 
 def _make_write_error(path: Path, error: OSError) -> FaceVCError:
-    return FaceVCError(
-        f"{path} could not be written: {error.strerror or error}. Free space or choose another output, then run the "
-        "same command again: what is finished is kept."
-    )
+    remedy = "Free space or choose another output, then run the same command again: what is finished is kept."
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        remedy = "A file has the name of a folder that is needed. Choose another output."
+    elif error.errno == errno.EISDIR:
+        remedy = "A folder has this name. Choose another output."
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "Choose an output where you may write, or change the permissions."
+    return FaceVCError(f"{path} could not be written: {error.strerror or error}. {remedy}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facevc_cli.core.errors import FaceVCError
+from facevc_cli.files.kinds import name_kind
 
 # Containers of sound and video. Left out: playlists (hls, concat, dash), which name other files; pictures, subtitles,
 # devices, networks.
@@ -51,10 +52,15 @@ class _PatchedFile(RawIOBase):
 
 
 def check_file(path: Path, what: str = "file") -> None:
-    """Raises FaceVCError if the file is missing or empty."""
+    """Raises FaceVCError if the file is missing or empty, or cannot be read."""
     if not path.is_file():
         raise FaceVCError(f"{path}: no such {what}. Check the path.")
-    if path.stat().st_size == 0:
+    try:
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except OSError as error:
+        raise FaceVCError(f"{path}: the file cannot be read ({error.strerror}). Check its permissions.") from error
+    if is_empty:
         raise FaceVCError(f"{path}: the file is empty (zero bytes). Copy or record it again.")
 
 
@@ -84,6 +90,8 @@ def open_container(path: Path, patches: Mapping[int, bytes] | None = None) -> It
         ):
             yield container
     except (FFmpegError, OSError) as error:
+        if name_kind(path) == "a picture":
+            raise FaceVCError(f"{path}: expected a video or sound file, found a picture. Check the file.") from error
         reason = error.strerror or error
         raise FaceVCError(
             f"{path}: expected a video or sound file that FFmpeg can read, found one it cannot ({reason})."

@@ -17,6 +17,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import install_command
 from facevc_cli.files.atomic import atomic_path
 from facevc_cli.files.image_headers import check_header, check_scans, is_costly_exif, is_heif, is_jpeg, read_start
+from facevc_cli.files.kinds import name_kind
 
 # Only formats that this process decodes itself. Pillow has others, and starts Ghostscript for files that look like
 # PostScript.
@@ -83,8 +84,9 @@ def load_image(path: Path | str, *, most_pixels: int = MOST_PIXELS) -> np.ndarra
     except Image.DecompressionBombError as error:
         raise _make_size_error(path, "far more", MOST_WHOLE_PIXELS) from error
     except UnidentifiedImageError as error:
+        found = name_kind(path).replace("a picture", "") or "something else"
         raise FaceVCError(
-            f"{path}: expected an image (JPEG, PNG, WebP, TIFF, ...), found something else. Check the file."
+            f"{path}: expected an image (JPEG, PNG, WebP, TIFF, ...), found {found}. Check the file."
         ) from error
     except PermissionError as error:
         raise FaceVCError(f"{path}: the image cannot be read ({error.strerror}). Check its permissions.") from error

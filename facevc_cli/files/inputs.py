@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
 from facevc_cli.files.folders import PassedOver, walk_files
-from facevc_cli.files.names import find_real_path, index_by_name, look_up, normalise_name
+from facevc_cli.files.names import find_real_path, index_by_name, is_broken_url, look_up, normalise_name
 from facevc_cli.files.packed import Packed
 from facevc_cli.files.tables import decode_text, read_table
 
@@ -148,17 +148,36 @@ def _search(sources: Sequence[str | Path], suffixes: frozenset[str], reporter: R
         elif os.path.exists(source):
             found.append((source, normalise_name(source.name)))
         else:
-            raise FaceVCError(f"{source}: no such file or folder. Check the path.")
+            raise _make_missing_error(source)
     if not found:
         notes = "".join(f" ({note})" for note in passed.list_notes())
         raise FaceVCError(
-            f"nothing to do: {', '.join(map(str, sources))} holds no file ending in {', '.join(sorted(suffixes))}"
-            f"{notes}. "
-            "Name files or a folder that does."
+            f"nothing to do: {', '.join(map(str, sources))} holds no {name_kinds(suffixes)}{notes}. Name files or a "
+            "folder that does."
         )
     for note in passed.list_notes():
         reporter.note(f"{', '.join(map(str, sources))}: {note}")
     return found
+
+
+def name_kinds(suffixes: frozenset[str]) -> str:
+    """Names the kinds of files with these suffixes, each with examples: nobody reads a list of sixty."""
+    kinds = {
+        "sound file (.wav, .flac, .mp3 and the like)": AUDIO_SUFFIXES,
+        "video (.mp4, .mkv, .mov and the like)": VIDEO_SUFFIXES,
+        "picture (.jpg, .png, .webp and the like)": IMAGE_SUFFIXES,
+    }
+    named = [kind for kind, those in kinds.items() if those <= suffixes]
+    others = sorted(suffixes.difference(*(kinds[kind] for kind in named)))
+    return " and no ".join([*named, *([f"file ending in {', '.join(others)}"] if others else [])])
+
+
+def _make_missing_error(source: Path) -> FaceVCError:
+    if is_broken_url(source):
+        return FaceVCError(
+            f"{source}: expected a file or folder on this disk, found an address on the network. Download it first."
+        )
+    return FaceVCError(f"{source}: no such file or folder. Check the path.")
 
 
 def _tell_apart(found: Mapping[str, Sequence[tuple[Path, str]]]) -> list[tuple[Path, str]]:

@@ -2,6 +2,7 @@
 other systems as one (NFC).
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -32,6 +33,11 @@ def look_up(found: Mapping[str, T], name: str) -> T | None:
     """
     key = normalise_name(name)
     return found.get(key, found.get(key.strip()))
+
+
+def is_broken_url(path: Path) -> bool:
+    """Whether a path was a URL, such as https:/host/a.jpg. A `Path` keeps one of the two slashes."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)) is not None
 
 
 def find_real_path(path: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
-from facevc_cli.files.inputs import Input, SpeakerRule, find_inputs
+from facevc_cli.files.inputs import Input, SpeakerRule, find_inputs, name_kinds
 from facevc_cli.files.lhotse import Spoken, is_manifest, read_manifest
 from facevc_cli.files.names import normalise_name
 from facevc_cli.files.packed import Packed, pack_url
@@ -49,7 +49,7 @@ def find_all_inputs(
         found += _find_packed(source, suffixes, rule, root)
     if not found:
         named = ", ".join(map(str, packed))
-        raise FaceVCError(f"nothing to do: {named} holds no file ending in {', '.join(sorted(suffixes))}.")
+        raise FaceVCError(f"nothing to do: {named} holds no {name_kinds(suffixes)}. Name another.")
     _check_ids(found)
     return found
 

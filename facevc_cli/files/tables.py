@@ -135,10 +135,11 @@ def _name_columns(header: Sequence[str], required: Sequence[str]) -> list[str]:
 def _check_columns(path: Path, names: Sequence[str], required: Sequence[str]) -> None:
     missing = [name for name in required if name not in names]
     if missing:
+        column = "column" if len(required) == 1 else "columns"
+        lacks = "is missing. Add it" if len(missing) == 1 else "are missing. Add them"
         raise FaceVCError(
-            f"{path}: expected the columns {', '.join(required)} in the first line, found "
-            f"{', '.join(filter(None, names))[:200] or 'nothing'}; "
-            f"{', '.join(missing)} is missing. Add it to the table."
+            f"{path}: expected the {column} {', '.join(required)} in the first line, found "
+            f"{', '.join(filter(None, names))[:200] or 'nothing'}; {', '.join(missing)} {lacks} to the table."
         )
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:

@@ -152,7 +152,7 @@ class RestyledPhotos:
             aim = Aim(rule.register, rule.age_years)
         made = self.restyler.restyle(photo.face, aim, strength)
         origin = RestyleOrigin(
-            composites_sha256=self.restyler.composites.sha256,
+            model_sha256=self.restyler.composites.sha256,
             photo_sha256=photo.sha256,
             guide=guide,
             strength=strength,

@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from facevc_cli.files.hashes import hash_file
 from facevc_cli.provenance.pictures import PictureRecord, save_marked_picture, shorten_hash
 
-ENGINE = "composites 2"  # counted up when the same inputs give another picture
+# counted up when the same inputs give another picture
+ENGINES = {"composites": "composites 2", "styles": "styles 1"}
 MOST_STRENGTH = 1.5
 KEPT_SUFFIXES = (".jpg", ".jpeg", ".webp")  # other photos become PNG
 
@@ -23,13 +25,23 @@ class Guide:
     name: str = ""
     sha256: str = ""
 
+    @classmethod
+    def of(cls, face: Path | None, voice: Path | None) -> "Guide":
+        """FaceVCError if the file cannot be read."""
+        file = face or voice
+        return cls("face" if face else "voice", file.name, hash_file(file)) if file else cls()
+
 
 @dataclass(frozen=True, kw_only=True)
 class RestyleOrigin:
-    """What a restyled photo was made from. settings: register and age, as texts. on_many: as `Restyler` takes it."""
+    """What a restyled photo was made from. settings: register and age, as texts. on_many: as `Restyler` takes it.
 
-    composites_sha256: str
+    model_sha256: of the composites, or of the weights of a model of styles.
+    """
+
+    model_sha256: str
     photo_sha256: str
+    model: Literal["composites", "styles"] = "composites"
     guide: Guide = Guide()
     strength: float = 1.0
     settings: Sequence[str] = ()
@@ -38,7 +50,7 @@ class RestyleOrigin:
     @property
     def key(self) -> str:
         """The hash of everything that decides the picture: 16 hex digits."""
-        parts = [ENGINE, self.composites_sha256, self.photo_sha256, self.guide.kind, self.guide.sha256]
+        parts = [ENGINES[self.model], self.model_sha256, self.photo_sha256, self.guide.kind, self.guide.sha256]
         parts += [*self.settings, f"{self.strength:g}", self.on_many]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -48,8 +60,8 @@ class RestyleOrigin:
         return PictureRecord(
             made="restyled",
             key=self.key,
-            model="composites",
-            model_sha256=shorten_hash(self.composites_sha256),
+            model=self.model,
+            model_sha256=shorten_hash(self.model_sha256),
             photo_sha256=shorten_hash(self.photo_sha256),
             face_sha256=guides if self.guide.kind == "face" else (),
             voice_sha256=guides if self.guide.kind == "voice" else (),

@@ -30,7 +30,7 @@ from facevc_cli.evaluation.report.plots import are_plots_available
 from facevc_cli.evaluation.results import COLUMNS, to_json, to_rows
 from facevc_cli.evaluation.tables import read_conversions
 from facevc_cli.evaluation.threshold import Threshold, calibrate
-from facevc_cli.files.atomic import write_text
+from facevc_cli.files.atomic import check_writable, write_text
 from facevc_cli.files.tables import read_table, resolve, write_table
 from facevc_cli.manifest.contract import ADDRESSES
 from facevc_cli.manifest.conversion import Conversion
@@ -92,6 +92,9 @@ def _measure(config: EvaluateConfig, reporter: Reporter, judges: Judges | None, 
     started = time.monotonic()
     added = load_metrics(config.metrics)
     found = read_conversions(config.manifest, config.labels, config.sources, config.limit, config.pattern)
+    for folder in (config.output, config.listening_test.parent if config.listening_test else None):
+        if folder is not None:
+            check_writable(folder)  # before any work
     tally, notes = Tally(reporter), found.notes + check_columns(config.by, found.conversions)
     if judges is None:
         judges = choose_judges(

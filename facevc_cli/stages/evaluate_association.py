@@ -25,7 +25,7 @@ from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.cache import choose_cache_folder
 from facevc_cli.families.checkpoint import find_bundled_matcher
 from facevc_cli.families.matching import Matcher
-from facevc_cli.files.atomic import write_text
+from facevc_cli.files.atomic import check_writable, write_text
 from facevc_cli.files.tables import write_table
 
 BUNDLED = "facevc"  # the name of the bundled model
@@ -51,6 +51,8 @@ def run(config: AssociationConfig, reporter: Reporter = SILENT) -> Summary:
     """
     named = parse_systems(config.systems)
     association = read_association(config.table)
+    if config.output is not None:
+        check_writable(config.output)  # before any work
     matchers = {name: Matcher(folder, config.device) for name, folder in named.items()}
     tally = Tally(reporter)
     placer = FilePlacer(association.paths, choose_cache_folder(config.table, config.output), tally, config.jobs)

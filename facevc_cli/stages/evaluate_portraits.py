@@ -38,7 +38,7 @@ from facevc_cli.evaluation.portraits.table import DrawnPortrait, join_people, re
 from facevc_cli.faces.analyser import make_settings
 from facevc_cli.faces.reading import DLIB_DIM
 from facevc_cli.families.reading import FaceReader, VoiceReader
-from facevc_cli.files.atomic import write_text
+from facevc_cli.files.atomic import check_writable, write_text
 from facevc_cli.files.tables import write_table
 from facevc_cli.imagining.score import TAKEN
 
@@ -75,6 +75,8 @@ def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
         raise UsageError("--question naturalness asks about converted speech. With --portraits, ask voices or faces.")
     portraits = read_portraits(config.table, config.limit)
     pairs = read_association(config.pairs) if config.pairs is not None else None
+    if config.output is not None:
+        check_writable(config.output)  # before any work
     converter = Converter(config.checkpoint, "griffin-lim", config.device, reporter=reporter)
     _check_model(converter)
     tally = Tally(reporter)

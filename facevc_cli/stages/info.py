@@ -35,6 +35,7 @@ from facevc_cli.training.weights import CONFIG, WEIGHTS
 from facevc_cli.voices.dvector import VoiceEmbedder
 
 STAGE = "info"
+STORE_SUFFIXES = (".h5", ".hdf5")
 MANY_ITEMS = 100_000  # such a store is described by its summary; reading its ids would take seconds
 MISSING = "missing"
 REQUIRED = (
@@ -134,6 +135,11 @@ def describe(
         return {"path": str(path), **made, **describe_face(path, model() or Converter(None), crops)}
     if path.suffix.lower() in AUDIO_SUFFIXES:
         return {"path": str(path), **describe_voice(path, embedder())}
+    if path.is_file() and path.suffix.lower() not in STORE_SUFFIXES and not h5py.is_hdf5(path):
+        raise FaceVCError(
+            f"{path}: expected a store, the folder of a checkpoint or run, a voice card, a picture or a recording, "
+            "found another kind of file."
+        )
     summary = read_summary(str(path)) if path.is_file() and h5py.is_hdf5(path) else None
     if summary is not None and summary["items"] >= MANY_ITEMS:
         return {"path": str(path), "kind": "store", **summary}

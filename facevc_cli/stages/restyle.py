@@ -1,8 +1,8 @@
 """`restyle`: moves the faces in photos towards a face, a voice, or a register and an age. A rerun goes on."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from facevc_cli.conversion.traits import TraitRule
@@ -13,15 +13,15 @@ from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
 from facevc_cli.files.atomic import check_writable
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.image import load_image, read_colour_profile
-from facevc_cli.files.inputs import IMAGE_SUFFIXES, find_files
 from facevc_cli.files.tables import make_relative_path
 from facevc_cli.imagining.voice import listen
 from facevc_cli.manifest.contract import DONE, FAILED
 from facevc_cli.manifest.restyled import RestyledTable
 from facevc_cli.portraits.composites import load_composites
 from facevc_cli.portraits.photo import Aim, Restyled, Restyler
-from facevc_cli.portraits.saving import MOST_STRENGTH, Guide, RestyleOrigin, choose_suffix, save_restyled
-from facevc_cli.provenance.pictures import find_format, find_picture_folder, is_picture_name, read_picture_mark
+from facevc_cli.portraits.planned_photos import PlannedPhoto, check_strength, describe_restyled, is_waiting, plan_photos
+from facevc_cli.portraits.saving import Guide, RestyleOrigin, save_restyled
+from facevc_cli.provenance.pictures import find_picture_folder, is_picture_name
 from facevc_cli.voices.dvector import VoiceEmbedder
 
 STAGE = "restyle"
@@ -53,19 +53,8 @@ class RestyleConfig:
             raise UsageError(
                 "restyle needs something to move the photo to: --face IMG, --voice WAV, --register or --age."
             )
-        if not (math.isfinite(self.strength) and 0 < self.strength <= MOST_STRENGTH):
-            raise UsageError(
-                f"--strength {self.strength:g}: expected a number above 0, and at most {MOST_STRENGTH:g}. 1 moves the "
-                "face the whole way."
-            )
+        check_strength(self.strength)
         return rule
-
-
-@dataclass(frozen=True)
-class PlannedPhoto:
-    path: Path
-    id: str
-    name: str  # of the picture below the output folder
 
 
 def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
@@ -74,16 +63,23 @@ def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
     FaceVCError if an input is missing, the face or the voice cannot be read, or another file is in the place of one.
     """
     rule = config.check()
-    planned = plan_pictures(config, reporter)
+    planned = plan_photos(config.photos, config.output, config.limit, reporter)
     tally, folder = Tally(reporter), find_picture_folder(config.output)
     if config.dry_run:
         pairs = [{"photo": str(one.path), "picture": str(folder / one.name)} for one in planned]
         return tally.summarise(config.output, planned=pairs)
     table = RestyledTable(None if is_picture_name(config.output) else config.output)
     composites = load_composites()
-    guide = _find_guide(config)
-    origins = {one: _describe_origin(config, rule, composites.sha256, hash_file(one.path), guide) for one in planned}
-    waiting = {one for one in planned if _is_waiting(one, origins[one].key, folder, table, config.overwrite)}
+    make_origin = partial(
+        RestyleOrigin,
+        model_sha256=composites.sha256,
+        guide=Guide.of(config.face, config.voice),
+        strength=config.strength,
+        settings=rule.settings,
+        on_many=config.on_many,
+    )
+    origins = {one: make_origin(photo_sha256=hash_file(one.path)) for one in planned}
+    waiting = {one for one in planned if is_waiting(one, origins[one].key, folder, table, config.overwrite)}
     reporter.begin(len(planned), "photos", STAGE)
     restyler = Restyler(composites, config.on_many)
     aim, about = _find_aim(config, rule, restyler) if waiting else (Aim(), {})
@@ -99,7 +95,7 @@ def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
             try:
                 with report_memory_errors(str(one.path)), name_in_errors(one.path):
                     made = _restyle(one, restyler, aim, folder / one.name, origins[one])
-                columns |= {"status": DONE, **_describe(made)}
+                columns |= {"status": DONE, **describe_restyled(made)}
                 tally.complete(one.id)
             except FaceVCError as error:
                 columns |= {"status": FAILED, "reason": str(error)}
@@ -115,41 +111,10 @@ def run(config: RestyleConfig, reporter: Reporter = SILENT) -> Summary:
     return tally.summarise(config.output)
 
 
-def plan_pictures(config: RestyleConfig, reporter: Reporter) -> list[PlannedPhoto]:
-    """Finds the photos, and names their pictures. UsageError if one picture is asked for and there are more photos."""
-    found = find_files(config.photos, IMAGE_SUFFIXES, reporter)[: config.limit]
-    if is_picture_name(config.output):
-        if len(found) > 1:
-            raise UsageError(f"--out {config.output}: expected a folder for {len(found)} photos, found a file's name.")
-        return [PlannedPhoto(found[0][0], found[0][1], config.output.name)]
-    if config.output.suffix.lower() in IMAGE_SUFFIXES:
-        find_format(config.output.suffix)
-    return [PlannedPhoto(path, name, f"{name}__restyled{choose_suffix(path.name)}") for path, name in found]
-
-
 def read_voice_aim(recording: Path) -> Aim:
     """Reads register and age in a voice. FaceVCError if it is silent or cannot be read."""
     heard = listen(recording, VoiceEmbedder())
     return Aim(heard.feminine, heard.age_years)
-
-
-def _find_guide(config: RestyleConfig) -> Guide:
-    """FaceVCError if its file cannot be read."""
-    file = config.face or config.voice
-    return Guide("face" if config.face else "voice", file.name, hash_file(file)) if file else Guide()
-
-
-def _describe_origin(
-    config: RestyleConfig, rule: TraitRule, composites_sha256: str, photo_sha256: str, guide: Guide
-) -> RestyleOrigin:
-    return RestyleOrigin(
-        composites_sha256=composites_sha256,
-        photo_sha256=photo_sha256,
-        guide=guide,
-        strength=config.strength,
-        settings=rule.settings,
-        on_many=config.on_many,
-    )
 
 
 def _find_aim(config: RestyleConfig, rule: TraitRule, restyler: Restyler) -> tuple[Aim, dict[str, str]]:
@@ -180,33 +145,6 @@ def _restyle(one: PlannedPhoto, restyler: Restyler, aim: Aim, path: Path, origin
     return made
 
 
-def _is_waiting(one: PlannedPhoto, key: str, folder: Path, table: RestyledTable, overwrite: bool) -> bool:
-    """Says whether a picture has to be made. FaceVCError if another picture is in its place."""
-    path = folder / one.name
-    if path.exists() and path.resolve() == one.path.resolve():
-        raise FaceVCError(f"{path} is the photo itself. Choose another output.")
-    if overwrite or not path.exists() or not path.stat().st_size:
-        return True
-    mark = read_picture_mark(path)
-    if mark is None or mark.key != key:
-        raise FaceVCError(
-            f"{path} is there already, made from another photo, face, voice or setting, or not by this command. Pass "
-            "--overwrite to make it anew, or choose another output."
-        )
-    return table.path is not None and not table.is_done(one.name, key)
-
-
 def _name_photo(one: PlannedPhoto, folder: Path, about: Mapping[str, str]) -> dict[str, str]:
     named = {"picture": one.name, "photo": make_relative_path(folder, one.path), "photo_id": one.id}
     return {**named, **about, "aim": make_relative_path(folder, about["aim"]) if about.get("aim") else ""}
-
-
-def _describe(made: Restyled) -> dict[str, str]:
-    return {
-        "register": f"{made.before.feminine:.3f}",
-        "age": f"{made.before.age_years:.0f}",
-        "register_made": f"{made.after.feminine:.3f}",
-        "age_made": f"{made.after.age_years:.0f}",
-        "distance": f"{made.distance:.3f}",
-        "reason": "",
-    }

@@ -1,5 +1,7 @@
 """`speak`: speaks every text in the voice of every face. A rerun resumes as that of `convert` does."""
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from facevc_cli.manifest.contract import COLUMNS
 from facevc_cli.manifest.manifest import Line
 from facevc_cli.speaking.narrator import Narrator, NarratorSettings, list_left_out
 from facevc_cli.speaking.spoken_text import SpokenText, make_spoken_text
-from facevc_cli.speaking.text_files import NamedText, read_texts
+from facevc_cli.speaking.text_files import TEXT_SUFFIXES, NamedText, read_texts
 
 STAGE = "speak"
 
@@ -82,6 +84,11 @@ def _check(config: SpeakConfig) -> None:
     given = config.conversions
     if not config.texts and not config.text_files:
         raise UsageError("There is nothing to say: give a text in quotes, --text FILE, or - for stdin.")
+    if not config.text_files and not any(text.strip() for text in config.texts):
+        raise UsageError("There is nothing to say: the text is empty. Write words, or pass --text FILE.")
+    for text in config.texts:
+        if text.lower().endswith(TEXT_SUFFIXES) and os.path.isfile(text):
+            raise UsageError(f"{text} is a file. To speak what is in it, pass --text {shlex.quote(text)}.")
     if given.temperature is not None and not given.temperature > 0:
         raise UsageError(f"--temperature {given.temperature}: expected a number above 0.")
     config.narrator.check()

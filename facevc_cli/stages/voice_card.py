@@ -14,6 +14,7 @@ from facevc_cli.conversion.voice_spec import VoiceSpec, is_card
 from facevc_cli.core.choices import OnMany
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter, Summary, Tally
+from facevc_cli.files.atomic import check_writable
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.files.inputs import IMAGE_SUFFIXES, list_files
 
@@ -49,6 +50,7 @@ def run(config: VoiceCardConfig, reporter: Reporter = SILENT) -> Summary:
     spec = _find_spec(config, reporter)
     if config.output.exists() and not config.overwrite:
         raise FaceVCError(f"{config.output} exists already. Pass --overwrite to replace it, or choose another output.")
+    check_writable(config.output.parent)  # before any work
     converter = Converter(config.checkpoint, "griffin-lim", config.device, on_many=config.on_many, reporter=reporter)
     if spec.has_pictures:
         converter.prepare_faces()

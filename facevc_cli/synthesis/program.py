@@ -25,6 +25,11 @@ class ProgramSynthesiser:
 
     name = "program"
 
+    @property
+    def option(self) -> str:
+        """The value of --engine, for messages."""
+        return self.name
+
     def make_arguments(self, manner: Manner) -> list[str]:
         """Returns the program and its arguments."""
         raise NotImplementedError
@@ -48,10 +53,10 @@ class ProgramSynthesiser:
         arguments = self.make_arguments(manner)
         if shutil.which(arguments[0]) is None:
             raise FaceVCError(
-                f"--engine {self.name}: the program {arguments[0]} is not on this machine. Install it, or choose "
+                f"--engine {self.option}: the program {arguments[0]} is not on this machine. Install it, or choose "
                 "another engine, such as kokoro."
             )
-        return _read_wav(_run(arguments, text, self.name), arguments[0], self.name)
+        return _read_wav(_run(arguments, text, self.option), arguments[0], self.option)
 
 
 class EspeakSynthesiser(ProgramSynthesiser):
@@ -77,8 +82,13 @@ class CommandSynthesiser(ProgramSynthesiser):
             ) from error
         if not self._words:
             raise UsageError(f"--engine command: expected a program after the colon, as in {COMMAND_EXAMPLE}.")
+        self._template = template
         digest = hashlib.sha256(template.encode()).hexdigest()[:8]
         self.name = f"command {Path(self._words[0]).name} {digest}"
+
+    @property
+    def option(self) -> str:
+        return shlex.quote(f"command:{self._template}")
 
     def make_arguments(self, manner: Manner) -> list[str]:
         values = {"voice": manner.voice, "language": manner.language, "speed": f"{manner.speed:g}"}

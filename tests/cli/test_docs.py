@@ -152,6 +152,32 @@ def test_every_page_can_be_reached_from_the_readme():
     assert {name_of(page) for page in DOCS} - {name_of(page) for page in reached} == set()
 
 
+# ---- tables
+
+
+def find_crooked_rows(text: str) -> list[str]:
+    """Rows of tables that have more or fewer cells than their header. A plain | ends a cell, also within backticks."""
+    crooked, width = [], 0
+    for line in re.sub(r"^```.*?^```", "", text, flags=re.M | re.S).splitlines():
+        bars = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        width = (width or bars) if bars else 0
+        if bars != width:
+            crooked.append(line)
+    return crooked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_rows_of_tables_fit_their_headers(page):
+    text = page.read_text(encoding="utf-8")
+    assert find_crooked_rows(text) == []
+    if page != ROOT / "CHANGELOG.md":
+        assert "\n| | |\n" not in text, "a header must say what a table holds"
+
+
+def test_a_crooked_row_is_found():
+    assert find_crooked_rows("| a | b |\n| - | - |\n| `x|y` | z |\n| `x\\|y` | z |\n\n| c |\n") == ["| `x|y` | z |"]
+
+
 # ---- command lines
 
 

@@ -182,6 +182,12 @@ def test_a_long_run_ends_with_what_failed_and_the_command_to_go_on(capsys, monke
     assert lines[20] == "and 2 more, which --json lists"
     assert lines[-1] == "to go on with what failed: facevc extract-wav 'my videos' -o wavs --engine ray"
     assert not any("next:" in line for line in lines)
+    one = Tally(SILENT)
+    one.fail("clip.mp4", "clip.mp4: no sound")
+    assert _run(lambda r: one.summarise(resumes=True), quiet=True) == 1
+    assert capsys.readouterr().err == "failed  clip.mp4: no sound\n"  # named once
+    assert _run(lambda r: one.summarise(resumes=True)) == 1
+    assert "go on" not in capsys.readouterr().err  # the same command would fail again
     assert _run(lambda r: Summary(done=30, resumes=True)) == 0  # nothing failed, so there is nothing to go on with
     assert "go on" not in capsys.readouterr().err
 

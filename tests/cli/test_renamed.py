@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from facevc_cli.cli.app import app
 from facevc_cli.cli.renamed import RENAMED
+from facevc_cli.core.errors import UsageError
 from facevc_cli.core.progress import describe_renaming
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
@@ -34,6 +35,26 @@ def test_an_old_option_is_the_new_one(command, old, new, joined, capsys):
     assert parse(command, old, "table.csv", "--quiet")[new] == Path("table.csv")
     assert capsys.readouterr() == ("", "")
     assert old not in CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--resume"], r"^--resume: there is no such option\. Run the same command again"),
+        (["--force"], r"^--force: .* pass --overwrite\.$"),
+        (["--gpu"], r"^--gpu: .* Pass --device cuda\.$"),
+        (["-o", "s3://bucket/out"], r"^--out s3:/bucket/out: expected a path on this disk.* copy the result\.$"),
+        (["--pairs", "https://example.org/p.csv"], r"^--pairs https:/example\.org/p\.csv: .* Download it first\.$"),
+    ],
+)
+def test_what_other_programs_do_gets_an_answer(words, said):
+    with pytest.raises(UsageError, match=said):
+        parse("benchmark", *words)
+
+
+def test_a_habit_is_an_unknown_option_if_its_answer_does_not_fit():
+    found = CliRunner().invoke(app, ["verify", "a.wav", "--force"])
+    assert found.exit_code == 2 and "No such option" in found.stderr
 
 
 def test_what_follows_two_dashes_is_no_option(capsys):

@@ -25,14 +25,6 @@ class SimulatedRun:
     delays_s: np.ndarray  # (m,) from speaking the first returned sample until the push returned it
     busy: float  # computing time as a share of the recording's length
 
-    def find_delay(self, quantile: float) -> float:
-        """Returns a quantile of the delays in seconds, such as .5 or .99. 0 if nothing was returned before the end."""
-        return float(np.quantile(self.delays_s, quantile)) if len(self.delays_s) else 0.0
-
-    def count_underruns(self, delay_s: float) -> int:
-        """Counts the pieces that come too late for a speaker that plays each sample `delay_s` after it was spoken."""
-        return int((self.delays_s > delay_s).sum())
-
 
 def simulate_stream(
     stream: VoiceStream,

@@ -205,8 +205,9 @@ class PretrainTask:
 
     @torch.no_grad()
     def fit_bottleneck(self, batches: Iterable[Batch]) -> None:
-        """Fits the bottleneck to the model's content encoder, so that a trained model can be taught on."""
-        assert self.bottleneck is not None
+        """Fits the bottleneck, if any, to the model's content encoder, so that a trained model can be taught on."""
+        if self.bottleneck is None:
+            return
         encode = self.model.content_encoder
         self.bottleneck.fit((batch["content"], encode(batch["mel"].transpose(1, 2)).z) for batch in batches)
 

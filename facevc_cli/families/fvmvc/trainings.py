@@ -92,7 +92,7 @@ class Pretraining:
             helpers = Path(init) / "checkpoints" / "last" / TRAINING / HELPERS
         known = read_tensors(helpers) if helpers.is_file() else {}
         task.load_helpers(known)
-        if task.bottleneck is not None and not any(".bottleneck." in name for name in known):
+        if not any(".bottleneck." in name for name in known):
             task.fit_bottleneck(self.training[step] for step in range(FITTED_BATCHES))
 
 

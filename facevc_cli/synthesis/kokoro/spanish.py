@@ -7,7 +7,6 @@ dictionary and no GPL program is needed. English words and foreign names are rea
 import re
 import unicodedata
 
-VOWELS = "aeiou"
 ACCENTED = {"á": "a", "é": "e", "í": "i", "ó": "o", "ú": "u"}
 WORD = re.compile(r"[a-zñáéíóúü]+")
 # Longest first. An accented vowel keeps its mark until the stress is placed.

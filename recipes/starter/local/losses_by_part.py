@@ -33,7 +33,6 @@ from facevc_cli.evaluation.metrics.voices import JUDGE_RATE
 from facevc_cli.files.audio import load_audio, resample
 
 JUDGES = ("resemblyzer", "voicefilter", "campplus")
-FORMS = ("recording", "vocoded", "own voice", "same corpus", "other corpus")
 SHORTEST_S, LONGEST_S = 2.5, 12.0
 LANGUAGE = "en"
 

@@ -20,8 +20,6 @@ from facevc_cli.corpus.store import Store
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.hifigan import load_universal
 
-SHOW_EVERY = 100
-
 
 class LogMelKeeper(Vocoder):
     """Keeps the log-mel that a conversion gives to its vocoder. It makes no sound."""
@@ -56,27 +54,19 @@ def main() -> None:
         with Store(given.faces, "extract-face") as store:
             faces = store.read_vectors("embedding")
         converter.target_from_embedding(faces[0])  # refuses faces of another embedder
-    for number, (utterance, path) in enumerate(recordings):
-        if writer.hours >= given.hours:
-            break
-        if utterance in writer.done:
-            continue
+
+    def make(number: int, utterance: str, path: Path) -> tuple[np.ndarray, np.ndarray, None]:
         rng = np.random.default_rng([given.seed, number])
-        try:
-            if faces is not None:
-                target = converter.target_from_embedding(faces[rng.integers(len(faces))])
-            else:
-                target = converter.target_from_voice(recordings[rng.integers(len(recordings))][1])
-            converter.speak(converter.analyse(path), target)
-            log_mel = keeper.kept.numpy()
-            start, end = maker.choose_frames(utterance, len(log_mel))
-            writer.add(utterance, log_mel[start:end], maker.speak(log_mel, start, end), None)
-        except FaceVCError as error:
-            writer.skip(utterance, error)
-            continue
-        if len(writer.done) % SHOW_EVERY == 0:
-            print(f"{len(writer.done)} conversions, {writer.hours:.2f} h", file=sys.stderr)
-    print(f"{given.out}: {len(writer.done)} conversions, {writer.hours:.2f} h", file=sys.stderr)
+        if faces is not None:
+            target = converter.target_from_embedding(faces[rng.integers(len(faces))])
+        else:
+            target = converter.target_from_voice(recordings[rng.integers(len(recordings))][1])
+        converter.speak(converter.analyse(path), target)
+        log_mel = keeper.kept.numpy()
+        start, end = maker.choose_frames(utterance, len(log_mel))
+        return log_mel[start:end], maker.speak(log_mel, start, end), None
+
+    writer.fill(recordings, given.hours, make)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ A line of the index is written after the piece's numbers. So a killed writer goe
 import csv
 import sys
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,10 @@ LARGEST = 32767
 EVERY_VALID = 40
 PIECE_FRAMES = 690  # 8 s
 MOST_FAILURES = 20
+SHOW_EVERY = 100
+
+# (number, utterance, path) -> log-mel, the teacher's waveform, and the real one if there is one
+MakePiece = Callable[[int, str, Path], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,22 @@ class PieceWriter:
         self.done.add(utterance)
         self.frames += frames
         self.failed_in_a_row = 0
+
+    def fill(self, recordings: Sequence[tuple[str, Path]], hours: float, make: MakePiece) -> None:
+        """Adds a piece of each recording that has none, until there are so many hours. What fails is skipped."""
+        for number, (utterance, path) in enumerate(recordings):
+            if self.hours >= hours:
+                break
+            if utterance in self.done:
+                continue
+            try:
+                self.add(utterance, *make(number, utterance, path))
+            except FaceVCError as error:
+                self.skip(utterance, error)
+                continue
+            if len(self.done) % SHOW_EVERY == 0:
+                print(f"{len(self.done)} pieces, {self.hours:.2f} h", file=sys.stderr)
+        print(f"{self.folder}: {len(self.done)} pieces, {self.hours:.2f} h", file=sys.stderr)
 
     def skip(self, utterance: str, error: FaceVCError) -> None:
         """Says why an utterance gives no piece. It raises the error if many in a row give none: then all would fail."""

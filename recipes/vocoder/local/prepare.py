@@ -18,7 +18,6 @@ from facevc_cli.files.audio import load_audio
 from facevc_cli.vocoders.hifigan import load_universal
 
 QUIETEST_DB, LOUDEST_DB = -12.0, 0.0  # range of the gain that each piece gets, because not all speech is levelled
-SHOW_EVERY = 200
 
 
 def draw_gain(utterance: str, seed: int) -> float:
@@ -38,20 +37,12 @@ def main() -> None:
     writer, frontend = PieceWriter(given.out), Frontend.standard("hifigan")
     recordings = read_recordings(given.tables, given.splits, given.seed)
     maker = PieceMaker(load_universal().to(given.device), given.seed)
-    for utterance, path in recordings:
-        if writer.hours >= given.hours:
-            break
-        if utterance in writer.done:
-            continue
-        try:
-            sound = frontend.prepare(load_audio(path, MEL.rate)[0]) * np.float32(draw_gain(utterance, given.seed))
-            writer.add(utterance, *maker.cut_sound(utterance, sound))
-        except FaceVCError as error:
-            writer.skip(utterance, error)
-            continue
-        if len(writer.done) % SHOW_EVERY == 0:
-            print(f"{len(writer.done)} recordings, {writer.hours:.2f} h", file=sys.stderr)
-    print(f"{given.out}: {len(writer.done)} recordings, {writer.hours:.2f} h", file=sys.stderr)
+
+    def make(number: int, utterance: str, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        sound = frontend.prepare(load_audio(path, MEL.rate)[0]) * np.float32(draw_gain(utterance, given.seed))
+        return maker.cut_sound(utterance, sound)
+
+    writer.fill(recordings, given.hours, make)
 
 
 if __name__ == "__main__":

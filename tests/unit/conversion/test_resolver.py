@@ -1,5 +1,6 @@
 """The resolver of voices: each picture looked at once, what is left out and why, whose share is how large."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,15 @@ def pictures(tmp_path):
     for name, grey in greys.items():
         save_grey(tmp_path / f"{name}.png", grey)
     return [tmp_path / f"{name}.png" for name in greys]
+
+
+def test_further_faces_in_a_picture_are_told_once(converter, analyser, pictures, monkeypatch):
+    looked, told = analyser.analyse, Notes()
+    monkeypatch.setattr(analyser, "analyse", lambda image: replace(looked(image), faces=2))
+    resolver, face = VoiceResolver(converter, reporter=told), VoiceSpec.from_file("face", pictures[0])
+    for _ in range(2):
+        resolver.resolve(face)
+    assert told.notes == ["a.png: 2 faces were found, and the largest is used. --on-many skip refuses such a picture."]
 
 
 def test_nothing_usable_is_said_each_time_and_looked_at_once(converter, analyser, pictures):

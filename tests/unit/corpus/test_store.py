@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from facevc_cli.core.errors import FaceVCError
+from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.corpus.store import Item, Store, hash_settings
 from facevc_cli.corpus.store_writer import StoreWriter
 
@@ -119,6 +119,9 @@ def test_other_settings_are_refused_by_name_and_overwritten_on_demand(tmp_path):
     with pytest.raises(FaceVCError, match="expected a store made by y, found one made by x"):
         StoreWriter(path, "y", SETTINGS)
     assert StoreWriter(path, "x", {**SETTINGS, "rate": 22050}, overwrite=True).done == set()
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match=r"expected a file's name, such as .*\.h5, found a folder"):
+            StoreWriter(tmp_path, "x", SETTINGS, overwrite=overwrite)
 
 
 def test_settings_hash_tells_any_difference():

@@ -313,7 +313,7 @@ def test_answers_to_another_manifest_no_answers_and_missing_columns(files, tmp_p
     with pytest.raises(FaceVCError, match="expected a listener's answers, found none"):
         read_answers([path], found)
     path.write_text("listener,answer\nana,3\n", encoding="utf-8")
-    with pytest.raises(FaceVCError, match="is missing"):
+    with pytest.raises(FaceVCError, match="seconds are missing"):
         read_answers([path], found)
 
 

@@ -30,7 +30,7 @@ def test_noise_is_not_believed():
 
 def test_a_face_is_believed_and_seen_from_the_front(found):
     assert found.is_plausible and found.confidence > 0.99
-    assert abs(found.yaw_deg) < 8 and abs(found.roll_deg) < 5
+    assert abs(found.yaw_deg) < 8
     assert found.points.shape == (468, 2)
     # by eye: the eyes are at 104 and the mouth at 140 px
     assert found.points[33][1] == pytest.approx(71, abs=6)
@@ -40,7 +40,6 @@ def test_a_face_is_believed_and_seen_from_the_front(found):
 def test_landmarks_turn_with_the_picture(woman, found):
     turned = np.asarray(Image.fromarray(woman).rotate(-15, Image.Resampling.BICUBIC))  # clockwise
     again = LandmarkFinder().find(turned, BOX)
-    assert again.roll_deg - found.roll_deg == pytest.approx(15, abs=2.5)
     angle = math.radians(15)
     matrix = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     expected = (found.points - 111.5) @ matrix + 111.5

@@ -10,7 +10,7 @@ import pytest
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.files import atomic
-from facevc_cli.files.atomic import atomic_folder, atomic_path, name_old_folder, write_text
+from facevc_cli.files.atomic import atomic_folder, atomic_path, check_writable, name_old_folder, write_text
 
 
 @pytest.fixture
@@ -87,6 +87,22 @@ def test_a_disk_that_fails_while_syncing_keeps_the_old_file(tmp_path: Path, monk
     with pytest.raises(FaceVCError, match=r"a\.csv could not be written: Input/output error"):
         write_text(tmp_path / "a.csv", "new")
     assert (tmp_path / "a.csv").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_is_a_file_and_one_that_is_locked_have_their_own_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "notes.txt").touch()
+    for folder in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "below"):
+        with pytest.raises(FaceVCError, match=r"A file has the name of a folder .* Choose another output\.$"):
+            check_writable(folder)
+
+    def forbid(*given: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "mkdir", forbid)
+    with pytest.raises(FaceVCError, match=r"Permission denied. Choose an output where you may write"):
+        write_text(tmp_path / "locked" / "a.csv", "new")
 
 
 def test_a_file_system_that_knows_no_sync_still_gets_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

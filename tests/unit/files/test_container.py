@@ -1,6 +1,7 @@
 """files/container.py: one file is opened, and no other; names are names."""
 
 import os
+from pathlib import Path
 
 import av
 import numpy as np
@@ -35,6 +36,22 @@ def test_lists_open_no_other_file(tmp_path, kind, suffix):
         with pytest.raises(FaceVCError, match=rf"list\.{suffix}"):
             read(tmp_path / f"list.{suffix}")
     assert other.stat().st_atime_ns == before
+
+
+def test_a_file_that_may_not_be_read_is_an_error_of_that_file(tmp_path, monkeypatch):
+    """Not of the whole batch: the others are still converted."""
+    path, really_open = tmp_path / "locked.wav", Path.open
+    soundfile.write(path, speech(), 16000)
+
+    def forbid(one, *given, **options):
+        if one == path:
+            raise PermissionError(13, "Permission denied")
+        return really_open(one, *given, **options)
+
+    monkeypatch.setattr(Path, "open", forbid)
+    for read in (load_audio, lambda path: list(iterate_frames(path))):
+        with pytest.raises(FaceVCError, match=r"locked\.wav: the file cannot be read \(Permission denied\)"):
+            read(path)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_what_is_passed_over_is_told_in_one_note(tmp_path):
     list_files([tmp_path / "1.WAV"], AUDIO_SUFFIXES, told)
     assert told.notes == []
     (tmp_path / "1.WAV").unlink()
-    with pytest.raises(FaceVCError, match=r"holds no file ending in .* \(12 files of other kinds were passed over"):
+    with pytest.raises(FaceVCError, match=r"holds no sound file .* \(12 files of other kinds were passed over"):
         find_files([tmp_path], AUDIO_SUFFIXES)
 
 

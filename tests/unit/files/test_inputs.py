@@ -7,7 +7,15 @@ import pytest
 from helpers.folders import touch
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.files.inputs import AUDIO_SUFFIXES, SpeakerRule, find_files, find_inputs, join_inside, parse_shard
+from facevc_cli.files.inputs import (
+    AUDIO_SUFFIXES,
+    IMAGE_SUFFIXES,
+    SpeakerRule,
+    find_files,
+    find_inputs,
+    join_inside,
+    parse_shard,
+)
 
 
 def test_folder_is_searched_sorted_and_ids_keep_any_character(tmp_path):
@@ -40,10 +48,14 @@ def test_collisions_nothing_and_missing_paths_are_errors(tmp_path):
         with pytest.raises(FaceVCError, match="would both be called '1'.*common parent folder"):
             find_files(sources, AUDIO_SUFFIXES)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FaceVCError, match=r"holds no file ending in .*\.wav"):
+    with pytest.raises(FaceVCError, match=r"holds no sound file \(\.wav, \.flac, \.mp3 and the like\)\. Name files"):
         find_files([tmp_path / "empty"], AUDIO_SUFFIXES)
+    with pytest.raises(FaceVCError, match=r"no picture \(.*\) and no file ending in \.safetensors\. Name files"):
+        find_files([tmp_path / "empty"], IMAGE_SUFFIXES | {".safetensors"})
     with pytest.raises(FaceVCError, match="no such file or folder"):
         find_files([tmp_path / "absent"], AUDIO_SUFFIXES)
+    with pytest.raises(FaceVCError, match="found an address on the network. Download it first"):
+        find_files([Path("https://example.org/face.jpg")], IMAGE_SUFFIXES)
     with pytest.raises(FaceVCError, match="cannot be read"):
         find_files([f"@{tmp_path}/absent.txt"], AUDIO_SUFFIXES)
 

@@ -99,7 +99,10 @@ def test_accents_of_names_are_one_and_those_of_paths_stay(tmp_path):
         ("a,b\n1,2\n".encode("utf-16-le"), "line 1 holds a zero byte.*UTF-16 without its mark"),
         ("a,b\n1,2\n".encode("utf-16")[:-1], "not a UTF-16 CSV table"),
         ("a;b\nx;y\nMüller;1\n".encode("cp1252"), r"not a UTF-8 CSV table \(line 3.*CSV UTF-8"),
-        (b"name;other\n1;2\n", "expected the columns a, b in the first line, found name, other; a, b is missing"),
+        (
+            b"name;other\n1;2\n",
+            "expected the columns a, b in the first line, found name, other; a, b are missing.",
+        ),
         (b"a,b,a\n1,2,3\n", "names the column a more than once"),
         (b"a;b\n1;2\n1;2;3\n", "line 3: expected 2 fields, found 3"),
     ],

@@ -424,5 +424,5 @@ def test_manifests_of_earlier_versions_are_read(inputs, model):
     assert run(config(inputs, model, baselines=("source",))).skipped == 8
     assert {row["system"] for row in lines(inputs)} == {"toy"} and len(lines(inputs)) == 16
     write_table(inputs / "out" / MANIFEST, [{"a": 1}])
-    with pytest.raises(FaceVCError, match="converted, status, key is missing"):
+    with pytest.raises(FaceVCError, match="converted, status, key are missing"):
         Manifest(inputs / "out")

@@ -65,6 +65,19 @@ def hidden(folder):
 ALL = {f"{source}__{face}.wav" for source in "abc" for face in ("bob", "eve")}
 
 
+# the inputs themselves
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_source_is_never_overwritten(inputs, go, overwrite):
+    before = {path: path.read_bytes() for path in (inputs / "wavs").iterdir()}
+    one = {"sources": (inputs / "wavs/a.wav",), "faces": (inputs / "faces/eve.png",), "overwrite": overwrite}
+    for named in ({"output": inputs / "wavs", "name": "{source}.wav"}, {"output": inputs / "wavs/a.wav"}):
+        with pytest.raises(FaceVCError, match=r"wavs/a\.wav is itself one of the inputs\. Choose another output"):
+            go(**one, **named)
+    assert {path: path.read_bytes() for path in (inputs / "wavs").iterdir()} == before
+
+
 # the disk
 
 

@@ -255,6 +255,14 @@ def test_nothing_to_evaluate_is_an_error(tmp_path):
         run(EvaluateConfig(manifest=tmp_path), judges=judges())
 
 
+@pytest.mark.parametrize("option", ["output", "listening_test"])
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_heard(tmp_path, option):
+    write_table(tmp_path / "manifest.csv", [{"converted": "a.wav", "target": "a", "status": "done"}])
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FaceVCError, match=r"notes\.txt.* could not be written: .*A file has the name"):
+        run(EvaluateConfig(manifest=tmp_path, **{option: tmp_path / "notes.txt" / "test.html"}), judges=None)
+
+
 def test_threshold_from_a_table(planted):
     rows = [{"file": f"{target}-r{take}.wav", "speaker": target} for target in TARGETS for take in (1, 2)]
     write_table(planted / "real.csv", [*rows, {"file": "gone.wav", "speaker": "x"}])

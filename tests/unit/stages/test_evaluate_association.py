@@ -76,6 +76,11 @@ def test_a_checkpoint_without_faces(table, tmp_path):
         Matcher(checkpoint(tmp_path / "voices", "toy", faces=False))
 
 
+def test_an_output_that_is_a_file(table, tmp_path):
+    with pytest.raises(FaceVCError, match=r"pairs\.csv could not be written: File exists\. A file has the name"):
+        run(AssociationConfig(table=table, output=table, systems=(str(matcher_checkpoint(tmp_path / "m")),)))
+
+
 def test_one_person_is_not_enough(table, heard, tmp_path):
     write_table(tmp_path / "one.csv", [{"face": "ann.png", "voice": "ann.wav", "person": "ann"}])
     with pytest.raises(FaceVCError, match="faces and voices of at least two people, found 1 of 1 faces"):

@@ -49,6 +49,8 @@ def table(tmp_path, monkeypatch):
 
 
 def test_what_is_refused(table, model, toy_model, tmp_path):
+    with pytest.raises(FaceVCError, match=r"portraits\.csv could not be written"):  # before any model is loaded
+        run(PortraitsConfig(table=table, output=table, checkpoint=tmp_path / "absent"))
     with pytest.raises(FaceVCError, match="recalls no voice that can be read"):
         run(PortraitsConfig(table=table, checkpoint=toy_model, device="cpu"))
     with pytest.raises(FaceVCError, match="expected pictures of at least two voices, found 1"):

@@ -50,6 +50,12 @@ def extract(source: Path | str, output: Path, **options: object) -> Summary:
     return run(ExtractWavConfig(sources=(source,), output=output, **{"jobs": 1, **options}))  # type: ignore[arg-type]
 
 
+def make_command(folder: Path, *options: str) -> list[str]:
+    """The command line that extracts folder/in to folder/out in a process of its own."""
+    paths = [str(folder / "in"), "-o", str(folder / "out")]
+    return [sys.executable, "-m", "facevc_cli", "extract-wav", *paths, *options]
+
+
 def rows(output: Path) -> dict[str, dict[str, str]]:
     return {row["utterance"]: row for row in read_table(output / MANIFEST)}
 
@@ -239,18 +245,7 @@ def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
 def test_a_killed_process_is_resumed(tmp_path):
     for i in range(40):
         recording(tmp_path / f"in/a/{i:02}.flac", 2.0)
-    command = [
-        sys.executable,
-        "-m",
-        "facevc_cli",
-        "extract-wav",
-        str(tmp_path / "in"),
-        "-o",
-        str(tmp_path / "out"),
-        "-j",
-        "1",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(make_command(tmp_path, "-j", "1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 600
     while (
         len(list((tmp_path / "out").rglob("[0-9]*.wav"))) < 3 and process.poll() is None and time.monotonic() < deadline
@@ -267,19 +262,7 @@ def test_a_killed_process_is_resumed(tmp_path):
 def test_command_prints_json_and_exits_1_on_failures(tmp_path):
     clip(tmp_path / "in/a/mute.mp4", sound=False)
     recording(tmp_path / "in/a/1.flac")
-    command = [
-        sys.executable,
-        "-m",
-        "facevc_cli",
-        "extract-wav",
-        str(tmp_path / "in"),
-        "-o",
-        str(tmp_path / "out"),
-        "--json",
-        "-j",
-        "2",
-    ]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = subprocess.run(make_command(tmp_path, "--json", "-j", "2"), capture_output=True, text=True, check=False)
     assert found.returncode == 1
     told = json.loads(found.stdout)
     assert (told["done"], told["skipped"], [f["item"] for f in told["failures"]]) == (1, 0, ["a/mute"])

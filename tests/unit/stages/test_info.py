@@ -75,11 +75,13 @@ def test_checkpoint_and_run(tmp_path, toy_run, toy_stores: Stores):
 
 
 def test_what_is_neither_is_listed_and_the_rest_described(tmp_path):
-    (tmp_path / "x.store").write_text("x")
+    (tmp_path / "x.h5").write_text("x")
+    (tmp_path / "notes.txt").write_text("x")
     folder = tiny_checkpoint(tmp_path / "model")
-    summary = run(InfoConfig(paths=(tmp_path / "x.store", tmp_path / "absent", tmp_path, folder)))
-    assert [len(summary.failures), summary.done] == [3, 1]
+    summary = run(InfoConfig(paths=(tmp_path / "x.h5", tmp_path / "absent", tmp_path, folder, tmp_path / "notes.txt")))
+    assert [len(summary.failures), summary.done] == [4, 1]
     assert "expected an HDF5 store" in summary.failures[0][1]
+    assert "a picture or a recording, found another kind of file" in summary.failures[3][1]
 
 
 # voice cards

@@ -1,5 +1,7 @@
 """`restyle --checkpoint`: what it refuses, what a model of styles makes of a photo, and that a rerun goes on."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,8 @@ def restyle(tmp_path, model, *photos, **options):
         ({"register": "feminine", "voice": "a.wav"}, "takes one of --face, --voice and --register"),
         ({"register": "0.5", "strength": 0}, "--strength 0"),
         ({"register": "both"}, "--register 'both'"),
+        ({"register": "0.5", "output": Path("one.png")}, "expected a folder for 2 photos"),
+        ({"register": "0.5", "output": Path("one.gif")}, "found '.gif'"),
     ],
 )
 def test_what_is_refused(tmp_path, model, photos, options, reason):
@@ -110,7 +114,7 @@ def test_a_photo_without_a_face_fails_and_a_rerun_goes_on(tmp_path, model, photo
     again = restyle(tmp_path, model, photos, register="feminine")
     assert (again.done, again.skipped, len(again.failures)) == (0, 2, 1)
     for changes in ({"register": "masculine"}, {"register": "feminine", "strength": 0.5}):
-        with pytest.raises(FaceVCError, match="is there already, made from another photo, model, style or setting"):
+        with pytest.raises(FaceVCError, match="is there already, made from another photo, face, voice, model"):
             restyle(tmp_path, model, photos / "a.png", **changes)
     assert restyle(tmp_path, model, photos / "a.png", register="masculine", overwrite=True).done == 1
     planned = restyle(tmp_path, model, photos, register="feminine", dry_run=True).data["planned"]

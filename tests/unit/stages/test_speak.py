@@ -70,6 +70,11 @@ def rows_of(folder):
 def test_what_is_refused(speak, folder):
     with pytest.raises(UsageError, match="There is nothing to say"):
         speak()
+    with pytest.raises(UsageError, match="There is nothing to say: the text is empty"):
+        speak("", "  ")
+    (folder / "story.txt").write_text("The sun is up.")
+    with pytest.raises(UsageError, match=r"story\.txt is a file\. To speak what is in it, pass --text .*story\.txt"):
+        speak(str(folder / "story.txt"))
     with pytest.raises(UsageError, match="needs a face or a voice"):
         speak("Hi.", faces=())
     with pytest.raises(UsageError, match="--speed 3"):

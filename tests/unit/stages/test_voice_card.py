@@ -76,6 +76,7 @@ def test_cards_that_cannot_be_made(inputs, make):
         ((inputs / "dark.png",), {}, FaceVCError, "expected a face"),
         ((bob,), {"to": "there.safetensors"}, FaceVCError, "--overwrite"),
         ((), {"mix": f"{bob}=1"}, UsageError, "at least two"),
+        ((bob,), {"to": "s.wav/card.safetensors"}, FaceVCError, r"s\.wav could not be written.*Choose another output"),
     ):
         with pytest.raises(kind, match=reason):
             make(*faces, **changes)

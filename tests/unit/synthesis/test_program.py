@@ -52,7 +52,7 @@ def test_a_program_that_fails(code, said):
 
 
 def test_a_program_that_is_not_there(monkeypatch):
-    with pytest.raises(FaceVCError, match="the program no-such-program is not on this machine"):
+    with pytest.raises(FaceVCError, match="--engine command:no-such-program: the program no-such-program is not"):
         CommandSynthesiser("no-such-program").check(Manner())
     monkeypatch.setattr(program.shutil, "which", lambda name: None)
     with pytest.raises(FaceVCError, match="the program espeak-ng is not on this machine"):

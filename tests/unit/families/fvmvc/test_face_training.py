@@ -87,7 +87,7 @@ def test_strangers_faces(toy_stores: Stores, toy_run: Path, tmp_path: Path):
         train(mixed, toy_run, tmp_path / "run")
     table = tmp_path / "pairs.csv"
     table.write_text("speaker,person\nanna,zoe\n")
-    with pytest.raises(FaceVCError, match=r"pairs.csv: expected the columns face"):
+    with pytest.raises(FaceVCError, match=r"pairs.csv: expected the column face in .*; face is missing. Add it"):
         train(mixed, toy_run, tmp_path / "run", pairs=table)
     table.write_text("speaker,face\nanna,zoe\nbert,zoe\n")
     assert len(train(mixed, toy_run, tmp_path / "run", pairs=table, stop_at=2).losses) == 2
