@@ -216,6 +216,7 @@ def _explain(where: str, error: Exception) -> FaceVCError:
 
 
 def make_engine(address: str = "") -> RayEngine:
-    if address and not re.fullmatch(r"[^\s/]+:\d{1,5}", address):
+    found = re.fullmatch(r"[^\s/]+:(\d{1,5})", address)
+    if address and (found is None or not 0 < int(found[1]) < 1 << 16):
         raise UsageError(f"--engine ray://{address}: expected ray, or ray://HOST:PORT as 'ray start --head' prints it.")
     return RayEngine(address)
