@@ -1,16 +1,24 @@
 """Measure `--engine ray` on a Ray cluster of several node processes on this machine: what an item costs beside
 `--engine local`, what killed nodes cost, and the memory of a worker.
 
-The exit code is 1 if a store differs from the local one.
+    python benchmarks/cluster.py --utterances 10000 --faces 10000 --nodes 1 2 4 --kills 20
+
+That is the full run. It should take one and a half hours on two idle cores: an estimate from small runs. To try it:
+--utterances 20 --faces 4 --nodes 1 2 --kills 2 --kill-every 3. Small runs show whether the stores are the same. Their
+costs of an item mean nothing.
+
+The exit code is 1 if a store differs from the local one, also after kills, or if an item failed.
 """
 
 import argparse
+import json
 import random
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +28,7 @@ import numpy as np
 
 OBJECT_STORE_BYTES = 100 << 20
 SAMPLE_S = 0.5
+START_ATTEMPTS = 5
 
 
 def main() -> None:
@@ -32,13 +41,25 @@ def main() -> None:
     parser.add_argument("--kill-every", type=float, default=10.0, help="mean time between kills in s")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    rows = []
+    check(parser, args)
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for stage, inputs in make_inputs(folder, args).items():
-            rows += measure_stage(stage, inputs, folder, args)
-    common.show("cluster", rows, args.json)
-    sys.exit(not all(row["same store"] for row in rows))
+        try:
+            for stage, inputs in make_inputs(folder, args).items():
+                for row in measure_stage(stage, inputs, folder, args):
+                    rows.append(row)
+                    sys.stderr.write(f"{row}\n")  # a full run takes hours
+        finally:
+            common.show("cluster", rows, args.json)
+    sys.exit(not all(row["same store"] and not row["failed"] for row in rows))
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if args.utterances < 0 or args.faces < 0 or 1 in (args.utterances, args.faces) or args.kills < 0:
+        parser.error("expected numbers from 0 on, and at least two utterances or faces")
+    if min(args.nodes) < 1 or args.kill_every <= 0 or args.seconds <= 0:
+        parser.error("expected at least one node, and times above 0")
 
 
 def make_inputs(folder: Path, args: argparse.Namespace) -> dict[str, Path]:
@@ -62,19 +83,19 @@ def make_inputs(folder: Path, args: argparse.Namespace) -> dict[str, Path]:
     return found
 
 
-def measure_stage(stage: str, inputs: Path, folder: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
+def measure_stage(stage: str, inputs: Path, folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Rows of figures: of the local run, of each number of nodes, and of the run whose nodes are killed."""
     local, wanted = measure_engine(stage, inputs, folder / f"{stage}-local", "local", 1)
-    rows = [{"stage": stage, "engine": "local", "nodes": 1, **local, "overhead": 0.0, "same store": True}]
+    yield {"stage": stage, "engine": "local", "nodes": 1, **local, "overhead": 0.0, "same store": True}
     for count in args.nodes:
         with open_cluster(count) as cluster:
             address = f"ray://{cluster.address}"
             figures, content = measure_engine(stage, inputs, folder / f"{stage}-{count}", address, count)
         overhead = figures["CPU ms an item"] / local["CPU ms an item"] - 1
-        rows.append({"stage": stage, "engine": "ray", "nodes": count, **figures, "overhead": overhead})
-        rows[-1]["same store"] = content == wanted
+        row = {"stage": stage, "engine": "ray", "nodes": count, **figures, "overhead": overhead}
+        yield {**row, "same store": content == wanted}
     if args.kills:
-        rows.append(kill_nodes(stage, inputs, folder / f"{stage}-kills.h5", wanted, args))
-    return rows
+        yield kill_nodes(stage, inputs, folder / f"{stage}-kills.h5", wanted, args)
 
 
 def measure_engine(stage: str, inputs: Path, output: Path, engine: str, jobs: int) -> tuple[dict[str, float], str]:
@@ -95,6 +116,7 @@ def measure_engine(stage: str, inputs: Path, output: Path, engine: str, jobs: in
         "CPU ms an item": 1000 * each["CPU s"],
         "start CPU s": start["CPU s"] - few * each["CPU s"],
         "MB a worker": whole["MB a worker"],
+        "failed": start["failed"] + whole["failed"],
     }
     return figures, read_content(output.with_suffix(".h5"))
 
@@ -112,34 +134,53 @@ def run_stage(stage: str, inputs: Path, output: Path, engine: str, jobs: int, li
     wall = time.perf_counter() - started
     if summary.failures:
         sys.stderr.write(f"{stage} {engine}: {len(summary.failures)} failed, the first: {summary.failures[0]}\n")
-    return {"wall s": wall, "CPU s": watch.cpu_s, "MB a worker": watch.most_bytes / 1e6}
+    return {
+        "wall s": wall,
+        "CPU s": watch.cpu_s,
+        "MB a worker": watch.most_bytes / 1e6,
+        "failed": len(summary.failures),
+    }
 
 
 def kill_nodes(stage: str, inputs: Path, output: Path, wanted: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Kill a random node again and again while the stage runs, and put another in its place."""
-    count = max(args.nodes)
-    killed: list[float] = []
-    done = threading.Event()
-    rng = random.Random(args.seed)
-    with open_cluster(count) as cluster:
+    """Kill a random node again and again while the command runs, and put another in its place.
+
+    If a run ends before the last kill, the next one has another store. The command is a process of its own, because
+    Ray starts nodes in the main thread only.
+    """
+    count, rng = max(args.nodes), random.Random(args.seed)
+    killed, failed = 0, 0
+    same: list[bool] = []
+    with open_cluster(count) as cluster, Watch() as watch:
         nodes = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
-
-        def kill() -> None:
-            while len(killed) < args.kills and not done.wait(rng.expovariate(1 / args.kill_every)):
-                victim = nodes.pop(rng.randrange(len(nodes)))
-                killed.append(time.perf_counter())
-                cluster.remove_node(victim, allow_graceful=False)
-                nodes.append(cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES))
-
-        killer = threading.Thread(target=kill, daemon=True)
-        killer.start()
-        try:
-            figures = run_stage(stage, inputs, output, f"ray://{cluster.address}", count, None)
-        finally:
-            done.set()
-            killer.join()
-    same = output.is_file() and read_content(output) == wanted
-    return {"stage": stage, "engine": f"ray, {len(killed)} nodes killed", "nodes": count, **figures, "same store": same}
+        started = time.perf_counter()
+        due_s = started + rng.expovariate(1 / args.kill_every)
+        while killed < args.kills:
+            store = output.with_suffix(f".{len(same)}.h5")
+            command = [sys.executable, "-m", "facevc_cli", stage, inputs, "-o", store, "--jobs", count, "--json"]
+            command += ["--engine", f"ray://{cluster.address}"]
+            with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+                while process.poll() is None:
+                    time.sleep(0.1)
+                    if killed < args.kills and time.perf_counter() >= due_s:
+                        killed += 1
+                        cluster.remove_node(nodes.pop(rng.randrange(len(nodes))), allow_graceful=False)
+                        nodes.append(add_node(cluster))
+                        due_s = time.perf_counter() + rng.expovariate(1 / args.kill_every)
+                summary = json.loads((process.stdout.read() if process.stdout else "") or '{"failures": ["none"]}')
+            failed += len(summary["failures"])
+            same.append(store.is_file() and read_content(store) == wanted)
+        wall_s = time.perf_counter() - started
+    return {
+        "stage": stage,
+        "engine": f"ray, {killed} nodes killed in {len(same)} runs",
+        "nodes": count,
+        "wall s": wall_s,
+        "CPU s": watch.cpu_s,
+        "MB a worker": watch.most_bytes / 1e6,
+        "failed": failed,
+        "same store": all(same),
+    }
 
 
 @contextmanager
@@ -151,13 +192,34 @@ def open_cluster(count: int) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     about = {"num_cpus": 0, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=about)
+    cluster = try_often(lambda: Cluster(initialize_head=True, head_node_args=about))
     try:
         for _ in range(count):
-            cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
+            add_node(cluster)
         yield cluster
     finally:
         cluster.shutdown()
+
+
+def add_node(cluster: Any) -> Any:
+    return try_often(lambda: cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES))
+
+
+def try_often(start: Callable[[], Any]) -> Any:
+    """Ray gives a node 30 s to start, which is too little on a busy machine. What a failed start leaves is killed."""
+    import psutil
+
+    for left in reversed(range(START_ATTEMPTS)):
+        before = set(psutil.Process().children(recursive=True))
+        try:
+            return start()
+        except Exception as error:  # Ray raises Exception itself
+            if not left:
+                raise
+            for process in set(psutil.Process().children(recursive=True)) - before:
+                with suppress(psutil.Error):
+                    process.kill()
+            sys.stderr.write(f"{error} Trying again.\n")
 
 
 class Watch:

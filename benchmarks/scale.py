@@ -2,6 +2,13 @@
 
 Parts: index (a store of many items in shards), stages (CPU seconds per hour of sound, and per picture), evaluate (many
 conversions), paper (the simulation from what the others measured). Each adds its figures to --measured.
+
+    python benchmarks/scale.py stages && python benchmarks/scale.py index && python benchmarks/scale.py evaluate
+    python benchmarks/scale.py paper
+
+That is the full run. On an idle machine it should take a minute for stages, two for index (a million items; 0.5 GB in
+TMPDIR, 1.5 GB of memory), and up to ten for evaluate (100,000 conversions). These are estimates from small runs. To try
+it: stages --seconds 6 --pictures 1, index --items 2000 --shard-items 64, evaluate --conversions 400.
 """
 
 import argparse
@@ -33,6 +40,9 @@ PERSON_ITEMS = 180  # VoxCeleb2 has 1.1 M utterances of 6,100 people
 FACE_FRAMES, FACE_NUMBERS = 20, 162  # --max-frames 20, --embedder fused
 DVECTOR_BYTES = 256 * 4
 BATCH = 256
+STEPS = 50  # of a shuffled order
+SOURCES = 100  # of the conversions; each person has two pictures
+LEAST_CONVERSIONS = 2 * 2 * SOURCES
 SIZES = (1_000_000, 10_000_000, 100_000_000)
 
 
@@ -67,6 +77,7 @@ def main() -> None:
     parser.add_argument("--steps-per-s", type=float, help="as losses.csv of a GPU says; without it no GPU hours")
     parser.add_argument("--measured", type=Path, default=Path("scale.json"))
     args = parser.parse_args()
+    check(parser, args)
     measured = json.loads(args.measured.read_text(encoding="utf-8")) if args.measured.is_file() else {}
     if args.part == "paper":
         show_paper(args, measured)
@@ -79,6 +90,15 @@ def main() -> None:
     measured[args.part] = parts[args.part](args)
     write_text(args.measured, json.dumps(measured, indent=1) + "\n")
     common.show(f"scale {args.part}", [{"figure": k, "value": v} for k, v in measured[args.part].items()], args.json)
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if min(args.items, args.shard_items, args.pictures, args.cores, args.steps) < 1:
+        parser.error("expected numbers from 1 on")
+    if args.conversions < LEAST_CONVERSIONS:
+        parser.error(f"--conversions {args.conversions}: expected {LEAST_CONVERSIONS} or more, for two people")
+    if args.seconds < 1 or args.disk_mb_per_s <= 0:
+        parser.error("expected at least one second of sound, and a disk that is read")
 
 
 @contextmanager
@@ -164,11 +184,10 @@ def _measure_order(store: Store, found: dict[str, float]) -> None:
     with count_cpu(found, "shuffle: begin"):
         order = RankOrder(ShardOrder(shards, 0), BATCH)
         order.find_items(0)
-    steps = min(50, len(store) // BATCH)
     with count_cpu(found, "shuffle: a batch"):
-        for step in range(1, steps):
+        for step in range(1, STEPS + 1):
             order.find_items(step)
-    found["shuffle: a batch, CPU s"] /= max(1, steps - 1)
+    found["shuffle: a batch, CPU s"] /= STEPS
     for step in range(4):  # opens and checks the shards of the window
         for item, _ in order.find_items(step):
             store.read_frames("mel", item)
@@ -236,7 +255,7 @@ def measure_evaluate(args: argparse.Namespace) -> dict[str, float]:
     from facevc_cli.manifest.conversion import Conversion
 
     rng = np.random.default_rng(0)
-    people, genders = args.conversions // 200, ("female", "male")
+    people, genders = args.conversions // (2 * SOURCES), ("female", "male")
     voices: dict[str, HeardVoice] = {}
 
     def speak(name: str) -> str:
@@ -245,7 +264,7 @@ def measure_evaluate(args: argparse.Namespace) -> dict[str, float]:
         return name
 
     conversions = []
-    for source in range(100):
+    for source in range(SOURCES):
         recording = speak(f"source{source}.wav")
         for person in range(people):
             references = tuple(f"real{person}-{n}.wav" for n in range(2))
@@ -289,7 +308,7 @@ def show_paper(args: argparse.Namespace, measured: dict[str, dict[str, float]]) 
     rows = [row for corpus in CORPORA for row in simulate_corpus(corpus, measured["stages"], args)]
     common.show("stages", rows, args.json, measured=str(args.measured), cores=args.cores)
     common.show("stores", [row for corpus in CORPORA for row in simulate_stores(corpus, args)], args.json)
-    common.show("index", simulate_index(measured["index"]), args.json)
+    common.show("index", simulate_index(measured["index"]), args.json, items=measured["index"]["items"])
     if "evaluate" in measured:
         common.show("evaluate", [{"figure": k, "value": v} for k, v in measured["evaluate"].items()], args.json)
 

@@ -70,7 +70,7 @@ DIMENSIONS = {  # axes of the stages' arrays, by (stage, place)
 
 
 @contextmanager
-def report_damage(path: Path, where: str) -> Iterator[None]:
+def report_damage(path: Path | str, where: str) -> Iterator[None]:
     """Turns an error of HDF5 inside this block into a FaceVCError that names the file and the place."""
     try:
         yield
@@ -81,7 +81,7 @@ def report_damage(path: Path, where: str) -> Iterator[None]:
         ) from error
 
 
-def make_damage_error(path: Path, where: str, expected: str, found: str) -> FaceVCError:
+def make_damage_error(path: Path | str, where: str, expected: str, found: str) -> FaceVCError:
     return FaceVCError(
         f"{path}: the store is damaged, or not one of facevc's. At {where}: expected {expected}, found {found}. Use a "
         "copy, or delete it and run the extracting command again."

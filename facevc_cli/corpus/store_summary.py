@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -22,6 +21,7 @@ from facevc_cli.corpus.store_check import (
 from facevc_cli.files.urls import is_url, open_seekable
 
 SUMMARY = "summary"
+DESCRIBED = ("items", "speakers", "frames", "vectors", "columns", "hours", "splits", "statistics")
 MOST_SUMMARY_BYTES = 60_000  # HDF5 keeps larger attributes elsewhere
 HEAD_BYTES = 1 << 20  # the attributes that are read here were written first
 
@@ -67,40 +67,41 @@ def read_summary(place: str) -> dict[str, Any] | None:
 
     Of a large file a few kilobytes are read. Nothing but the summary is checked. FaceVCError if it is no store.
     """
-    path = Path(place)
-    with report_damage(path, "its attributes"):
+    with report_damage(place, "its attributes"):
         if not is_url(place):
             with open(place, "rb") as head:
-                _check_head(path, head.read(HEAD_BYTES))
+                _check_head(place, head.read(HEAD_BYTES))
             with h5py.File(place, "r") as file:
-                return _read_attributes(file, path)
+                return _read_attributes(file, place)
         with closing(open_seekable(place)) as remote:
-            _check_head(path, remote.read(HEAD_BYTES // 8))
+            _check_head(place, remote.read(HEAD_BYTES // 8))
             remote.seek(0)
             with h5py.File(remote, "r") as file:
-                return _read_attributes(file, path)
+                return _read_attributes(file, place)
 
 
-def _check_head(path: Path, head: bytes) -> None:
+def _check_head(place: str, head: bytes) -> None:
     found = find_damaged_heap_in(head, len(head), cut=True)
     if found is not None:
-        raise make_damage_error(path, f"byte {found}", "a heap of texts in order", "one whose sizes do not fit")
+        raise make_damage_error(place, f"byte {found}", "a heap of texts in order", "one whose sizes do not fit")
 
 
-def _read_attributes(file: h5py.File, path: Path) -> dict[str, Any] | None:
+def _read_attributes(file: h5py.File, place: str) -> dict[str, Any] | None:
     found = {}
     for name in ("schema", "settings", SUMMARY, *TEXT_ATTRIBUTES):
         if name not in file.attrs:
             return None
         if file.attrs.get_id(name).get_storage_size() > MOST_ATTRIBUTE_BYTES:
-            raise make_damage_error(path, f"attribute {name!r}", f"at most {MOST_ATTRIBUTE_BYTES} bytes", "more")
+            raise make_damage_error(place, f"attribute {name!r}", f"at most {MOST_ATTRIBUTE_BYTES} bytes", "more")
         found[name] = file.attrs[name]
     if found["schema"] not in SCHEMAS or not all(
         isinstance(found[name], str) for name in ("settings", *TEXT_ATTRIBUTES)
     ):
-        raise FaceVCError(f"{path}: expected a facevc store, found another HDF5 file. Name a store.")
+        raise FaceVCError(f"{place}: expected a facevc store, found another HDF5 file. Name a store.")
     summary, settings = json.loads(bytes(found[SUMMARY])), json.loads(found["settings"])
-    if not isinstance(summary, dict) or not isinstance(summary.get("items"), int) or not isinstance(settings, dict):
-        raise make_damage_error(path, f"attribute {SUMMARY!r}", "an object with a count of items", "something else")
+    items = summary.get("items") if isinstance(summary, dict) else None
+    if type(items) is not int or items < 0 or not isinstance(settings, dict):  # True is an int, too
+        raise make_damage_error(place, f"attribute {SUMMARY!r}", "an object with a count of items", "something else")
     about = {name: found[name] for name in ("stage", "version")}
-    return {**about, "settings": settings, "settings_hash": found["settings_hash"], **summary}
+    described = {name: summary[name] for name in DESCRIBED if name in summary}
+    return {**about, "settings": settings, "settings_hash": found["settings_hash"], **described}

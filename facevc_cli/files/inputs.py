@@ -115,7 +115,7 @@ def find_files(
     """
     found: dict[str, list[tuple[Path, str]]] = {}  # by id without suffix: the file, and its id with suffix
     for path, whole in _search(sources, suffixes, reporter):
-        if not _is_text(str(path)):
+        if not is_text(str(path)):
             raise FaceVCError(
                 f"the file name {str(path)!r} is not UTF-8, so no table or store can hold it. Rename the file."
             )
@@ -212,12 +212,13 @@ def _clash(path: Path, other: Path, name: str) -> FaceVCError:
     )
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a table or store can hold a name: it is UTF-8 and has no zero byte."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
         return False
-    return True
+    return "\0" not in name
 
 
 def find_inputs(

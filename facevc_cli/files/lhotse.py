@@ -7,8 +7,8 @@ commands that a recording's source may name. Here only sources of the type file 
 import gzip
 import io
 import json
-import math
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from facevc_cli.files.urls import check_url, cut_file_protocol, is_below, is_url
 SUFFIXES = (".jsonl", ".jsonl.gz")
 MOST_LINE_BYTES = 16 << 20
 MOST_MANIFEST_BYTES = 1 << 30  # of a manifest behind a URL, packed
+MOST_S = 1e7  # start and length of a part: 115 days
 READERS = {"file", "url"}
 
 
@@ -59,7 +60,7 @@ def read_manifest(where: str, root: str | None) -> Iterator[Spoken]:
                 yield _read_supervision(row, recordings)
             else:
                 raise ValueError("a recording, a supervision or a cut of one recording", f"{str(row)[:120]}")
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
             expected, found = error.args if len(error.args) == 2 else ("lhotse's fields", f"{error!r}"[:200])
             raise FaceVCError(f"{where}, line {line}: expected {expected}, found {found}. Correct the line.") from error
 
@@ -98,10 +99,10 @@ class _Root:
             raise self._make_error(name)
         beside = os.path.join(self.home, name)
         path = Path(beside if os.path.exists(beside) or not os.path.exists(name) else name)
-        if is_url(self.root) or not path.resolve().is_relative_to(Path(self.root).resolve()):
+        if is_url(self.root) or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
             raise self._make_error(name)
-        if not path.is_file():
-            raise FaceVCError(f"{self.where}: {name}: no such file. Check the paths in the manifest.")
+        if not os.path.isfile(path):  # unlike Path's, it takes a name that is too long for one that is not there
+            raise FaceVCError(f"{self.where}: {name[:200]!r}: no such file. Check the paths in the manifest.")
         return Packed(str(path), path.name, path.stat().st_size, stamp=stamp_file(path))
 
     def _make_error(self, name: str) -> FaceVCError:
@@ -143,8 +144,11 @@ def _read_cut(row: Mapping[str, Any], rule: _Root) -> Spoken:
 
 def _cut(recording: Packed, row: Mapping[str, Any], channel: Any) -> Packed:
     start, duration = float(row["start"]), float(row["duration"])
-    if not (math.isfinite(start) and math.isfinite(duration) and start >= 0 and duration > 0):
-        raise ValueError("a start of 0 or more, and a duration above 0, in seconds", f"{start} and {duration}")
+    if not (0 <= start <= MOST_S and 0 < duration <= MOST_S):  # not so either if one is NaN
+        raise ValueError(
+            f"a start of 0 or more, and a duration above 0, in seconds and at most {MOST_S:,.0f}",
+            f"{start} and {duration}",
+        )
     channels = [channel] if isinstance(channel, int) else (channel or [])
     if not all(isinstance(number, int) and 0 <= number < 1024 for number in channels):
         raise ValueError("channels, counted from 0", repr(channel)[:120])
@@ -184,5 +188,5 @@ def _read_lines(where: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 if not isinstance(row, dict):
                     raise FaceVCError(f"{where}, line {number}: expected a JSON object, found {str(row)[:80]}.")
                 yield number, row
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise FaceVCError(f"{where}: the manifest cannot be read ({error}). Check the path.") from error

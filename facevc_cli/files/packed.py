@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from facevc_cli.files.inputs import Input
 
 MOST_BYTES = 8 << 30  # of one input
+PART = "part.w64"  # the file of a part, in a temporary folder
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Packed:
             return path
         from facevc_cli.files.audio_part import cut_part
 
-        return cut_part(path, self.part, folder / "part.wav")
+        return cut_part(path, self.part, folder / PART)
 
     def _copy(self, path: Path) -> None:
         if self.size > MOST_BYTES:
@@ -116,7 +117,7 @@ def open_input(source: "Input") -> Iterator["Input"]:
             said = str(error)
             if folder not in said:
                 raise
-            for name in (f"{folder}/part.wav", f"{folder}/input{PurePosixPath(source.packed.name).suffix}", folder):
+            for name in (f"{folder}/{PART}", f"{folder}/input{PurePosixPath(source.packed.name).suffix}", folder):
                 said = said.replace(name, str(source.packed))
             raise FaceVCError(said) from error
 

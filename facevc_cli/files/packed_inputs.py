@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.progress import SILENT, Reporter
-from facevc_cli.files.inputs import Input, SpeakerRule, find_inputs, name_kinds
+from facevc_cli.files.inputs import Input, SpeakerRule, find_inputs, is_text, name_kinds
 from facevc_cli.files.lhotse import Spoken, is_manifest, read_manifest
 from facevc_cli.files.names import normalise_name
 from facevc_cli.files.packed import Packed, pack_url
@@ -170,6 +170,12 @@ def _find_speaker(rule: SpeakerRule, one: Spoken) -> str:
 def _check_ids(found: Sequence[Input]) -> None:
     places: dict[str, Input] = {}
     for source in found:
+        if not (is_text(source.id) and is_text(source.speaker)):
+            place = str(source.packed or source.path)
+            raise FaceVCError(
+                f"{place!a}: no table or store can hold its name {source.id!a}, or its speaker {source.speaker!a}, "
+                "because it is not UTF-8 or holds a zero byte. Pack the files again, or correct the manifest."
+            )
         other = places.setdefault(source.id, source)
         if other is not source:
             first, second = (one.packed or one.path for one in (other, source))

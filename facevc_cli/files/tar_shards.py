@@ -30,12 +30,11 @@ def expand_braces(name: str) -> list[str]:
     found = _RANGE.search(name)
     if found is None:
         return [name]
-    first, last = int(found[1]), int(found[2])
-    if not first <= last < first + MOST_SHARDS:
+    first, last, width = int(found[1]), int(found[2]), len(found[1])
+    following = expand_braces(name[found.end() :])
+    if not 1 <= last - first + 1 <= MOST_SHARDS // len(following):
         raise FaceVCError(f"{name}: expected {{FIRST..LAST}} with at most {MOST_SHARDS:,} numbers, found another.")
-    width = len(found[1])
-    numbers = (f"{number:0{width}d}" for number in range(first, last + 1))
-    return [n for i in numbers for n in expand_braces(f"{name[: found.start()]}{i}{name[found.end() :]}")]
+    return [f"{name[: found.start()]}{n:0{width}d}{rest}" for n in range(first, last + 1) for rest in following]
 
 
 class _Headers:
@@ -62,8 +61,12 @@ def list_members(where: str) -> Iterator[Packed]:
         try:
             headers: Any = _Headers(file, where)
             tar: Any = opened.enter_context(tarfile.open(fileobj=headers, mode="r:"))
+            before = -1
             while (member := tar.next()) is not None:
                 tar.members = []  # tarfile keeps every header otherwise
+                if member.offset <= before:
+                    raise ValueError("a header with a size below 0")  # it leads back, so reading would never end
+                before = member.offset
                 _check_name(where, member.name)
                 if not member.isreg() or member.issparse():
                     continue  # folders, links and devices hold no sound
@@ -77,7 +80,7 @@ def list_members(where: str) -> Iterator[Packed]:
             headers.seek(tar.offset)  # tarfile takes a damaged header for the end
             if headers.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise FaceVCError(f"{where}: a header at byte {tar.offset:,} is damaged. Copy the tar file again.")
-        except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
+        except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError) as error:
             raise FaceVCError(
                 f"{where}: expected a tar file without compression, found another ({error}). Unpack it, or copy it "
                 "again."

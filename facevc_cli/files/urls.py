@@ -8,11 +8,13 @@
 | a place that a list or a manifest names is below its root (`is_below`) | data must not choose what is opened |
 """
 
+import io
+import os
 import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any, cast
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.extras import install_command
@@ -145,7 +147,37 @@ def iterate_pieces(url: str, offset: int, size: int) -> Iterator[bytes]:
         yield piece
 
 
-def open_seekable(url: str) -> Any:
-    """Opens a file of which small parts are read here and there."""
+def open_seekable(url: str) -> IO[bytes]:
+    """Opens a file of which small parts are read here and there. FaceVCError also from its methods."""
     with report_url_errors(url):
-        return open_file_system(url).open(url, "rb", block_size=HEADER_BLOCK_BYTES)
+        return cast(IO[bytes], _Seekable(url, open_file_system(url).open(url, "rb", block_size=HEADER_BLOCK_BYTES)))
+
+
+class _Seekable(io.RawIOBase):
+    """A file behind a URL. Its errors name the URL, so that a lost connection is not taken for a damaged file."""
+
+    def __init__(self, url: str, file: Any):
+        self._url, self._file = url, file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with report_url_errors(self._url):
+            content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        with report_url_errors(self._url):
+            return int(self._file.seek(place, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -80,10 +80,11 @@ def run(config: InfoConfig, reporter: Reporter = SILENT) -> Summary:
     for path in config.paths:
         try:
             with report_memory_errors(str(path)):
-                if is_url(str(path)):
-                    items.append(describe_remote(str(path)))
+                place = cut_file_protocol(str(path))
+                if is_url(place):
+                    items.append(describe_remote(place))
                 else:
-                    items.append(describe(Path(cut_file_protocol(str(path))), model, config.crops, embedder))
+                    items.append(describe(Path(place), model, config.crops, embedder))
             tally.complete(str(path))
         except FaceVCError as error:
             tally.fail(str(path), str(error))

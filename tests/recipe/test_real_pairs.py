@@ -75,7 +75,7 @@ def lay_out_voxceleb2(root: Path, people: list[str]) -> None:
     (root / "vox2_meta.csv").write_text("\n".join(rows) + "\n")
 
 
-IN_JOBS = ("--engine", "slurm://cluster=local") if find_spec("submitit") else ()
+IN_JOBS = ("--engine", "slurm://cluster=debug") if find_spec("submitit") else ()  # jobs without processes of their own
 CORPORA = {  # how a small corpus is laid out, how its people are called, further options, rows of a person's recordings
     "crema-d": (lay_out_crema_d, "{:04}", 1001, (), 2),
     "grid": (lay_out_grid, "s{}", 1, (), 2),

@@ -150,6 +150,7 @@ class RayEngine:
 
     def __init__(self, address: str = ""):
         self._address, self._connected = address, False
+        self._print: Callable[..., None] | None = None  # Ray's own, while it prints nothing
 
     def count_cpus(self) -> int:
         self._connect()
@@ -165,6 +166,8 @@ class RayEngine:
 
             self._connected = False
             ray.shutdown()
+            if self._print is not None:
+                set_notice_printer(self._print)
 
     def _connect(self) -> None:
         import ray
@@ -194,6 +197,21 @@ class RayEngine:
         finally:
             signal.signal(signal.SIGTERM, before)  # Ray puts its own there
         self._connected = True
+        self._print = set_notice_printer(lambda *_, **__: None)
+
+
+def set_notice_printer(print_notice: Callable[..., None]) -> Callable[..., None] | None:
+    """Replaces the function by which Ray tells what befell its machines. Returns the one before.
+
+    Ray writes on stdout, and has no setting for that. But stdout belongs to results, such as those of --json. None if
+    this Ray has no such function.
+    """
+    from ray._private import worker
+
+    before: Callable[..., None] | None = getattr(worker, "print_to_stdstream", None)
+    if before is not None:
+        setattr(worker, "print_to_stdstream", print_notice)  # noqa: B010  # mypy knows no such name
+    return before
 
 
 def _check_answers(address: str) -> None:
@@ -216,6 +234,7 @@ def _explain(where: str, error: Exception) -> FaceVCError:
 
 
 def make_engine(address: str = "") -> RayEngine:
-    if address and not re.fullmatch(r"[^\s/]+:\d{1,5}", address):
+    found = re.fullmatch(r"[^\s/]+:(\d{1,5})", address)
+    if address and (found is None or not 0 < int(found[1]) < 1 << 16):
         raise UsageError(f"--engine ray://{address}: expected ray, or ray://HOST:PORT as 'ray start --head' prints it.")
     return RayEngine(address)

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -99,13 +99,35 @@ class SlurmPool:
 
 def _submit(executor: Any, chunks: Sequence[Chunk[T, R]]) -> list[Any]:
     try:
-        return list(executor.submit_array(chunks))
+        with _redirect_stderr(executor.folder / "stderr.log") if executor.cluster == "local" else nullcontext():
+            return list(executor.submit_array(chunks))
     except Exception as error:  # submitit raises what sbatch says in several types
         said = " ".join(str(error).split())[:300]
         raise FaceVCError(
             f"--engine slurm: the jobs were not accepted ({said}). See the settings of your cluster, such as "
             "slurm://partition=NAME,account=NAME."
         ) from error
+
+
+@contextmanager
+def _redirect_stderr(path: Path) -> Iterator[None]:
+    """Processes that start inside this block write their errors into a file.
+
+    The processes of cluster=local print a traceback when they are stopped, such as after Ctrl-C.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        before = os.dup(2)
+    except OSError:  # this process has no stderr
+        yield
+        return
+    try:
+        with open(path, "ab") as log:
+            os.dup2(log.fileno(), 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def _explain(job: Any, error: Exception, folder: Path) -> FaceVCError:
@@ -175,7 +197,9 @@ def make_engine(address: str = "") -> SlurmEngine:
 
 
 def _parse(value: str) -> str | int | float:
+    """A number if it is written as Python writes it. Others, such as an account 007, are names."""
     for kind in (int, float):
         with suppress(ValueError):
-            return kind(value)
+            if str(kind(value)) == value:
+                return kind(value)
     return value

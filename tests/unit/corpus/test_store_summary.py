@@ -8,6 +8,7 @@ import pytest
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus import store_summary
 from facevc_cli.corpus.store import Item, Store
+from facevc_cli.corpus.store_check import MOST_ATTRIBUTE_BYTES
 from facevc_cli.corpus.store_summary import read_summary
 from facevc_cli.corpus.store_writer import StoreWriter
 from facevc_cli.stages import info
@@ -65,12 +66,102 @@ def test_stores_without_a_summary_are_read(path):
     assert read["items"] == 7
 
 
-@pytest.mark.parametrize("content", [b"no JSON", b"[1]", b'{"items": "many"}'])
-def test_a_wrong_summary_is_refused(path, content):
+@pytest.fixture
+def places(path):
+    """Where a changed store is: on this disk, and behind a URL, as it is at that moment."""
+    system = fsspec.filesystem("memory")
+
+    def list_places():
+        system.pipe("/summaries/x.h5", path.read_bytes())
+        return str(path), "memory://summaries/x.h5"
+
+    yield list_places
+    if system.exists("/summaries"):
+        system.rm("/summaries", recursive=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no JSON", b"[1]", b'{"items": "many"}', b'{"items": true}', b'{"items": -1}', b"[" * 50_000, b"\xff"],
+)
+def test_a_wrong_summary_is_refused(path, places, content):
     with h5py.File(path, "r+") as file:
         file.attrs["summary"] = np.bytes_(content)
-    with pytest.raises(FaceVCError, match="damaged"):
-        read_summary(str(path))
+    for place in places():
+        with pytest.raises(FaceVCError, match=f"^{place}: .*damaged"):
+            read_summary(place)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("settings", "no JSON"),
+        ("settings", "[" * 50_000),
+        ("settings", ["a", "b"]),
+        ("schema", "1"),
+        ("schema", np.arange(5)),
+        ("stage", np.bytes_(b"x")),
+        ("summary", 5),
+        ("summary", np.zeros(8000, np.uint8)),
+    ],
+)
+def test_wrong_attributes_are_refused(path, places, name, value):
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = value
+    for place in places():
+        with pytest.raises(FaceVCError, match=f"^{place}: "):
+            read_summary(place)
+
+
+def test_an_attribute_that_claims_much_is_not_read(path, places):
+    with h5py.File(path) as file:
+        attributes = dict(file.attrs)
+    with h5py.File(path, "w", libver="latest") as file:  # the format that has room for such attributes
+        file.attrs.update(attributes)
+        file.attrs["summary"] = np.zeros(2 * MOST_ATTRIBUTE_BYTES, np.uint8)
+    for place in places():
+        with pytest.raises(FaceVCError, match="at most .* bytes"):
+            read_summary(place)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>Not found</html>", bytes(5000), b"\x89HDF\r\n\x1a\n" + bytes(5000)])
+def test_what_is_no_store_is_refused(path, places, content):
+    path.write_bytes(content)
+    for place in places():
+        with pytest.raises(FaceVCError, match=f"^{place}: .*not one of facevc's"):
+            read_summary(place)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.9])
+def test_a_store_that_is_cut_short_is_refused(path, places, share):
+    content = path.read_bytes()
+    path.write_bytes(content[: round(share * len(content))])
+    for place in places():
+        with pytest.raises(FaceVCError, match=f"^{place}: "):
+            read_summary(place)
+
+
+def test_a_summary_says_nothing_but_what_it_is_for(path, places):
+    with h5py.File(path, "r+") as file:
+        file.attrs["summary"] = np.bytes_(b'{"items": 3, "path": "/etc", "stage": "x", "kind": "card"}')
+    (found,) = info.run(info.InfoConfig(paths=(places()[1],))).data["items"]
+    assert (found["path"], found["kind"], found["stage"]) == ("memory://summaries/x.h5", "store", "extract-features")
+    assert found["items"] == 3
+
+
+@pytest.mark.parametrize(
+    "place", ["http://example.org/s.h5", "s3://", "memory://a/../s.h5", "zip://s.h5::memory://a/b"]
+)
+def test_other_urls_are_failures(place):
+    ((item, said),) = info.run(info.InfoConfig(paths=(place,))).failures
+    assert item == place and "expected a" in said
+
+
+def test_a_file_url_is_a_path(path):
+    (found,) = info.run(info.InfoConfig(paths=(f"file://{path}",))).data["items"]
+    assert (found["path"], found["items"]) == (str(path), 7)
+    ((_, said),) = info.run(info.InfoConfig(paths=("file://server/s.h5",))).failures
+    assert "three slashes" in said
 
 
 def test_a_damaged_heap_in_the_head_is_found_before_hdf5_reads_it(path):

@@ -4,7 +4,8 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from helpers.engine_work import (
     rest_and_double,
 )
 
+from facevc_cli.core.engines.ray import set_notice_printer
 from facevc_cli.core.engines.registry import open_engine
 from facevc_cli.core.errors import FaceVCError
 
@@ -57,7 +59,35 @@ def test_no_cluster_at_the_address():
         engine.open_pool()
 
 
-def test_results_errors_and_an_item_that_kills_its_worker(pool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_stdout_belongs_to_results(capfd: pytest.CaptureFixture[str]):
+    """Ray's own loop, with one message about a lost machine."""
+    from ray._private import worker
+
+    over = Event()
+
+    def poll() -> tuple[None, dict[str, Any]]:
+        over.set()
+        return None, {"job_id": None, "error_message": "a node is dead"}
+
+    driver = SimpleNamespace(
+        gcs_error_subscriber=SimpleNamespace(subscribe=lambda: None, poll=poll),
+        current_job_id=SimpleNamespace(binary=lambda: b""),
+    )
+    before = set_notice_printer(lambda *_, **__: None)
+    assert before is not None
+    try:
+        worker.listen_error_messages(driver, over)
+    finally:
+        set_notice_printer(before)
+    assert capfd.readouterr() == ("", "")
+    over.clear()
+    worker.listen_error_messages(driver, over)
+    assert "a node is dead" in capfd.readouterr().out
+
+
+def test_results_errors_and_an_item_that_kills_its_worker(
+    pool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     assert collect(pool.map(half, range(40))) == EXPECTED
     assert collect(pool.map(half, [])) == {}
     with pytest.raises(ZeroDivisionError):  # an error of ours is not hidden
@@ -73,6 +103,7 @@ def test_results_errors_and_an_item_that_kills_its_worker(pool: Any, tmp_path: P
     assert "lost 4 times" in (deadly.pop(5)[1] or "")
     assert deadly == {n: (2 * n, None) for n in range(16) if n != 5}
     assert count_calls(tmp_path, 5) == 8  # four times with its neighbours, four times alone
+    assert capfd.readouterr().out == ""  # it belongs to the results, such as those of --json
 
 
 def test_a_lost_machine_costs_no_item(cluster: Any, tmp_path: Path):

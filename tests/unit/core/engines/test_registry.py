@@ -13,6 +13,7 @@ from facevc_cli.core.engines.registry import ENGINES, make_engine, open_engine
 from facevc_cli.core.errors import UsageError
 
 WRONG = ["spark", "", "://", "local://here", "ray://", "ray://head", "ray://a/b:1", "slurm://gpu", "slurm://a b=1"]
+WRONG += ["ray://head:0", "ray://head:65536"]
 
 
 @pytest.mark.parametrize("name", [name for name in WRONG if name != "ray://"])

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,12 @@ def test_what_is_sent_to_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     monkeypatch.setattr("facevc_cli.core.engines.slurm.check_stop", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    with open_engine("slurm://partition=gpu,timeout_min=90") as engine, pytest.raises(KeyboardInterrupt):
+    given = "slurm://partition=gpu,timeout_min=90,account=007,qos=1e5,nodelist=12"
+    with open_engine(given) as engine, pytest.raises(KeyboardInterrupt):
         list(engine.open_pool(2, threads=3, gpus=1).map(half, range(40), most_items=1))
     lines = re.findall(r"#SBATCH --(\S+)", (tmp_path / "sent.sh").read_text())
     wanted = ["partition=gpu", "time=90", "cpus-per-task=3", "gpus-per-node=1", "array=0-4%2", "job-name=facevc"]
+    wanted += ["account=007", "qos=1e5", "nodelist=12"]
     assert set(wanted) <= set(lines), lines
 
 
@@ -90,6 +93,21 @@ def test_a_job_that_dies_costs_only_its_items(tmp_path: Path):
     assert all("ended before it had said what it did" in (found[n][1] or "") for n in range(4, 8))
     assert list_kept(tmp_path) == [[0], [2], [4], [6], [8]]  # 4 was kept before its job died
     assert list(FOLDER.glob("*/*.err"))  # whose log stays
+
+
+@pytest.mark.slow
+def test_jobs_that_are_stopped_print_nothing_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    from submitit.local import local
+
+    begin, begun = local.start_controller, []
+    monkeypatch.setattr(local, "start_controller", lambda **given: begun.append(begin(**given)) or begun[-1])
+    with open_engine("slurm://cluster=local") as engine, engine.open_pool(2) as pool:
+        results = pool.map(time.sleep, [0, 600])
+        assert next(results) == (0, None, None)
+        results.close()  # type: ignore[attr-defined]
+    assert [process.wait(60) for process in begun] == [0, -signal.SIGINT]
+    assert capfd.readouterr() == ("", "")
+    assert any(b"KeyboardInterrupt" in path.read_bytes() for path in FOLDER.glob("*/stderr.log"))
 
 
 @pytest.mark.slow
