@@ -130,8 +130,9 @@ class CropBatches(Dataset):
     with log-mel and d-vector only. frames: False reads only vectors, for trainings that decode nothing. partners: rows
     of the features store that are aligned with a row (corpus/aligned.py). One of them gives `aligned_mel` (crop,
     n_mels) of the same frames, `aligned_dvector` and `aligned_level`; `aligned` is 0 for utterances without any.
-    references: also read `reference_mel` (crop, n_mels), another crop of the speaker, and with partners
-    `aligned_reference_mel` of the partner's speaker. order: the order of a store in shards, in place of draws from all
+    references: also read `reference_mel` (crop, n_mels) of another utterance of the speaker, and with partners
+    `aligned_reference_mel` of the partner's speaker. `alone` is True if there is no other one; then the crop is of the
+    utterance itself, and tells too much. order: the order of a store in shards, in place of draws from all
     utterances; it holds the weights too.
     """
 
@@ -201,14 +202,15 @@ class CropBatches(Dataset):
         item = self.reader.read_at(row, first) if self.frames else {"level": self.reader.level[row]}
         item["dvector"] = self.voices.dvectors[i]
         if self.references:
-            item["reference_mel"] = self._read_reference(i, rng)
+            item["reference_mel"], item["alone"] = self._read_reference(i, rng)
         if self.partners is not None:
             partner = int(rng.choice(self.partners[row])) if row in self.partners else row
             item["aligned_mel"] = self.reader.read_mel_at(partner, first)
             place = int(np.searchsorted(self.voices.rows, partner))
             item["aligned_dvector"] = self.voices.dvectors[place]
             if self.references:
-                item["aligned_reference_mel"] = self._read_reference(place, rng)
+                item["aligned_reference_mel"], alone = self._read_reference(place, rng)
+                item["alone"] |= alone
             item["aligned_level"] = self.reader.level[partner]
             item["aligned"] = np.array(partner != row, np.float32)
         if self.faces is not None and self.face_embeddings is not None:
@@ -221,10 +223,15 @@ class CropBatches(Dataset):
                 item["other_mel"] = self.reader.read(int(self.voices.rows[other]), rng)["mel"]
         return item
 
-    def _read_reference(self, i: int, rng: np.random.Generator) -> np.ndarray:
-        """Reads a crop of the utterance, or of any utterance of its speaker, by turns of chance."""
-        own = self._find_own(i) if rng.random() < 0.5 else [i]
-        return self.reader.read_mel(int(self.voices.rows[rng.choice(own)]), rng)
+    def _read_reference(self, i: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Reads a crop of another utterance of the speaker, or of this one if it is alone: log-mel, whether alone.
+
+        A crop of the utterance itself would tell the decoder what to say, and not only in which voice.
+        """
+        own = self._find_own(i)
+        others = own[own != i]
+        chosen = i if len(others) == 0 else int(rng.choice(others))
+        return self.reader.read_mel(int(self.voices.rows[chosen]), rng), np.array(len(others) == 0)
 
     def _draw_other(self, i: int, rng: np.random.Generator) -> int:
         """Draws an utterance of another speaker, or of the same speaker if there is only one."""

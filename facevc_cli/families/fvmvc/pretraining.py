@@ -249,7 +249,8 @@ class PretrainTask:
 
     @torch.no_grad()
     def validate(self, batch: Batch, step: int) -> Figures:
-        out = self.auxiliary["reconstruction"](batch, self.p.distillation > 0)
+        given = batch | {"left_out": batch["alone"]} if "alone" in batch else batch
+        out = self.auxiliary["reconstruction"](given, self.p.distillation > 0)
         terms = self._compute_terms(batch, out, step, 0.0)
         return self._collect_figures(
             terms, out, terms["reconstruction"][1] + self.p.distillation * terms.get("distillation", (0, 0))[1]
@@ -271,12 +272,12 @@ class PretrainTask:
         return batch | {"degraded": torch.where(chosen[:, None, None], degraded, mel)}
 
     def _leave_recordings_out(self, batch: Batch, step: int) -> Batch:
-        """Chooses the crops whose decoder gets no recording of the voice."""
+        """Chooses the crops whose decoder gets no recording of the voice, beside those that have none but their own."""
         if "reference_mel" not in batch:
             return batch
-        mel = batch["mel"]
-        draw = make_generator(self.seed, step, LEFT_OUT_SALT)
-        return batch | {"left_out": (torch.rand(len(mel), generator=draw) < self.p.drop_recording).to(mel.device)}
+        alone = batch["alone"]
+        drawn = torch.rand(len(alone), generator=make_generator(self.seed, step, LEFT_OUT_SALT)).to(alone.device)
+        return batch | {"left_out": (drawn < self.p.drop_recording) | alone}
 
     def _get_mi_weight(self, name: str) -> float:
         return float(getattr(self.p, f"mi_{name}"))

@@ -204,21 +204,23 @@ def test_without_frames_only_vectors_are_read(toy_stores):
     assert {"level", "dvector", "face", "other_face", "other_dvector"} <= batch.keys()
 
 
-def test_references_are_crops_of_the_same_speaker(tmp_path: Path):
+def test_references_are_other_utterances_of_the_same_speaker(tmp_path: Path):
     """The log-mel of each utterance is one number, and each speaker's numbers have one tens digit."""
     utterances = {f"{s}/{i}": (s, "train", 40) for s in "ab" for i in range(3)}
-    stores = make_stores(tmp_path, utterances=utterances)
-    batches = _batches(stores, references=True, partners={0: np.array([3])})
-    number = {u: 10 * "ab".index(u[0]) + int(u[-1]) for u in utterances}
+    stores = make_stores(tmp_path, utterances=utterances | {"c/0": ("c", "train", 40)})
+    batches = _batches(stores, references=True, partners={0: np.array([3]), 1: np.array([6])})
+    number = {u: 10 * "abc".index(u[0]) + int(u[-1]) for u in batches.reader.store.ids}
     ids = batches.reader.store.ids
     batches.reader.read_mel_at = lambda row, first: np.full((16, 80), number[ids[row]], np.float32)
     seen = set()
-    for step in range(20):
+    for step in range(40):
         batch = batches[step]
         own, reference = batch["mel"][:, 0, 0], batch["reference_mel"][:, 0, 0]
         assert torch.equal(own // 10, reference // 10)
-        seen |= {(int(a) % 10, int(b) % 10) for a, b in zip(own, reference, strict=True)}
+        seen |= {(int(a) % 10, int(b) % 10) for a, b in zip(own, reference, strict=True) if a < 20}
         other, its = batch["aligned_mel"][:, 0, 0], batch["aligned_reference_mel"][:, 0, 0]
         assert torch.equal(other // 10, its // 10)
-    assert seen == {(a, b) for a in range(3) for b in range(3)}  # itself and the others
+        assert batch["alone"].dtype == torch.bool
+        assert torch.equal(batch["alone"], (own == 20) | (other == 20))  # the third speaker has one utterance
+    assert seen == {(a, b) for a in range(3) for b in range(3) if a != b}
     assert "reference_mel" not in _batches(stores)[0]

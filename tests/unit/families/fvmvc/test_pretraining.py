@@ -338,6 +338,9 @@ def test_the_decoder_learns_from_a_recording_of_the_voice(starter_stores):
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_some_crops_get_no_recording(starter_stores, share):
     task, batch = make_task(starter_stores, "starter", *RECORDED, f"pretrain.drop_recording={share}")
+    alone = torch.ones(len(batch["mel"]), dtype=torch.bool)
+    assert task._leave_recordings_out(batch | {"alone": alone}, 0)["left_out"].all()
+    batch["alone"] = ~alone
     given = [task._leave_recordings_out(batch, step) for step in range(20)]
     found = torch.stack([step["left_out"] for step in given]).float().mean()
     assert abs(float(found) - share) < 0.2
