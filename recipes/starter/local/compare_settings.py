@@ -29,6 +29,7 @@ from facevc_cli.files.tables import read_table
 
 JUDGES = ("voicefilter", "resemblyzer")
 SHORTEST_S, LONGEST_S = 2.5, 9.0
+LEAST_LETTERS_PER_S = 6.0  # the recogniser left words out of a source in which it hears less
 ADULT = ("20-29", "30-39", "40-49", "50-59")
 COLUMNS = (
     *(f"{judge} {to}" for judge in JUDGES for to in ("target", "source")),
@@ -142,7 +143,8 @@ def main(data: Path, out: Path, checkpoints: list[Path | None], settings: list[s
     control, quality = defaultdict(list), []
     for case in cases:
         wav = load_audio(case.path, JUDGE_RATE)[0]
-        case.own, case.words = listener.embed(wav), listener.transcribe(wav)
+        case.own, words = listener.embed(wav), listener.transcribe(wav)
+        case.words = words if len(words) > LEAST_LETTERS_PER_S * len(wav) / JUDGE_RATE else ""
         quality.append(listener.quality.score(wav))
         for path in case.references:
             for name in JUDGES:
