@@ -99,7 +99,8 @@ class PretrainConfig(RunConfig):
     cross_content: float = 0.0  # the content encoder must find the same content in the converted speech
     aligned_voice: float = 0.0  # content heard in one voice, decoded in another, against that voice's aligned utterance
     aligned_content: float = 0.0  # aligned utterances must have the same content
-    # share of the crops that the content encoder hears with another room, noise and microphone
+    # share of the crops that the content encoder hears with another room, noise and microphone, and of the recordings
+    # of voices
     degrade_recordings: float = 0.0
     # share of the crops whose decoder gets no tokens of a recording, as if the voice came from a face
     drop_recording: float = 0.5

@@ -263,13 +263,19 @@ class PretrainTask:
         return self.p.distillation > 0 and step >= self.p.distilled_from * self.p.steps and step % 4 != 0
 
     def _degrade_recordings(self, batch: Batch, step: int) -> Batch:
-        """Adds the log-mels that the content encoder hears, if recordings are degraded."""
+        """Adds the log-mels that the content encoder hears, and degrades recordings of voices, if this is asked for."""
         if self.conditions is None:
             return batch
-        draw, mel = make_generator(self.seed, step, CONDITIONS_SALT), batch["mel"]
-        degraded = self.model.normalise(self.conditions(self.model.denormalise(mel), draw))
-        chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.degrade_recordings
-        return batch | {"degraded": torch.where(chosen[:, None, None], degraded, mel)}
+        conditions, draw = self.conditions, make_generator(self.seed, step, CONDITIONS_SALT)
+
+        def degrade(mel: Tensor, keeps_voice: bool) -> Tensor:
+            degraded = self.model.normalise(conditions(self.model.denormalise(mel), draw, keeps_voice))
+            chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.degrade_recordings
+            return torch.where(chosen[:, None, None], degraded, mel)
+
+        voices = {name: batch[name] for name in ("reference_mel", "aligned_reference_mel") if name in batch}
+        heard = {"degraded": degrade(batch["mel"], False)}
+        return batch | heard | {name: degrade(mel, True) for name, mel in voices.items()}
 
     def _leave_recordings_out(self, batch: Batch, step: int) -> Batch:
         """Chooses the crops whose decoder gets no recording of the voice, beside those that have none but their own."""

@@ -1,7 +1,8 @@
 """Degrades log-mels as rooms, microphones, noise and other vocal tracts change recordings.
 
 The content encoder hears the degraded log-mel, and its teacher has heard the original. So the encoder learns to ignore
-how a source was recorded, and how long its speaker's vocal tract is. Everything is done on band powers. Powers of
+how a source was recorded, and how long its speaker's vocal tract is. Recordings of the voice are degraded too, but for
+the vocal tract: the decoder learns to take the voice and not the room. Everything is done on band powers. Powers of
 independent sounds add up, a room smears them over time with an exponential decay, a microphone multiplies them, and a
 vocal tract stretches their frequency axis.
 """
@@ -33,14 +34,18 @@ class RecordingConditions:
         self.definition = definition
         self.to_ln, self.frame_rate = TO_LN[definition.log], float(definition.frame_rate)
 
-    def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
-        """mel: (B, T, n_mels) raw log-mel -> the same shape. The CPU generator draws all conditions."""
+    def __call__(self, mel: Tensor, generator: torch.Generator, keeps_voice: bool = False) -> Tensor:
+        """mel: (B, T, n_mels) raw log-mel -> the same shape. The CPU generator draws all conditions.
+
+        keeps_voice: leaves the vocal tract as it is.
+        """
         size = len(mel)
         power = (2 * self.to_ln * mel).exp()
         applied = {name: torch.rand(size, generator=generator) < share for name, share in SHARES.items()}
         behind = power.roll(1, 0)  # of the crop before; not yet degraded
         stretch = STRETCH ** _draw_uniform(size, (-1.0, 1.0), generator)
-        power = _choose(applied["tract"], self._stretch_bands(power, stretch), power)
+        if not keeps_voice:
+            power = _choose(applied["tract"], self._stretch_bands(power, stretch), power)
         reverberant = add_reverberation(power, *self._draw_room(size, generator))
         power = _choose(applied["room"], reverberant, power)
         response = _draw_curve(size, mel.shape[2], CURVE_DB, generator).to(mel)

@@ -67,6 +67,23 @@ def test_silence_stays_finite():
     assert torch.isfinite(RecordingConditions(MEL_DEFINITIONS["hifigan"])(mel, draw())).all()
 
 
+def test_a_kept_voice_keeps_its_vocal_tract(monkeypatch: pytest.MonkeyPatch):
+    only = dict.fromkeys(recording_conditions.SHARES, 0.0) | {"tract": 1.0}
+    monkeypatch.setattr(recording_conditions, "SHARES", only)
+    mel, conditions = torch.randn(2, 12, 80, generator=draw()), RecordingConditions(MEL_DEFINITIONS["hifigan"])
+    torch.testing.assert_close(conditions(mel, draw(), keeps_voice=True), mel)
+    assert not torch.allclose(conditions(mel, draw()), mel, atol=0.1)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_recordings_of_voices_are_degraded_as_sources_are(starter_stores: Stores, share: float):
+    given = (f"pretrain.degrade_recordings={share}", "model.decoder.recording_tokens=3")
+    task, batch = make_task(starter_stores, "starter", *given)
+    heard = task._degrade_recordings(batch, 3)
+    assert torch.equal(heard["reference_mel"], batch["reference_mel"]) == (share == 0)
+    assert heard["reference_mel"].shape == batch["reference_mel"].shape
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_only_the_content_encoder_hears_degraded_recordings(starter_stores: Stores, share: float):
     task, batch = make_task(starter_stores, "starter", f"pretrain.degrade_recordings={share}")
