@@ -20,7 +20,7 @@ from pathlib import Path
 HELD_OUT = {"librispeech": 7, "vctk": 2, "speechocean762": 3}  # speakers of each gender kept for testing
 VALIDATION = {"librispeech": 4, "speechocean762": 2}
 # Clean, native speech counts more: Common Voice is noisy, speechocean762 one accent.
-CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "commonvoice": 0.4, "parallel": 1.0}
+CORPUS_WEIGHT = {"librispeech": 4.0, "vctk": 4.0, "speechocean762": 0.8, "commonvoice": 0.4, "parallel": 3.0}
 SHORTEST_S, LONGEST_S = 1.5, 16.1
 WHISPERS = 300  # recordings of the clean corpora that are also whispered
 LONGEST_CROP_S = 9.3  # longer recordings are not drawn more often
