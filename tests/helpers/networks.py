@@ -63,6 +63,11 @@ def replace_voice_embedder(patch: pytest.MonkeyPatch, embedder: object) -> None:
     patch.setattr("facevc_cli.voices.dvector.VoiceEmbedder", lambda device="cpu": embedder)
 
 
+def make_embedding(converter: Converter, value: float = 1.0) -> np.ndarray:
+    """A face's embedding, of as many numbers as the converter's model takes."""
+    return np.full(converter.checkpoint.config.model.face_dim, value, np.float32)
+
+
 def make_converter(checkpoint: Path, analyser: FakeAnalyser | None = None) -> Converter:
     """A converter that needs no networks beside the model: `analyser` (None: a new one) looks at faces, and Griffin-Lim
     speaks.

@@ -135,7 +135,9 @@ def test_certainty_by_hand(tmp_path, monkeypatch):
 
 def test_a_voice_follows_the_face_that_was_read(tmp_path):
     converter = make_converter(checkpoint(tmp_path / "starter", "starter"))
-    target = converter.target_from_embedding(torch.randn(128, generator=torch.Generator().manual_seed(0)).numpy())
+    target = converter.target_from_embedding(
+        torch.randn(converter.model.config.face_dim, generator=torch.Generator().manual_seed(0)).numpy()
+    )
     before = converter.read_voice(target)
     assert follow_face(converter.model, target, None) is target
     same = float(before.register > 0.5)
@@ -158,7 +160,9 @@ def test_sliders_that_were_not_moved_are_auto():
 
 def test_a_target_keeps_what_belongs_to_it(tmp_path):
     converter = make_converter(checkpoint(tmp_path / "starter", "starter"))
-    target = converter.target_from_embedding(torch.randn(128, generator=torch.Generator().manual_seed(0)).numpy())
+    target = converter.target_from_embedding(
+        torch.randn(converter.model.config.face_dim, generator=torch.Generator().manual_seed(0)).numpy()
+    )
     before = converter.read_voice(target)
     asked = before.register + 0.05
     moved = converter.apply_trait_rule(target, TraitRule(register=asked))

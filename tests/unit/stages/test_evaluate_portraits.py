@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.commands import call
-from helpers.networks import FakeAnalyser
+from helpers.networks import FakeAnalyser, make_embedding
 from helpers.pictures import save_grey
 from helpers.reporters import Notes
 from helpers.sounds import recording
@@ -85,7 +85,7 @@ def test_figures_of_imagined_faces_beside_their_controls(table, model, tmp_path)
 
 def test_a_card_is_compared_by_the_voice_in_it(table, model, tmp_path):
     converter = Converter(model, "griffin-lim", "cpu")
-    target = converter.target_from_embedding(np.full(128, 0.1, np.float32))
+    target = converter.target_from_embedding(make_embedding(converter, 0.1))
     save_card(tmp_path / "out/card.safetensors", converter.make_card(target, []))
     rows = read_table(table)
     rows[0]["voice"] = "card.safetensors"
@@ -127,7 +127,7 @@ def test_people_are_asked_and_their_answers_are_figures(table, model, tmp_path):
 
 def test_a_card_is_heard_by_its_line(table, model, tmp_path):
     converter = Converter(model, "griffin-lim", "cpu")
-    card = converter.make_card(converter.target_from_embedding(np.full(128, 0.1, np.float32)), [])
+    card = converter.make_card(converter.target_from_embedding(make_embedding(converter, 0.1)), [])
     rows = read_table(table)
     for row, name in zip(rows, ("said", "silent"), strict=False):
         save_card(table.parent / f"{name}.safetensors", card)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers.composites import make_composites
+from helpers.networks import make_embedding
 from helpers.pictures import save_grey
 from helpers.portraits import FakeJudge, replace_portraits
 from helpers.reporters import Notes
@@ -160,7 +161,7 @@ def test_one_file_needs_no_table(imagine, inputs):
 
 def test_a_card_is_a_voice(imagine, inputs, model):
     converter = Converter(model, "griffin-lim", "cpu")
-    target = converter.target_from_embedding(np.full(128, 0.1, np.float32))
+    target = converter.target_from_embedding(make_embedding(converter, 0.1))
     save_card(inputs / "voices/card.safetensors", converter.make_card(target, []))
     assert imagine("voices/card.safetensors").done == 1
     assert rows_of(inputs)["card.png"]["voice"] == "../voices/card.safetensors"

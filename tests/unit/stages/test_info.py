@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from helpers.checkpoints import checkpoint as tiny_checkpoint
+from helpers.networks import make_embedding
 from helpers.sounds import recording
 from helpers.stores import Stores
 from safetensors.numpy import save_file
@@ -92,7 +93,7 @@ def card(model, tmp_path):
     """Of a model of eight slots, with an address made by hand."""
     converter = Converter(model, "griffin-lim", "cpu")
     made = converter.make_card(
-        converter.target_from_embedding(np.ones(128, np.float32)),
+        converter.target_from_embedding(make_embedding(converter)),
         [{"file": "anna.jpg", "sha256": "ab", "share": "1.0000"}],
         0.5,
     )
@@ -139,7 +140,7 @@ def test_a_card_of_a_model_that_is_not_here_or_predicts_no_pitch(card, tmp_path,
     )
     assert describe(card)["model_here"] is False  # an installation without a model
     toy = Converter(tiny_checkpoint(tmp_path / "toy"), "griffin-lim", "cpu")
-    save_card(tmp_path / "toy.safetensors", toy.make_card(toy.target_from_embedding(np.ones(128, np.float32)), []))
+    save_card(tmp_path / "toy.safetensors", toy.make_card(toy.target_from_embedding(make_embedding(toy)), []))
     found = describe(tmp_path / "toy.safetensors", lambda: toy)
     assert (found["model_here"], found["pitch_hz"], found["note"]) == (True, None, "this model predicts no pitch")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers.checkpoints import checkpoint
 from helpers.conversions import config
-from helpers.networks import replace_face_analyser, replace_voice_embedder
+from helpers.networks import make_embedding, replace_face_analyser, replace_voice_embedder
 from helpers.pictures import save_grey
 from helpers.sounds import recording
 from safetensors import safe_open
@@ -198,7 +198,7 @@ def test_what_a_card_holds(inputs, make, model):
 def test_what_was_recalled_by_hand(model):
     converter = Converter(model, "griffin-lim", "cpu")
     target = replace(
-        converter.target_from_embedding(np.ones(128, np.float32)),
+        converter.target_from_embedding(make_embedding(converter)),
         address=torch.tensor([[0.5, 0.25, 0, 0.25, 0, 0, 0, 0]]),
     )
     found = describe_voice(converter, target)
@@ -339,6 +339,6 @@ def test_what_nearest_refuses(inputs, ranking):
 def test_a_place_is_seen_from_the_middle_of_the_slots(model):
     converter = Converter(model, "griffin-lim", "cpu")
     values = torch.nn.functional.normalize(converter.model.memory.values.detach(), dim=-1)
-    target = converter.target_from_embedding(np.ones(128, np.float32))
+    target = converter.target_from_embedding(make_embedding(converter))
     seen = target.speaker[0] - values.mean(0)
     torch.testing.assert_close(locate_voice(converter, target), seen / seen.norm(), rtol=1e-4, atol=1e-5)
