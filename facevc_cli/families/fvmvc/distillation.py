@@ -16,7 +16,7 @@ from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.families.base import TrainingRequest
 from facevc_cli.families.fvmvc.config import Config
 from facevc_cli.families.fvmvc.model import FaceVC, build_model
-from facevc_cli.families.fvmvc.recording_conditions import RecordingConditions
+from facevc_cli.families.fvmvc.recording_conditions import RecordingConditions, degrade_share
 from facevc_cli.families.fvmvc.training_inputs import read_inputs
 from facevc_cli.training.task import Figures, compute_learning_rate, freeze, make_generator, set_learning_rate
 
@@ -147,6 +147,4 @@ class DistillTask:
     def _degrade(self, mel: Tensor, step: int) -> Tensor:
         """What the student hears: some crops with another room, noise and microphone."""
         draw = make_generator(self.seed, step, CONDITIONS_SALT)
-        degraded = self.model.normalise(self.conditions(self.model.denormalise(mel), draw))
-        chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.d.degrade_recordings
-        return torch.where(chosen[:, None, None], degraded, mel)
+        return degrade_share(self.conditions, self.model, mel, self.d.degrade_recordings, draw)

@@ -24,7 +24,7 @@ from facevc_cli.families.fvmvc.discriminator import MelDiscriminator
 from facevc_cli.families.fvmvc.distilled_content import TeacherBottleneck
 from facevc_cli.families.fvmvc.model import FaceVC
 from facevc_cli.families.fvmvc.mutual_information import CLUBEstimator, halve_rate
-from facevc_cli.families.fvmvc.recording_conditions import RecordingConditions
+from facevc_cli.families.fvmvc.recording_conditions import RecordingConditions, degrade_share
 from facevc_cli.families.fvmvc.voice_critic import VoiceCritic
 from facevc_cli.training.task import (
     Figures,
@@ -195,10 +195,7 @@ class PretrainTask:
         return optimisers
 
     def load_helpers(self, tensors: Mapping[str, Tensor]) -> None:
-        """Loads another run's auxiliary weights by name.
-
-        Tensors that are missing here or have another shape are skipped.
-        """
+        """Loads another run's auxiliary weights by name, but for those that are missing here or have another shape."""
         for name, own in self.auxiliary.state_dict().items():
             if name in tensors and tensors[name].shape == own.shape:
                 own.copy_(tensors[name])  # a state_dict shares its memory with the module
@@ -266,16 +263,11 @@ class PretrainTask:
         """Adds the log-mels that the content encoder hears, and degrades recordings of voices, if this is asked for."""
         if self.conditions is None:
             return batch
-        conditions, draw = self.conditions, make_generator(self.seed, step, CONDITIONS_SALT)
-
-        def degrade(mel: Tensor, keeps_voice: bool) -> Tensor:
-            degraded = self.model.normalise(conditions(self.model.denormalise(mel), draw, keeps_voice))
-            chosen = torch.rand(len(mel), generator=draw).to(mel.device) < self.p.degrade_recordings
-            return torch.where(chosen[:, None, None], degraded, mel)
-
-        voices = {name: batch[name] for name in ("reference_mel", "aligned_reference_mel") if name in batch}
-        heard = {"degraded": degrade(batch["mel"], False)}
-        return batch | heard | {name: degrade(mel, True) for name, mel in voices.items()}
+        given = self.conditions, self.model
+        share, draw = self.p.degrade_recordings, make_generator(self.seed, step, CONDITIONS_SALT)
+        heard = {"degraded": degrade_share(*given, batch["mel"], share, draw)}
+        voices = [name for name in ("reference_mel", "aligned_reference_mel") if name in batch]
+        return batch | heard | {name: degrade_share(*given, batch[name], share, draw, True) for name in voices}
 
     def _leave_recordings_out(self, batch: Batch, step: int) -> Batch:
         """Chooses the crops whose decoder gets no recording of the voice, beside those that have none but their own."""

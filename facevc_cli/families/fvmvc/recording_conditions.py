@@ -8,6 +8,7 @@ vocal tract stretches their frequency axis.
 """
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +26,13 @@ STRETCH = 1.2  # largest factor of the frequency axis, up or down
 SHARES = {"tract": 0.5, "room": 0.5, "microphone": 0.7, "noise": 0.6, "speech": 0.2}  # of the degraded crops
 TO_LN = {"ln": 1.0, "log10": math.log(10)}  # factor from the log-mel's unit to nepers
 FLOOR = 1e-5  # of a band's magnitude, as in the log-mel
+
+
+class NormalisesMel(Protocol):
+    """A model that knows the mean and deviation of each band."""
+
+    def normalise(self, mel: Tensor) -> Tensor: ...
+    def denormalise(self, mel: Tensor) -> Tensor: ...
 
 
 class RecordingConditions:
@@ -76,6 +84,20 @@ class RecordingConditions:
         uniform = torch.rand(round(FLUCTUATION), size, frames, bands, generator=generator).clamp(min=1e-9)
         fluctuation = -uniform.log().mean(0)  # a mean of exponential variables is gamma distributed
         return (spectrum * fluctuation).to(power)
+
+
+def degrade_share(
+    conditions: RecordingConditions,
+    model: NormalisesMel,
+    mel: Tensor,
+    share: float,
+    generator: torch.Generator,
+    keeps_voice: bool = False,
+) -> Tensor:
+    """Degrades a share of normalised log-mels (B, T, n_mels). keeps_voice: as in `RecordingConditions`."""
+    degraded = model.normalise(conditions(model.denormalise(mel), generator, keeps_voice))
+    chosen = torch.rand(len(mel), generator=generator).to(mel.device) < share
+    return torch.where(chosen[:, None, None], degraded, mel)
 
 
 def add_reverberation(power: Tensor, decay_frames: Tensor, share: Tensor) -> Tensor:
