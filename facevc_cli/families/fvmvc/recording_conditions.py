@@ -8,13 +8,13 @@ vocal tract stretches their frequency axis.
 """
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from facevc_cli.dsp.mel import MelDefinition, find_band_centres_hz, locate_in_bands
+from facevc_cli.families.base import ConversionModel
 
 DECAY_S = (0.2, 0.9)  # time in which a room's reverberation falls by 60 dB
 REVERBERATION_DB = (-15.0, 3.0)  # power of the reverberation against the direct sound
@@ -26,13 +26,6 @@ STRETCH = 1.2  # largest factor of the frequency axis, up or down
 SHARES = {"tract": 0.5, "room": 0.5, "microphone": 0.7, "noise": 0.6, "speech": 0.2}  # of the degraded crops
 TO_LN = {"ln": 1.0, "log10": math.log(10)}  # factor from the log-mel's unit to nepers
 FLOOR = 1e-5  # of a band's magnitude, as in the log-mel
-
-
-class NormalisesMel(Protocol):
-    """A model that knows the mean and deviation of each band."""
-
-    def normalise(self, mel: Tensor) -> Tensor: ...
-    def denormalise(self, mel: Tensor) -> Tensor: ...
 
 
 class RecordingConditions:
@@ -88,7 +81,7 @@ class RecordingConditions:
 
 def degrade_share(
     conditions: RecordingConditions,
-    model: NormalisesMel,
+    model: ConversionModel,
     mel: Tensor,
     share: float,
     generator: torch.Generator,
