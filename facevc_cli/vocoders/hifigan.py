@@ -31,6 +31,7 @@ _AUDIO = {
 }
 # frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
 BFLOAT16_WINDOW = 128
+CHAIN_KERNEL = 3
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 
@@ -47,22 +48,30 @@ class HifiganSizes:
     block_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     paired: bool = True  # each dilated convolution is followed by a plain one (V1, V2); V3 has none
     slope: float = 0.1
+    # light vocoders: the dilations of one chain of short convolutions for each stage, in place of the blocks
+    chains: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.rates) != len(self.kernels) or len(self.block_kernels) != len(self.block_dilations):
             raise ValueError("upsampling rates and kernels, or kernels and dilations of the blocks, differ in number")
+        if self.chains and len(self.chains) != len(self.rates):
+            raise ValueError("upsampling rates and chains differ in number")
+
+    def list_blocks(self) -> list[list[tuple[int, tuple[int, ...], bool]]]:
+        """Returns kernel, dilations and whether they are paired, of the blocks of each stage."""
+        if self.chains:
+            return [[(CHAIN_KERNEL, dilations, False)] for dilations in self.chains]
+        blocks = zip(self.block_kernels, self.block_dilations, strict=True)
+        return [[(kernel, dilations, self.paired) for kernel, dilations in blocks]] * len(self.rates)
 
     @property
     def context_frames(self) -> int:
         """Frames on either side that reach a sample, rounded up."""
         reach, samples_per_frame = float(self.end_kernel // 2), 1
-        widest = max(
-            sum(k // 2 * (d + self.paired) for d in dilations)
-            for k, dilations in zip(self.block_kernels, self.block_dilations, strict=True)
-        )
-        for rate, kernel in zip(self.rates, self.kernels, strict=True):
+        for rate, kernel, blocks in zip(self.rates, self.kernels, self.list_blocks(), strict=True):
             reach += ceil(kernel / rate) / 2 / samples_per_frame + 1 / samples_per_frame / rate
             samples_per_frame *= rate
+            widest = max(sum(k // 2 * (d + paired) for d in dilations) for k, dilations, paired in blocks)
             reach += widest / samples_per_frame
         return ceil(reach + self.end_kernel // 2 / samples_per_frame) + 1
 
@@ -107,9 +116,9 @@ class HifiganGenerator(nn.Module):
             for a, b, k, r in zip(widths, widths[1:], sizes.kernels, sizes.rates, strict=False)
         )
         self.resblocks = nn.ModuleList(
-            ResidualBlock(width, kernel, dilations, sizes.paired, sizes.slope)
-            for width in widths[1:]
-            for kernel, dilations in zip(sizes.block_kernels, sizes.block_dilations, strict=True)
+            ResidualBlock(width, *block, sizes.slope)
+            for width, blocks in zip(widths[1:], sizes.list_blocks(), strict=True)
+            for block in blocks
         )
         self.conv_post = make_conv_over_time(widths[-1], 1, sizes.end_kernel)
 
@@ -123,15 +132,24 @@ class HifiganGenerator(nn.Module):
         return torch.tanh(self.conv_post(leaky_relu(x.float(), LAST_SLOPE)))[:, :, 0]
 
     def _upsample(self, x: Tensor) -> Tensor:
-        x = self.conv_pre(x[:, :, None].contiguous(memory_format=torch.channels_last))
-        count = len(self.sizes.block_kernels)
-        for i, up in enumerate(self.ups):
-            x = up(leaky_relu(x, self.sizes.slope))
-            branches = self.resblocks[i * count](x)
-            for block in list(self.resblocks)[i * count + 1 : (i + 1) * count]:
-                branches += block(x)
-            x = branches.div_(count)
+        x = self.enter(x)
+        for stage in range(len(self.ups)):
+            x = self.run_stage(stage, x)
         return x
+
+    def enter(self, x: Tensor) -> Tensor:
+        """(B, n_mels, T) -> (B, channels, 1, T)."""
+        return self.conv_pre(x[:, :, None].contiguous(memory_format=torch.channels_last))
+
+    def run_stage(self, stage: int, x: Tensor) -> Tensor:
+        """Upsamples by the stage's rate, and takes the mean of its blocks. (B, C, 1, T) -> (B, C / 2, 1, T * rate)."""
+        x = self.ups[stage](leaky_relu(x, self.sizes.slope))
+        count = len(self.resblocks) // len(self.ups)
+        first, *others = list(self.resblocks)[stage * count : (stage + 1) * count]
+        branches = first(x)
+        for block in others:
+            branches += block(x)
+        return branches.div_(count) if others else branches
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
         """Loads the folded weights of 1-D convolutions with these names. FaceVCError if one does not fit."""

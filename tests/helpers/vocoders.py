@@ -10,9 +10,8 @@ import torch
 import yaml
 from helpers.repository import GOLDEN, load_script
 
-from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.vocoders.hifigan import HifiganGenerator, HifiganSizes
-from facevc_cli.vocoders.light import LightGenerator, LightSizes, save_light
+from facevc_cli.vocoders.light import save_light
 
 REFERENCE = np.load(GOLDEN / "vocoders.npz")
 CASES: dict[str, Any] = json.loads(str(REFERENCE["cases"]))
@@ -90,13 +89,13 @@ def write_hifigan(folder: Path, **changes: Any) -> Path:
     return folder / "g_02500000"
 
 
-def write_light(folder: Path, sizes: LightSizes, dtype: torch.dtype = torch.float32, spoil: bool = False) -> Path:
+def write_light(folder: Path, sizes: HifiganSizes, dtype: torch.dtype = torch.float32, spoil: bool = False) -> Path:
     """A light vocoder's folder with random weights; `spoil` puts NaN into one."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    generator = LightGenerator(sizes, MEL_DEFINITIONS["hifigan"])
+    generator = HifiganGenerator(sizes)
     if spoil:
         with torch.no_grad():
-            generator.leave.bias[3] = torch.nan
+            generator.conv_post.bias[0] = torch.nan
     save_light(folder, generator, sizes, "hifigan", 0, dtype)
     return folder

@@ -27,11 +27,14 @@ from facevc_cli.training.task import (
     set_learning_rate,
 )
 from facevc_cli.training.weights import METRICS, TRAINING
-from facevc_cli.vocoders.light import LightGenerator, LightSizes, read_header, read_light_weights, save_light
+from facevc_cli.vocoders.hifigan import HifiganGenerator, HifiganSizes, load_universal
+from facevc_cli.vocoders.light import LIGHT, read_header, read_light_weights, save_light
 
 Batch = dict[str, Tensor]
 DISCRIMINATOR_RATE = 0.5  # times the generator's learning rate
 HEARD_SALT = 1
+FIRST_SHARE = 0.3  # of the usual spread of a chain's weights: at first, it changes little
+EDGE_FRAMES = 8  # of a crop, at each end: HiFi-GAN's waveform hears frames there that the crop lacks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,7 @@ class TrainConfig(RunConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    sizes: LightSizes = field(default_factory=LightSizes)
+    sizes: HifiganSizes = LIGHT
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
@@ -71,14 +74,28 @@ LIMITS: Mapping[str, Limits] = {
     **dict.fromkeys(("phases", "mel", "adversarial", "features"), (0, None)),
     **dict.fromkeys(("adversarial_from", "heard_share"), (0, 1)),
     "heard_frames": (16, 2**20),
-    **dict.fromkeys(("channels", "blocks", "kernel", "expansion"), (1, 4096)),
+    "channels": (16, 4096),
+    "crop_frames": (2 * EDGE_FRAMES + 8, 2**20),
 }
+
+
+def make_generator_from_hifigan(sizes: HifiganSizes) -> HifiganGenerator:
+    """Makes a light generator that begins with HiFi-GAN's own weights, wherever a layer has the same name and shape."""
+    generator = HifiganGenerator(sizes)
+    known = load_universal().generator.state_dict()
+    with torch.no_grad():
+        for name, own in generator.state_dict().items():
+            if not name.startswith("resblocks.") and name in known and known[name].shape == own.shape:
+                own.copy_(known[name])
+            elif name.startswith("resblocks."):
+                own.mul_(FIRST_SHARE)
+    return generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class LightCheckpoints:
     """Saves a folder that `--vocoder` loads, with what a resumed training needs."""
 
-    def __init__(self, stage: str, sizes: LightSizes):
+    def __init__(self, stage: str, sizes: HifiganSizes):
         self.stage, self.sizes = stage, sizes
 
     def save_step(
@@ -106,7 +123,7 @@ class LightTask:
 
     def __init__(self, config: Config, seed: int):
         self.t, self.seed = config.train, seed
-        self.model: nn.Module = LightGenerator(config.sizes, MEL)
+        self.model: nn.Module = make_generator_from_hifigan(config.sizes)
         self.stft, self.mel = StftLoss(), MelLoss()
         self.auxiliary = nn.ModuleDict()
         o = self.t.optimiser
@@ -130,7 +147,7 @@ class LightTask:
     def step(self, batch: Batch, step: int) -> Figures:
         rate = compute_learning_rate(self.t.optimiser, step, self.t.steps)
         set_learning_rate(self.optimisers["model"], rate)
-        made = self.model(batch["log_mel"])
+        batch, made = self._speak(batch)
         loss, figures = self._compare(made, batch)
         ramp = ramp_up(step, self.t, self.t.adversarial_from, 0.05) if self.auxiliary else 0.0
         if ramp > 0:
@@ -149,7 +166,14 @@ class LightTask:
 
     @torch.no_grad()
     def validate(self, batch: Batch, step: int) -> Figures:
-        return self._compare(self.model(batch["log_mel"]), batch)[1]
+        batch, made = self._speak(batch)
+        return self._compare(made, batch)[1]
+
+    def _speak(self, batch: Batch) -> tuple[Batch, Tensor]:
+        """Returns the batch and what the generator speaks, (B, n), both without the edges of the crops."""
+        edge = EDGE_FRAMES * MEL.hop_samples
+        made = self.model(batch["log_mel"].transpose(1, 2))[:, 0, edge:-edge]
+        return batch | {name: batch[name][:, edge:-edge] for name in ("teacher", "real")}, made
 
     def _compare(self, made: Tensor, batch: Batch) -> tuple[Tensor, Figures]:
         magnitudes, phases = self.stft(made, batch["teacher"])

@@ -6,7 +6,7 @@ from helpers.vocoders import write_hifigan, write_light
 
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.griffin_lim import GriffinLim
-from facevc_cli.vocoders.light import LightSizes
+from facevc_cli.vocoders.hifigan import HifiganSizes
 from facevc_cli.vocoders.load import load_vocoder
 
 
@@ -17,7 +17,7 @@ def test_one_that_works_in_steps_has_no_graph():
 @pytest.fixture(params=("hifigan", "light"))
 def vocoder(request, tmp_path) -> Vocoder:
     if request.param == "light":
-        return load_vocoder(write_light(tmp_path / "light", LightSizes(channels=16, blocks=2)), "hifigan")
+        return load_vocoder(write_light(tmp_path / "light", HifiganSizes(channels=16, chains=((1, 3),) * 4)), "hifigan")
     return load_vocoder(write_hifigan(tmp_path / "hifigan"), "hifigan")
 
 
