@@ -27,7 +27,7 @@ from facevc_cli.training.task import compute_learning_rate, set_learning_rate
 class OffsetsModelConfig:
     n_mels: int = 80
     dvector_dim: int = 256
-    face_dim: int = 128
+    face_dim: int = 162
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ def extract_face(
         typer.Option(
             "--embedder",
             help=(
-                "dlib (128 numbers), fused (162: dlib's, and what two more networks see), facenet (512, the paper's, "
+                "fused (162 numbers: dlib's, and what two more networks see), dlib (128), facenet (512, the paper's, "
                 "an extra), or the name of an installed package's embedder."
             ),
         ),
-    ] = "dlib",
+    ] = "fused",
     on_many: OnMany = "largest",
     every: Annotated[int, typer.Option("--every", min=1, help="Look at each n-th frame of a video.")] = 5,
     max_frames: Annotated[

@@ -24,8 +24,10 @@ def list_pulse_devices(devices: Sequence[SoundDevice]) -> list[SoundDevice]:
     through = find_pulse(devices)
     if through is None or not sys.platform.startswith("linux") or find_spec("pulsectl") is None:
         return []
-    import pulsectl
-
+    try:
+        import pulsectl
+    except OSError:  # the server's own library is not installed, so there is no server
+        return []
     try:
         with pulsectl.Pulse("facevc live") as pulse:
             sources, sinks = pulse.source_list(), pulse.sink_list()

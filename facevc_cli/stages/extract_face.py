@@ -33,7 +33,7 @@ SMALLEST_CROP_PX, LARGEST_CROP_PX = 64, 256
 @dataclass(frozen=True, kw_only=True)
 class ExtractFaceConfig(ExtractionConfig):
     detector: DetectorName = "dlib"
-    embedder: str = "dlib"  # dlib (128-D), fused (162-D) or facenet (512-D)
+    embedder: str = "fused"  # fused (162-D), dlib (128-D) or facenet (512-D)
     on_many: OnMany = "largest"  # largest: use the largest face; skip: ignore a frame with several faces
     every: int = 5  # uses each n-th frame of a video
     max_frames: int | None = None  # largest number of frames that are used of a video

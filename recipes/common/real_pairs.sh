@@ -6,7 +6,7 @@ pair_options="out stage stop_stage embedder held_out features steps device jobs 
 out="exp/$(basename "$(cd "$(dirname "$0")" && pwd)")"
 stage=1
 stop_stage=6
-embedder=dlib
+embedder=fused
 held_out=0.15
 features=no
 steps=""
@@ -21,7 +21,7 @@ check_pair_options() {
     case "$embedder" in
         dlib) face_dim=128 ;;
         fused) face_dim=162 ;;
-        *) die "--embedder '$embedder': expected dlib or fused" ;;
+        *) die "--embedder '$embedder': expected fused or dlib" ;;
     esac
     [[ $features =~ ^(yes|no)$ ]] || die "--features '$features': expected yes or no"
     [[ $held_out =~ ^0?\.[0-9]+$ ]] || die "--held-out '$held_out': expected a share between 0 and 1, such as 0.15"

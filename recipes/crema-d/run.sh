@@ -8,7 +8,7 @@
 #   --out DIR          everything goes here (exp/crema-d)
 #   --stage N          first stage to run (1)
 #   --stop-stage N     last stage to run (6)
-#   --embedder NAME    of the faces: dlib, or fused (dlib)
+#   --embedder NAME    of the faces: fused, or dlib (fused)
 #   --held-out SHARE   of the people, who train nothing and are measured (0.15)
 #   --features yes     log-mel and F0, too: what 'facevc pretrain' needs (no)
 #   --steps N          train N steps only: a rehearsal

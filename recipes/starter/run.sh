@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bundled model, from the data.
-# Cost: 8 GB of disk, 3 GB of memory. On two cores: an hour to make speech and to extract, then 40 minutes to train with --init,
-# or five hours from nothing.
+# Cost: 8 GB of disk, 3 GB of memory. On two cores: an hour to make speech and to extract, then five hours to train, or two
+# minutes with --init.
 #
 # run.sh --data DIR [--out DIR] [--stage N] [--stop-stage N] [other options]
 #
@@ -18,7 +18,7 @@
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --count N          test sources, and test faces (12)
-#   --init CHECKPOINT  go on from a model instead of from nothing: stage 7 is left out, stage 8 is conf/continue.yaml
+#   --init CHECKPOINT  keep the content encoder and the decoder of a model, and train its face side anew: stages 7 and 8 are left out
 #   --pack DIR         after stage 6, write to DIR what stages 7 to 9 need, in files of at most 60 MB, for another machine
 #   --unpack DIR       before stage 7, read such a folder: --out is then made from it (--stage 7)
 #   --steps N          every training ends after N steps: a rehearsal on some of the data, before hours go into all of it
@@ -110,20 +110,17 @@ pretrain_into() {
         --precision "$precision" --device "$device" "${aligned[@]}" "${@:2}" "${shortened[@]}"
 }
 
-refined=(--init "$out/pretrain" --config "$here/conf/refine.yaml")
-if [ -n "$init" ]; then refined=(--init "$init" --config "$here/conf/continue.yaml"); fi
-
 if [ -z "$init" ] && stage_is 7 "pretraining, voice to voice"; then
     pretrain_into pretrain --encoder-init "$teacher" --config "$here/conf/pretrain.yaml"
 fi
 
-if stage_is 8 "pretraining, others' voices"; then
-    pretrain_into refine "${refined[@]}"
+if [ -z "$init" ] && stage_is 8 "pretraining, others' voices"; then
+    pretrain_into refine --init "$out/pretrain" --config "$here/conf/refine.yaml"
 fi
 
 if stage_is 9 "training, face to voice"; then
-    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/few_voices.h5" --init "$out/refine" -o "$out/train" \
-        --set model.face_dim=162 --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
+    facevc train "$out/features.h5" --faces "$out/faces.h5" --voices "$out/few_voices.h5" --init "${init:-$out/refine}" -o "$out/train" \
+        --config "$here/conf/memory.yaml" --pairs "$out/pairs.csv" --device "$device" "${shortened[@]}"
 fi
 
 if stage_is 10 "the folder to bundle"; then

@@ -13,7 +13,7 @@
 #   --preset NAME      cmpc: on stored embeddings; cmpc-resnet: two ResNets on crops and log-mels, for a GPU (cmpc)
 #   --width N          cmpc-resnet: channels of the ResNets' first blocks; 64 makes ResNet-34 (64)
 #   --precision NAME   cmpc-resnet: no, or bf16 (no)
-#   --embedder NAME    of the faces: dlib, or fused (dlib)
+#   --embedder NAME    of the faces: fused, or dlib (fused)
 #   --held-out SHARE   of the people, who train nothing and are measured (0.15)
 #   --features yes     log-mel and F0, too: what 'facevc pretrain' needs (no)
 #   --steps N          train N steps only: a rehearsal

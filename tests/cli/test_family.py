@@ -42,7 +42,7 @@ def family(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory) -> Stores:
-    return make_stores(tmp_path_factory.mktemp("stores"), "fvmvc", face_dim=128, voice_dim=256)
+    return make_stores(tmp_path_factory.mktemp("stores"), "fvmvc", face_dim=162, voice_dim=256)
 
 
 @pytest.fixture(scope="module")

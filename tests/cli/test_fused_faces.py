@@ -15,14 +15,14 @@ from facevc_cli.files.image import load_image, save_image
 def test_a_model_trained_on_fused_faces_finds_its_embedder(tmp_path, toy_stores: Stores, toy_run, no_plots):
     for i, person in enumerate(("anna", "bert", "cleo", "vera")):
         save_image(tmp_path / f"faces/{person}/1.png", draw_face(i))
-    extract = ["extract-face", tmp_path / "faces", "-o", tmp_path / "faces.h5", "--embedder", "fused", "-j", 1]
+    extract = ["extract-face", tmp_path / "faces", "-o", tmp_path / "faces.h5", "-j", 1]
     found = call(*extract, "--limit", 3)
     assert found.exit_code == 0, found.stderr
     found = call(*extract, "--save-crops", tmp_path / "crops")
     assert found.exit_code == 0 and "1 done, 3 skipped" in " ".join(found.stderr.split()), found.stderr
     (crop,) = (tmp_path / "crops").rglob("*.png")
     assert load_image(crop).shape == (150, 150, 3)
-    found = call(*extract[:-4], "-j", 1)  # the default, dlib, does not mix with it
+    found = call(*extract, "--embedder", "dlib")  # it does not mix with the default
     assert found.exit_code == 1 and "fused" in found.stderr
     with Store(tmp_path / "faces.h5", "extract-face") as store:
         assert store.settings["embedder"] == "fused" and store.settings["weights"] == FusedEmbedder.weights

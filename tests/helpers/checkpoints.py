@@ -25,12 +25,18 @@ SHRUNKEN = {
         "model.slots=8",
     ),
 }
-FACE = {"detector": "dlib", "embedder": "dlib", "on_many": "largest"}
+FACE = {"detector": "dlib", "embedder": "fused", "on_many": "largest"}
 VOICE = {"embedder": "resemblyzer", "rate": 16000}
 
 
 def checkpoint(
-    folder: Path, preset: str = "toy", *, faces: bool = True, seed: int = 0, overrides: tuple[str, ...] = ()
+    folder: Path,
+    preset: str = "toy",
+    *,
+    faces: bool = True,
+    embedder: str = "fused",
+    seed: int = 0,
+    overrides: tuple[str, ...] = (),
 ) -> Path:
     """A checkpoint folder of a shrunken preset with random weights; without faces, as pretraining leaves it."""
     torch.manual_seed(seed)
@@ -38,7 +44,7 @@ def checkpoint(
     model = FaceVC(config.model)
     mean, std = (-1.5, 0.3) if preset == "toy" else (-5.0, 1.0)
     model.set_statistics(torch.full((80,), mean), torch.full((80,), std))
-    embedders = {"voice": VOICE, **({"face": FACE} if faces else {})}
+    embedders = {"voice": VOICE, **({"face": FACE | {"embedder": embedder}} if faces else {})}
     frontend = Frontend.standard(config.model.mel)
     save_checkpoint(folder, Checkpoint(model, config, frontend, "train" if faces else "pretrain", embedders=embedders))
     return folder

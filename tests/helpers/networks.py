@@ -1,7 +1,5 @@
 """Stand-ins for the face and voice networks, which take seconds to load."""
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 
 from facevc_cli.conversion.converter import Converter
 from facevc_cli.faces.analyser import FaceObservation, NoFaceError
+from facevc_cli.faces.reading import FUSED_DIM
 
 
 class FakeAnalyser:
@@ -22,7 +21,7 @@ class FakeAnalyser:
         self.asked += 1
         if not image.any():
             raise NoFaceError("expected a face, found none.")
-        embedding = np.random.default_rng(int(image.sum())).normal(0, 0.1, 128).astype(np.float32)
+        embedding = np.random.default_rng(int(image.sum())).normal(0, 0.1, FUSED_DIM).astype(np.float32)
         return FaceObservation(np.zeros(4, np.float32), 1.0, 1, embedding, image)
 
     def cut(self, image: np.ndarray, side_px: int) -> np.ndarray:
@@ -38,24 +37,9 @@ class FakeEmbedder:
         return np.linspace(-1, 1, 256, dtype=np.float32) * np.abs(wav).max()
 
 
-class WideAnalyser:
-    """What another one sees, with as many numbers as the embedder `fused` gives."""
-
-    def __init__(self, analyser: FakeAnalyser) -> None:
-        self.analyser = analyser
-
-    def analyse(self, image: np.ndarray) -> FaceObservation:
-        seen = self.analyser.analyse(image)
-        return replace(seen, embedding=np.resize(seen.embedding, 162))
-
-
 def replace_face_analyser(patch: pytest.MonkeyPatch, analyser: Any) -> None:
     """All models' faces are then looked at by `analyser`."""
-
-    def make_analyser(settings: Mapping[str, Any], on_many: str = "largest") -> Any:
-        return WideAnalyser(analyser) if settings.get("embedder") == "fused" else analyser
-
-    patch.setattr("facevc_cli.faces.analyser.make_analyser", make_analyser)
+    patch.setattr("facevc_cli.faces.analyser.make_analyser", lambda settings, on_many="largest": analyser)
 
 
 def replace_voice_embedder(patch: pytest.MonkeyPatch, embedder: object) -> None:

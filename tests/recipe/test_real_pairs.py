@@ -135,7 +135,7 @@ def test_a_small_corpus_goes_through_all_stages(name: str, tmp_path: Path) -> No
     for store, stage in (("voices", "extract-spkemb"), ("faces", "extract-face"), ("features", "extract-features")):
         with Store(out / f"{store}.h5", stage) as found:
             assert sorted(found.speakers) == sorted(people * each), store
-    assert load_checkpoint(out / "train").config.model.face_dim == 128
+    assert load_checkpoint(out / "train").config.model.face_dim == 162
     pairs = table(out / "pairs.csv")
     assert {row["person"] for row in pairs} == set(people[:2]) and len(pairs) == 2 * each
     genders = {people[0]: "", people[1]: ""} if name == "grid" else {people[0]: "male", people[1]: "female"}

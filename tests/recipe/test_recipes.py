@@ -406,10 +406,10 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, s
     assert len(faces) == 4
     assert not faces & {Path(line).stem for line in (out / "faces.txt").read_text().splitlines()}
     assert [row["gender"] for row in table(out / "test" / "sources.csv")] == ["female", "female", "male", "male"]
-    again = run_recipe("starter", *options, "--init", "before", "--stage", 7, "--stop-stage", 8, path=stand_in)
-    assert again.returncode == 0 and list_stages(again) == [8], again.stderr
+    again = run_recipe("starter", *options, "--init", "before", "--stage", 7, "--stop-stage", 9, path=stand_in)
+    assert again.returncode == 0 and list_stages(again) == [9], again.stderr
     last = (tmp_path / "log").read_text().splitlines()[-1]
-    assert "--init before" in last and "continue.yaml" in last and f"-o {out}/refine" in last
+    assert "train" in last and "--init before" in last and f"-o {out}/train" in last
 
 
 def test_settings_are_compared_on_validation_speakers_alone(tmp_path: Path, starter_data: Path) -> None:

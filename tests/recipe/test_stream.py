@@ -54,7 +54,7 @@ def test_figures_of_streams_beside_files(tmp_path: Path, monkeypatch: pytest.Mon
     folder = checkpoint(tmp_path / "model", "starter", overrides=overrides)
     save_audio(tmp_path / "a.wav", buzz(0.8, 22050), 22050)
     write_table(tmp_path / "table.csv", [{"utterance": "a/1", "path": "a.wav"}])
-    monkeypatch.setattr(Converter, "embed_face", lambda self, face: np.ones(128, np.float32))
+    monkeypatch.setattr(Converter, "embed_face", lambda self, face: np.ones(162, np.float32))
     face = str(tmp_path / "face.png")
     arguments = [str(tmp_path / "out"), str(tmp_path / "table.csv"), "--face", face, "--checkpoint", str(folder)]
     more = ["--vocoder", "griffin-lim", "--settings", "{step_frames: 16, content_frames: 60}", "--calibrate"]

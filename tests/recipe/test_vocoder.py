@@ -203,6 +203,12 @@ def read_losses(run: Path) -> list[dict[str, str]]:
     ]
 
 
+@pytest.mark.parametrize("name", ["train", "finetune"])
+def test_the_recipes_settings_are_settings(load: Callable[[str], Any], name: str):
+    config = load("train").read_config(LOCAL.parent / "conf" / f"{name}.yaml", None, 8)
+    assert config.train.batch_size == 8 and config.train.steps > 1000
+
+
 def test_a_light_generator_begins_with_hifigans_layers(load: Callable[[str], Any]):
     from facevc_cli.vocoders.hifigan import load_universal
     from facevc_cli.vocoders.light import LIGHT

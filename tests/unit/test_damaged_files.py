@@ -56,7 +56,7 @@ def saved(tmp_path: Path) -> Path:
     metrics = {"step": 7, "best_loss": 1.5, "validation": {"loss": 1.5}}
     embedders = {
         "voice": {"embedder": "resemblyzer", "rate": 16000},
-        "face": {"detector": "dlib", "embedder": "dlib", "on_many": "largest"},
+        "face": {"detector": "dlib", "embedder": "fused", "on_many": "largest"},
     }
     save_checkpoint(
         tmp_path / "ckpt",

@@ -23,7 +23,7 @@ class ModelConfig:
     voices: Literal["d-vectors", "log-mels"] = "d-vectors"  # what it takes of a voice
     network: NetworkConfig = field(default_factory=NetworkConfig)  # for crops and log-mels
     mel_bands: int = 80
-    face_dim: int = 128  # size of the face embeddings: 128 for dlib, 512 for facenet
+    face_dim: int = 162  # size of the face embeddings: 162 for fused, 128 for dlib, 512 for facenet
     dvector_dim: int = 256
     hidden_dim: int = 256  # width between the two layers of each head
     space_dim: int = 128  # size of the space of faces and voices

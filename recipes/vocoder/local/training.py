@@ -39,7 +39,7 @@ EDGE_FRAMES = 8  # of a crop, at each end: HiFi-GAN's waveform hears frames ther
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):
-    steps: int = 40_000
+    steps: int = 20_000
     batch_size: int = 12
     crop_frames: int = 64
     optimiser: OptimiserConfig = field(

@@ -307,7 +307,7 @@ def test_several_faces_are_one_voice(converters):
         converter.target_from_faces([])
     with pytest.raises(FaceVCError, match="expected a face"):
         converter.target_from_faces([FACE, np.zeros((40, 40, 3), np.uint8)])
-    with pytest.raises(FaceVCError, match="face embeddings of 128 numbers"):
+    with pytest.raises(FaceVCError, match="face embeddings of 162 numbers"):
         converter.target_from_embedding(np.zeros(512, np.float32))
 
 

@@ -48,7 +48,7 @@ def test_a_model_of_places_adds_their_cosine(tmp_path):
     matcher = Matcher(matcher_checkpoint(tmp_path), "cpu")
     faces = make_faces([1, 1, 1], [40, 40, 40])
     found = FitScorer(matcher).score(faces, describe())
-    cosines = matcher.place_faces(faces.descriptors[:, :128]) @ matcher.place_voices(DVECTOR[None])[0]
+    cosines = matcher.place_faces(faces.descriptors) @ matcher.place_voices(DVECTOR[None])[0]
     assert found.match == pytest.approx(MATCH_WEIGHT * cosines, abs=1e-5) and found.match.std() > 0
     assert not found.pitch.any()  # it predicts none
 

@@ -1,6 +1,7 @@
 """Microphones and loudspeakers: which one is meant, what is said if it does not work, and what they are given."""
 
 import builtins
+import sys
 import time
 
 import numpy as np
@@ -179,6 +180,19 @@ def test_the_monitor_plays_the_same(sound):
         played = monitor.call()
     assert played[:, 0] == pytest.approx(0.25)
     opened.stop()
+
+
+def test_a_computer_without_pulses_library_has_no_devices_of_it(sound, monkeypatch):
+    class Missing:
+        def find_spec(self, name, path=None, target=None):
+            if name == "pulsectl":
+                raise OSError("libpulse.so.0: cannot open shared object file")
+
+    sound(*LAPTOP, device("pulse", 2, 2))
+    monkeypatch.delitem(sys.modules, "pulsectl", raising=False)
+    monkeypatch.setattr("facevc_cli.live.pulse_devices.find_spec", lambda name: object())
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    assert choose_cards(None, None, False, True).loudspeaker.name == "pulse"
 
 
 def test_a_virtual_microphone_needs_a_way_to_pulse(sound):

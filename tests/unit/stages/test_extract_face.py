@@ -70,7 +70,7 @@ def test_a_folder_of_everything(folder, tmp_path):
     assert store.read_column("kind") == ["image"] * 4 + ["video", "image"]
     assert Path(store.read_column("path")[0]).name == "grey.png"
     embeddings = store.read_vectors("embedding")
-    assert embeddings.shape == (6, 128) and embeddings.dtype == np.float32
+    assert embeddings.shape == (6, 162) and embeddings.dtype == np.float32
     np.testing.assert_array_equal(embeddings[1], embeddings[2])  # an opaque RGBA picture is the same picture
     assert np.linalg.norm(embeddings[1] - embeddings[3]) < 0.1  # so is one turned by EXIF
     assert store.read_frames("faces", 5).tolist() == [2]
@@ -78,7 +78,7 @@ def test_a_folder_of_everything(folder, tmp_path):
     assert store.read_column("frames_seen")[4] == 6 and store.read_column("frames_with_face")[4] == 4
     frames = store.read_frames("embedding", 4)
     assert (
-        frames.shape == (4, 128)
+        frames.shape == (4, 162)
         and store.read_frames("box", 4).shape == (4, 4)
         and store.read_frames("score", 4).shape == (4,)
     )
@@ -115,7 +115,7 @@ def test_frames_are_limited(folder, tmp_path):
 def test_two_processes_give_what_one_gives(folder, tmp_path):
     assert run(_config(folder / "ann_a", tmp_path / "two.h5", jobs=2)).done == 4
     with Store(tmp_path / "two.h5") as store:
-        expected = FaceAnalyser().analyse(load_image(folder / "ann_a" / "grey.png")).embedding
+        expected = FaceAnalyser(embedder="fused").analyse(load_image(folder / "ann_a" / "grey.png")).embedding
         np.testing.assert_allclose(store.read_vectors("embedding")[store.position["grey"]], expected, atol=1e-5)
 
 

@@ -63,7 +63,7 @@ def test_checkpoint_and_run(tmp_path, toy_run, toy_stores: Stores):
     model = load_checkpoint(folder).model
     assert (found["kind"], found["stage"], found["preset"]) == ("checkpoint", "train", "toy")
     assert found["parameters"]["all"] == sum(p.numel() for p in model.parameters())
-    assert found["embedders"]["face"]["embedder"] == "dlib"
+    assert found["embedders"]["face"]["embedder"] == "fused"
     found = describe(toy_run)
     assert (found["kind"], found["stage"], found["step"], found["starts"]) == (
         "run",

@@ -272,7 +272,7 @@ def ranking(inputs, model, monkeypatch):
     greys, memory = {40: 0, 90: 1, 160: 2}, converter.model.memory
 
     monkeypatch.setattr(nearest, "Converter", lambda *_, **__: converter)
-    replace_face_analyser(monkeypatch, ByGrey({grey: np.full(128, slot, np.float32) for grey, slot in greys.items()}))
+    replace_face_analyser(monkeypatch, ByGrey({grey: np.full(162, slot, np.float32) for grey, slot in greys.items()}))
     sharp = torch.full((1, len(memory.values)), -50.0)
 
     def recall(given, temperature=None):

@@ -45,7 +45,7 @@ def test_flag_over_file_over_preset(tmp_path):
     )
     flags = ("model.slots=7", "train.optimiser.gradient_clip=null", "train.optimiser.milestones=[0.5]")
     config = load_config("toy", tmp_path / "c.yaml", flags)
-    assert (config.model.slots, config.model.temperature, config.model.face_dim) == (7, 2.0, 128)
+    assert (config.model.slots, config.model.temperature, config.model.face_dim) == (7, 2.0, 162)
     assert config.pretrain.optimiser.learning_rate == 1e-4  # YAML 1.1 reads it as text
     assert config.pretrain.optimiser.warmup_steps == 10  # the preset's, beside it
     assert (config.train.optimiser.gradient_clip, config.train.optimiser.milestones) == (None, (0.5,))
