@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.checkpoints import checkpoint
 from helpers.networks import FakeEmbedder
 from helpers.pictures import draw_face
 from helpers.reporters import Notes
@@ -23,6 +24,12 @@ from facevc_cli.speaking.narrator import NarratorSettings
 from facevc_cli.speaking.speaker import Speaker
 from facevc_cli.stages import evaluate
 from facevc_cli.stages.speak import SpeakConfig, plan_speech, run
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """One whose voices follow no register that is read in a face, which is extreme in a stand-in's face."""
+    return checkpoint(tmp_path_factory.mktemp("model") / "starter", "starter", embedder="dlib")
 
 
 @pytest.fixture
