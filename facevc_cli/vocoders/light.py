@@ -24,7 +24,7 @@ from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.files.hashes import hash_file
 from facevc_cli.vocoders.definitions import check_sizes, require_definition
 from facevc_cli.vocoders.hifigan import Hifigan, HifiganGenerator, HifiganSizes
-from facevc_cli.vocoders.weights import check_described, load_exactly
+from facevc_cli.vocoders.weights import check_described
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 FORMAT, KIND = 2, "light"
@@ -71,8 +71,7 @@ def load_light(folder: Path, mel: str) -> Hifigan:
     check_described(lambda: HifiganGenerator(sizes), state, weights, config)
     with skip_weight_init():
         generator = HifiganGenerator(sizes)
-    load_exactly(generator, state, weights, config)
-    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator.load_folded(state, weights, config)
     return Hifigan(generator, mel, f"{KIND} {header['weights_sha256'][:8]}")
 
 

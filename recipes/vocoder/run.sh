@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A light vocoder that speaks like HiFi-GAN, but many times as fast.
-# Cost: 370 MB of disk and 15 to 30 minutes of two cores for each hour of sound; then 5 to 10 hours of training (README.md).
+# Cost: 370 MB of disk and 15 to 30 minutes of two cores for each hour of sound; then ten hours or more of training (README.md).
 #
 # run.sh --tables "TABLE..." [--out DIR] [other options]
 #

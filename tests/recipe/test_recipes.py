@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 import typer
+import yaml
 from helpers.recipes import FAKE, list_stages, run_recipe, run_script, table
-from helpers.repository import RECIPES, load_script
+from helpers.repository import RECIPES, ROOT, load_script
 
 from facevc_cli.cli.app import app
 from facevc_cli.corpus.store import Store
@@ -410,6 +411,18 @@ def test_starter_calls_commands_that_exist(tmp_path: Path, starter_data: Path, s
     assert again.returncode == 0 and list_stages(again) == [9], again.stderr
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert "train" in last and "--init before" in last and f"-o {out}/train" in last
+
+
+def test_the_memory_is_trained_as_the_preset_says() -> None:
+    preset, given = (
+        yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+        for folder, name in (
+            (ROOT / "facevc_cli" / "presets", "starter.yaml"),
+            (RECIPES / "starter" / "conf", "memory.yaml"),
+        )
+    )
+    for group, settings in given.items():
+        assert settings.items() <= preset[group].items()
 
 
 def test_settings_are_compared_on_validation_speakers_alone(tmp_path: Path, starter_data: Path) -> None:

@@ -58,7 +58,11 @@ class LinearGenderJudge:
     name: str = "d-vector and F0"
 
     def hear(self, heard: HeardVoice) -> str:
-        return FEMALE if float(make_features(heard) @ self.weight) + self.bias > 0 else MALE
+        return FEMALE if self.compute_log_odds(heard) > 0 else MALE
+
+    def compute_log_odds(self, heard: HeardVoice) -> float:
+        """Returns the log odds of a woman's voice."""
+        return float(make_features(heard) @ self.weight) + self.bias
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fit import COPIES, SeenFaces, read_seen, weigh
 from tables import LabelledFace, read_faces, read_table
 
 from facevc_cli.conversion.recordings import load_recording
-from facevc_cli.evaluation.metrics.gender import fit, load_packaged_judge, make_features
+from facevc_cli.evaluation.metrics.gender import fit, load_packaged_judge
 from facevc_cli.evaluation.metrics.voices import listen
 from facevc_cli.faces.networks.gender_v1 import HIDDEN_DIM, GenderV1
 from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder
@@ -31,7 +31,7 @@ def hear_voices(data: Path, path: Path) -> dict[str, float]:
         embedder, judge, rows = VoiceEmbedder(), load_packaged_judge(), []
         for row in read_table(data / "pairs.csv"):
             heard = listen(load_recording(data / row["wav"], VOICE_RATE), embedder)
-            rows.append((row["pair"], float(make_features(heard) @ judge.weight + judge.bias)))
+            rows.append((row["pair"], judge.compute_log_odds(heard)))
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("pair", "log_odds"), *rows])
     return {row["pair"]: float(row["log_odds"]) for row in read_table(path)}

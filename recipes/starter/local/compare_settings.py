@@ -143,8 +143,8 @@ def main(data: Path, out: Path, checkpoints: list[Path | None], settings: list[s
     control, quality = defaultdict(list), []
     for case in cases:
         wav = load_audio(case.path, JUDGE_RATE)[0]
-        case.own, words = listener.embed(wav), listener.transcribe(wav)
-        case.words = words if len(words) > LEAST_LETTERS_PER_S * len(wav) / JUDGE_RATE else ""
+        case.own, heard = listener.embed(wav), listener.transcribe(wav)
+        case.words = heard if len(heard) > LEAST_LETTERS_PER_S * len(wav) / JUDGE_RATE else ""
         quality.append(listener.quality.score(wav))
         for path in case.references:
             for name in JUDGES:

@@ -14,7 +14,7 @@ import numpy as np
 from held_out import read
 
 from facevc_cli.conversion.recordings import load_recording
-from facevc_cli.evaluation.metrics.gender import load_packaged_judge, make_features
+from facevc_cli.evaluation.metrics.gender import load_packaged_judge
 from facevc_cli.evaluation.metrics.voices import listen
 from facevc_cli.voices.dvector import VOICE_RATE, VoiceEmbedder
 
@@ -27,7 +27,7 @@ def main(data: Path, out: Path) -> None:
     odds: dict[str, list[float]] = defaultdict(list)
     for row in read(data / "pairs.csv"):
         heard = listen(load_recording(data / row["wav"], VOICE_RATE), embedder)
-        odds[row["speaker"]].append(float(make_features(heard) @ judge.weight + judge.bias))
+        odds[row["speaker"]].append(judge.compute_log_odds(heard))
         pictures.setdefault(row["speaker"], row["face"])
     out.mkdir(parents=True, exist_ok=True)
     for name, least in (("heard", 0.0), ("clear", CLEAR_VOICE)):

@@ -80,15 +80,15 @@ LIMITS: Mapping[str, Limits] = {
 
 
 def make_generator_from_hifigan(sizes: HifiganSizes) -> HifiganGenerator:
-    """Makes a light generator that begins with HiFi-GAN's own weights, wherever a layer has the same name and shape."""
+    """Makes a light generator that begins with HiFi-GAN's layers outside the chains, as far as their shapes fit."""
     generator = HifiganGenerator(sizes)
     known = load_universal().generator.state_dict()
     with torch.no_grad():
         for name, own in generator.state_dict().items():
-            if not name.startswith("resblocks.") and name in known and known[name].shape == own.shape:
-                own.copy_(known[name])
-            elif name.startswith("resblocks."):
+            if name.startswith("resblocks."):
                 own.mul_(FIRST_SHARE)
+            elif name in known and known[name].shape == own.shape:
+                own.copy_(known[name])
     return generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
