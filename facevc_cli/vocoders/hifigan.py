@@ -1,8 +1,9 @@
 """HiFi-GAN's generator (Kong, Kim, Bae 2020, arXiv 2010.05646), for inference: weight norm is folded on loading."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ _AUDIO = {
 }
 # frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
 BFLOAT16_WINDOW = 128
-CHAIN_KERNEL = 3
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 
@@ -48,30 +48,25 @@ class HifiganSizes:
     block_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     paired: bool = True  # each dilated convolution is followed by a plain one (V1, V2); V3 has none
     slope: float = 0.1
-    # light vocoders: the dilations of one chain of short convolutions for each stage, in place of the blocks
-    chains: tuple[tuple[int, ...], ...] = ()
+    # light vocoders: channels into and out of the kernel of each layer: of `ups`, then of the blocks (convs1, convs2)
+    ranks: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.rates) != len(self.kernels) or len(self.block_kernels) != len(self.block_dilations):
             raise ValueError("upsampling rates and kernels, or kernels and dilations of the blocks, differ in number")
-        if self.chains and len(self.chains) != len(self.rates):
-            raise ValueError("upsampling rates and chains differ in number")
-
-    def list_blocks(self) -> list[list[tuple[int, tuple[int, ...], bool]]]:
-        """Returns kernel, dilations and whether they are paired, of the blocks of each stage."""
-        if self.chains:
-            return [[(CHAIN_KERNEL, dilations, False)] for dilations in self.chains]
-        blocks = zip(self.block_kernels, self.block_dilations, strict=True)
-        return [[(kernel, dilations, self.paired) for kernel, dilations in blocks]] * len(self.rates)
+        layers = len(self.rates) * (1 + (1 + self.paired) * sum(map(len, self.block_dilations)))
+        if self.ranks and (len(self.ranks) != layers or any(len(pair) != 2 for pair in self.ranks)):
+            raise ValueError(f"expected {layers} pairs of ranks, found {len(self.ranks)} items")
 
     @property
     def context_frames(self) -> int:
         """Frames on either side that reach a sample, rounded up."""
         reach, samples_per_frame = float(self.end_kernel // 2), 1
-        for rate, kernel, blocks in zip(self.rates, self.kernels, self.list_blocks(), strict=True):
+        blocks = zip(self.block_kernels, self.block_dilations, strict=True)
+        widest = max(sum(k // 2 * (d + self.paired) for d in dilations) for k, dilations in blocks)
+        for rate, kernel in zip(self.rates, self.kernels, strict=True):
             reach += ceil(kernel / rate) / 2 / samples_per_frame + 1 / samples_per_frame / rate
             samples_per_frame *= rate
-            widest = max(sum(k // 2 * (d + paired) for d in dilations) for k, dilations, paired in blocks)
             reach += widest / samples_per_frame
         return ceil(reach + self.end_kernel // 2 / samples_per_frame) + 1
 
@@ -84,14 +79,54 @@ def make_conv_over_time(inputs: int, outputs: int, kernel: int, dilation: int = 
     return nn.Conv2d(inputs, outputs, (1, kernel), padding=(0, kernel // 2 * dilation), dilation=(1, dilation))
 
 
+class LowRankConv(nn.Sequential):
+    """A convolution between fewer channels than its input and output have. (B, C, 1, T) -> (B, D, 1, T * rate).
+
+    `reduce` mixes the input's channels into `rank[0]`, `kernel` is the convolution, `expand` mixes its `rank[1]`
+    channels into the output's. What would not make them fewer is left out.
+    """
+
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, rank: tuple[int, int]):
+        """conv: the convolution that it stands for."""
+        super().__init__()
+        inputs, outputs = min(rank[0], conv.in_channels), min(rank[1], conv.out_channels)
+        expands = outputs < conv.out_channels
+        if inputs < conv.in_channels:
+            self.reduce = nn.Conv2d(conv.in_channels, inputs, 1, bias=False)
+        self.kernel = type(conv)(inputs, outputs, conv.kernel_size, conv.stride, conv.padding, bias=not expands)  # type: ignore[arg-type]
+        self.kernel.dilation = conv.dilation
+        if isinstance(self.kernel, nn.ConvTranspose2d):
+            self.kernel.output_padding = conv.output_padding
+        if expands:
+            self.expand = nn.Conv2d(outputs, conv.out_channels, 1)
+
+
+def lower_rank(conv: nn.Conv2d | nn.ConvTranspose2d, rank: tuple[int, int] | None) -> nn.Module:
+    """Returns the convolution itself, or a LowRankConv in its place if the rank makes it smaller."""
+    smaller = rank is not None and (rank[0] < conv.in_channels or rank[1] < conv.out_channels)
+    return LowRankConv(conv, rank) if smaller and rank is not None else conv
+
+
 class ResidualBlock(nn.Module):
     """Dilated convolutions of one kernel size, each with a shortcut. (B, C, 1, T) -> (B, C, 1, T)."""
 
-    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...], paired: bool, slope: float):
+    def __init__(
+        self,
+        channels: int,
+        kernel: int,
+        dilations: tuple[int, ...],
+        paired: bool,
+        slope: float,
+        ranks: Iterator[tuple[int, int] | None],
+    ):
         super().__init__()
         self.slope = slope
-        self.convs1 = nn.ModuleList(make_conv_over_time(channels, channels, kernel, d) for d in dilations)
-        self.convs2 = nn.ModuleList(make_conv_over_time(channels, channels, kernel) for _ in dilations if paired)
+
+        def make(dilation: int) -> nn.Module:
+            return lower_rank(make_conv_over_time(channels, channels, kernel, dilation), next(ranks))
+
+        self.convs1 = nn.ModuleList(make(d) for d in dilations)
+        self.convs2 = nn.ModuleList(make(1) for _ in dilations if paired)
 
     def forward(self, x: Tensor) -> Tensor:
         for i, conv in enumerate(self.convs1):
@@ -110,15 +145,21 @@ class HifiganGenerator(nn.Module):
         self.sizes = sizes
         widths = [sizes.channels // 2**i for i in range(len(sizes.rates) + 1)]
         self.conv_pre = make_conv_over_time(sizes.n_mels, sizes.channels, sizes.end_kernel)
+        ranks: Iterator[tuple[int, int] | None] = iter(sizes.ranks) if sizes.ranks else repeat(None)
         # if k - r is odd, (k - r) / 2 rounded up and one sample of output padding keep T * r samples
         self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(a, b, (1, k), (1, r), padding=(0, (k - r + 1) // 2), output_padding=(0, (k - r) % 2))
+            lower_rank(
+                nn.ConvTranspose2d(
+                    a, b, (1, k), (1, r), padding=(0, (k - r + 1) // 2), output_padding=(0, (k - r) % 2)
+                ),
+                next(ranks),
+            )
             for a, b, k, r in zip(widths, widths[1:], sizes.kernels, sizes.rates, strict=False)
         )
         self.resblocks = nn.ModuleList(
-            ResidualBlock(width, *block, sizes.slope)
-            for width, blocks in zip(widths[1:], sizes.list_blocks(), strict=True)
-            for block in blocks
+            ResidualBlock(width, kernel, dilations, sizes.paired, sizes.slope, ranks)
+            for width in widths[1:]
+            for kernel, dilations in zip(sizes.block_kernels, sizes.block_dilations, strict=True)
         )
         self.conv_post = make_conv_over_time(widths[-1], 1, sizes.end_kernel)
 

@@ -1,7 +1,6 @@
-"""A light vocoder: HiFi-GAN's upsampling layers; a chain of short convolutions stands for eighteen long ones.
+"""A light vocoder: HiFi-GAN with convolutions of lower rank.
 
-It takes a tenth of the time. recipes/vocoder begins it with HiFi-GAN's own layers, and teaches it HiFi-GAN's features
-and waveform.
+recipes/vocoder chooses the ranks, solves for the weights, and trains them on HiFi-GAN's waveforms.
 
 A checkpoint is a folder of `model.safetensors` and `config.yaml`.
 """
@@ -28,7 +27,6 @@ from facevc_cli.vocoders.weights import check_described
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 FORMAT, KIND = 2, "light"
-LIGHT = HifiganSizes(chains=((1, 3, 9, 3, 1), (1, 3, 9), (1, 3, 9), (1, 3, 9)))
 
 
 def save_light(
@@ -63,11 +61,7 @@ def load_light(folder: Path, mel: str) -> Hifigan:
     config, weights = folder / CONFIG, folder / WEIGHTS
     header = read_header(folder)
     require_definition(header["audio"], mel, config)
-    state = read_light_weights(folder, header)
-    try:
-        sizes = check_sizes(from_dict(HifiganSizes, header["sizes"], str(config)), config)
-    except ValueError as error:
-        raise FaceVCError(f"{config}: sizes: {error}. Copy the vocoder's folder again.") from error
+    state, sizes = read_light_weights(folder, header), read_light_sizes(folder, header)
     check_described(lambda: HifiganGenerator(sizes), state, weights, config)
     with skip_weight_init():
         generator = HifiganGenerator(sizes)
@@ -92,6 +86,15 @@ def read_header(folder: Path) -> dict[str, Any]:
                 "folder again."
             )
     return header
+
+
+def read_light_sizes(folder: Path, header: Mapping[str, Any]) -> HifiganSizes:
+    """Reads the hyper-parameters. FaceVCError if one is out of range or contradicts another."""
+    config = folder / CONFIG
+    try:
+        return check_sizes(from_dict(HifiganSizes, header["sizes"], str(config)), config)
+    except ValueError as error:
+        raise FaceVCError(f"{config}: sizes: {error}. Copy the vocoder's folder again.") from error
 
 
 def read_light_weights(folder: Path, header: Mapping[str, Any]) -> dict[str, Tensor]:

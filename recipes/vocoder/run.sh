@@ -1,33 +1,34 @@
 #!/usr/bin/env bash
-# A light vocoder that speaks like HiFi-GAN, but many times as fast.
+# A light vocoder that speaks like HiFi-GAN, but faster.
 # Cost: 370 MB of disk and 15 to 30 minutes of two cores for each hour of sound; then ten hours or more of training (README.md).
 #
 # run.sh --tables "TABLE..." [--out DIR] [other options]
 #
 #   --tables TABLES    tables of recordings: utterance, and path or file, relative to the table's folder; optional text
-#   --splits TABLE     utterance or speaker, split: recordings of the split test train nothing, and stage 6 measures on them; without it, on one in forty
+#   --splits TABLE     utterance or speaker, split: recordings of the split test train nothing, and stage 7 measures on them; without it, on one in forty
 #   --hours H          how much sound HiFi-GAN speaks in stage 1 (4)
-#   --decoded-hours H  how much sound of conversions it speaks in stage 3 (1)
-#   --faces STORE      a store of `facevc extract-face`: stage 3 converts to their voices; default: to the recordings' voices
-#   --pictures DIR     pictures of faces: stage 6 measures conversions too
+#   --decoded-hours H  how much sound of conversions it speaks in stage 4 (1)
+#   --faces STORE      a store of `facevc extract-face`: stage 4 converts to their voices; default: to the recordings' voices
+#   --pictures DIR     pictures of faces: stage 7 measures conversions too
 #   --out DIR          everything goes here (exp/vocoder)
 #   --stage N          first stage to run (1)
-#   --stop-stage N     last stage to run (6)
+#   --stop-stage N     last stage to run (7)
+#   --share S          of HiFi-GAN's time that the light vocoder may take (0.3)
 #   --steps N          of the training; set it before the first start (conf/train.yaml's)
 #   --fine-steps N     of the fine-tuning (conf/finetune.yaml's)
 #   --batch-size N     crops in a batch, for a GPU (12)
 #   --precision NAME   of the trainings: bf16 (for a GPU) or no (no)
 #   --device NAME      (auto)
-#   --count N          recordings that stage 6 measures on (24)
-#   --judges NAME      of stage 6: all, or none (all)
-#   --pack DIR         after stage 3, or after the last stage before it, write the sound to DIR, in files of at most 60 MB, for another machine
+#   --count N          recordings that stage 7 measures on (24)
+#   --judges NAME      of stage 7: all, or none (all)
+#   --pack DIR         after stage 4, or after the last stage before it, write the sound to DIR, in files of at most 60 MB, for another machine
 #   --unpack DIR       before stage 2, read such a folder: --out is then made from it (--stage 2)
 #
-#   1 HiFi-GAN speaks recordings   2 train   3 HiFi-GAN speaks conversions   4 fine-tune   5 the folder to bundle   6 measure
+#   1 HiFi-GAN speaks recordings   2 lower its ranks   3 train   4 HiFi-GAN speaks conversions   5 fine-tune   6 the folder to bundle   7 measure
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="tables splits hours decoded_hours faces pictures out stage stop_stage steps fine_steps batch_size precision device count judges pack unpack"
+options="tables splits hours decoded_hours faces pictures out stage stop_stage share steps fine_steps batch_size precision device count judges pack unpack"
 tables=""
 splits=""
 hours=4
@@ -36,7 +37,8 @@ faces=""
 pictures=""
 out=exp/vocoder
 stage=1
-stop_stage=6
+stop_stage=7
+share=0.3
 steps=""
 fine_steps=""
 batch_size=""
@@ -50,7 +52,7 @@ unpack=""
 . "$here/../common/options.sh"
 parse_options "$@"
 needs 2 4 accelerate train
-for name in hours decoded_hours; do
+for name in hours decoded_hours share; do
     [[ ${!name} =~ ^[0-9]*\.?[0-9]+$ ]] || die "--${name/_/-} '${!name}': expected a number such as 4 or 0.5"
 done
 for name in steps fine_steps batch_size; do
@@ -77,11 +79,15 @@ if [ -n "$unpack" ]; then python3 "$here/local/transfer.py" --unpack "$unpack" "
 common=(--device "$device" --precision "$precision")
 if [ -n "$batch_size" ]; then common+=(--batch-size "$batch_size"); fi
 
-if stage_is 2 "training"; then
-    python3 "$here/local/train.py" "$out/train" "$out/pieces" --config "$here/conf/train.yaml" "${common[@]}" ${steps:+--steps "$steps"}
+if stage_is 2 "lower ranks"; then
+    python3 "$here/local/factor.py" "$out/pieces" "$out/factored" --share "$share"
 fi
 
-if stage_is 3 "HiFi-GAN speaks conversions"; then
+if stage_is 3 "training"; then
+    python3 "$here/local/train.py" "$out/train" "$out/factored" "$out/pieces" --config "$here/conf/train.yaml" "${common[@]}" ${steps:+--steps "$steps"}
+fi
+
+if stage_is 4 "HiFi-GAN speaks conversions"; then
     if [ -z "$unpack" ] || [ ! -f "$out/decoded/index.csv" ]; then
         needs_tables
         python3 "$here/local/decode.py" "$out/decoded" "${listed[@]}" --hours "$decoded_hours" --device "$spoken_on" \
@@ -90,18 +96,18 @@ if stage_is 3 "HiFi-GAN speaks conversions"; then
 fi
 if [ -n "$pack" ]; then python3 "$here/local/transfer.py" "$out" "$pack"; fi
 
-if stage_is 4 "fine-tuning"; then
-    python3 "$here/local/train.py" "$out/finetune" "$out/pieces" "$out/decoded" --config "$here/conf/finetune.yaml" \
-        --init "$out/train/checkpoints/last" "${common[@]}" ${fine_steps:+--steps "$fine_steps"}
+if stage_is 5 "fine-tuning"; then
+    python3 "$here/local/train.py" "$out/finetune" "$out/train/checkpoints/last" "$out/pieces" "$out/decoded" \
+        --config "$here/conf/finetune.yaml" "${common[@]}" ${fine_steps:+--steps "$fine_steps"}
 fi
 
-if stage_is 5 "the folder to bundle"; then
+if stage_is 6 "the folder to bundle"; then
     run=$out/finetune
     [ -d "$run" ] || run=$out/train
     python3 "$here/local/export.py" "$run" "$out/light"
 fi
 
-if stage_is 6 "figures"; then
+if stage_is 7 "figures"; then
     needs_tables
     python3 "$here/local/measure.py" "$out/light" "$out/measured" "${listed[@]}" --count "$count" --judges "$judges" \
         ${splits:+--splits "$splits"} ${pictures:+--pictures "$pictures"}

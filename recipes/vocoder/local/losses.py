@@ -11,8 +11,9 @@ from facevc_cli.dsp.mel import make_mel_filters
 
 STFT_SIZES = (256, 512, 1024, 2048)
 MEL_SIZES = ((512, 40), (1024, 80), (2048, 160))  # FFT size, bands
-LOG_FLOOR = 1e-4
+MEL_FLOOR = 1e-4
 LOUDNESS = 8.0  # scales magnitudes, so that a bin of speech is about 1
+QUIETEST = 8e-4  # of them: 80 dB below a full sine
 MAGNITUDE_WEIGHT = 4.0
 
 
@@ -42,7 +43,7 @@ class StftLoss(nn.Module):
 
 
 def log_magnitude(spectrum: Tensor) -> Tensor:
-    return torch.log(spectrum.abs() + LOG_FLOOR)
+    return torch.log(spectrum.abs() + QUIETEST)
 
 
 class MelLoss(nn.Module):
@@ -66,7 +67,7 @@ class MelLoss(nn.Module):
     def _hear(self, wav: Tensor, size: int) -> Tensor:
         window, filters = getattr(self, f"window_{size}"), getattr(self, f"filters_{size}")
         spectrum = torch.stft(wav, size, size // 4, window=window, return_complex=True).abs()
-        return torch.log((filters @ spectrum).clamp_min(LOG_FLOOR))
+        return torch.log((filters @ spectrum).clamp_min(MEL_FLOOR))
 
 
 Judged = tuple[Tensor, list[Tensor]]  # scores and features of one discriminator

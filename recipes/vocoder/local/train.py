@@ -1,4 +1,4 @@
-"""train.py RUN PIECES...: train the light vocoder. The same command resumes, with the losses of a run without a stop.
+"""train.py RUN INIT PIECES...: train the light vocoder INIT. The same command resumes, with the losses of one run.
 
 RUN/checkpoints/last is a vocoder for `facevc convert --vocoder`, from the first checkpoint on. RUN/losses.csv has the
 figures.
@@ -23,7 +23,7 @@ from facevc_cli.files.hashes import hash_file
 from facevc_cli.training.loop import Loop, make_accelerator
 from facevc_cli.training.run_folder import RunDirectory
 from facevc_cli.training.weights import load_weights
-from facevc_cli.vocoders.light import WEIGHTS, read_header
+from facevc_cli.vocoders.light import WEIGHTS, read_header, read_light_sizes
 
 
 def read_config(path: Path | None, steps: int | None, batch_size: int | None) -> Config:
@@ -40,10 +40,10 @@ def make_batches(folders: list[Path], split: str, config: Config, seed: int) -> 
 
 def train(
     folder: Path,
+    init: Path,
     pieces: list[Path],
     config: Config,
     reporter: Reporter,
-    init: Path | None = None,
     device: str = "auto",
     precision: str = "no",
     seed: int = 0,
@@ -53,17 +53,18 @@ def train(
     torch.set_float32_matmul_precision("high")
     accelerator = make_accelerator(device, precision)  # type: ignore[arg-type]
     run, stage = RunDirectory(folder), "vocoder"
-    checkpoints = LightCheckpoints(stage, config.sizes)
+    header = read_header(init)
+    sizes = read_light_sizes(init, header)
+    checkpoints = LightCheckpoints(stage, sizes)
     inputs = {f"pieces {number}": hash_file(path / "index.csv") for number, path in enumerate(pieces)}
-    if init is not None:
-        inputs["init"] = read_header(init)["weights_sha256"]
+    inputs["init"] = header["weights_sha256"]
     tally = Tally(reporter)
     with run.lock():
         resume = run.open(to_dict(config), stage, inputs, seed, overwrite=False)
         run.remove_leftovers()
         run.describe(seed, str(accelerator.device))
-        task = LightTask(config, seed)
-        if init is not None and not resume:
+        task = LightTask(config, sizes, seed)
+        if not resume:
             load_weights(task.model, checkpoints.read_weights(init), str(init / WEIGHTS))
         crop = config.train.crop_frames
         validated = [folder for folder in pieces if has_pieces(folder, "valid", crop)]
@@ -77,9 +78,9 @@ def train(
 
 def main(
     run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    init: Annotated[Path, typer.Argument(help="A vocoder's folder to begin from.")],
     pieces: Annotated[list[Path], typer.Argument(help="Folders of pieces. Half of all crops come from the last one.")],
-    config: Annotated[Path | None, typer.Option(help="A YAML file with the groups sizes and train.")] = None,
-    init: Annotated[Path | None, typer.Option(help="A vocoder's folder to begin from.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file with the group train.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of the whole run; default: the config's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Crops in a batch; default: the config's.")] = None,
     stop_at: Annotated[int | None, typer.Option(min=1, help="Stop after this step; run again to go on.")] = None,
@@ -89,7 +90,7 @@ def main(
 ) -> None:
     run_stage(
         lambda reporter: train(
-            run, pieces, read_config(config, steps, batch_size), reporter, init, device, precision, seed, stop_at
+            run, init, pieces, read_config(config, steps, batch_size), reporter, device, precision, seed, stop_at
         ),
         json_out=False,
         quiet=False,

@@ -27,13 +27,12 @@ from facevc_cli.training.task import (
     set_learning_rate,
 )
 from facevc_cli.training.weights import METRICS, TRAINING
-from facevc_cli.vocoders.hifigan import HifiganGenerator, HifiganSizes, load_universal
-from facevc_cli.vocoders.light import LIGHT, read_header, read_light_weights, save_light
+from facevc_cli.vocoders.hifigan import HifiganGenerator, HifiganSizes
+from facevc_cli.vocoders.light import read_header, read_light_weights, save_light
 
 Batch = dict[str, Tensor]
 DISCRIMINATOR_RATE = 0.5  # times the generator's learning rate
 HEARD_SALT = 1
-FIRST_SHARE = 0.3  # of the usual spread of a chain's weights: at first, it changes little
 EDGE_FRAMES = 8  # of a crop, at each end: HiFi-GAN's waveform hears frames there that the crop lacks
 
 
@@ -65,7 +64,6 @@ class TrainConfig(RunConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    sizes: HifiganSizes = LIGHT
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
@@ -74,22 +72,8 @@ LIMITS: Mapping[str, Limits] = {
     **dict.fromkeys(("phases", "mel", "adversarial", "features"), (0, None)),
     **dict.fromkeys(("adversarial_from", "heard_share"), (0, 1)),
     "heard_frames": (16, 2**20),
-    "channels": (16, 4096),
     "crop_frames": (2 * EDGE_FRAMES + 8, 2**20),
 }
-
-
-def make_generator_from_hifigan(sizes: HifiganSizes) -> HifiganGenerator:
-    """Makes a light generator that begins with HiFi-GAN's layers outside the chains, as far as their shapes fit."""
-    generator = HifiganGenerator(sizes)
-    known = load_universal().generator.state_dict()
-    with torch.no_grad():
-        for name, own in generator.state_dict().items():
-            if name.startswith("resblocks."):
-                own.mul_(FIRST_SHARE)
-            elif name in known and known[name].shape == own.shape:
-                own.copy_(known[name])
-    return generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class LightCheckpoints:
@@ -121,9 +105,9 @@ class LightCheckpoints:
 class LightTask:
     """One step: STFT and mel losses; from a share of the run on, discriminators too."""
 
-    def __init__(self, config: Config, seed: int):
+    def __init__(self, config: Config, sizes: HifiganSizes, seed: int):
         self.t, self.seed = config.train, seed
-        self.model: nn.Module = make_generator_from_hifigan(config.sizes)
+        self.model: nn.Module = HifiganGenerator(sizes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stft, self.mel = StftLoss(), MelLoss()
         self.auxiliary = nn.ModuleDict()
         o = self.t.optimiser

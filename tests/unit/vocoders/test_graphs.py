@@ -17,7 +17,13 @@ def test_one_that_works_in_steps_has_no_graph():
 @pytest.fixture(params=("hifigan", "light"))
 def vocoder(request, tmp_path) -> Vocoder:
     if request.param == "light":
-        return load_vocoder(write_light(tmp_path / "light", HifiganSizes(channels=16, chains=((1, 3),) * 4)), "hifigan")
+        return load_vocoder(
+            write_light(
+                tmp_path / "light",
+                HifiganSizes(channels=16, block_kernels=(3,), block_dilations=((1,),), ranks=((8, 2),) * 12),
+            ),
+            "hifigan",
+        )
     return load_vocoder(write_hifigan(tmp_path / "hifigan"), "hifigan")
 
 
