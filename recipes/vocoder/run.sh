@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # A light vocoder that speaks like HiFi-GAN, but faster.
-# Cost: 370 MB of disk and 15 to 30 minutes of two cores for each hour of sound; then ten hours or more of training (README.md).
+# Cost: 250 MB of disk; an hour and a half of two cores (README.md).
 #
 # run.sh --tables "TABLE..." [--out DIR] [other options]
 #
 #   --tables TABLES    tables of recordings: utterance, and path or file, relative to the table's folder; optional text
 #   --splits TABLE     utterance or speaker, split: recordings of the split test train nothing, and stage 7 measures on them; without it, on one in forty
-#   --hours H          how much sound HiFi-GAN speaks in stage 1 (4)
-#   --decoded-hours H  how much sound of conversions it speaks in stage 4 (1)
+#   --hours H          how much sound HiFi-GAN speaks in stage 1 (0.4)
+#   --decoded-hours H  how much sound of conversions it speaks in stage 4 (0.12)
 #   --faces STORE      a store of `facevc extract-face`: stage 4 converts to their voices; default: to the recordings' voices
 #   --pictures DIR     pictures of faces: stage 7 measures conversions too
 #   --out DIR          everything goes here (exp/vocoder)
@@ -31,8 +31,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 options="tables splits hours decoded_hours faces pictures out stage stop_stage share steps fine_steps batch_size precision device count judges pack unpack"
 tables=""
 splits=""
-hours=4
-decoded_hours=1
+hours=0.4
+decoded_hours=0.12
 faces=""
 pictures=""
 out=exp/vocoder
