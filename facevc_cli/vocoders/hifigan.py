@@ -103,8 +103,9 @@ class LowRankConv(nn.Sequential):
 
 def lower_rank(conv: nn.Conv2d | nn.ConvTranspose2d, rank: tuple[int, int] | None) -> nn.Module:
     """Returns the convolution itself, or a LowRankConv in its place if the rank makes it smaller."""
-    smaller = rank is not None and (rank[0] < conv.in_channels or rank[1] < conv.out_channels)
-    return LowRankConv(conv, rank) if smaller and rank is not None else conv
+    if rank is None or (rank[0] >= conv.in_channels and rank[1] >= conv.out_channels):
+        return conv
+    return LowRankConv(conv, rank)
 
 
 class ResidualBlock(nn.Module):

@@ -242,7 +242,7 @@ def test_an_output_that_nothing_hears_counts_nothing(load: Callable[[str], Any])
 def make_config(load: Callable[[str], Any], **changes: Any) -> Any:
     config = load("training").Config()
     small = {"steps": 6, "batch_size": 2, "crop_frames": 24, "heard_frames": 16, "log_every": 1, "validate_every": 3}
-    small |= {"validation_batches": 1, "checkpoint_every": 2, "adversarial_from": 0.4}
+    small |= {"validation_batches": 1, "checkpoint_every": 2, "adversarial": 0.3, "adversarial_from": 0.4}
     return replace(config, train=replace(config.train, **small | changes))
 
 
@@ -255,7 +255,7 @@ def read_losses(run: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", ["train", "finetune"])
 def test_the_recipes_settings_are_settings(load: Callable[[str], Any], name: str):
     config = load("train").read_config(LOCAL.parent / "conf" / f"{name}.yaml", None, 8)
-    assert config.train.batch_size == 8 and config.train.steps >= 100
+    assert config.train.batch_size == 8 and config.train.steps == {"train": 700, "finetune": 400}[name]
 
 
 def make_light(folder: Path) -> Path:

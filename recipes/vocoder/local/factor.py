@@ -7,11 +7,12 @@ little to solve from, the weights stay near HiFi-GAN's. OUT is a vocoder for `fa
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from layers import Conv, Layer, Rank, choose_ranks, list_convs, measure_layers
+from layers import Conv, Covariance, Layer, Rank, choose_ranks, list_convs, measure_layers
 from pieces import MEL, PieceStore
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,7 +21,7 @@ from torch.nn.functional import leaky_relu
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.settings import to_dict
 from facevc_cli.files.atomic import atomic_folder
-from facevc_cli.vocoders.hifigan import HifiganGenerator, HifiganSizes, LowRankConv, load_universal
+from facevc_cli.vocoders.hifigan import HifiganGenerator, LowRankConv, load_universal
 from facevc_cli.vocoders.light import save_light
 
 RIDGE = 1e-2  # how strongly weights are held to HiFi-GAN's, in the mean variance of what a layer hears
@@ -89,13 +90,11 @@ def solve(layer: Layer, rank: Rank, low: nn.Module, heard: Tensor, wanted: Tenso
 
 def choose_inputs(layer: Layer, count: int, heard: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the mix (count, C) of the inputs that count most, and the way back (C, count)."""
-    total, mean, products = 0.0, 0.0, torch.zeros(heard.shape[1], heard.shape[1], dtype=torch.float64)
+    own = Covariance(heard.shape[1])
     for x, weight in zip(heard, layer.input_weights, strict=True):
-        total, mean = total + weight.sum().double(), mean + (x * weight).sum(1).double()
-        products += ((x * weight) @ x.T).double()
+        own.add(x, weight)
     root, inverse = layer.input_root
-    scatter = products - torch.outer(mean, mean) / total
-    directions = torch.linalg.eigh(root @ scatter @ root)[1][:, -count:]
+    directions = torch.linalg.eigh(root @ own.scatter @ root)[1][:, -count:]
     return directions.T @ root, inverse @ directions
 
 
@@ -130,7 +129,7 @@ def factor(
     teacher: HifiganGenerator, layers: dict[str, Layer], ranks: list[Rank], log_mels: Tensor
 ) -> HifiganGenerator:
     """Returns a generator of these ranks that speaks like the teacher."""
-    generator = HifiganGenerator(HifiganSizes(**{**vars(teacher.sizes), "ranks": tuple(ranks)}))
+    generator = HifiganGenerator(replace(teacher.sizes, ranks=tuple(ranks)))
     generator.conv_pre.load_state_dict(teacher.conv_pre.state_dict())
     generator.conv_post.load_state_dict(teacher.conv_post.state_dict())
     low = list_convs(generator)

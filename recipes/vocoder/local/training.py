@@ -38,24 +38,24 @@ EDGE_FRAMES = 8  # of a crop, at each end: HiFi-GAN's waveform hears frames ther
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):
-    steps: int = 20_000
-    batch_size: int = 12
-    crop_frames: int = 64
+    steps: int = 700
+    batch_size: int = 4
+    crop_frames: int = 96
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(
-            learning_rate=8e-4, warmup_steps=200, schedule="cosine", betas=(0.8, 0.95), gradient_clip=5.0
+            learning_rate=2e-5, warmup_steps=20, schedule="cosine", betas=(0.9, 0.99), gradient_clip=5.0
         )
     )
-    checkpoint_every: int = 250
-    validate_every: int = 500
+    checkpoint_every: int = 50
+    validate_every: int = 100
     validation_batches: int = 6
     keep_best: bool = False  # the loss does not hear what discriminators add
-    average_decay: float = 0.999
-    log_every: int = 50
+    average_decay: float = 0.98
+    log_every: int = 10
     workers: int = 0
-    phases: float = 0.5  # weights of the losses; magnitudes have 1
-    mel: float = 1.0
-    adversarial: float = 0.3
+    phases: float = 1.0  # weights of the losses; magnitudes have 1
+    mel: float = 0.3
+    adversarial: float = 0.0  # 0: no discriminators, which would take as long again
     features: float = 2.0
     adversarial_from: float = 0.6  # share of the run
     heard_frames: int = 32  # of a crop, by the discriminators
