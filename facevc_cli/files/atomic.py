@@ -100,12 +100,17 @@ def _sync_folder(path: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder if it is missing; FaceVCError if no file can be put there."""
+    """FaceVCError if no file can be put into a folder. One that is missing is made to find out, and removed again."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _make_write_error(folder, error) from error
+    finally:
+        for path in missing:
+            with suppress(OSError):  # another process has put something there
+                path.rmdir()
 
 
 def remove_left(folders: Iterable[Path]) -> None:

@@ -10,6 +10,7 @@ from facevc_cli.imagining.face_set import FaceSet
 
 PARTS = 3  # of a mixture
 LEAD = (0.6, 0.2, 0.2)  # shares of a sample's first face and its two companions
+COMPANIONS = 6  # of the nearest faces, two are drawn: otherwise a face that leads twice would give one picture twice
 ALIKE = 0.35  # distance by dlib's descriptor below which two composites look much the same
 MIDDLE, UNDECIDED = 0.5, 0.1  # a voice so near the middle may have a face of either register
 EXHAUSTED = 1e-3  # less chance than that is left if all were drawn
@@ -45,8 +46,8 @@ def draw_starts(scores: np.ndarray, faces: FaceSet, count: int, rng: np.random.G
     """Returns the starts of `count` different mixtures that all fit. The first is that of `choose_best`.
 
     The leading face of each other one is drawn by its chance, the exponential of its score. All groups of origins have
-    the same chance. The chance of faces that look like those drawn before is reduced. Two faces that fit and look like
-    the leading one are added.
+    the same chance. The chance of faces that look like those drawn before is reduced. Two of the faces that fit and
+    look like the leading one are added, drawn by chance.
     """
     looks = faces.descriptors[:, :DLIB_DIM].astype(np.float64)
     fit = np.exp(scores - scores.max())
@@ -62,8 +63,11 @@ def draw_starts(scores: np.ndarray, faces: FaceSet, count: int, rng: np.random.G
         near = _compare_looks(looks, lead)
         used = np.maximum(used, near)
         companions = scores + np.log(np.maximum(near, 1e-12))
-        companions[lead] = np.inf
-        numbers = _sort_usable(companions)[:PARTS]
+        companions[lead] = -np.inf
+        nearest = _sort_usable(companions)[:COMPANIONS]
+        likely = np.exp(companions[nearest] - companions.max())
+        added = rng.choice(nearest, min(PARTS - 1, len(nearest)), replace=False, p=likely / likely.sum())
+        numbers = np.array([lead, *added])
         weights = np.array(LEAD[: len(numbers)])
         starts.append(Start(numbers, weights / weights.sum()))
     return starts

@@ -22,7 +22,7 @@ from facevc_cli.voices.traits import load_trait_reader
 YOUNGEST_YEARS, OLDEST_YEARS = 18.0, 75.0
 REGISTER_SPREAD = 0.2  # of the readings of one gender's voices
 MOST_REGISTER_SPREAD = 0.3  # a drawn voice stays on its side
-WIDENING = 1.3  # people's voices differ more than the memory's, each of which is the middle of several
+WIDENING = 2.0  # people's voices differ more than the memory's, each of which is the middle of several
 ROUNDS = 4  # of corrections: cutting and normalising change the traits a little
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from facevc_cli.voices.dvector import VoiceEmbedder
 
 TIE, SAMPLE_TIE = 4.0, 8.0  # to the start: a sample must not become the best face again
+EXAGGERATION = 1.5  # of mixtures of composites; beyond, they look like caricatures
 MOST_STEPS_SHOWN = 6
 
 
@@ -90,6 +91,7 @@ class Imaginer:
         self.scorer = FitScorer(self.matcher)
         self.composites = load_composites() if composites is None else composites
         self.faces = FaceSet.of(self.composites)
+        self.exaggeration = EXAGGERATION
         self.judge = judge or PictureJudge()
 
     def imagine(self, voice: Recording | VoiceDescription, *, seed: int = 0, size_px: int | None = None) -> Portrait:
@@ -131,9 +133,9 @@ class Imaginer:
         return self.scorer.score(faces, voice)
 
     def choose_from(self, pictures: CompositeSet) -> "Imaginer":
-        """Returns an imaginer with the same networks that mixes other pictures."""
+        """Returns an imaginer with the same networks that mixes pictures of people, without exaggeration."""
         other = copy(self)
-        other.composites, other.faces = pictures, FaceSet.of(pictures)
+        other.composites, other.faces, other.exaggeration = pictures, FaceSet.of(pictures), 1.0
         return other
 
     def draw_steps(self, portrait: Portrait, size_px: int | None = None) -> list[np.ndarray]:
@@ -162,7 +164,7 @@ class Imaginer:
     def _draw(self, numbers: np.ndarray, weights: np.ndarray, size_px: int | None) -> MixedFace:
         whole = np.zeros(len(self.faces))
         whole[numbers] = weights
-        return mix_composites(self.composites, whole, size_px=size_px)
+        return mix_composites(self.composites, whole, exaggeration=self.exaggeration, size_px=size_px)
 
     def _read_card(self, path: Path) -> VoiceDescription:
         sketch = sketch_voice(self._converter, self._converter.target_from_card(path))

@@ -1,16 +1,25 @@
-"""Mixes composites: the mean shape, and the mean of their pictures warped to it."""
+"""Mixes composites: the mean shape, and the mean of their pictures warped to it.
+
+A mean of means is nearer to the average face than people are. So a mixture can be exaggerated, as caricatures are: its
+difference from the average face is made larger, in shape and in lightness. Colours stay: they differ by the light of
+the photographs, too.
+"""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.portraits.composites import CompositeSet
-from facevc_cli.portraits.mesh import add_border, rasterise, warp_picture
+from facevc_cli.portraits.mesh import Raster, add_border, rasterise, warp_picture
 
 LEAST_WEIGHT = 0.005  # a smaller one cannot be seen, and costs as much as a large one
 SHARPENING, SHARPENING_PX = 0.35, 1.2  # share of the difference to a blur of so many pixels, at 224 px
+EDGE_BLUR = 0.03  # of the frame: within twice as much of the edge of the face, colours are exaggerated less
+MIDDLE = 0.5  # of the registers
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +30,53 @@ class MixedFace:
     landmarks: np.ndarray
 
 
-def mix_composites(composites: CompositeSet, weights: np.ndarray, *, size_px: int | None = None) -> MixedFace:
+def mix_composites(
+    composites: CompositeSet, weights: np.ndarray, *, exaggeration: float = 1.0, size_px: int | None = None
+) -> MixedFace:
     """Mixes composites by weights (n,) that are at least 0 and sum to 1. size_px: the height; None keeps theirs.
 
+    exaggeration: of the difference from the average face of the mixture's register; 1 leaves the mixture as it is.
     Weights below .005 are dropped. FaceVCError if the weights are none.
     """
     used, shares = choose_used(weights, len(composites))
     height, width = composites.pictures.shape[1:3]
     scale = 1.0 if size_px is None else size_px / height
     size = (round(height * scale), round(width * scale))
-    shape = (average_shape(composites, weights) + 0.5) * scale - 0.5
-    mixed = np.clip(np.rint(average_pictures(composites, used, shares, shape, size)), 0, 255).astype(np.uint8)
-    return MixedFace(sharpen(mixed, scale, len(used)), shape.astype(np.float32))
+    shape = average_shape(composites, weights)
+    average = None
+    if exaggeration != 1:
+        average = find_average(composites, float(shares @ composites.registers[used]) > MIDDLE)
+        shape = average.landmarks + exaggeration * (shape - average.landmarks)
+    shape = (shape + 0.5) * scale - 0.5
+    raster = rasterise(add_border(shape, *size), composites.triangles, *size)
+    mixed = _average_in(raster, composites, used, shares)
+    if average is not None:
+        plain = warp_picture(average.picture, add_border(average.landmarks, height, width), raster)
+        lighter = (exaggeration - 1) * _make_inner_mask(raster, len(shape)) * ((mixed - plain) @ LUMINANCE)
+        mixed += lighter[..., None]
+    picture = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    return MixedFace(sharpen(picture, scale, len(used)), shape.astype(np.float32))
+
+
+@lru_cache(maxsize=4)
+def find_average(composites: CompositeSet, feminine: bool) -> MixedFace:
+    """Returns the average face of the composites of a register, computed once. Its picture is float32."""
+    side = (composites.registers > MIDDLE) == feminine
+    weights = side / side.sum()
+    shape = average_shape(composites, weights)
+    used = np.flatnonzero(side)
+    return MixedFace(average_pictures(composites, used, weights[used], shape, composites.pictures.shape[1:3]), shape)
+
+
+def _make_inner_mask(raster: Raster, points: int) -> np.ndarray:
+    """Returns how far inside the face each pixel is: (H, W) float32, 0 at its edge and outside, 1 deep inside.
+
+    points: the number of landmarks. Triangles with other points lead to the border of the picture.
+    """
+    inside = np.all(raster.triangles < points, axis=1)[raster.triangle] & (raster.triangle >= 0)
+    image = Image.fromarray(255 * inside.astype(np.uint8))
+    blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(EDGE_BLUR * len(inside))), np.float32) / 255
+    return np.clip(2 * blurred - 1, 0, 1)
 
 
 def average_shape(composites: CompositeSet, weights: np.ndarray) -> np.ndarray:
@@ -45,9 +89,12 @@ def average_pictures(
     composites: CompositeSet, used: np.ndarray, shares: np.ndarray, shape: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
     """Warps the used composites to a shape (p, 2) in a picture of this height and width, and averages them: float32."""
-    raster = rasterise(add_border(shape, *size), composites.triangles, *size)
+    return _average_in(rasterise(add_border(shape, *size), composites.triangles, *size), composites, used, shares)
+
+
+def _average_in(raster: Raster, composites: CompositeSet, used: np.ndarray, shares: np.ndarray) -> np.ndarray:
     points = add_border(composites.landmarks[used], *composites.pictures.shape[1:3])
-    total = np.zeros((*size, 3), np.float32)
+    total = np.zeros((*raster.triangle.shape, 3), np.float32)
     for share, picture, own in zip(shares, composites.pictures[used], points, strict=True):
         total += np.float32(share) * warp_picture(picture, own, raster)
     return total

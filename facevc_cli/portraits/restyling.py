@@ -20,7 +20,7 @@ from facevc_cli.portraits.mesh import (
     sample_bilinear,
     warp_picture,
 )
-from facevc_cli.portraits.mixture import average_pictures, average_shape, choose_used
+from facevc_cli.portraits.mixture import LUMINANCE, average_pictures, average_shape, choose_used
 
 # numbers of MediaPipe's landmarks
 OVAL = (
@@ -39,7 +39,6 @@ LEAST_LIGHT, MOST_LIGHT = 0.2, 1.8
 SHAPE_GAIN, COLOUR_GAIN = (1.3, 2.0), (1.4, 2.2)
 MOST_CHANGE = 60.0  # of 255: a brow that is not where the mean has it must not leave a dark patch
 GREY = 4.0  # of 255: a smaller spread of the channels is no colour
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 HIDDEN, SEEN = 0.15, 0.5  # shares of its area that a triangle keeps on a turned head
 KEPT_TONE = 0.25  # of the difference of the mean colours: the neck keeps its own
 BORDER_BLUR, OVAL_SHRINK = 0.03, 0.94  # the colours fade towards the edge of the face

@@ -89,6 +89,13 @@ def test_a_disk_that_fails_while_syncing_keeps_the_old_file(tmp_path: Path, monk
     assert (tmp_path / "a.csv").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_look_whether_a_folder_can_be_written_leaves_no_folder(tmp_path: Path):
+    (tmp_path / "here").mkdir()
+    check_writable(tmp_path / "here")
+    check_writable(tmp_path / "new" / "below")
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
 def test_a_folder_that_is_a_file_and_one_that_is_locked_have_their_own_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -60,6 +60,13 @@ def test_samples_begin_with_the_best_and_look_different():
     assert starts[1].weights == pytest.approx([0.6, 0.2, 0.2])
 
 
+def test_a_face_that_leads_twice_gets_other_companions():
+    faces = make_faces([0.0, *np.linspace(5.0, 5.2, 12)])
+    starts = [draw_starts(np.zeros(13), faces, 2, np.random.default_rng(seed))[1] for seed in range(40)]
+    alike = [set(start.numbers[1:].tolist()) for start in starts if start.numbers[0] == starts[0].numbers[0]]
+    assert len(alike) > 1 and any(one != alike[0] for one in alike)
+
+
 def test_faces_that_do_not_fit_are_never_drawn():
     faces = make_faces(np.arange(20.0))
     scores = np.where(np.arange(20) < 10, 0.0, -10.0)

@@ -40,6 +40,21 @@ def test_a_mixture_is_as_large_as_asked():
     assert mixed.picture[64, 64].tolist() == [55, 90, 60]
 
 
+def test_an_exaggerated_mixture_is_further_from_the_average_of_its_register():
+    """The men's radii are 14 and 16, the women's 18 and 20. Half as much again takes 14 to 13.5, and 18 to 17.5."""
+    for number, radius in ((0, 13.5), (2, 17.5)):
+        larger = mix_composites(make_composites(), np.eye(4)[number], exaggeration=1.5)
+        assert larger.landmarks[1, 0] == pytest.approx((SIDE_PX - 1) / 2 + radius, abs=1e-3)
+
+
+def test_lightness_is_exaggerated_inside_the_face_only():
+    """The men's reds are 40 and 70, so the middle gets darker by half of .299 times 15. The ground stays."""
+    larger = mix_composites(make_composites(), np.eye(4)[0], exaggeration=1.5)
+    middle = SIDE_PX // 2
+    assert larger.picture[middle, middle].tolist() == pytest.approx([37.8, 87.8, 57.8], abs=1)
+    assert larger.picture[2, 2].tolist() == [200, 200, 200]
+
+
 def test_small_weights_are_dropped_and_the_rest_sums_to_one():
     used, shares = choose_used(np.array([0.004, 0.6, 0.3, 0.096]), 4)
     assert used.tolist() == [1, 2, 3]
