@@ -21,6 +21,7 @@ from facevc_cli.imagining.judge import PictureJudge
 from facevc_cli.imagining.score import FitScores
 from facevc_cli.imagining.voice import VoiceDescription
 from facevc_cli.portraits.composites import CompositeSet
+from facevc_cli.portraits.mixture import lay_on_ground
 from facevc_cli.portraits.photo import UnfitPhotoError, check_photo
 from facevc_cli.portraits.restyling import fit_similarity
 
@@ -70,7 +71,8 @@ def read_own_faces(files: Sequence[Path], judge: PictureJudge, tally: Tally, lik
         try:
             check_photo(found)
             _check_pose(found)
-            frames[len(used)] = cut_frame(upright, found.points, like)
+            frame, points = cut_frame(upright, found.points, like)
+            frames[len(used)] = lay_on_ground(frame, points, like), points
         except UnfitPhotoError as error:
             tally.reporter.note(f"{file} is ranked, but not mixed: {error}")
         described.append(seen.embedding)

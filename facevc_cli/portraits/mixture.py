@@ -68,15 +68,27 @@ def find_average(composites: CompositeSet, feminine: bool) -> MixedFace:
     return MixedFace(average_pictures(composites, used, weights[used], shape, composites.pictures.shape[1:3]), shape)
 
 
+def lay_on_ground(picture: np.ndarray, landmarks: np.ndarray, like: CompositeSet) -> np.ndarray:
+    """Replaces what is around a face by the ground of the composites. picture: (H, W, 3) uint8, in their frame."""
+    raster = rasterise(add_border(landmarks, *picture.shape[:2]), like.triangles, *picture.shape[:2])
+    shown = np.clip(2 * _blur_face(raster, len(landmarks)), 0, 1)[..., None]
+    ground = like.pictures[0, 0, 0].astype(np.float32)
+    return np.rint(ground + shown * (picture - ground)).astype(np.uint8)
+
+
 def _make_inner_mask(raster: Raster, points: int) -> np.ndarray:
-    """Returns how far inside the face each pixel is: (H, W) float32, 0 at its edge and outside, 1 deep inside.
+    """Returns how far inside the face each pixel is: (H, W) float32, 0 at its edge and outside, 1 deep inside."""
+    return np.clip(2 * _blur_face(raster, points) - 1, 0, 1)
+
+
+def _blur_face(raster: Raster, points: int) -> np.ndarray:
+    """Returns (H, W) float32: 1 deep inside the face, a half at its edge, 0 far outside.
 
     points: the number of landmarks. Triangles with other points lead to the border of the picture.
     """
     inside = np.all(raster.triangles < points, axis=1)[raster.triangle] & (raster.triangle >= 0)
     image = Image.fromarray(255 * inside.astype(np.uint8))
-    blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(EDGE_BLUR * len(inside))), np.float32) / 255
-    return np.clip(2 * blurred - 1, 0, 1)
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(EDGE_BLUR * len(inside))), np.float32) / 255
 
 
 def average_shape(composites: CompositeSet, weights: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from helpers.composites import SIDE_PX, make_composites
 
 from facevc_cli.core.errors import FaceVCError
-from facevc_cli.portraits.mixture import choose_used, mix_composites
+from facevc_cli.portraits.mixture import choose_used, lay_on_ground, mix_composites
 
 
 @pytest.mark.parametrize("weights", [[0.5, 0.5], [1, 0.5, 0, 0], [1.5, -0.5, 0, 0], [np.nan, 1, 0, 0]])
@@ -53,6 +53,15 @@ def test_lightness_is_exaggerated_inside_the_face_only():
     middle = SIDE_PX // 2
     assert larger.picture[middle, middle].tolist() == pytest.approx([37.8, 87.8, 57.8], abs=1)
     assert larger.picture[2, 2].tolist() == [200, 200, 200]
+
+
+def test_around_a_face_there_is_the_ground_of_the_composites():
+    composites = make_composites()
+    laid = lay_on_ground(np.full((SIDE_PX, SIDE_PX, 3), 10, np.uint8), composites.landmarks[3], composites)
+    middle = SIDE_PX // 2
+    assert laid[middle, middle].tolist() == [10, 10, 10]
+    assert laid[2, 2].tolist() == [200, 200, 200]
+    assert laid[middle, middle + 17, 0] < 60  # near the edge, at a radius of 20, the face is still shown
 
 
 def test_small_weights_are_dropped_and_the_rest_sums_to_one():
