@@ -1,6 +1,8 @@
-"""Converts the examples again into examples/converted/ and prints README's table of what went in and out.
+"""Makes examples/converted/ and examples/spoken/ again, and prints README's table of what went in and out.
 
 python examples/make_table.py
+
+It needs the extra [speak].
 """
 
 import subprocess
@@ -14,8 +16,7 @@ from facevc_cli.dsp.pitch import extract_f0
 from facevc_cli.files.audio import load_audio
 
 HERE = Path(__file__).parent
-OUT = HERE / "converted"
-PAIRS = (
+CONVERTED = (
     ("speech.wav", "face.jpg"),
     ("speech.wav", "face_man.jpg"),
     ("speech_man.flac", "face_man.jpg"),
@@ -23,6 +24,8 @@ PAIRS = (
     ("speech_woman.flac", "face_man.jpg"),
     ("speech_woman.flac", "face_woman.jpg"),
 )
+TEXT = "Hello. You typed this, and I say it. The boat leaves at half past nine."
+SPOKEN = ("face_woman.jpg", "face_man.jpg")
 
 
 def median_f0_hz(path: Path) -> float:
@@ -31,31 +34,26 @@ def median_f0_hz(path: Path) -> float:
     return float(np.median(f0[f0 > 0]))
 
 
+def run(command: str, source: str, face: str, out: Path) -> str:
+    """Runs a command of facevc, and returns the cells of the face, the result and its pitch."""
+    out.parent.mkdir(exist_ok=True)
+    words = [command, source, "--face", str(HERE / face), "-o", str(out), "--overwrite", "--quiet"]
+    subprocess.run([sys.executable, "-m", "facevc_cli", *words], check=True)
+    soundfile.info(out)  # whole
+    picture = f'<img src="examples/{face}" width="72" alt="{Path(face).stem}">'
+    link = f"[{out.name}](examples/{out.relative_to(HERE).as_posix()})"
+    return f"{picture} | {link} | {median_f0_hz(out):.0f} Hz |"
+
+
 def main() -> None:
-    OUT.mkdir(exist_ok=True)
-    rows = ["| utterance | its pitch | face | result | pitch of the result |", "| --- | --- | --- | --- | --- |"]
-    for source, face in PAIRS:
-        out = OUT / f"{Path(source).stem}__{Path(face).stem}.flac"
-        command = [
-            "facevc",
-            "convert",
-            str(HERE / source),
-            "--face",
-            str(HERE / face),
-            "-o",
-            str(out),
-            "--overwrite",
-            "--quiet",
-        ]
-        subprocess.run([sys.executable, "-m", "facevc_cli", *command[1:]], check=True)
-        soundfile.info(out)  # whole
-        picture = f'<img src="examples/{face}" width="72" alt="{Path(face).stem}">'
-        before, after = (f"{median_f0_hz(path):.0f} Hz" for path in (HERE / source, out))
-        rows.append(
-            f"| [{source}](examples/{source}) | {before} | {picture} | [{out.name}](examples/converted/{out.name}) | "
-            f"{after} |"
-        )
-    print("\n".join(rows))
+    print("| utterance or text | its pitch | face | result | pitch of the result |")
+    print("| --- | --- | --- | --- | --- |")
+    for source, face in CONVERTED:
+        out = HERE / "converted" / f"{Path(source).stem}__{Path(face).stem}.flac"
+        cells = run("convert", str(HERE / source), face, out)
+        print(f"| [{source}](examples/{source}) | {median_f0_hz(HERE / source):.0f} Hz | {cells}")
+    for face in SPOKEN:
+        print(f'| "{TEXT}" | | {run("speak", TEXT, face, HERE / "spoken" / f"hello__{Path(face).stem}.flac")}')
 
 
 if __name__ == "__main__":
