@@ -33,6 +33,8 @@ def evaluate(
     question: own.Question = None,
     association: own.Association = None,
     portraits: own.Portraits = None,
+    fid_network: own.FidNetwork = None,
+    lpips_network: own.LpipsNetwork = None,
     system: own.System = None,
     seed: opt.Seed = 0,
     engine: opt.Engine = "local",
@@ -46,7 +48,7 @@ def evaluate(
     """Measure conversions: SHO, SHR, SDO, SDR, gender accuracy and more, each with its 95 % interval over targets.
 
     With --association it measures instead how well models tell which face and which voice belong to one person. With
-    --portraits it measures imagined faces.
+    --portraits it measures imagined faces, or restyled photos.
 
     Examples:
 
@@ -66,9 +68,12 @@ def evaluate(
         unused["--engine"] = None if engine == "local" else engine
         if portraits is not None:
             study = (listening_test, listening_items, tuple(question or ()), tuple(answers or ()))
+            networks = (fid_network, lpips_network)
             return measure_portraits(
-                portraits, association, system or (), output, (seed, jobs, limit), study, unused, reporter
+                portraits, association, system or (), output, (seed, jobs, limit), study, networks, unused, reporter
             )
+        if fid_network or lpips_network:
+            raise UsageError("--fid-network and --lpips-network measure --portraits. Pass it, too, or leave them out.")
         if association is not None:
             return measure_association(association, system or (), output, seed, jobs, unused, reporter)
         if system:

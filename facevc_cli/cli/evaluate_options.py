@@ -43,8 +43,11 @@ SYSTEM = (
 )
 PORTRAITS = (
     "The portraits.csv of imagine, or its folder. Measures whether the faces lead back to their voices, and how they "
-    "differ. With --association also beside the real faces of these voices."
+    "differ. With --association also beside the real faces of these voices. Or the restyled.csv of restyle: measures "
+    "how much of the person stays, and what moved."
 )
+FID = "Your network of features as an ONNX file, such as Inception: adds FID to --portraits --association."
+LPIPS = "Your network that compares two pictures as an ONNX file: adds LPIPS to --portraits."
 
 Manifest = Annotated[Path | None, Argument(help=MANIFEST, show_default=False)]
 Output = Annotated[Path | None, Option("--out", "-o", help="A folder for metrics.json, metrics.csv and report.html.")]
@@ -66,5 +69,7 @@ ListeningTest = Annotated[Path | None, _written(metavar=TEST, help=STUDY)]
 ListeningItems = Annotated[int, _written(min=1, help=ITEMS)]
 Question = Annotated[list[str] | None, _written("--question", metavar="NAME", help=QUESTION)]
 Portraits = Annotated[Path | None, _matched("--portraits", metavar="PORTRAITS.csv", help=PORTRAITS)]
+FidNetwork = Annotated[Path | None, _matched("--fid-network", metavar="FILE.onnx", help=FID)]
+LpipsNetwork = Annotated[Path | None, _matched("--lpips-network", metavar="FILE.onnx", help=LPIPS)]
 Association = Annotated[Path | None, _matched("--association", metavar="PAIRS.csv", help=ASSOCIATION)]
 System = Annotated[list[str] | None, _matched("--system", metavar="NAME=CHECKPOINT", help=SYSTEM)]

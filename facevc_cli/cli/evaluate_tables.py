@@ -53,11 +53,14 @@ def show_association(results: Results, summary: Summary) -> None:
 
 
 def show_portraits(results: Results, summary: Summary) -> None:
-    """Print the figures of imagined faces beside those of their controls."""
+    """Print the figures of imagined faces, or of restyled photos, beside those of their controls."""
     data = summary.data
+    restyled = "photos" in data
     for group, columns in data["groups"].items():
-        _show_side_by_side(results, f"imagined faces, {group}", columns, data["better"])
-    results.write_line(f"{data['portraits']} portraits of {data['voices']} voices")
+        title = f"{'restyled photos' if restyled else 'imagined faces'}, {group}"
+        _show_side_by_side(results, title, columns, data["better"])
+    first, second = ("pictures", "photos") if restyled else ("portraits", "voices")
+    results.write_line(f"{data[first]} {first} of {data[second]} {second}")
 
 
 def _show_side_by_side(results: Results, title: str, columns: Mapping[str, Figures], better: Mapping[str, str]) -> None:

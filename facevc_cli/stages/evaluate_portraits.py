@@ -1,10 +1,9 @@
 """`evaluate --portraits`: measures imagined faces by the voices that they recall, and by real faces."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +20,6 @@ from facevc_cli.evaluation.association.measures import BETTER as BETTER_PAIRS
 from facevc_cli.evaluation.association.measures import measure_protocol
 from facevc_cli.evaluation.association.protocols import make_protocols, number_files
 from facevc_cli.evaluation.association.systems import PlacesScorer
-from facevc_cli.evaluation.bootstrap import Figure
 from facevc_cli.evaluation.cache import choose_cache_folder
 from facevc_cli.evaluation.listening_items import MOS, USUAL_OF_IMAGINED, choose_kinds
 from facevc_cli.evaluation.portraits.figures import (
@@ -33,19 +31,18 @@ from facevc_cli.evaluation.portraits.figures import (
     measure_voice_spread,
     shuffle_voices,
 )
+from facevc_cli.evaluation.portraits.networks import FID_PX, LPIPS_PX, PictureNetwork, measure_fid, measure_lpips
+from facevc_cli.evaluation.portraits.results import Figures, describe_groups, save_groups
 from facevc_cli.evaluation.portraits.study import SYSTEM, list_heard
 from facevc_cli.evaluation.portraits.table import DrawnPortrait, join_people, read_portraits
 from facevc_cli.faces.analyser import make_settings
 from facevc_cli.faces.reading import DLIB_DIM
 from facevc_cli.families.reading import FaceReader, VoiceReader
-from facevc_cli.files.atomic import check_writable, write_text
-from facevc_cli.files.tables import write_table
+from facevc_cli.files.atomic import check_writable
 from facevc_cli.imagining.score import TAKEN
 
 IMAGINED, SHUFFLED, REAL = SYSTEM, "shuffled", "real faces"
 ROUND_TRIP, VARIETY, LISTENERS = "round trip", "variety", "listeners"
-COLUMNS = ["system", "group", "figure", "value", "n", "low", "high"]
-Figures = dict[str, dict[str, Figure]]  # by system and name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +59,8 @@ class PortraitsConfig:
     listening_items: int = 30
     questions: tuple[str, ...] = ()  # voices, faces; empty: both
     answers: tuple[Path, ...] = ()
+    fid_network: Path | None = None  # ONNX files: see `evaluation.portraits.networks`
+    lpips_network: Path | None = None
 
 
 def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
@@ -73,6 +72,10 @@ def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
     kinds = choose_kinds(config.questions, USUAL_OF_IMAGINED)
     if MOS in kinds:
         raise UsageError("--question naturalness asks about converted speech. With --portraits, ask voices or faces.")
+    if config.fid_network is not None and config.pairs is None:
+        raise UsageError("--fid-network compares with real faces. Pass --association, too.")
+    fid = config.fid_network and PictureNetwork(config.fid_network, 1, FID_PX)
+    lpips = config.lpips_network and PictureNetwork(config.lpips_network, 2, LPIPS_PX)
     portraits = read_portraits(config.table, config.limit)
     pairs = read_association(config.pairs) if config.pairs is not None else None
     if config.output is not None:
@@ -96,11 +99,17 @@ def run(config: PortraitsConfig, reporter: Reporter = SILENT) -> Summary:
         joined = join_people(used, pairs, cast(Path, config.pairs))
         real = FilePlacer(joined.paths, cache, tally, config.jobs).read_faces(joined.faces, reader)
         _measure_real(groups, joined, {**real, **{one.name: faces[one.name] for one in used}}, used, config.seed)
+        if fid:
+            _measure_fid(
+                groups[VARIETY], fid, used, [joined.paths[name] for name in joined.faces if name in real], config
+            )
+    if lpips:
+        owners = np.unique([one.owner for one in used], return_inverse=True)[1]
+        groups[VARIETY][IMAGINED] |= measure_lpips(lpips, [one.path for one in used], owners, config.seed)
     _ask_listeners(config, groups, used, kinds, reporter)
-    data = _describe(groups, len(used), len({one.owner for one in used}))
-    if config.output is not None:
-        write_text(config.output / "portraits.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        write_table(config.output / "portraits_figures.csv", _list_rows(groups), COLUMNS)
+    counts = {"portraits": len(used), "voices": len({one.owner for one in used})}
+    data = describe_groups(groups, BETTER | BETTER_PAIRS, counts)
+    save_groups(config.output, groups, data)
     return tally.summarise(config.output, None, **data)
 
 
@@ -180,6 +189,15 @@ def _measure_real(
         }
 
 
+def _measure_fid(
+    variety: Figures, network: PictureNetwork, used: list[DrawnPortrait], real: list[Path], config: PortraitsConfig
+) -> None:
+    """Adds FID beside that of two halves of the real pictures."""
+    mixed = [real[i] for i in np.random.default_rng(config.seed).permutation(len(real))]
+    variety[IMAGINED]["FID"] = measure_fid(network, [one.path for one in used], real)
+    variety[REAL]["FID"] = measure_fid(network, mixed[::2], mixed[1::2])
+
+
 def _ask_listeners(
     config: PortraitsConfig,
     groups: dict[str, Figures],
@@ -200,25 +218,3 @@ def _ask_listeners(
         notes += write_listening_test(heard, config.listening_test, items=items, seed=seed, kinds=kinds, imagined=True)
     for note in notes:
         reporter.note(note)
-
-
-def _describe(groups: Mapping[str, Figures], portraits: int, voices: int) -> dict[str, Any]:
-    names = dict.fromkeys(n for systems in groups.values() for figures in systems.values() for n in figures)
-    return {
-        "groups": {
-            group: {system: {n: f.to_json() for n, f in figures.items()} for system, figures in systems.items()}
-            for group, systems in groups.items()
-        },
-        "better": {name: (BETTER | BETTER_PAIRS).get(name, "higher") for name in names},
-        "portraits": portraits,
-        "voices": voices,
-    }
-
-
-def _list_rows(groups: Mapping[str, Figures]) -> list[dict[str, object]]:
-    return [
-        {"system": system, "group": group, "figure": name, **figure.to_json()}
-        for group, systems in groups.items()
-        for system, figures in systems.items()
-        for name, figure in figures.items()
-    ]

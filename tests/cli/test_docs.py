@@ -467,11 +467,12 @@ def test_the_imagining_page_runs(light, analyser, monkeypatch):
 
 def test_the_portraits_page_runs(folder, capsys):
     shutil.copytree(ROOT / "examples", folder / "examples")
-    assert run_page("docs/portraits.md") == 4
+    assert run_page("docs/portraits.md") == 5
     for block in blocks("docs/portraits.md", "python"):
         exec(compile(block, "docs/portraits.md", "exec"), {})
     assert "FaceReading(feminine=" in capsys.readouterr().out
     shown = ["restyled.png", "fits_the_voice.jpg", "older/restyled.csv", "restyled_from_python.png"]
+    shown.append("measured/portraits.json")
     assert [name for name in shown if not Path(name).is_file()] == []
 
 

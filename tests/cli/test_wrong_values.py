@@ -245,6 +245,8 @@ FREE = {
     "--simulate",
     "--onnx",
     "--portraits",
+    "--fid-network",
+    "--lpips-network",
     "--answers",
     "--listening-test",
     "--crops",

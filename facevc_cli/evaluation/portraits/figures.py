@@ -11,6 +11,7 @@
 | cosine of voices | between the voices themselves |
 | CPR, CPR faces | share of choices for the right voice, or face, in a listening test |
 | Frechet distance | between the normal distributions of dlib's descriptors of imagined and real faces. It is no FID. |
+| FID, LPIPS | by the user's networks: `networks` |
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ BETTER = {
     "distance, one voice": "",
     "cosine of voices": "as real",
     "Frechet distance": "lower",
+    "FID": "lower",
+    "LPIPS": "as real",
     "CPR": "higher",
     "CPR faces": "higher",
 }
@@ -90,7 +93,7 @@ def measure_variety(descriptors: np.ndarray, owners: np.ndarray, seed: int = 0) 
     if same.any():
         figures["distance, one voice"] = average(distances[same], owners[first][same], seed)
     if (~same).any():
-        figures["distance"] = _average_pairs(distances[~same], owners[first][~same], owners[second][~same], seed)
+        figures["distance"] = average_pairs(distances[~same], owners[first][~same], owners[second][~same], seed)
     return figures
 
 
@@ -100,7 +103,7 @@ def measure_voice_spread(voices: np.ndarray, owners: np.ndarray, seed: int = 0) 
     unit = voices[places] / np.linalg.norm(voices[places], axis=1, keepdims=True)
     first, second = np.triu_indices(len(present), 1)
     cosines = (unit[first] * unit[second]).sum(1).astype(float)
-    return {"cosine of voices": _average_pairs(cosines, first, second, seed)} if len(cosines) else {}
+    return {"cosine of voices": average_pairs(cosines, first, second, seed)} if len(cosines) else {}
 
 
 def compute_frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -122,7 +125,7 @@ def measure_frechet(a: np.ndarray, b: np.ndarray) -> Figure:
     return Figure(compute_frechet_distance(a, b), len(a), None, None)
 
 
-def _average_pairs(values: np.ndarray, first: np.ndarray, second: np.ndarray, seed: int) -> Figure:
+def average_pairs(values: np.ndarray, first: np.ndarray, second: np.ndarray, seed: int) -> Figure:
     """The mean over pairs. A pair of voices drawn k and l times counts k * l times."""
     present, numbers = np.unique(np.stack([first, second]), return_inverse=True)
     numbers = numbers.reshape(2, -1)
