@@ -5,8 +5,10 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,31 @@ def use_cores(count: int) -> int:
         count = len(cores)
     os.environ["OMP_NUM_THREADS"] = str(count)
     return count
+
+
+@dataclass(frozen=True)
+class UsedByCommand:
+    """What a process and its children used. peak_mb: resident memory of the largest."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def run_command(command: Sequence[str]) -> UsedByCommand:
+    """Run a command, and ask the system what it used (not on Windows).
+
+    A new process counts the memory of the one that started it as its own. So a small one stands between.
+    """
+    between = (
+        "import json, resource, subprocess, sys, time; started = time.perf_counter(); "
+        "subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr); seconds = time.perf_counter() - started; "
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(json.dumps([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss]))"
+    )
+    done = subprocess.run([sys.executable, "-c", between, *command], check=True, stdout=subprocess.PIPE, text=True)
+    wall_s, cpu_s, peak = json.loads(done.stdout)
+    return UsedByCommand(wall_s, cpu_s, peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def describe_machine() -> dict[str, Any]:

@@ -263,24 +263,18 @@ def make_parallel_wavegan(device: str):
 
 def time_long(args, checkpoint: Path, folder: Path) -> dict:
     """Time one process, and read its peak resident memory from the system (not on Windows)."""
-    import resource
-
     from facevc_cli.files.audio import save_audio
 
     source, out = folder / "long.wav", folder / "long.out.wav"
     save_audio(source, *common.make_speech(60 * args.long, args.source))
     command = [sys.executable, "-m", "facevc_cli", "convert", str(source), "--face", str(args.face), "-o", str(out)]
     command += ["--checkpoint", str(checkpoint), "--vocoder", args.vocoder, "-d", args.device, "-q"]
-    started = time.perf_counter()
-    subprocess.run(command, check=True, env=os.environ)
-    seconds = time.perf_counter() - started
-    # of the largest child
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    used = common.run_command(command)
     return {
         "step": f"{args.long:g} minutes, whole process",
-        "seconds": seconds,
-        "real-time factor": seconds / (60 * args.long),
-        "peak MB": peak,
+        "seconds": used.wall_s,
+        "real-time factor": used.wall_s / (60 * args.long),
+        "peak MB": used.peak_mb,
     }
 
 

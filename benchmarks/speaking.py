@@ -17,8 +17,6 @@ cores, which a busy machine does not change much.
 """
 
 import csv
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -137,11 +135,7 @@ def measure_time(converter: Converter, engine: str, face: Path) -> list[Figures]
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "cold.wav")
         words = ["speak", TIMED, "--face", str(face), "-o", out, "--engine", engine, "--quiet"]
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "facevc_cli", *words], check=True)
-    cold_s = time.perf_counter() - started
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cold_cpu_s, memory_mb = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+        cold = common.run_command([sys.executable, "-m", "facevc_cli", *words])
     speaker, target = Speaker(converter, engine=engine), converter.target_from_face(face)
     speaker.speak("Hi.", voice=target)
     started, cpu_s = time.perf_counter(), time.process_time()
@@ -152,10 +146,10 @@ def measure_time(converter: Converter, engine: str, face: Path) -> list[Figures]
     first_s, first_cpu_s = time.perf_counter() - started, time.process_time() - cpu_s
     return [
         {"what": "the sound, s", "figure": round(length_s, 2)},
-        describe("cold, the whole process, s", cold_s, cold_cpu_s, length_s),
+        describe("cold, the whole process, s", cold.wall_s, cold.cpu_s, length_s),
         describe("warm, s", warm_s, warm_cpu_s, length_s),
         describe("warm, first sentence, s", first_s, first_cpu_s, length_s),
-        {"what": "largest memory of the process, MB", "figure": round(memory_mb)},
+        {"what": "largest memory of the process, MB", "figure": round(cold.peak_mb)},
     ]
 
 

@@ -13,6 +13,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.tuning import single_threaded_pool
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.dsp.windows import place_windows
+from facevc_cli.vocoders.streams import VocoderStream, WindowedStream
 
 T = TypeVar("T")
 SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
@@ -62,6 +63,10 @@ class Vocoder(nn.Module):
             [self.synthesise(log_mel, start) for log_mel, start in zip(log_mels, start_frames, strict=True)]
         )
 
+    def open_stream(self, past_frames: int) -> VocoderStream:
+        """Speaks a stream. past_frames: heard again in each step, if the vocoder keeps nothing of the past."""
+        return WindowedStream(self, past_frames)
+
     def make_graph_module(self) -> nn.Module | None:
         """Returns a module that makes raw log-mels (B, T, n_mels) into waveforms (B, T * hop_samples) in float32, and
         can be traced at any length. None if there is none, because the vocoder draws noise or works in steps.
@@ -80,9 +85,10 @@ class Vocoder(nn.Module):
                 f"vocoder {self.name}: a log-mel of shape (frames, {self.n_mels}) with at least one frame was "
                 f"expected, found {tuple(log_mel.shape)}. Give one utterance at a time, time first."
             )
-        return self.synthesise(self._check_log_mels(log_mel), start_frame)
+        return self.synthesise(self.check_log_mels(log_mel), start_frame)
 
-    def _check_log_mels(self, log_mels: Tensor) -> Tensor:
+    def check_log_mels(self, log_mels: Tensor) -> Tensor:
+        """Returns them in float32 on the vocoder's device. FaceVCError if one is NaN or infinite."""
         log_mels = log_mels.to(self.device, torch.float32)
         if not torch.isfinite(log_mels).all():
             raise FaceVCError(
@@ -105,7 +111,7 @@ class Vocoder(nn.Module):
         def make(several: list[tuple[int, int, int, int]]) -> Tensor:
             pieces = torch.stack([log_mels[i][first : first + size] for i, first, _, _ in several])
             return (
-                self.synthesise_batch(self._check_log_mels(pieces), [first for _, first, _, _ in several]).float().cpu()
+                self.synthesise_batch(self.check_log_mels(pieces), [first for _, first, _, _ in several]).float().cpu()
             )
 
         for several, made in zip(together, self._map_side_by_side(make, together), strict=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from facevc_cli.core.tuning import skip_weight_init
 from facevc_cli.files.packaged import find_packaged_file
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import check_sizes, require_definition, require_sizes
+from facevc_cli.vocoders.hifigan_stream import HifiganStream
+from facevc_cli.vocoders.streams import VocoderStream
 from facevc_cli.vocoders.weights import check_described, fold_weight_norm, load_exactly, read_checkpoint
 
 UNIVERSAL_SHA256 = "771eaf4876485a35e25577563d390c262e23c2421e4a8c929eacfde34a5b7a60"
@@ -186,12 +188,16 @@ class HifiganGenerator(nn.Module):
     def run_stage(self, stage: int, x: Tensor) -> Tensor:
         """Upsamples by the stage's rate, and takes the mean of its blocks. (B, C, 1, T) -> (B, C / 2, 1, T * rate)."""
         x = self.ups[stage](leaky_relu(x, self.sizes.slope))
-        count = len(self.resblocks) // len(self.ups)
-        first, *others = list(self.resblocks)[stage * count : (stage + 1) * count]
+        first, *others = self.list_blocks(stage)
         branches = first(x)
         for block in others:
             branches += block(x)
-        return branches.div_(count) if others else branches
+        return branches.div_(1 + len(others)) if others else branches
+
+    def list_blocks(self, stage: int) -> list[ResidualBlock]:
+        """Returns the blocks of a stage, which run side by side."""
+        count = len(self.resblocks) // len(self.ups)
+        return [cast(ResidualBlock, block) for block in self.resblocks[stage * count : (stage + 1) * count]]
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
         """Loads the folded weights of 1-D convolutions with these names. FaceVCError if one does not fit."""
@@ -227,6 +233,9 @@ class Hifigan(Vocoder):
 
     def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
         return self.generator(((log_mels - self.mean) / self.scale).transpose(1, 2), self.in_bfloat16)[:, 0]
+
+    def open_stream(self, past_frames: int) -> VocoderStream:
+        return HifiganStream(self)
 
     def make_graph_module(self) -> nn.Module:
         return HifiganGraph(self)

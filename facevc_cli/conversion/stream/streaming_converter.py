@@ -69,6 +69,7 @@ class StreamingConverter:
         self._statistics = StreamStatistics(self._frame_rate, s.memory_s)
         crossfade = min(round(s.crossfade_ms / 1000 * converter.rate), s.lookahead_frames * self._hop)
         self._joiner = SoundJoiner(crossfade)
+        self._vocoder = converter.vocoder.open_stream(s.vocoder_frames)
         self._watermark = StreamWatermark(converter.rate)
         self._profile = describe_anybody(converter, s.causal)
         self._statistics.set_seeds(self._profile.seeds)
@@ -92,9 +93,9 @@ class StreamingConverter:
         for part in (self._into, self._out, self._features, self._level, self._pitch, self._statistics, self._joiner):
             part.reset()
         self._watermark.reset()
+        self._vocoder.reset()
         self._content = open_content(self.converter.model, self.settings.causal)
         self._bands = torch.zeros(0, self.converter.frontend.definition.n_mels, device=self.converter.device)
-        self._mels = self._bands  # spoken frames, which the vocoder hears before the next ones
         self._f0 = NOTHING  # of spoken frames
         self._pushed = self._returned = 0
 
@@ -149,16 +150,10 @@ class StreamingConverter:
             return NOTHING
         with self._measure("decoder"):
             mels = self._decode(z, f0)
-        if switched:
-            self._mels = mels[: -len(f0)][-s.vocoder_frames :] if s.vocoder_frames else mels[:0]
-        unspoken = torch.cat([self._mels, mels[-len(f0) :]])
         with self._measure("vocoder"):
-            wav = self._vocode(unspoken)[len(self._mels) * self._hop :]
+            wav = self._vocode(mels, len(f0), switched)
         with self._measure("sound"):
             finished = self._finish_sound(wav, spoken_frames * self._hop, gain, switched)
-        self._mels = torch.cat([self._mels, mels[-len(f0) :][:spoken_frames]])[-s.vocoder_frames :]
-        if not s.vocoder_frames:
-            self._mels = self._mels[:0]
         self._f0 = np.concatenate([self._f0, f0[:spoken_frames]])[-s.decoder_frames :]
         self._pitch.add(f0[:spoken_frames])
         return finished
@@ -224,13 +219,22 @@ class StreamingConverter:
         lf0 = (recent - source.pitch.mean) / max(source.pitch.std, 0.01)
         return self.converter.choose_pitch(replace(source, lf0=torch.from_numpy(lf0)[None]), self._voice.target)
 
-    def _vocode(self, mels: Tensor) -> np.ndarray:
-        """Log-mel (T, n_mels) -> (T * hop,). The last frame is repeated, so that the vocoder hears no sudden end."""
-        vocoder = self.converter.vocoder
-        missing = max(0, (vocoder.context_frames or 0) - self.settings.lookahead_frames)
+    def _vocode(self, mels: Tensor, unspoken: int, switched: bool) -> np.ndarray:
+        """Log-mel (T, n_mels) of the decoder's window -> samples of its last, unspoken frames.
+
+        The last frame is repeated, so that the vocoder hears no sudden end. switched: the past has another voice, too.
+        """
+        s, vocoder = self.settings, self.converter.vocoder
+        past = 0
+        if switched:
+            self._vocoder.reset()
+            past = min(s.vocoder_frames, len(mels) - unspoken)
+        missing = max(0, (vocoder.context_frames or 0) - s.lookahead_frames)
         repeated = mels[-1:].expand(min(REPEATED_FRAMES, missing), -1)
-        wav = vocoder(torch.cat([mels, repeated]), self._features.frames - len(mels))
-        return wav[: len(mels) * self._hop].float().cpu().numpy()
+        count = past + unspoken
+        heard = torch.cat([mels[len(mels) - count :], repeated])
+        wav = self._vocoder.speak(heard, count, count - s.lookahead_frames, self._features.frames - count)
+        return wav[past * self._hop :].float().cpu().numpy()
 
     def _finish_sound(self, wav: np.ndarray, count: int, input_gain: float, switched: bool) -> np.ndarray:
         """Joins the first `count` samples to the last step's, makes them as loud as the speech, and marks them."""
