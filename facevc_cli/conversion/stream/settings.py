@@ -17,7 +17,7 @@ class StreamSettings:
     causal: bool = True  # uses the model's causal content encoder, if it has one
     content_frames: int = 162  # the content encoder hears this much of the past, if the model has no causal one; even
     decoder_frames: int = 16  # the decoder hears this much before the frames that are spoken; even
-    vocoder_frames: int = 12  # the vocoder hears this much before them
+    vocoder_frames: int = 12  # a vocoder that keeps nothing of the past hears this much of it again
     crossfade_ms: float = 20.0  # between steps; at most the lookahead
     memory_s: float = 15.0  # seconds of speech over which level, pitch and content are measured
     watermark: bool = True
