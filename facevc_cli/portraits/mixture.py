@@ -61,11 +61,9 @@ def mix_composites(
 @lru_cache(maxsize=4)
 def find_average(composites: CompositeSet, feminine: bool) -> MixedFace:
     """Returns the average face of the composites of a register, computed once. Its picture is float32."""
-    side = (composites.registers > MIDDLE) == feminine
-    weights = side / side.sum()
-    shape = average_shape(composites, weights)
-    used = np.flatnonzero(side)
-    return MixedFace(average_pictures(composites, used, weights[used], shape, composites.pictures.shape[1:3]), shape)
+    used = np.flatnonzero((composites.registers > MIDDLE) == feminine)
+    shares, shape = np.full(len(used), 1 / len(used)), composites.landmarks[used].mean(0)
+    return MixedFace(average_pictures(composites, used, shares, shape, composites.pictures.shape[1:3]), shape)
 
 
 def lay_on_ground(picture: np.ndarray, landmarks: np.ndarray, like: CompositeSet) -> np.ndarray:
