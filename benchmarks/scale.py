@@ -7,7 +7,8 @@ conversions), paper (the simulation from what the others measured). Each adds it
     python benchmarks/scale.py paper
 
 That is the full run. It takes four minutes, with a million items (0.5 GB in TMPDIR, 1.5 GB of memory) and 100,000
-conversions. To try it: stages --seconds 6 --pictures 1, index --items 2000 --shard-items 64, evaluate --conversions 400.
+conversions. To try it: stages --seconds 6 --pictures 1, index --items 2000 --shard-items 64, evaluate --conversions
+400.
 """
 
 import argparse
