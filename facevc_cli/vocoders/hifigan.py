@@ -1,7 +1,7 @@
 """HiFi-GAN's generator (Kong, Kim, Bae 2020, arXiv 2010.05646), for inference: weight norm is folded on loading."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from math import ceil
@@ -34,6 +34,7 @@ _AUDIO = {
 }
 # frames; compiling takes .7 s for this window, and longer for longer ones; shorter windows are mostly context
 BFLOAT16_WINDOW = 128
+Hear = Callable[[nn.Module, Tensor], Tensor]  # a layer and what it hears -> what it makes of it
 LAST_SLOPE = 0.01  # before the last convolution the published generators use torch's default, not the 0.1 of the rest
 
 
@@ -110,6 +111,11 @@ def lower_rank(conv: nn.Conv2d | nn.ConvTranspose2d, rank: tuple[int, int] | Non
     return LowRankConv(conv, rank)
 
 
+def apply_layer(layer: nn.Module, x: Tensor) -> Tensor:
+    """Applies a layer to the whole. A stream has another way: `HifiganStream`."""
+    return cast(Tensor, layer(x))
+
+
 class ResidualBlock(nn.Module):
     """Dilated convolutions of one kernel size, each with a shortcut. (B, C, 1, T) -> (B, C, 1, T)."""
 
@@ -131,11 +137,11 @@ class ResidualBlock(nn.Module):
         self.convs1 = nn.ModuleList(make(d) for d in dilations)
         self.convs2 = nn.ModuleList(make(1) for _ in dilations if paired)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, hear: Hear = apply_layer) -> Tensor:
         for i, conv in enumerate(self.convs1):
-            y = conv(leaky_relu(x, self.slope))
+            y = hear(conv, leaky_relu(x, self.slope))
             if self.convs2:
-                y = self.convs2[i](leaky_relu(y, self.slope, inplace=True))
+                y = hear(self.convs2[i], leaky_relu(y, self.slope, inplace=True))
             x = y.add_(x)
         return x
 
@@ -166,38 +172,35 @@ class HifiganGenerator(nn.Module):
         )
         self.conv_post = make_conv_over_time(widths[-1], 1, sizes.end_kernel)
 
-    def forward(self, x: Tensor, bfloat16: bool = False) -> Tensor:
+    def forward(self, x: Tensor, bfloat16: bool = False, hear: Hear = apply_layer) -> Tensor:
         """x: (B, n_mels, T) -> (B, 1, T * hop_samples).
 
-        bfloat16: used for all but the last convolution, whose rounding would be audible as hiss.
+        bfloat16: used for all but the last convolution, whose rounding would be audible as hiss. hear: how a layer is
+        applied.
         """
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
-            x = self._upsample(x)
-        return torch.tanh(self.conv_post(leaky_relu(x.float(), LAST_SLOPE)))[:, :, 0]
+            x = self._upsample(x, hear)
+        return torch.tanh(hear(self.conv_post, leaky_relu(x.float(), LAST_SLOPE)))[:, :, 0]
 
-    def _upsample(self, x: Tensor) -> Tensor:
-        x = self.enter(x)
+    def _upsample(self, x: Tensor, hear: Hear) -> Tensor:
+        x = self.enter(x, hear)
         for stage in range(len(self.ups)):
-            x = self.run_stage(stage, x)
+            x = self.run_stage(stage, x, hear)
         return x
 
-    def enter(self, x: Tensor) -> Tensor:
+    def enter(self, x: Tensor, hear: Hear = apply_layer) -> Tensor:
         """(B, n_mels, T) -> (B, channels, 1, T)."""
-        return self.conv_pre(x[:, :, None].contiguous(memory_format=torch.channels_last))
+        return hear(self.conv_pre, x[:, :, None].contiguous(memory_format=torch.channels_last))
 
-    def run_stage(self, stage: int, x: Tensor) -> Tensor:
+    def run_stage(self, stage: int, x: Tensor, hear: Hear = apply_layer) -> Tensor:
         """Upsamples by the stage's rate, and takes the mean of its blocks. (B, C, 1, T) -> (B, C / 2, 1, T * rate)."""
-        x = self.ups[stage](leaky_relu(x, self.sizes.slope))
-        first, *others = self.list_blocks(stage)
-        branches = first(x)
-        for block in others:
-            branches += block(x)
-        return branches.div_(1 + len(others)) if others else branches
-
-    def list_blocks(self, stage: int) -> list[ResidualBlock]:
-        """Returns the blocks of a stage, which run side by side."""
+        x = hear(self.ups[stage], leaky_relu(x, self.sizes.slope))
         count = len(self.resblocks) // len(self.ups)
-        return [cast(ResidualBlock, block) for block in self.resblocks[stage * count : (stage + 1) * count]]
+        first, *others = list(self.resblocks)[stage * count : (stage + 1) * count]
+        branches: Tensor = first(x, hear)
+        for block in others:
+            branches += block(x, hear)
+        return branches.div_(count) if others else branches
 
     def load_folded(self, state: Mapping[str, Tensor], checkpoint: Path, config: Path) -> None:
         """Loads the folded weights of 1-D convolutions with these names. FaceVCError if one does not fit."""
@@ -232,7 +235,12 @@ class Hifigan(Vocoder):
         return self.synthesise_batch(log_mel[None], [start_frame])[0]
 
     def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
-        return self.generator(((log_mels - self.mean) / self.scale).transpose(1, 2), self.in_bfloat16)[:, 0]
+        return self.generate(log_mels)
+
+    def generate(self, log_mels: Tensor, hear: Hear = apply_layer) -> Tensor:
+        """(B, T, n_mels) raw -> (B, T * hop_samples). hear: how a layer is applied."""
+        standard = (log_mels - self.mean) / self.scale
+        return cast(Tensor, self.generator(standard.transpose(1, 2), self.in_bfloat16, hear)[:, 0])
 
     def open_stream(self, past_frames: int) -> VocoderStream:
         return HifiganStream(self)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
 
 if TYPE_CHECKING:
-    from facevc_cli.vocoders.hifigan import Hifigan, HifiganSizes, ResidualBlock
+    from facevc_cli.vocoders.hifigan import Hifigan, HifiganSizes
 
 
 class HifiganStream:
@@ -27,45 +26,36 @@ class HifiganStream:
 
     @torch.inference_mode()
     def speak(self, log_mels: Tensor, count: int, spoken: int, start_frame: int) -> Tensor:
-        from facevc_cli.vocoders.hifigan import LAST_SLOPE
+        vocoder = self.vocoder
+        self._spoken = spoken  # in samples of the layer that hears
+        self._limits = self._plan_limits(count)
+        wav = vocoder.generate(vocoder.check_log_mels(log_mels)[None], self._hear)
+        return wav[0, : count * vocoder.hop_samples]
 
-        vocoder, generator = self.vocoder, self.vocoder.generator
-        checked = vocoder.check_log_mels(log_mels)
-        x = ((checked - vocoder.mean) / vocoder.scale).T[None, :, None]
-        x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=vocoder.in_bfloat16):
-            x = self._hear(generator.conv_pre, x, spoken)
-            for stage, (into_blocks, out) in enumerate(plan_lengths(generator.sizes, count)):
-                x = leaky_relu(x, generator.sizes.slope)
-                x = self._hear(generator.ups[stage], x, spoken)[..., :into_blocks]
-                spoken *= generator.sizes.rates[stage]
-                x = self._run_blocks(generator.list_blocks(stage), x, spoken)[..., :out]
-        x = self._hear(generator.conv_post, leaky_relu(x.float(), LAST_SLOPE), spoken)
-        return torch.tanh(x)[0, 0, 0, : count * vocoder.hop_samples]
+    def _plan_limits(self, count: int) -> dict[nn.Module, tuple[int | None, int | None]]:
+        """Returns how many samples some layers hear at most, and how many of their own are used. None: all."""
+        generator = self.vocoder.generator
+        limits: dict[nn.Module, tuple[int | None, int | None]] = {}
+        heard = None
+        for layer, (into_blocks, out) in zip(generator.ups, plan_lengths(generator.sizes, count), strict=True):
+            limits[layer] = heard, into_blocks
+            heard = out
+        return limits | {generator.conv_post: (heard, None)}
 
-    def _run_blocks(self, blocks: "list[ResidualBlock]", x: Tensor, spoken: int) -> Tensor:
-        branches = [self._run_block(block, x, spoken) for block in blocks]
-        return torch.stack(branches).mean(0) if len(branches) > 1 else branches[0]
-
-    def _run_block(self, block: "ResidualBlock", x: Tensor, spoken: int) -> Tensor:
-        for i, conv in enumerate(block.convs1):
-            y = self._hear(conv, leaky_relu(x, block.slope), spoken)
-            if block.convs2:
-                y = self._hear(block.convs2[i], leaky_relu(y, block.slope), spoken)
-            x = x + y
-        return x
-
-    def _hear(self, layer: nn.Module, x: Tensor, spoken: int) -> Tensor:
+    def _hear(self, layer: nn.Module, x: Tensor) -> Tensor:
         """(1, C, 1, T) -> (1, D, 1, T * rate), as if the layer heard all from the beginning of the stream."""
         kernel = cast("nn.Conv2d | nn.ConvTranspose2d", getattr(layer, "kernel", layer))  # of a LowRankConv
         width, rate = kernel.kernel_size[1], kernel.stride[1]
         reach = ceil(width / rate) if isinstance(kernel, nn.ConvTranspose2d) else width // 2 * kernel.dilation[1]
+        most, used = self._limits.get(layer, (None, None))
         past = self._past.get(layer)
         before = 0 if past is None else past.shape[-1]
+        x = x[..., :most]
         heard = x if past is None else torch.cat([past, x], -1)
-        end = before + spoken
+        end = before + self._spoken
         self._past[layer] = heard[..., max(0, end - reach) : end].clone()
-        return cast(Tensor, layer(heard)[..., before * rate :])
+        self._spoken *= rate
+        return cast(Tensor, layer(heard)[..., before * rate :][..., :used])
 
 
 def plan_lengths(sizes: "HifiganSizes", count: int) -> list[tuple[int, int]]:

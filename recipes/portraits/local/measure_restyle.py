@@ -19,12 +19,11 @@ from PIL import Image
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.corpus.store import Store
 from facevc_cli.evaluation.metrics.gender import LinearGenderJudge, fit
+from facevc_cli.evaluation.portraits.restyled import SAME
 from facevc_cli.faces.reading import DLIB_DIM
 from facevc_cli.files.image import load_image
 from facevc_cli.portraits.composites import load_composites, make_sheet
 from facevc_cli.portraits.photo import Aim, Restyled, Restyler
-
-SAME = 0.6  # dlib's distance below which two faces are usually one person's
 
 
 def list_held_out(data: Path, count: int, skip: int) -> list[tuple[Path, str, float]]:
