@@ -13,7 +13,6 @@ from facevc_cli.cli.report import run_stage
 @register_command("Learn", 25)
 def distill(
     features: Annotated[Path, typer.Argument(help="The store of extract-features.", show_default=False)],
-    voices: Annotated[Path, typer.Option("--voices", help="The store of extract-spkemb.")],
     output: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
     init: Annotated[
         Path | None,
@@ -40,15 +39,14 @@ def distill(
 
     Examples:
 
-        facevc distill features.h5 --voices voices.h5 --set model.stream_encoder.width=320 -o runs/distill
+        facevc distill features.h5 --set model.stream_encoder.width=320 -o runs/distill
 
-        facevc distill features.h5 --voices voices.h5 --init runs/train --set model.stream_encoder.width=320 -o out
+        facevc distill features.h5 --init runs/train --set model.stream_encoder.width=320 -o out
     """
     from facevc_cli.stages.distill import DistillStageConfig, run
 
     stage = DistillStageConfig(
         features=features,
-        voices=voices,
         output=output,
         init=init,
         config_file=config,

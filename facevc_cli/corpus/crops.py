@@ -29,30 +29,37 @@ class Voices:
     """The d-vector (256,) and the speaker of every usable utterance, by its row in the features store."""
 
     rows: np.ndarray  # (n,) rows of the features store, ascending
-    dvectors: np.ndarray  # (n, 256)
+    dvectors: np.ndarray  # (n, 256); (n, 0) without a voices store
     speakers: np.ndarray  # (n,) integers
 
 
-def join_voices(features: Store, voices: Store, split: str) -> Voices:
-    """The utterances of a split that both stores hold. FaceVCError if none is left."""
-    wanted = [
-        i
-        for i, (u, s) in enumerate(zip(features.ids, features.read_column("split"), strict=True))
-        if s == split and u in voices.position
-    ]
+def join_voices(features: Store, voices: Store | None, split: str) -> Voices:
+    """The utterances of a split that the features store holds, and the voices store if there is one.
+
+    FaceVCError if none is left.
+    """
+    named = enumerate(zip(features.ids, features.read_column("split"), strict=True))
+    wanted = [i for i, (u, s) in named if s == split and (voices is None or u in voices.position)]
     if not wanted:
-        raise FaceVCError(
-            f"{features.path} and {voices.path} share no utterance of the split {split!r}: {len(features)} and "
-            f"{len(voices)} utterances, first ids {features.ids[:2]} and {voices.ids[:2]}. Extract both from the same "
-            "folder of recordings."
-        )
-    dvectors = voices.read_vectors("dvector")
+        raise FaceVCError(_explain_nothing_shared(features, voices, split))
+    if voices is None:
+        dvectors = np.zeros((len(wanted), 0), np.float32)
+    else:
+        dvectors = voices.read_vectors("dvector")[[voices.position[features.ids[i]] for i in wanted]]
     numbers = {name: n for n, name in enumerate(sorted(set(features.speakers)))}
-    rows = np.array(wanted)
-    return Voices(
-        rows,
-        np.stack([dvectors[voices.position[features.ids[i]]] for i in wanted]),
-        np.array([numbers[features.speakers[i]] for i in wanted]),
+    return Voices(np.array(wanted), dvectors, np.array([numbers[features.speakers[i]] for i in wanted]))
+
+
+def _explain_nothing_shared(features: Store, voices: Store | None, split: str) -> str:
+    if voices is None:
+        return (
+            f"{features.path} holds no utterance of the split {split!r}, and {len(features)} in all. Its splits come "
+            "from --split of extract-features."
+        )
+    return (
+        f"{features.path} and {voices.path} share no utterance of the split {split!r}: {len(features)} and "
+        f"{len(voices)} utterances, first ids {features.ids[:2]} and {voices.ids[:2]}. Extract both from the same "
+        "folder of recordings."
     )
 
 

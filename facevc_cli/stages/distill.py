@@ -1,4 +1,4 @@
-"""`distill`: trains the causal content encoder of a finished model on a features store and a voices store."""
+"""`distill`: trains the causal content encoder of a finished model on a features store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ STAGE = "distill"
 @dataclass(frozen=True, kw_only=True)
 class DistillStageConfig(RunOptions):
     features: Path
-    voices: Path
     init: Path | None = None  # a run or checkpoint of a finished model; None: the bundled starter
 
 
@@ -29,18 +28,17 @@ def run(stage: DistillStageConfig, reporter: Reporter = SILENT) -> Summary:
     family = finished.family
     config = load_later_config(family, finished.config, STAGE, file=stage.config_file, overrides=stage.overrides)
     tally = Tally(reporter)
-    with Store(stage.features, "extract-features") as features, Store(stage.voices, "extract-spkemb") as voices:
+    with Store(stage.features, "extract-features") as features:
         request = TrainingRequest(
             config=config,
             seed=stage.seed,
             features=features,
-            voices=voices,
             sampling_weights=stage.sampling_weights,
             init=finished,
             init_path=stage.init,
         )
-        hashes = {"features": features.attributes["settings_hash"], "voices": voices.attributes["settings_hash"]}
-        hashes |= hash_tables(weights=stage.sampling_weights) | {"init": finished.weights_sha256}
+        hashes = {"features": features.attributes["settings_hash"], "init": finished.weights_sha256}
+        hashes |= hash_tables(weights=stage.sampling_weights)
         progress = run_training(family, request, STAGE, stage, hashes, tally)
     following = f"facevc convert SOURCE.wav --face FACE.jpg --checkpoint {stage.output} -o out.wav"
     return tally.summarise(stage.output, following, step=progress.step, validation=progress.validation)

@@ -2,10 +2,9 @@
 # A causal content encoder for live conversion, learned from the content encoder of a finished model.
 # Cost: 0.13 CPU seconds for each crop, so 7 CPU hours for 12,000 steps of 16 crops, or 4 hours on two cores (estimated); minutes on a GPU.
 #
-# run.sh --features FEATURES.h5 --voices VOICES.h5 [other options]
+# run.sh --features FEATURES.h5 [other options]
 #
 #   --features FILE    a store of `facevc extract-features`, of the front-end of the model
-#   --voices FILE      a store of `facevc extract-spkemb` with the same utterances
 #   --init FOLDER      the finished model: a run or checkpoint (the bundled starter)
 #   --table FILE       recordings to measure on: utterance, and path or file; optional text
 #   --face FILE        a picture whose voice stage 3 converts to
@@ -23,9 +22,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="features voices init table face count steps batch_size width precision device out stage stop_stage"
+options="features init table face count steps batch_size width precision device out stage stop_stage"
 features=""
-voices=""
 init=""
 table=""
 face=""
@@ -51,9 +49,9 @@ for name in table face; do
 done
 
 if stage_is 1 "training"; then
-    for name in features voices; do [ -f "${!name}" ] || die "--$name '${!name}': expected a store"; done
+    [ -f "$features" ] || die "--features '$features': expected a store"
     mkdir -p "$out"
-    facevc distill "$features" --voices "$voices" -o "$out/train" --device "$device" --precision "$precision" ${init:+--init "$init"} \
+    facevc distill "$features" -o "$out/train" --device "$device" --precision "$precision" ${init:+--init "$init"} \
         --set "model.stream_encoder.width=$width" --set "distill.steps=$steps" --set "distill.batch_size=$batch_size"
 fi
 

@@ -27,7 +27,7 @@ TRAIN = {
     "train": "features.h5 --faces faces.h5 --voices voices.h5 --init run -o run2",
 }
 REST = {
-    "distill": "features.h5 --voices voices.h5 -o run3",
+    "distill": "features.h5 -o run3",
     "import-checkpoint": "published.pt --stats stats.npy -o model",
     "benchmark": "speech.wav --face face.png -o out",
     "convert": "speech.wav --face face.png -o out",

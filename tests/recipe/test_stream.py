@@ -23,7 +23,7 @@ MEASURE = runpy.run_path(str(RECIPES / "stream" / "local" / "measure.py"), run_n
 
 
 def test_a_run_in_miniature(tmp_path: Path, starter_stores: Stores, starter_run: Path) -> None:
-    given = ("--features", starter_stores.features, "--voices", starter_stores.voices, "--init", starter_run)
+    given = ("--features", starter_stores.features, "--init", starter_run)
     out = tmp_path / "out"
     run = run_recipe("stream", *given, "--out", out, "--steps", 1, "--batch-size", 2, "--width", 8, "--device", "cpu")
     assert run.returncode == 0, run.stderr

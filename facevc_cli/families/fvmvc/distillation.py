@@ -32,11 +32,8 @@ class Distillation:
     """Trains the causal content encoder of a finished model on a store of features."""
 
     def __init__(self, request: TrainingRequest):
-        if request.features is None or request.voices is None or request.init is None:
-            raise UsageError(
-                "distill needs stores of extract-features and extract-spkemb, and --init with the model that is to "
-                "stream."
-            )
+        if request.features is None or request.init is None:
+            raise UsageError("distill needs a store of extract-features, and --init with the model that is to stream.")
         self.request, self.teacher, self.run = request, request.init, request.config.distill
         if not request.config.model.stream_encoder.width:
             raise UsageError(
@@ -51,7 +48,7 @@ class Distillation:
             )
         inputs = read_inputs(
             request.features,
-            request.voices,
+            None,
             request.config,
             self.run,
             request.seed,

@@ -39,7 +39,7 @@ class TrainingInputs:
 
 def read_inputs(
     features: Store,
-    voices: Store,
+    voices: Store | None,
     config: Config,
     run: RunConfig,
     seed: int,
@@ -55,8 +55,9 @@ def read_inputs(
 ) -> TrainingInputs:
     """Joins the stores and checks that they fit the configuration. FaceVCError names what does not.
 
-    more: extra crops per training batch, with mel and d-vector only. aligned: table (utterance, text_id) of the
-    utterances that say the same words at the same moments. references: as in CropBatches.
+    voices: None for a training that needs no d-vectors. more: extra crops per training batch, with mel and d-vector
+    only. aligned: table (utterance, text_id) of the utterances that say the same words at the same moments.
+    references: as in CropBatches.
     """
     frontend = Frontend.from_settings(features.settings, str(features.path))
     if frontend.mel != config.model.mel:
@@ -77,7 +78,8 @@ def read_inputs(
             "model.content_encoder.teacher_dim",
             config,
         )
-    _check_size(voices, "d-vectors", voices.read_vectors("dvector"), "model.dvector_dim", config)
+    if voices is not None:
+        _check_size(voices, "d-vectors", voices.read_vectors("dvector"), "model.dvector_dim", config)
     if faces is not None:
         _check_size(faces.store, "face embeddings", faces.store.read_vectors("embedding"), "model.face_dim", config)
     reader = CropReader(features, run.crop_frames, teacher)

@@ -54,6 +54,17 @@ def test_joined_by_id_and_split(toy_stores: Stores):
     assert joined.speakers[0] == joined.speakers[1] != joined.speakers[2]
 
 
+def test_without_voices_all_utterances_of_the_split_count(toy_stores: Stores):
+    features = Store(toy_stores.features)
+    alone, joined = join_voices(features, None, "train"), join_voices(features, Store(toy_stores.voices), "train")
+    assert np.array_equal(alone.rows, joined.rows) and np.array_equal(alone.speakers, joined.speakers)
+    assert alone.dvectors.shape == (4, 0)
+    drawn = CropBatches(CropReader(features, 16, False), alone, 5, 0)[3]
+    assert torch.equal(drawn["mel"], _batches(toy_stores)[3]["mel"])
+    with pytest.raises(FaceVCError, match=r"holds no utterance of the split 'test', and \d in all"):
+        join_voices(features, None, "test")
+
+
 def test_a_crop_is_normalised_and_contiguous(toy_stores: Stores):
     store = Store(toy_stores.features)
     item = CropReader(store, 41, False).read(0, np.random.default_rng(0))

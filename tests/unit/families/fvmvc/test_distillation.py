@@ -21,7 +21,7 @@ SMALL = (
 
 
 def distill(stores: Stores, init: Path, output: Path, *overrides: str, **stage) -> None:
-    given = {"features": stores.features, "voices": stores.voices, "output": output, "init": init, "device": "cpu"}
+    given = {"features": stores.features, "output": output, "init": init, "device": "cpu"}
     run(DistillStageConfig(**{**given, "overrides": (*SMALL, *overrides), **stage}))
 
 
