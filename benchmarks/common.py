@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,14 @@ class UsedByCommand:
     wall_s: float
     cpu_s: float
     peak_mb: float
+
+
+class Interval(NamedTuple):
+    """A figure and the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 def run_command(command: Sequence[str]) -> UsedByCommand:
@@ -106,6 +114,8 @@ def show(title: str, rows: Sequence[Mapping[str, Any]], as_json: bool, **about: 
 
 
 def _format_cell(value: Any) -> str:
+    if isinstance(value, Interval):
+        return f"{value.value:.3g} ({value.low:.3g} to {value.high:.3g})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

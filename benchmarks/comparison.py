@@ -6,11 +6,15 @@ evaluate` takes them. Everything is left in OUT, and a second call goes on.
 
 | system | what it hears or sees of the target |
 | --- | --- |
+| source | nothing: the unchanged source |
+| copy | nothing: the source through the vocoder, the most that a conversion can sound like |
 | face | the face, with the bundled model or --checkpoint |
 | mean face | the mean of all faces: one voice for everyone |
 | voice | the first of the references |
-| speak | the face; the words are the transcripts, spoken by `facevc speak` |
-| styles by face, by voice | the same with --styles RUN, a model of `train --preset xfavot-64` |
+| speak, timbre, both | the face; the words are the transcripts, spoken by `speak --how convert`, `timbre`, `both` |
+| styles by face, by voice | the same as face and voice, with --styles RUN, a model of `train --preset xfavot-64` |
+
+The table has 95 % intervals over the targets. Those of copies have none.
 """
 
 import csv
@@ -20,6 +24,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import common
+import torch
+
+from facevc_cli import Converter
+from facevc_cli.dsp.level import match_loudness
+from facevc_cli.files.audio import load_audio, save_audio
+from facevc_cli.files.inputs import AUDIO_SUFFIXES, list_files
+from facevc_cli.vocoders import vocode_long
 
 METRICS: Mapping[str, str] = {  # of metrics.csv -> column
     "naturalness": "MOS",
@@ -27,9 +38,12 @@ METRICS: Mapping[str, str] = {  # of metrics.csv -> column
     "GA": "gender accuracy",
     "voicefilter consistency": "likeness",
     "voicefilter consistency control": "likeness to others",
+    "voicefilter leakage": "likeness to the source",
     "F0 deviation": "F0 deviation, Hz",
 }
-MEAN_FACE = "mean-face"
+BASELINES = ("source", "mean-face")
+COPY = "copy"
+HOWS: Mapping[str, str] = {"speak": "convert", "timbre": "timbre", "both": "both"}  # system -> --how of `speak`
 SOME_FAILED = 1  # the exit code of a command that could not use some of its inputs
 
 
@@ -46,13 +60,18 @@ def main() -> None:
     args = parser.parse_args()
     voices = link_voices(args.labels, args.out / "voices")
     texts = None if args.no_speak else write_texts(args.sources_table, args.out / "texts.csv")
-    for name, command in plan_systems(args, voices, texts).items():
-        run(["facevc", *map(str, command), "-o", str(args.out / name)])
-        judges = ["--recogniser", "none", "--no-naturalness", "--no-independent-judges"] if args.light else []
-        tables = ["--labels", str(args.labels), "--sources", str(args.sources_table)]
-        manifest = str(args.out / name / "manifest.csv")
-        run(["facevc", "evaluate", manifest, "-o", str(args.out / "evaluation" / name), *tables, *judges])
-    rows = [row for name in plan_systems(args, voices, texts) for row in read_rows(args.out / "evaluation", name)]
+    systems = plan_systems(args, voices, texts)
+    copy_sources(args.sources, args.out / COPY, args.checkpoint)
+    judges = ["--recogniser", "none", "--no-naturalness", "--no-independent-judges"] if args.light else []
+    tables = ["--labels", str(args.labels), "--sources", str(args.sources_table)]
+    for name in (COPY, *systems):
+        if name in systems:
+            run(["facevc", *map(str, systems[name]), "-o", str(args.out / name)])
+            judged = [str(args.out / name / "manifest.csv")]
+        else:
+            judged = [str(args.out / name), "--pattern", "{source}__{target}.wav"]
+        run(["facevc", "evaluate", *judged, "-o", str(args.out / "evaluation" / name), *tables, *judges])
+    rows = [row for name in (COPY, *systems) for row in read_rows(args.out / "evaluation", name)]
     common.show("Ways to a voice", rows, args.json)
 
 
@@ -63,11 +82,11 @@ def plan_systems(args: object, voices: Path, texts: Path | None) -> dict[str, li
     faces, sources = ["--face", given["faces"]], given["sources"]
     tables = ["--labels", given["labels"], "--sources", given["sources_table"]]
     systems: dict[str, list[object]] = {
-        "face": ["benchmark", sources, *faces, *tables, "--baseline", MEAN_FACE, *model],
+        "face": ["benchmark", sources, *faces, *tables, *(f"--baseline={name}" for name in BASELINES), *model],
         "voice": ["convert", sources, "--voice", voices, *model],
     }
     if texts is not None:
-        systems["speak"] = ["speak", "--text", texts, *faces, *model]
+        systems |= {name: ["speak", "--text", texts, *faces, "--how", how, *model] for name, how in HOWS.items()}
     if given["styles"]:
         styles = ["--checkpoint", given["styles"], "--vocoder", "griffin-lim"]
         systems["styles-by-face"] = ["convert", sources, *faces, *styles]
@@ -80,6 +99,20 @@ def run(command: Sequence[str]) -> None:
     status = subprocess.run(command).returncode
     if status not in (0, SOME_FAILED):
         sys.exit(f"{' '.join(command[:2])} ended with the exit code {status}.")
+
+
+def copy_sources(sources: Path, folder: Path, checkpoint: Path | None) -> None:
+    """Writes each source through the vocoder, as SOURCE__copy.wav. Those that are there stay."""
+    files = list_files([sources], AUDIO_SUFFIXES)
+    missing = [path for path in files if not (folder / f"{path.stem}__{COPY}.wav").exists()]
+    if not missing:
+        return
+    converter = Converter(checkpoint, guidance=0)  # without guidance no d-vector is needed
+    for path in missing:
+        heard = converter.hear(load_audio(path))
+        with torch.inference_mode():
+            wav = vocode_long(converter.vocoder, torch.from_numpy(heard.mel)).numpy()
+        save_audio(folder / f"{path.stem}__{COPY}.wav", match_loudness(wav, heard.rms), converter.rate)
 
 
 def link_voices(labels: Path, folder: Path) -> Path:
@@ -104,15 +137,24 @@ def write_texts(sources: Path, path: Path) -> Path:
 
 
 def read_rows(folder: Path, name: str) -> list[dict[str, object]]:
-    """Returns a row for a system, and one for its baseline if there is one."""
+    """Returns a row for a system, and one for each of its baselines."""
     found = [row for row in read_table(folder / name / "metrics.csv") if row["slice"] == "all"]
     rows = []
     for system in dict.fromkeys(row["system"] for row in found):
-        label = "mean face" if system.endswith(f"/{MEAN_FACE}") else name.replace("-", " ")
-        own = {row["metric"]: row["value"] for row in found if row["system"] == system}
-        cells = {column: float(own[metric]) if own.get(metric) else "" for metric, column in METRICS.items()}
-        rows.append({"system": label, **cells})
+        baseline = system.partition("/")[2]
+        own = {row["metric"]: row for row in found if row["system"] == system}
+        cells = {column: read_figure(own.get(metric, {})) for metric, column in METRICS.items()}
+        rows.append({"system": (baseline or name).replace("-", " "), **cells})
     return rows
+
+
+def read_figure(row: Mapping[str, str]) -> common.Interval | float | str:
+    """Returns a figure with its interval, if it has one; "" if it was not measured."""
+    if not row.get("value"):
+        return ""
+    if not row.get("low") or not row.get("high"):
+        return float(row["value"])
+    return common.Interval(float(row["value"]), float(row["low"]), float(row["high"]))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
