@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from facevc_cli.core.errors import FaceVCError
 from facevc_cli.families.xfavot.config import ModelConfig
@@ -14,7 +15,13 @@ from facevc_cli.families.xfavot.model import (
     make_audio_discriminator,
     make_image_discriminator,
 )
-from facevc_cli.families.xfavot.networks.blocks import AdaptiveNorm, Block, initialise
+from facevc_cli.families.xfavot.networks.blocks import (
+    AdaptiveNorm,
+    Block,
+    convolve_and_halve,
+    halve,
+    initialise,
+)
 from facevc_cli.families.xfavot.networks.generators import AudioGenerator, Generator
 from facevc_cli.families.xfavot.networks.mapping import MappingNetwork
 from facevc_cli.families.xfavot.networks.pitch import PitchEncoder, PitchReader
@@ -229,3 +236,23 @@ def test_the_pitch_reader_reads_each_frame():
     log_f0, voicing = PitchReader(80, 4)(torch.randn(2, 1, 80, 30))
     assert log_f0.shape == voicing.shape == (2, 30)
     assert float((log_f0 - math.log(150)).detach().abs().max()) < 3
+
+
+@pytest.mark.parametrize("size", [(8, 12), (9, 7)])
+@pytest.mark.parametrize("scale", [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_halving_is_average_pooling_also_within_a_convolution(size: tuple[int, int], scale: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    x, convolution = torch.randn(2, 3, *size).double(), nn.Conv2d(3, 5, 3, padding=1).double()
+    torch.testing.assert_close(halve(x, scale), F.avg_pool2d(x, scale))
+    torch.testing.assert_close(convolve_and_halve(x, convolution, scale), F.avg_pool2d(convolution(x), scale))
+
+
+@pytest.mark.parametrize(("down", "up"), [((2, 2), (1, 1)), ((1, 1), (2, 1))])
+def test_a_block_is_two_convolutions_beside_a_shortcut(down: tuple[int, int], up: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    block, x = Block(3, 6, down=down, up=up).double(), torch.randn(2, 3, 8, 8).double()
+    repeated = F.interpolate(x, scale_factor=tuple(map(float, up)), mode="nearest")
+    found = F.interpolate(F.leaky_relu(x, 0.2), scale_factor=tuple(map(float, up)), mode="nearest")
+    found = block.conv2(F.leaky_relu(F.avg_pool2d(block.conv1(found), down), 0.2))
+    wanted = (found + F.avg_pool2d(block.shortcut(repeated), down)) / math.sqrt(2)
+    torch.testing.assert_close(block(x), wanted)
