@@ -9,6 +9,7 @@
 #                      face_gender_confidence, face_age_estimate), and the files that they name, relative to DIR
 #   --out DIR          everything goes here (exp/card)
 #   --checkpoint DIR   the model (the bundled one)
+#   --vocoder NAME     as --vocoder of `facevc convert` (auto)
 #   --stage N          first stage to run (1)
 #   --stop-stage N     last stage to run (8)
 #   --device NAME      (auto)
@@ -19,10 +20,11 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-options="data out checkpoint stage stop_stage device jobs"
+options="data out checkpoint vocoder stage stop_stage device jobs"
 data=""
 out=exp/card
 checkpoint=""
+vocoder=auto
 stage=1
 stop_stage=8
 device=auto
@@ -32,7 +34,7 @@ jobs=0
 parse_options "$@"
 
 card=$out/card
-model=(--device "$device")
+model=(--device "$device" --vocoder "$vocoder")
 if [ -n "$checkpoint" ]; then model+=(--checkpoint "$checkpoint"); fi
 
 if stage_is 1 "held-out speakers, people in the wild"; then

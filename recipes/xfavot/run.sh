@@ -22,7 +22,7 @@
 #   --faces N          of --data: how many faces are used (2000)
 #   --count N          test sources, and test faces (4)
 #   --steps N          train N steps only: a rehearsal
-#   --precision NAME   bf16 (for a GPU) or no (no)
+#   --precision NAME   bf16 (for a GPU, or a CPU with AMX or AVX-512 BF16) or no (no)
 #   --device NAME      (auto)
 #   --jobs N           processes of the extracting stages; 0 takes one a processor (0)
 #   --vocoder NAME     of stages 8 and 10: griffin-lim, or a Parallel WaveGAN of 24 kHz and hop 300 (griffin-lim)
