@@ -34,6 +34,7 @@ from facevc_cli.vocoders import vocode_long
 
 METRICS: Mapping[str, str] = {  # of metrics.csv -> column
     "naturalness": "MOS",
+    "DNSMOS": "DNSMOS",
     "CER": "CER",
     "GA": "gender accuracy",
     "voicefilter consistency": "likeness",
@@ -63,14 +64,16 @@ def main() -> None:
     systems = plan_systems(args, voices, texts)
     copy_sources(args.sources, args.out / COPY, args.checkpoint)
     judges = ["--recogniser", "none", "--no-naturalness", "--no-independent-judges"] if args.light else []
-    tables = ["--labels", str(args.labels), "--sources", str(args.sources_table)]
+    judges += ["--sources", str(args.sources_table)]
     for name in (COPY, *systems):
         if name in systems:
-            run(["facevc", *map(str, systems[name]), "-o", str(args.out / name)])
-            judged = [str(args.out / name / "manifest.csv")]
+            judged = args.out / name / "manifest.csv"
+            run(["facevc", *map(str, systems[name]), "-o", str(args.out / name)], judged)
+            known = [str(judged), "--labels", str(args.labels)]
         else:
-            judged = [str(args.out / name), "--pattern", "{source}__{target}.wav"]
-        run(["facevc", "evaluate", *judged, "-o", str(args.out / "evaluation" / name), *tables, *judges])
+            known = [str(args.out / name), "--pattern", "{source}__{target}.wav"]
+        evaluated = args.out / "evaluation" / name
+        run(["facevc", "evaluate", *known, "-o", str(evaluated), *judges], evaluated / "metrics.csv")
     rows = [row for name in (COPY, *systems) for row in read_rows(args.out / "evaluation", name)]
     common.show("Ways to a voice", rows, args.json)
 
@@ -94,10 +97,10 @@ def plan_systems(args: object, voices: Path, texts: Path | None) -> dict[str, li
     return systems
 
 
-def run(command: Sequence[str]) -> None:
-    """Runs a command. Some failed inputs are listed by it, and do not stop the comparison."""
+def run(command: Sequence[str], leaves: Path) -> None:
+    """Runs a command that leaves a file. Some failed inputs are listed by it, and do not stop the comparison."""
     status = subprocess.run(command).returncode
-    if status not in (0, SOME_FAILED):
+    if status not in (0, SOME_FAILED) or not leaves.exists():
         sys.exit(f"{' '.join(command[:2])} ended with the exit code {status}.")
 
 

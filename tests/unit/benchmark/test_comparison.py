@@ -84,7 +84,9 @@ def test_a_copy_has_the_words_and_the_length_of_the_source(comparison: ModuleTyp
     assert copied.stat().st_mtime_ns == before
 
 
-def test_a_command_that_fails_ends_the_comparison(comparison: ModuleType) -> None:
-    comparison.run([sys.executable, "-c", "raise SystemExit(1)"])  # some inputs failed
+def test_a_command_that_fails_ends_the_comparison(comparison: ModuleType, tmp_path: Path) -> None:
+    comparison.run([sys.executable, "-c", "raise SystemExit(1)"], tmp_path)  # some inputs failed
     with pytest.raises(SystemExit, match="ended with the exit code 2"):
-        comparison.run([sys.executable, "-c", "raise SystemExit(2)"])
+        comparison.run([sys.executable, "-c", "raise SystemExit(2)"], tmp_path)
+    with pytest.raises(SystemExit, match="ended with the exit code 1"):  # all did
+        comparison.run([sys.executable, "-c", "raise SystemExit(1)"], tmp_path / "none")
