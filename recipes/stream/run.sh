@@ -7,7 +7,7 @@
 #   --features FILE    a store of `facevc extract-features`, of the front-end of the model
 #   --init FOLDER      the finished model: a run or checkpoint (the bundled starter)
 #   --table FILE       recordings to measure on: utterance, and path or file; optional text
-#   --face FILE        a picture whose voice stage 3 converts to
+#   --face FILE        a picture whose voice stage 3 speaks in
 #   --count N          recordings that stage 3 measures on (6)
 #   --steps N          of the training (12000)
 #   --batch-size N     crops in a batch (16)

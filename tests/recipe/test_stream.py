@@ -42,11 +42,14 @@ def test_the_distance_is_that_of_the_log_mels_in_speech() -> None:
 
 
 def test_character_errors_are_weighted_by_the_texts() -> None:
+    figures = (*MEASURE["FIGURES"], *MEASURE["PARTS"])
     rows = [
-        {"kind": "file", "errors": 1, "characters": 10, **dict.fromkeys(("distance", *MEASURE["PARTS"]), 0.5)},
-        {"kind": "file", "errors": 5, "characters": 30, **dict.fromkeys(("distance", *MEASURE["PARTS"]), 0.1)},
+        {"kind": "file", "errors": 1, "characters": 10, **dict.fromkeys(figures, 0.5)},
+        {"kind": "file", "errors": 5, "characters": 30, **dict.fromkeys(figures, 0.1)},
     ]
-    assert "cer 0.150" in MEASURE["summarise"](rows) and "distance 0.300" in MEASURE["summarise"](rows)
+    said = MEASURE["summarise"](rows)
+    assert "cer 0.150" in said and "distance 0.300" in said and "mos 0.300" in said
+    assert "mos -" in MEASURE["summarise"]([{**rows[0], "mos": ""}])
 
 
 def test_figures_of_streams_beside_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -58,10 +61,11 @@ def test_figures_of_streams_beside_files(tmp_path: Path, monkeypatch: pytest.Mon
     face = str(tmp_path / "face.png")
     arguments = [str(tmp_path / "out"), str(tmp_path / "table.csv"), "--face", face, "--checkpoint", str(folder)]
     more = ["--vocoder", "griffin-lim", "--settings", "{step_frames: 16, content_frames: 60}", "--calibrate"]
+    more += ["--judges", "none"]
     monkeypatch.setattr(sys, "argv", ["measure.py", *arguments, *more])
     MEASURE["main"]()
     rows = read_table(tmp_path / "out" / "figures.csv", ("kind", "distance", "content"))
     assert [row["kind"] for row in rows] == ["file", "window", "causal"]
     assert float(rows[0]["distance"]) == 0 and all(float(row["distance"]) > 0 for row in rows[1:])
-    assert all((tmp_path / "out" / row["kind"] / "a_1.wav").is_file() for row in rows)
+    assert all((tmp_path / "out" / row["kind"] / f"a_1__{tmp_path.name}_face.wav").is_file() for row in rows)
     assert "causal:  cer -" in capsys.readouterr().out

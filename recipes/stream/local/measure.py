@@ -1,8 +1,9 @@
-"""measure.py OUT TABLE --face PICTURE: compare streams with the conversion of whole files.
+"""measure.py OUT TABLE --face PICTURE...: compare streams with the conversion of whole files.
 
-Each recording is converted as a file, and as a stream with the content encoder run on a window and, if the checkpoint
-has one, with the causal one. OUT gets the waveforms and figures.csv, one line for each conversion: mean distance of
-log-mels in speech, character errors if the table has texts, and seconds of work for a second of sound, by part.
+Each recording is converted towards each picture as a file, and as a stream with the content encoder run on a window
+and, if the checkpoint has one, with the causal one. OUT gets the waveforms and figures.csv, one line for each
+conversion: mean distance of log-mels in speech, character errors if the table has texts, predicted MOS (DistillMOS),
+and seconds of work for a second of sound, by part.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from facevc_cli.files.tables import read_table, write_table
 JUDGE_RATE = 16000
 BLOCK_S = 0.01
 SPEECH_QUANTILE = 0.3  # of the frames' level; quieter frames are pauses
+FIGURES = ("distance", "mos")
 PARTS = ("all", "features", "content", "decoder", "vocoder", "sound")
 
 
@@ -72,16 +75,23 @@ def summarise(rows: Sequence[Mapping[str, str | float]]) -> str:
         some = [row for row in rows if row["kind"] == kind]
         errors, characters = (sum(float(row[name]) for row in some) for name in ("errors", "characters"))
         line = [f"{kind}:", f"cer {errors / characters:.3f}" if characters else "cer -"]
-        line += [f"{name} {np.mean([float(row[name]) for row in some]):.3f}" for name in ("distance", *PARTS)]
+        for name in (*FIGURES, *PARTS):
+            known = [float(row[name]) for row in some if row[name] != ""]
+            line.append(f"{name} {np.mean(known):.3f}" if known else f"{name} -")
         lines.append("  ".join(line))
     return "\n".join(lines)
 
 
 def measure_recording(
-    row: Mapping[str, str], converter: Converter, kinds: Mapping[str, StreamSettings | None], given: argparse.Namespace
+    row: Mapping[str, str],
+    face: Path,
+    converter: Converter,
+    kinds: Mapping[str, StreamSettings | None],
+    given: argparse.Namespace,
 ) -> Iterator[dict[str, str | float]]:
-    """Yields a line for each kind of conversion. The first half of the recording calibrates, if asked."""
-    target, rate = converter.target_from_face(given.face), converter.rate
+    """Yields a line for each kind of conversion. The recording itself calibrates, if asked."""
+    target, rate = converter.target_from_face(face), converter.rate
+    name = f"{row['utterance'].replace('/', '_')}__{face.parent.name}_{face.stem}"
     wav = load_audio(row["path"], rate)[0][: round(given.longest_s * rate)]
     reference = wav
     for kind, settings in kinds.items():
@@ -90,13 +100,17 @@ def measure_recording(
             reference = made.wav
         else:
             made = convert_stream(converter, wav, target, settings, wav if given.calibrate else None)
-        save_audio(given.out / kind / f"{row['utterance'].replace('/', '_')}.wav", made.wav, rate)
-        line: dict[str, str | float] = {"kind": kind, "utterance": row["utterance"], "errors": 0, "characters": 0}
+        save_audio(given.out / kind / f"{name}.wav", made.wav, rate)
+        line: dict[str, str | float] = {"kind": kind, "utterance": row["utterance"], "face": str(face)}
+        line |= {"errors": 0, "characters": 0, "mos": ""}
         line["distance"] = round(measure_distance(made.wav, reference, converter.frontend.definition), 4)
         line |= {part: round(made.work.get(part, 0.0), 4) for part in PARTS}
+        judged = resample(made.wav, rate, JUDGE_RATE)
         if given.judges.recogniser is not None and row.get("text"):
-            said = given.judges.recogniser.transcribe(resample(made.wav, rate, JUDGE_RATE)).text
+            said = given.judges.recogniser.transcribe(judged).text
             line["errors"], line["characters"] = count_errors(row["text"], said, "character")
+        if given.judges.naturalness is not None:
+            line["mos"] = round(given.judges.naturalness.score(judged), 4)
         yield line
 
 
@@ -104,13 +118,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("table", type=Path, help="columns utterance, and path or file; optional text")
-    parser.add_argument("--face", type=Path, required=True, help="a picture whose voice is spoken in")
+    parser.add_argument("--face", type=Path, nargs="+", required=True, help="pictures whose voices are spoken in")
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--vocoder")
     parser.add_argument("--count", type=int, default=6)
     parser.add_argument("--longest-s", type=float, default=10.0)
     parser.add_argument("--calibrate", action="store_true", help="the stream has heard the recording before")
-    parser.add_argument("--recogniser", choices=("auto", "none"), default="auto")
+    parser.add_argument("--judges", choices=("none", "all"), default="all")
     parser.add_argument("--settings", default="{}", help="of StreamSettings, as YAML: {step_frames: 8}")
     given = parser.parse_args()
     settings = from_dict(StreamSettings, parse_settings(given.settings, "--settings"), "--settings")
@@ -122,13 +136,13 @@ def main() -> None:
         {**row, "path": str(given.table.parent / (row.get("path") or row["file"]))}
         for row in read_table(given.table, ("utterance",))[: given.count]
     ]
-    texts = any(row.get("text") for row in rows)
+    texts, heard = any(row.get("text") for row in rows), given.judges == "all"
     notes: list[str] = []
-    given.judges = choose_judges("resemblyzer", given.recogniser if texts else "none", None, False, False, notes)
+    given.judges = choose_judges("resemblyzer", "auto" if heard and texts else "none", None, heard, False, notes)
     print("\n".join(notes))
     lines: list[dict[str, str | float]] = []
-    for row in rows:
-        lines += measure_recording(row, converter, kinds, given)
+    for row, face in product(rows, given.face):
+        lines += measure_recording(row, face, converter, kinds, given)
         write_table(given.out / "figures.csv", lines)
     print(summarise(lines))
 
