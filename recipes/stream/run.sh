@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A causal content encoder for live conversion, learned from the content encoder of a finished model.
-# Cost: 0.13 CPU seconds for each crop, so 7 CPU hours for 12,000 steps of 16 crops, or 4 hours on two cores (estimated); minutes on a GPU.
+# Cost: an hour of one core with --precision bf16, where the processor multiplies in it, else two; minutes on a GPU.
 #
 # run.sh --features FEATURES.h5 [other options]
 #
@@ -9,8 +9,8 @@
 #   --table FILE       recordings to measure on: utterance, and path or file; optional text
 #   --face FILE        a picture whose voice stage 3 speaks in
 #   --count N          recordings that stage 3 measures on (6)
-#   --steps N          of the training (12000)
-#   --batch-size N     crops in a batch (16)
+#   --steps N          of the training (5000)
+#   --batch-size N     crops in a batch (12)
 #   --width N          channels of the encoder (320)
 #   --precision NAME   bf16 (for a GPU, or a CPU with AMX or AVX-512 BF16) or no (no)
 #   --device NAME      (auto)
@@ -28,8 +28,8 @@ init=""
 table=""
 face=""
 count=6
-steps=12000
-batch_size=16
+steps=5000
+batch_size=12
 width=320
 precision=no
 device=auto

@@ -141,9 +141,9 @@ class TrainConfig(RunConfig):
 class DistillConfig(RunConfig):
     """The training of the causal content encoder."""
 
-    steps: int = 12_000
-    batch_size: int = 16
-    crop_frames: int = 192
+    steps: int = 5_000
+    batch_size: int = 12
+    crop_frames: int = 256  # 3 s: the longest that the teacher hears in one window
     checkpoint_every: int = 200
     validate_every: int = 200
     optimiser: OptimiserConfig = field(
