@@ -114,7 +114,7 @@ def copy_sources(sources: Path, folder: Path, checkpoint: Path | None) -> None:
     for path in missing:
         heard = converter.hear(load_audio(path))
         with torch.inference_mode():
-            wav = vocode_long(converter.vocoder, torch.from_numpy(heard.mel)).numpy()
+            wav = vocode_long(converter.vocoder, torch.from_numpy(heard.mel).to(converter.device)).numpy()
         save_audio(folder / f"{path.stem}__{COPY}.wav", match_loudness(wav, heard.rms), converter.rate)
 
 
