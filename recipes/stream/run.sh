@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A causal content encoder for live conversion, learned from the content encoder of a finished model.
-# Cost: an hour of one core with --precision bf16, where the processor multiplies in it, else two; minutes on a GPU.
+# Cost: an hour and a quarter of one core with --precision bf16, where the processor multiplies in it; else about twice that.
 #
 # run.sh --features FEATURES.h5 [other options]
 #

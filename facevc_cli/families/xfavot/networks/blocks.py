@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 SLOPE = 0.2  # of the leaky rectifiers
 Scale = tuple[int, int]  # factors of height and width, or of bands and frames
+SHIFTS = (((0, 0, 1, 0), (0, 0, 0, 1)), ((1, 0, 0, 0), (0, 1, 0, 0)))  # paddings by a row, and by a column
 
 
 class AdaptiveNorm(nn.Module):
@@ -92,9 +93,9 @@ def halve(x: Tensor, scale: Scale) -> Tensor:
 def convolve_and_halve(x: Tensor, convolution: nn.Conv2d, scale: Scale) -> Tensor:
     """`halve` of a convolution with padding 1, as one convolution: its kernel is the mean of the shifted kernels."""
     kernel = convolution.weight
-    for factor, first, last in zip(scale, ((0, 0, 1, 0), (1, 0, 0, 0)), ((0, 0, 0, 1), (0, 1, 0, 0)), strict=True):
+    for factor, (before, after) in zip(scale, SHIFTS, strict=True):
         if factor == 2:
-            kernel = (F.pad(kernel, first) + F.pad(kernel, last)) / 2
+            kernel = (F.pad(kernel, before) + F.pad(kernel, after)) / 2
     return F.conv2d(x, kernel, convolution.bias, stride=scale, padding=1)
 
 
