@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import platform
 import shutil
@@ -49,18 +50,24 @@ class RunDirectory:
         """Prepares the folder. Returns True if it holds a run with the same settings that can be resumed.
 
         inputs: name -> hash of the stores' settings. upgrade: settings of earlier versions -> current settings.
-        FaceVCError if it holds a run with other settings, another seed or other inputs, unless `overwrite` is true.
+        A run may go on with more steps than before. FaceVCError if it holds a run with other settings, another seed or
+        other inputs, unless `overwrite` is true.
         """
         header = self.path / "config.yaml"
         resolved = {"stage": stage, "seed": seed, "inputs": dict(inputs), **settings}
         if header.is_file() and not overwrite:
             found = upgrade(_read_header(header))
+            is_longer = _read_steps(found, stage) < _read_steps(resolved, stage)
+            if is_longer:
+                found = {**found, stage: {**found[stage], "steps": resolved[stage]["steps"]}}
             changed = _list_differences(_drop_free_settings(found), _drop_free_settings(resolved))
             if changed:
                 raise FaceVCError(
                     f"{self.path} holds a run with other settings ({', '.join(changed[:6])}). Choose another folder, "
                     "or pass --overwrite to begin anew."
                 )
+            if is_longer:
+                write_text(header, dump_yaml(resolved))
             return self._find_resumable() is not None
         if overwrite and self.checkpoints.exists():
             shutil.rmtree(self.checkpoints)
@@ -168,6 +175,13 @@ def _read_header(path: Path) -> dict[str, Any]:
             f"{path}: expected the settings of a run, found something else. Choose another folder for the run."
         )
     return found
+
+
+def _read_steps(settings: Mapping[str, Any], stage: str) -> float:
+    """Returns how many steps the training of a stage has. Infinity if the settings do not say so."""
+    group = settings.get(stage)
+    steps = group.get("steps") if isinstance(group, Mapping) else None
+    return steps if isinstance(steps, int) else math.inf
 
 
 def _drop_free_settings(resolved: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,6 +72,15 @@ def test_a_finished_run_has_nothing_to_do(toy_stores: Stores, toy_run: Path, tmp
     assert have_same_weights(tmp_path / "run" / "checkpoints" / "last", toy_run / "checkpoints" / "last")
 
 
+def test_a_finished_run_goes_on_with_more_steps(toy_stores: Stores, toy_run: Path, tmp_path: Path):
+    shutil.copytree(toy_run, tmp_path / "run")
+    longer = pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.steps=7")
+    assert longer.notes == ["resumed at step 4"] and list(longer.losses) == ["step 5", "step 6", "step 7"]
+    assert [row["step"] for row in read_table(tmp_path / "run" / "losses.csv") if row["loss"]][-1] == "7"
+    again = pretrain(toy_stores, tmp_path / "run", "toy", "pretrain.steps=7")
+    assert again.losses == {} and load_checkpoint(tmp_path / "run" / "checkpoints" / "last").step == 7
+
+
 def test_a_checkpoint_caught_between_its_renames(toy_stores: Stores, tmp_path: Path):
     whole = pretrain(toy_stores, tmp_path / "whole")
     pretrain(toy_stores, tmp_path / "run", stop_at=3)

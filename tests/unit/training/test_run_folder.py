@@ -95,6 +95,21 @@ def test_a_run_of_before_there_was_a_content_encoder_for_streams_goes_on(tmp_pat
         _open(tmp_path, "model.slots=3", stage=stage)
 
 
+def test_a_run_may_become_longer(tmp_path: Path):
+    _open(tmp_path)
+    _open(tmp_path, "train.steps=61")
+    with pytest.raises(FaceVCError, match=r"train.steps: 61 there, 60 now"):
+        _open(tmp_path)
+    with pytest.raises(FaceVCError, match=r"settings \(pretrain.steps: \d+ there, 99999 now"):  # of the other training
+        _open(tmp_path, "train.steps=61", "pretrain.steps=99999")
+    header = tmp_path / "config.yaml"
+    for steps in ("many", "null"):
+        header.write_text(header.read_text().replace("steps: 61", f"steps: {steps}"))
+        with pytest.raises(FaceVCError, match=r"train.steps: .* there, 99 now"):
+            _open(tmp_path, "train.steps=99")
+        header.write_text(header.read_text().replace(f"steps: {steps}", "steps: 61"))
+
+
 def test_overwriting_begins_anew(tmp_path: Path):
     _open(tmp_path)
     (tmp_path / "checkpoints" / "best").mkdir(parents=True)
