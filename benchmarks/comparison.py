@@ -24,13 +24,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import common
-import torch
 
 from facevc_cli import Converter
-from facevc_cli.dsp.level import match_loudness
+from facevc_cli.conversion.copy_synthesis import synthesise_copy
 from facevc_cli.files.audio import load_audio, save_audio
 from facevc_cli.files.inputs import AUDIO_SUFFIXES, list_files
-from facevc_cli.vocoders import vocode_long
 
 METRICS: Mapping[str, str] = {  # of metrics.csv -> column
     "naturalness": "MOS",
@@ -112,10 +110,8 @@ def copy_sources(sources: Path, folder: Path, checkpoint: Path | None) -> None:
         return
     converter = Converter(checkpoint, guidance=0)  # without guidance no d-vector is needed
     for path in missing:
-        heard = converter.hear(load_audio(path))
-        with torch.inference_mode():
-            wav = vocode_long(converter.vocoder, torch.from_numpy(heard.mel).to(converter.device)).numpy()
-        save_audio(folder / f"{path.stem}__{COPY}.wav", match_loudness(wav, heard.rms), converter.rate)
+        wav = synthesise_copy(converter, converter.hear(load_audio(path)))
+        save_audio(folder / f"{path.stem}__{COPY}.wav", wav, converter.rate)
 
 
 def link_voices(labels: Path, folder: Path) -> Path:

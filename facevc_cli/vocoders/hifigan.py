@@ -239,8 +239,11 @@ class Hifigan(Vocoder):
 
     def generate(self, log_mels: Tensor, hear: Hear = apply_layer) -> Tensor:
         """(B, T, n_mels) raw -> (B, T * hop_samples). hear: how a layer is applied."""
-        standard = (log_mels - self.mean) / self.scale
-        return cast(Tensor, self.generator(standard.transpose(1, 2), self.in_bfloat16, hear)[:, 0])
+        return cast(Tensor, self.generator(self.standardise(log_mels), self.in_bfloat16, hear)[:, 0])
+
+    def standardise(self, log_mels: Tensor) -> Tensor:
+        """(B, T, n_mels) raw -> (B, n_mels, T) as the generator's training saw them."""
+        return ((log_mels - self.mean) / self.scale).transpose(1, 2)
 
     def open_stream(self, past_frames: int) -> VocoderStream:
         return HifiganStream(self)
@@ -265,8 +268,7 @@ class HifiganGraph(nn.Module):
         self.vocoder = vocoder
 
     def forward(self, log_mels: Tensor) -> Tensor:
-        standard = (log_mels - self.vocoder.mean) / self.vocoder.scale
-        return self.vocoder.generator(standard.transpose(1, 2))[:, 0]
+        return self.vocoder.generator(self.vocoder.standardise(log_mels))[:, 0]
 
 
 def read_sizes(config: Mapping[str, Any], path: Path) -> HifiganSizes:

@@ -22,10 +22,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from copy_synthesis import vocode
 from held_out import read
 
 from facevc_cli import Converter
+from facevc_cli.conversion.copy_synthesis import synthesise_copy
 from facevc_cli.conversion.voice import Target
 from facevc_cli.evaluation.judges import load_speaker_judge
 from facevc_cli.evaluation.metrics.intelligibility import WhisperRecogniser, count_errors
@@ -101,7 +101,7 @@ def main(data: Path, out: Path, checkpoint: Path | None, utterances: int, speake
             analysed = converter.encode(heard)
             forms: dict[str, tuple[np.ndarray, str]] = {
                 "recording": (recording, speaker),
-                "vocoded": (resample(vocode(converter, heard), converter.rate, JUDGE_RATE), speaker),
+                "vocoded": (resample(synthesise_copy(converter, heard), converter.rate, JUDGE_RATE), speaker),
             }
             for form, voice in (("own voice", speaker), ("same corpus", near), ("other corpus", far)):
                 if voice:
