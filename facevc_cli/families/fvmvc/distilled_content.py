@@ -5,11 +5,14 @@ The bottleneck is normalised over time. That removes what is constant in an utte
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facevc_cli.core.devices import prefers_bfloat16
 from facevc_cli.dsp.frames import resample_frames
 from facevc_cli.dsp.statistics import WHOLE, Statistics
 from facevc_cli.families.fvmvc.content_encoder import ContentOutput
@@ -142,13 +145,19 @@ class DistilledContentEncoder(nn.Module):
         window, context = (2 * round(s * WHISPER_FRAME_RATE / 2) for s in (self.window_s, self.context_s))
         total = mel.shape[-1]
         if total <= window + 2 * context:
-            yield self.encoder(mel)
+            yield self._run_encoder(mel)
             return
-        yield self.encoder(mel[..., : window + context])[:, : window // 2]
+        yield self._run_encoder(mel[..., : window + context])[:, : window // 2]
         inner = list(range(window, total - window - context, window))
         for i in range(0, len(inner), WINDOWS_AT_ONCE):  # all of one length: one batch
             pieces = torch.stack([mel[..., s - context : s + window + context] for s in inner[i : i + WINDOWS_AT_ONCE]])
-            hidden = self.encoder(pieces.flatten(0, 1))[:, context // 2 : (context + window) // 2]
+            hidden = self._run_encoder(pieces.flatten(0, 1))[:, context // 2 : (context + window) // 2]
             yield hidden.unflatten(0, (len(pieces), len(mel))).transpose(0, 1).flatten(1, 2)
         last = inner[-1] + window if inner else window
-        yield self.encoder(mel[..., last - context :])[:, context // 2 :]
+        yield self._run_encoder(mel[..., last - context :])[:, context // 2 :]
+
+    def _run_encoder(self, mel: Tensor) -> Tensor:
+        """Computes in bfloat16 on a CPU that multiplies in it, but only for inference."""
+        quick = torch.is_inference_mode_enabled() and prefers_bfloat16(mel.device)
+        with torch.autocast(mel.device.type, torch.bfloat16) if quick else nullcontext():
+            return cast(Tensor, self.encoder(mel)).float()
