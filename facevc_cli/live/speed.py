@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facevc_cli.conversion.stream.voice_stream import VoiceStream
+from facevc_cli.core.tuning import count_usable_cpus
 
 STEPS_FRAMES = (2, 4, 6, 8, 12, 16, 24, 32)  # of the log-mel
 MOST_LOAD = 0.7  # of the step's time; the rest is for what else the machine does
 FEWEST, MOST = 6, 20  # steps of one length that are tried
 TRIED_S = 0.6  # of sound, if that is a number of steps between the two
+WARM_UP_S = 1.0  # of sound that does not count: a stream hears less than its window at first
 OpenStream = Callable[[int], VoiceStream]
 USUAL = 90  # per cent of the steps take at most the time that counts
 
@@ -33,26 +35,21 @@ class Speed:
         return self.load <= 1.0
 
 
-def choose_threads(
-    open_stream: OpenStream, steps: Sequence[int] = STEPS_FRAMES, clock: Callable[[], float] = time.perf_counter
+def choose_speed(
+    open_stream: Callable[[int, bool], VoiceStream],
+    steps: Sequence[int] = STEPS_FRAMES,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
-    """Does `choose_step`, and sets the number of torch's threads for the calling thread: one, unless more are quicker.
+    """Does `choose_step` with two threads if there are two CPUs: a step is spoken while the next is heard.
 
-    One thread waits for no other. With two, a step takes several times as long when another program occupies a core.
+    open_stream: makes a stream with steps of so many frames; whether it speaks aside. Each of the threads runs torch on
+    one CPU: it waits for no other after every layer, also if another program occupies a CPU.
     """
     import torch
 
-    most = torch.get_num_threads()
     torch.set_num_threads(1)
-    alone = choose_step(open_stream, steps, clock)
-    if most == 1 or (alone.load <= MOST_LOAD and alone.frames == min(steps)):
-        return alone
-    torch.set_num_threads(most)
-    team = choose_step(open_stream, steps, clock)
-    if (team.load > MOST_LOAD, team.frames, team.load) < (alone.load > MOST_LOAD, alone.frames, alone.load):
-        return replace(team, threads=most)
-    torch.set_num_threads(1)
-    return alone
+    aside = count_usable_cpus() > 1
+    return replace(choose_step(lambda frames: open_stream(frames, aside), steps, clock), threads=1 + aside)
 
 
 def choose_step(
@@ -72,10 +69,10 @@ def choose_step(
 
 
 def measure_speed(stream: VoiceStream, frames: int, clock: Callable[[], float] = time.perf_counter) -> Speed:
-    """Measures steps of one stream. The first two do not count: something is loaded or compiled late."""
+    """Measures steps of one stream. The first second does not count: its window fills, and something is loaded late."""
     step_s = stream.step_samples / stream.rate
     count = min(MOST, max(FEWEST, math.ceil(TRIED_S / step_s)))
-    warm_up = math.ceil(stream.latency_samples / stream.step_samples) + 1
+    warm_up = math.ceil((stream.latency_samples + WARM_UP_S * stream.rate) / stream.step_samples)
     seconds = _time_steps(stream, warm_up + count, clock)[warm_up:]
     usual = float(np.percentile(seconds, USUAL))
     return Speed(stream, frames, step_s, usual / step_s, max(0.0, float(seconds.max() - np.median(seconds))))

@@ -19,12 +19,17 @@ class StreamWatermark:
         self._size = HOPS_A_FRAME * self._hop
         self.reset()
 
+    @property
+    def forecast_samples(self) -> int:
+        """How much of a forecast is used."""
+        return self._size
+
     def reset(self) -> None:
         self._before = np.zeros(self._size, np.float32)  # the last samples, unmarked
         self._position = 0  # of the next sample
 
     def push(self, samples: np.ndarray, forecast: np.ndarray) -> np.ndarray:
-        """Marks (n,) samples. forecast: what probably follows; as much as a frame is best. Returns (n,) float32."""
+        """Marks (n,) samples. forecast: what probably follows; `forecast_samples` are best. Returns (n,) float32."""
         count = len(samples)
         if not count:
             return np.zeros(0, np.float32)

@@ -29,7 +29,7 @@ from facevc_cli.live.gate import GateSettings
 from facevc_cli.live.path import LivePath
 from facevc_cli.live.session import LiveSession, Voice
 from facevc_cli.live.simulation import SimulatedDevice
-from facevc_cli.live.speed import STEPS_FRAMES, Speed, choose_threads
+from facevc_cli.live.speed import STEPS_FRAMES, Speed, choose_speed
 from facevc_cli.live.virtual_mic import DESCRIPTION, VirtualMic, open_virtual_mic
 from facevc_cli.provenance.metadata import describe_provenance, format_comment
 
@@ -222,11 +222,11 @@ def _find_voices(
 
 
 def _open_stream(config: LiveConfig, converter: Converter, voice: Voice) -> Speed:
-    def open_stream(frames: int) -> VoiceStream:
-        settings = StreamSettings(step_frames=frames, watermark=config.watermark)
+    def open_stream(frames: int, aside: bool) -> VoiceStream:
+        settings = StreamSettings(step_frames=frames, watermark=config.watermark, speaks_aside=aside)
         return converter.stream(voice.target, settings=settings)
 
-    speed = choose_threads(open_stream, STEPS_FRAMES if config.step_frames is None else (config.step_frames,))
+    speed = choose_speed(open_stream, STEPS_FRAMES if config.step_frames is None else (config.step_frames,))
     if config.calibrate is not None:
         speed.stream.calibrate(config.calibrate)
     return speed

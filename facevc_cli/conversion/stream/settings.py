@@ -15,10 +15,12 @@ class StreamSettings:
     step_frames: int = 4  # converted at once; even
     lookahead_frames: int = 4  # heard beyond the frames that are spoken; even
     causal: bool = True  # uses the model's causal content encoder, if it has one
-    content_frames: int = 162  # the content encoder hears this much of the past, if the model has no causal one; even
+    content_frames: int = 86  # the content encoder hears this much of the past, if the model has no causal one; even
     decoder_frames: int = 16  # the decoder hears this much before the frames that are spoken; even
     vocoder_frames: int = 12  # a vocoder that keeps nothing of the past hears this much of it again
     crossfade_ms: float = 20.0  # between steps; at most the lookahead
+    # speaks a step in a second thread while the next is heard, which takes a second CPU; samples then come later
+    speaks_aside: bool = False
     memory_s: float = 15.0  # seconds of speech over which level, pitch and content are measured
     watermark: bool = True
 

@@ -29,7 +29,7 @@ BANDS_S = 5.0  # of frames that are kept for statistics that need the frames the
 
 
 class RunningLevel:
-    """The peak of the speech, whether speech is heard, and the energy that goes in and comes out."""
+    """The peak of the speech, and whether speech is heard."""
 
     def __init__(self, rate: int, memory_s: float):
         self.rate, self.memory_s = rate, memory_s
@@ -40,7 +40,6 @@ class RunningLevel:
         self.peak = self.first_peak
         self.speaks = False
         self._silent_s = math.inf
-        self._heard = self._made = 0.0
 
     def hear(self, samples: np.ndarray) -> None:
         """Takes the newest samples. A louder peak counts at once, and is forgotten slowly."""
@@ -52,12 +51,22 @@ class RunningLevel:
         if self.speaks:
             self.peak = max(peak, self.peak * math.exp(-seconds / self.memory_s))
 
+
+class RunningLoudness:
+    """The energy of the speech that goes in and comes out."""
+
+    def __init__(self, rate: int, memory_s: float):
+        self.rate, self.memory_s = rate, memory_s
+        self.reset()
+
+    def reset(self) -> None:
+        self._heard = self._made = 0.0
+
     def weigh(self, heard: np.ndarray, made: np.ndarray) -> None:
-        """Adds up the energies of spoken samples and of their conversion."""
-        if self.speaks:
-            kept = math.exp(-len(heard) / self.rate / self.memory_s)
-            self._heard = kept * self._heard + float(np.square(heard, dtype=np.float64).sum())
-            self._made = kept * self._made + float(np.square(made, dtype=np.float64).sum())
+        """Adds up the energies of samples of speech and of their conversion."""
+        kept = math.exp(-len(heard) / self.rate / self.memory_s)
+        self._heard = kept * self._heard + float(np.square(heard, dtype=np.float64).sum())
+        self._made = kept * self._made + float(np.square(made, dtype=np.float64).sum())
 
     def find_output_gain(self, input_gain: float) -> float:
         """Returns the gain that makes the result as loud as the speech. Before a word: what undoes the input's gain."""

@@ -7,7 +7,9 @@ lookahead is a forecast: the next step makes it better and crossfades.
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,15 +24,15 @@ from facevc_cli.conversion.speech import Source
 from facevc_cli.conversion.stream.content import hears_causally, open_content
 from facevc_cli.conversion.stream.seeding import StreamVoice, describe_anybody, describe_speaker, prepare_voice
 from facevc_cli.conversion.stream.settings import StreamSettings
-from facevc_cli.conversion.stream.sound_joiner import SoundJoiner
 from facevc_cli.conversion.stream.statistics import RunningLevel, RunningPitch, StreamStatistics
+from facevc_cli.conversion.stream.step_speaker import DecodedStep, StepSpeaker
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError, UsageError
+from facevc_cli.core.tuning import single_threaded_pool
 from facevc_cli.dsp.mel import take_log
 from facevc_cli.dsp.pitch import PitchStatistics, normalise_log_f0
 from facevc_cli.dsp.stream_features import FeatureStream
 from facevc_cli.dsp.stream_resampler import StreamResampler
-from facevc_cli.provenance.stream_watermark import StreamWatermark
 
 if TYPE_CHECKING:
     from facevc_cli.conversion.converter import Converter
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 NOTHING = np.zeros(0, np.float32)
 SMOOTHED = 4  # frames more than are used, whose F0 is smoothed with the rest
 LOWEST_RATE, HIGHEST_RATE = 8000, 192000
-REPEATED_FRAMES = 6
+MOST_WAITING = 1  # steps that are decoded and not spoken
 LEAST_PEAK = 0.05  # as of a recording (dsp/frontend.py)
 
 
@@ -62,15 +64,14 @@ class StreamingConverter:
         self.timings: dict[str, float] = {}
         self.clock: Callable[[], float] = time.perf_counter
         self._hop, self._frame_rate = definition.hop_samples, float(definition.frame_rate)
-        self._into, self._out = StreamResampler(self.rate, converter.rate), StreamResampler(converter.rate, self.rate)
+        self._into = StreamResampler(self.rate, converter.rate)
         unspoken = s.step_frames + s.lookahead_frames
         self._features = FeatureStream(definition, s.step_frames, unspoken)
         self._level, self._pitch = RunningLevel(converter.rate, s.memory_s), RunningPitch(self._frame_rate, s.memory_s)
         self._statistics = StreamStatistics(self._frame_rate, s.memory_s)
-        crossfade = min(round(s.crossfade_ms / 1000 * converter.rate), s.lookahead_frames * self._hop)
-        self._joiner = SoundJoiner(crossfade)
-        self._vocoder = converter.vocoder.open_stream(s.vocoder_frames)
-        self._watermark = StreamWatermark(converter.rate)
+        self._speaker = StepSpeaker(converter.vocoder, s, self.rate, self._measure)
+        self._pool = single_threaded_pool(1, "speak") if s.speaks_aside else None
+        self._spoken: deque[Future[np.ndarray]] = deque()
         self._profile = describe_anybody(converter, s.causal)
         self._statistics.set_seeds(self._profile.seeds)
         self._next_voice: StreamVoice | None = None
@@ -85,15 +86,15 @@ class StreamingConverter:
     @property
     def latency_samples(self) -> int:
         frames = self.settings.step_frames + self.settings.lookahead_frames
-        inside = frames * self._hop + self._features.overhang_samples + self._out.lookahead_samples
+        inside = frames * self._hop + self._features.overhang_samples + self._speaker.lookahead_samples
         rounding = 0 if self.rate == self.converter.rate else 2
         return math.ceil(inside * self.rate / self.converter.rate) + self._into.lookahead_samples + rounding
 
     def reset(self) -> None:
-        for part in (self._into, self._out, self._features, self._level, self._pitch, self._statistics, self._joiner):
+        wait(self._spoken)
+        self._spoken.clear()
+        for part in (self._into, self._features, self._level, self._pitch, self._statistics, self._speaker):
             part.reset()
-        self._watermark.reset()
-        self._vocoder.reset()
         self._content = open_content(self.converter.model, self.settings.causal)
         self._bands = torch.zeros(0, self.converter.frontend.definition.n_mels, device=self.converter.device)
         self._f0 = NOTHING  # of spoken frames
@@ -123,7 +124,10 @@ class StreamingConverter:
         self._features.push(self._into.push(samples))
         parts = []
         while self._features.is_ready:
-            parts.append(self._out.push(self._make_step()))
+            step = self._hear_step()
+            if step is not None:
+                parts += self._speak(step)
+        parts += self._take_spoken()
         returned = np.concatenate(parts) if parts else NOTHING
         self._returned += len(returned)
         return returned
@@ -135,9 +139,22 @@ class StreamingConverter:
         self.reset()
         return made[:owed]
 
+    def _speak(self, step: DecodedStep) -> list[np.ndarray]:
+        if self._pool is None:
+            return [self._speaker.speak(step)]
+        self._spoken.append(self._pool.submit(self._speaker.speak, step))
+        return self._take_spoken()
+
+    def _take_spoken(self) -> list[np.ndarray]:
+        """Returns what was spoken aside. Waits only if more than MOST_WAITING steps are not spoken yet."""
+        taken = []
+        while self._spoken and (self._spoken[0].done() or len(self._spoken) > MOST_WAITING):
+            taken.append(self._spoken.popleft().result())
+        return taken
+
     @torch.inference_mode()
-    def _make_step(self) -> np.ndarray:
-        """Hears the next frames and speaks those before the lookahead: samples at the model's rate."""
+    def _hear_step(self) -> DecodedStep | None:
+        """Hears the next frames, and decodes those that are not spoken yet. None if these are all lookahead."""
         s, switched = self.settings, self._take_next_voice()
         with self._measure("features"):
             gain = self._hear_frames()
@@ -145,18 +162,16 @@ class StreamingConverter:
         with self._measure("content"):
             z = self._hear_content(gain)
         f0 = f0[-(s.step_frames + s.lookahead_frames) :]  # not spoken yet
-        spoken_frames = len(f0) - s.lookahead_frames
-        if spoken_frames <= 0:
-            return NOTHING
+        count = len(f0) - s.lookahead_frames
+        if count <= 0:
+            return None
         with self._measure("decoder"):
             mels = self._decode(z, f0)
-        with self._measure("vocoder"):
-            wav = self._vocode(mels, len(f0), switched)
-        with self._measure("sound"):
-            finished = self._finish_sound(wav, spoken_frames * self._hop, gain, switched)
-        self._f0 = np.concatenate([self._f0, f0[:spoken_frames]])[-s.decoder_frames :]
-        self._pitch.add(f0[:spoken_frames])
-        return finished
+        self._f0 = np.concatenate([self._f0, f0[:count]])[-s.decoder_frames :]
+        self._pitch.add(f0[:count])
+        end = self._features.frames - s.lookahead_frames
+        heard = self._features.read((end - count) * self._hop, end * self._hop)
+        return DecodedStep(mels, end - count, heard, gain, self._level.speaks, switched)
 
     @contextmanager
     def _measure(self, part: str) -> Iterator[None]:
@@ -218,28 +233,3 @@ class StreamingConverter:
         recent = self._pitch.list_recent()
         lf0 = (recent - source.pitch.mean) / max(source.pitch.std, 0.01)
         return self.converter.choose_pitch(replace(source, lf0=torch.from_numpy(lf0)[None]), self._voice.target)
-
-    def _vocode(self, mels: Tensor, unspoken: int, switched: bool) -> np.ndarray:
-        """Log-mel (T, n_mels) of the decoder's window -> samples of its last, unspoken frames.
-
-        The last frame is repeated, so that the vocoder hears no sudden end. switched: the past has another voice, too.
-        """
-        s, vocoder = self.settings, self.converter.vocoder
-        past = 0
-        if switched:
-            self._vocoder.reset()
-            past = min(s.vocoder_frames, len(mels) - unspoken)
-        missing = max(0, (vocoder.context_frames or 0) - s.lookahead_frames)
-        repeated = mels[-1:].expand(min(REPEATED_FRAMES, missing), -1)
-        count = past + unspoken
-        heard = torch.cat([mels[len(mels) - count :], repeated])
-        wav = self._vocoder.speak(heard, count, count - s.lookahead_frames, self._features.frames - count)
-        return wav[past * self._hop :].float().cpu().numpy()
-
-    def _finish_sound(self, wav: np.ndarray, count: int, input_gain: float, switched: bool) -> np.ndarray:
-        """Joins the first `count` samples to the last step's, makes them as loud as the speech, and marks them."""
-        joined = self._joiner.join(wav[:count], wav[count:], longest=switched)
-        end = (self._features.frames - self.settings.lookahead_frames) * self._hop
-        self._level.weigh(self._features.read(end - count, end), joined)
-        made, gain = self._joiner.match_level(joined, self._level.find_output_gain(input_gain))
-        return self._watermark.push(made, wav[count:] * gain) if self.settings.watermark else made

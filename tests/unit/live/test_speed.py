@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.live import DelayConverter
 
-from facevc_cli.live.speed import STEPS_FRAMES, choose_step, choose_threads, measure_speed
+from facevc_cli.live.speed import STEPS_FRAMES, choose_speed, choose_step, measure_speed
 
 HOP = 256
 
@@ -22,7 +22,7 @@ class Timed(DelayConverter):
         made = super().push(samples)
         self.count += bool(len(made))
         if len(made):
-            Timed.now += self.cost_s + (self.late_s if self.count == 9 else 0)
+            Timed.now += self.cost_s + (self.late_s if self.count == 30 else 0)
         return made
 
 
@@ -61,32 +61,26 @@ def test_the_spare_is_how_late_a_step_may_be():
     assert speed.load == pytest.approx(0.01 / speed.step_s + 0.1, rel=0.01)  # one late step in twenty changes nothing
 
 
-@pytest.fixture
-def two_threads():
+@pytest.fixture(autouse=True)
+def threads():
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(
-    ("alone_s", "team_s", "threads", "frames"),
-    [
-        (0.01, 0.001, 1, 2),  # one is quick enough for the shortest step
-        (0.05, 0.01, 2, 2),  # two allow a shorter one
-        (0.05, 0.05, 1, 8),  # two allow no shorter one
-        (0.05, 0.20, 1, 8),  # another program occupies a core
-        (0.50, 0.45, 2, 32),  # too slow anyway
-    ],
-)
-def test_one_thread_unless_two_are_quicker(two_threads, alone_s, team_s, threads, frames):
-    def open_stream(frames: int) -> Timed:
-        return Timed(frames, alone_s if torch.get_num_threads() == 1 else team_s, 0.0)
+@pytest.mark.parametrize(("cpus", "threads", "frames"), [(1, 1, 12), (2, 2, 6), (64, 2, 6)])
+def test_a_second_cpu_speaks_aside(cpus, threads, frames, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("facevc_cli.live.speed.count_usable_cpus", lambda: cpus)
+    torch.set_num_threads(2)
 
-    speed = choose_threads(open_stream, clock=lambda: Timed.now)
-    assert (speed.threads, speed.frames, torch.get_num_threads()) == (threads, frames, threads)
+    def open_stream(frames: int, aside: bool) -> Timed:
+        assert torch.get_num_threads() == 1
+        return Timed(frames, 0.04 if aside else 0.08, 0.0)
+
+    speed = choose_speed(open_stream, clock=lambda: Timed.now)
+    assert (speed.threads, speed.frames, torch.get_num_threads()) == (threads, frames, 1)
 
 
-def test_a_given_step_is_kept(two_threads):
-    speed = choose_threads(lambda frames: Timed(frames, 0.09, 0.0), (6,), lambda: Timed.now)
-    assert (speed.frames, speed.threads, speed.is_enough) == (6, 1, False)
+def test_a_given_step_is_kept():
+    speed = choose_speed(lambda frames, aside: Timed(frames, 0.09, 0.0), (6,), lambda: Timed.now)
+    assert (speed.frames, speed.is_enough) == (6, False)

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from facevc_cli.conversion.stream.statistics import RunningLevel, RunningPitch, SeedStatistics, StreamStatistics
+from facevc_cli.conversion.stream.statistics import (
+    RunningLevel,
+    RunningLoudness,
+    RunningPitch,
+    SeedStatistics,
+    StreamStatistics,
+)
 from facevc_cli.dsp.pitch import PitchStatistics
 
 
@@ -26,12 +32,11 @@ def test_level_rises_at_once_and_falls_slowly_and_only_in_speech():
 
 
 def test_output_gain_is_the_ratio_of_the_levels():
-    level = RunningLevel(1000, 1e9)
-    assert level.find_output_gain(4.0) == pytest.approx(0.25)
-    level.hear(np.full(100, 0.5, np.float32))
+    loudness = RunningLoudness(1000, 1e9)
+    assert loudness.find_output_gain(4.0) == pytest.approx(0.25)
     for _ in range(1000):
-        level.weigh(np.full(100, 0.3, np.float32), np.full(100, 0.1, np.float32))
-    assert level.find_output_gain(4.0) == pytest.approx(3.0, rel=0.02)
+        loudness.weigh(np.full(100, 0.3, np.float32), np.full(100, 0.1, np.float32))
+    assert loudness.find_output_gain(4.0) == pytest.approx(3.0, rel=0.02)
 
 
 def test_pitch_moves_from_what_is_likely_to_what_is_heard():

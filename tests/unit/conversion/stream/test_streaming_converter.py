@@ -1,5 +1,6 @@
 """A stream of converted speech: the same whatever the blocks, on time, and equal to a file where it can be."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from helpers.sounds import buzz
 
 from facevc_cli.conversion.stream.settings import StreamSettings
-from facevc_cli.conversion.stream.statistics import RunningLevel
+from facevc_cli.conversion.stream.statistics import RunningLoudness
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.dsp.pitch import PitchRule
 
@@ -35,6 +36,41 @@ def test_blocks_of_any_size_give_the_very_same_samples(converter, target):
     assert np.abs(whole).max() > 0.01
     for size in (1, 37, 160, 480, 16000):
         np.testing.assert_array_equal(push_all(stream, sound, size), whole)  # and flush begins anew
+
+
+def test_speaking_aside_gives_the_same_samples_later(converter, target):
+    sound = buzz(1.1, RATE)
+    here, aside = (converter.stream(target, RATE, replace(QUICK, speaks_aside=aside)) for aside in (False, True))
+    whole = push_all(here, sound, 480)
+    for _ in range(2):  # and flush begins anew
+        np.testing.assert_array_equal(push_all(aside, sound, 480), whole)
+    started, go_on = threading.Event(), threading.Event()
+    speak = aside._speaker.speak
+
+    def speak_slowly(step):
+        started.set()
+        assert go_on.wait(10)
+        return speak(step)
+
+    aside._speaker.speak = speak_slowly
+    pushed = 0
+    while not started.is_set():
+        assert len(aside.push(sound[pushed : pushed + 480])) == 0  # it does not wait for the first step
+        pushed += 480
+    go_on.set()
+    rest = [aside.push(sound[pushed:]), aside.flush()]
+    np.testing.assert_array_equal(np.concatenate(rest), whole)
+
+
+def test_an_error_while_speaking_aside_is_raised(converter, target, monkeypatch):
+    stream = converter.stream(target, None, replace(QUICK, speaks_aside=True))
+
+    def fail(step):
+        raise FaceVCError("the vocoder fails")
+
+    monkeypatch.setattr(stream._speaker, "speak", fail)
+    with pytest.raises(FaceVCError, match="the vocoder fails"):
+        push_all(stream, buzz(0.6, 22050), 480)
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 48000])
@@ -65,7 +101,7 @@ def test_it_equals_a_file_where_lookahead_and_past_suffice(tmp_path, faces, monk
     assert not source.lf0.any()
     with torch.inference_mode():
         spoken = converter.vocoder(converter._decode_voices([(source, target)])[0]).numpy()
-    monkeypatch.setattr(RunningLevel, "find_output_gain", lambda self, gain: 1.0)
+    monkeypatch.setattr(RunningLoudness, "find_output_gain", lambda self, gain: 1.0)
     settings = StreamSettings(
         step_frames=6, lookahead_frames=8, content_frames=20, decoder_frames=8, memory_s=1e9, watermark=False
     )
@@ -130,15 +166,17 @@ def test_memory_is_the_same_after_a_while(converter, target):
         target, RATE, StreamSettings(step_frames=8, content_frames=40, decoder_frames=16, memory_s=0.5)
     )
 
-    def count_held():
-        parts = [vars(stream), *(vars(part) for part in vars(stream).values() if hasattr(part, "__dict__"))]
-        return sum(len(x) for held in parts for x in held.values() if hasattr(x, "__len__"))
+    def count_held(part, depth=3):
+        if hasattr(part, "__len__"):
+            return len(part)
+        held = vars(part).values() if depth and hasattr(part, "__dict__") else ()
+        return sum(count_held(x, depth - 1) for x in held)
 
     sound = buzz(8 * 256 / 22050 * 4, RATE)
     sizes = []
     for _ in range(8):
         stream.push(sound)
-        sizes.append(count_held())
+        sizes.append(count_held(stream))
     assert max(sizes[4:]) - min(sizes[4:]) <= 8 * 256 * RATE / 22050
 
 
@@ -153,7 +191,7 @@ def test_rates_that_no_device_has(converter, target, rate):
     [
         ({"step_frames": 7}, "step_frames=7: expected an even number from 2 on"),
         ({"lookahead_frames": -2}, "lookahead_frames=-2"),
-        ({"decoder_frames": 200}, "at most content_frames, 162"),
+        ({"decoder_frames": 200}, "at most content_frames, 86"),
         ({"memory_s": 0}, "memory_s=0"),
     ],
 )
