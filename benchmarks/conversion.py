@@ -206,10 +206,13 @@ def make_way(name: str, checkpoint: Path, vocoder: str, device: str):
 
 
 def make_plain(vocoder) -> None:
-    """Set the vocoder up as its paper's code runs it: float32, each utterance whole."""
+    """Set the converter up as its papers' code runs it: float32, each utterance whole."""
+    from facevc_cli.families.fvmvc import distilled_content
+
     vocoder.window_frames, vocoder.steady = 10**9, False
     if hasattr(vocoder, "in_bfloat16"):
         vocoder.in_bfloat16 = False
+    distilled_content.prefers_bfloat16 = lambda device: False
 
 
 def convert_batch(converter, face: Path, sources: list[Path], folder: Path) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.live.fifo import SampleFifo
 from facevc_cli.live.figures import LiveFigures
+from facevc_cli.live.path import BLOCK_S
 from facevc_cli.live.player import Player
 from facevc_cli.live.session import Capture, Play, run_alone
 
 Direction = Literal["input", "output"]
-BLOCK_S = 0.01
 SILENT_S = 3.0  # a device that calls less often is lost
 CLOSED_S = 2.0  # a device that needs longer to be closed hangs
 LONGEST_LATENCY_S = 1.0  # a device that tells of more is wrong

@@ -15,6 +15,7 @@ from facevc_cli.live.figures import LiveFigures
 from facevc_cli.live.gate import GateSettings, VoiceGate
 from facevc_cli.live.player import Player
 
+BLOCK_S = 0.01  # of sound that a device gives or takes at once
 ROOM_S = 3.0  # of each FIFO
 LATE_S = 0.1  # what waits beyond a step for so long is dropped
 MOST_STEPS = 3  # that are converted at once, to catch up

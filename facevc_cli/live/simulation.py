@@ -5,9 +5,8 @@ import time
 
 import numpy as np
 
+from facevc_cli.live.path import BLOCK_S
 from facevc_cli.live.session import Capture, Play
-
-BLOCK_S = 0.01
 
 
 class SimulatedDevice:

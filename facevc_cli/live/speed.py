@@ -9,6 +9,7 @@ import numpy as np
 
 from facevc_cli.conversion.stream.voice_stream import VoiceStream
 from facevc_cli.core.tuning import count_usable_cpus
+from facevc_cli.live.path import BLOCK_S
 
 STEPS_FRAMES = (2, 4, 6, 8, 12, 16, 24, 32)  # of the log-mel
 MOST_LOAD = 0.7  # of the step's time; the rest is for what else the machine does
@@ -43,13 +44,15 @@ def choose_speed(
     """Does `choose_step` with two threads if there are two CPUs: a step is spoken while the next is heard.
 
     open_stream: makes a stream with steps of so many frames; whether it speaks aside. Each of the threads runs torch on
-    one CPU: it waits for no other after every layer, also if another program occupies a CPU.
+    one CPU: it waits for no other after every layer, also if another program occupies a CPU. What is spoken aside comes
+    up to a block later.
     """
     import torch
 
     torch.set_num_threads(1)
     aside = count_usable_cpus() > 1
-    return replace(choose_step(lambda frames: open_stream(frames, aside), steps, clock), threads=1 + aside)
+    speed = choose_step(lambda frames: open_stream(frames, aside), steps, clock)
+    return replace(speed, threads=1 + aside, spare_s=speed.spare_s + aside * BLOCK_S)
 
 
 def choose_step(

@@ -13,7 +13,7 @@ class StreamSettings:
     """
 
     step_frames: int = 4  # converted at once; even
-    lookahead_frames: int = 4  # heard beyond the frames that are spoken; even
+    lookahead_frames: int = 6  # heard beyond the frames that are spoken; even
     causal: bool = True  # uses the model's causal content encoder, if it has one
     content_frames: int = 86  # the content encoder hears this much of the past, if the model has no causal one; even
     decoder_frames: int = 16  # the decoder hears this much before the frames that are spoken; even

@@ -2,8 +2,8 @@
 
 Each recording is converted towards each picture as a file, and as a stream with the content encoder run on a window
 and, if the checkpoint has one, with the causal one. OUT gets the waveforms and figures.csv, one line for each
-conversion: mean distance of log-mels in speech, character errors if the table has texts, predicted MOS (DistillMOS),
-and seconds of work for a second of sound, by part.
+conversion: mean distance of log-mels in speech, character errors if the table has a text and --longest-s cuts nothing
+off, predicted MOS (DistillMOS), and seconds of work for a second of sound, by part.
 """
 
 import argparse
@@ -92,8 +92,9 @@ def measure_recording(
     """Yields a line for each kind of conversion. The recording itself calibrates, if asked."""
     target, rate = converter.target_from_face(face), converter.rate
     name = f"{row['utterance'].replace('/', '_')}__{face.parent.name}_{face.stem}"
-    wav = load_audio(row["path"], rate)[0][: round(given.longest_s * rate)]
-    reference = wav
+    whole = load_audio(row["path"], rate)[0]
+    wav = reference = whole[: round(given.longest_s * rate)]
+    text = row.get("text") if len(wav) == len(whole) else None
     for kind, settings in kinds.items():
         if settings is None:
             made = convert_file(converter, wav, target)
@@ -106,9 +107,9 @@ def measure_recording(
         line["distance"] = round(measure_distance(made.wav, reference, converter.frontend.definition), 4)
         line |= {part: round(made.work.get(part, 0.0), 4) for part in PARTS}
         judged = resample(made.wav, rate, JUDGE_RATE)
-        if given.judges.recogniser is not None and row.get("text"):
+        if given.judges.recogniser is not None and text:
             said = given.judges.recogniser.transcribe(judged).text
-            line["errors"], line["characters"] = count_errors(row["text"], said, "character")
+            line["errors"], line["characters"] = count_errors(text, said, "character")
         if given.judges.naturalness is not None:
             line["mos"] = round(given.judges.naturalness.score(judged), 4)
         yield line
