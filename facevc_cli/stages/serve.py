@@ -5,7 +5,7 @@ import signal
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +54,12 @@ def serve_in_background(config: ServeConfig, reporter: Reporter = SILENT) -> Ite
         raise UsageError(f"--max-seconds {config.max_seconds:g}: expected a number above 0.")
     if not 0 < config.max_mb < math.inf:
         raise UsageError(f"--max-mb {config.max_mb:g}: expected a number above 0.")
-    with open_upload_folder() as folder, remove_if_dropped(folder.parent):
+    with (
+        closing(bind(config.host, config.port)) as listener,  # before Gradio is loaded, which takes seconds
+        open_upload_folder() as folder,
+        remove_if_dropped(folder.parent),
+    ):
         prepare(folder)
-        listener = bind(config.host, config.port)
 
         def load() -> Converter:
             converter = Converter(config.checkpoint, config.vocoder, config.device, reporter=reporter)
