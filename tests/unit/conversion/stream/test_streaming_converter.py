@@ -54,9 +54,10 @@ def test_speaking_aside_gives_the_same_samples_later(converter, target):
 
     aside._speaker.speak = speak_slowly
     pushed = 0
-    while not started.is_set():
+    while not aside._spoken:
         assert len(aside.push(sound[pushed : pushed + 480])) == 0  # it does not wait for the first step
         pushed += 480
+    assert started.wait(10)
     go_on.set()
     rest = [aside.push(sound[pushed:]), aside.flush()]
     np.testing.assert_array_equal(np.concatenate(rest), whole)
