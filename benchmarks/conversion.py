@@ -206,7 +206,7 @@ def make_way(name: str, checkpoint: Path, vocoder: str, device: str):
 
 
 def make_plain(vocoder) -> None:
-    """Set the converter up as its papers' code runs it: float32, each utterance whole."""
+    """Set conversion up in this process as the papers' code runs it: float32, each utterance whole."""
     from facevc_cli.families.fvmvc import distilled_content
 
     vocoder.window_frames, vocoder.steady = 10**9, False

@@ -5,7 +5,6 @@ The bottleneck is normalised over time. That removes what is constant in an utte
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -157,7 +156,8 @@ class DistilledContentEncoder(nn.Module):
         yield self._run_encoder(mel[..., last - context :])[:, context // 2 :]
 
     def _run_encoder(self, mel: Tensor) -> Tensor:
-        """Computes in bfloat16 on a CPU that multiplies in it, but only for inference."""
-        quick = torch.is_inference_mode_enabled() and prefers_bfloat16(mel.device)
-        with torch.autocast(mel.device.type, torch.bfloat16) if quick else nullcontext():
+        """Computes in bfloat16 on a CPU that multiplies in it, but only for inference. Training chooses for itself."""
+        if not (torch.is_inference_mode_enabled() and prefers_bfloat16(mel.device)):
+            return cast(Tensor, self.encoder(mel))
+        with torch.autocast(mel.device.type, torch.bfloat16):
             return cast(Tensor, self.encoder(mel)).float()
