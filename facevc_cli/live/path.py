@@ -1,6 +1,7 @@
 """The way of the sound from a microphone to a loudspeaker. It knows no device, no thread and no clock.
 
-The device's thread calls `capture` and `play`; the worker calls `take`, `convert` and `give` in turn.
+The device's thread calls `capture` and `play`; the worker calls `take`, `convert` and `give` in turn. If the converter
+speaks aside, the thread that speaks gives.
 """
 
 import threading
@@ -35,7 +36,7 @@ class Step:
 class LivePath:
     """One microphone, one converter and one loudspeaker, whose rates may all differ.
 
-    muted: what is captured now comes out as silence.
+    aside: lets the converter speak a step while it hears the next. muted: what is captured now comes out as silence.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class LivePath:
         *,
         gate: GateSettings = GateSettings(),
         spare_s: float = 0.02,
+        aside: bool = False,
         figures: LiveFigures | None = None,
     ):
         self.converter, self.in_rate, self.out_rate = converter, in_rate, out_rate
@@ -58,7 +60,7 @@ class LivePath:
         self._captured = SampleFifo(round(ROOM_S * in_rate))
         self._made = SampleFifo(round(ROOM_S * out_rate))
         self.player = Player(self._made, out_rate, round(step_s * out_rate), self.figures)
-        self.player.spare = max(self.player.spare, round(spare_s * out_rate))
+        self.player.raise_spare(spare_s)
         self._capture_times, self._heard_times = Timeline(in_rate), Timeline(converter.rate)
         self._made_times = Timeline(out_rate)
         self._down = StreamResampler(in_rate, converter.rate)
@@ -69,10 +71,14 @@ class LivePath:
         self._gains = np.zeros(0, np.float32)
         self._gain_skip = self._choose_gate_ahead()
         self._ungated = np.zeros(0, np.float32)
+        self._gains_lock = threading.Lock()
+        self._aside = aside
+        if aside:
+            converter.speak_into(lambda made: self.give(self._finish(made)))
 
     def _choose_gate_ahead(self) -> int:
-        """How many samples the gate's gains come before the sound that they are for."""
-        spare = self.converter.latency_samples - self.gate.rate // 100
+        """How many samples the gate's gains come before the sound that they are for: a step never waits for a gain."""
+        spare = self.converter.latency_samples - self.converter.step_samples - self.gate.rate // 100
         return max(0, min(round(GATE_AHEAD_S * self.gate.rate), spare))
 
     # the device's side
@@ -121,31 +127,41 @@ class LivePath:
         return step
 
     def convert(self, step: Step) -> np.ndarray:
-        """Converts a step -> what is ready (n,) at the loudspeaker's rate."""
+        """Converts a step -> what is ready (n,) at the loudspeaker's rate. Nothing, if the converter speaks aside."""
         self._heard_times.mark(round(step.position * self.converter.rate / self.in_rate), step.captured_s)
-        return self._up.push(self._convert(self._down.push(step.samples)))
+        made = self._convert(self._down.push(step.samples))
+        return made if self._aside else self._finish(made)
 
     def convert_end(self) -> np.ndarray:
         """Returns what the converter and the resamplers still keep back. Nothing may be converted afterwards."""
         rest = self._convert(self._down.push(np.zeros(self._down.lookahead_samples, np.float32)))
-        silence = np.zeros(self._up.lookahead_samples, np.float32)
-        return self._up.push(np.concatenate([rest, self._apply_gate(self.converter.flush(), last=True), silence]))
+        made = self._finish(np.concatenate([rest, self.converter.flush()]), last=True)
+        return np.concatenate([made, self._up.push(np.zeros(self._up.lookahead_samples, np.float32))])
 
     def give(self, made: np.ndarray) -> None:
-        """Passes converted samples (n,) on to the loudspeaker's side."""
+        """Passes converted samples (n,) on to the loudspeaker's side. Only one thread gives."""
+        if not len(made):
+            return
         captured_s = self._heard_times.find(self._up_samples * self.converter.rate // self.out_rate)
-        if captured_s is not None and len(made):
+        if captured_s is not None:
             self._made_times.mark(self._made.written, captured_s)
         self._up_samples += len(made)
         refused = len(made) - self._made.write(made)
         self.figures.count_drop(refused / self.out_rate)
 
     def _convert(self, wav: np.ndarray) -> np.ndarray:
-        """Converts and gates samples at the model's rate."""
-        self._gains = np.concatenate([self._gains, self.gate.follow(wav)])
-        return self._apply_gate(self.converter.push(wav)) if len(wav) else wav
+        """Converts samples at the model's rate, and notes their gains."""
+        gains = self.gate.follow(wav)
+        with self._gains_lock:
+            self._gains = np.concatenate([self._gains, gains])
+        return self.converter.push(wav) if len(wav) else wav
 
-    def _apply_gate(self, made: np.ndarray, last: bool = False) -> np.ndarray:
+    def _finish(self, made: np.ndarray, last: bool = False) -> np.ndarray:
+        """Gates converted samples, and brings them to the loudspeaker's rate."""
+        with self._gains_lock:
+            return self._up.push(self._apply_gate(made, last))
+
+    def _apply_gate(self, made: np.ndarray, last: bool) -> np.ndarray:
         """Applies the gains to the converted samples that they are for. Samples wait until theirs is known."""
         skipped = min(self._gain_skip, len(self._gains))
         self._gains, self._gain_skip = self._gains[skipped:], self._gain_skip - skipped

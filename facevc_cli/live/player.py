@@ -52,12 +52,17 @@ class Player:
         """More samples than this wait only because something was late."""
         return self.piece + self.spare + round(self.settings.late_s * self.rate)
 
+    def raise_spare(self, spare_s: float) -> None:
+        """Lets so much wait from the next start on, up to `most_spare_s`. It never lets less wait than before."""
+        self.spare = max(self.spare, round(min(spare_s, self.settings.most_spare_s) * self.rate))
+
     def play(self, count: int) -> np.ndarray:
         """Returns the next block (count,) float32."""
         out = np.zeros(count, np.float32)
         fading, self._tail = self._tail[:count], self._tail[count:]
         if self.is_waiting and len(self.fifo):
-            self.is_waiting, self._pause, self._rising = False, self.spare, 0
+            missing = max(0, self.piece - len(self.fifo))  # of the first piece, which may be short
+            self.is_waiting, self._pause, self._rising = False, self.spare + missing, 0
         if not self.is_waiting:
             silent = min(self._pause, count)
             self._pause -= silent
@@ -88,8 +93,7 @@ class Player:
         self.is_waiting = True
         if not self.is_ending:
             self.figures.underruns += 1
-            most = round(self.settings.most_spare_s * self.rate)
-            self.spare = min(most, self.spare + round(self.settings.more_spare_s * self.rate))
+            self.raise_spare(self.spare / self.rate + self.settings.more_spare_s)
             self._forget()
 
     def _drop_late(self, count: int) -> None:

@@ -18,18 +18,22 @@ TRIED_S = 0.6  # of sound, if that is a number of steps between the two
 WARM_UP_S = 1.0  # of sound that does not count: a stream hears less than its window at first
 OpenStream = Callable[[int], VoiceStream]
 USUAL = 90  # per cent of the steps take at most the time that counts
+LATE = 95  # per cent of the steps come at most as late as counts
 
 
 @dataclass(frozen=True)
 class Speed:
-    """load: the time of a step, as a share of its sound's. spare_s: how much later than usual a step may come."""
+    """load: the time of a step, as a share of its sound's. spare_s: how much later than the first a step may come.
+
+    aside: a step is spoken while the next is heard.
+    """
 
     stream: VoiceStream
     frames: int
     step_s: float
     load: float
     spare_s: float
-    threads: int = 1
+    aside: bool = False
 
     @property
     def is_enough(self) -> bool:
@@ -37,57 +41,79 @@ class Speed:
 
 
 def choose_speed(
-    open_stream: Callable[[int, bool], VoiceStream],
-    steps: Sequence[int] = STEPS_FRAMES,
-    clock: Callable[[], float] = time.perf_counter,
+    open_stream: OpenStream, steps: Sequence[int] = STEPS_FRAMES, clock: Callable[[], float] = time.perf_counter
 ) -> Speed:
-    """Does `choose_step` with two threads if there are two CPUs: a step is spoken while the next is heard.
+    """Does `choose_step` with two threads if there are two CPUs. Each of them runs torch on one CPU: it waits for no
+    other after every layer, also if another program occupies a CPU.
 
-    open_stream: makes a stream with steps of so many frames; whether it speaks aside. Each of the threads runs torch on
-    one CPU: it waits for no other after every layer, also if another program occupies a CPU. What is spoken aside comes
-    up to a block later.
+    spare_s of the result has room for a step that comes a block later, because it is not a whole number of blocks.
     """
     import torch
 
     torch.set_num_threads(1)
-    aside = count_usable_cpus() > 1
-    speed = choose_step(lambda frames: open_stream(frames, aside), steps, clock)
-    return replace(speed, threads=1 + aside, spare_s=speed.spare_s + aside * BLOCK_S)
+    speed = choose_step(open_stream, steps, clock, aside=count_usable_cpus() > 1)
+    return replace(speed, spare_s=speed.spare_s + BLOCK_S)
 
 
 def choose_step(
-    open_stream: OpenStream, steps: Sequence[int] = STEPS_FRAMES, clock: Callable[[], float] = time.perf_counter
+    open_stream: OpenStream,
+    steps: Sequence[int] = STEPS_FRAMES,
+    clock: Callable[[], float] = time.perf_counter,
+    *,
+    aside: bool = False,
 ) -> Speed:
     """Tries steps from the shortest on, and takes the first that needs at most 70 % of its time.
 
     open_stream: makes a stream with steps of so many frames. The longest is taken if none is quick enough. The
-    stream that is returned is new.
+    stream that is returned is new. aside: a step is spoken while the next is heard.
     """
-    for frames in sorted(steps):
-        speed = measure_speed(open_stream(frames), frames, clock)
+    *shorter, longest = sorted(steps)
+    for frames in shorter:
+        speed = measure_speed(open_stream(frames), frames, clock, aside=aside, most_load=MOST_LOAD)
         if speed.load <= MOST_LOAD:
             break
-    speed.stream.reset()
+    else:
+        speed = measure_speed(open_stream(longest), longest, clock, aside=aside)
     return speed
 
 
-def measure_speed(stream: VoiceStream, frames: int, clock: Callable[[], float] = time.perf_counter) -> Speed:
-    """Measures steps of one stream. The first second does not count: its window fills, and something is loaded late."""
+def measure_speed(
+    stream: VoiceStream,
+    frames: int,
+    clock: Callable[[], float] = time.perf_counter,
+    *,
+    aside: bool = False,
+    most_load: float = math.inf,
+) -> Speed:
+    """Measures steps of one stream. The first second does not count: its window fills.
+
+    A few steps are tried before, because something is loaded late. most_load: above it, the load of the quickest of
+    these will do.
+    """
+    spoken_s: list[float] = []
+    if aside:
+        stream.speak_into(lambda samples: spoken_s.append(clock()))
     step_s = stream.step_samples / stream.rate
-    count = min(MOST, max(FEWEST, math.ceil(TRIED_S / step_s)))
-    warm_up = math.ceil((stream.latency_samples + WARM_UP_S * stream.rate) / stream.step_samples)
-    seconds = _time_steps(stream, warm_up + count, clock)[warm_up:]
-    usual = float(np.percentile(seconds, USUAL))
-    return Speed(stream, frames, step_s, usual / step_s, max(0.0, float(seconds.max() - np.median(seconds))))
+    silent = math.ceil(stream.latency_samples / stream.step_samples)
+    _, tried = _time_pushes(stream, silent + FEWEST, clock)
+    if (quickest := float(tried[silent:].min()) / step_s) > most_load:
+        return Speed(stream, frames, step_s, quickest, 0.0, aside)
+    spoken_s.clear()
+    warm_up = silent + math.ceil(WARM_UP_S / step_s)
+    begun_s, seconds = _time_pushes(stream, warm_up + min(MOST, max(FEWEST, math.ceil(TRIED_S / step_s))), clock)
+    delays = spoken_s - begun_s[-len(spoken_s) :] if spoken_s else seconds[silent:]
+    load, late_s = np.percentile(seconds[warm_up:], USUAL) / step_s, np.percentile(delays, LATE) - delays[0]
+    return Speed(stream, frames, step_s, float(load), max(0.0, float(late_s)), aside)
 
 
-def _time_steps(stream: VoiceStream, count: int, clock: Callable[[], float]) -> np.ndarray:
-    """Converts noise that swells like syllables, and returns the seconds of each step."""
+def _time_pushes(stream: VoiceStream, count: int, clock: Callable[[], float]) -> tuple[np.ndarray, np.ndarray]:
+    """Converts noise that swells like syllables. Returns when each step was pushed, and how long that took."""
     noise = np.random.default_rng(0).standard_normal(stream.step_samples * count)
     swell = 0.1 * np.sin(np.pi * 4 * np.arange(len(noise)) / stream.rate) ** 2
-    seconds = []
-    for piece in np.split((noise * swell).astype(np.float32), count):
-        began = clock()
+    begun_s, seconds = np.zeros(count), np.zeros(count)
+    for i, piece in enumerate(np.split((noise * swell).astype(np.float32), count)):
+        begun_s[i] = clock()
         stream.push(piece)
-        seconds.append(clock() - began)
-    return np.array(seconds)
+        seconds[i] = clock() - begun_s[i]
+    stream.reset()  # after the last step is spoken
+    return begun_s, seconds

@@ -10,7 +10,7 @@ import numpy as np
 
 from facevc_cli.conversion.recordings import Recording
 from facevc_cli.conversion.stream.settings import StreamSettings
-from facevc_cli.conversion.stream.voice_stream import VoiceStream
+from facevc_cli.conversion.stream.voice_stream import Sink, VoiceStream
 from facevc_cli.conversion.traits import TraitRule
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError
@@ -39,6 +39,9 @@ class TurnStream:
 
     def flush(self) -> np.ndarray:
         return self._studio.run_in_turn(self._stream.flush)
+
+    def speak_into(self, sink: Sink) -> None:
+        self._studio.run_in_turn(self._stream.speak_into, sink)
 
     def reset(self) -> None:
         self._studio.run_in_turn(self._stream.reset)

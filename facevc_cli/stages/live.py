@@ -161,7 +161,7 @@ def _run(config: LiveConfig, reporter: Reporter, data: dict[str, Any]) -> None:
             in_rate, out_rate = device.in_rate, device.out_rate
             _note_devices(device, virtual, reporter)
         gate = GateSettings.parse(config.gate)
-        path = LivePath(speed.stream, in_rate, out_rate, gate=gate, spare_s=speed.spare_s)
+        path = LivePath(speed.stream, in_rate, out_rate, gate=gate, spare_s=speed.spare_s, aside=speed.aside)
         session = LiveSession(path, device, pool, voices)
         with _open_record(config, converter, requests, out_rate) as record, open_keyboard() as read_keys:
             controls = Controls(read_keys, config.push_to_talk)
@@ -189,7 +189,7 @@ def _describe(path: LivePath, speed: Speed, voices: list[Voice]) -> dict[str, An
     course = list(path.figures.course)
     return {
         **path.figures.describe(),
-        "threads": speed.threads,
+        "threads": 1 + speed.aside,
         "step_ms": round(speed.step_s * 1000, 1),
         "stream_latency_ms": round(path.converter.latency_samples / path.converter.rate * 1000, 1),
         "rates": [path.in_rate, path.converter.rate, path.out_rate],
@@ -222,8 +222,8 @@ def _find_voices(
 
 
 def _open_stream(config: LiveConfig, converter: Converter, voice: Voice) -> Speed:
-    def open_stream(frames: int, aside: bool) -> VoiceStream:
-        settings = StreamSettings(step_frames=frames, watermark=config.watermark, speaks_aside=aside)
+    def open_stream(frames: int) -> VoiceStream:
+        settings = StreamSettings(step_frames=frames, watermark=config.watermark)
         return converter.stream(voice.target, settings=settings)
 
     speed = choose_speed(open_stream, STEPS_FRAMES if config.step_frames is None else (config.step_frames,))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from facevc_cli.conversion.stream.voice_stream import Sink
 from facevc_cli.live.path import LivePath
 
 
@@ -16,6 +17,7 @@ class DelayConverter:
         self.latency_samples, self.lookahead_samples = step_samples + lookahead_samples, lookahead_samples
         self.voices: list[object] = []
         self.resets = 0
+        self.sink: Sink | None = None
         self.pushed: list[np.ndarray] = []
         self.reset()
 
@@ -25,7 +27,13 @@ class DelayConverter:
         self._kept = np.concatenate([self._kept, samples])
         ready = max(0, len(self._kept) - self.lookahead_samples) // self.step_samples * self.step_samples
         made, self._kept = self._kept[:ready], self._kept[ready:]
-        return made
+        if self.sink is None:
+            return made
+        self.sink(made)
+        return made[:0]
+
+    def speak_into(self, sink: Sink) -> None:
+        self.sink = sink
 
     def flush(self) -> np.ndarray:
         made, self._kept = self._kept, self._kept[:0]

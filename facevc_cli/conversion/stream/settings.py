@@ -19,8 +19,6 @@ class StreamSettings:
     decoder_frames: int = 16  # the decoder hears this much before the frames that are spoken; even
     vocoder_frames: int = 12  # a vocoder that keeps nothing of the past hears this much of it again
     crossfade_ms: float = 20.0  # between steps; at most the lookahead
-    # speaks a step in a second thread while the next is heard, which takes a second CPU; samples then come later
-    speaks_aside: bool = False
     memory_s: float = 15.0  # seconds of speech over which level, pitch and content are measured
     watermark: bool = True
 

@@ -7,9 +7,8 @@ lookahead is a forecast: the next step makes it better and crossfades.
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from facevc_cli.conversion.stream.seeding import StreamVoice, describe_anybody, 
 from facevc_cli.conversion.stream.settings import StreamSettings
 from facevc_cli.conversion.stream.statistics import RunningLevel, RunningPitch, StreamStatistics
 from facevc_cli.conversion.stream.step_speaker import DecodedStep, StepSpeaker
+from facevc_cli.conversion.stream.voice_stream import Sink
 from facevc_cli.conversion.voice import Target
 from facevc_cli.core.errors import FaceVCError, UsageError
 from facevc_cli.core.tuning import single_threaded_pool
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 NOTHING = np.zeros(0, np.float32)
 SMOOTHED = 4  # frames more than are used, whose F0 is smoothed with the rest
 LOWEST_RATE, HIGHEST_RATE = 8000, 192000
-MOST_WAITING = 1  # steps that are decoded and not spoken
 LEAST_PEAK = 0.05  # as of a recording (dsp/frontend.py)
 
 
@@ -70,8 +69,9 @@ class StreamingConverter:
         self._level, self._pitch = RunningLevel(converter.rate, s.memory_s), RunningPitch(self._frame_rate, s.memory_s)
         self._statistics = StreamStatistics(self._frame_rate, s.memory_s)
         self._speaker = StepSpeaker(converter.vocoder, s, self.rate, self._measure)
-        self._pool = single_threaded_pool(1, "speak") if s.speaks_aside else None
-        self._spoken: deque[Future[np.ndarray]] = deque()
+        self._pool: Executor | None = None  # speaks aside
+        self._sink: Sink | None = None
+        self._speaking: Future[None] | None = None
         self._profile = describe_anybody(converter, s.causal)
         self._statistics.set_seeds(self._profile.seeds)
         self._next_voice: StreamVoice | None = None
@@ -91,8 +91,9 @@ class StreamingConverter:
         return math.ceil(inside * self.rate / self.converter.rate) + self._into.lookahead_samples + rounding
 
     def reset(self) -> None:
-        wait(self._spoken)
-        self._spoken.clear()
+        if self._speaking is not None:
+            wait([self._speaking])
+        self._speaking = None
         for part in (self._into, self._features, self._level, self._pitch, self._statistics, self._speaker):
             part.reset()
         self._content = open_content(self.converter.model, self.settings.causal)
@@ -126,31 +127,44 @@ class StreamingConverter:
         while self._features.is_ready:
             step = self._hear_step()
             if step is not None:
-                parts += self._speak(step)
-        parts += self._take_spoken()
-        returned = np.concatenate(parts) if parts else NOTHING
-        self._returned += len(returned)
-        return returned
+                parts.append(self._speak(step))
+        return np.concatenate(parts) if parts else NOTHING
 
     def flush(self) -> np.ndarray:
+        self._wait_for_speaker()
+        sink, self._sink = self._sink, None
         end, owed, made = self._pushed, self._pushed - self._returned, NOTHING
-        while self._returned < end:
-            made = np.concatenate([made, self.push(np.zeros(self.step_samples, np.float32))])
+        try:
+            while self._returned < end:
+                made = np.concatenate([made, self.push(np.zeros(self.step_samples, np.float32))])
+        finally:
+            self._sink = sink
         self.reset()
         return made[:owed]
 
-    def _speak(self, step: DecodedStep) -> list[np.ndarray]:
-        if self._pool is None:
-            return [self._speaker.speak(step)]
-        self._spoken.append(self._pool.submit(self._speaker.speak, step))
-        return self._take_spoken()
+    def speak_into(self, sink: Sink) -> None:
+        self._pool = self._pool or single_threaded_pool(1, "speak")
+        self._sink = sink
 
-    def _take_spoken(self) -> list[np.ndarray]:
-        """Returns what was spoken aside. Waits only if more than MOST_WAITING steps are not spoken yet."""
-        taken = []
-        while self._spoken and (self._spoken[0].done() or len(self._spoken) > MOST_WAITING):
-            taken.append(self._spoken.popleft().result())
-        return taken
+    def _speak(self, step: DecodedStep) -> np.ndarray:
+        """Returns the samples, or nothing if the sink gets them."""
+        if self._sink is None or self._pool is None:
+            made = self._speaker.speak(step)
+            self._returned += len(made)
+            return made
+        self._wait_for_speaker()
+        self._speaking = self._pool.submit(self._speak_aside, step, self._sink)
+        return NOTHING
+
+    def _wait_for_speaker(self) -> None:
+        if self._speaking is not None:
+            self._speaking.result()
+        self._speaking = None
+
+    def _speak_aside(self, step: DecodedStep, sink: Sink) -> None:
+        made = self._speaker.speak(step)
+        self._returned += len(made)
+        sink(made)
 
     @torch.inference_mode()
     def _hear_step(self) -> DecodedStep | None:

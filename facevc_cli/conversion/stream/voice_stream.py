@@ -1,11 +1,14 @@
 """Defines what a stream of converted speech can do. Devices, pages and simulations use a stream through this file."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from facevc_cli.conversion.recordings import Recording
 from facevc_cli.conversion.voice import Target
+
+Sink = Callable[[np.ndarray], None]  # takes samples (n,)
 
 
 class VoiceStream(Protocol):
@@ -36,6 +39,13 @@ class VoiceStream(Protocol):
     def flush(self) -> np.ndarray:
         """Ends the stream: returns the samples that are still owed. Afterwards the stream begins anew, as if `reset`
         was called.
+        """
+
+    def speak_into(self, sink: Sink) -> None:
+        """From now on a step is spoken while the next is heard, in a thread of its own, which takes a second CPU.
+
+        `sink` gets the samples there, as soon as they are spoken. `push` returns none, and raises what the thread
+        raised. `flush` still returns what is owed.
         """
 
     def reset(self) -> None:

@@ -80,6 +80,30 @@ def test_a_worker_that_hangs_costs_no_memory():
     assert step.captured_s > 2.7  # the oldest second or so is left out, too
 
 
+def test_a_short_first_piece_leaves_room_for_the_next():
+    """A stream's first piece may last a few milliseconds, and the next comes a whole step later."""
+    path, sound = make_path(), np.full(480, 0.1, np.float32)
+    path.give(sound[:60])
+    played = [path.play(160, 0.0)]
+    for _ in range(5):
+        played += [path.play(160, 0.0), path.play(160, 0.0)]
+        path.give(sound)
+        played.append(path.play(160, 0.0))
+    assert path.figures.underruns == 0
+    assert np.count_nonzero(np.concatenate(played)) == 16 * 160 - (480 - 60) - round(0.02 * RATE)
+
+
+def test_what_is_spoken_aside_is_given_by_who_speaks():
+    """The samples and their times are the same."""
+    wav, runs = make_tone(2.0), []
+    for aside in (False, True):
+        path = LivePath(DelayConverter(), RATE, 48000, aside=aside)
+        played = run_on_clock(path, wav, lambda made: 0.0)
+        runs.append((played, path.figures.underruns, path.figures.latencies.find_percentile_ms(50)))
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    assert runs[0][1:] == runs[1][1:] and runs[0][0].any()
+
+
 @pytest.mark.parametrize("drift", [0.003, -0.003])
 def test_two_clocks_that_differ_are_kept_together(drift):
     """The loudspeaker asks for .3 % less or more than the microphone gives."""

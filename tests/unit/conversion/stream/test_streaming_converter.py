@@ -38,12 +38,17 @@ def test_blocks_of_any_size_give_the_very_same_samples(converter, target):
         np.testing.assert_array_equal(push_all(stream, sound, size), whole)  # and flush begins anew
 
 
-def test_speaking_aside_gives_the_same_samples_later(converter, target):
+def test_speaking_aside_gives_the_same_samples_while_the_next_are_heard(converter, target):
     sound = buzz(1.1, RATE)
-    here, aside = (converter.stream(target, RATE, replace(QUICK, speaks_aside=aside)) for aside in (False, True))
-    whole = push_all(here, sound, 480)
+    whole = push_all(converter.stream(target, RATE, QUICK), sound, 480)
+    aside, spoken = converter.stream(target, RATE, QUICK), []
+    aside.speak_into(spoken.append)
     for _ in range(2):  # and flush begins anew
-        np.testing.assert_array_equal(push_all(aside, sound, 480), whole)
+        spoken.clear()
+        for block in np.split(sound, range(480, len(sound), 480)):
+            assert len(aside.push(block)) == 0
+        rest = aside.flush()
+        np.testing.assert_array_equal(np.concatenate([*spoken, rest]), whole)
     started, go_on = threading.Event(), threading.Event()
     speak = aside._speaker.speak
 
@@ -53,18 +58,21 @@ def test_speaking_aside_gives_the_same_samples_later(converter, target):
         return speak(step)
 
     aside._speaker.speak = speak_slowly
+    spoken.clear()
     pushed = 0
-    while not aside._spoken:
-        assert len(aside.push(sound[pushed : pushed + 480])) == 0  # it does not wait for the first step
+    while not started.is_set():
+        aside.push(sound[pushed : pushed + 480])  # it does not wait for the first step
         pushed += 480
-    assert started.wait(10)
+    assert not spoken
     go_on.set()
-    rest = [aside.push(sound[pushed:]), aside.flush()]
-    np.testing.assert_array_equal(np.concatenate(rest), whole)
+    aside.push(sound[pushed:])
+    rest = aside.flush()
+    np.testing.assert_array_equal(np.concatenate([*spoken, rest]), whole)
 
 
 def test_an_error_while_speaking_aside_is_raised(converter, target, monkeypatch):
-    stream = converter.stream(target, None, replace(QUICK, speaks_aside=True))
+    stream = converter.stream(target, None, QUICK)
+    stream.speak_into(lambda samples: None)
 
     def fail(step):
         raise FaceVCError("the vocoder fails")
