@@ -60,10 +60,10 @@ def test_speaking_aside_gives_the_same_samples_while_the_next_are_heard(converte
     aside._speaker.speak = speak_slowly
     spoken.clear()
     pushed = 0
-    while not started.is_set():
+    while aside._speaking is None:
         aside.push(sound[pushed : pushed + 480])  # it does not wait for the first step
         pushed += 480
-    assert not spoken
+    assert started.wait(10) and not spoken
     go_on.set()
     aside.push(sound[pushed:])
     rest = aside.flush()
