@@ -286,6 +286,8 @@ def test_a_resumed_training_equals_an_uninterrupted_one(load: Callable[[str], An
     assert load_vocoder(last[0], "hifigan")(torch.full((30, 80), -5.0)).shape == (30 * 256,)
     with pytest.raises(FaceVCError, match=r"holds a run with other settings \(train\.batch_size: 2 there, 4 now\)"):
         train.train(tmp_path / "whole", init, [folder], make_config(load, batch_size=4), SILENT, device="cpu")
+    longer = train.train(tmp_path / "whole", init, [folder], make_config(load, steps=8), SILENT, device="cpu")
+    assert longer.data["step"] == 8 and read_losses(tmp_path / "whole")[: len(rows) - 1] == rows[:-1]
 
 
 def test_fine_tuning_begins_from_a_checkpoint_and_hears_conversions(load: Callable[[str], Any], tmp_path: Path):

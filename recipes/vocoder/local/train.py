@@ -52,7 +52,7 @@ def train(
     seed_everything(seed)
     torch.set_float32_matmul_precision("high")
     accelerator = make_accelerator(device, precision)  # type: ignore[arg-type]
-    run, stage = RunDirectory(folder), "vocoder"
+    run, stage = RunDirectory(folder), "train"  # its settings are the group train
     header = read_header(init)
     sizes = read_light_sizes(init, header)
     checkpoints = LightCheckpoints(stage, sizes)
