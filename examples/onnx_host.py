@@ -14,7 +14,7 @@ import soundfile
 
 def convert(folder: Path, source: str, output: str) -> None:
     model, voice = (json.loads((folder / name).read_text()) for name in ("model.json", "voice.json"))
-    graphs = {name: onnxruntime.InferenceSession(folder / one["file"]) for name, one in model["graphs"].items()}
+    graphs = {name: onnxruntime.InferenceSession(folder / model["graphs"][name]["file"]) for name in model["order"]}
 
     def run(name: str, *inputs: np.ndarray) -> np.ndarray:
         names = [graph_input.name for graph_input in graphs[name].get_inputs()]

@@ -63,5 +63,5 @@ def export(
 
 def _show(results: Results, summary: Summary) -> None:
     for name, difference in summary.data["max_difference"].items():
-        results.write_line(f"{name:<8} differs from facevc by at most {difference:.1e}")
+        results.write_line(f"{name:<14} differs from facevc by at most {difference:.1e}")
     results.write_line(f"{summary.data['bytes'] / 1e6:.0f} MB")

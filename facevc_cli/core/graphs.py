@@ -19,6 +19,7 @@ class Graph:
     reference: what facevc itself computes from these inputs; None: the module.
     tolerance: the largest difference that is no error.
     context_frames: the frames on either side that a result depends on; None: it depends on all.
+    instead_of: the graph whose place it takes in a stream; None: it is called in its order.
     facts: what a program must know besides, by name.
     """
 
@@ -31,6 +32,7 @@ class Graph:
     reference: Callable[..., Tensor | tuple[Tensor, ...]] | None = None
     tolerance: float = 1e-3
     context_frames: int | None = None
+    instead_of: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

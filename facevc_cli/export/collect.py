@@ -38,10 +38,12 @@ def collect_graphs(converter: Converter) -> list[Graph]:
     if model.needs_dvector:
         graphs.append(_make_voice_graph(converter))
     own = cast(ExportableModel, model).make_graphs()
+    typical = own[0].make_inputs(200)[0]
     return [
         *graphs,
         *own,
-        make_vocoder_graph(converter.vocoder, own[0].make_inputs(200)[0]),
+        make_vocoder_graph(converter.vocoder, typical),
+        *make_stream_graphs(converter.vocoder, typical),
         _make_mark_graph(converter.rate),
     ]
 
@@ -112,18 +114,58 @@ def make_vocoder_graph(vocoder: Vocoder, typical: torch.Tensor) -> Graph:
             f"the vocoder {vocoder.name} cannot be exported, because it draws noise or works in steps. Choose another "
             "with --vocoder: hifigan, or the folder of a light vocoder."
         )
-    std, mean = torch.std_mean(typical[0], 0)
     return Graph(
         name="vocoder",
         purpose="raw log-mel -> waveform",
         module=module,
         inputs={"log_mel": ("voices", "frames", vocoder.n_mels)},
         outputs={"wav": ("voices", "samples")},
-        make_inputs=lambda frames: (draw_log_mel(frames, mean, std),),
+        make_inputs=lambda frames: (_draw_like(typical, frames),),
         tolerance=VOCODER_TOLERANCE,
         context_frames=vocoder.context_frames,
         facts={"licence": vocoder.licence or None, "name": vocoder.name},
     )
+
+
+def make_stream_graphs(vocoder: Vocoder, typical: torch.Tensor) -> list[Graph]:
+    """Makes the graph of a step of a stream, if the vocoder keeps what it heard. typical: as `make_vocoder_graph`."""
+    module = vocoder.make_stream_graph()
+    if module is None:
+        return []
+
+    def make_inputs(frames: int) -> tuple[torch.Tensor, ...]:
+        """The last frames are heard ahead. The past is that of other frames."""
+        ahead = min(frames - 1, vocoder.context_frames or 0)
+        spoken = torch.tensor([frames - ahead])
+        with torch.no_grad():
+            past = module(_draw_like(typical, frames + 1), torch.zeros(module.past_size), spoken, spoken)[1]
+        return _draw_like(typical, frames), past, spoken, spoken + ahead // 2
+
+    graph = Graph(
+        name="vocoder_stream",
+        purpose="raw log-mel -> waveform, step by step. The first 'past' is zeros, the next is 'next_past'. count: "
+        "frames that are returned; spoken: frames after which the next step begins; what follows is heard ahead",
+        module=cast(nn.Module, module),
+        inputs={
+            "log_mel": (1, "frames", vocoder.n_mels),
+            "past": (module.past_size,),
+            "spoken": (1,),
+            "count": (1,),
+        },
+        outputs={"wav": ("samples",), "next_past": (module.past_size,)},
+        make_inputs=make_inputs,
+        tolerance=VOCODER_TOLERANCE,
+        context_frames=vocoder.context_frames,
+        instead_of="vocoder",
+        facts={"licence": vocoder.licence or None, "name": vocoder.name},
+    )
+    return [graph]
+
+
+def _draw_like(typical: torch.Tensor, frames: int) -> torch.Tensor:
+    """(1, T, n_mels) -> one of so many frames, with the same statistics."""
+    std, mean = torch.std_mean(typical[0], 0)
+    return draw_log_mel(frames, mean, std)
 
 
 def _make_mark_graph(rate: int) -> Graph:

@@ -55,7 +55,7 @@ def describe_model(
         "guiding_s": GUIDING_S,
         "variance_scale": style.variance_scale,
         "watermark_db": GAIN_DB,
-        "order": [one.graph.name for one in written],
+        "order": [one.graph.name for one in written if not one.graph.instead_of],
         "graphs": {one.graph.name: one.describe() for one in written},
         "made_from": dict(made_from),
     }

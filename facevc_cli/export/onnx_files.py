@@ -46,6 +46,7 @@ class WrittenGraph:
             "context_frames": graph.context_frames,
             "max_difference": float(f"{self.difference:.3g}"),
             "tolerance": self.tolerance,
+            **({"instead_of": graph.instead_of} if graph.instead_of else {}),
             **graph.facts,
         }
 

@@ -13,7 +13,7 @@ from facevc_cli.core.errors import FaceVCError
 from facevc_cli.core.tuning import single_threaded_pool
 from facevc_cli.dsp.mel import MEL_DEFINITIONS
 from facevc_cli.dsp.windows import place_windows
-from facevc_cli.vocoders.streams import VocoderStream, WindowedStream
+from facevc_cli.vocoders.streams import StreamGraph, VocoderStream, WindowedStream
 
 T = TypeVar("T")
 SMALLEST_WINDOW = 64  # frames; utterances below it are synthesised whole
@@ -71,6 +71,10 @@ class Vocoder(nn.Module):
         """Returns a module that makes raw log-mels (B, T, n_mels) into waveforms (B, T * hop_samples) in float32, and
         can be traced at any length. None if there is none, because the vocoder draws noise or works in steps.
         """
+        return None
+
+    def make_stream_graph(self) -> StreamGraph | None:
+        """Returns a step of a stream as a module. None if the vocoder keeps nothing of the past."""
         return None
 
     @torch.inference_mode()

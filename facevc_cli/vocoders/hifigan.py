@@ -18,7 +18,7 @@ from facevc_cli.core.tuning import skip_weight_init
 from facevc_cli.files.packaged import find_packaged_file
 from facevc_cli.vocoders import Vocoder
 from facevc_cli.vocoders.definitions import check_sizes, require_definition, require_sizes
-from facevc_cli.vocoders.hifigan_stream import HifiganStream
+from facevc_cli.vocoders.hifigan_stream import HifiganStream, HifiganStreamGraph
 from facevc_cli.vocoders.streams import VocoderStream
 from facevc_cli.vocoders.weights import check_described, fold_weight_norm, load_exactly, read_checkpoint
 
@@ -235,11 +235,11 @@ class Hifigan(Vocoder):
         return self.synthesise_batch(log_mel[None], [start_frame])[0]
 
     def synthesise_batch(self, log_mels: Tensor, start_frames: Sequence[int]) -> Tensor:
-        return self.generate(log_mels)
+        return self.generate(log_mels, bfloat16=self.in_bfloat16)
 
-    def generate(self, log_mels: Tensor, hear: Hear = apply_layer) -> Tensor:
+    def generate(self, log_mels: Tensor, hear: Hear = apply_layer, bfloat16: bool = False) -> Tensor:
         """(B, T, n_mels) raw -> (B, T * hop_samples). hear: how a layer is applied."""
-        return cast(Tensor, self.generator(self.standardise(log_mels), self.in_bfloat16, hear)[:, 0])
+        return cast(Tensor, self.generator(self.standardise(log_mels), bfloat16, hear)[:, 0])
 
     def standardise(self, log_mels: Tensor) -> Tensor:
         """(B, T, n_mels) raw -> (B, n_mels, T) as the generator's training saw them."""
@@ -250,6 +250,9 @@ class Hifigan(Vocoder):
 
     def make_graph_module(self) -> nn.Module:
         return HifiganGraph(self)
+
+    def make_stream_graph(self) -> HifiganStreamGraph:
+        return HifiganStreamGraph(self)
 
     def use_bfloat16(self) -> None:
         """Computes in bfloat16, on a CPU that multiplies in it.
@@ -268,7 +271,7 @@ class HifiganGraph(nn.Module):
         self.vocoder = vocoder
 
     def forward(self, log_mels: Tensor) -> Tensor:
-        return self.vocoder.generator(self.vocoder.standardise(log_mels))[:, 0]
+        return self.vocoder.generate(log_mels)
 
 
 def read_sizes(config: Mapping[str, Any], path: Path) -> HifiganSizes:

@@ -21,6 +21,18 @@ class VocoderStream(Protocol):
         """
 
 
+class StreamGraph(Protocol):
+    """A step of a stream as a module that can be traced.
+
+    log_mel (1, T, n_mels), past (past_size,), spoken (1,), count (1,) -> wav (count * hop_samples,), the next past. The
+    first past is zeros. count, spoken: as `VocoderStream.speak` takes them.
+    """
+
+    past_size: int
+
+    def __call__(self, log_mel: Tensor, past: Tensor, spoken: Tensor, count: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
 class WindowedStream:
     """Hears the last frames again in each step. Any vocoder can do that."""
 

@@ -450,8 +450,13 @@ def test_the_export_page_runs(folder, analyser, monkeypatch):
     vocoder = load_vocoder(write_hifigan(folder / "hifigan"), "hifigan")
     monkeypatch.setattr("facevc_cli.conversion.converter.load_vocoder", lambda *_: vocoder)
     assert run_page("docs/export.md") == 3
+    (snippet,) = blocks("docs/export.md", "python")
+    graph = pytest.importorskip("onnxruntime").InferenceSession("plugin/vocoder_stream.onnx")
+    given = {"np": np, "graph": graph, "steps": [(np.zeros((4, 80), np.float32), np.zeros((9, 80), np.float32))] * 3}
+    exec(compile(snippet, "docs/export.md", "exec"), given)
+    assert given["wav"].shape == (4 * 256,) and given["past"].any()
     shown = shown_files("docs/export.md")
-    assert len(shown) == 9 and [name for name in shown if not Path(name).is_file()] == []
+    assert len(shown) == 10 and [name for name in shown if not Path(name).is_file()] == []
 
 
 def test_the_imagining_page_runs(light, analyser, monkeypatch):

@@ -28,6 +28,7 @@ pytest.importorskip("onnxruntime")
 from facevc_cli.export.onnx_files import write_graph
 
 NAMES = ["mel", "pitch", "voice", "content", "decoder", "vocoder", "mark"]
+ALL = {*NAMES, "vocoder_stream"}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def exported(model, vocoder, speech, tmp_path_factory) -> Path:
     summary = run(
         ExportConfig(onnx=folder, voice=ROOT / "examples/speech_woman.flac", checkpoint=model, vocoder=vocoder)
     )
-    assert (summary.done, summary.skipped, summary.failures) == (7, 0, [])
+    assert (summary.done, summary.skipped, summary.failures) == (8, 0, [])
     return folder
 
 
@@ -118,8 +119,9 @@ def test_no_number_is_a_difference(tmp_path):
 
 def test_the_files_are_as_model_json_says(exported, vocoder):
     described = json.loads((exported / "model.json").read_text())
-    assert described["order"] == NAMES == list(described["graphs"])
-    assert {path.name for path in exported.iterdir()} == {f"{n}.onnx" for n in NAMES} | {"model.json", "voice.json"}
+    assert described["order"] == NAMES and set(described["graphs"]) == ALL
+    assert described["graphs"]["vocoder_stream"]["instead_of"] == "vocoder"
+    assert {path.name for path in exported.iterdir()} == {f"{n}.onnx" for n in ALL} | {"model.json", "voice.json"}
     for name, graph in described["graphs"].items():
         path = exported / graph["file"]
         assert (graph["sha256"], graph["bytes"]) == (hash_file(path), path.stat().st_size), name
@@ -143,18 +145,18 @@ def test_the_voice_is_the_converters(exported, model):
 
 def test_the_same_weights_give_the_same_bytes_and_finished_work_is_kept(exported, model, vocoder, tmp_path, analyser):
     config = ExportConfig(onnx=tmp_path / "again", checkpoint=model, vocoder=vocoder)
-    assert run(config).done == 7
+    assert run(config).done == 8
     for name in NAMES:
         assert hash_file(tmp_path / "again" / f"{name}.onnx") == hash_file(exported / f"{name}.onnx"), name
     picture = ROOT / "examples/face.jpg"
     summary = run(replace(config, face=picture))
-    assert (summary.done, summary.skipped) == (0, 7)
+    assert (summary.done, summary.skipped) == (0, 8)
     voice = json.loads((tmp_path / "again" / "voice.json").read_text())
     assert np.allclose(voice["voice"], Converter(model, "griffin-lim").target_from_face(picture).speaker[0], atol=1e-8)
     (tmp_path / "again" / "mel.onnx").write_bytes(b"damaged")
     with pytest.raises(FaceVCError, match="another export"):
         run(config)
-    assert run(replace(config, overwrite=True)).done == 7
+    assert run(replace(config, overwrite=True)).done == 8
 
 
 def test_half_the_size(exported, model, vocoder, tmp_path):

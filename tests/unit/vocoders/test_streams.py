@@ -75,7 +75,7 @@ def test_what_is_kept_does_not_grow():
     sizes = []
     for at in range(0, 40, 4):
         stream.speak(mel[at : at + 10], 6, 4, at)
-        sizes.append(sum(kept.untyped_storage().nbytes() for kept in stream._past.values()))
+        sizes.append(sum(kept.untyped_storage().nbytes() for kept in stream.past.values()))
     assert sizes[1:] == sizes[1:2] * (len(sizes) - 1) and sizes[-1] < 100_000
 
 
