@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=common.SPEECH, help="is repeated")
     parser.add_argument("--face", type=Path, default=common.FACE)
     parser.add_argument("--checkpoint", type=Path, help="default: the bundled starter")
-    parser.add_argument("--vocoder", default="auto")
+    parser.add_argument("--vocoder", default="fast")
     parser.add_argument("--step", type=int, help="frames; default: as facevc live chooses")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--svg", type=Path, help="draw the course of the latency into this file")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 OUT = "A folder; or a .wav, .flac or .ogg file for one source and one face; - for stdout."
 PAIRS = "Convert only the pairs of this table: columns source and face (or voice)."
 VOCODER = (
-    "auto, hifigan, light, griffin-lim, a Parallel WaveGAN, HiFi-GAN or light checkpoint, or the name of an installed "
-    "package's vocoder."
+    "auto, fast, hifigan, light, griffin-lim, a Parallel WaveGAN, HiFi-GAN or light checkpoint, or the name of an "
+    "installed package's vocoder."
 )
 TEMPERATURE = "Softmax temperature of the memory. Lower picks fewer stored voices. Default: the model's."
 NAME = "Pattern of the outputs' names; {source} and {target} are the inputs' ids."

@@ -49,7 +49,7 @@ class LiveOptions(VoiceOptionFields):
     out: Annotated[Path | None, Option("--out", "-o", help=OUT)] = None
     seconds: Annotated[float | None, Option("--seconds", metavar="N", help=SECONDS)] = None
     checkpoint: opt.Checkpoint = None
-    vocoder: own.Vocoder = None
+    vocoder: own.Vocoder = "fast"
     temperature: own.Temperature = None
     step: Annotated[int | None, Option("--step", metavar="FRAMES", help=STEP, rich_help_panel=MODEL)] = None
     on_many: own.OnMany = "largest"

@@ -48,7 +48,7 @@ class LiveConfig:
     voices: tuple[str, ...] = ()
     voice_options: VoiceOptions = field(default_factory=VoiceOptions)
     checkpoint: Path | None = None
-    vocoder: str | None = None
+    vocoder: str | None = "fast"
     temperature: float | None = None
     on_many: str = "largest"
     device: str = "auto"

