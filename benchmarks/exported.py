@@ -3,7 +3,7 @@
     facevc export --onnx exported/ && python benchmarks/exported.py exported/
 
 Pass --checkpoint and --vocoder as to `facevc export`. The smallest of three times counts. The error of 8 bits is a
-share of the output's RMS. `vocoder_stream` hears 15 of the frames ahead, and speaks half of these.
+share of the output's RMS. `vocoder_stream` hears 15 of the frames ahead, and returns half of these, too.
 """
 
 import argparse

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OUT = "A folder; or a .wav, .flac or .ogg file for one source and one face; - for stdout."
 PAIRS = "Convert only the pairs of this table: columns source and face (or voice)."
 VOCODER = (
-    "auto, fast, hifigan, light, griffin-lim, a Parallel WaveGAN, HiFi-GAN or light checkpoint, or the name of an "
+    "auto, fast, hifigan, light, griffin-lim, or a Parallel WaveGAN, HiFi-GAN or light checkpoint. Or the name of an "
     "installed package's vocoder."
 )
 TEMPERATURE = "Softmax temperature of the memory. Lower picks fewer stored voices. Default: the model's."

@@ -8,7 +8,7 @@ lookahead is a forecast: the next step makes it better and crossfades.
 import math
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -69,7 +69,7 @@ class StreamingConverter:
         self._level, self._pitch = RunningLevel(converter.rate, s.memory_s), RunningPitch(self._frame_rate, s.memory_s)
         self._statistics = StreamStatistics(self._frame_rate, s.memory_s)
         self._speaker = StepSpeaker(converter.vocoder, s, self.rate, self._measure)
-        self._pool: Executor | None = None  # speaks aside
+        self._pool = single_threaded_pool(1, "speak")  # has no thread before it speaks aside
         self._sink: Sink | None = None
         self._speaking: Future[None] | None = None
         self._profile = describe_anybody(converter, s.causal)
@@ -143,12 +143,11 @@ class StreamingConverter:
         return made[:owed]
 
     def speak_into(self, sink: Sink) -> None:
-        self._pool = self._pool or single_threaded_pool(1, "speak")
         self._sink = sink
 
     def _speak(self, step: DecodedStep) -> np.ndarray:
         """Returns the samples, or nothing if the sink gets them."""
-        if self._sink is None or self._pool is None:
+        if self._sink is None:
             made = self._speaker.speak(step)
             self._returned += len(made)
             return made

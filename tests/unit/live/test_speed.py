@@ -62,7 +62,8 @@ def test_the_shortest_step_that_is_quick_enough(fixed_s, share, frames):
     assert speed.step_s == pytest.approx(frames * HOP / 22050)
     assert tried == list(STEPS_FRAMES[: STEPS_FRAMES.index(frames) + 1])
     assert speed.load == pytest.approx(fixed_s / speed.step_s + share, rel=0.01)
-    assert not speed.stream._kept.size  # it is as new
+    assert speed.stream.resets == 3  # at its beginning, and after each of two measurings
+    assert not speed.stream._kept.size
 
 
 def test_a_machine_that_is_too_slow_gets_the_longest_step_and_hears_so():
@@ -100,7 +101,12 @@ def threads():
 def test_a_second_cpu_speaks_aside(cpus, frames, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("facevc_cli.live.speed.count_usable_cpus", lambda: cpus)
     torch.set_num_threads(2)
-    speed = choose_speed(lambda frames: Timed(frames, 0.08, 0.0), clock=lambda: Timed.now)
+
+    def open_stream(frames: int) -> Timed:
+        assert torch.get_num_threads() == 1
+        return Timed(frames, 0.08, 0.0)
+
+    speed = choose_speed(open_stream, clock=lambda: Timed.now)
     assert (speed.aside, speed.frames, torch.get_num_threads()) == (cpus > 1, frames, 1)
     assert speed.spare_s == pytest.approx(0.01)  # a block of the device
 
